@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from ingest.catalog.service import RESOURCES
+from ingest.catalog.catalog_service import RESOURCES
 from ingest.history.stream import MEDIA_TYPE as NDJSON
 from schemas.catalog.keys import KeyLimits, KeyScope
 from schemas.catalog.models import KINDS

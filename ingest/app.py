@@ -16,31 +16,31 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.answers import ANSWERS
-from ingest.catalog.api import CatalogApi
-from ingest.catalog.keys import KeysApi
-from ingest.catalog.openapi import BATCH_BODY, EVENT_BODY, MODELS
-from ingest.catalog.publish import CatalogPublisher
+from ingest.catalog.catalog_api import CatalogApi
+from ingest.catalog.catalog_publisher import CatalogPublisher
+from ingest.catalog.keys_api import KeysApi
+from ingest.catalog.openapi_bodies import BATCH_BODY, EVENT_BODY, MODELS
 from ingest.catalog.rests import Rests
 from ingest.delivery.clock_agreement import GatewayClock, ask, watch
 from ingest.delivery.in_flight import Delivery, Route, route_of
-from ingest.delivery.producer import LoopProducer
-from ingest.events.api import BATCH, EVENT, Door, EventsApi
-from ingest.events.voids import VoidsApi
+from ingest.delivery.loop_producer import LoopProducer
+from ingest.events.events_api import BATCH, EVENT, Door, EventsApi
+from ingest.events.voids_api import VoidsApi
+from ingest.gateway_metrics import CONTENT_TYPE, GatewayMetrics
+from ingest.gateway_readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.history.stream import HistoryApi
 from ingest.http.auth import Guard, admin_key
-from ingest.http.problems import overloaded, unknown_parameters
-from ingest.metrics import CONTENT_TYPE, Metrics
+from ingest.http.gateway_problems import overloaded, unknown_parameters
 from ingest.protocols import detection
 from ingest.protocols.detection import Foreign
 from ingest.protocols.routes import foreign_events, history_stream
-from ingest.readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
 from ingest.sources import Sources, system_sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.disk_room import Room
-from schemas.health.readiness import Readiness, Reason, to_json
+from schemas.health.readiness import Readiness, UnreadyReason, to_json
+from schemas.http.http_service import application
 from schemas.http.parameters import KnownParameters
 from schemas.http.problems import Problem
-from schemas.http.service import application
 from schemas.http.serving import Headers
 from schemas.kafka.topics import CLOCK, events_topic, partition_count
 from schemas.ledgers.generations import Generation
@@ -61,7 +61,7 @@ class Gateway:
 
     settings: Settings
     guard: Guard
-    metrics: Metrics
+    metrics: GatewayMetrics
     catalog: CatalogFollower
     producer: LoopProducer
     delivery: Delivery
@@ -80,7 +80,7 @@ class Gateway:
         """Connect to Kafka and read the catalog. Raises LookupError, LedgerUnavailable, KafkaException."""
         count = await asyncio.to_thread(partition_count, settings, events_topic(settings.generation))
         first_generation = Generation(settings.generation, count)
-        metrics = Metrics()
+        metrics = GatewayMetrics()
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
@@ -135,7 +135,7 @@ class Gateway:
         """The body of /readyz; ``ready`` is True if events are accepted and the gateway is not stopping."""
         reasons = self.ready.reasons()
         if stopping:
-            reasons += (Reason(STOPPING, "this gateway is stopping", "send to another one"),)
+            reasons += (UnreadyReason(STOPPING, "this gateway is stopping", "send to another one"),)
         self.metrics.ready.set(not reasons)
         names = {reason.name for reason in reasons}
         return {
@@ -187,7 +187,7 @@ def create_app(
     parameters = KnownParameters()
 
     async def guarded(request: Request) -> None:
-        # Applies to every route; a route that schemas.http.access does not list is denied to everybody.
+        # Applies to every route; a route that schemas.http.scopes does not list is denied to everybody.
         request.state.access = state["gateway"].guard.route(request)
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)

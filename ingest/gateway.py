@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 from ingest.app import create_app
-from schemas.http import service
+from schemas.http import http_service
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
 from schemas.processes import settle_memory
@@ -30,7 +30,7 @@ def serve(settings: Settings) -> int:
         server.should_exit = True
 
     app = create_app(settings, on_fatal=on_fatal, stopping=lambda: server.draining)
-    server = service.server(
+    server = http_service.server(
         app, settings.gateway_host, settings.gateway_port, settings.connections, _GRACE_SECONDS, early=app.early
     )
     for number in (signal.SIGTERM, signal.SIGINT):

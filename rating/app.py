@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from rating.api import metrics, price, problems
+from rating.api import metrics, price, rating_problems
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
@@ -23,8 +23,8 @@ from rating.api.usage import current, totals
 from rating.api.void_list import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
+from schemas.http.http_service import application
 from schemas.http.problems import Problem
-from schemas.http.service import application
 from schemas.settings import Settings, SettingsError
 
 
@@ -44,9 +44,9 @@ def build_app(settings: Settings) -> FastAPI:
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)
     app.state.rating = rating
-    measured = metrics.Metrics()
+    measured = metrics.RatingMetrics()
     metrics.install(app, measured)
-    problems.install(app)
+    rating_problems.install(app)
     app.include_router(totals.router)
     app.include_router(current.router)
     app.include_router(credits.router)

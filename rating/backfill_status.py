@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from schemas.values.json_text import JsonObject
 
-State = Literal["waiting", "running", "done"]
+BackfillState = Literal["waiting", "running", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillStatus:
+class BackfillProgress:
     """``events_read`` of ``events_total`` (an estimate until all are read) gave ``records``. ``checkpoint``: from which
     on they count; None: not yet. ``oldest_us``: the oldest stored event that is or was to be read; what is older is out
     of reach."""
 
     job: Job
-    state: State
+    state: BackfillState
     events_read: int
     events_total: int
     records: int
@@ -85,7 +85,7 @@ def sentence(backfill: JsonObject) -> str:
     return f"{what} is backfilling {since}: {backfill['percent']} % of {backfill['events_total']} events are read"
 
 
-def read_backfills(client: Client, view: NamespaceView) -> list[BackfillStatus]:
+def read_backfills(client: Client, view: NamespaceView) -> list[BackfillProgress]:
     """Those of the namespace, in order of meters and versions. Blocking."""
     declared = jobs(view)
     if not declared:
@@ -104,11 +104,11 @@ def read_backfills(client: Client, view: NamespaceView) -> list[BackfillStatus]:
     return [_status(client, view, job, progress.get(job.name)) for job in declared]
 
 
-def _status(client: Client, view: NamespaceView, job: Job, progress: list[int] | None) -> BackfillStatus:
+def _status(client: Client, view: NamespaceView, job: Job, progress: list[int] | None) -> BackfillProgress:
     stored = stored_events(client, view.namespace, job.event_name, job.start_us)
-    state: State = "done" if job.done else "waiting" if progress is None else "running"
+    state: BackfillState = "done" if job.done else "waiting" if progress is None else "running"
     read, total, records = progress or [0, stored.events, 0]
-    return BackfillStatus(job, state, read, total, records, stored.oldest_us)
+    return BackfillProgress(job, state, read, total, records, stored.oldest_us)
 
 
 def stored_events(client: Client, namespace: str, event_name: str, start_us: int) -> Stored:

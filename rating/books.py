@@ -12,7 +12,7 @@ from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class EventBooks:
     """Counts of events. received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts.
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
@@ -67,10 +67,12 @@ FROM (
 {_SETTINGS}"""
 
 
-def read_books(client: Client, namespace: str) -> Books:
+def read_books(client: Client, namespace: str) -> EventBooks:
     """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``.
     Blocking."""
     row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
     missing, given_up = lost_events(client, namespace).get(namespace, (0, 0))
     refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)
-    return Books(namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing)
+    return EventBooks(
+        namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing
+    )

@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 from rating.app import build_app
-from schemas.http import service
+from schemas.http import http_service
 from schemas.http.serving import BoundedBodies
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
@@ -29,7 +29,9 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
     bounded = BoundedBodies(app, MAX_BODY)
-    server = service.server(bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS)
+    server = http_service.server(
+        bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS
+    )
     # Questions run in threads; the event loop, which answers, is to get the interpreter back soon.
     sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()

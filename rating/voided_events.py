@@ -20,7 +20,7 @@ from schemas.values.json_text import JsonObject
 MAX_LIMIT: Final = 1000
 VOIDED: Final = "voided"
 
-Position = tuple[int, int, int]
+VoidPosition = tuple[int, int, int]
 """(generation, partition, offset)"""
 
 _COLUMNS: Final = (
@@ -32,7 +32,7 @@ _CURSOR: Final = re.compile(r"\d{1,18}(_\d{1,18}){3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class VoidedEvent:
+class UncountedEvent:
     """An event that counts no longer. Instants are microseconds UTC; ``profiles``: those that had measured it."""
 
     account_id: str
@@ -42,7 +42,7 @@ class VoidedEvent:
     idempotency_key: str
     profiles: tuple[str, ...]
     position: tuple[int, int, int, int]
-    void: Position
+    void: VoidPosition
     voided_us: int
     reason: str
     author: str
@@ -66,12 +66,12 @@ class VoidedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VoidOutcome:
     """What a void did: ``what`` is ``voided``, or why it did nothing (``schemas.events.voids.WITHOUT_EFFECT``) with a
     sentence."""
 
     what: str
-    event: VoidedEvent | None = None
+    event: UncountedEvent | None = None
     detail: str = ""
 
 
@@ -93,7 +93,7 @@ class StoredEvent:
 
 def list_voided(
     client: Client, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 100
-) -> tuple[list[VoidedEvent], str | None]:
+) -> tuple[list[UncountedEvent], str | None]:
     """A page, newest void first, and the cursor of the next one (None at the end). Raises BadCursor. Blocking."""
     bind = Binder()
     conditions = [f"namespace = {bind('namespace', 'String', namespace)}"]
@@ -116,7 +116,7 @@ def list_voided(
     return [_event(row) for row in rows[:most]], following
 
 
-def outcome_of(client: Client, namespace: str, void: Position) -> Outcome | None:
+def outcome_of(client: Client, namespace: str, void: VoidPosition) -> VoidOutcome | None:
     """What the void at a position did; None where that does not show yet. Ask once progress has passed it. Blocking."""
     at = {"n": namespace, "g": void[0], "p": void[1], "o": void[2]}
     rows = client.query(
@@ -125,7 +125,7 @@ def outcome_of(client: Client, namespace: str, void: Position) -> Outcome | None
         parameters=at,
     ).result_rows
     if rows:
-        return Outcome(VOIDED, _event(rows[0]))
+        return VoidOutcome(VOIDED, _event(rows[0]))
     # By way of usage.rejected, a moment after the cursor.
     rows = client.query(
         "SELECT toString(reason), detail FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'"
@@ -133,7 +133,7 @@ def outcome_of(client: Client, namespace: str, void: Position) -> Outcome | None
         " AND origin_offset = {o:Int64}",
         parameters=at | {"reasons": list(WITHOUT_EFFECT)},
     ).result_rows
-    return Outcome(rows[0][0], None, rows[0][1]) if rows else None
+    return VoidOutcome(rows[0][0], None, rows[0][1]) if rows else None
 
 
 def stored_event(client: Client, namespace: str, source: str, idempotency_key: str) -> StoredEvent | None:
@@ -153,12 +153,12 @@ def stored_event(client: Client, namespace: str, source: str, idempotency_key: s
     return StoredEvent(event_name, account, int(us), properties, bool(voided))
 
 
-def _event(row: Sequence[Any]) -> VoidedEvent:
+def _event(row: Sequence[Any]) -> UncountedEvent:
     """The voided event that a row of ``_COLUMNS`` tells of."""
     voided_ms, *void = row[:4]
     account, name, us, source, key, profiles = row[4:10]
     generation, partition, offset, index, reason, author = row[10:]
-    return VoidedEvent(
+    return UncountedEvent(
         account_id=account,
         event_name=name,
         timestamp_us=int(us),

@@ -20,13 +20,13 @@ class Message(Protocol):
     acked: bool
 
 
-class Event(Protocol):
+class FaustEvent(Protocol):
     """Faust's wrapper of a record, which is what an agent acknowledges."""
 
     message: Message
 
 
-Ack = Callable[[Event], Awaitable[object]]
+Ack = Callable[[FaustEvent], Awaitable[object]]
 """Acknowledges an event to Faust."""
 
 
@@ -36,9 +36,9 @@ def append_us(message: Message) -> int:
     return milliseconds * 1000
 
 
-def units_of(events: Sequence[Event]) -> list[list[Event]]:
+def units_of(events: Sequence[FaustEvent]) -> list[list[FaustEvent]]:
     """Split a take into units of at most ``UNIT_BYTES`` (at least one event each), to keep flushes short."""
-    units: list[list[Event]] = []
+    units: list[list[FaustEvent]] = []
     size = 0
     for event in events:
         length = len(event.message.value or b"")
@@ -50,7 +50,7 @@ def units_of(events: Sequence[Event]) -> list[list[Event]]:
     return units
 
 
-def begin_of(events: Sequence[Event]) -> str:
+def begin_of(events: Sequence[FaustEvent]) -> str:
     """Topic, partition and offset of a take's first record, as text."""
     message = events[0].message
     return f"{message.topic} partition {message.partition} offset {message.offset}"

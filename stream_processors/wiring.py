@@ -25,35 +25,35 @@ from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import LogWatch
 from schemas.usage_log.generation_change import read_generations
-from stream_processors.backfill.child import BackfillChild
+from stream_processors.backfill.backfill_process import BackfillChild
 from stream_processors.backfill.staging import Staging
 from stream_processors.backfill.steps import Backfiller
 from stream_processors.inbox.admission import Admission
-from stream_processors.inbox.agent import InboxAgent
-from stream_processors.inbox.decide import InboxRecord
-from stream_processors.inbox.topics import Inboxes, OpenGeneration
-from stream_processors.metering.flush import Meter
+from stream_processors.inbox.admit import InboxRecord
+from stream_processors.inbox.inbox_agent import InboxAgent
+from stream_processors.inbox.open_inboxes import Inboxes, OpenGeneration
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
 from stream_processors.metering.metered_topic import MeteredTopic
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.metering.retention import Forgetter
 from stream_processors.metering.seeking import AssignedCursors, Seeker
-from stream_processors.projections.agent import LedgerAgent
 from stream_processors.projections.catalog_copy import CatalogCopy
-from stream_processors.projections.invoice_numbers import copy_numbers
+from stream_processors.projections.copy_numbers import copy_numbers
+from stream_processors.projections.ledger_agent import LedgerAgent
 from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy
 from stream_processors.rollup.checkpoint_clock import CheckpointClock
-from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.rollup.roll_up import RollUp
 from stream_processors.threads import Work, in_thread
 from stream_processors.upkeep.assignment import ConsumerApp, owned
 from stream_processors.upkeep.consumers import EventsConsumer, watched_inboxes, watched_ledgers
-from stream_processors.upkeep.damaged_parts import DamagedParts
-from stream_processors.upkeep.health import WorkerHealth, stage_of
+from stream_processors.upkeep.damage_watch import DamagedParts
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.restored import RestoredClickHouse
 from stream_processors.upkeep.watchdog import Watched
+from stream_processors.upkeep.worker_health import WorkerHealth, stage_of
 
 METER_GROUP: Final = "weir-worker"
 LEDGERS_GROUP: Final = "weir-ledgers"
@@ -100,7 +100,7 @@ class Parts:
             seek=self.seeker.seek,
             log_start=lambda partition: self._log_lag.bounds(topic, partition)[0],
         )
-        self.meter = Meter(settings, metered_topic, self._catalog, self._rejected, self.stopping)
+        self.meter = UnitMeter(settings, metered_topic, self._catalog, self._rejected, self.stopping)
         pipeline = MeterPipeline(self.meter)
         self.cursors = AssignedCursors(Journal(settings, self.stopping), topic, generation)
         watching = Journal(settings, self.stopping)

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from schemas.http.access import Service
+from schemas.http.scopes import Service
 from tests.golden.made import FOLDER
 
 _CONFIG = {

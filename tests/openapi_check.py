@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 
-from schemas.http.access import TABLE, Service
+from schemas.http.scopes import TABLE, Service
 from tests.golden.made import DOCUMENTS
 
 _SERVICES: dict[Service, str] = {"gateway": "openapi_gateway.json", "rating": "openapi_rating.json"}

@@ -27,7 +27,7 @@ NamespaceOption = Annotated[
     typer.Option("--namespace", "-n", help="Namespace; WEIR_NAMESPACE, the key's own or default where none is given."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Service = Literal["gateway", "rating"]
+ServiceName = Literal["gateway", "rating"]
 
 STORES: Final = "Works on Kafka and ClickHouse themselves (WEIR_KAFKA_*, WEIR_CLICKHOUSE_*): a key is not enough."
 """What the help of a command says that needs the stores."""
@@ -44,7 +44,7 @@ _ADDRESSES: Final = (
     "WEIR_RATING_HOST",
     "WEIR_RATING_PORT",
 )
-_URLS: Final[dict[Service, str]] = {"gateway": "WEIR_GATEWAY_URL", "rating": "WEIR_RATING_URL"}
+_URLS: Final[dict[ServiceName, str]] = {"gateway": "WEIR_GATEWAY_URL", "rating": "WEIR_RATING_URL"}
 _KEY: Final = "WEIR_KEY"
 
 
@@ -66,8 +66,8 @@ def connection(
     Where URLs name services and no variable names a store, the local stack is not taken in its place: a command would
     work on another installation than the one next to it. ``local_stack``: it alone is meant.
     """
-    from deploy.local.keys import admin_key, clickhouse_password
-    from deploy.local.state import read_state
+    from deploy.local.stack_secrets import admin_key, clickhouse_password
+    from deploy.local.stack_state import read_state
     from schemas.settings import load_settings
 
     env = os.environ if environ is None else environ
@@ -109,7 +109,7 @@ class Services:
     key: str
     namespace: str
 
-    def url(self, service: Service) -> str:
+    def url(self, service: ServiceName) -> str:
         """Where a service answers. Raises Failure where nothing says so."""
         url = self.gateway_url if service == "gateway" else self.rating_url
         if not url:
@@ -120,7 +120,7 @@ class Services:
         """What every request carries."""
         return {"authorization": f"Bearer {self.key}", "weir-namespace": self.namespace}
 
-    def http(self, service: Service, *, timeout: float = 120.0) -> httpx.Client:
+    def http(self, service: ServiceName, *, timeout: float = 120.0) -> httpx.Client:
         """A client of a service, with key and namespace. Close it."""
         import httpx
 
@@ -177,7 +177,7 @@ def declared(settings: Settings) -> NamespaceView:
     return view
 
 
-def base_url(settings: Settings, service: Service) -> str:
+def base_url(settings: Settings, service: ServiceName) -> str:
     """Where a service of these settings listens."""
     if service == "gateway":
         return f"http://{settings.gateway_host}:{settings.gateway_port}"

@@ -12,12 +12,12 @@ from deploy.cli.billing.invoice import app as invoice_app
 from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
 from deploy.cli.billing.webhook import app as webhook_app
-from deploy.cli.catalog import apply, audit, backfill, keys
+from deploy.cli.catalog import apply, audit, backfill, key
 from deploy.cli.connection import CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
-from deploy.cli.operation import copies, generation, log, replay, stack, verify
+from deploy.cli.operation import copies, generation, log, replay, up_down_status, verify
 
 app: Final = typer.Typer(
     name="weir",
@@ -33,12 +33,12 @@ app: Final = typer.Typer(
 )
 _LOCAL: Final = "Of the local stack on this machine (WEIR_DATA_DIR, .weir by default)."
 _NOTHING: Final = "Needs no stack and no key."
-app.command(epilog=_LOCAL)(stack.up)
-app.command(epilog=_LOCAL)(stack.down)
-app.command(epilog=_LOCAL)(stack.status)
+app.command(epilog=_LOCAL)(up_down_status.up)
+app.command(epilog=_LOCAL)(up_down_status.down)
+app.command(epilog=_LOCAL)(up_down_status.status)
 app.command(epilog=CATALOG_KEY)(apply.apply)
 app.command(epilog=CATALOG_KEY)(audit.audit)
-app.add_typer(keys.app, name="key")
+app.add_typer(key.app, name="key")
 app.command(epilog=INGEST_KEY)(send.send)
 app.command(epilog=f"{STORES} It asks the gateway too.")(void.void)
 app.command(epilog=f"{STORES} It asks the gateway too.")(void.correct)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from deploy.cli.connection import Services
 
-InvoiceState = Literal["draft", "finalized", "void", "paid"]
+ListedState = Literal["draft", "finalized", "void", "paid"]
 _PAGE: Final = 1000
 _PAGES: Final = 20
 """Of accounts among which the nearest name is looked for."""

@@ -1,1 +1,1 @@
-"""The demo: a year of real flights, from producers to invoices. ``run.py`` reads top to bottom."""
+"""The demo: a year of real flights, from producers to invoices. ``season.py`` reads top to bottom."""

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from deploy.cli.errors import Failure, explain
-from deploy.demo.run import Season, run
+from deploy.demo.season import Season, run
 
 
 def main() -> None:

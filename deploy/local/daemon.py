@@ -17,14 +17,14 @@ from pathlib import Path
 
 from deploy.local.files import BrokenFileError
 from deploy.local.stack import ALL, Ports, Stack
-from deploy.local.state import StackState, lock_data_dir, lock_owner, read_state
-from deploy.local.supervisor import Progress, StartError
+from deploy.local.stack_state import StackState, lock_data_dir, lock_owner, read_state
+from deploy.local.supervisor import PhaseProgress, StartError
 
 _POLL_S = 0.1
 
 
 def run_foreground(
-    stack: Stack, progress: Progress | None = None, on_ready: Callable[[Stack], None] | None = None
+    stack: Stack, progress: PhaseProgress | None = None, on_ready: Callable[[Stack], None] | None = None
 ) -> None:
     """Start the stack and keep it until SIGINT (Ctrl-C) or SIGTERM; then stop all of it and return.
 

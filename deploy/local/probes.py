@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from deploy.local.kafka import broker_ready
-from schemas.health.readiness import Reason, from_json
+from schemas.health.readiness import UnreadyReason, from_json
 
 Probe = Callable[[], bool]
 
@@ -45,7 +45,7 @@ def answers(host: str, port: int, path: str = "/readyz") -> Probe:
     return probe
 
 
-def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[Reason, ...] | None:
+def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[UnreadyReason, ...] | None:
     """Why the service is not ready, by its own answer; empty: it is ready. None: it does not answer, or does not say
     why."""
     connection = http.client.HTTPConnection(host, port, timeout=1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.probes import Probe, running
-from deploy.local.state import ProcessState
+from deploy.local.stack_state import ProcessState
 
 _LOG_BYTES = 10_000_000
 _TAIL_LINES = 8
@@ -49,7 +49,7 @@ class Hook:
     waits: bool = True
 
 
-Step = ProcessSpec | Hook
+StartStep = ProcessSpec | Hook
 
 
 @dataclass(slots=True)

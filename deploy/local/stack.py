@@ -21,12 +21,12 @@ from typing import Any, Literal, Self
 from pydantic import SecretStr
 
 from deploy.local import kafka
-from deploy.local.keys import admin_key, analyst_password, clickhouse_password
 from deploy.local.ports import free_port, preferred_port
 from deploy.local.probes import answers, http_ok, kafka_answers
-from deploy.local.process import Hook, ProcessSpec, Step
-from deploy.local.state import StackState
-from deploy.local.supervisor import Progress, Supervisor
+from deploy.local.process import Hook, ProcessSpec, StartStep
+from deploy.local.stack_secrets import admin_key, analyst_password, clickhouse_password
+from deploy.local.stack_state import StackState
+from deploy.local.supervisor import PhaseProgress, Supervisor
 from schemas.errors import EXIT_HELD
 from schemas.settings import Settings, load_settings
 
@@ -80,7 +80,7 @@ class Stack:
         self._worker_module = worker_module
         self._supervisor: Supervisor | None = None
 
-    def start(self, progress: Progress | None = None) -> None:
+    def start(self, progress: PhaseProgress | None = None) -> None:
         """Start everything and return when all is ready.
 
         Raises KafkaError, StackBusyError, StartError, and what creating topics or tables raises.
@@ -179,13 +179,13 @@ class Stack:
             overrides["admin_key"] = SecretStr(admin_key(self.data_dir))
         return load_settings(**overrides)
 
-    def _steps(self, settings_env: Mapping[str, str]) -> list[Step]:
+    def _steps(self, settings_env: Mapping[str, str]) -> list[StartStep]:
         settings = self.settings
         env = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
         env |= dict(settings_env) | {"PYTHONUNBUFFERED": "1"}
         # A service is importable wherever the stack was started.
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), env.get("PYTHONPATH", "")]))
-        steps: list[Step] = []
+        steps: list[StartStep] = []
         for kind in self._kinds:
             if kind == "kafka":
                 steps += [Hook("kafka-storage", self._prepare_kafka, waits=False), self._kafka(env)]

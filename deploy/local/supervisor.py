@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.local.patience import Patience, activity
-from deploy.local.process import Child, Hook, Step, ask_to_end, last_words, launch, send_signal, why
-from deploy.local.state import Phase, ProcessState, StackState, lock_data_dir, write_state
+from deploy.local.process import Child, Hook, StartStep, ask_to_end, last_words, launch, send_signal, why
+from deploy.local.stack_state import Phase, ProcessState, StackState, lock_data_dir, write_state
 from schemas.errors import WeirError
 
 _TICK_S = 0.05
@@ -35,7 +35,7 @@ _REWRITE_S = 1.0
 # A start that takes longer than this is reported anew, so often.
 _REPORT_S = 30.0
 
-Progress = Callable[[str, Phase], None]
+PhaseProgress = Callable[[str, Phase], None]
 
 
 class StartError(WeirError):
@@ -47,7 +47,7 @@ class Supervisor:
     called from any thread."""
 
     def __init__(
-        self, data_dir: Path, steps: Sequence[Step], settings: Mapping[str, str], shutdown_s: float = 25.0
+        self, data_dir: Path, steps: Sequence[StartStep], settings: Mapping[str, str], shutdown_s: float = 25.0
     ) -> None:
         self._dir = data_dir
         self._steps = tuple(steps)
@@ -70,7 +70,7 @@ class Supervisor:
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, progress: Progress | None = None) -> None:
+    def start(self, progress: PhaseProgress | None = None) -> None:
         """Start everything, those of one stage at once, and return when all is ready.
 
         Raises StackBusyError where another supervisor owns the folder, StartError where a process does not

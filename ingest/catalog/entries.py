@@ -33,7 +33,7 @@ _TOP: Final = ("namespace", "prune", *LISTS)
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class DocumentEntry:
     """An entry of a document: kind, JSON path and model."""
 
     kind: str
@@ -55,7 +55,7 @@ class Document:
     declared: Namespace | None
     prune: bool
     listed: frozenset[str]
-    items: tuple[Item, ...]
+    items: tuple[DocumentEntry, ...]
 
 
 def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = no_tick) -> Document:
@@ -66,7 +66,7 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
     prune = raw.get("prune", False)
     if not isinstance(prune, bool):
         faults.append(Fault("$.prune", "write true or false"))
-    items: list[Item] = []
+    items: list[DocumentEntry] = []
     for name, kind in LISTS.items():
         values = raw.get(name)
         if values is None:
@@ -83,7 +83,7 @@ def read_document(raw: Mapping[str, Any], default_namespace: str, tick: Tick = n
             model = read_model(kind, value, path, faults)
             if model is None:
                 continue
-            item = Item(kind, path, model)
+            item = DocumentEntry(kind, path, model)
             if item.code in path_by_code:
                 faults.append(Fault(f"{path}.code", f"{item.code} stands at {path_by_code[item.code]} already"))
             path_by_code.setdefault(item.code, path)

@@ -8,23 +8,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from ingest.catalog.catalog_service import Caller
 from ingest.catalog.rests import Rests
-from ingest.catalog.service import Caller
-from ingest.http.problems import of_busy
-from schemas.http.shares import Busy, Plan, Shares
+from ingest.http.gateway_problems import of_busy
+from schemas.http.shares import Busy, SharePlan, Shares
 
 T = TypeVar("T")
 
-DOCUMENTS: Final = Plan(places=2, each=1, each_key=1, waiting=4, seconds=60.0)
-ENTRIES: Final = Plan(places=4, each=1, each_key=1, waiting=200, seconds=20.0)
-PAGES: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
-KEYS: Final = Plan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
+DOCUMENTS: Final = SharePlan(places=2, each=1, each_key=1, waiting=4, seconds=60.0)
+ENTRIES: Final = SharePlan(places=4, each=1, each_key=1, waiting=200, seconds=20.0)
+PAGES: Final = SharePlan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
+KEYS: Final = SharePlan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
 
 
 class Turns:
     """Runs blocking work in a thread pool, shared out as ``plan`` says."""
 
-    def __init__(self, plan: Plan, what: str, rests: Rests) -> None:
+    def __init__(self, plan: SharePlan, what: str, rests: Rests) -> None:
         self._shares = Shares(plan, what)
         self._rests = rests
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))

@@ -13,7 +13,7 @@ from ingest.client.history import HistorySummary, send_history
 from ingest.client.producer import Closed, Producer, QueueFull
 from ingest.client.sending import BatchResult, Summary
 from ingest.client.sync import Client
-from ingest.client.voids import VoidTaken
+from ingest.client.voiding import VoidTaken
 from ingest.client.wire import MAX_BATCH, GatewayUnavailable, Refusal, SendError, batched
 
 __all__ = [

@@ -14,8 +14,8 @@ import httpx
 
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
-from ingest.client.voids import VOID_PATH, Voiding, VoidTaken
-from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, item_of, lost
+from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
+from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
 
 Batches = Iterable[Sequence[Mapping[str, Any]]] | AsyncIterable[Sequence[Mapping[str, Any]]]
 
@@ -94,7 +94,7 @@ class AsyncClient:
         summary.seconds = time.monotonic() - started
         return summary
 
-    async def deliver(self, items: Sequence[Item], number: int = 0) -> BatchResult:
+    async def deliver(self, items: Sequence[WireEvent], number: int = 0) -> BatchResult:
         """Send one batch, retrying until the response is final. Raises GatewayUnavailable."""
         sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
         body = body_of(items)
@@ -113,7 +113,7 @@ class AsyncClient:
                 return step
             await asyncio.sleep(step)
 
-    async def _attempt(self, body: bytes, path: str = BATCH_PATH) -> Answer:
+    async def _attempt(self, body: bytes, path: str = BATCH_PATH) -> AttemptAnswer:
         try:
             response = await self._http.post(path, content=body)
         except httpx.TransportError as error:

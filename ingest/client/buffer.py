@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from ingest.client.wire import MAX_BATCH, Item, Refusal
+from ingest.client.wire import MAX_BATCH, Refusal, WireEvent
 
 MAX_BYTES: Final = 1024 * 1024
 
@@ -18,7 +18,7 @@ Ticket = TypeVar("Ticket")
 class Waiting(Generic[Ticket]):
     """A queued event, the caller's future, and since when it is queued (monotonic seconds)."""
 
-    item: Item
+    item: WireEvent
     ticket: Ticket
     since: float
 
@@ -35,7 +35,7 @@ class Buffer(Generic[Ticket]):
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(self, item: Item, ticket: Ticket, now: float) -> None:
+    def add(self, item: WireEvent, ticket: Ticket, now: float) -> None:
         """Append an event."""
         self._queue.append(Waiting(item, ticket, now))
 

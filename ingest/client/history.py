@@ -14,7 +14,7 @@ import msgspec
 
 from ingest.client.sending import pause_before
 from ingest.client.sync import Client
-from ingest.client.wire import Answer, GatewayUnavailable, Refusal, problem_of, retried
+from ingest.client.wire import AttemptAnswer, GatewayUnavailable, Refusal, problem_of, retried
 from schemas.values.json_text import JsonObject
 
 PATH: Final = "/v1/events/stream"
@@ -110,7 +110,7 @@ def _send_part(client: Client, chunk: list[bytes], summary: HistorySummary, ends
         threading.Event().wait(pause)
 
 
-def _lines_of(answer: Answer) -> list[JsonObject]:
+def _lines_of(answer: AttemptAnswer) -> list[JsonObject]:
     try:
         return [msgspec.json.decode(line) for line in answer.body.splitlines()]
     except msgspec.DecodeError:  # cut by a broken connection

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ingest.client.wire import Answer, GatewayUnavailable, Item, Refusal, problem_of, retried
+from ingest.client.wire import AttemptAnswer, GatewayUnavailable, Refusal, WireEvent, problem_of, retried
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
@@ -67,7 +67,7 @@ def pause_before(attempt: int, retry_after: float, jitter: float) -> float:
 class Sending:
     """Attempts to send one batch, until a response is final or ``deadline`` seconds have passed (None: no limit)."""
 
-    def __init__(self, number: int, items: Sequence[Item], url: str, deadline: float | None, now: float) -> None:
+    def __init__(self, number: int, items: Sequence[WireEvent], url: str, deadline: float | None, now: float) -> None:
         self._number = number
         self._keys = tuple(item.key for item in items)
         self._url = url
@@ -75,7 +75,7 @@ class Sending:
         self._what = "stopped"
         self.attempts = 0
 
-    def take(self, answer: Answer, now: float, jitter: float) -> BatchResult | float:
+    def take(self, answer: AttemptAnswer, now: float, jitter: float) -> BatchResult | float:
         """Take a response: the result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at
         the deadline."""
         self.attempts += 1

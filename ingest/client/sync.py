@@ -14,8 +14,8 @@ from uuid import uuid4
 import httpx
 
 from ingest.client.sending import BatchResult, Sending, Summary
-from ingest.client.voids import VOID_PATH, Voiding, VoidTaken
-from ingest.client.wire import BATCH_PATH, Answer, Item, answer_of, body_of, item_of, lost
+from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
+from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
 
 
 def headers_of(key: str, namespace: str | None) -> dict[str, str]:
@@ -120,7 +120,9 @@ class Client:
         summary.seconds = time.monotonic() - started
         return summary
 
-    def deliver(self, items: Sequence[Item], number: int = 0, give_up: threading.Event | None = None) -> BatchResult:
+    def deliver(
+        self, items: Sequence[WireEvent], number: int = 0, give_up: threading.Event | None = None
+    ) -> BatchResult:
         """Send one batch, retrying until the response is final; setting ``give_up`` ends the retries. Raises
         GatewayUnavailable."""
         sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
@@ -146,7 +148,7 @@ class Client:
                 return step
             threading.Event().wait(step)
 
-    def attempt(self, path: str, body: bytes, **headers: str) -> Answer:
+    def attempt(self, path: str, body: bytes, **headers: str) -> AttemptAnswer:
         """Make one request, without retries."""
         try:
             response = self._http.post(path, content=body, headers=headers)

@@ -53,7 +53,7 @@ class Refusal(SendError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class WireEvent:
     """One serialised event: every attempt sends these bytes with this key."""
 
     key: str
@@ -61,7 +61,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AttemptAnswer:
     """Response to one attempt. ``status`` 0: there was none, and ``body`` contains the reason."""
 
     status: int
@@ -69,7 +69,7 @@ class Answer:
     body: bytes
 
 
-def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> Item:
+def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> WireEvent:
     """Serialise an event, adding a key if it has none.
 
     An event is ``{"event_name", "account_id", "properties", "idempotency_key", "timestamp", "source"}``; Decimal
@@ -79,34 +79,34 @@ def item_of(event: Mapping[str, Any], new_key: Callable[[], str]) -> Item:
     if key is None:
         key = new_key()
         event = {**event, "idempotency_key": key}
-    return Item(str(key), encode(event))
+    return WireEvent(str(key), encode(event))
 
 
-def body_of(items: Iterable[Item]) -> bytes:
+def body_of(items: Iterable[WireEvent]) -> bytes:
     """The body of a batch request."""
     return b'{"events":[' + b",".join([item.body for item in items]) + b"]}"
 
 
-def lost(error: Exception) -> Answer:
+def lost(error: Exception) -> AttemptAnswer:
     """The Answer for a connection that failed."""
-    return Answer(0, 0.0, f"{type(error).__name__}: {error}".encode())
+    return AttemptAnswer(0, 0.0, f"{type(error).__name__}: {error}".encode())
 
 
-def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def answer_of(status: int, headers: Mapping[str, str], body: bytes) -> AttemptAnswer:
     """The Answer for a response. Only a Retry-After in seconds is understood."""
     try:
         retry_after = max(0.0, float(headers.get("retry-after", "0")))
     except ValueError:
         retry_after = 0.0
-    return Answer(status, retry_after, body)
+    return AttemptAnswer(status, retry_after, body)
 
 
-def retried(answer: Answer) -> bool:
+def retried(answer: AttemptAnswer) -> bool:
     """Whether another attempt may succeed; it is safe because the keys stay the same."""
     return answer.status == 0 or answer.status in _RETRIED
 
 
-def problem_of(answer: Answer) -> JsonObject:
+def problem_of(answer: AttemptAnswer) -> JsonObject:
     """The problem document of a response, or a substitute if it contains none."""
     try:
         document = msgspec.json.decode(answer.body)

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 from schemas.kafka.clock import TOLERANCE_US, ClockError, error_of, words
 from schemas.kafka.topics import CLOCK
 from schemas.values.instants import SECOND
 
 if TYPE_CHECKING:
-    from ingest.delivery.producer import LoopProducer
+    from ingest.delivery.loop_producer import LoopProducer
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +91,10 @@ class GatewayClock:
             return 0
         return error.beyond_us
 
-    def check(self) -> Iterator[Reason]:
+    def check(self) -> Iterator[UnreadyReason]:
         """Source of readiness reasons for ``Readiness``."""
         if beyond_us := self._beyond_us():
-            yield Reason(
+            yield UnreadyReason(
                 CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
                 "set it, or the broker's where that is the wrong one (NTP); it goes on by itself. `weir verify` "
                 "names what was dated meanwhile", refuses=True,

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ingest.delivery.loop_producer import LoopProducer
 from ingest.delivery.packing import Packed, Packer
-from ingest.delivery.producer import LoopProducer
-from ingest.metrics import Metrics
+from ingest.gateway_metrics import GatewayMetrics
 from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch
 from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import events_topic, generation_of
-from schemas.ledgers.generations import Generation, State
+from schemas.ledgers.generations import Generation, GenerationState
 from schemas.usage_log.acknowledged import Acknowledged
 
 MAX_BYTES_IN_FLIGHT: Final = 256 * 1024 * 1024
@@ -33,7 +33,7 @@ class Route:
     partitions: int
 
 
-def route_of(state: State, configured: Generation) -> Route | None:
+def route_of(state: GenerationState, configured: Generation) -> Route | None:
     """The route for events, None while the generation is being replaced. ``configured``: the generation in the
     settings, with its partitions."""
     generation = state.writable(configured.number)
@@ -75,7 +75,7 @@ class Delivery:
         self,
         producer: LoopProducer,
         route: Callable[[], Route | None],
-        metrics: Metrics,
+        metrics: GatewayMetrics,
         *,
         max_events: int = 50_000,
         clock: Callable[[], float] = time.monotonic,

@@ -21,12 +21,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.delivery.in_flight import NotDelivered
-from ingest.events.api import EventsApi
+from ingest.events.events_api import EventsApi
+from ingest.history.body_lines import MAX_LINE, Lines, NumberedLine
 from ingest.history.chunks import Ended, chunks_of, drain
-from ingest.history.lines import MAX_LINE, Line, Lines
 from ingest.http.auth import Guard
 from ingest.http.decompression import ENCODINGS, BrokenBody, Inflater
-from ingest.http.problems import Problem, unavailable
+from ingest.http.gateway_problems import Problem, unavailable
 from schemas.catalog.state import NamespaceView
 from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_event
 from schemas.events.event_types import event_types
@@ -81,12 +81,12 @@ class Tally:
 
 
 @dataclass(slots=True)
-class _Group:
-    lines: list[Line] = field(default_factory=list)
+class _LineGroup:
+    lines: list[NumberedLine] = field(default_factory=list)
     size: int = 0
 
 
-def judge(line: Line, view: NamespaceView, now_us: int) -> AcceptedEvent:
+def judge(line: NumberedLine, view: NamespaceView, now_us: int) -> AcceptedEvent:
     """The event of one line. Raises Refused."""
     if line.too_long:
         raise Refused("too_large", "$", f"the line is longer than {MAX_LINE} bytes")
@@ -103,11 +103,11 @@ def judge(line: Line, view: NamespaceView, now_us: int) -> AcceptedEvent:
 
 
 def judge_all(
-    lines: Iterable[Line], view: NamespaceView, now_us: int
-) -> tuple[list[AcceptedEvent], list[tuple[Line, Refused]]]:
+    lines: Iterable[NumberedLine], view: NamespaceView, now_us: int
+) -> tuple[list[AcceptedEvent], list[tuple[NumberedLine, Refused]]]:
     """Judge each line separately: the events of accepted lines, and the refusals of the others."""
     accepted: list[AcceptedEvent] = []
-    refused: list[tuple[Line, Refused]] = []
+    refused: list[tuple[NumberedLine, Refused]] = []
     for line in lines:
         try:
             accepted.append(judge(line, view, now_us))
@@ -225,7 +225,7 @@ class HistoryStream(Response):
 
     async def _take(self, first_chunk: bytes | None, chunks: AsyncIterator[bytes | None]) -> str | None:
         """Read to the end of the body; returns the reason if it ended prematurely, else None."""
-        group = _Group()
+        group = _LineGroup()
         try:
             chunk = first_chunk
             while chunk is not None:
@@ -248,13 +248,13 @@ class HistoryStream(Response):
             trouble = await self._wind_up(group, str(error))
         except Exception:
             log.exception("a stream of history failed")
-            trouble = await self._wind_up(_Group(), "the gateway failed; its log says more")
+            trouble = await self._wind_up(_LineGroup(), "the gateway failed; its log says more")
         else:
             return None
         await drain(chunks)
         return trouble
 
-    async def _wind_up(self, group: _Group, trouble: str) -> str:
+    async def _wind_up(self, group: _LineGroup, trouble: str) -> str:
         """Deliver the complete lines read so far, if possible."""
         try:
             await self._close(group)
@@ -265,21 +265,21 @@ class HistoryStream(Response):
             log.exception("a stream of history could not be wound up")
         return trouble
 
-    async def _add(self, group: _Group, line: Line) -> _Group:
+    async def _add(self, group: _LineGroup, line: NumberedLine) -> _LineGroup:
         group.lines.append(line)
         group.size += len(line.text)
         if len(group.lines) < GROUP_LINES and group.size < GROUP_BYTES:
             return group
         return await self._close(group)
 
-    async def _close(self, group: _Group) -> _Group:
+    async def _close(self, group: _LineGroup) -> _LineGroup:
         if group.lines:
             await self._toll.events(len(group.lines), self._stopping)
             await self._settle(GROUPS_IN_FLIGHT)
             previous_part = self._in_flight[-1] if self._in_flight else None
             self._in_flight.append(asyncio.create_task(self._deliver(group.lines, previous_part)))
             await asyncio.sleep(0)  # let other requests run
-        return _Group()
+        return _LineGroup()
 
     async def _settle(self, fewer_than: int) -> None:
         """Wait until fewer than ``fewer_than`` groups are in flight. Raises NotDelivered."""
@@ -287,7 +287,7 @@ class HistoryStream(Response):
             await self._in_flight[0]
             self._in_flight.popleft()
 
-    async def _deliver(self, lines: Sequence[Line], previous_part: asyncio.Task[None] | None) -> None:
+    async def _deliver(self, lines: Sequence[NumberedLine], previous_part: asyncio.Task[None] | None) -> None:
         """Deliver one group, retrying for a while, and count it after the previous group was counted."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
@@ -308,9 +308,11 @@ class HistoryStream(Response):
         self._untold.extend(warned[: max(0, WARNED - self._tally.warned)])
         self._tally.warned += len(warned)
 
-    async def _attempt(self, lines: Sequence[Line]) -> tuple[list[tuple[Line, Refused, Sketch]], list[WarnedLine]]:
+    async def _attempt(
+        self, lines: Sequence[NumberedLine]
+    ) -> tuple[list[tuple[NumberedLine, Refused, Sketch]], list[WarnedLine]]:
         """Send the accepted lines; returns the refused lines and the warnings."""
-        refusals: list[tuple[Line, Refused, Sketch]] = []
+        refusals: list[tuple[NumberedLine, Refused, Sketch]] = []
         warned: list[WarnedLine] = []
 
         def judged(view: NamespaceView) -> list[AcceptedEvent]:
@@ -325,10 +327,10 @@ class HistoryStream(Response):
         await self._events.hand_over(self._namespace, judged)
         return refusals, warned
 
-    async def _record(self, line: Line, why: Refused, refused_body: Sketch) -> None:
+    async def _record(self, line: NumberedLine, why: Refused, refused_body: Sketch) -> None:
         await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", refused_body, line.text)
 
-    def _count(self, lines: Sequence[Line], refused: Sequence[RefusedLine]) -> None:
+    def _count(self, lines: Sequence[NumberedLine], refused: Sequence[RefusedLine]) -> None:
         tally = self._tally
         self._events.count_accepted(len(lines) - len(refused))
         tally.accepted += len(lines) - len(refused)

@@ -1,5 +1,5 @@
 """Authorisation at the gateway: applies API keys (``schemas.http.api_keys``) and the table of scopes
-(``schemas.http.access``) to requests, and raises HTTP problems."""
+(``schemas.http.scopes``) to requests, and raises HTTP problems."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Final
 from starlette.requests import Request
 
 from ingest.http.bodies import MAX_BODY, announced, read_body
+from ingest.http.gateway_problems import Problem, of_busy, of_denial, overloaded, too_much
 from ingest.http.overload import Overload
-from ingest.http.problems import Problem, of_busy, of_denial, overloaded, too_much
-from ingest.http.rate_limits import Limits, Rates, TooMuch
+from ingest.http.rate_limits import BucketsByKey, Rates, TooMuch
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
-from schemas.http.access import Scopes, scopes_of
 from schemas.http.api_keys import Access, Denied, Keyring
+from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.serving import EARLY, Headers
-from schemas.http.shares import Busy, Plan, Shares
+from schemas.http.shares import Busy, SharePlan, Shares
 from schemas.settings import Settings, SettingsError
 
 NAMESPACE_HEADER: Final = "weir-namespace"
@@ -41,7 +41,7 @@ def admin_key(settings: Settings) -> str:
 
 
 @dataclass(slots=True)
-class Admitted:
+class AdmittedRequest:
     """An event request that passed authentication and overload control."""
 
     access: Access
@@ -61,9 +61,9 @@ class Guard:
     ) -> None:  # fmt: skip
         self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
         self._catalog = catalog.catalog
-        self._limits = Limits(settings, self._bounds, lambda: catalog.catalog.next_offset)
+        self._limits = BucketsByKey(settings, self._bounds, lambda: catalog.catalog.next_offset)
         room = settings.body_bytes
-        self._room = Shares(Plan(room, room // 4, room // 8, _BODIES_WAITING, _ROOM_SECONDS), "bodies")
+        self._room = Shares(SharePlan(room, room // 4, room // 8, _BODIES_WAITING, _ROOM_SECONDS), "bodies")
         self._now_us = now_us
         self._clock = clock
         self._default_namespace = settings.namespace
@@ -80,29 +80,29 @@ class Guard:
         self._count(access)
         return access
 
-    def admit(self, request: Request) -> Admitted:
+    def admit(self, request: Request) -> AdmittedRequest:
         """Admit an event request; it is in hand until ``sent`` or ``answered``. Scopes are checked by ``allow``.
 
         Raises Problem (401, 503).
         """
-        admitted: Admitted | None = request.scope.get("state", {}).get(EARLY)
+        admitted: AdmittedRequest | None = request.scope.get("state", {}).get(EARLY)
         if admitted is None:
             admitted = self._admitted(self._bearer(request), request.headers.get(NAMESPACE_HEADER))
         self.overload.begun(self.overload.clock() - admitted.since)
         return admitted
 
-    def sent(self, admitted: Admitted) -> None:
+    def sent(self, admitted: AdmittedRequest) -> None:
         """Mark the request as waiting for Kafka: it is no longer in hand."""
         if admitted.in_hand:
             admitted.in_hand = False
             self.overload.let_go(admitted.tenant)
 
-    def answered(self, admitted: Admitted) -> None:
+    def answered(self, admitted: AdmittedRequest) -> None:
         """Mark the request as answered; see ``admit``."""
         self.sent(admitted)
         self.overload.finished()
 
-    def allow(self, admitted: Admitted, sufficient: Scopes) -> Access:
+    def allow(self, admitted: AdmittedRequest, sufficient: Scopes) -> Access:
         """Rights of an admitted request, which include one of the ``sufficient`` scopes. Raises Problem (403, 429)."""
         _require(admitted.access, sufficient)
         self._count(admitted.access)
@@ -130,7 +130,7 @@ class Guard:
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
-    def early(self, headers: Headers) -> Admitted | None:
+    def early(self, headers: Headers) -> AdmittedRequest | None:
         """As ``admit``, from the headers alone. None if the key is invalid; the application then answers with the
         reason. Raises Problem (503)."""
         fields = dict(reversed(headers))  # the first of repeated fields, as the application reads them
@@ -140,12 +140,12 @@ class Guard:
             return None
         return self._admitted(access, _text(fields.get(_NAMESPACE_FIELD)))
 
-    def _admitted(self, access: Access, namespace: str | None) -> Admitted:
+    def _admitted(self, access: Access, namespace: str | None) -> AdmittedRequest:
         tenant = self._tenant(access, namespace)
         if self.overload.refuses(tenant):
             raise overloaded()
         self.overload.take(tenant)
-        return Admitted(access, tenant, self.overload.clock())
+        return AdmittedRequest(access, tenant, self.overload.clock())
 
     def _tenant(self, access: Access, namespace: str | None) -> str:
         return access.namespace or namespace or self._default_namespace
@@ -160,7 +160,7 @@ class Guard:
         return self._limits.default
 
     def may_give(self, access: Access) -> Rates | None:
-        """See ``Limits.may_give``."""
+        """See ``BucketsByKey.may_give``."""
         return self._limits.may_give(access)
 
     def pause(self, access: Access) -> float:

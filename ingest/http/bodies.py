@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from ingest.http.decompression import ENCODINGS, PIECE, BrokenBody, Inflater
-from ingest.http.problems import Problem
+from ingest.http.gateway_problems import Problem
 
 MAX_BODY: Final = 8 * 1024 * 1024
 PAUSE_SECONDS: Final = 10.0

@@ -102,7 +102,7 @@ class KeyBuckets:
         return pause if self.shared is None else max(pause, self.shared.pause(now))
 
 
-class Limits:
+class BucketsByKey:
     """Buckets by key. Beyond MAX_KEYS the least recently used are evicted; their keys start again with full
     buckets.
 

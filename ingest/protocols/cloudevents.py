@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from starlette.responses import Response
 
-from ingest.http.problems import MEDIA_TYPE, Problem
+from ingest.http.gateway_problems import MEDIA_TYPE, Problem
 from schemas.events.acceptance import RawEvent, Refused, check_size, decode_json
 from schemas.events.refused_body import Fields
 from schemas.values.fine_instants import cut, may_be_fine, never_later
@@ -51,7 +51,7 @@ class CloudEvent(msgspec.Struct, gc=False):
     data_base64: str | None = None
 
 
-class _Written(msgspec.Struct, gc=False):
+class _WrittenTime(msgspec.Struct, gc=False):
     """A CloudEvent's time as text, needed where it is finer than a microsecond."""
 
     time: str | None = None
@@ -59,8 +59,8 @@ class _Written(msgspec.Struct, gc=False):
 
 _one = msgspec.json.Decoder(CloudEvent)
 _many = msgspec.json.Decoder(list[CloudEvent])
-_written_one = msgspec.json.Decoder(_Written)
-_written_many = msgspec.json.Decoder(list[_Written])
+_written_one = msgspec.json.Decoder(_WrittenTime)
+_written_many = msgspec.json.Decoder(list[_WrittenTime])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingest.http.bodies import BadBody
-from ingest.http.problems import MEDIA_TYPE, Problem
+from ingest.http.gateway_problems import MEDIA_TYPE, Problem
 from ingest.protocols import cloudevents, lago
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
@@ -29,7 +29,7 @@ EVENTS: Final = "/api/v1/events"
 WARNINGS_HEADER: Final = "Weir-Warnings"
 _TOLD: Final = 10
 BATCH: Final = "/api/v1/events/batch"
-Format = Literal["binary", "structured", "lago", "lago_batch"]
+BodyFormat = Literal["binary", "structured", "lago", "lago_batch"]
 
 # Default content types of HTTP clients, which say nothing about the format.
 _UNTOLD: Final = frozenset({"", "text/plain", "application/x-www-form-urlencoded"})
@@ -37,7 +37,7 @@ _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def format_by_headers(path: str, headers: Mapping[str, str]) -> Format | None:
+def format_by_headers(path: str, headers: Mapping[str, str]) -> BodyFormat | None:
     """The format according to path and headers (lower-case names); None if the body must decide.
 
     Raises ValueError for an unsupported content type; the message names the supported ones.
@@ -61,7 +61,7 @@ def format_by_headers(path: str, headers: Mapping[str, str]) -> Format | None:
     raise ValueError(f"{kind[:80]} is not understood; send application/cloudevents+json or application/json")
 
 
-def format_by_shape(body: bytes) -> Format:
+def format_by_shape(body: bytes) -> BodyFormat:
     """The format according to the shape of a JSON body. Raises Refused."""
     if cloudevents.is_batch(body):
         return "structured"
@@ -86,22 +86,22 @@ class Foreign:
         self._headers = {name.lower(): value for name, value in request.headers.items()}
         self._now_us = now_us
         self._batch = False
-        self._lago: list[lago.LagoEvent] = []
+        self._lago: list[lago.LagoEventBody] = []
         self._unread = ""
-        self._format: Format | None = None
+        self._format: BodyFormat | None = None
         try:
             self._format = format_by_headers(self._path, self._headers)
         except ValueError as error:
             self._unread = str(error)
 
     def wrong_query(self, request: Request) -> list[WrongParameter]:
-        """See ``ingest.events.api.Door``. Query parameters are ignored, since a CloudEvents sink may be any URL and
+        """See ``events_api.Door``. Query parameters are ignored, since a CloudEvents sink may be any URL and
         senders add their own; except those that look like a choice of the namespace, because the events would go to
         another one."""
         return [parameter for parameter in wrong_parameters(request, {}) if means_namespace(parameter.name)]
 
     def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
-        """See ``ingest.events.api.Door``."""
+        """See ``events_api.Door``."""
         if self._unread:
             raise BadBody(415, "media_type", self._unread, body)
         if self._format is None:
@@ -115,7 +115,7 @@ class Foreign:
         return lago.translate(self._lago, view, batch=self._format == "lago_batch")
 
     def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
-        """See ``ingest.events.api.Door``."""
+        """See ``ingest.events.events_api.Door``."""
         try:
             if self._format == "binary":
                 return sketch_of([cloudevents.binary_sketch(self._headers)], 0, settings, cloudevents.FIELDS)
@@ -130,7 +130,7 @@ class Foreign:
         return Sketch()
 
     def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
-        """See ``ingest.events.api.Door``. Warnings are returned in a header, since the peers' responses have no
+        """See ``ingest.events.events_api.Door``. Warnings are returned in a header, since the peers' responses have no
         place for them."""
         if self._lago:
             answer = lago.answer_accepted(self._lago, accepted, self._now_us(), batch=self._format == "lago_batch")

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
-from ingest.http.problems import Problem
+from ingest.http.gateway_problems import Problem
 from schemas.catalog.state import NamespaceView
 from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, check_size, decode_json
 from schemas.events.refused_body import Fields
@@ -35,7 +35,7 @@ _WORDS: Final = {"missing": "value_is_mandatory", "no_account": "value_is_mandat
 _NULL: Final = msgspec.Raw(b"null")
 
 
-class LagoEvent(msgspec.Struct, gc=False):
+class LagoEventBody(msgspec.Struct, gc=False):
     """An event as sent by Lago's clients. Older clients send ``external_customer_id`` in place of a subscription."""
 
     transaction_id: str | None = None
@@ -48,11 +48,11 @@ class LagoEvent(msgspec.Struct, gc=False):
 
 
 class _One(msgspec.Struct, gc=False):
-    event: LagoEvent
+    event: LagoEventBody
 
 
 class _Many(msgspec.Struct, gc=False):
-    events: list[LagoEvent]
+    events: list[LagoEventBody]
 
 
 _one = msgspec.json.Decoder(_One)
@@ -61,23 +61,23 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def decode(body: bytes, *, batch: bool) -> list[LagoEvent]:
+def decode(body: bytes, *, batch: bool) -> list[LagoEventBody]:
     """``{"event": …}``, or ``{"events": [1 to 100]}``. Raises Refused."""
     if not batch:
         return [decode_json(_one, body).event]
-    events: list[LagoEvent] = decode_json(_many, body).events
+    events: list[LagoEventBody] = decode_json(_many, body).events
     check_size(len(events))
     return events
 
 
-def translate(events: Sequence[LagoEvent], view: NamespaceView, *, batch: bool) -> list[RawEvent]:
+def translate(events: Sequence[LagoEventBody], view: NamespaceView, *, batch: bool) -> list[RawEvent]:
     """Translate to native events. Raises Refused with Lago's field names in its path."""
     return [
         _event(event, view, f"$.events[{index}]" if batch else "$.event", index) for index, event in enumerate(events)
     ]
 
 
-def _event(event: LagoEvent, view: NamespaceView, at: str, index: int) -> RawEvent:
+def _event(event: LagoEventBody, view: NamespaceView, at: str, index: int) -> RawEvent:
     for name, value in (("transaction_id", event.transaction_id), ("code", event.code)):
         if not value:
             raise Refused("missing", f"{at}.{name}", "missing; every event needs one", index)
@@ -90,7 +90,7 @@ def _event(event: LagoEvent, view: NamespaceView, at: str, index: int) -> RawEve
     )  # fmt: skip
 
 
-def _account(event: LagoEvent, view: NamespaceView) -> str | None:
+def _account(event: LagoEventBody, view: NamespaceView) -> str | None:
     code = event.external_subscription_id
     if not code:
         return event.external_customer_id or None
@@ -99,7 +99,7 @@ def _account(event: LagoEvent, view: NamespaceView) -> str | None:
     return str(versions[-1].body["account"]) if versions else code
 
 
-def _properties(event: LagoEvent, path: str, index: int) -> bytes:
+def _properties(event: LagoEventBody, path: str, index: int) -> bytes:
     text = bytes(event.properties)
     if text == b"null":
         text = b"{}"
@@ -138,7 +138,7 @@ def elements(body: bytes, *, batch: bool) -> list[bytes]:
 
 
 def answer_accepted(
-    events: Sequence[LagoEvent], accepted: Sequence[AcceptedEvent], now_us: int, *, batch: bool
+    events: Sequence[LagoEventBody], accepted: Sequence[AcceptedEvent], now_us: int, *, batch: bool
 ) -> Response:
     """200 with the stored events, as Lago answers; ``lago_id`` is the event's identity, so a retry gets the same
     response."""
@@ -146,7 +146,7 @@ def answer_accepted(
     return _json({"events": stored} if batch else {"event": stored[0]}, 200)
 
 
-def _stored(event: LagoEvent, acceptance: AcceptedEvent, now_us: int) -> JsonObject:
+def _stored(event: LagoEventBody, acceptance: AcceptedEvent, now_us: int) -> JsonObject:
     amount = bytes(event.precise_total_amount_cents)
     # Lago returns the amount as text; other JSON values are quoted as text as well.
     quoted = amount if amount.startswith(b'"') or amount == b"null" else msgspec.json.encode(amount.decode())

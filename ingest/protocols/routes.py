@@ -10,13 +10,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest.catalog.openapi import EVENT, EVENT_EXAMPLE, bodies
+from ingest.catalog.openapi_bodies import EVENT, EVENT_EXAMPLE, bodies
 from ingest.history.stream import MEDIA_TYPE, HistoryApi
 from ingest.protocols import detection
 from schemas.events.acceptance import MAX_BATCH
 from schemas.values.json_text import JsonObject
 
-Answer = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 _CLOUDEVENT: Final[JsonObject] = {
     "type": "object",
@@ -71,7 +71,7 @@ _LAGO_MANY: Final[JsonObject] = {
 }
 
 
-def foreign_events(app: FastAPI, answer: Answer) -> None:
+def foreign_events(app: FastAPI, answer: Handler) -> None:
     """Register both routes for documentation; ``ingest.app.Application`` bypasses them and calls the same
     ``answer``."""
     single = bodies(

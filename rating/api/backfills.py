@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
-from rating.api.problems import wrong
+from rating.api.rating_problems import wrong
 from rating.backfill_status import read_backfills, stored_events
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros, rfc3339

@@ -17,15 +17,15 @@ from fastapi import Depends, Header, Request
 
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginTries
-from rating.api.problems import Problem, missing, of_denial, unknown_parameters
 from rating.api.questions import NOBODY, Asker, GoOn, Questions
+from rating.api.rating_problems import RatingProblem, missing, of_denial, unknown_parameters
 from rating.explain import Ledgers
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
-from schemas.http.access import Scopes, scopes_of
 from schemas.http.api_keys import Access, Denied, Keyring
 from schemas.http.parameters import KnownParameters
+from schemas.http.scopes import Scopes, scopes_of
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.transport import Follower, LogRecord
@@ -140,12 +140,14 @@ def rating_of(request: Request) -> Rating:
 
 
 async def guard(request: Request) -> None:
-    """The check before every route: the key has one of the scopes that ``schemas.http.access`` names for it, and the
+    """The check before every route: the key has one of the scopes that ``schemas.http.scopes`` names for it, and the
     query has no parameter that it does not take. Raises Problem."""
     path = str(getattr(request.scope.get("route"), "path", ""))
     sufficient = scopes_of("rating", request.method, path)
     if sufficient is None:
-        raise Problem(HTTPStatus.FORBIDDEN, f"no scope is set for {request.method} {path}; this is a fault of Weir")
+        raise RatingProblem(
+            HTTPStatus.FORBIDDEN, f"no scope is set for {request.method} {path}; this is a fault of Weir"
+        )
     if sufficient:
         _check_key(request, sufficient)
     if wrong := _parameters.wrong(request):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from rating.invoices.ledger import Standing, invoices_reader, read_standing
+from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
 from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
 
@@ -24,13 +24,13 @@ class InvoiceLedger:
         self._settings = settings
         self._lock = threading.Lock()
         self._reader: LedgerReader | None = None
-        self._standing = Standing()
+        self._standing = StandingInvoices()
 
-    def ask(self, question: Callable[[Standing], T]) -> T:
+    def ask(self, question: Callable[[StandingInvoices], T]) -> T:
         """``question`` of what stands at the log's present end; one at a time. Raises LedgerUnavailable."""
         with self._lock:
             if self._reader is None:
-                self._reader, self._standing = invoices_reader(self._settings), Standing()
+                self._reader, self._standing = invoices_reader(self._settings), StandingInvoices()
             read_standing(self._reader, self._standing, _READ_SECONDS)
             return question(self._standing)
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 
 
-class Metrics:
+class RatingMetrics:
     """Counters and durations of requests, in a registry of their own, so that two applications in one process count
     apart."""
 
@@ -31,7 +31,7 @@ class Metrics:
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def install(app: FastAPI, metrics: Metrics) -> None:
+def install(app: FastAPI, metrics: RatingMetrics) -> None:
     """Measure every request of ``app``."""
 
     @app.middleware("http")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 
 from rating.api.context import Authorized
-from rating.api.problems import Problem
+from rating.api.rating_problems import RatingProblem
 from rating.pricing import PriceError, price_json
 from schemas.http.openapi import REFERENCE
 from schemas.values.json_text import JsonObject
@@ -40,12 +40,12 @@ async def price(rating: Authorized, request: Request) -> Any:
         text = body.decode()
         results = await asyncio.to_thread(price_json, text)
     except UnicodeDecodeError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not UTF-8: {error}") from None
+        raise RatingProblem(HTTPStatus.BAD_REQUEST, f"the body is not UTF-8: {error}") from None
     except PriceError as error:
         errors = [(path, detail) for path, _, detail in (problem.partition(": ") for problem in error.problems)]
         malformed = error.problems[0].startswith("this is not JSON")
         status = HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY
-        raise Problem(status, str(error), [] if malformed else errors) from None
+        raise RatingProblem(status, str(error), [] if malformed else errors) from None
     alone = text.lstrip()[:1] == "{" and len(results) == 1
     return results[0] if alone else results
 
@@ -55,7 +55,7 @@ async def _read(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BYTES:
-            raise Problem(
+            raise RatingProblem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {MAX_BYTES} bytes; price in parts"
             )
     return bytes(body)

@@ -16,17 +16,17 @@ from typing import Any, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from rating.api.problems import Problem, of_busy
+from rating.api.rating_problems import RatingProblem, of_busy
 from schemas.clickhouse.client import connect
-from schemas.http.shares import Busy, Plan, Shares
+from schemas.http.shares import Busy, SharePlan, Shares
 from schemas.settings import Settings
 
 T = TypeVar("T")
 GoOn = Callable[[], None]
 """Called between two steps of a long question: raises Stopped where it is to end."""
 
-LIGHT: Final = Plan(places=8, each=4, each_key=3, waiting=100, seconds=15.0)
-HEAVY: Final = Plan(places=2, each=1, each_key=1, waiting=8, seconds=60.0)
+LIGHT: Final = SharePlan(places=8, each=4, each_key=3, waiting=100, seconds=15.0)
+HEAVY: Final = SharePlan(places=2, each=1, each_key=1, waiting=8, seconds=60.0)
 _LOOK_SECONDS: Final = 0.5
 _TIMEOUT_EXCEEDED: Final = "Code: 159"
 _MEMORY_LIMIT_EXCEEDED: Final = "Code: 241"
@@ -60,7 +60,7 @@ NOBODY: Final = Asker()
 class _Lane:
     """Places for questions of one kind, each a thread with a ClickHouse client."""
 
-    def __init__(self, settings: Settings, plan: Plan, what: str, seconds: int) -> None:
+    def __init__(self, settings: Settings, plan: SharePlan, what: str, seconds: int) -> None:
         self.seconds = seconds
         self.memory = settings.rating_query_bytes
         self._settings = settings
@@ -160,7 +160,7 @@ class Questions:
                     f"this needs more than {lane.memory} bytes of memory; ask for a shorter time, fewer groups, or one"
                     " account (the operator: WEIR_RATING_QUERY_BYTES)"
                 )
-                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
+                raise RatingProblem(HTTPStatus.UNPROCESSABLE_ENTITY, detail) from None
             raise
 
     def _kill(self, name: str) -> None:
@@ -175,6 +175,6 @@ class Questions:
         self._heavy.stop()
 
 
-def _too_long(seconds: int) -> Problem:
+def _too_long(seconds: int) -> RatingProblem:
     detail = f"this took longer than {seconds} s and was ended; ask for a shorter time, coarser groups, or one account"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "10"})
+    return RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "10"})

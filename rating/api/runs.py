@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
-from rating.api.problems import missing
+from rating.api.rating_problems import missing
 from rating.close.announced_runs import invoice_counts, run_head, run_of, runs_of
 from rating.close.result import stored_checks
 from schemas.values.json_text import JsonObject

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from rating.api.context import Authorized, View
-from rating.api.problems import Problem
+from rating.api.rating_problems import RatingProblem
 from rating.periods import parse_range, parse_zone
 from rating.whatif import Scenario, ScenarioError, simulate
 from rating.whatif.draft import TooManyEvents, try_meter
@@ -109,6 +109,6 @@ async def tried(request: Request, rating: Authorized, view: View, body: TryReque
     return {"namespace": view.namespace, "time_zone": zone.key, **trial.to_json(body.limit)}
 
 
-def wrong_field(path: str, detail: str) -> Problem:
+def wrong_field(path: str, detail: str) -> RatingProblem:
     """The refusal of one field of the body: 422."""
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{path}: {detail}", [(f"body.{path}", detail)])
+    return RatingProblem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{path}: {detail}", [(f"body.{path}", detail)])

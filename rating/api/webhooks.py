@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, wrong
+from rating.api.rating_problems import RatingProblem, wrong
 from rating.webhooks import message, store
 from rating.webhooks.hook import WebhookEndpoint, hook_of
 from rating.webhooks.queue import QueuedDelivery
@@ -145,14 +145,14 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
             )
         )
     except LedgerUnavailable as error:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"}) from None
+        raise RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "1"}) from None
     return {"replay": name, "messages": count}
 
 
 def _required(view: NamespaceView) -> WebhookEndpoint:
     hook = hook_of(view)
     if hook is None:
-        raise Problem(
+        raise RatingProblem(
             HTTPStatus.CONFLICT,
             f"namespace {view.namespace} has no webhook; set one: `weir webhook set URL`, or webhook.url in its"
             " settings",

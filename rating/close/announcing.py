@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from rating.close.announced_runs import run_id
-from rating.close.checklist.checks import Check, PlannedInvoices, warnings
+from rating.close.checklist.checks import ChecklistPoint, PlannedInvoices, warnings
 from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
 from rating.close.planning import Planning
 from rating.close.rated_plan import RatedPlan
-from rating.close.request import CloseRequest, FollowedLedgers
-from rating.invoicing.late_usage import LateUsage
-from rating.invoicing.plan import Plan
+from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.run_plan import RunPlan
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.values.instants import rfc3339
 from schemas.values.time_zones import VERSION
@@ -23,7 +23,7 @@ from schemas.values.time_zones import VERSION
 class RefusedByChecks(Exception):
     """The checklist of a strict close found something: ``run`` would have been announced with it."""
 
-    def __init__(self, run: Run, checks: tuple[Check, ...]) -> None:
+    def __init__(self, run: Run, checks: tuple[ChecklistPoint, ...]) -> None:
         super().__init__()
         self.run, self.checks = run, checks
 
@@ -34,7 +34,7 @@ class Announced:
 
     run: Run
     cut: Cut
-    plan: Plan
+    plan: RunPlan
     joined: bool
 
 
@@ -55,7 +55,7 @@ class Announcer:
         self._rated_plan = rated_plan
         self._rows = rows
 
-    def announced(self, plan: Plan, late: LateUsage) -> Announced:
+    def announced(self, plan: RunPlan, late: LateBySubscription) -> Announced:
         """The run to rate ``plan`` as of. The ledger of checkpoints is refreshed. Raises RefusedByChecks.
 
         A run that was announced for just this plan, by a process that died in it or is in it now, gives the same bytes;
@@ -76,7 +76,7 @@ class Announcer:
                 break
         return Announced(run, cut, planning.plan(late_then, run.catalog_offset), standing_run is not None)
 
-    def _new_run(self, name: str, attempt: int, plan: Plan) -> Run:
+    def _new_run(self, name: str, attempt: int, plan: RunPlan) -> Run:
         """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a
         checkpoint."""
         request, ledger = self._request, self._ledgers.checkpoints
@@ -93,7 +93,7 @@ class Announcer:
         whole_plan = self._planning.plan(self._planning.late(cut), run.catalog_offset)
         return ledger.announce(self.checked(run, whole_plan, cut))
 
-    def checked(self, run: Run, plan: Plan, cut: Cut | None) -> Run:
+    def checked(self, run: Run, plan: RunPlan, cut: Cut | None) -> Run:
         """The run with its checklist in its body. Raises RefusedByChecks where that found something and the close is
         strict."""
         invoices, problems = self._rated_plan.rated(plan, run, cut)

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaException
 
 from rating.invoices.waiting import CloseError, Progress, wait_until
 from schemas.catalog.follower import catalog_end
-from schemas.ledgers.checkpoints import CheckpointLedger, Cut, Offsets, next_cut, read_progress, rolled_up
+from schemas.ledgers.checkpoints import CheckpointLedger, Cut, next_cut, read_progress, rolled_up
+from schemas.ledgers.generations import Offsets
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets as end_offsets
 from schemas.values.instants import micros

@@ -12,7 +12,7 @@ from rating.verify.backfills_complete import LostBackfill, lost_backfills
 from rating.verify.completeness import Damage, find_damage
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.damaged_parts import reasons, set_aside
-from schemas.ledgers.checkpoints import Offsets
+from schemas.ledgers.generations import Offsets
 
 _PATIENCE_SECONDS: Final = 5.0
 _BACKFILL_PATIENCE_SECONDS: Final = 120.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rating.close.request import CloseRequest, FollowedLedgers
+from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.invoices.waiting import CloseError
-from rating.invoicing.late_usage import LateUsage, find_late
-from rating.invoicing.plan import Plan, make_plan
+from rating.invoicing.late_usage import LateBySubscription, find_late
+from rating.invoicing.run_plan import RunPlan, make_plan
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
@@ -23,7 +23,7 @@ class Planning:
         self._request = request
         self._ledgers = ledgers
         self._catalog: Catalog | None = None
-        self._planned: tuple[tuple[int, LateUsage, int], Plan] | None = None
+        self._planned: tuple[tuple[int, LateBySubscription, int], RunPlan] | None = None
 
     @property
     def catalog(self) -> Catalog:
@@ -39,7 +39,7 @@ class Planning:
         """The namespace as of a catalog offset, None: all that was read."""
         return self.catalog.view(self._request.namespace, offset)
 
-    def late(self, as_of: Cut | None) -> LateUsage:
+    def late(self, as_of: Cut | None) -> LateBySubscription:
         """What came for billed periods, up to a cut (None: live)."""
         carried = {version.profile_id for version in profile_versions(self.view()) if version.carry_over}
         request, ledgers = self._request, self._ledgers
@@ -47,7 +47,7 @@ class Planning:
             request.client, request.namespace, ledgers.standing, ledgers.checkpoints.checkpoints, as_of, carried
         )
 
-    def plan(self, late: LateUsage, offset: int | None = None) -> Plan:
+    def plan(self, late: LateBySubscription, offset: int | None = None) -> RunPlan:
         """What is due by the catalog as of ``offset``, None: all that was read. Raises CloseError."""
         request, standing = self._request, self._ledgers.standing
         view = self.view(offset)

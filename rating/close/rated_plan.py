@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rating.close.request import CloseRequest
+from rating.close.close_request import CloseRequest
 from rating.invoicing.measure import measure
-from rating.invoicing.plan import Plan, build_invoices
+from rating.invoicing.run_plan import RunPlan, build_invoices
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_record import Invoice
 
@@ -19,9 +19,9 @@ class RatedPlan:
 
     def __init__(self, request: CloseRequest) -> None:
         self._request = request
-        self._rated: tuple[Plan, Run, RatedInvoices] | None = None
+        self._rated: tuple[RunPlan, Run, RatedInvoices] | None = None
 
-    def rated(self, plan: Plan, run: Run, cut: Cut | None) -> RatedInvoices:
+    def rated(self, plan: RunPlan, run: Run, cut: Cut | None) -> RatedInvoices:
         """The invoices as of ``cut`` (None: live), and what cannot be rated."""
         pinned = replace(run, body={})  # an invoice has nothing of the body
         if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:

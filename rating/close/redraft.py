@@ -13,17 +13,18 @@ from typing import Any
 from rating.close.checklist.checks import PlannedInvoices
 from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.close.request import CloseRequest, FollowedLedgers
-from rating.invoices.ledger import Standing
-from rating.invoices.publish import publish, wait_written
+from rating.close.close_request import CloseRequest, FollowedLedgers
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.publish_invoices import publish, wait_written
 from rating.invoices.waiting import Progress
-from rating.invoicing.drafts import build_drafts
-from rating.invoicing.late_usage import LateUsage
+from rating.invoicing.build_drafts import build_drafts
+from rating.invoicing.late_usage import LateBySubscription
 from rating.invoicing.measure import measure
-from rating.invoicing.plan import make_plan
+from rating.invoicing.run_plan import make_plan
 from schemas.catalog.state import NamespaceView
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.checkpoints import Cut, Offsets, Run
+from schemas.ledgers.checkpoints import Cut, Run
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.transport import LedgerWriter
@@ -45,7 +46,7 @@ def refresh_drafts(
     request: CloseRequest,
     ledgers: FollowedLedgers,
     view: NamespaceView,
-    late: Callable[[Cut | None], LateUsage],
+    late: Callable[[Cut | None], LateBySubscription],
     require: Callable[[Offsets], None] = lambda _: None,
 ) -> Redrafted:
     """``ledgers`` hold what was finalised before; ``late`` gives late usage up to a cut; ``require`` raises where
@@ -88,7 +89,7 @@ def refresh_drafts(
     return Redrafted(tuple(invoice for invoice in drafts if invoice.state == DRAFT), (*plan.problems, *failed), run)
 
 
-def wait_drafts_visible(client: Any, namespace: str, standing: Standing, on_progress: Progress) -> None:
+def wait_drafts_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
     """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises
     CloseError."""
     total = standing.draft_versions(namespace)

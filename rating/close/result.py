@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from rating.close.checklist.checks import Check, warnings
+from rating.close.checklist.checks import ChecklistPoint, warnings
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import micros, rfc3339
@@ -26,7 +26,7 @@ class CloseResult:
     already: int
     problems: tuple[str, ...]
     dry_run: bool
-    checks: tuple[Check, ...] = ()
+    checks: tuple[ChecklistPoint, ...] = ()
     refused: bool = False
     drafts: tuple[Invoice, ...] = ()
     awaiting: tuple[str, ...] = ()
@@ -79,6 +79,6 @@ class CloseResult:
         return sentence
 
 
-def stored_checks(run: Run) -> tuple[Check, ...]:
+def stored_checks(run: Run) -> tuple[ChecklistPoint, ...]:
     """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
-    return tuple(Check.from_json(check) for check in run.body.get("checklist", ()))
+    return tuple(ChecklistPoint.from_json(check) for check in run.body.get("checklist", ()))

@@ -8,7 +8,7 @@ from rating.console.html import Html, join, link, page, table, tag
 from rating.console.text import grouped, local_span, money
 from rating.console.views import header, total_line
 from rating.invoices.amounts.billed_of_period import CHARGED
-from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
 
@@ -47,13 +47,13 @@ def invoice(namespace: str, whole_invoice: WholeInvoice) -> Html:
     )
 
 
-def _previous(head: InvoiceHead, namespace: str) -> Html | None:
+def _previous(head: StoredInvoiceHead, namespace: str) -> Html | None:
     if not head.predecessor:
         return None
     return tag("p", link("the invoice before", "invoices", head.predecessor, namespace=namespace))
 
 
-def _subtotal(head: InvoiceHead) -> Html | None:
+def _subtotal(head: StoredInvoiceHead) -> Html | None:
     if head.subtotal == head.total:
         return None
     return tag("p", f"Subtotal before tax and prepaid credits: {money(head.subtotal, head.currency)}")
@@ -66,7 +66,7 @@ def _plans(whole_invoice: WholeInvoice) -> str:
     return ", ".join(f"plan {code} version {version}" for code, version in plans)
 
 
-def _became(head: InvoiceHead, namespace: str) -> Iterator[Html]:
+def _became(head: StoredInvoiceHead, namespace: str) -> Iterator[Html]:
     """Its number, what is to be paid, what was, and why it is void or in whose place it stands."""
     if draft := head.draft:
         state = tag("strong", f"Draft, version {head.version}: ")
@@ -100,7 +100,7 @@ def _credit_note(note: JsonObject, currency: str) -> str:
     return f"{text} ({of_lines})" if of_lines else text
 
 
-def _described(line: InvoiceLine, head: InvoiceHead, namespace: str) -> Html:
+def _described(line: StoredInvoiceLine, head: StoredInvoiceHead, namespace: str) -> Html:
     span = None
     shown_above = (head.service_start_us, head.service_end_us), (head.period_start_us, head.period_end_us)
     if (line.period_start_us, line.period_end_us) not in shown_above:
@@ -115,5 +115,5 @@ def _described(line: InvoiceLine, head: InvoiceHead, namespace: str) -> Html:
     return join(tag("strong", line.description), metric, span, note, adjusts, steps)
 
 
-def _quantity(line: InvoiceLine) -> str:
+def _quantity(line: StoredInvoiceLine) -> str:
     return "" if line.quantity is None else f"{grouped(line.quantity)} {line.unit}".strip()

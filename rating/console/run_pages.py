@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rating.close.announced_runs import of_drafts
-from rating.close.checklist.checks import Check, warnings
+from rating.close.checklist.checks import ChecklistPoint, warnings
 from rating.close.result import stored_checks
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.text import grouped
@@ -72,7 +72,7 @@ def run(namespace: str, billing_run: Run, invoices: Page, count: int, cursor: st
     )
 
 
-def checklist(checks: Sequence[Check]) -> Iterator[Html]:
+def checklist(checks: Sequence[ChecklistPoint]) -> Iterator[Html]:
     """First what was found, each with its first examples; then what is fine."""
     if not checks:
         yield tag("p", "This run was announced by a Weir that made no list.", class_="soft")
@@ -100,7 +100,7 @@ def _moment(text: str) -> str:
     return text.partition(".")[0].removesuffix("Z").replace("T", " ") + (" UTC" if text.endswith("Z") else "")
 
 
-def _findings(checks: Sequence[Check]) -> Child:
+def _findings(checks: Sequence[ChecklistPoint]) -> Child:
     if not checks:
         return tag("span", "no list", class_="soft")
     mend = warnings(checks)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rating.books import Books
+from rating.books import EventBooks
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.console.text import grouped, local, money
 from rating.invoices.read import Page
-from rating.invoices.stored_invoice import InvoiceHead
+from rating.invoices.stored_invoice import StoredInvoiceHead
 
 _ACCOUNTS_SHOWN: Final = 200
 
@@ -58,7 +58,7 @@ def overview(
     *,
     namespace: str,
     namespaces: Sequence[str],
-    books: Books,
+    books: EventBooks,
     accounts: Sequence[str],
     invoices: Page,
     cursor: str | None,
@@ -92,7 +92,7 @@ def overview(
     )
 
 
-def ledger(books: Books) -> Html:
+def ledger(books: EventBooks) -> Html:
     """The books of events, as cards."""
     names = ("received", "refused", "accepted", "metered", "unmatched", "duplicates", "conflicts", "voided")
     cards = [tag("div", tag("b", grouped(getattr(books, name))), tag("span", name), class_="card") for name in names]
@@ -124,7 +124,7 @@ def drafts(namespace: str, waiting: Page) -> Html | None:
     )
 
 
-def heads(namespace: str, invoices: Sequence[InvoiceHead]) -> Html:
+def heads(namespace: str, invoices: Sequence[StoredInvoiceHead]) -> Html:
     """A table of invoices."""
     if not invoices:
         return tag("p", "none yet; `weir close` bills what is due", class_="soft")
@@ -132,7 +132,7 @@ def heads(namespace: str, invoices: Sequence[InvoiceHead]) -> Html:
     return table(("Invoice", "Account", "From", "To (not incl.)", "State", "Total"), rows, frozenset({5}))
 
 
-def _head_cells(namespace: str, head: InvoiceHead) -> tuple[Child, ...]:
+def _head_cells(namespace: str, head: StoredInvoiceHead) -> tuple[Child, ...]:
     """Links to the invoice and its account, and the local dates from and to which it bills."""
     return (
         link(head.invoice_id, "invoices", head.invoice_id, namespace=namespace),

@@ -18,7 +18,7 @@ MAX_FINDINGS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ExampleEvent:
     """A counted event. ``value``: what stands at the property in question, as JSON text; empty where none is."""
 
     idempotency_key: str
@@ -32,7 +32,7 @@ class Group:
 
     why: str
     events: int
-    examples: tuple[Example, ...] = ()
+    examples: tuple[ExampleEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

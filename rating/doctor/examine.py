@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
 from rating.backfill_status import read_backfills
-from rating.doctor.diagnosis import BillingStatus, Diagnosis, Example, Group, Outside, RefusedEvents
+from rating.doctor.diagnosis import BillingStatus, Diagnosis, ExampleEvent, Group, Outside, RefusedEvents
 from rating.doctor.fates import FateGroups, Fates, UnmatchedEvent, parsed, value_text
 from rating.doctor.without_price import SubscribedCharge, without_price
 from rating.invoices.billed_so_far import billed_until
@@ -153,7 +153,7 @@ class _Examination:
         for key, stamp, properties, name, reason, catalog_offset in self._rows(unmatched, **parameters):
             examined += 1
             fate = self._fates.of(UnmatchedEvent(key, int(stamp), properties, name, reason, int(catalog_offset)))
-            groups.add(fate.kind, fate.why, Example(key, rfc3339(int(stamp)), fate.value))
+            groups.add(fate.kind, fate.why, ExampleEvent(key, rfc3339(int(stamp)), fate.value))
         path = self._versions[-1].property or ()
         if path and profile.aggregation != "count_unique":
             for key, stamp, properties in self._rows(fine, **parameters):
@@ -161,7 +161,7 @@ class _Examination:
                     groups.add(
                         "rounded",
                         f"at {'.'.join(path)}",
-                        Example(key, rfc3339(int(stamp)), value_text(properties, path)),
+                        ExampleEvent(key, rfc3339(int(stamp)), value_text(properties, path)),
                     )
         voided, taken_back = self._voided()
         ((duplicates,),) = self._rows(f"SELECT count() FROM duplicate_events FINAL WHERE {_NAMED} AND {_WITHIN}")
@@ -215,7 +215,7 @@ class _Examination:
         groups = []
         for reason, author, count, key, first_us, voided_ms in self._rows(_VOIDED):
             why = f"{reason!r}, by {author} at {rfc3339(int(voided_ms) * 1000)}"
-            groups.append(Group(why, int(count), (Example(key, rfc3339(int(first_us)), ""),)))
+            groups.append(Group(why, int(count), (ExampleEvent(key, rfc3339(int(first_us)), ""),)))
         ((total,),) = self._rows(f"SELECT count() FROM voided_events FINAL WHERE {_NAMED} AND {_WITHIN}")
         return tuple(groups), int(total)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final, NamedTuple
 
-from rating.doctor.diagnosis import Example, Group
+from rating.doctor.diagnosis import ExampleEvent, Group
 from schemas.catalog.backfill_jobs import jobs
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
@@ -113,9 +113,9 @@ class FateGroups:
     """Events by fate, with a few examples of each."""
 
     def __init__(self) -> None:
-        self._counted: dict[tuple[str, str], tuple[int, tuple[Example, ...]]] = {}
+        self._counted: dict[tuple[str, str], tuple[int, tuple[ExampleEvent, ...]]] = {}
 
-    def add(self, kind: str, why: str, example: Example) -> None:
+    def add(self, kind: str, why: str, example: ExampleEvent) -> None:
         """Count an event of this fate; the first few are kept as examples."""
         count, examples = self._counted.get((kind, why), (0, ()))
         shown = examples if len(examples) >= _EXAMPLES else (*examples, example)

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 from rating.invoices.amounts.unpriced_values import completed, later_prices
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
-from rating.invoicing.unpriced_usage import UnpricedUsage, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, told
 from rating.pricing import MatrixQuantity, PriceError
 from rating.pricing.price_models import cell_amounts
 from rating.pricing.priced_line import ZERO
@@ -39,7 +39,7 @@ def without_price(
     subscribed: SubscribedCharge,
     versions: Sequence[ProfileVersion],
     span: tuple[int, int],
-) -> list[UnpricedUsage]:
+) -> list[UnpricedQuantity]:
     """Usage of the charge's profile that its price has no amount for, within ``span`` (microseconds UTC, half-open) and
     the time in which the segment holds. ``versions``: of the profile."""
     line, segment, charge = subscribed.line, subscribed.segment, subscribed.charge
@@ -52,7 +52,7 @@ def without_price(
         return []
     start, end = max(span[0], segment.start_us), min(span[1], segment.end_us)
     edge = min(max(billed_until_us if billed_until_us is not None else start, start), end)
-    unpriced_usage: list[UnpricedUsage] = []
+    unpriced_usage: list[UnpricedQuantity] = []
     for start_us, end_us, billed in ((start, edge, True), (edge, end, False)):
         if start_us >= end_us:
             continue
@@ -65,7 +65,7 @@ def without_price(
             named = cell_amounts(priced) if isinstance(priced, MatrixPrice) else {}
             lacking = [part for part in lacking if part.values not in named]
         unpriced = [
-            UnpricedUsage(
+            UnpricedQuantity(
                 line.account_id,
                 line.subscription,
                 charge.key,

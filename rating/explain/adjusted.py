@@ -15,7 +15,7 @@ from rating.explain.recomputed import plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from rating.explain.voided_between import voided_since
 from rating.invoices.read import read_invoice, read_invoices
-from rating.invoices.stored_invoice import InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceLine, WholeInvoice
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import VOID
@@ -30,7 +30,7 @@ class BilledLine:
     """A line that billed the same charge for the same period before."""
 
     invoice: WholeInvoice
-    line: InvoiceLine
+    line: StoredInvoiceLine
 
     @property
     def position(self) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import read_invoice
-from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from rating.invoicing.charges import ChargeBook, Need
 from rating.invoicing.measure import query_for
 from rating.periods import parse_zone
@@ -47,14 +47,14 @@ class Subject:
     behind it; ``versions`` are the profile versions pinned on the line."""
 
     invoice: WholeInvoice
-    line: InvoiceLine
+    line: StoredInvoiceLine
     zone: ZoneInfo
     need: Need | None
     cut: Cut | None
     versions: tuple[ProfileVersion, ...]
 
     @property
-    def head(self) -> InvoiceHead:
+    def head(self) -> StoredInvoiceHead:
         """The head of the line's invoice."""
         return self.invoice.head
 
@@ -79,7 +79,9 @@ def read_subject(client: Client, ledgers: Ledgers, namespace: str, invoice_id: s
     return subject_of(ledgers, invoice, line, (original or invoice).head)
 
 
-def subject_of(ledgers: Ledgers, invoice: WholeInvoice, line: InvoiceLine, pinned_by: InvoiceHead) -> Subject:
+def subject_of(
+    ledgers: Ledgers, invoice: WholeInvoice, line: StoredInvoiceLine, pinned_by: StoredInvoiceHead
+) -> Subject:
     """The same for a line at hand; ``pinned_by``: the invoice that billed it first. Raises NotExplained."""
     head = invoice.head
     zone = parse_zone(head.time_zone)

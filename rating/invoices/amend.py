@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from rating.invoices.ledger import Standing, invoices_reader
+from rating.invoices.ledger import StandingInvoices, invoices_reader
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.invoice_claims import is_draft, record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
@@ -20,17 +20,17 @@ from schemas.settings import Settings
 _ATTEMPTS: Final = 20
 _PAUSE_SECONDS: Final = 0.05
 
-Change = Callable[[list[Invoice], Invoice], Invoice | None]
+Amendment = Callable[[list[Invoice], Invoice], Invoice | None]
 """(the chain as it stands, the invoice's newest version) → its next version; None for no change."""
 
 
-def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Change) -> Invoice:
+def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Amendment) -> Invoice:
     """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice,
     LedgerUnavailable, and what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then
     found."""
     writer = LedgerWriter(settings, INVOICES)
     with invoices_reader(settings) as reader:
-        standing = Standing()
+        standing = StandingInvoices()
         _follow(reader, standing, namespace, subscription, reader.end_offsets())
         for _ in range(_ATTEMPTS):
             newest = _newest(standing, namespace, invoice_id)
@@ -50,11 +50,13 @@ def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str
     )
 
 
-def _newest(standing: Standing, namespace: str, invoice_id: str) -> Invoice | None:
+def _newest(standing: StandingInvoices, namespace: str, invoice_id: str) -> Invoice | None:
     return standing.invoice(namespace, invoice_id) or standing.draft(namespace, invoice_id)
 
 
-def _follow(reader: LedgerReader, standing: Standing, namespace: str, subscription: str, ends: dict[int, int]) -> None:
+def _follow(
+    reader: LedgerReader, standing: StandingInvoices, namespace: str, subscription: str, ends: dict[int, int]
+) -> None:
     """Only the one chain is kept. Its names stand in its records as they are, so most others need not be decoded."""
     names = namespace.encode(), subscription.encode()
     for record in reader.read_to(ends):

@@ -19,11 +19,11 @@ from rating.invoices.amounts.line_balances import (
 )
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
 from rating.invoices.chain import voids_of
-from rating.invoices.transitions import Refused, amount_paid, check_digits, entries, settled
+from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
 from schemas.ledgers.invoice_record import (
-    CreditedLine,
+    CreditedLineRecord,
     CreditNoteEntry,
     GivenBack,
     Invoice,
@@ -50,7 +50,7 @@ class LineCredit:
 
 
 @dataclass(frozen=True, slots=True)
-class CreditNote:
+class NewCreditNote:
     """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum
     of. ``reference`` names it once and for all."""
 
@@ -76,7 +76,7 @@ def credit_note_id(invoice_id: str, number: int) -> str:
     return f"{invoice_id}-C{number}"
 
 
-def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
+def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
     """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more
     than what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited
     of it. What prepaid credits paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed;
@@ -86,7 +86,7 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
     if notes is None:
         return None
     if Decimal(invoice.total) < 0:
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} is a credit of {money_text(-Decimal(invoice.total), currency)} {currency} itself; pay "
             "it back"
             " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
@@ -106,7 +106,7 @@ def with_credit_note(invoice: Invoice, note: CreditNote, chain: Sequence[Invoice
         balances = (balance_of_invoice(chain, invoice, adjusted) for adjusted in names)
         limit = min(limit, exact_sum(max(balance, Decimal(0)) for balance in balances))
     if not 0 < amount <= limit:
-        raise Refused(
+        raise ChangeRefused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which "
             f"{money_text(limit, currency)} are"
             " not credited; give more than 0 and at most that"
@@ -157,7 +157,7 @@ def _given_back(
     chain: Sequence[Invoice],
     notes: Sequence[CreditNoteEntry],
     amount: Decimal,
-    parts: Iterable[CreditedLine],
+    parts: Iterable[CreditedLineRecord],
 ) -> list[tuple[str, str, Decimal]]:
     """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less
     been billed: first comes what is owed in money, as far as this invoice asked for some. ``parts``: what is credited
@@ -207,22 +207,24 @@ def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
 
 def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
     if len({line.number for line in lines}) < len(lines):
-        raise Refused(f"a credit note of invoice {name} names a line twice; give each line once")
+        raise ChangeRefused(f"a credit note of invoice {name} names a line twice; give each line once")
     return lines
 
 
 def _credited(
     invoice: Invoice, notes: Sequence[CreditNoteEntry], requested: LineCredit, chain: Sequence[Invoice]
-) -> CreditedLine:
+) -> CreditedLineRecord:
     """A line of a credit note. Raises Refused."""
     currency = invoice.currency
     line = next((line for line in invoice.lines if line.number == requested.number), None)
     if line is None:
-        raise Refused(f"invoice {invoice.invoice_id} has lines 1 to {len(invoice.lines)}, no line {requested.number}")
+        raise ChangeRefused(
+            f"invoice {invoice.invoice_id} has lines 1 to {len(invoice.lines)}, no line {requested.number}"
+        )
     line_text = f"line {requested.number} of invoice {invoice.invoice_id}"
     billed = Decimal(line.amount)
     if billed <= 0:
-        raise Refused(
+        raise ChangeRefused(
             f"{line_text} bills {money_text(billed, currency)} {currency}, of which nothing can be credited; choose "
             "another line"
         )
@@ -237,7 +239,7 @@ def _credited(
     )
     check_digits(amount, currency)
     if not 0 < amount <= left:
-        raise Refused(
+        raise ChangeRefused(
             f"{plain(amount)} {currency} of {line_text} cannot be credited: {money_text(left, currency)} of it are "
             "not credited;"
             " give more than 0 and at most that"
@@ -256,7 +258,7 @@ def _of_quantity(
     billed_quantity = Decimal(line.quantity or 0)
     quantity_left = exact_sum((billed_quantity, -units))
     if quantity is None or not 0 < quantity <= quantity_left:
-        raise Refused(
+        raise ChangeRefused(
             f"{plain(quantity or Decimal(0))} of the quantity of {line_text} cannot be credited: "
             f"{plain(quantity_left)} of {plain(billed_quantity)} are not"
             " credited; give more than 0 and at most that, or an amount"

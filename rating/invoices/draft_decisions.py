@@ -18,14 +18,14 @@ from msgspec.structs import replace
 from rating.invoices.amounts.line_balances import last_order
 from rating.invoices.amounts.reductions import paid
 from rating.invoices.chain import voids_of
-from rating.invoices.transitions import Refused, due_date
+from rating.invoices.transitions import ChangeRefused, due_date
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.pricing.reduction_lines import Balance
 from schemas.ledgers.invoice_claims import FINALIZED, PAID, WITHDRAWN, is_draft
 from schemas.ledgers.invoice_record import (
-    Approval,
     Draft,
+    DraftApproval,
     Invoice,
     body_of,
 )
@@ -34,7 +34,7 @@ from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class DraftDecision:
     """Somebody's word on a draft. ``at_us``: microseconds UTC."""
 
     author: str
@@ -72,7 +72,7 @@ def awaiting(drafts: Iterable[Invoice]) -> list[str]:
     ]
 
 
-def held(invoice: Invoice, reason: str, decision: Decision) -> Invoice | None:
+def held(invoice: Invoice, reason: str, decision: DraftDecision) -> Invoice | None:
     """The draft as held back; None where it is so already. Raises Refused."""
     draft = _open(invoice, "held")
     if "held" in draft:
@@ -90,7 +90,7 @@ def released(invoice: Invoice) -> Invoice | None:
 
 
 def approved(
-    chain: Sequence[Invoice], invoice: Invoice, version: int, decision: Decision, balances: Iterable[Balance]
+    chain: Sequence[Invoice], invoice: Invoice, version: int, decision: DraftDecision, balances: Iterable[Balance]
 ) -> Invoice | None:
     """The invoice that the draft becomes, just as it is; None where that version of it was approved already.
 
@@ -108,14 +108,14 @@ def approved(
             if approval_recorded is not None
             else "it needed no approval"
         )
-        raise Refused(f"invoice {name} is {invoice.state} already: {looked}; void it if it is wrong")
+        raise ChangeRefused(f"invoice {name} is {invoice.state} already: {looked}; void it if it is wrong")
     draft = _open(invoice, "approved")
     if (hold := draft.get("held")) is not None:
-        raise Refused(f"draft {name} is held since {hold['at']}: {hold['reason']}; release it first")
+        raise ChangeRefused(f"draft {name} is held since {hold['at']}: {hold['reason']}; release it first")
     if draft["approval"] != "required":
-        raise Refused(f"draft {name} needs no approval: the first close from {draft['ready_at']} on finalises it")
+        raise ChangeRefused(f"draft {name} needs no approval: the first close from {draft['ready_at']} on finalises it")
     if not draft["content"] <= version <= invoice.version:
-        raise Refused(
+        raise ChangeRefused(
             f"draft {name} is at version {invoice.version}, and was refreshed with other content since version "
             f"{version};"
             " look at it again and approve that version"
@@ -124,7 +124,7 @@ def approved(
     _check_notes(chain, invoice)
     if (refreshed := _paid_again(invoice, balances)) is not None:
         return refreshed
-    approval: Approval = {
+    approval: DraftApproval = {
         "author": decision.author, "at": rfc3339(decision.at_us), "draft": invoice.version, "content": draft["content"],
     }  # fmt: skip
     changes: JsonObject = {
@@ -146,7 +146,7 @@ def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
     for invoice in chain:
         name = invoice.invoice_id
         if name in names and len(body_of(invoice).credit_notes) != counted.get(name, 0):
-            raise Refused(
+            raise ChangeRefused(
                 f"invoice {name}, which draft {draft.invoice_id} adjusts, has other credit notes than it was made "
                 "with; `weir close`"
                 " refreshes it, then look at it again"
@@ -157,9 +157,11 @@ def _open(invoice: Invoice, what: str) -> Draft:
     """What a draft says of itself. Raises Refused where it is none any longer."""
     name = invoice.invoice_id
     if not is_draft(invoice):
-        raise Refused(f"invoice {name} is {invoice.state} and no draft, so it cannot be {what}; void it if it is wrong")
+        raise ChangeRefused(
+            f"invoice {name} is {invoice.state} and no draft, so it cannot be {what}; void it if it is wrong"
+        )
     if invoice.state == WITHDRAWN:
-        raise Refused(f"draft {name} was withdrawn: its period is not to be billed any longer")
+        raise ChangeRefused(f"draft {name} was withdrawn: its period is not to be billed any longer")
     return draft_of(invoice)
 
 
@@ -167,11 +169,13 @@ def _check_chain(chain: Sequence[Invoice], draft: Invoice) -> None:
     """Raises Refused where the draft was planned after another chain than stands."""
     name, predecessor = draft.invoice_id, draft.predecessor
     if predecessor and all(invoice.invoice_id != predecessor for invoice in chain):
-        raise Refused(f"draft {name} follows {predecessor}, which is a draft itself; approve or release that one first")
+        raise ChangeRefused(
+            f"draft {name} follows {predecessor}, which is a draft itself; approve or release that one first"
+        )
     body = body_of(draft)
     head, run = (chain[-1].invoice_id, chain[-1].run_id) if chain else ("", None)
     if (head, run, voids_of(chain)) != (predecessor, body.after, tuple(body.voids)):
-        raise Refused(
+        raise ChangeRefused(
             f"the invoices before draft {name} are others than it was made after; `weir close` refreshes it, then "
             "look at it again"
         )

@@ -12,7 +12,7 @@ from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 
 
-class Standing:
+class StandingInvoices:
     """What stands after the records applied so far. All records of a chain must be applied in log order.
 
     Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were
@@ -31,7 +31,7 @@ class Standing:
         self._chains: dict[tuple[str, str], list[str]] = {}
 
     @classmethod
-    def holding(cls, invoices: Iterable[Invoice]) -> Standing:
+    def holding(cls, invoices: Iterable[Invoice]) -> StandingInvoices:
         """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but
         ``assume`` takes more."""
         standing = cls()
@@ -116,7 +116,7 @@ class Standing:
         return self._invoices[namespace, names[-1]] if names else None
 
 
-def read_standing(reader: LedgerReader, standing: Standing, timeout: float = 120.0) -> Standing:
+def read_standing(reader: LedgerReader, standing: StandingInvoices, timeout: float = 120.0) -> StandingInvoices:
     """Read ``reader``, which follows usage.invoices, to the log's present end. Raises LedgerUnavailable."""
     for record in reader.read_to(reader.end_offsets(), timeout):
         standing.apply_bytes(record.value)

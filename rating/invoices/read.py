@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from rating.invoices.amounts.line_plans import plan_of
 from rating.invoices.credit_notes import credit_note_id
-from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from rating.pricing import money_text
 from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import DRAFT
@@ -34,7 +34,7 @@ class BadCursor(WeirError, ValueError):
 class Page:
     """Some invoices, newest period first; ``next_cursor`` leads to those after them, None at the end."""
 
-    invoices: tuple[InvoiceHead, ...]
+    invoices: tuple[StoredInvoiceHead, ...]
     next_cursor: str | None
 
 
@@ -90,7 +90,7 @@ def list_invoices(
     return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if has_more else None)
 
 
-def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> list[InvoiceHead]:
+def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> list[StoredInvoiceHead]:
     """The newest versions of these invoices, without lines. Blocking."""
     parameters = {"namespace": namespace, "ids": sorted(invoice_ids)}
     rows = client.query(_NEWEST % "AND invoice_id IN {ids:Array(String)}", parameters=parameters).result_rows
@@ -165,8 +165,8 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
         parameters["names"] = list(names)
         rows = client.query(_NEWEST % "AND subscription IN {names:Array(String)}", parameters=parameters).result_rows
         heads += _heads(client, namespace, rows)
-    followed: dict[tuple[str, str], InvoiceHead] = {(head.subscription, head.predecessor): head for head in heads}
-    ordered: list[InvoiceHead] = []
+    followed: dict[tuple[str, str], StoredInvoiceHead] = {(head.subscription, head.predecessor): head for head in heads}
+    ordered: list[StoredInvoiceHead] = []
     for subscription in dict.fromkeys(head.subscription for head in heads):
         name = ""
         while (head := followed.pop((subscription, name), None)) is not None:
@@ -175,7 +175,7 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
     return [invoice for part in _lots(ordered) for invoice in with_lines(client, namespace, part)]
 
 
-def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> list[WholeInvoice]:
+def with_lines(client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
     """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query.
     Blocking."""
     table = _lines_table(heads[0]) if heads else "invoice_lines"
@@ -196,7 +196,7 @@ def with_lines(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> lis
     ]
 
 
-def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[InvoiceHead]:
+def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
     """With the numbers that they have been given."""
     heads = [_head(row) for row in rows]
     if not heads:
@@ -228,7 +228,9 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[I
     ]
 
 
-def _service_spans(client: Any, namespace: str, heads: Sequence[InvoiceHead]) -> dict[tuple[str, int], tuple[int, int]]:
+def _service_spans(
+    client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]
+) -> dict[tuple[str, int], tuple[int, int]]:
     """(invoice, version) → [start, end) of the fees of invoices over no time."""
     if not heads:
         return {}
@@ -242,24 +244,24 @@ def _service_spans(client: Any, namespace: str, heads: Sequence[InvoiceHead]) ->
     return {(str(name), int(version)): (int(start), int(end)) for name, version, start, end in rows}
 
 
-def _lines_table(head: InvoiceHead) -> str:
+def _lines_table(head: StoredInvoiceHead) -> str:
     return "invoice_draft_lines" if head.draft is not None else "invoice_lines"
 
 
-def _head(row: Sequence[Any]) -> InvoiceHead:
+def _head(row: Sequence[Any]) -> StoredInvoiceHead:
     *fields, body = row
     pinned = body_of_text(body)
     total = money_text(Decimal(fields[-1]), fields[-2])
     # Invoices of before there were credits have no subtotal of their own.
     values = [*fields[:-1], total, pinned.subtotal or total, pinned.tax_amount, pinned]
-    return InvoiceHead(*values)
+    return StoredInvoiceHead(*values)
 
 
-def _line(row: Sequence[Any], head: InvoiceHead) -> InvoiceLine:
+def _line(row: Sequence[Any], head: StoredInvoiceHead) -> StoredInvoiceLine:
     (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price,
      amount, unrounded, steps, note, adjusts) = row  # fmt: skip
     plan = plan_of(number, kind, note, LinePlan(head.plan, head.plan_version), head.body.line_plans)
-    return InvoiceLine(
+    return StoredInvoiceLine(
         number, kind, charge, product, description, profile_id, tuple(versions), start, end,
         None if quantity is None else Decimal(quantity), None if events is None else int(events), unit,
         json.loads(price or "{}"), money_text(Decimal(amount), head.currency), unrounded, json.loads(steps or "[]"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rating.invoices.read import MAX_LIMIT, BadCursor, read_heads
-from rating.invoices.stored_invoice import InvoiceHead
+from rating.invoices.stored_invoice import StoredInvoiceHead
 from schemas.values.json_text import JsonObject
 
 _PAGE: Final = """
@@ -26,7 +26,7 @@ class NotePage:
     """Some credit notes with their invoices, newest first; ``next_cursor`` leads to those after them, None at the
     end."""
 
-    notes: tuple[tuple[InvoiceHead, Mapping[str, Any]], ...]
+    notes: tuple[tuple[StoredInvoiceHead, Mapping[str, Any]], ...]
     next_cursor: str | None
 
     def to_json(self) -> JsonObject:
@@ -64,7 +64,7 @@ def _parse(cursor: str) -> tuple[int, str, int]:
     return int(at), name, int(number)
 
 
-def _json(head: InvoiceHead, note: Mapping[str, Any]) -> JsonObject:
+def _json(head: StoredInvoiceHead, note: Mapping[str, Any]) -> JsonObject:
     invoice = {
         "invoice_id": head.invoice_id, "invoice_number": head.number, "account_id": head.account_id,
         "subscription": head.subscription, "currency": head.currency,

@@ -21,7 +21,7 @@ from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class InvoiceHead:
+class StoredInvoiceHead:
     """An invoice without its lines. Instants are microseconds UTC; amounts are in ``currency``, with its digits.
 
     ``subtotal``: all lines but prepaid credits, before tax. ``tax_amount`` is None: tax is left to others, who add it
@@ -154,7 +154,7 @@ class InvoiceHead:
 
 
 @dataclass(frozen=True, slots=True)
-class InvoiceLine:
+class StoredInvoiceLine:
     """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about.
     ``plan``: which it was priced by, another than the invoice's where the subscription moved."""
 
@@ -219,8 +219,8 @@ def service_span(start_us: int, end_us: int, lines: Iterable[Line]) -> tuple[int
 class WholeInvoice:
     """An invoice with its lines in order."""
 
-    head: InvoiceHead
-    lines: tuple[InvoiceLine, ...]
+    head: StoredInvoiceHead
+    lines: tuple[StoredInvoiceLine, ...]
 
     def record(self) -> Invoice:
         """As the record on usage.invoices has it, for the close's own code; without its claim."""

@@ -33,12 +33,12 @@ from schemas.values.instants import instant, rfc3339
 E = TypeVar("E", PaymentEntry, CreditNoteEntry)
 
 
-class Refused(WeirError):
+class ChangeRefused(WeirError):
     """An invoice cannot be changed so as it is now; the message names the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
-class Payment:
+class NewPayment:
     """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for
     all. ``invoice``: the one that it is drawn from, or on whose behalf (``invoices/amounts/account_balances.py``), ""
     for money that moved."""
@@ -72,32 +72,32 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
         return None
     body = body_of(invoice)
     if body.credit_notes:
-        raise Refused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
+        raise ChangeRefused(f"invoice {name} has credit notes, which stand; credit the rest of it instead")
     payments = body.payments
     paid = amount_paid([payment for payment in payments if not payment.get("invoice")])
     drawn = [payment for payment in payments if payment.get("invoice")]
     if Decimal(invoice.total) < 0 and amount_paid(drawn):
         payers = [payment["invoice"] for payment in drawn]
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} has paid {', '.join(sorted(set(payers)))} from its balance; void {_that(payers)} first"
         )
     if paid:
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} has payments of {plain(paid)} {invoice.currency}; record what is paid back as a payment"
             " of a negative amount first"
         )
     if others := counted_on_by(chain, name):
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before "
             "the others"
         )
     if others := given_back_by(chain, invoice):
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} drew on prepaid credit, of which {', '.join(others)} gave some back; void {_that(others)}"
             " first, the last one before the others"
         )
     if noted := credited_since(chain, invoice):
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} added to {', '.join(noted)}, of which a credit note has credited something since, and may"
             " have credited that; take back the events instead (`weir void`), which the next invoice adjusts"
         )
@@ -112,7 +112,7 @@ def _that(others: Sequence[str]) -> str:
     return "that one" if len(others) == 1 else "those"
 
 
-def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
+def with_payment(invoice: Invoice, payment: NewPayment) -> Invoice | None:
     """``invoice`` with one payment more, paid once they come to its total; None where that payment is recorded already.
 
     Raises Refused, also where ``payment.reference`` names another amount.
@@ -130,13 +130,13 @@ def with_payment(invoice: Invoice, payment: Payment) -> Invoice | None:
     if total < 0:
         _check_back(name, currency, payment.amount, due, amount_paid(payments))
     elif payment.amount > due:
-        raise Refused(
+        raise ChangeRefused(
             f"{plain(payment.amount)} {currency} is more than the {money_text(due, currency)} due on invoice {name};"
             " record at most that, and the rest on another invoice or as a credit grant"
         )
     paid = exact_sum((amount_paid(payments), payment.amount))
     if not payment.amount or (paid < 0 <= total):
-        raise Refused(
+        raise ChangeRefused(
             f"payments of invoice {name} would come to {plain(paid)} {currency}; pay back at most what was paid, and "
             "never 0"
         )
@@ -153,13 +153,13 @@ def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: D
     """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back.
     Raises Refused."""
     if amount < due:
-        raise Refused(
+        raise ChangeRefused(
             f"{plain(amount)} {currency} is more than the {money_text(due, currency)} that are to be paid back of "
             f"invoice {name}; record at"
             " most that (the rest was paid back, or paid other invoices)"
         )
     if amount > 0 and exact_sum((paid, amount)) > 0:
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} is a credit, of which {plain(-paid)} {currency} are paid back; pay it back by a "
             "negative amount, e.g."
             f" {money_text(due, currency)}"
@@ -177,13 +177,13 @@ def entries(
     if known is not None:
         if same(known):
             return None
-        raise Refused(
+        raise ChangeRefused(
             f"{word} {reference!r} of invoice {name} is recorded over {known.get('subtotal', known['amount'])} "
             f"{invoice.currency};"
             f" another {word} needs another reference"
         )
     if invoice.state == VOID:
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} is void, so nothing of it is owed; the {word} belongs on the invoice that bills its "
             "period again"
         )
@@ -194,7 +194,7 @@ def _finalised(invoice: Invoice) -> str:
     """The invoice's id. Raises Refused for a draft."""
     name = invoice.invoice_id
     if is_draft(invoice):
-        raise Refused(
+        raise ChangeRefused(
             f"invoice {name} is a draft, of which nothing is owed yet; hold it back, or wait until it is finalised"
         )
     return name
@@ -204,7 +204,7 @@ def check_digits(amount: Decimal, currency: str) -> None:
     """Raises Refused for an amount that nobody can pay."""
     digits = exponent(currency)
     if amount != round(amount, digits):
-        raise Refused(
+        raise ChangeRefused(
             f"{plain(amount)} has more than the {digits} decimal places of {currency}; give an amount that can be paid"
         )
 

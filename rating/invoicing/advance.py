@@ -14,8 +14,8 @@ from msgspec import structs
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
-from rating.invoicing.charges import Item, proration
-from rating.invoicing.lines import price_text, steps_text
+from rating.invoicing.build_invoice import price_text, steps_text
+from rating.invoicing.charges import ResolvedCharge, proration
 from rating.invoicing.pinned_prices import price_of
 from rating.pricing import PriceError, Rated, money_text, plain, rate
 from rating.pricing.exact import exact_sum
@@ -31,7 +31,7 @@ from schemas.values.instants import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
+class BilledInAdvance:
     """A line that was billed in advance: ``amount`` with all its adjustments so far."""
 
     invoice_id: str
@@ -40,11 +40,11 @@ class Paid:
     amount: Decimal
 
 
-def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]:
+def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[BilledInAdvance, ...]:
     """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited.
     Raises PlanningError."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
-    paid: list[Paid] = []
+    paid: list[BilledInAdvance] = []
     for invoice in standing:
         if invoice.period_end != until_us:
             continue
@@ -55,22 +55,24 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[Paid, ...]
             if amount:
                 price = price_of(invoice, line)
                 paid.append(
-                    Paid(invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount)
+                    BilledInAdvance(
+                        invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount
+                    )
                 )
     return tuple(paid)
 
 
-def advance_again(void: Invoice) -> tuple[Item, ...]:
+def advance_again(void: Invoice) -> tuple[ResolvedCharge, ...]:
     """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed
     already, and was settled against them. Raises PlanningError."""
-    items: list[Item] = []
+    items: list[ResolvedCharge] = []
     for line in void.lines:
         if line.kind == "flat" and line.period_start >= void.period_end:
             price = price_of(void, line)
             charge = Charge(code=line.charge, product=line.product, price={}, in_advance=True)
             product = Product(code=line.product, name=line.description, unit=line.unit, kind="flat")
             span = line.period_start, line.period_end
-            items.append(Item(charge, product, price, None, (), *span, plan=plan_in(void, line)))
+            items.append(ResolvedCharge(charge, product, price, None, (), *span, plan=plan_in(void, line)))
     return tuple(items)
 
 
@@ -83,7 +85,9 @@ def _adjusted(chain: Iterable[Invoice], invoice_id: str, line: Line) -> list[Dec
     ]
 
 
-def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[tuple[Item, ...], tuple[Line, ...]]:
+def settle(
+    owed: Iterable[ResolvedCharge], paid: Iterable[BilledInAdvance], currency: str
+) -> tuple[tuple[ResolvedCharge, ...], tuple[Line, ...]]:
     """(fees still to bill, adjustments of what was billed) where ``owed`` is what a period's fees turned out to be.
 
     Raises PlanningError.
@@ -111,7 +115,9 @@ def settle(owed: Iterable[Item], paid: Iterable[Paid], currency: str) -> tuple[t
     return tuple(left), tuple(lines)
 
 
-def _rest_of_fee(owed_item: Item, paid: Paid, owed: Iterable[Item], every: Iterable[Paid]) -> list[Item]:
+def _rest_of_fee(
+    owed_item: ResolvedCharge, paid: BilledInAdvance, owed: Iterable[ResolvedCharge], every: Iterable[BilledInAdvance]
+) -> list[ResolvedCharge]:
     """The parts after ``owed_item`` into which something else has split a fee that is the same to its end: it was
     billed as a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where
     another line was billed for a part of it."""
@@ -119,7 +125,7 @@ def _rest_of_fee(owed_item: Item, paid: Paid, owed: Iterable[Item], every: Itera
     for candidate in every:
         if candidate.line.charge == paid.line.charge and start_us < candidate.line.period_start < end_us:
             return []
-    items, until_us = list[Item](), owed_item.end_us
+    items, until_us = list[ResolvedCharge](), owed_item.end_us
     for item in sorted(owed, key=lambda item: item.start_us):
         same = (item.charge.key, item.product.code) == (owed_item.charge.key, owed_item.product.code)
         if same and item.start_us == until_us and _plain(item.price) == _plain(owed_item.price):
@@ -132,7 +138,7 @@ def _plain(price: Price) -> Price:
     return price.model_copy(update={"proration": None})
 
 
-def _same_fee(item: Item, paid: Paid) -> bool:
+def _same_fee(item: ResolvedCharge, paid: BilledInAdvance) -> bool:
     plain_price = {"proration": None}
     return (item.charge.key, item.product.code, item.start_us) == (
         paid.line.charge,
@@ -141,7 +147,7 @@ def _same_fee(item: Item, paid: Paid) -> bool:
     ) and item.price.model_copy(update=plain_price) == paid.price.model_copy(update=plain_price)
 
 
-def _adjustment(paid: Paid, price: Price, priced: Rated, difference: Decimal) -> Line:
+def _adjustment(paid: BilledInAdvance, price: Price, priced: Rated, difference: Decimal) -> Line:
     span = f"{rfc3339(paid.line.period_start)} to {rfc3339(paid.line.period_end)}"
     was = f"{plain(priced.amount)} instead of {plain(paid.amount)}, billed in advance"
     return structs.replace(

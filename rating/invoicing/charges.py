@@ -11,7 +11,7 @@ from rating.invoicing.need import Need
 from rating.invoicing.split_lines import Groups, by_time, joins
 from rating.pricing import PriceError
 from rating.pricing.allowance import allowance
-from rating.subscriptions.billing_periods import Part
+from rating.subscriptions.billing_periods import PeriodPart
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import UsageGroup, measured, valid_versions
 from schemas.catalog.models import Charge, Product
@@ -22,13 +22,13 @@ from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, price_in
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
 
-__all__ = ["ChargeBook", "Item", "Need", "Totals", "proration"]
+__all__ = ["ChargeBook", "Need", "ResolvedCharge", "Totals", "proration"]
 
 _MAX_ITEMS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ResolvedCharge:
     """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
 
     ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the
@@ -60,7 +60,7 @@ class ChargeBook:
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)
         # Most subscriptions share their plan and their period. By the plans themselves, which are kept so that their
         # ids stay theirs.
-        self._items: dict[Any, tuple[tuple[Part, ...], tuple[Item, ...]]] = {}
+        self._items: dict[Any, tuple[tuple[PeriodPart, ...], tuple[ResolvedCharge, ...]]] = {}
         self._waiting = {
             name: min(starts)
             for name, versions in self._profiles.items()
@@ -73,7 +73,7 @@ class ChargeBook:
             )
         }
 
-    def items(self, parts: tuple[Part, ...], in_advance: bool = False) -> tuple[Item, ...]:
+    def items(self, parts: tuple[PeriodPart, ...], in_advance: bool = False) -> tuple[ResolvedCharge, ...]:
         """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in
         advance.
 
@@ -94,10 +94,10 @@ class ChargeBook:
             known = self._items[key] = parts, self._resolved(parts, in_advance)
         return known[1]
 
-    def _resolved(self, parts: tuple[Part, ...], in_advance: bool) -> tuple[Item, ...]:
-        items: list[Item] = []
+    def _resolved(self, parts: tuple[PeriodPart, ...], in_advance: bool) -> tuple[ResolvedCharge, ...]:
+        items: list[ResolvedCharge] = []
         groups = Groups()
-        together: dict[int, list[tuple[Part, Charge]]] = {}
+        together: dict[int, list[tuple[PeriodPart, Charge]]] = {}
         whole_fees: set[str] = set()
         several_plans = len({(part.plan.code, part.plan_version) for part in parts}) > 1
         for part in parts:
@@ -125,7 +125,7 @@ class ChargeBook:
             items[number] = replace(items[number], price=price)
         return tuple(items)
 
-    def _over(self, parts: Sequence[tuple[Part, Charge]], note: str) -> Item:
+    def _over(self, parts: Sequence[tuple[PeriodPart, Charge]], note: str) -> ResolvedCharge:
         """A charge that is measured once over parts that follow one another, on the last one's plan; each part's price
         is as it would be for all of them."""
         start_us, end_us = parts[0][0].start_us, parts[-1][0].end_us
@@ -137,7 +137,7 @@ class ChargeBook:
         ]
         return replace(item, price=by_time(prices))
 
-    def _item(self, part: Part, charge: Charge, note: str) -> Item:
+    def _item(self, part: PeriodPart, charge: Charge, note: str) -> ResolvedCharge:
         location = _location(part, charge)
         price = _part_price(part, charge)
         plan = LinePlan(part.plan.code, part.plan_version)
@@ -146,11 +146,11 @@ class ChargeBook:
             raise PlanningError(f"{location}: there is no product {charge.product}; publish it")
         product: Product = entry.model
         if product.profile is None:
-            return Item(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
+            return ResolvedCharge(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
         versions = self._versions(product.profile, location)
         need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
         valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
-        return Item(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
+        return ResolvedCharge(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
 
     def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
         """What re-rating a line of a stored invoice takes. Raises PlanningError."""
@@ -158,7 +158,7 @@ class ChargeBook:
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
 
-    def wait_for_backfills(self, items: Iterable[Item]) -> None:
+    def wait_for_backfills(self, items: Iterable[ResolvedCharge]) -> None:
         """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was
         published."""
         for item in items if self._waiting else ():
@@ -180,11 +180,11 @@ class ChargeBook:
         return found
 
 
-def _location(part: Part, charge: Charge) -> str:
+def _location(part: PeriodPart, charge: Charge) -> str:
     return f"plan {part.plan.code} version {part.plan_version}, charge {charge.key}"
 
 
-def _part_price(part: Part, charge: Charge) -> Price:
+def _part_price(part: PeriodPart, charge: Charge) -> Price:
     try:
         price = price_in(charge.price, part.plan.currency)
     except PriceError as error:
@@ -192,7 +192,7 @@ def _part_price(part: Part, charge: Charge) -> Price:
     return _of_part(price, part, charge)
 
 
-def _of_part(price: Price, part: Part, charge: Charge) -> Price:
+def _of_part(price: Price, part: PeriodPart, charge: Charge) -> Price:
     """The price as the line of a part pins it: with which part of a whole period it is, where that changes its
     amount."""
     length = part.end_us - part.start_us

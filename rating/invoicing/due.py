@@ -9,15 +9,15 @@ from functools import cached_property
 from typing import Final, Literal
 
 from rating.invoices.chain import last_period, next_sequence, vacant, voids_of
-from rating.invoices.ledger import Standing
-from rating.subscriptions.billing_periods import Part, Span, span_of, spans
+from rating.invoices.ledger import StandingInvoices
+from rating.subscriptions.billing_periods import PeriodPart, Span, span_of, spans
 from rating.subscriptions.timeline import Timeline
-from schemas.catalog.models import Interval, Plan
+from schemas.catalog.models import BillingInterval, Plan
 from schemas.ledgers.invoice_claims import VOID, invoice_id
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import SECOND
 
-SETTLED_AT_ONCE: Final[frozenset[Interval]] = frozenset({"quarter", "year"})
+SETTLED_AT_ONCE: Final[frozenset[BillingInterval]] = frozenset({"quarter", "year"})
 """Intervals so long that a change of fees in advance is billed when it happens; of shorter ones with the period."""
 
 
@@ -71,8 +71,8 @@ class Due:
     position: ChainPosition
     kind: Kind = "period"
     change_us: int = 0
-    parts: tuple[Part, ...] = ()
-    advance: tuple[Part, ...] = ()
+    parts: tuple[PeriodPart, ...] = ()
+    advance: tuple[PeriodPart, ...] = ()
     advanced: bool = False
     reissue: Reissue | None = None
     holds: int = 0
@@ -102,7 +102,7 @@ class Due:
         return replace(self, position=replace(self.position, after=run_id))
 
 
-def due_of(line: Timeline, standing: Standing, as_of_us: int) -> Iterator[Due]:
+def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterator[Due]:
     """What has ended of one subscription and is not billed, in the order of its chain, within grace or not:
     ``Due.ready_us`` says which.
 
@@ -187,7 +187,7 @@ def _due(line: Timeline, span: Span, position: ChainPosition, advanced: bool = F
     )  # fmt: skip
 
 
-def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
+def change_due(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Due | None:
     """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its
     fees in advance: they are settled at the change, not when the period is billed. None where nothing changed by then,
     or its fees were not billed in advance.
@@ -214,9 +214,9 @@ def change_due(line: Timeline, standing: Standing, as_of_us: int) -> Due | None:
     )  # fmt: skip
 
 
-def _begun(parts: Iterable[Part], billed: Collection[int], as_of_us: int) -> Iterator[Part]:
+def _begun(parts: Iterable[PeriodPart], billed: Collection[int], as_of_us: int) -> Iterator[PeriodPart]:
     """The parts as if no change was to come, but for those from whose start on fees are billed already."""
-    latest: Part | None = None
+    latest: PeriodPart | None = None
     for part in parts:
         if latest is None or part.start_us <= as_of_us or part.start_us in billed:
             if latest is not None:
@@ -234,7 +234,7 @@ def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
     return span.in_advance and ends
 
 
-def last_word(line: Timeline, standing: Standing) -> Due | None:
+def last_word(line: Timeline, standing: StandingInvoices) -> Due | None:
     """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage
     and for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
     chain = standing.chain(line.namespace, line.subscription)

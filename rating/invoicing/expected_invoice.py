@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import due_of
-from rating.invoicing.late_usage import LateUsage
-from rating.invoicing.plan import Billing, Plan, billing_of, ended_dues, invoice_of
+from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.run_plan import Billing, RunPlan, billing_of, ended_dues, invoice_of
 from rating.subscriptions.billing_periods import Span
 from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
@@ -27,21 +27,21 @@ from schemas.ledgers.invoice_record import Invoice, Line
 _ROUNDS: Final = 5
 """Closes that may follow each other at one instant: a change, or a last word, comes after the period before it."""
 
-Measure = Callable[[Mapping[Need, Set[str]]], Totals]
+MeasureUsage = Callable[[Mapping[Need, Set[str]]], Totals]
 """Live totals by need and account."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class EstimateInputs:
     """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the
     catalog's order;
     ``late``: what came for billed periods, by subscription."""
 
     view: NamespaceView
-    standing: Standing
+    standing: StandingInvoices
     lines: Sequence[Timeline]
     grants: tuple[Owned, ...] = ()
-    late: LateUsage = field(default_factory=dict)
+    late: LateBySubscription = field(default_factory=dict)
 
     def wallet(self) -> Wallet:
         """What is left of prepaid credits."""
@@ -75,7 +75,9 @@ class Expected:
         return invoice.lines[len(self.billing.items) :]
 
 
-def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -> tuple[Account, dict[str, str]]:
+def bill_ended(
+    account: EstimateInputs, book: ChargeBook, run: Run, measure: MeasureUsage
+) -> tuple[EstimateInputs, dict[str, str]]:
     """The account as a close of now would leave it, and subscription → why something of it cannot be billed.
     ``standing`` takes the invoices that would be."""
     standing, late = account.standing, dict(account.late)
@@ -90,7 +92,7 @@ def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -
             except (PlanningError, ValueError) as error:
                 problems[line.subscription] = str(error)
         wallet = account.wallet()
-        totals = measure(Plan(billings=tuple(billings)).needs())
+        totals = measure(RunPlan(billings=tuple(billings)).needs())
         count = 0
         for billing in billings:
             name = billing.due.subscription
@@ -110,7 +112,7 @@ def bill_ended(account: Account, book: ChargeBook, run: Run, measure: Measure) -
     return replace(account, late=late), problems
 
 
-def expected_billing(account: Account, book: ChargeBook, running: Running) -> Billing:
+def expected_billing(account: EstimateInputs, book: ChargeBook, running: Running) -> Billing:
     """The running period's, after what ``bill_ended`` has billed. Raises PlanningError."""
     line, span, standing = running.line, running.span, account.standing
     chain = standing.chain(line.namespace, line.subscription)
@@ -124,8 +126,8 @@ def expected_billing(account: Account, book: ChargeBook, running: Running) -> Bi
 
 
 def expect(
-    account: Account, running: Iterable[Running], run: Run, measure: Measure
-) -> tuple[Account, list[Expected], dict[str, str]]:
+    account: EstimateInputs, running: Iterable[Running], run: Run, measure: MeasureUsage
+) -> tuple[EstimateInputs, list[Expected], dict[str, str]]:
     """(the account with what has ended billed, its running periods in the order in which they will be, subscription →
     why it has none)."""
     book = ChargeBook(account.view)
@@ -142,11 +144,13 @@ def expect(
     billings.sort(
         key=lambda pair: pair[1].due.ready_us
     )  # of one instant in the order of the catalog, as a close has them
-    totals = measure(Plan(billings=tuple(billing for _, billing in billings)).needs())
+    totals = measure(RunPlan(billings=tuple(billing for _, billing in billings)).needs())
     return account, [Expected(running_period, billing, totals) for running_period, billing in billings], problems
 
 
-def _ended(line: Timeline, standing: Standing, now_us: int, late: LateUsage, book: ChargeBook) -> list[Billing]:
+def _ended(
+    line: Timeline, standing: StandingInvoices, now_us: int, late: LateBySubscription, book: ChargeBook
+) -> list[Billing]:
     chain = standing.chain(line.namespace, line.subscription)
     billings: list[Billing] = []
     for due in ended_dues(line, standing, now_us):

@@ -11,11 +11,11 @@ from rating.invoices.amounts.line_balances import in_hand, nothing_further, take
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Need, Totals
-from rating.invoicing.late_usage import LateUsage, Prior, adjustments, find_late, priors, rate_again
+from rating.invoicing.late_usage import LateBySubscription, Prior, adjustments, find_late, priors, rate_again
 from rating.invoicing.measure import measure
-from rating.invoicing.unpriced_usage import UnpricedUsage, on_line, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, on_line, told
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, timeline
@@ -31,7 +31,7 @@ from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class LateLine:
+class ChangedLine:
     """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far;
     ``now``: live; both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``:
     what is billed up to."""
@@ -66,9 +66,9 @@ class LateReport:
     ``unpriced``: usage of billed periods for which there is no price, late or not."""
 
     checkpoint: int
-    lines: tuple[LateLine, ...]
+    lines: tuple[ChangedLine, ...]
     problems: tuple[str, ...]
-    unpriced: tuple[UnpricedUsage, ...] = ()
+    unpriced: tuple[UnpricedQuantity, ...] = ()
 
     def to_json(self, limit: int) -> JsonObject:
         """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
@@ -86,7 +86,11 @@ class LateReport:
 
 
 def late_report(
-    client: Any, view: NamespaceView, standing: Standing, checkpoints: Checkpoints, account_id: str | None = None
+    client: Any,
+    view: NamespaceView,
+    standing: StandingInvoices,
+    checkpoints: Checkpoints,
+    account_id: str | None = None,
 ) -> LateReport:
     """All that came late and is not invoiced, live; of one account where one is given. Blocking."""
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
@@ -97,8 +101,8 @@ def late_report(
         for prior in chain_priors:
             needs.setdefault(prior.need, set()).add(chain[-1].account_id)
     totals = measure(client, view.namespace, needs, None, lambda *_: None)
-    lines: list[LateLine] = []
-    unpriced: list[UnpricedUsage] = []
+    lines: list[ChangedLine] = []
+    unpriced: list[UnpricedQuantity] = []
     for chain, chain_priors in by_chain:
         try:
             lines += (late_line for late_line in late_lines(chain, chain_priors, totals) if late_line.difference)
@@ -114,7 +118,11 @@ def late_report(
 
 
 def again(
-    view: NamespaceView, standing: Standing, late: LateUsage, account_id: str | None = None, unpriced: bool = True
+    view: NamespaceView,
+    standing: StandingInvoices,
+    late: LateBySubscription,
+    account_id: str | None = None,
+    unpriced: bool = True,
 ) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
     """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what
     cannot be."""
@@ -137,7 +145,7 @@ def again(
     return by_chain, problems
 
 
-def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedUsage]:
+def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedQuantity]:
     """What the lines of ``billed`` have no price for as of now. Raises PlanningError."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     rated = rate_again(billed, totals, chain[-1].account_id, chain[-1].currency)
@@ -148,7 +156,7 @@ def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) 
     ]
 
 
-def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[LateLine]:
+def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[ChangedLine]:
     """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
     head = chain[-1]
     account, currency = head.account_id, head.currency
@@ -166,9 +174,9 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in changes]
 
 
-def _late_line(head: Invoice, checkpoint: int, line: Line, billed: Decimal | None) -> LateLine:
+def _late_line(head: Invoice, checkpoint: int, line: Line, billed: Decimal | None) -> ChangedLine:
     difference = Decimal(line.amount)
     now = None if billed is None else exact_sum((billed, difference))
-    return LateLine(
+    return ChangedLine(
         head.account_id, head.subscription, head.currency, checkpoint, line, billed, now, difference
     )  # fmt: skip

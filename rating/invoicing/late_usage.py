@@ -22,9 +22,9 @@ from rating.invoices.amounts.unpriced_values import (
     unpriced_of,
 )
 from rating.invoices.chain import billed_up_to
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.build_invoice import price_text, rate_rows, steps_text
 from rating.invoicing.charges import ChargeBook, Need, Totals
-from rating.invoicing.lines import price_text, rate_rows, steps_text
 from rating.invoicing.pinned_prices import price_of
 from rating.pricing import PriceError, Rated, money_text, plain
 from rating.pricing.exact import exact_sum
@@ -79,20 +79,20 @@ class Prior:
         return None if split is None else (self.invoice_id, self.line.charge, self.line.profile_id, split.of)
 
 
-LateUsage = Mapping[str, tuple[Late, ...]]
+LateBySubscription = Mapping[str, tuple[Late, ...]]
 """Subscription → late records of periods that it was billed for."""
 
 
 def find_late(
     client: Any,
     namespace: str,
-    standing: Standing,
+    standing: StandingInvoices,
     checkpoints: Checkpoints,
     as_of: Cut | None,
     carried: Collection[str] = (),
     *,
     account_id: str | None = None,
-) -> LateUsage:
+) -> LateBySubscription:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything.
     ``account_id``: whose alone
     ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from rating.invoicing.need import Need
 from rating.pricing.split_charges import must_be_priced_together
-from rating.subscriptions.billing_periods import Part
+from rating.subscriptions.billing_periods import PeriodPart
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.models import Charge
 from schemas.ledgers.invoice_record import LinePlan
@@ -40,7 +40,7 @@ class Joinable(Protocol):
     def plan(self) -> LinePlan | None: ...
 
 
-def joins(earlier: Joinable, part: Part, charge: Charge, item: Joinable) -> bool:
+def joins(earlier: Joinable, part: PeriodPart, charge: Charge, item: Joinable) -> bool:
     """Whether a charge is measured once over ``part`` and what is ``earlier``. A highest or last value, or distinct
     values, of two parts do not add up to the whole's, so they would be charged twice if they were billed apart; a
     charge whose price or plan changes is billed apart only where it says that it begins anew (``tiers: reset``)."""
@@ -98,7 +98,7 @@ class Groups:
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], list[_Group]] = {}
 
-    def add(self, part: Part, charge: Charge, need: Need | None, number: int) -> None:
+    def add(self, part: PeriodPart, charge: Charge, need: Need | None, number: int) -> None:
         """Item ``number`` is ``charge`` over ``part``. What is in a trial, or adds up to no sum, stands alone."""
         if need is None or part.trial or need.profile.aggregation not in ADDS_UP:
             return

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import unpriced_of
-from rating.invoicing.lines import RatedItem
+from rating.invoicing.build_invoice import RatedItem
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.pricing import plain
@@ -34,7 +34,7 @@ MAX_LOOKED_UP: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class FirstEvent:
+class EarliestEvent:
     """The earliest event of some values, and how many there are. ``us``: its timestamp."""
 
     idempotency_key: str
@@ -50,7 +50,7 @@ class FirstEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class UnpricedUsage:
+class UnpricedQuantity:
     """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on,
     where that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be.
     ``remedy``: what puts it right."""
@@ -67,7 +67,7 @@ class UnpricedUsage:
     plan_version: int
     invoice_id: str = ""
     billed: bool = False
-    first: FirstEvent | None = None
+    first: EarliestEvent | None = None
     remedy: str = ""
 
     @property
@@ -106,7 +106,7 @@ class UnpricedUsage:
         }  # fmt: skip
 
 
-def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedUsage]:
+def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedQuantity]:
     """What the lines of invoices, drafts or those to come, say they have no price for."""
     for invoice in invoices:
         for line in invoice.lines:
@@ -114,23 +114,23 @@ def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedUsage]:
                 yield on_line(invoice, line, part, line.adjusts)
 
 
-def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedUsage:
+def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedQuantity:
     """A part of a line's usage; ``billed_by``: the invoice that has the line, "" where it is yet to stand."""
     plan = plan_in(invoice, line)
     dimensions = tuple(json.loads(line.price).get("dimensions", ()))
-    return UnpricedUsage(
+    return UnpricedQuantity(
         invoice.account_id, invoice.subscription, line.charge, line.profile_id, line.period_start, line.period_end,
         dimensions, part, plan.code, plan.version, billed_by, bool(billed_by),
     )  # fmt: skip
 
 
-def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedUsage]:
+def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedQuantity]:
     """What has no price of a charge that is not billed yet."""
     item = rated.item
     if item.need is None or item.plan is None:
         return
     for part in rated.priced.unpriced:
-        yield UnpricedUsage(
+        yield UnpricedQuantity(
             account_id, subscription, item.charge.key, item.need.profile.profile_id, item.start_us, item.end_us,
             item.need.dimensions, part, item.plan.code, item.plan.version,
         )  # fmt: skip
@@ -139,14 +139,14 @@ def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[Un
 def told(
     client: Any,
     view: NamespaceView,
-    usages: Sequence[UnpricedUsage],
+    usages: Sequence[UnpricedQuantity],
     profiles: Mapping[str, Measured],
     as_of: Cut | None,
-) -> list[UnpricedUsage]:
+) -> list[UnpricedQuantity]:
     """Each with an event (of the first MAX_LOOKED_UP) and what puts it right. ``profiles``: by id, those that are
     known. Blocking."""
-    result: list[UnpricedUsage] = []
-    known: dict[Any, dict[tuple[str, ...], FirstEvent]] = {}
+    result: list[UnpricedQuantity] = []
+    known: dict[Any, dict[tuple[str, ...], EarliestEvent]] = {}
     for usage in usages:
         key = (usage.account_id, usage.profile_id, usage.start_us, usage.end_us, usage.dimensions)
         profile = profiles.get(usage.profile_id)
@@ -160,7 +160,7 @@ def told(
 
 def first_events(
     client: Any, namespace: str, need: Need, account_id: str, as_of: Cut | None
-) -> dict[tuple[str, ...], FirstEvent]:
+) -> dict[tuple[str, ...], EarliestEvent]:
     """The first event of each combination of values of an account. Blocking."""
     query = query_for(namespace, need, [account_id], as_of)
     bind = Binder()
@@ -182,12 +182,12 @@ def first_events(
         parameters=bind.parameters,
     ).result_rows
     return {
-        tuple(_text(value) for value in values): FirstEvent(str(key), int(us), int(events), str(source))
+        tuple(_text(value) for value in values): EarliestEvent(str(key), int(us), int(events), str(source))
         for *values, key, us, events, source in rows
     }
 
 
-def remedy(view: NamespaceView, usage: UnpricedUsage, first_event: FirstEvent | None) -> str:
+def remedy(view: NamespaceView, usage: UnpricedQuantity, first_event: EarliestEvent | None) -> str:
     """What gives the values a price, or takes them back: each of it works."""
     overridden = any(
         override.charge == usage.charge
@@ -222,7 +222,7 @@ def remedy(view: NamespaceView, usage: UnpricedUsage, first_event: FirstEvent | 
     return f"{step}; or take back what was sent by mistake with {event}"
 
 
-def _prices(plan: Plan, usage: UnpricedUsage) -> bool:
+def _prices(plan: Plan, usage: UnpricedQuantity) -> bool:
     for charge in plan.charges:
         if charge.key != usage.charge:
             continue

@@ -28,7 +28,7 @@ from schemas.values.currency import exponent
 _NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial", "unpriced"})
 _DAY: Final = 86_400
 
-Stage = Callable[[Price, PricingLine], PricingLine]
+RatingStage = Callable[[Price, PricingLine], PricingLine]
 
 
 def rate(
@@ -266,7 +266,7 @@ def trial(price: Price, line: PricingLine) -> PricingLine:
     return line.then(Step("trial", ZERO - line.total, f"in trial: {plain(line.total)} is not billed"))
 
 
-STAGES: Final[tuple[Stage, ...]] = (
+STAGES: Final[tuple[RatingStage, ...]] = (
     negative_is_zero,
     included_units,
     free_units,

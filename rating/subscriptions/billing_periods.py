@@ -19,7 +19,7 @@ _MOVED_US: Final = 27 * 3600 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PeriodPart:
     """[start_us, end_us) of a period. ``whole_us``: length of the whole period that a flat fee or a minimum is for."""
 
     start_us: int
@@ -39,7 +39,7 @@ class Span:
     end_us: int
     plan: Plan
     plan_version: int
-    parts: tuple[Part, ...]
+    parts: tuple[PeriodPart, ...]
 
     @property
     def in_advance(self) -> bool:
@@ -107,7 +107,7 @@ def _other_interval(timeline: Timeline, segment: Segment) -> bool:
     )
 
 
-def _parts(timeline: Timeline, start: int, end: int, whole_us: int) -> Iterator[Part]:
+def _parts(timeline: Timeline, start: int, end: int, whole_us: int) -> Iterator[PeriodPart]:
     for segment in _charging(timeline, start, end):
         edges = sorted(
             {edge for trial in timeline.trials for edge in trial if segment.start_us < edge < segment.end_us}
@@ -115,7 +115,7 @@ def _parts(timeline: Timeline, start: int, end: int, whole_us: int) -> Iterator[
         )
         for begins, ends in pairwise(edges):
             in_trial = any(trial_start <= begins < trial_end for trial_start, trial_end in timeline.trials)
-            yield Part(begins, ends, segment.plan, segment.plan_version, whole_us, in_trial)
+            yield PeriodPart(begins, ends, segment.plan, segment.plan_version, whole_us, in_trial)
 
 
 def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pydantic import ValidationError
 
 from rating.periods import local_midnight, parse_zone
-from rating.subscriptions.terms import with_overrides
+from rating.subscriptions.period_terms import with_overrides
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Entry, NamespaceView

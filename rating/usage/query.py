@@ -8,13 +8,13 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
-from schemas.catalog.backfills import Reach
+from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion
 from schemas.ledgers.checkpoints import Cut
 
-Plan = Literal["records", "windows"]
-Range = tuple[int, int]
+QueryPlan = Literal["records", "windows"]
+UsageRange = tuple[int, int]
 """Half-open, microseconds UTC."""
 AccountInterval = tuple[str, int, int]
 """An account and an interval of its own: half-open, microseconds UTC."""
@@ -32,10 +32,10 @@ class Backfilled:
 
     version: int
     start_us: int
-    reaches: tuple[Reach, ...]
+    reaches: tuple[BackfillReach, ...]
     replaces: bool
 
-    def reach(self, as_of: Cut | None) -> Reach | None:
+    def reach(self, as_of: Cut | None) -> BackfillReach | None:
         """How far it reaches as of a cut (None: live); None before the first of its checkpoints."""
         known_reaches = [reach for reach in self.reaches if as_of is None or reach.checkpoint <= as_of.number]
         return known_reaches[-1] if known_reaches else None
@@ -81,7 +81,7 @@ class Measured:
             if as_of is None or reach.checkpoint <= as_of.number
         )
 
-    def replaced(self, as_of: Cut | None) -> list[tuple[Backfilled, Reach]]:
+    def replaced(self, as_of: Cut | None) -> list[tuple[Backfilled, BackfillReach]]:
         """What replaces earlier versions as of a cut (None: live), and how far."""
         return [
             (backfilled, reach)
@@ -152,7 +152,7 @@ class UsageQuery:
     dimensions: tuple[str, ...] = ()
     as_of: Cut | None = None
     rolled_up: Cut | None = None
-    plan: Plan = "records"
+    plan: QueryPlan = "records"
     account_intervals: tuple[AccountInterval, ...] = ()
 
     def __post_init__(self) -> None:
@@ -175,16 +175,16 @@ class UsageQuery:
             if self.as_of is not None and self.as_of.number > self.rolled_up.number:
                 raise ValueError(f"checkpoint {self.as_of.number} is not rolled up; {self.rolled_up.number} is")
 
-    def intervals(self) -> tuple[Range, ...]:
+    def intervals(self) -> tuple[UsageRange, ...]:
         """The buckets as ranges, or the whole interval as the only one."""
         starts = self.buckets_us or (self.start_us,)
         return tuple(zip(starts, (*starts[1:], self.end_us), strict=True))
 
-    def window_edges(self) -> tuple[Range, ...]:
+    def window_edges(self) -> tuple[UsageRange, ...]:
         """``intervals``, split where a version begins to replace those before it: windows across that instant are not
         whole."""
         edges = {version.start_us for version, _ in self.profile.replaced(self.as_of)}
-        ranges: list[Range] = []
+        ranges: list[UsageRange] = []
         for start, end in self.intervals():
             points = [start, *sorted(edge for edge in edges if start < edge < end), end]
             ranges += pairwise(points)
@@ -248,14 +248,14 @@ def no_usage(aggregation: Aggregation) -> Usage:
     return Usage(Decimal(0) if aggregation in ZERO_WITHOUT_USAGE else None, 0)
 
 
-def split(intervals: Iterable[Range], size_us: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+def split(intervals: Iterable[UsageRange], size_us: int) -> tuple[tuple[UsageRange, ...], tuple[UsageRange, ...]]:
     """(covered by whole windows of ``size_us``, ragged rest) of adjoining ascending intervals.
 
     Windows start at multiples of the size since the epoch; one that crosses an interval's edge is not whole. Ranges
     that touch are joined: where two covered ones do, their common edge is an edge of windows too.
     """
-    covered: list[Range] = []
-    ragged: list[Range] = []
+    covered: list[UsageRange] = []
+    ragged: list[UsageRange] = []
     for start, end in intervals:
         first_edge, last_edge = -(-start // size_us) * size_us, end // size_us * size_us
         if first_edge >= last_edge:
@@ -267,7 +267,7 @@ def split(intervals: Iterable[Range], size_us: int) -> tuple[tuple[Range, ...], 
     return tuple(covered), tuple(ragged)
 
 
-def _join(ranges: list[Range], new: Range) -> None:
+def _join(ranges: list[UsageRange], new: UsageRange) -> None:
     """Append ``new`` unless it is empty, joined to the last range where it begins at its end."""
     if new[0] >= new[1]:
         return

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from rating.usage import void_conditions
-from rating.usage.query import Range, UsageQuery, split
+from rating.usage.query import UsageQuery, UsageRange, split
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import SECOND
@@ -268,7 +268,7 @@ def conditions_as_of(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-def _within(column: str, name: str, ranges: Sequence[Range], bind: Binder) -> str:
+def _within(column: str, name: str, ranges: Sequence[UsageRange], bind: Binder) -> str:
     """``column`` lies in one of the ranges; written out where they are few, so that the index can prune."""
     if not ranges:
         return "0"

@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from rating.verify.chains import Head, StoredLine
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.matches import append_blocks
 from rating.verify.records import position_text
 from rating.verify.scope import Row, Scope, below
 from schemas.catalog.backfill_jobs import Job, jobs
-from schemas.catalog.backfills import Reach
+from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.profiles import ProfileVersion
 from schemas.events.event_types import DefaultsByOffset
 from schemas.values.quantity import unscaled
@@ -68,7 +68,7 @@ class Pin:
     version: ProfileVersion
     start_us: int
     known_from: int
-    reaches: tuple[Reach, ...]
+    reaches: tuple[BackfillReach, ...]
 
     def part(self, partition_key: tuple[int, int], offset: int) -> int | None:
         """The checkpoint to which the record of an event at a position belongs; None: it is not backfilled."""
@@ -122,7 +122,7 @@ def counted_sql(cut: str, pins: Iterable[Pin]) -> str:
     return " AND ".join([f"if(checkpoint = 0, {cut}, has({known}, checkpoint))", *conditions])
 
 
-def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_backfilled(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """usage_records of every backfill that is done: missing, extra and different ones; and those that belong to
     none."""
     backfill_jobs = [
@@ -148,7 +148,7 @@ def check_backfilled(scope: Scope, findings: Findings, on_progress: Progress) ->
     on_progress(NAME, 1, 1)
 
 
-def _check_block(scope: Scope, job: Job, reach: Reach, append: str, positions: str, findings: Findings) -> None:
+def _check_block(scope: Scope, job: Job, reach: BackfillReach, append: str, positions: str, findings: Findings) -> None:
     defaults = DefaultsByOffset(scope.catalog.view(job.namespace), job.event_name)
     matcher_at = defaults.matchers(job.versions, exactly=not job.rounds)
     parameters = {"ns": job.namespace, "name": job.event_name, "known": job.known_from, "k": reach.checkpoint}

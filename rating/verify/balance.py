@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 
 _SQL: Final = """
@@ -29,7 +29,7 @@ SELECT namespace, sum(accepted), sum(metered), sum(unmatched), sum(duplicates), 
 _PATIENCE_SECONDS: Final = 5.0
 
 
-def check_books(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_books(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """accepted = metered + unmatched + duplicates + conflicts, by namespace, over everything below progress."""
     on_progress("books", 0, 1)
     deadline = time.monotonic() + _PATIENCE_SECONDS

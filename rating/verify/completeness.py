@@ -12,13 +12,13 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.verify.backfills_complete import lost_backfills
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import FINAL_SETTINGS, Row, Scope, below
 from schemas.clickhouse.damaged_parts import set_aside
 from schemas.events.voids import WITHOUT_EFFECT
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
-from schemas.ledgers.checkpoints import Offsets
-from schemas.ledgers.given_up import Range, uncovered
+from schemas.ledgers.generations import Offsets
+from schemas.ledgers.given_up import OffsetRange, uncovered
 from schemas.values.json_text import JsonObject
 
 NAME: Final = "completeness"
@@ -51,7 +51,7 @@ class Damage:
         return f"generation {self.generation} partition {self.partition} offsets {self.start} to {self.end - 1}"
 
 
-def check_complete(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_complete(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every offset below the cursors, and every row that stands for it; parts that the engine has set aside."""
     on_progress(NAME, 0, 1)
     damages = find_damage(scope.client, scope.progress, scope.namespace, given_up=scope.catalog.given_up.ranges)
@@ -75,12 +75,12 @@ def find_damage(
     ends: Offsets,
     namespace: str | None = None,
     *,
-    given_up: Iterable[Range] = (),
+    given_up: Iterable[OffsetRange] = (),
     identities: bool = True,
 ) -> list[Damage]:
     """What is not whole below ``ends``, in order of positions. ``namespace``: rows of this one alone; offsets without
     any row are told all the same. ``identities`` False: what deduplication alone needs is left out."""
-    given: dict[tuple[int, int], list[Range]] = {}
+    given: dict[tuple[int, int], list[OffsetRange]] = {}
     for gap in given_up:
         given.setdefault((gap.generation, gap.partition), []).append(gap)
     damaged_at = {

@@ -7,7 +7,7 @@ import shlex
 from typing import Final
 
 from rating.usage.void_conditions import POSITION
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.records import position_text
 from rating.verify.scope import Scope
 from schemas.kafka.clock import TOLERANCE_US, words
@@ -26,7 +26,7 @@ ORDER BY append_time, generation, partition, offset, `index`
 LIMIT {{{{room:UInt32}}}}"""
 
 
-def check_dated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_dated(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each of them with its key, the two instants, and how to date it rightly. Voided ones are done with."""
     on_progress(NAME, 0, 1)
     # An accepted event waits for Kafka so long at most: a date that is less behind its append time may be right.

@@ -8,7 +8,7 @@ from typing import Final
 
 PER_CHECK: Final = 50
 
-Progress = Callable[[str, int, int], None]
+VerifyProgress = Callable[[str, int, int], None]
 """Called with (what is being checked, done, total)."""
 
 

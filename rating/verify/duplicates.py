@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.records import position_text
 from rating.verify.scope import Scope
 from schemas.values.instants import DAY, SECOND, rfc3339
@@ -42,7 +42,7 @@ ORDER BY identity, generation, offset, `index`"""
 _REMEDY: Final = "this must never happen; keep the topic and report it with both positions"
 
 
-def check_duplicates(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_duplicates(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every duplicate points at a counted event of the same identity; no identity counted twice within its window."""
     on_progress("duplicates", 0, 2)
     rows = scope.rows(

@@ -16,9 +16,9 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Row, Scope
-from schemas.ledgers.given_up import Range
+from schemas.ledgers.given_up import OffsetRange
 
 NAME: Final = "acknowledged events"
 _SHOWN: Final = 5
@@ -172,7 +172,9 @@ class Gap:
     replaced: int = 0
 
 
-def gap(client: Client, generation: int, partition: int, start: int, end: int, given_up: Iterable[Range] = ()) -> Gap:
+def gap(
+    client: Client, generation: int, partition: int, start: int, end: int, given_up: Iterable[OffsetRange] = ()
+) -> Gap:
     """What is known of offsets [start, end) that the log does not have; ``given_up``: before. Blocking."""
     range_condition = (
         "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset < {b:UInt64}"
@@ -215,7 +217,7 @@ def lost_events(client: Client, namespace: str | None) -> dict[str, tuple[int, i
     return {name: (missing.get(name, 0), max(given.get(name, 0), known.get(name, 0))) for name in names}
 
 
-def check_acknowledged(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Nothing is missing of what gateways, admission and commands acknowledged, by their own count."""
     on_progress(NAME, 0, 1)
     records = _not_given_up(scope)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.records import position_text, replay_of
 from rating.verify.scope import FINAL_SETTINGS, Scope
 from schemas.catalog.profiles import profile_versions
@@ -46,7 +46,7 @@ LEFT ANY JOIN (
 ) AS batches USING (generation, partition, offset)"""
 
 
-def check_matches(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_matches(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every counted event's matches, as the catalog of its batch says."""
     matchers = _Matchers(scope)
     blocks = append_blocks(scope)

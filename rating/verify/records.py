@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 
@@ -32,7 +32,7 @@ def _expanded(condition: str) -> str:
     WHERE {condition}"""
 
 
-def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_records(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Records against the match columns: missing, extra and different ones."""
     on_progress("records from matches", 0, 1)
     stored = (
@@ -73,7 +73,7 @@ def check_records(scope: Scope, findings: Findings, on_progress: Progress) -> No
     on_progress("records from matches", 1, 1)
 
 
-def check_identities(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_identities(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """usage_identities against usage_events, of all namespaces, as far back as the log goes: older ones may be
     forgotten."""
     on_progress("identities from events", 0, 1)

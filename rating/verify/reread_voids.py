@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.records import position_text, replay_of
 from rating.verify.scope import Row, Scope, below
 from schemas.events.identity import identity
 from schemas.values.instants import rfc3339
 
-Position = tuple[int, int, int, int]
+CountedPosition = tuple[int, int, int, int]
 _VOIDS: Final = """
 SELECT toString(namespace), source, idempotency_key, hex(identity), reason, author, generation, partition, offset
 FROM usage_voids FINAL WHERE {metered} ORDER BY generation, offset, partition"""
@@ -72,7 +72,7 @@ class FirstVoid:
         return f"{self.event}, voided by {position} ({self.event.author}: {self.event.reason})"
 
 
-def work_out_voids(scope: Scope) -> dict[Position, FirstVoid]:
+def work_out_voids(scope: Scope) -> dict[CountedPosition, FirstVoid]:
     """The void that took each voided event back, by the event's position, as of the scope's progress. Blocking."""
     voids = scope.rows(_VOIDS.format(metered=scope.metered))
     if not voids:
@@ -80,7 +80,7 @@ def work_out_voids(scope: Scope) -> dict[Position, FirstVoid]:
     copies: dict[str, list[_Copy]] = {}
     for row in scope.rows(_COPIES.format(metered=scope.metered, own=scope.of_namespace)):
         copies.setdefault(row[0], []).append(_copy(row[1:]))
-    first_voids: dict[Position, FirstVoid] = {}
+    first_voids: dict[CountedPosition, FirstVoid] = {}
     for namespace, source, key, _, reason, author, generation, partition, offset in voids:
         candidates = copies.get(identity(namespace, source, key).hex().upper(), ())
         earlier = [copy for copy in candidates if (copy.generation, copy.offset) < (generation, offset)]
@@ -98,7 +98,7 @@ def _copy(row: Row) -> _Copy:
     return _Copy(int(generation), int(partition), int(offset), int(index), account_id, event_name, int(us))
 
 
-def check_voids(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_voids(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every voided event and no other, with the void that took it back; and the identity that each void means."""
     on_progress("voided events", 0, 1)
     for namespace, source, key, name, *_, generation, partition, offset in scope.rows(

@@ -12,7 +12,8 @@ from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.client import connect
 from schemas.kafka.topics import CHECKPOINTS
-from schemas.ledgers.checkpoints import Checkpoints, Offsets, read_progress
+from schemas.ledgers.checkpoints import Checkpoints, read_progress
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
 from schemas.values.json_text import JsonObject

@@ -19,7 +19,7 @@ from rating.verify.backfilled_records import check_backfilled
 from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
 from rating.verify.dated import NAME, check_dated
-from rating.verify.difference import Difference, Findings, Progress
+from rating.verify.difference import Difference, Findings, VerifyProgress
 from rating.verify.duplicates import check_duplicates
 from rating.verify.invoices.from_events import check_rerated
 from rating.verify.invoices.from_records import check_invoices
@@ -33,9 +33,9 @@ from rating.verify.scope import Scope, open_scope
 from rating.verify.window_totals import check_windows
 from schemas.settings import Settings
 
-Check = Callable[[Scope, Findings, Progress], None]
+RunCheck = Callable[[Scope, Findings, VerifyProgress], None]
 
-CHECKS: Final[dict[str, Check]] = {
+CHECKS: Final[dict[str, RunCheck]] = {
     "completeness": check_complete,
     "acknowledged events": check_acknowledged,
     "windows from records": check_windows,
@@ -52,7 +52,7 @@ CHECKS: Final[dict[str, Check]] = {
     "books": check_books,
 }
 """By the name under which each tells its progress."""
-INVOICE_CHECKS: Final[dict[str, Check]] = {
+INVOICE_CHECKS: Final[dict[str, RunCheck]] = {
     "completeness": check_complete,
     "acknowledged events": check_acknowledged,
     "duplicates": check_duplicates,
@@ -70,7 +70,7 @@ def _silent(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def checks(invoices: bool | None) -> dict[str, Check]:
+def checks(invoices: bool | None) -> dict[str, RunCheck]:
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices."""
     if invoices:
         return INVOICE_CHECKS
@@ -78,7 +78,7 @@ def checks(invoices: bool | None) -> dict[str, Check]:
 
 
 def verify(
-    settings: Settings, *, namespace: str | None, invoices: bool | None = None, on_progress: Progress = _silent
+    settings: Settings, *, namespace: str | None, invoices: bool | None = None, on_progress: VerifyProgress = _silent
 ) -> list[Difference]:
     """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 from schemas.catalog.profiles import profile_versions
 from schemas.ledgers.checkpoints import rolled_up
@@ -62,7 +62,7 @@ ORDER BY version, account, dims, start, seconds, checkpoint
 LIMIT {room:UInt32}"""
 
 
-def check_windows(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_windows(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every window up to the last checkpoint that is rolled up; all columns, exact unique values included."""
     last_number = min(rolled_up(scope.client), len(scope.checkpoints.cuts))
     _check_slices(scope, findings, last_number)

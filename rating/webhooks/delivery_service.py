@@ -36,7 +36,7 @@ from schemas.catalog.state import Entry
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.errors import CannotGoOn
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 from schemas.health.stages import Attempts, standing
 from schemas.kafka import errors
 from schemas.kafka.errors import kafka_error
@@ -99,7 +99,7 @@ class DeliveryService:
             await asyncio.to_thread(self._catalog.stop)
             self._pool.stop()
 
-    def reasons(self) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[UnreadyReason, ...]:
         """Why it is not ready: what has stood still for a minute. Any thread."""
         stages = self._attempts.stages("webhooks (usage.invoices to receivers)", self._position)
         return tuple(standing(stages, time.monotonic(), _now_us()))

@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from schemas.health.readiness import Reason, to_json
+from schemas.health.readiness import UnreadyReason, to_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -26,7 +26,9 @@ class _Silent(WSGIRequestHandler):
         """Requests are not logged."""
 
 
-def serve(host: str, port: int, registry: CollectorRegistry, reasons: Callable[[], Sequence[Reason]]) -> WSGIServer:
+def serve(
+    host: str, port: int, registry: CollectorRegistry, reasons: Callable[[], Sequence[UnreadyReason]]
+) -> WSGIServer:
     """Start the server in a daemon thread; it answers until its ``shutdown``."""
     metrics = make_wsgi_app(registry)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rating.webhooks.receiver import signing
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.catalog.webhooks import Webhook, WebhookEvent
+from schemas.catalog.webhook_setting import Webhook, WebhookEvent
 
 _SECOND: Final = 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.catalog.webhooks import WebhookEvent
+from schemas.catalog.webhook_setting import WebhookEvent
 from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.valid_invoices import ValidInvoices

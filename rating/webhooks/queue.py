@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from schemas.catalog.webhooks import WebhookEvent
+from schemas.catalog.webhook_setting import WebhookEvent
 
-State = Literal["waiting", "delivered", "given_up"]
+DeliveryState = Literal["waiting", "delivered", "given_up"]
 Lane = tuple[str, str]
 AT_ONCE: Final = 8
 _DOWN_AFTER: Final = 3
@@ -40,7 +40,7 @@ class QueuedDelivery:
     type: WebhookEvent
     appended_us: int
     queued_us: int
-    state: State = "waiting"
+    state: DeliveryState = "waiting"
     attempts: int = 0
     first_us: int = 0
     last_us: int = 0

@@ -32,7 +32,7 @@ from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
 from schemas.values.quantity import unscaled
 
-Progress = Callable[[str, int, int], None]
+TrialProgress = Callable[[str, int, int], None]
 _DIGITS: Final = 60
 _AT_ONCE: Final = 1_000  # events matched between two steps of progress, at which the work may be ended
 
@@ -120,7 +120,7 @@ def try_meter(
     *,
     account_id: str | None = None,
     at_most: int | None = None,
-    on_progress: Progress = lambda *_: None,
+    on_progress: TrialProgress = lambda *_: None,
 ) -> MeterTrial:
     """What the draft makes of the events in ``interval``, by event time. Raises TooManyEvents beyond ``at_most``.
     Blocking."""

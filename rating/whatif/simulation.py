@@ -9,12 +9,12 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
-from rating.invoicing.plan import Plan as BillingPlan
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoicing.run_plan import RunPlan as BillingPlan
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.periods import parse_range, parse_zone
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
@@ -134,7 +134,7 @@ def simulate(
     try:
         parse_range(period, parse_zone("UTC"))  # also where there is no subscription
         plans = [
-            _period(make_plan(catalog_view, Standing(), now_us + _GRACE, {}, "ended"), period, now_us)
+            _period(make_plan(catalog_view, StandingInvoices(), now_us + _GRACE, {}, "ended"), period, now_us)
             for catalog_view in (as_is, as_would)
         ]
     except (ValueError, OverflowError) as error:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.catalog.backfills import Backfill, Reach, backfill_code
+from schemas.catalog.backfill_reach import Backfill, BackfillReach, backfill_code
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.ledgers.checkpoints import Cut
@@ -38,7 +38,7 @@ class Job:
     published_us: int
     known_from: int
     versions: tuple[ProfileVersion, ...]
-    reaches: tuple[Reach, ...]
+    reaches: tuple[BackfillReach, ...]
 
     @property
     def name(self) -> str:

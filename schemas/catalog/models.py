@@ -14,13 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.catalog.backfills import Backfill
+from schemas.catalog.backfill_reach import Backfill
 from schemas.catalog.base import Code, Identifier, Model, is_stored
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
-from schemas.catalog.webhooks import Webhook
+from schemas.catalog.webhook_setting import Webhook
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative
 from schemas.prices.json_schema import PriceJson
@@ -29,7 +29,7 @@ from schemas.values.fine_instants import InstantOrDate
 from schemas.values.time_zones import NAMES
 
 ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
-Interval = Literal["day", "week", "month", "quarter", "year"]
+BillingInterval = Literal["day", "week", "month", "quarter", "year"]
 
 
 NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")]
@@ -73,7 +73,7 @@ class Feature(Model):
     """`meter.profile` that measures its use; null: it is granted without being measured"""
     limit: Annotated[str, StringConstraints(pattern=r"^\d{1,26}(\.\d{1,12})?$")] | None = None
     """maximum use per interval; null: unlimited"""
-    reset: Interval | None = None
+    reset: BillingInterval | None = None
     """interval after which the count restarts"""
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class Plan(Model):
     """display name"""
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     """ISO 4217 code of all its prices"""
-    interval: Interval = "month"
+    interval: BillingInterval = "month"
     """length of a billing period"""
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
     """seconds to wait after a period's end before it is billed"""

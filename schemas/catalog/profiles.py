@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from schemas.catalog.backfills import Backfill, Reach, backfill_code
+from schemas.catalog.backfill_reach import Backfill, BackfillReach, backfill_code
 from schemas.catalog.meters import WINDOW_SECONDS, Aggregation, Filter, Meter
 from schemas.catalog.state import Entry, NamespaceView
 
@@ -41,7 +41,7 @@ class ProfileVersion:
     valid_to_us: int = FOREVER
     carry_over: bool = False  # latest only: a period without events takes over the last value before it
     backfill_from_us: int | None = None
-    reaches: tuple[Reach, ...] = ()
+    reaches: tuple[BackfillReach, ...] = ()
     by_text: bool = False  # count_unique only: values with equal text are equal
     rounds: bool = True
     """Whether numbers of backfilled events are rounded to 12 decimals; False if the version was published by a release
@@ -133,7 +133,7 @@ def _profile_versions(view: NamespaceView) -> tuple[ProfileVersion, ...]:
 
 
 def meter_versions(
-    entries: Sequence[Entry], reaches: Mapping[tuple[str, int], tuple[Reach, ...]] = MappingProxyType({})
+    entries: Sequence[Entry], reaches: Mapping[tuple[str, int], tuple[BackfillReach, ...]] = MappingProxyType({})
 ) -> Iterator[ProfileVersion]:
     """The profile versions of one meter, from all its entries, oldest first; ``reaches``: (meter, version) →
     finished backfills."""
@@ -163,14 +163,14 @@ def meter_versions(
         yield from chain
 
 
-def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[Reach, ...]]:
+def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[BackfillReach, ...]]:
     """(meter, version) → its finished backfills, ordered by checkpoint."""
-    reaches: dict[tuple[str, int], tuple[Reach, ...]] = {}
+    reaches: dict[tuple[str, int], tuple[BackfillReach, ...]] = {}
     for entries in view.histories("backfill"):
         model: Backfill = entries[0].model
         if entries[0].code == backfill_code(model.meter, model.version):
             reaches[model.meter, model.version] = tuple(
-                Reach(
+                BackfillReach(
                     entry.body["checkpoint"], entry.offset,
                     tuple(((generation, partition), end) for generation, partition, end in entry.body["offsets"]),
                 )

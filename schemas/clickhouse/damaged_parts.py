@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 
 DEDUPLICATION: Final = frozenset({"usage_events", "usage_identities"})
 """While a part of these tables is missing, deduplication cannot decide whether an event is new."""
@@ -66,7 +66,7 @@ def drop(client: Any, part: SetAside) -> None:
     client.command(f"ALTER TABLE `{part.table}` DROP DETACHED PART '{part.name}' SETTINGS allow_drop_detached = 1")
 
 
-def reasons(parts: list[SetAside]) -> Iterator[Reason]:
+def reasons(parts: list[SetAside]) -> Iterator[UnreadyReason]:
     """One readiness reason per remedy."""
     for remedy in sorted({part.remedy for part in parts}):
         alike = [part for part in parts if part.remedy == remedy]
@@ -76,7 +76,7 @@ def reasons(parts: list[SetAside]) -> Iterator[Reason]:
             if any(part.table in DEDUPLICATION for part in alike)
             else ""
         )
-        yield Reason(
+        yield UnreadyReason(
             "parts_set_aside", f"ClickHouse has set {len(alike)} damaged parts of {tables} aside, and their rows are "
                 f"missing{held}",
             remedy, lasting=True,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.event_schema.nodes import Node, Record, Scalar, Schema, Union
+from schemas.event_schema.nodes import Node, RecordNode, Scalar, Schema, Union
 from schemas.filters import MISSING, lookup
 
 
@@ -46,7 +46,7 @@ def _nullable(schema: Schema, node: Node) -> bool:
     return Scalar("null") in _branches(schema, node)
 
 
-def _record(schema: Schema, node: Node) -> Record | None:
+def _record(schema: Schema, node: Node) -> RecordNode | None:
     """The only record that ``node`` may be; None if there is none, or several."""
-    records = [branch for branch in _branches(schema, node) if isinstance(branch, Record)]
+    records = [branch for branch in _branches(schema, node) if isinstance(branch, RecordNode)]
     return records[0] if len(records) == 1 else None

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Ref, Scalar, Schema, Union
-from schemas.event_schema.scalars import SCALARS, Check, base64_bytes, exact_check
+from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, RecordNode, Ref, Scalar, Schema, Union
+from schemas.event_schema.scalars import SCALARS, ScalarCheck, base64_bytes, exact_check
 
 
-def compile_schema(schema: Schema) -> Check:
+def compile_schema(schema: Schema) -> ScalarCheck:
     """A predicate over properties as parsed by ``json_text.exact``."""
     return _Compiler(schema.named).check(schema.root)
 
 
-def compile_schema_node(node: Node, named: Mapping[str, Node]) -> Check:
+def compile_schema_node(node: Node, named: Mapping[str, Node]) -> ScalarCheck:
     """A predicate for one type of a schema."""
     return _Compiler(named).check(node)
 
 
-def node_compiler(named: Mapping[str, Node]) -> Callable[[Node], Check]:
+def node_compiler(named: Mapping[str, Node]) -> Callable[[Node], ScalarCheck]:
     """As ``compile_schema_node`` for many types of one schema; each named type is compiled once."""
     return _Compiler(named).check
 
@@ -29,10 +29,10 @@ class _Compiler:
 
     def __init__(self, named: Mapping[str, Node]) -> None:
         self._named = named
-        self._done: dict[str, Check] = {}
+        self._done: dict[str, ScalarCheck] = {}
         self._open: set[str] = set()
 
-    def check(self, node: Node) -> Check:
+    def check(self, node: Node) -> ScalarCheck:
         match node:
             case Scalar(kind):
                 return SCALARS[kind][0]
@@ -49,12 +49,12 @@ class _Compiler:
                 return _map(self.check(values))
             case Union(branches):
                 return _union([self.check(branch) for branch in branches], branches)
-            case Record():
+            case RecordNode():
                 return self._record(node)
             case Ref(name):
                 return self._ref(name)
 
-    def _ref(self, name: str) -> Check:
+    def _ref(self, name: str) -> ScalarCheck:
         if name in self._done:
             return self._done[name]
         if name in self._open:
@@ -64,7 +64,7 @@ class _Compiler:
         check = self._done[name] = self.check(self._named[name])
         return check
 
-    def _record(self, record: Record) -> Check:
+    def _record(self, record: RecordNode) -> ScalarCheck:
         required = tuple((field.name, self.check(field.type)) for field in record.fields if field.required)
         optional = tuple((field.name, self.check(field.type)) for field in record.fields if not field.required)
         names = None if record.additional else frozenset(field.name for field in record.fields)
@@ -83,15 +83,15 @@ class _Compiler:
         return check
 
 
-def _array(fits: Check) -> Check:
+def _array(fits: ScalarCheck) -> ScalarCheck:
     return lambda value: type(value) is list and all(map(fits, value))
 
 
-def _map(fits: Check) -> Check:
+def _map(fits: ScalarCheck) -> ScalarCheck:
     return lambda value: type(value) is dict and all(map(fits, value.values()))
 
 
-def _union(checks: list[Check], branches: tuple[Node, ...]) -> Check:
+def _union(checks: list[ScalarCheck], branches: tuple[Node, ...]) -> ScalarCheck:
     if len(checks) == 2 and Scalar("null") in branches:
         value_check = checks[1 - branches.index(Scalar("null"))]
         return lambda value: value is None or value_check(value)

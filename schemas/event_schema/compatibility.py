@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from schemas.event_schema.explain import describe
-from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, Record, Scalar, Schema, Union
+from schemas.event_schema.mismatches import describe
+from schemas.event_schema.nodes import Array, Enum, Exact, Fixed, Map, Node, RecordNode, Scalar, Schema, Union
 from schemas.values.json_text import path_text
 
 Compatibility = Literal["none", "backward", "forward", "full"]
@@ -76,7 +76,7 @@ class _Reading:
                 yield from self._faults(reader, branch, path)
         elif isinstance(reader, Union):
             yield from self._branches(reader, writer, path)
-        elif isinstance(reader, Record) and isinstance(writer, Record):
+        elif isinstance(reader, RecordNode) and isinstance(writer, RecordNode):
             yield from self._records(reader, writer, path)
         elif isinstance(reader, Array) and isinstance(writer, Array):
             yield from self._faults(reader.items, writer.items, f"{path}[]")
@@ -117,7 +117,7 @@ class _Reading:
                 f"{self._kind(self._side, self._reader, reader)}"
             )
 
-    def _records(self, reader: Record, writer: Record, path: str) -> Iterator[str]:
+    def _records(self, reader: RecordNode, writer: RecordNode, path: str) -> Iterator[str]:
         # A recursive type: a pair that is being compared already is assumed to be compatible.
         if (reader.name, writer.name) in self._assumed:
             return

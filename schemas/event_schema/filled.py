@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from schemas.event_schema.nodes import Map, Node, Record, Schema, Union
+from schemas.event_schema.nodes import Map, Node, RecordNode, Schema, Union
 from schemas.filters import MISSING, Path, exact_value, lookup
 
 Steps = tuple[tuple[str, Any], ...]
@@ -27,7 +27,7 @@ class Defaults:
         self.any = schema is not None and any(
             not field.required and field.default is not None
             for node in (schema.root, *schema.named.values())
-            if isinstance(node, Record)
+            if isinstance(node, RecordNode)
             for field in node.fields
         )
 
@@ -40,7 +40,7 @@ class Defaults:
         for name in path:
             default: Any = MISSING
             node = None if node is None else _object(self._schema, node)
-            if isinstance(node, Record):
+            if isinstance(node, RecordNode):
                 field = next((field for field in node.fields if field.name == name), None)
                 if field is not None and not field.required and field.default is not None:
                     default = exact_value(field.default)
@@ -74,9 +74,9 @@ def lookup_filled(properties: Any, steps: Steps) -> Any:
     return value
 
 
-def _object(schema: Schema, node: Node) -> Record | Map | None:
+def _object(schema: Schema, node: Node) -> RecordNode | Map | None:
     """The only record or map that ``node`` may be; None if there is none, or several."""
     resolved = schema.resolve(node)
     branches = [schema.resolve(branch) for branch in resolved.branches] if isinstance(resolved, Union) else [resolved]
-    objects = [branch for branch in branches if isinstance(branch, Record | Map)]
+    objects = [branch for branch in branches if isinstance(branch, RecordNode | Map)]
     return objects[0] if len(objects) == 1 else None

@@ -71,7 +71,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordNode:
     """A JSON object. ``additional``: whether it may have fields that the schema does not name."""
 
     name: str
@@ -86,14 +86,14 @@ class Ref:
     name: str
 
 
-Node = Scalar | Exact | Fixed | Enum | Array | Map | Union | Record | Ref
+Node = Scalar | Exact | Fixed | Enum | Array | Map | Union | RecordNode | Ref
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """A complete schema. ``named``: every record, enum and fixed by its full name."""
 
-    root: Record
+    root: RecordNode
     named: Mapping[str, Node]
 
     def resolve(self, node: Node) -> Node:

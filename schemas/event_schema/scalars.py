@@ -17,7 +17,7 @@ import msgspec
 
 from schemas.values.quantity import number
 
-Check = Callable[[Any], bool]
+ScalarCheck = Callable[[Any], bool]
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _DATE: Final = date
@@ -36,7 +36,7 @@ def _boolean(value: Any) -> bool:
     return value is True or value is False
 
 
-def _whole(low: int, end: int) -> Check:
+def _whole(low: int, end: int) -> ScalarCheck:
     """A check for whole numbers in [low, end), however they are written: 2, 2.0 and 2e0 are equal."""
 
     def whole(value: Any) -> bool:
@@ -73,7 +73,7 @@ def _uuid(value: Any) -> bool:
     return type(value) is str and _UUID.fullmatch(value) is not None
 
 
-def _written(kind: Any, text_check: Check) -> Check:
+def _written(kind: Any, text_check: ScalarCheck) -> ScalarCheck:
     """A check for text that parses as ``kind``; other values are passed to ``text_check``."""
     convert = msgspec.convert
 
@@ -93,7 +93,7 @@ _int: Final = _whole(INT_LOW, INT_END)
 _long: Final = _whole(LONG_LOW, LONG_END)
 _DAY_MILLIS: Final = 86_400_000
 
-SCALARS: Final[dict[str, tuple[Check, str]]] = {
+SCALARS: Final[dict[str, tuple[ScalarCheck, str]]] = {
     "null": (_null, "null"),
     "boolean": (_boolean, "true or false"),
     "int": (_int, "a whole number of 32 bits"),
@@ -117,7 +117,7 @@ SCALARS: Final[dict[str, tuple[Check, str]]] = {
 }  # fmt: skip
 
 
-def exact_check(precision: int, scale: int) -> Check:
+def exact_check(precision: int, scale: int) -> ScalarCheck:
     """A check for numbers and numeric strings of at most ``precision`` digits, at most ``scale`` of them after the
     point, by value."""
     whole_end: int = 10 ** (precision - scale)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from schemas.catalog.meters import EventType
 from schemas.catalog.profiles import ProfileVersion, event_names
 from schemas.catalog.state import NamespaceView
-from schemas.event_schema import Check, Schema, compile_schema, mismatch, parse_schema
+from schemas.event_schema import ScalarCheck, Schema, compile_schema, mismatch, parse_schema
 from schemas.event_schema.filled import NO_DEFAULTS, Defaults
 from schemas.matching.rules import Matcher
 from schemas.values.suggestions import similar
@@ -26,7 +26,7 @@ class TypeCheck:
     code: str
     version: int
     schema: Schema
-    fits: Check
+    fits: ScalarCheck
     defaults: Defaults = NO_DEFAULTS
     """The values that filters, values and dimensions use for fields that an event omits."""
 

@@ -18,7 +18,7 @@ _ENVELOPE_BYTES: Final = 16 * 1024
 DETAIL_CHARACTERS: Final = 2_000
 _codec = codec("rejected_event")
 
-Stage = Literal["gateway", "admit", "meter", "replay"]
+RejectionStage = Literal["gateway", "admit", "meter", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class RejectedEvent:
     """
 
     namespace: str
-    stage: Stage
+    stage: RejectionStage
     reason: str
     detail: str
     events: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 
 NO_ROOM: Final = "no_room"
 _LOOK_SECONDS: Final = 0.25
@@ -52,15 +52,15 @@ class Room:
     ) -> None:  # fmt: skip
         self._folders, self._minimum, self._free, self._clock = tuple(folders), minimum_bytes, free, clock
         self._next = float("-inf")
-        self._reasons: tuple[Reason, ...] = ()
+        self._reasons: tuple[UnreadyReason, ...] = ()
 
-    def reasons(self) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[UnreadyReason, ...]:
         """One reason per disk with too little free space."""
         now = self._clock()
         if self._folders and now >= self._next:
             self._next = now + _LOOK_SECONDS
             self._reasons = tuple(
-                Reason(
+                UnreadyReason(
                     NO_ROOM,
                     f"{left >> 20} MB are left on the disk of {folder}, fewer than {self._minimum >> 20} "
                     "(WEIR_MINIMUM_FREE_MB)",

@@ -10,7 +10,7 @@ from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class UnreadyReason:
     """One reason.
 
     ``name``: for programs (snake_case); ``detail``: a sentence with the numbers; ``remedy``: what to do; both
@@ -28,7 +28,7 @@ class Reason:
         return f"{self.detail}; {self.remedy}"
 
 
-Check = Callable[[], Iterable[Reason]]
+ReadinessCheck = Callable[[], Iterable[UnreadyReason]]
 """Returns reasons from memory without waiting, since it is called for every request. Queries of Kafka must run in a
 separate task."""
 
@@ -36,31 +36,31 @@ separate task."""
 class Readiness:
     """The reasons of one process, collected from its checks in the order of their registration."""
 
-    def __init__(self, *checks: Check) -> None:
+    def __init__(self, *checks: ReadinessCheck) -> None:
         self._checks = list(checks)
 
-    def add(self, check: Check) -> None:
+    def add(self, check: ReadinessCheck) -> None:
         """Register a check."""
         self._checks.append(check)
 
-    def reasons(self) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[UnreadyReason, ...]:
         """All present reasons; none: ready."""
         return tuple(reason for check in self._checks for reason in check())
 
-    def refusal(self) -> Reason | None:
+    def refusal(self) -> UnreadyReason | None:
         """The first reason for which events are refused, None if they are accepted."""
         return next((reason for check in self._checks for reason in check() if reason.refuses), None)
 
 
-def to_json(reasons: Iterable[Reason]) -> list[JsonObject]:
+def to_json(reasons: Iterable[UnreadyReason]) -> list[JsonObject]:
     """The member ``reasons`` of /readyz."""
     return [asdict(reason) for reason in reasons]
 
 
-def from_json(document: Mapping[str, Any]) -> tuple[Reason, ...]:
+def from_json(document: Mapping[str, Any]) -> tuple[UnreadyReason, ...]:
     """The reasons in a response of /readyz; unknown members are ignored."""
     return tuple(
-        Reason(
+        UnreadyReason(
             str(item.get("name", "")), str(item.get("detail", "")), str(item.get("remedy", "")),
             bool(item.get("refuses")), bool(item.get("lasting")),
         )

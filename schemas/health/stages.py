@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 from schemas.values.instants import rfc3339
 
 STANDS: Final = "stage_stands"
@@ -27,7 +27,7 @@ class Stage:
     position: Callable[[], str]
 
 
-def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reason]:
+def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[UnreadyReason]:
     """A reason for each stage that has stalled (60 s with an error, 180 s without). ``now``: monotonic seconds;
     ``now_us``: the same instant in microseconds UTC."""
     for stage in stages:
@@ -39,7 +39,7 @@ def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Reaso
             continue
         since = rfc3339(now_us - int(still * 1_000_000))
         where = stage.position() or "a position that is not known"
-        yield Reason(
+        yield UnreadyReason(
             STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
                 f"{trouble or 'one piece of work takes so long'}",
             "it goes on by itself once that is mended; the worker's log "

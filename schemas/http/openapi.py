@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.http.access import TABLE, Service
 from schemas.http.problems import MEDIA_TYPE
+from schemas.http.scopes import TABLE, Service
 from schemas.values.json_text import JsonObject
 
 REFERENCE: Final = "#/components/schemas/{model}"

@@ -26,7 +26,7 @@ class Busy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SharePlan:
     """Number of ``places`` in total, per tenant (``each``) and per key (``each_key``); ``waiting``: length of a
     key's queue; ``seconds``: maximum wait."""
 
@@ -44,7 +44,7 @@ _Line = deque[tuple[asyncio.Future[None], int]]  # waiting requests with the num
 class Shares:
     """``async with shares.turn(tenant, key):`` holds a place. ``what`` names the work in error messages."""
 
-    def __init__(self, plan: Plan, what: str) -> None:
+    def __init__(self, plan: SharePlan, what: str) -> None:
         self._plan = plan
         self._what = what
         self._running = 0

@@ -11,12 +11,10 @@ from typing import Any, Final, Literal
 from schemas.errors import WeirError
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
 from schemas.settings import Settings
-
-Offsets = Mapping[tuple[int, int], int]
-"""(generation, partition) → next offset."""
 
 _codec = codec("checkpoint")
 _ATTEMPTS: Final = 20

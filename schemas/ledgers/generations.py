@@ -24,6 +24,7 @@ KIND: Final = "generation"
 _CODE: Final = "usage.events"
 
 Offsets = Mapping[tuple[int, int], int]
+"""(generation, partition) → next offset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GenerationState:
     """The state of generations.
 
     ``current``: None if no change was ever begun; ``following``: the generation being opened, while ``current`` is
@@ -82,7 +83,7 @@ class Generations:
 
     def __init__(self) -> None:
         self._claims = FirstValid()
-        self.state = State()
+        self.state = GenerationState()
 
     def apply(self, record: Mapping[str, Any]) -> bool:
         """Apply the next record in log order; False if it is void."""
@@ -93,7 +94,7 @@ class Generations:
         return True
 
 
-def _after(state: State, record: Mapping[str, Any]) -> State | None:
+def _after(state: GenerationState, record: Mapping[str, Any]) -> GenerationState | None:
     try:
         body = json.loads(record["body"])
         number, partitions = int(body["generation"]), int(body["partitions"])
@@ -108,20 +109,22 @@ def _after(state: State, record: Mapping[str, Any]) -> State | None:
     if body.get("state") == "open" and state.current is not None and state.following == Generation(number, partitions):
         if not ends:
             return None
-        return State(
+        return GenerationState(
             0, state.following, None, {**state.ends, state.current.number: ends},
             {**state.carried, number: carried} if carried else state.carried,
         )  # fmt: skip
     return None
 
 
-def sealing_record(state: State, configured: int, partitions: int, claim_id: str) -> AvroRecord:
+def sealing_record(state: GenerationState, configured: int, partitions: int, claim_id: str) -> AvroRecord:
     """The record that begins replacing the present generation by one with ``partitions``."""
     body = {"state": "sealing", "generation": state.newest(configured).number, "partitions": partitions}
     return _record(state.version + 1, body, claim_id)
 
 
-def open_record(state: State, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()) -> AvroRecord:
+def open_record(
+    state: GenerationState, ends: tuple[int, ...], claim_id: str, carried: tuple[int, ...] = ()
+) -> AvroRecord:
     """The record that opens the following generation. ``ends``: end offsets of the present one; ``carried``:
     offsets below which the new one contains records carried over."""
     assert state.following is not None, "a change was begun"

@@ -20,7 +20,7 @@ _CODE: Final = "usage.events"
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class OffsetRange:
     """Offsets [start, end) of a partition. ``events``: namespace → number of acknowledged events known to be lost
     there."""
 
@@ -39,7 +39,7 @@ class GivenUp:
 
     def __init__(self) -> None:
         self._claims = FirstValid()
-        self.ranges: tuple[Range, ...] = ()
+        self.ranges: tuple[OffsetRange, ...] = ()
 
     @property
     def version(self) -> int:
@@ -69,7 +69,7 @@ class GivenUp:
         return cursor
 
 
-def record_of(offsets: Range, version: int, claim_id: str) -> AvroRecord:
+def record_of(offsets: OffsetRange, version: int, claim_id: str) -> AvroRecord:
     """The record for usage.catalog."""
     body = {
         "generation": offsets.generation, "partition": offsets.partition, "from": offsets.start, "to": offsets.end,
@@ -82,10 +82,10 @@ def record_of(offsets: Range, version: int, claim_id: str) -> AvroRecord:
     }  # fmt: skip
 
 
-def _range(record: Mapping[str, Any], append_us: int) -> Range | None:
+def _range(record: Mapping[str, Any], append_us: int) -> OffsetRange | None:
     try:
         body = json.loads(record["body"])
-        offsets = Range(
+        offsets = OffsetRange(
             int(body["generation"]), int(body["partition"]), int(body["from"]), int(body["to"]), str(body["reason"]),
             str(record["author"]), append_us, {str(name): int(count) for name, count in body.get("events", {}).items()},
         )  # fmt: skip
@@ -94,7 +94,7 @@ def _range(record: Mapping[str, Any], append_us: int) -> Range | None:
     return offsets if 0 <= offsets.start < offsets.end else None
 
 
-def uncovered(span: tuple[int, int], ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
+def uncovered(span: tuple[int, int], ranges: Iterable[OffsetRange]) -> Iterator[tuple[int, int]]:
     """The parts of the offset range ``span`` that no range covers, ascending."""
     at, end = span
     for range_ in sorted(ranges, key=lambda range_: range_.start):

@@ -87,7 +87,7 @@ class PaymentEntry(TypedDict):
     invoice: NotRequired[str]  # the other invoice of a transfer
 
 
-class CreditedLine(TypedDict):
+class CreditedLineRecord(TypedDict):
     """A line of a credit note."""
 
     line: int  # its number on the invoice
@@ -120,10 +120,10 @@ class CreditNoteEntry(TypedDict):
     author: str
     at: str  # RFC 3339
     series: NotRequired[bool]  # whether it has a legal number; older credit notes have none
-    lines: NotRequired[list[CreditedLine]]  # the credited lines, if it names any
+    lines: NotRequired[list[CreditedLineRecord]]  # the credited lines, if it names any
     subtotal: NotRequired[str]  # the total credited, if prepaid credits had paid a part of it
     prepaid: NotRequired[list[GivenBack]]  # that part, restored to the grants
-    spread: NotRequired[list[CreditedLine]]  # if it names no lines: its distribution over the lines
+    spread: NotRequired[list[CreditedLineRecord]]  # if it names no lines: its distribution over the lines
     order: NotRequired[int]  # 1, 2, … among the credit notes of the chain
 
 
@@ -136,7 +136,7 @@ class NoteClaim(TypedDict):
     order: int  # the credit note's among those of the chain
 
 
-class Hold(TypedDict):
+class DraftHold(TypedDict):
     """Reason and time of holding a draft."""
 
     reason: str
@@ -151,11 +151,11 @@ class Draft(TypedDict):
     approval: str  # required, none
     payment_terms_days: int  # days from finalisation to the due date
     content: int  # the draft version in which its content last changed
-    held: NotRequired[Hold]
+    held: NotRequired[DraftHold]
     holds: NotRequired[int]  # how often it was held and released
 
 
-class Approval(TypedDict):
+class DraftApproval(TypedDict):
     """The approval of a draft."""
 
     author: str
@@ -164,7 +164,7 @@ class Approval(TypedDict):
     content: int  # the draft version in which its content had last changed
 
 
-class Voided(TypedDict):
+class InvoiceVoid(TypedDict):
     """Reason of voiding an invoice, and the state of its chain at that time."""
 
     reason: str
@@ -217,7 +217,7 @@ class Body(msgspec.Struct, frozen=True):
 
     @property
     def terms(self) -> Mapping[str, Any]:
-        """Pinned discounts and commitment of its period (``rating.subscriptions.terms.Terms``); empty if none."""
+        """Pinned discounts and commitment of its period (``period_terms.Terms``); empty if none."""
         return self._get("terms", {})
 
     @property
@@ -278,7 +278,7 @@ class Body(msgspec.Struct, frozen=True):
         return self._get("draft", None)
 
     @property
-    def approved(self) -> Approval | None:
+    def approved(self) -> DraftApproval | None:
         """The approval, if the invoice was approved as a draft."""
         return self._get("approved", None)
 
@@ -298,7 +298,7 @@ class Body(msgspec.Struct, frozen=True):
         return self._get("credited", None)
 
     @property
-    def void(self) -> Voided | None:
+    def void(self) -> InvoiceVoid | None:
         """The voiding, on a void invoice."""
         return self._get("void", None)
 

@@ -134,7 +134,7 @@ class LedgerReader:
         self._consumer.close()
 
 
-Place = tuple[int, int]
+RecordPlace = tuple[int, int]
 """(partition, offset) of a durable record; of its last piece if it was written in pieces."""
 
 
@@ -165,18 +165,18 @@ class LedgerWriter:
             }
         )
 
-    def append(self, key: bytes, value: bytes, partition: int | None = None) -> Place:
+    def append(self, key: bytes, value: bytes, partition: int | None = None) -> RecordPlace:
         """Write one record and return its position. Raises as ``append_all``."""
         return self.append_all([(key, value)], partition)[0]
 
-    def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place]:
+    def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[RecordPlace]:
         """Write records, in order within a partition; returns their positions.
 
         Raises RecordRefused if Kafka will never accept one of them, CannotGoOn if somebody must change something
         first, and LedgerUnavailable if a retry may succeed. In each case some records may have been written, or may
         still be.
         """
-        placed: list[Place] = []
+        placed: list[RecordPlace] = []
         for (_, value), result in zip(records, self.deliver(records, partition), strict=True):
             if not isinstance(result, KafkaError):
                 placed.append(result)
@@ -188,11 +188,13 @@ class LedgerWriter:
                 raise LedgerUnavailable(f"{self.topic}: not written: {result.str()}")
         return placed
 
-    def deliver(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[Place | KafkaError]:
+    def deliver(
+        self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None
+    ) -> list[RecordPlace | KafkaError]:
         """Write records; returns for each its position, or the error due to which it may not be in Kafka."""
-        results: list[Place | KafkaError] = [KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")] * len(
-            records
-        )
+        results: list[RecordPlace | KafkaError] = [
+            KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")
+        ] * len(records)
         failed: dict[int, KafkaError] = {}
 
         def report(number: int, last: bool) -> Callable[[Any, Any], None]:

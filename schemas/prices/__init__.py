@@ -23,7 +23,7 @@ from schemas.prices.models import (
     prices_in_time,
     set_by_close,
 )
-from schemas.prices.parse import PriceError, parse_price
+from schemas.prices.parse_price import PriceError, parse_price
 from schemas.prices.parsed import pinned_price, price_in
 
 __all__ = [

@@ -29,10 +29,10 @@ from schemas.values.json_text import JsonObject
 ZERO = Decimal(0)
 _BY_CLOSE: JsonObject = {"readOnly": True}  # occurs on invoice lines only
 
-Problem = tuple[str, str]  # (place below the field or model, text with the remedy)
+PriceProblem = tuple[str, str]  # (place below the field or model, text with the remedy)
 
 
-def refuse(problems: list[Problem]) -> None:
+def refuse(problems: list[PriceProblem]) -> None:
     """Raise one pydantic error that carries all ``problems`` with their places; nothing if there are none."""
     if problems:
         text = "; ".join(f"{path}: {what}" if path else what for path, what in problems)
@@ -251,7 +251,7 @@ def _check_bounds(bounds: list[Decimal | None]) -> None:
     """Require ascending bounds with an open last tier, so that every quantity falls into exactly one tier."""
     if not bounds:
         refuse([("", 'there are no tiers; give at least {"up_to": null, …}')])
-    problems: list[Problem] = []
+    problems: list[PriceProblem] = []
     below: Decimal | None = None
     for index, bound in enumerate(bounds[:-1]):
         path = f"{index}.up_to"
@@ -371,7 +371,7 @@ class MatrixPrice(_Price):
         refuse(list(self._problems()))
         return self
 
-    def _problems(self) -> Iterable[Problem]:
+    def _problems(self) -> Iterable[PriceProblem]:
         if not self.dimensions:
             yield "dimensions", "there are none; name at least one dimension of the profile"
         if len(set(self.dimensions)) < len(self.dimensions):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from schemas.prices.models import MatrixPrice, Price, TieredPercentagePrice, TieredPrice, VolumePrice
-from schemas.prices.parse import parse_price
+from schemas.prices.parse_price import parse_price
 from schemas.values.json_text import JsonObject
 from schemas.values.weighted_cache import Weighed
 

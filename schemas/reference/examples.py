@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from schemas.catalog import meters, models, terms
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
-from schemas.catalog.webhooks import Webhook
+from schemas.catalog.webhook_setting import Webhook
 from schemas.prices import models as prices
 from schemas.values.json_text import JsonObject
 

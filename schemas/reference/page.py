@@ -13,14 +13,14 @@ from pydantic_core import PydanticUndefined
 from schemas.catalog import meters, models, terms
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
-from schemas.catalog.webhooks import Webhook
+from schemas.catalog.webhook_setting import Webhook
 from schemas.prices import models as prices
 from schemas.reference.examples import EXAMPLES, example_of
 from schemas.values.json_text import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PageHeading:
     """A section: its heading, introduction, and models, each with a table."""
 
     heading: str
@@ -29,7 +29,7 @@ class Part:
 
 
 PARTS: Final = (
-    Part(
+    PageHeading(
         "Prices",
         "A price is an object with a `model`. Decimals are written as text, which keeps every digit; JSON numbers "
         "are read exactly, too. Amounts are in major"
@@ -41,26 +41,26 @@ PARTS: Final = (
             prices.TieredPercentagePrice, prices.PercentageTier, prices.MatrixPrice, prices.Cell,
         ),
     ),
-    Part(
+    PageHeading(
         "Meters",
         "A meter says which events count, its profiles what is made of them: `meter.profile` is a metric. "
         "Aggregations: `sum`, `max`, `min` and `latest` of the"
         " property's numbers, `count` of events, `count_unique` of the property's values.",
         (meters.Meter, meters.Profile, meters.Filter),
     ),
-    Part("Event types", "Events need no type; one documents a name, and its schema refuses what does "
+    PageHeading("Event types", "Events need no type; one documents a name, and its schema refuses what does "
         "not fit.", (meters.EventType,)),
-    Part("Products and plans", "A plan bills products, each at "
+    PageHeading("Products and plans", "A plan bills products, each at "
         "a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
-    Part("Accounts and "
+    PageHeading("Accounts and "
         "subscriptions", "An account pays for what its "
             "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
-    Part("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
+    PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
         "and code.", (terms.CreditGrant,)),
-    Part("Features", "What an account is entitled to.", (models.Feature,)),
-    Part("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
+    PageHeading("Features", "What an account is entitled to.", (models.Feature,)),
+    PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
         "another.", (models.Namespace, Webhook, NamespaceBounds)),
-    Part("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
+    PageHeading("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
         "`limits`.", (KeyLimits,)),
 )  # fmt: skip
 _COMMON: Final = ("currency", "included_units", "minimum_amount", "maximum_amount")
@@ -89,7 +89,7 @@ def described() -> Iterator[tuple[type[BaseModel], str]]:
                     yield model, name
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: PageHeading) -> Iterator[str]:
     yield f"## {part.heading}"
     yield part.text
     if part.heading == "Prices":
@@ -101,7 +101,7 @@ def _part(part: Part) -> Iterator[str]:
         yield "```json\n" + json.dumps(EXAMPLES[model][0], ensure_ascii=False) + "\n```"
 
 
-def _left_out(part: Part, model: type[BaseModel]) -> tuple[str, ...]:
+def _left_out(part: PageHeading, model: type[BaseModel]) -> tuple[str, ...]:
     """Fields that the common table of all prices already contains."""
     return _COMMON if part.heading == "Prices" and "model" in _fields(model) else ()
 

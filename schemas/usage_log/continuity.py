@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from schemas.clickhouse.client import connect
-from schemas.health.readiness import Reason
+from schemas.health.readiness import UnreadyReason
 from schemas.kafka.topics import events_topic
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
@@ -35,7 +35,7 @@ _RECOVER: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GenerationStanding:
     """The state of one generation. ``topic_id``: present topic id; ``metered_id``: id of the topic to which the
     cursors refer ("" if unknown); ``bounds``: partition → (first, next) offset; ``cursors``: by partition, read
     before the bounds."""
@@ -46,12 +46,12 @@ class Standing:
     bounds: Mapping[int, tuple[int, int]]
     cursors: Mapping[int, int]
 
-    def reasons(self) -> Iterator[Reason]:
+    def reasons(self) -> Iterator[UnreadyReason]:
         """The faults found."""
         topic = events_topic(self.generation)
         if self.metered_id and self.topic_id != self.metered_id:
             metered = sum(self.cursors.values())
-            yield Reason(
+            yield UnreadyReason(
                 "log_replaced",
                 f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, "
                 f"{metered} records)",
@@ -61,14 +61,14 @@ class Standing:
         for partition, cursor in sorted(self.cursors.items()):
             low, high = self.bounds.get(partition, (0, 0))
             if high < cursor:
-                yield Reason(
+                yield UnreadyReason(
                     "log_ends_below_cursor",
                     f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: "
                     f"{cursor - high} records are lost",
                     _RECOVER, refuses=True, lasting=True,
                 )  # fmt: skip
             elif low > cursor:
-                yield Reason(
+                yield UnreadyReason(
                     "log_begins_above_cursor",
                     f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is "
                     "metered:"
@@ -116,12 +116,12 @@ def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
     return str(ids[0][0]) if ids else "", {int(partition): int(cursor) for partition, cursor in cursors}
 
 
-def read_standing(admin: AdminClient, client: Any, generation: int) -> Standing:
+def read_standing(admin: AdminClient, client: Any, generation: int) -> GenerationStanding:
     """The present state. Raises KafkaException and clickhouse_connect's errors."""
     # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)
     topic = events_topic(generation)
-    return Standing(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
+    return GenerationStanding(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
 
 
 class LogWatch:
@@ -142,8 +142,8 @@ class LogWatch:
         self._stop = threading.Event()
         self._admin: AdminClient | None = None
         self._client: Any = None
-        self._seen: tuple[Reason, ...] = ()
-        self._reasons: tuple[Reason, ...] = ()
+        self._seen: tuple[UnreadyReason, ...] = ()
+        self._reasons: tuple[UnreadyReason, ...] = ()
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
 
     def start(self) -> None:
@@ -159,7 +159,7 @@ class LogWatch:
         if (trouble := self._write()) is not None:
             log.warning("what was acknowledged last is not counted: %s", _first_line(trouble))
 
-    def reasons(self) -> tuple[Reason, ...]:
+    def reasons(self) -> tuple[UnreadyReason, ...]:
         """The faults found by the last check."""
         return self._reasons
 

@@ -10,7 +10,8 @@ Each step is safe to repeat; an interrupted change is completed by requesting it
 4. verify: each partition's leader must refuse a probe record; read the end offsets, and verify once more
 5. announce that the following generation is open, and where the old one ended: gateways write to it at once, `admit`
    too
-6. workers meter the old one to its ends, then end themselves, and start again on the following one (``State.to_meter``)
+6. workers meter the old one to its ends, then end themselves, and start again on the following one
+   (``GenerationState.to_meter``)
 
 Between steps 2 and 5, about a second, producers get 503 and retry with the same keys. Events stored in the old
 generation without an acknowledgement are recognised as first copies, since identities are looked up across generations.
@@ -31,7 +32,7 @@ from schemas.catalog.follower import read_catalog
 from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
-from schemas.ledgers.generations import KIND, Generations, State, open_record, sealing_record
+from schemas.ledgers.generations import KIND, Generations, GenerationState, open_record, sealing_record
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 
@@ -46,7 +47,7 @@ class GenerationError(WeirError):
     """The change cannot be made; the message states the reason and the remedy."""
 
 
-def read_generations(settings: Settings) -> State:
+def read_generations(settings: Settings) -> GenerationState:
     """The present state. Raises LedgerUnavailable."""
     generations = Generations()
     with LedgerReader(settings, CATALOG) as reader:
@@ -77,7 +78,7 @@ def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
 
 def change_generation(
     settings: Settings, partitions: int, progress: Mapping[tuple[int, int], int], say: Say = lambda _: None
-) -> State:
+) -> GenerationState:
     """Steps 1 to 5; ``progress`` as returned by ``checkpoints.read_progress``. Returns the new state.
 
     Raises GenerationError, LedgerUnavailable, KafkaException; repeating it is safe.
@@ -103,8 +104,8 @@ def change_generation(
 
 
 def _announce_sealing(
-    settings: Settings, state: State, partitions: int, progress: Mapping[tuple[int, int], int], say: Say
-) -> State:
+    settings: Settings, state: GenerationState, partitions: int, progress: Mapping[tuple[int, int], int], say: Say
+) -> GenerationState:
     newest = state.newest(settings.generation)
     count = partition_count(settings, events_topic(newest.number))
     if count == partitions:
@@ -119,7 +120,7 @@ def _announce_sealing(
     return claim(settings, sealing_record(state, settings.generation, partitions, uuid.uuid4().hex))
 
 
-def claim(settings: Settings, record: Mapping[str, Any]) -> State:
+def claim(settings: Settings, record: Mapping[str, Any]) -> GenerationState:
     """Write a claim; returns the state after reading it back, whichever claim won."""
     _, offset = LedgerWriter(settings, CATALOG).append(b"generation", codec("catalog_entry").encode(record))
     return read_catalog(settings, offset + 1).generations.state

@@ -24,7 +24,7 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient
 
 from schemas.kafka.topics import create_events_topic, events_topic, partition_count
-from schemas.ledgers.generations import State, open_record, sealing_record
+from schemas.ledgers.generations import GenerationState, open_record, sealing_record
 from schemas.ledgers.transport import LedgerReader, LedgerWriter, LogRecord
 from schemas.settings import Settings
 from schemas.usage_log.continuity import read_standing
@@ -38,7 +38,7 @@ _PAGE: Final = 500
 class Recovered:
     """The new state; ``carried``: number of packed batches and voids carried over."""
 
-    state: State
+    state: GenerationState
     carried: int
 
 

@@ -11,14 +11,14 @@ from typing import Final
 from schemas.catalog.follower import read_catalog
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
-from schemas.ledgers.given_up import Range, record_of
+from schemas.ledgers.given_up import OffsetRange, record_of
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 
 _ATTEMPTS: Final = 5
 
 
-def claim_range(settings: Settings, offsets: Range) -> None:
+def claim_range(settings: Settings, offsets: OffsetRange) -> None:
     """Write a range to usage.catalog; returns once it is valid. Raises LedgerUnavailable."""
     for _ in range(_ATTEMPTS):
         catalog = read_catalog(settings)
@@ -29,5 +29,5 @@ def claim_range(settings: Settings, offsets: Range) -> None:
     raise LedgerUnavailable(f"{CATALOG}: {_ATTEMPTS} claims in a row lost to other writers; try again")
 
 
-def _stands(ranges: Iterable[Range], offsets: Range) -> bool:
+def _stands(ranges: Iterable[OffsetRange], offsets: OffsetRange) -> bool:
     return any(replace(range_, given_up_us=0) == offsets for range_ in ranges)

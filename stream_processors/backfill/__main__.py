@@ -1,7 +1,8 @@
 """``python -m stream_processors.backfill [NAME]``: runs all pending backfills, or the one called NAME
 (namespace/meter/version), then exits.
 
-A worker starts it as a separate process (``child.py``), so that a slow or failing backfill cannot affect metering.
+A worker starts it as a separate process (``backfill_process.py``), so that a slow or failing backfill cannot
+affect metering.
 Its standard input is a pipe held open by its parent: when the parent ends, the process ends too.
 """
 

@@ -16,15 +16,15 @@ from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.events.event_types import DefaultsByOffset
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.settings import Settings
-from stream_processors.backfill.pages import DONE, NOWHERE, Pages, Progress, key_of
-from stream_processors.backfill.rows import BackfillMatcher
+from stream_processors.backfill.backfill_matcher import BackfillMatcher
+from stream_processors.backfill.journal_pages import DONE, NOWHERE, Pages, PassProgress, key_of
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.slices import between
 from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 
-Report = Callable[[Progress], None]
+Report = Callable[[PassProgress], None]
 
 
 @dataclass(slots=True)
@@ -75,9 +75,9 @@ class Staging:
         cuts = checkpoints.backfilled(job.name, cut.number)
         begin = cuts[-2].number if len(cuts) > 1 else 0
         # The checkpoint before the backfill's own has the same offsets.
-        self.stage(job, len(cuts), checkpoints, Progress(staged_name(job.name, len(cuts)), begin, cut.number - 1))
+        self.stage(job, len(cuts), checkpoints, PassProgress(staged_name(job.name, len(cuts)), begin, cut.number - 1))
 
-    def stage(self, job: Job, part: int, checkpoints: Checkpoints, progress: Progress) -> None:
+    def stage(self, job: Job, part: int, checkpoints: Checkpoints, progress: PassProgress) -> None:
         """Stage the events between two checkpoints that ``progress`` has not passed. Raises Stopping."""
         # Events carry the catalog offset under which they were accepted. Reading the catalog to its end first ensures
         # that the event types of all events below the target are known.

@@ -6,7 +6,7 @@
   page its last key is stored in backfill_progress; a page that is read again writes the same rows.
 3. Record a checkpoint that belongs to the backfill, over the target's offsets. If another cut was made in between, that
   cut becomes the new target, and the events between the two are processed first.
-4. The worker rolls this checkpoint up like any other (``rollup/checkpoints.py``).
+4. The worker rolls this checkpoint up like any other (``rollup/roll_up.py``).
 5. Publish the backfill to the catalog. From then on the version counts.
 6. Drop the staged rows.
 """
@@ -29,7 +29,7 @@ from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next
 from schemas.ledgers.transport import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets
-from stream_processors.backfill.pages import DONE, Progress
+from stream_processors.backfill.journal_pages import DONE, PassProgress
 from stream_processors.backfill.staging import Report, Stages, Staging, now_us
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import roll_up_backfill, taken_in
@@ -160,7 +160,7 @@ class Backfiller:
                 target = ledger.checkpoints.cuts[-1]
                 continue
             if progress.day == DONE:
-                progress = Progress(progress.name, progress.to_checkpoint, target.number)
+                progress = PassProgress(progress.name, progress.to_checkpoint, target.number)
             self._staging.stage(job, part, ledger.refresh(), progress)
             self._stages.after("staged")
 

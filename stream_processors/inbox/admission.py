@@ -21,9 +21,9 @@ from schemas.kafka.topics import generation_of
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
-from stream_processors.inbox.decide import (
+from stream_processors.inbox.admit import (
     BATCH_EVENTS,
-    Entry,
+    InboxEntry,
     InboxRecord,
     PackedEvents,
     admit,
@@ -55,7 +55,7 @@ class Admission:
         self._settings = settings
         self._offset = catalog.next_offset
         admitted = [admit(record, catalog.view(record.namespace, self._offset)) for record in records]
-        self._entries: list[Entry] = entries_of(admitted)
+        self._entries: list[InboxEntry] = entries_of(admitted)
         self._rejections = [
             admitted_record.rejection for admitted_record in admitted if admitted_record.rejection is not None
         ]
@@ -68,7 +68,7 @@ class Admission:
         while self._entries:
             writer, partitions = self._open_events()
             packed = pack_entries(self._entries, partitions, self._offset, size=self._size, events=BATCH_EVENTS)
-            left: list[Entry] = []
+            left: list[InboxEntry] = []
             trouble: KafkaError | None = None
             for batch, error in self._delivered(writer, packed):
                 if error is None:
@@ -112,7 +112,7 @@ class Admission:
             ]
         return outcomes
 
-    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[Entry]:
+    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[InboxEntry]:
         """Halve the packing size and return the entries to pack again; a single event becomes a rejection.
 
         Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error.

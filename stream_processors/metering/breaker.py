@@ -31,7 +31,7 @@ class Poisoned(WeirError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BreakerLimits:
     """Stop if more than ``percent`` of the last ``window`` records, and at least ``minimum`` of them, are poison.
     100 percent: never stop."""
 
@@ -44,7 +44,7 @@ class Breaker:
     """Sliding window over one partition's records. ``history``: the records below the cursor, oldest first, True
     for poison."""
 
-    def __init__(self, limits: Limits, history: Iterable[bool] = ()) -> None:
+    def __init__(self, limits: BreakerLimits, history: Iterable[bool] = ()) -> None:
         self._limits = limits
         self._seen: deque[bool] = deque(history, maxlen=limits.window)
         self.poison = sum(self._seen)

@@ -37,12 +37,15 @@ from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
-from stream_processors.metering.breaker import WINDOW, Breaker, Limits
-from stream_processors.metering.decide import (
-    Content,
+from stream_processors.metering.breaker import WINDOW, Breaker, BreakerLimits
+from stream_processors.metering.dedupe import PartitionMemory, Record
+from stream_processors.metering.flush_tables import DuplicateRow, batches_table, duplicates_table, progress_table
+from stream_processors.metering.journal import Journal
+from stream_processors.metering.meter_records import (
+    CopyPosition,
+    EventContent,
     Flush,
     Matchers,
-    Position,
     conflict_rejection,
     content_of,
     decided_before,
@@ -52,13 +55,10 @@ from stream_processors.metering.decide import (
     settle,
     undecodable_rejection,
 )
-from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.journal import Journal
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import horizon
-from stream_processors.metering.rows import DuplicateRow, batches_table, duplicates_table, progress_table
+from stream_processors.metering.settle_voids import blank
 from stream_processors.metering.void_rows import decide_voids, write_voids
-from stream_processors.metering.voids import blank
 from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ measures of an event; a partition whose share is used up goes on in the next one
 taken."""
 
 
-class Meter:
+class UnitMeter:
     """Prepares and commits units; ``prepare`` from one thread, ``commit`` from another."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Meter:
         self._sought: dict[int, tuple[int, float]] = {}
         self._horizon = horizon(catalog.catalog)
         self._horizon_at = -1
-        self._limits = Limits(settings.poison_percent, settings.poison_minimum)
+        self._limits = BreakerLimits(settings.poison_percent, settings.poison_minimum)
         self._breakers: dict[int, Breaker] = {}
         self._begins: dict[int, int] = {}
         self._undurable: dict[tuple[int, int, int], Record] = {}
@@ -330,8 +330,8 @@ class Meter:
         self._catalog_trouble = ""
 
     def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
-        contents: dict[Position, Content] = {}
-        unknown: list[Position] = []
+        contents: dict[CopyPosition, EventContent] = {}
+        unknown: list[CopyPosition] = []
         for position in {position_of(row.dropped.first) for row in doubtful}:
             record = self._undurable.get(position[:3])
             if record is not None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from schemas.catalog.state import Catalog
 from schemas.kafka.topics import events_topic
 from schemas.ledgers.checkpoints import read_progress
+from stream_processors.metering.flush_tables import carried_table, given_up_table, progress_table
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.rows import carried_table, given_up_table, progress_table
 from stream_processors.threads import end_hard
 
 log = logging.getLogger(__name__)

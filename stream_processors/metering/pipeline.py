@@ -12,9 +12,9 @@ from typing import Final
 
 from schemas.errors import EXIT_HELD, CannotGoOn
 from stream_processors.metering.breaker import Poisoned
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.metered_topic import RawRecord
-from stream_processors.takes import UNIT_BYTES, Ack, Event, append_us, begin_of, units_of
+from stream_processors.takes import UNIT_BYTES, Ack, FaustEvent, append_us, begin_of, units_of
 from stream_processors.threads import Stopping, Work, end_hard, executor
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 UNIT_SECONDS: Final = 0.2  # minimum time between the starts of small units
 
 
-def raw_record(event: Event) -> RawRecord:
+def raw_record(event: FaustEvent) -> RawRecord:
     """The Kafka record of a Faust event."""
     message = event.message
     return RawRecord(message.partition, message.offset, append_us(message), message.value or b"")
@@ -31,7 +31,7 @@ def raw_record(event: Event) -> RawRecord:
 class MeterPipeline:
     """Prepares one unit of records while the previous one is written, and acknowledges units in order."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: UnitMeter) -> None:
         self._meter = meter
         self._preparing: ThreadPoolExecutor = executor("prepare")
         self._committing: ThreadPoolExecutor = executor("commit")
@@ -47,7 +47,7 @@ class MeterPipeline:
         acknowledging = self._acknowledging
         return self._prepared.busy or (acknowledging is not None and not acknowledging.done())
 
-    async def submit(self, events: Sequence[Event], ack: Ack) -> None:
+    async def submit(self, events: Sequence[FaustEvent], ack: Ack) -> None:
         """Meter one take. Returns once its last unit is prepared and its write has begun, so that the next take can
         be accepted."""
         units = units_of(events)
@@ -60,7 +60,7 @@ class MeterPipeline:
             # An insert of ten rows costs ClickHouse about as much as one of a thousand, so small units are spaced out.
             await asyncio.sleep(max(0.0, began + UNIT_SECONDS - time.monotonic()))
 
-    async def _submit_unit(self, unit: list[Event], ack: Ack) -> list[Event]:
+    async def _submit_unit(self, unit: list[FaustEvent], ack: Ack) -> list[FaustEvent]:
         """Prepare as much of a unit as fits into one flush and start writing it; returns the remaining events."""
         loop = asyncio.get_running_loop()
         if not self.busy:  # idle time does not count as a stall
@@ -85,7 +85,9 @@ class MeterPipeline:
         self.moved_at = time.monotonic()
         return left
 
-    async def _acknowledge(self, written: Future[None], unit: list[Event], gaps: Mapping[int, int], ack: Ack) -> None:
+    async def _acknowledge(
+        self, written: Future[None], unit: list[FaustEvent], gaps: Mapping[int, int], ack: Ack
+    ) -> None:
         try:
             await asyncio.wrap_future(written)
         except Stopping:
@@ -106,10 +108,10 @@ class MeterPipeline:
         self.moved_at = time.monotonic()
 
 
-def _parted(unit: list[Event], left: Mapping[int, int]) -> tuple[list[Event], list[Event]]:
+def _parted(unit: list[FaustEvent], left: Mapping[int, int]) -> tuple[list[FaustEvent], list[FaustEvent]]:
     """Split a unit into events below the offsets in ``left`` (partition → offset) and the others, both in order."""
-    flushed: list[Event] = []
-    left_over: list[Event] = []
+    flushed: list[FaustEvent] = []
+    left_over: list[FaustEvent] = []
     for event in unit:
         message = event.message
         (flushed if message.offset < left.get(message.partition, message.offset + 1) else left_over).append(event)

@@ -9,7 +9,8 @@ from typing import Final
 
 from faust.types import TP
 
-from schemas.ledgers.checkpoints import Offsets, read_progress
+from schemas.ledgers.checkpoints import read_progress
+from schemas.ledgers.generations import Offsets
 from stream_processors.metering.journal import Journal
 from stream_processors.threads import Stopping, end_hard, executor
 

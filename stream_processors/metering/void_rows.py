@@ -8,10 +8,10 @@ from typing import Final
 
 from schemas.events.rejections import RejectedEvent
 from schemas.values.instants import micros
-from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.voids import (
+from stream_processors.metering.meter_records import CopyPosition, position_of
+from stream_processors.metering.settle_voids import (
     Settled,
     Target,
     Voided,
@@ -31,7 +31,7 @@ class DecidedVoids:
     """What a flush's voids do, by what the journal had, and the events that they void."""
 
     settled: Settled
-    targets: Mapping[Position, Target]
+    targets: Mapping[CopyPosition, Target]
 
 
 def decide_voids(journal: Journal, voids: Sequence[Record], topic: str) -> DecidedVoids:
@@ -84,9 +84,9 @@ def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[C
     return copies
 
 
-def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[Position, VoidPlace]:
+def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[CopyPosition, VoidPlace]:
     """The first durable void of each target, by the target's position."""
-    places: dict[Position, VoidPlace] = {}
+    places: dict[CopyPosition, VoidPlace] = {}
     for start in range(0, len(targets), _CHUNK):
         rows = journal.query(
             "look up voids",
@@ -100,9 +100,9 @@ def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[Positio
     return places
 
 
-def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[Position, Target]:
+def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[CopyPosition, Target]:
     """The voided events by position."""
-    targets: dict[Position, Target] = {}
+    targets: dict[CopyPosition, Target] = {}
     by_namespace: dict[str, list[Voided]] = {}
     for void in voided:
         by_namespace.setdefault(void_of(void.record).namespace, []).append(void)

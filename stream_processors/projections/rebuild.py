@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,13 +21,13 @@ from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.transport import LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
+from schemas.usage_log.generation_change import Say
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.journal import Journal
-from stream_processors.projections.invoice_numbers import copy_numbers
+from stream_processors.projections.copy_numbers import copy_numbers
 from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy, catalog_table, held_versions
-from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.rollup.roll_up import RollUp
 
-Say = Callable[[str], None]
 _CHUNK: Final = 500
 _TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _Key = tuple[str, str, int]

@@ -24,12 +24,12 @@ from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.transport import LedgerReader, LedgerWriter
 from schemas.settings import Settings
 from stream_processors.backfill.staging import Staging
-from stream_processors.metering.decide import Flush
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
+from stream_processors.metering.meter_records import Flush
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.replay.void_removal import remove_wrong_voids
-from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.rollup.roll_up import RollUp
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ UNIT_BYTES: Final = 6 * 1024 * 1024
 _TABLES: Final = ("usage_events", "usage_identities", "usage_records")
 _AT: Final = "(offset, `index`)"
 _RECORD_AT: Final = "(offset, `index`, toString(profile_id), profile_version)"
-Place = tuple[Any, ...]
+RowPlace = tuple[Any, ...]
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -47,7 +47,7 @@ class ReplayError(WeirError):
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class RowsReplayed:
     """Counts of a replay. ``removed``: deleted rows that a correct pass would not write; ``checkpoints``: numbers
     of the checkpoints whose windows were rolled up again."""
 
@@ -78,7 +78,7 @@ class Remeter:
             seek=lambda partition, cursor: None,
             log_start=lambda partition: 0,
         )
-        self._meter = Meter(settings, metered_topic, self._catalog, LedgerWriter(settings, REJECTED), self._stop)
+        self._meter = UnitMeter(settings, metered_topic, self._catalog, LedgerWriter(settings, REJECTED), self._stop)
 
     def close(self) -> None:
         """Stop retries and leave Kafka."""
@@ -87,7 +87,7 @@ class Remeter:
 
     def replay(
         self, partition: int, start: int, end: int | None, on_progress: OnProgress = lambda *_: None
-    ) -> Replayed:
+    ) -> RowsReplayed:
         """Meter offsets [start, end) of a partition again; ``end`` None: up to the cursor.
 
         Raises ReplayError, LedgerUnavailable, KafkaException.
@@ -128,7 +128,7 @@ class Remeter:
                 events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
                 done += len(part)
                 on_progress("replaying", done, stop - start)
-        return Replayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
+        return RowsReplayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
 
     def _units(self, partition: int, start: int, end: int) -> Iterator[list[RawRecord]]:
         unit: list[RawRecord] = []
@@ -149,7 +149,7 @@ class Remeter:
         """Delete rows at the unit's positions that a single pass over the log would not have written; returns how
         many."""
         counted, recorded = rows_of(flush)
-        dropped: set[Place] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
+        dropped: set[RowPlace] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
         at = "Tuple(UInt64, UInt32)"
         removed = 0
         for name, position, kind, right in (
@@ -219,7 +219,7 @@ def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[R
     return [raw for raw in unit if raw.offset < left_from], [raw for raw in unit if raw.offset >= left_from]
 
 
-def rows_of(flush: Flush) -> tuple[set[Place], set[Place]]:
+def rows_of(flush: Flush) -> tuple[set[RowPlace], set[RowPlace]]:
     """The flush's events as (offset, index), and their records as (offset, index, profile, version)."""
     if not flush.events.size:
         return set(), set()

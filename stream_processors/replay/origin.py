@@ -15,7 +15,7 @@ from schemas.events.acceptance import AcceptedEvent
 from schemas.events.rejections import hash_of
 from schemas.kafka.limits import EXPANSION
 from schemas.settings import Settings
-from stream_processors.inbox.decide import NOT_READ, InboxRecord, admit
+from stream_processors.inbox.admit import NOT_READ, InboxRecord, admit
 from stream_processors.replay.judged import Judged, Rejection
 
 _SECONDS: Final = 30.0

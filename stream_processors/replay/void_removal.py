@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.clickhouse.client import Parameters
-from stream_processors.metering.decide import Position, position_of
 from stream_processors.metering.dedupe import Counted, Record
 from stream_processors.metering.journal import Journal
+from stream_processors.metering.meter_records import CopyPosition, position_of
+from stream_processors.metering.settle_voids import meant, void_of
 from stream_processors.metering.void_rows import copies_of
-from stream_processors.metering.voids import meant, void_of
 
 
 class StoredVoid(NamedTuple):
@@ -20,7 +20,7 @@ class StoredVoid(NamedTuple):
     namespace: str
     source: str
     idempotency_key: str
-    target: Position
+    target: CopyPosition
 
 
 def wrong_voids(

@@ -18,7 +18,7 @@ from stream_processors.rollup.windows import windows_sql
 
 log = logging.getLogger(__name__)
 
-Stage = Callable[[Job, Cut, Checkpoints], None]
+BackfilledStage = Callable[[Job, Cut, Checkpoints], None]
 """Has everything staged that a backfill's checkpoint takes in."""
 _RECORD: Final = (
     "namespace, profile_id, profile_version, account_id, timestamp, quantity, unique_value, dimensions, generation, "
@@ -34,7 +34,9 @@ def roll_up_backfill_sql() -> str:
     return windows_sql(records, backfilled=True)
 
 
-def roll_up_backfill(journal: Journal, catalog: Catalog, checkpoints: Checkpoints, cut: Cut, stage: Stage) -> None:
+def roll_up_backfill(
+    journal: Journal, catalog: Catalog, checkpoints: Checkpoints, cut: Cut, stage: BackfilledStage
+) -> None:
     """Copy the staged records below the cut to usage_records, aggregate them into windows, and note the roll-up in
     usage_backfills. ``stage`` is called first where usage_backfills does not have the cut."""
     job = job_of(catalog, cut.backfill)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.rollup.roll_up import RollUp
 
 
 class CheckpointClock:

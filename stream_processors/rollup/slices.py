@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from schemas.clickhouse.client import Parameters
-from schemas.ledgers.checkpoints import Offsets
+from schemas.ledgers.generations import Offsets
 
 Slice = Mapping[tuple[int, int], tuple[int, int]]
 """(generation, partition) → half-open offset range [start, end)."""

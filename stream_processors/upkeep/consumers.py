@@ -15,7 +15,7 @@ from schemas.kafka.topics import (
     REJECTED,
     REJECTED_PARTITIONS,
 )
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.threads import Work
@@ -40,7 +40,7 @@ class EventsConsumer:
     topic: str
     partitions: int
     generation: int
-    meter: Meter
+    meter: UnitMeter
     pipeline: MeterPipeline
     journal: Journal
     log_lag: Lag

@@ -10,9 +10,9 @@ from typing import Final
 
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress, rolled_up
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.checkpoints import RollUp
+from stream_processors.rollup.roll_up import RollUp
 from stream_processors.threads import end_hard
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class RestoredClickHouse:
         self,
         journal: Journal,
         journals: Sequence[Journal],
-        meter: Meter,
+        meter: UnitMeter,
         rollup: RollUp,
         versions: Callable[[], int],
         copied: Callable[[], Mapping[int, int]],

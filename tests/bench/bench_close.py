@@ -25,9 +25,9 @@ from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
 from rating.close import announcing, planning, rated_plan
-from rating.close import run as closing_run
+from rating.close import billing_run as closing_run
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
-from rating.invoices import publish as publishing
+from rating.invoices import publish_invoices as publishing
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import record_of

@@ -20,9 +20,9 @@ from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from stream_processors.metering.bloom import DailyFilters
-from stream_processors.metering.decide import Flush, Matchers, meter_records
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.rows import duplicates_table
+from stream_processors.metering.flush_tables import duplicates_table
+from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 UNIT = 60  # records a flush: 30,000 events
 APPENDED_US = 1_790_000_000_000_000

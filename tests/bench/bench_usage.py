@@ -27,7 +27,7 @@ from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.clickhouse.client import connect
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.checkpoints import roll_up_sql, versions_table
+from stream_processors.rollup.roll_up import roll_up_sql, versions_table
 
 DAYS = 30
 PARTITIONS = 4

@@ -14,10 +14,10 @@ from rating.app import build_app
 from rating.close.announced_runs import run_id
 from rating.close.redraft import _run_id as drafts_run_id
 from rating.invoices.credit_notes import credit_note_id
-from rating.invoices.ledger import Standing
-from rating.invoicing.drafts import build_drafts
-from rating.invoicing.lines import claim_id
-from rating.invoicing.plan import make_plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.build_drafts import build_drafts
+from rating.invoicing.build_invoice import claim_id
+from rating.invoicing.run_plan import make_plan
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.events.identity import content_hash, identity, partition_of
 from schemas.ledgers.checkpoints import Cut, Run
@@ -55,7 +55,7 @@ def ids() -> dict[str, Any]:
 
 def drafts() -> tuple[Invoice, ...]:
     """January and February 2026 of one subscription as drafts, then January once more with another price."""
-    standing = Standing()
+    standing = StandingInvoices()
     run = Run(drafts_run_id("shop", Cut(7, {}, 12, _AS_OF), 12), 7, 12, _AS_OF, {})
     made: tuple[Invoice, ...] = ()
     for amount in ("5", "6"):

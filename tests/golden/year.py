@@ -19,19 +19,19 @@ from itertools import islice
 from typing import Any, Final
 
 from deploy.demo.data import flights
+from deploy.demo.demo_requests import BROKEN_AT, broken, requests
 from deploy.demo.events import encode_batch as request_body
 from deploy.demo.events import event
-from deploy.demo.run import AS_OF, BATCH, CATALOG, NAMESPACE
-from deploy.demo.sending import BROKEN_AT, broken, requests
+from deploy.demo.season import AS_OF, BATCH, CATALOG, NAMESPACE
 from ingest.catalog.document import load_document
+from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import read_document
-from ingest.catalog.plan import plan_document
 from ingest.delivery.packing import Packed, Packer
 from ingest.events.refusals import rejection
 from rating.close.announced_runs import run_id
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -134,7 +134,7 @@ def _batched(events: Iterable[dict[str, Any]], size: int) -> Iterator[list[Mappi
 
 def _billed(view: NamespaceView, counted: Iterable[AcceptedEvent], offsets: list[int]) -> Iterator[Record]:
     """The checkpoint, the run, its invoices and their numbers; and drafts, which the demo's plans do without."""
-    standing, checkpoint = Standing(), codec("checkpoint")
+    standing, checkpoint = StandingInvoices(), codec("checkpoint")
     plan = make_plan(view, standing, _NOW_US, {})
     cut_off = Cut(1, {(1, partition): end for partition, end in enumerate(offsets)}, view.before, _NOW_US)
     body = {"namespace": NAMESPACE, "as_of": rfc3339(plan.ready_us), "attempt": 0}

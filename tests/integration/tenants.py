@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from schemas.http.access import TABLE, Service
+from schemas.http.scopes import TABLE, Service
 from tests.integration.world import World, declare
 
 DAY = "2026-05-04"
@@ -150,5 +150,5 @@ def _asked(parameter: dict[str, Any]) -> bool:
 
 
 def in_table(operation: Operation) -> bool:
-    """Whether ``schemas.http.access`` names it; OpenAPI leaves out that a parameter may have slashes."""
+    """Whether ``schemas.http.scopes`` names it; OpenAPI leaves out that a parameter may have slashes."""
     return f"{operation.method} {operation.path}" in {line.replace(":path}", "}") for line in TABLE[operation.service]}

@@ -23,7 +23,7 @@ from rating.app import build_app
 from rating.doctor.examine import diagnose
 from rating.periods import parse_range, parse_zone
 from rating.verify.verification import verify
-from schemas.http.access import Service
+from schemas.http.scopes import Service
 from schemas.settings import Settings
 from tests.integration.tenants import Operation, Tenant, in_table, operations, settle
 from tests.integration.world import World

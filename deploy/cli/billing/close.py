@@ -13,7 +13,7 @@ from deploy.cli.connection import JsonOption, NamespaceOption, connection
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
-    from rating.close.checklist.checks import Check
+    from rating.close.checklist.checks import ChecklistPoint
 
 _SHOWN = 5
 
@@ -40,7 +40,7 @@ def close(
     until = parse_as_of(as_of) if as_of else None
     with StepsBar() as bar:
 
-        def checked(checks: tuple[Check, ...]) -> None:
+        def checked(checks: tuple[ChecklistPoint, ...]) -> None:
             for line in checks_lines(checks):
                 bar.aside(line)
 
@@ -88,7 +88,7 @@ def close(
         raise typer.Exit(FAILED)
 
 
-def checks_lines(checks: Iterable[Check]) -> list[str]:
+def checks_lines(checks: Iterable[ChecklistPoint]) -> list[str]:
     """The checklist for people: what it found, with the first examples; one line where all is fine."""
     lines: list[str] = []
     for check in checks:

@@ -10,7 +10,7 @@ import typer
 
 from deploy.cli.connection import READ_KEY, JsonOption, NamespaceOption, answered, refuse, services
 from deploy.cli.errors import USAGE, Failure
-from deploy.cli.unknown_names import InvoiceState, hint_accounts
+from deploy.cli.unknown_names import ListedState, hint_accounts
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +30,7 @@ def invoices(
     *,
     context: typer.Context,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
-    state: Annotated[InvoiceState | None, typer.Option("--state", help="Only this state.")] = None,
+    state: Annotated[ListedState | None, typer.Option("--state", help="Only this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the latest periods first.")] = 100_000,
     namespace: NamespaceOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row an invoice.")] = False,
@@ -138,12 +138,12 @@ def export(
         Path | None, typer.Option("--out", "-o", help="File to write; standard output where none is given.")
     ] = None,
     account: Annotated[str | None, typer.Option("--account", "-a", help="Only this account.")] = None,
-    state: Annotated[InvoiceState | None, typer.Option("--state", help="Only this state.")] = None,
+    state: Annotated[ListedState | None, typer.Option("--state", help="Only this state.")] = None,
     namespace: NamespaceOption = None,
 ) -> None:
     """Lines of all invoices for accounting, one row a line; decimals are exact in both formats."""
     from deploy.cli.output import say_aside
-    from rating.invoices.export import MEDIA_TYPES
+    from rating.invoices.accounting_export import MEDIA_TYPES
 
     if form not in MEDIA_TYPES:
         raise Failure(f"--format {form} is not known; give one of {', '.join(MEDIA_TYPES)}", USAGE)

@@ -96,7 +96,7 @@ def run(
     from deploy.cli.output import StepsBar, print_json, say
     from rating.backfill_status import sentence
     from schemas.catalog.follower import CatalogFollower
-    from stream_processors.backfill.pages import Progress
+    from stream_processors.backfill.journal_pages import PassProgress
     from stream_processors.backfill.steps import Backfiller
 
     settings = connection(namespace)
@@ -107,7 +107,7 @@ def run(
     try:
         with StepsBar() as bar:
 
-            def report(progress: Progress) -> None:
+            def report(progress: PassProgress) -> None:
                 bar(
                     f"backfilling {progress.name}",
                     progress.events_read,

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 from schemas.errors import WeirError
 from schemas.values.json_text import exact
 
-Event = dict[str, Any]
-Format = Literal["ndjson", "csv"]
-FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv")
+EventDocument = dict[str, Any]
+FileFormat = Literal["ndjson", "csv"]
+FORMATS: Final[tuple[FileFormat, ...]] = ("ndjson", "csv")
 EVENT_COLUMNS: Final = ("event_name", "account_id", "timestamp", "idempotency_key", "source")
 
 
@@ -20,7 +20,7 @@ class FileError(WeirError, ValueError):
     """The file is not what it should be; the message names the line and the remedy."""
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path) -> FileFormat:
     """The format that a file's name tells. Raises FileError."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
@@ -30,12 +30,12 @@ def format_of(path: Path) -> Format:
     raise FileError(f"{path}: neither .csv nor .ndjson; say which with --format")
 
 
-def read_events(lines: Iterable[str], kind: Format) -> Iterator[tuple[int, Event]]:
+def read_events(lines: Iterable[str], kind: FileFormat) -> Iterator[tuple[int, EventDocument]]:
     """(line number, event) of each event; numbers are int or Decimal, so none is rounded. Raises FileError."""
     return _read_csv(lines) if kind == "csv" else _read_ndjson(lines)
 
 
-def _read_ndjson(lines: Iterable[str]) -> Iterator[tuple[int, Event]]:
+def _read_ndjson(lines: Iterable[str]) -> Iterator[tuple[int, EventDocument]]:
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
@@ -49,7 +49,7 @@ def _read_ndjson(lines: Iterable[str]) -> Iterator[tuple[int, Event]]:
         yield number, event
 
 
-def _read_csv(lines: Iterable[str]) -> Iterator[tuple[int, Event]]:
+def _read_csv(lines: Iterable[str]) -> Iterator[tuple[int, EventDocument]]:
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, None)
@@ -70,15 +70,15 @@ def _read_csv(lines: Iterable[str]) -> Iterator[tuple[int, Event]]:
         raise FileError(f"line {reader.line_num}: not CSV: {error}") from None
 
 
-def event_of_row(row: Mapping[str, str]) -> Event:
+def event_of_row(row: Mapping[str, str]) -> EventDocument:
     """The event of a row. An empty cell is absent; a property stays text, and a numeric text aggregates as a number."""
-    event: Event = {name: row[name] for name in EVENT_COLUMNS if row.get(name)}
+    event: EventDocument = {name: row[name] for name in EVENT_COLUMNS if row.get(name)}
     event["properties"] = {name: value for name, value in row.items() if name not in EVENT_COLUMNS and value != ""}
     return event
 
 
 def batches(
-    events: Iterable[tuple[int, Event]], size: int = 100
+    events: Iterable[tuple[int, EventDocument]], size: int = 100
 ) -> Iterator[tuple[list[int], list[Mapping[str, Any]]]]:
     """(line numbers, events) of up to ``size`` events each."""
     numbers: list[int] = []

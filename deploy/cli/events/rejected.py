@@ -17,23 +17,27 @@ if TYPE_CHECKING:
 
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
-    from stream_processors.replay.rejections import Wanted
+    from stream_processors.replay.rejected_replay import Wanted
 
 app: Final = typer.Typer(
     help="What was refused, with its reason and bytes; and its replay.", no_args_is_help=True, rich_markup_mode=None
 )
 _SHOWN_SECONDS: Final = 30.0
 
-Reason = Annotated[str, typer.Option("--reason", help="Only this reason, e.g. too_old, malformed, undecodable.")]
-Stage = Annotated[str, typer.Option("--stage", help="Only what was refused by: gateway, admit (an inbox) or meter.")]
+RejectionReasonOption = Annotated[
+    str, typer.Option("--reason", help="Only this reason, e.g. too_old, malformed, undecodable.")
+]
+RejectionStageOption = Annotated[
+    str, typer.Option("--stage", help="Only what was refused by: gateway, admit (an inbox) or meter.")
+]
 Since = Annotated[str, typer.Option("--since", help="Arrived at or after this date or RFC 3339 instant (UTC).")]
 
 
 @app.command("list", epilog=STORES)
 def list_(
     *,
-    reason: Reason = "",
-    stage: Stage = "",
+    reason: RejectionReasonOption = "",
+    stage: RejectionStageOption = "",
     since: Since = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="Also what was replayed already.")] = False,
@@ -43,7 +47,7 @@ def list_(
     """What was refused and not replayed yet, newest first."""
     from deploy.cli.output import console, print_json, say, table
     from schemas.values.instants import rfc3339
-    from stream_processors.replay.rejections import find, to_json
+    from stream_processors.replay.rejected_replay import find, to_json
 
     with _connected(namespace) as (settings, client):
         condition = _wanted(settings, (), reason=reason, stage=stage, since=since, limit=limit, everything=everything)
@@ -73,8 +77,8 @@ def list_(
 def replay(
     *,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids from `weir rejected list`; or give a filter.")] = None,
-    reason: Reason = "",
-    stage: Stage = "",
+    reason: RejectionReasonOption = "",
+    stage: RejectionStageOption = "",
     since: Since = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")] = 10_000,
     without_keys: Annotated[
@@ -90,7 +94,7 @@ def replay(
     Doing it twice changes nothing. Exit code 1 where some rejection stays out.
     """
     from deploy.cli.output import console, print_json, say, table
-    from stream_processors.replay.rejections import Replayer, find, replays_shown
+    from stream_processors.replay.rejected_replay import Replayer, find, replays_shown
 
     if not (ids or reason or stage or since):
         raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
@@ -147,7 +151,7 @@ def _connected(namespace: str | None) -> Iterator[tuple[Settings, Client]]:
 def _wanted(
     settings: Settings, ids: tuple[bytes, ...], *, reason: str, stage: str, since: str, limit: int, everything: bool
 ) -> Wanted:
-    from stream_processors.replay.rejections import Wanted
+    from stream_processors.replay.rejected_replay import Wanted
 
     if stage not in ("", "gateway", "admit", "meter"):
         raise Failure(f"--stage {stage} is not known; give gateway, admit or meter", USAGE)

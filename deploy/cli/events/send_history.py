@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.errors import FAILED, USAGE, Failure
-from deploy.cli.events.event_files import FileError, Format, read_events
+from deploy.cli.events.event_files import FileError, FileFormat, read_events
 
 if TYPE_CHECKING:
     from deploy.cli.connection import Services
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def send_history_file(asked_of: Services, file: Path, kind: Format, *, as_json: bool) -> None:
+def send_history_file(asked_of: Services, file: Path, kind: FileFormat, *, as_json: bool) -> None:
     """Send all lines; exit code 1 where any was refused. Raises Failure, SendError."""
     from deploy.cli.output import print_json, progress_bar, say, say_aside
     from ingest.client import Client, send_history
@@ -53,7 +53,7 @@ def send_history_file(asked_of: Services, file: Path, kind: Format, *, as_json: 
         raise typer.Exit(FAILED)
 
 
-def _lines(file: Path, kind: Format) -> Iterator[bytes]:
+def _lines(file: Path, kind: FileFormat) -> Iterator[bytes]:
     if kind == "ndjson":
         if str(file) == "-":
             yield from sys.stdin.buffer

@@ -16,7 +16,7 @@ from deploy.cli.unknown_names import hint_accounts
 
 if TYPE_CHECKING:
     from ingest.client import Client, VoidTaken
-    from rating.voided_events import Outcome, StoredEvent
+    from rating.voided_events import StoredEvent, VoidOutcome
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
 
@@ -158,7 +158,7 @@ def _client(namespace: str | None) -> Client:
     return Client(asked_of.url("gateway"), asked_of.key, asked_of.namespace)
 
 
-def _without_effect(outcome: Outcome | None) -> bool:
+def _without_effect(outcome: VoidOutcome | None) -> bool:
     """Whether a void did not show in time, or its key means no event."""
     return outcome is None or outcome.what == "nothing_to_void"
 
@@ -206,13 +206,13 @@ def _right(wrong: StoredEvent, changes: JsonObject, key: str, source: str) -> Js
     }
 
 
-def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[Outcome | None]:
+def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[VoidOutcome | None]:
     """What each void did, once it is metered; None where that did not show in time."""
     from rating.voided_events import outcome_of
     from schemas.clickhouse.client import connect
     from schemas.ledgers.checkpoints import read_progress
 
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, VoidOutcome] = {}
     deadline = time.monotonic() + _WAIT_SECONDS
     client = connect(settings)
     try:
@@ -231,7 +231,7 @@ def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[Outcome
     return [outcomes.get(number) for number in range(len(receipts))]
 
 
-def _say(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> None:
+def _say(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> None:
     from deploy.cli.output import say
 
     for receipt, outcome in zip(receipts, outcomes, strict=True):
@@ -246,7 +246,7 @@ def _say(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> N
             say(f"{key}: voided {event['event_name']!r} of {event['account_id']} at {event['timestamp']} ({profiles})")
 
 
-def _json(receipt: VoidTaken, outcome: Outcome | None) -> JsonObject:
+def _json(receipt: VoidTaken, outcome: VoidOutcome | None) -> JsonObject:
     event = None if outcome is None or outcome.event is None else outcome.event.to_json()
     position = {"generation": receipt.generation, "partition": receipt.partition, "offset": receipt.offset}
     return {
@@ -260,11 +260,11 @@ def _json(receipt: VoidTaken, outcome: Outcome | None) -> JsonObject:
     }
 
 
-def _list_json(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> list[JsonObject]:
+def _list_json(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> list[JsonObject]:
     return [_json(receipt, outcome) for receipt, outcome in zip(receipts, outcomes, strict=True)]
 
 
-def _print_json(receipts: Sequence[VoidTaken], outcomes: Sequence[Outcome | None]) -> None:
+def _print_json(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> None:
     from deploy.cli.output import print_json
 
     print_json(_list_json(receipts, outcomes))

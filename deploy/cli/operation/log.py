@@ -13,7 +13,7 @@ from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
     from rating.verify.lost_records import Gap
-    from schemas.usage_log.continuity import Standing
+    from schemas.usage_log.continuity import GenerationStanding
 
 _WRITTEN_SECONDS: Final = 4.0
 app: Final = typer.Typer(
@@ -103,7 +103,7 @@ def give_up(
     from rating.verify.lost_records import gap
     from schemas.catalog.follower import read_catalog
     from schemas.clickhouse.client import connect
-    from schemas.ledgers.given_up import Range, uncovered
+    from schemas.ledgers.given_up import OffsetRange, uncovered
     from schemas.usage_log.continuity import read_standing
     from schemas.usage_log.give_up import claim_range
 
@@ -143,7 +143,7 @@ def give_up(
         say(f"{offsets} were given up before, and no more of them is known: nothing is written")
         return
     decided_by = author or getpass.getuser()
-    claim_range(settings, Range(number, partition, start, end, reason.strip(), decided_by, events=missing.events))
+    claim_range(settings, OffsetRange(number, partition, start, end, reason.strip(), decided_by, events=missing.events))
     say(f"{offsets} are given up, {_counted(missing)}; metering goes on after them")
 
 
@@ -159,7 +159,7 @@ def _counted(missing: Gap) -> str:
     )
 
 
-def _check(log_state: Standing, partition: int, start: int, end: int, *, sealed: bool) -> None:
+def _check(log_state: GenerationStanding, partition: int, start: int, end: int, *, sealed: bool) -> None:
     """Only what the log does not have, from the cursor on or below it; nothing that is still to come."""
     if partition not in log_state.bounds:
         raise Failure(f"there is no partition {partition}", USAGE)

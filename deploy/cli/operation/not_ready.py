@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deploy.local.state import StackState
-    from schemas.health.readiness import Reason
+    from deploy.local.stack_state import StackState
+    from schemas.health.readiness import UnreadyReason
 
 _PORTS = ("http", "web", "metrics")
 _SAYING = ("gateway", "worker", "rating", "webhooks")
 
 
-def reasons_not_ready(state: StackState) -> list[tuple[str, Reason]]:
+def reasons_not_ready(state: StackState) -> list[tuple[str, UnreadyReason]]:
     """(process, reason) of everything that runs and is not ready, or takes no events."""
     from deploy.local.probes import reasons_of
 
@@ -27,7 +27,7 @@ def reasons_not_ready(state: StackState) -> list[tuple[str, Reason]]:
     ]
 
 
-def lines(reasons: Iterable[tuple[str, Reason]]) -> Iterator[str]:
+def lines(reasons: Iterable[tuple[str, UnreadyReason]]) -> Iterator[str]:
     """For people: what is wrong, and what to do."""
     for process, reason in reasons:
         trouble = "takes no events" if reason.refuses else "needs you" if reason.lasting else "is not ready"

@@ -130,10 +130,10 @@ def _mend(
 
 
 def _restore(settings: Settings, backfill: LostBackfill, bar: StepsBar) -> JsonObject:
-    from stream_processors.backfill.pages import Progress
+    from stream_processors.backfill.journal_pages import PassProgress
     from stream_processors.replay.backfills import restore_backfill
 
-    def report(progress: Progress) -> None:
+    def report(progress: PassProgress) -> None:
         bar(f"counting {backfill.name} again", progress.events_read, max(progress.events_total, 1))
 
     restore_backfill(settings, backfill.name, backfill.checkpoint, report)

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import chdb
 
-from deploy.local.clickhouse.access import TRIGGERS, AccessError, Role, judge, write_config
+from deploy.local.clickhouse.engine_access import TRIGGERS, AccessError, Role, judge, write_config
 from deploy.local.clickhouse.request import Statement
 from schemas.errors import WeirError
 
@@ -56,7 +56,7 @@ class EngineError(WeirError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a query gave: the formatted body, and the counts that X-ClickHouse-Summary tells."""
 
     body: bytes
@@ -98,7 +98,7 @@ class Engine:
         _run(self._keeper, "SET max_query_size = 1000000000000, max_parser_depth = 0, max_parser_backtracks = 0")
         self.version: str = bytes(self._keeper.query("SELECT version()", "TSVRaw").bytes()).decode().strip()
 
-    def execute(self, statement: Statement, role: Role = "service", *, changes: bool = True) -> Answer:
+    def execute(self, statement: Statement, role: Role = "service", *, changes: bool = True) -> QueryResult:
         """Run one statement to its end, as ``role``; ``changes`` is False where it may only read.
 
         Raises EngineError, and AccessError for what this role may not ask.
@@ -133,7 +133,7 @@ class Engine:
             session.close()
         else:
             self._give_back(key, session)
-        return Answer(body, *read, *result, elapsed_ns=time.monotonic_ns() - started)
+        return QueryResult(body, *read, *result, elapsed_ns=time.monotonic_ns() - started)
 
     def check_writes(self, session: Any = None) -> None:
         """Raise EngineError once the file system has refused a write of the engine, whoever it was for. ``broken`` is

@@ -28,11 +28,11 @@ from urllib.parse import parse_qsl
 
 import uvicorn
 
-from deploy.local.clickhouse.access import AccessError, Accounts, Role, check_origin
+from deploy.local.clickhouse.engine_access import AccessError, Accounts, Role, check_origin
 from deploy.local.clickhouse.request import RequestError, Statement, read_statement
 
 if TYPE_CHECKING:
-    from deploy.local.clickhouse.engine import Answer, Engine, EngineError
+    from deploy.local.clickhouse.engine import Engine, EngineError, QueryResult
 
 EXIT_WRITE_REFUSED = 74
 # An answer under way is sent before the process ends.
@@ -128,7 +128,7 @@ class Front:
         self._engine.close()
 
 
-def _headers(statement: Statement, answer: Answer) -> _Headers:
+def _headers(statement: Statement, answer: QueryResult) -> _Headers:
     summary = {
         "read_rows": answer.read_rows,
         "read_bytes": answer.read_bytes,

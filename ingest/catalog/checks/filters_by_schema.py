@@ -10,8 +10,8 @@ from schemas.catalog.base import Model
 from schemas.catalog.meters import EventType, Filter, Meter
 from schemas.event_schema import Schema, parse_schema
 from schemas.event_schema.check import compile_schema_node
-from schemas.event_schema.explain import describe
-from schemas.event_schema.nodes import Map, Node, Record, Union
+from schemas.event_schema.mismatches import describe
+from schemas.event_schema.nodes import Map, Node, RecordNode, Union
 from schemas.filters import compile_filter, exact_value
 
 
@@ -75,7 +75,7 @@ def _types(schema: Schema, node: Node, path: tuple[str, ...]) -> list[Node] | No
         return [node]
     if isinstance(node, Map):
         return _types(schema, node.values, path[1:])
-    if isinstance(node, Record):
+    if isinstance(node, RecordNode):
         for field in node.fields:
             if field.name == path[0]:
                 return _types(schema, field.type, path[1:])

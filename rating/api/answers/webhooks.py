@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from schemas.catalog.webhooks import WebhookEvent
+from schemas.catalog.webhook_setting import WebhookEvent
 from schemas.http.openapi import Answer
 
 

@@ -14,12 +14,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, missing
-from rating.invoices.amend import Change, amend, wait_shown
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
+from rating.api.rating_problems import RatingProblem, missing
+from rating.invoices.amend import Amendment, amend, wait_shown
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.numbering import number_invoices
 from rating.invoices.read import read_invoice
-from rating.invoices.transitions import Payment, Refused, voided, with_payment
+from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_record import Invoice
@@ -103,7 +103,7 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
     """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another
     amount under a reference that is recorded already."""
     paid_at = _aware(body.paid_at) or rating.now()
-    payment = Payment(body.reference, body.amount, micros(paid_at), request.state.access.author)
+    payment = NewPayment(body.reference, body.amount, micros(paid_at), request.state.access.author)
     return await changed(rating, view.namespace, invoice_id, lambda _, invoice: with_payment(invoice, payment))
 
 
@@ -117,7 +117,7 @@ async def credit_notes(request: Request, rating: Authorized, view: View, invoice
     in all, more of a line than it billed, or another amount under a reference that is recorded already."""
     author, now_us = request.state.access.author, micros(rating.now())
     lines = tuple(LineCredit(credited.line, credited.amount, credited.quantity) for credited in body.lines or ())
-    note = CreditNote(body.reference, body.amount, body.reason, author, now_us, lines)
+    note = NewCreditNote(body.reference, body.amount, body.reason, author, now_us, lines)
     stands = await amended(
         rating, view.namespace, invoice_id, lambda chain, invoice: with_credit_note(invoice, note, chain)
     )
@@ -130,11 +130,11 @@ async def credit_notes(request: Request, rating: Authorized, view: View, invoice
 def _aware(instant: datetime | None) -> datetime | None:
     if instant is not None and instant.tzinfo is None:
         detail = "has no UTC offset; append Z or +hh:mm"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"paid_at: {detail}", [("body.paid_at", detail)])
+        raise RatingProblem(HTTPStatus.UNPROCESSABLE_ENTITY, f"paid_at: {detail}", [("body.paid_at", detail)])
     return instant
 
 
-async def changed(rating: Rating, namespace: str, invoice_id: str, change: Change) -> JsonObject:
+async def changed(rating: Rating, namespace: str, invoice_id: str, change: Amendment) -> JsonObject:
     """The invoice as it stands after ``change``, shown. Raises Problem."""
     await amended(rating, namespace, invoice_id, change)
     shown = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
@@ -142,7 +142,7 @@ async def changed(rating: Rating, namespace: str, invoice_id: str, change: Chang
     return shown.to_json()
 
 
-async def amended(rating: Rating, namespace: str, invoice_id: str, change: Change) -> Invoice:
+async def amended(rating: Rating, namespace: str, invoice_id: str, change: Amendment) -> Invoice:
     """The record that stands after ``change``; ClickHouse has it, too. Raises Problem."""
     present = await rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
     if present is None:
@@ -150,14 +150,14 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Chang
     subscription = present.head.subscription
     try:
         stands = await asyncio.to_thread(amend, rating.settings, namespace, subscription, invoice_id, change)
-    except Refused as refused:
-        raise Problem(HTTPStatus.CONFLICT, str(refused)) from None
+    except ChangeRefused as refused:
+        raise RatingProblem(HTTPStatus.CONFLICT, str(refused)) from None
     except LedgerUnavailable as error:
-        raise Problem(
+        raise RatingProblem(
             HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; ask again, it is recorded once", headers={"Retry-After": "1"}
         ) from None
     if not await rating.ask(lambda client: wait_shown(client, namespace, stands, _SHOWN_SECONDS)):
-        raise Problem(
+        raise RatingProblem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "it stands on usage.invoices and will be shown once a worker's `bill` runs; `weir status` tells",
             headers={"Retry-After": "5"},
@@ -177,4 +177,4 @@ async def numbered(rating: Rating, view: NamespaceView, invoice: Invoice) -> Non
         await rating.ask(give)
     except LedgerUnavailable as error:
         detail = f"it stands, and will have its number with the next close: {error}"
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"}) from None
+        raise RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "1"}) from None

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fastapi import APIRouter
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import missing
+from rating.api.rating_problems import missing
 from rating.invoices.amounts.prepaid_credits import grant_balances
 from rating.invoices.billed_so_far import credits_drawn
 from rating.pricing import money_text

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.invoices.changes import amended, changed, numbered
-from rating.api.problems import Problem
+from rating.api.rating_problems import RatingProblem
 from rating.invoices.amounts.prepaid_credits import Wallet, drawn, owned_grants
-from rating.invoices.draft_decisions import Decision, approved, held, released
+from rating.invoices.draft_decisions import DraftDecision, approved, held, released
 from rating.invoices.read import read_invoice
 from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import NamespaceView
@@ -46,7 +46,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
     """The invoice, with its number and due date; the same approval again changes nothing. What came since the draft's
     checkpoint is adjusted on the next invoice. 409: it was refreshed with other content since that version, is held,
     follows a draft, or is none any longer; the answer says what to do."""
-    decision = Decision(request.state.access.author, micros(rating.now()))
+    decision = DraftDecision(request.state.access.author, micros(rating.now()))
 
     def change(chain: list[Invoice], draft: Invoice) -> Invoice | None:
         return approved(chain, draft, body.version, decision, _balances(rating, view, draft))
@@ -57,7 +57,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
     async with rating.approving if shared else nullcontext():
         stands = await amended(rating, view.namespace, invoice_id, change)
     if is_draft(stands):
-        raise Problem(
+        raise RatingProblem(
             HTTPStatus.CONFLICT,
             f"prepaid credits pay another part of draft {invoice_id} now; it was refreshed: look at version"
             f" {stands.version} and approve that",
@@ -72,7 +72,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
 async def hold(request: Request, rating: Authorized, view: View, invoice_id: str, body: Hold) -> JsonObject:
     """The draft as it then stands; one that is held already stays as it is. Later periods of its subscription wait for
     it. 409: it is finalised."""
-    decision = Decision(request.state.access.author, micros(rating.now()))
+    decision = DraftDecision(request.state.access.author, micros(rating.now()))
     return await changed(rating, view.namespace, invoice_id, lambda _, draft: held(draft, body.reason, decision))
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from rating.api.context import Authorized, View
-from rating.api.problems import missing, wrong
+from rating.api.rating_problems import missing, wrong
 from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
 from rating.explain.counted_events import MAX_LIMIT, read_events
 from schemas.values.json_text import JsonObject

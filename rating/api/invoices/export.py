@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 
 from rating.api.context import Authorized, View
 from rating.api.questions import GoOn, interruptible
-from rating.invoices.export import COLUMNS, MEDIA_TYPES, Format, line_pages, write_lines
+from rating.invoices.accounting_export import COLUMNS, MEDIA_TYPES, ExportFormat, line_pages, write_lines
 
 router = APIRouter(tags=["invoices"])
 
@@ -34,7 +34,7 @@ async def export(
     request: Request,
     rating: Authorized,
     view: View,
-    form: Annotated[Format, Query(alias="format")] = "csv",
+    form: Annotated[ExportFormat, Query(alias="format")] = "csv",
     account_id: Annotated[str | None, Query()] = None,
     state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
 ) -> Response:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from rating.api.context import Authorized, View
-from rating.api.problems import Problem
+from rating.api.rating_problems import RatingProblem
 from rating.invoicing.late_report import late_report
 from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.json_text import JsonObject
@@ -34,7 +34,9 @@ async def late_usage(
             request,
         )
     except LedgerUnavailable as error:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+        raise RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     except LookupError as error:  # an invoice of a run that was announced a moment ago
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
+        raise RatingProblem(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
+        ) from None
     return {"namespace": view.namespace, **report.to_json(limit)}

@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
-from rating.api.problems import missing, wrong
+from rating.api.rating_problems import missing, wrong
 from rating.books import read_books
 from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice, with_lines
 from rating.invoices.read_credit_notes import list_credit_notes

@@ -14,16 +14,16 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import Problem, missing, wrong
+from rating.api.rating_problems import RatingProblem, missing, wrong
 from rating.api.usage import projection
 from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
+from rating.invoicing.build_invoice import rate_items
 from rating.invoicing.due import current_span
-from rating.invoicing.expected_invoice import Account, Expected, Running, expect
+from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
 from rating.invoicing.late_usage import find_late
-from rating.invoicing.lines import rate_items
 from rating.invoicing.measure import measure
 from rating.invoicing.unpriced_usage import on_item, told
 from rating.pricing import PriceError, money_text, plain
@@ -69,7 +69,9 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     try:
         estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
     except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}) from None
+        raise RatingProblem(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
+        ) from None
     order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
     problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
     for expected in estimates.periods:
@@ -96,7 +98,7 @@ class Estimates:
     while they are estimated one after another, for what is there and for what is projected; ``problems``: subscription
     → why it has no estimate."""
 
-    account: Account
+    account: EstimateInputs
     periods: list[Expected]
     problems: dict[str, str]
     run: Run
@@ -121,8 +123,8 @@ def _estimates(
     names = [line.subscription for line in lines]
     billed = [invoice.record() for invoice in read_chains(client, view.namespace, account_id, names)]
     # Of an instant in the past: what was billed after it tells nothing.
-    standing = Standing.holding([invoice for invoice in billed if invoice.period_end <= now_us])
-    later = Standing.holding([invoice for invoice in billed if invoice.period_end > now_us])
+    standing = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end <= now_us])
+    later = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end > now_us])
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id=account_id)
     late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
@@ -131,7 +133,7 @@ def _estimates(
     run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
     running = list(_running(lines, standing, view.namespace, now_us))
     account, periods, failed = expect(
-        Account(view, standing, lines, grants, late),
+        EstimateInputs(view, standing, lines, grants, late),
         running,
         run,
         lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
@@ -141,7 +143,7 @@ def _estimates(
     return Estimates(account, periods, problems, run, account.wallet(), account.wallet())
 
 
-def _running(lines: Iterable[Timeline], standing: Standing, namespace: str, now_us: int) -> Iterator[Running]:
+def _running(lines: Iterable[Timeline], standing: StandingInvoices, namespace: str, now_us: int) -> Iterator[Running]:
     for line in lines:
         chain = standing.chain(namespace, line.subscription)
         billed_until = max((invoice.period_end for invoice in chain), default=None)

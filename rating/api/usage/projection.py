@@ -15,7 +15,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import list_invoices, with_lines
-from rating.invoices.stored_invoice import InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
 from rating.pricing import plain
 from rating.usage import Usage, UsageGroup
@@ -96,7 +96,7 @@ def percent(previous: Decimal, amount: Decimal) -> str | None:
     return format(change.quantize(Decimal("0.1"), context=_EXACT), "f")
 
 
-def _of_charge(lines: Iterable[InvoiceLine], charge: str) -> list[InvoiceLine]:
+def _of_charge(lines: Iterable[StoredInvoiceLine], charge: str) -> list[StoredInvoiceLine]:
     return [line for line in lines if line.charge == charge and line.kind in _CHARGES]
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse, Response
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.problems import missing, wrong
+from rating.api.rating_problems import missing, wrong
 from rating.csv_text import write_rows
 from rating.pricing import plain
 from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_totals

@@ -11,8 +11,8 @@ from typing import Any, Final
 from rating.close.checklist.cautions import billed_twice, withdrawn_currencies
 from rating.close.checklist.optional_properties import left_out
 from rating.invoices.draft_decisions import awaiting
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import Plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.run_plan import RunPlan
 from rating.pricing import plain
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline
 from schemas.catalog.state import NamespaceView
@@ -28,7 +28,7 @@ _TELLS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ChecklistPoint:
     """One point of the list: ``count`` things were found, 0 is fine; ``examples`` are the first MAX_EXAMPLES of
     them."""
 
@@ -41,8 +41,8 @@ class Check:
         return {"check": self.name, "count": self.count, "text": self.text, "examples": list(self.examples)}
 
     @staticmethod
-    def from_json(fields: Mapping[str, Any]) -> Check:
-        return Check(fields["check"], fields["count"], fields["text"], tuple(fields["examples"]))
+    def from_json(fields: Mapping[str, Any]) -> ChecklistPoint:
+        return ChecklistPoint(fields["check"], fields["count"], fields["text"], tuple(fields["examples"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChecklistLimits:
     """A line differs strongly that is at least ``factor`` times the one before it, or at most 1/``factor`` of it, and
     ``amount`` away from it, in major units of its currency."""
 
@@ -78,16 +78,16 @@ class PlannedInvoices:
     """What a run would publish: the ``invoices`` of ``plan``, or their drafts, by ``view``, the run's catalog.
     ``problems``: sentences about what it cannot bill."""
 
-    plan: Plan
+    plan: RunPlan
     view: NamespaceView
     invoices: Sequence[Invoice]
-    standing: Standing
+    standing: StandingInvoices
     problems: Sequence[str]
 
 
 def checklist(
-    seen: Seen, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: Limits
-) -> tuple[Check, ...]:
+    seen: Seen, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: ChecklistLimits
+) -> tuple[ChecklistPoint, ...]:
     """The list for a run; ``billed``: (account, profile) that its invoices have a line for."""
     view, invoices, standing = planned.view, planned.invoices, planned.standing
     silent, changed = _compared(invoices, standing, limits)
@@ -101,9 +101,9 @@ def checklist(
         if not left_out(view, profile, reason, seen.start_us, seen.end_us)
     ]
     return (
-        Check("lag", seen.waiting, "records in the inbox that are not taken in yet"),
+        ChecklistPoint("lag", seen.waiting, "records in the inbox that are not taken in yet"),
         _check("silent_accounts", "accounts with usage in their last period and none in this one", silent),
-        Check(
+        ChecklistPoint(
             "rejections", sum(rejected.values()), "events refused since the period began and not replayed; `weir "
                 "rejected list`",
             tuple(reasons[:MAX_EXAMPLES]),
@@ -124,16 +124,18 @@ def checklist(
     )  # fmt: skip
 
 
-def warnings(checks: Iterable[Check]) -> list[Check]:
+def warnings(checks: Iterable[ChecklistPoint]) -> list[ChecklistPoint]:
     """Those that found something to mend."""
     return [check for check in checks if check.count and check.name not in _TELLS]
 
 
-def _check(name: str, text: str, cases: Sequence[str]) -> Check:
-    return Check(name, len(cases), text, tuple(cases[:MAX_EXAMPLES]))
+def _check(name: str, text: str, cases: Sequence[str]) -> ChecklistPoint:
+    return ChecklistPoint(name, len(cases), text, tuple(cases[:MAX_EXAMPLES]))
 
 
-def _compared(invoices: Sequence[Invoice], standing: Standing, limits: Limits) -> tuple[list[str], list[str]]:
+def _compared(
+    invoices: Sequence[Invoice], standing: StandingInvoices, limits: ChecklistLimits
+) -> tuple[list[str], list[str]]:
     """Silent accounts and strongly changed lines: each invoice against that of the period before."""
     of_subscription: dict[str, list[Invoice]] = {}
     for invoice in invoices:
@@ -172,7 +174,7 @@ def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None
     return next((invoice for invoice in reversed(ends) if _amounts(invoice)), None)
 
 
-def differs(previous: Decimal, now: Decimal, limits: Limits) -> bool:
+def differs(previous: Decimal, now: Decimal, limits: ChecklistLimits) -> bool:
     """Whether an amount is far from the one before it; a change of sign always is, beyond the least amount."""
     if abs(now - previous) < limits.amount:
         return False

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rating.close.checklist.checks import MAX_EXAMPLES, Check, Limits, PlannedInvoices, Seen, checklist
+from rating.close.checklist.checks import (
+    MAX_EXAMPLES,
+    ChecklistLimits,
+    ChecklistPoint,
+    PlannedInvoices,
+    Seen,
+    checklist,
+)
 from rating.close.checklist.observe import look
 from rating.invoices.amounts.listed_values import beyond
-from rating.invoicing.unpriced_usage import UnpricedUsage, on_invoices, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, on_invoices, told
 from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut
@@ -21,7 +28,7 @@ def make_checks(
     client: Any,
     planned: PlannedInvoices,
     cut: Cut | None,
-) -> tuple[Check, ...]:
+) -> tuple[ChecklistPoint, ...]:
     """For what a run would publish as of ``cut`` (None: live)."""
     view, invoices, needs = planned.view, planned.invoices, planned.plan.needs()
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
@@ -32,13 +39,13 @@ def make_checks(
     if spans:
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
         seen = look(settings, client, view.namespace, start_us, end_us, cut)
-    limits = Limits(settings.close_differs_factor, settings.close_differs_amount)
+    limits = ChecklistLimits(settings.close_differs_factor, settings.close_differs_amount)
     checks = checklist(seen, planned, billed, limits)
     profiles = {need.profile.profile_id: need.profile for need in needs}
     return (*checks, *_unlisted(invoices), *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
 
 
-def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
+def _unlisted(invoices: Sequence[Invoice]) -> Iterator[ChecklistPoint]:
     """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are
     some."""
     unlisted = [
@@ -47,7 +54,7 @@ def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
         for invoice, charge, count in beyond(invoices)
     ]
     if unlisted:
-        yield Check(
+        yield ChecklistPoint(
             "many_values",
             len(unlisted),
             "lines with very many dimension values that no cell names",
@@ -56,13 +63,17 @@ def _unlisted(invoices: Sequence[Invoice]) -> Iterator[Check]:
 
 
 def _unpriced(
-    client: Any, view: NamespaceView, usage: Sequence[UnpricedUsage], profiles: Mapping[str, Measured], cut: Cut | None
-) -> Iterator[Check]:
+    client: Any,
+    view: NamespaceView,
+    usage: Sequence[UnpricedQuantity],
+    profiles: Mapping[str, Measured],
+    cut: Cut | None,
+) -> Iterator[ChecklistPoint]:
     """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is
     some."""
     if usage:
         examples = (unpriced.sentence() for unpriced in told(client, view, usage[:MAX_EXAMPLES], profiles, cut))
-        yield Check(
+        yield ChecklistPoint(
             "unpriced_usage",
             len(usage),
             "quantities of dimension values that no price has an amount for",

@@ -16,7 +16,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from rating.invoices.amounts.billed_of_period import OF_PERIOD
-from rating.invoices.transitions import Payment, amount_due, with_payment
+from rating.invoices.transitions import NewPayment, amount_due, with_payment
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import FINALIZED, VOID
 from schemas.ledgers.invoice_record import (
@@ -116,7 +116,7 @@ def _has(invoice: Invoice, reference: str) -> bool:
 
 def _paid(invoice: Invoice, reference: str, amount: Decimal, now_us: int, source: str) -> Invoice | None:
     """The invoice's next version, its claim named by the payment, so that two processes write the same one."""
-    following = with_payment(invoice, Payment(reference, amount, now_us, AUTHOR, source))
+    following = with_payment(invoice, NewPayment(reference, amount, now_us, AUTHOR, source))
     if following is None:
         return None
     return replace(following, claim_id=f"{invoice.invoice_id}:{following.version}:{reference}")

@@ -15,7 +15,7 @@ from typing import Final
 from rating.pricing.exact import exactly
 from rating.pricing.priced_line import ZERO
 from rating.pricing.reduction_lines import ReductionLine, commitment_lines, discount_lines, total_of
-from rating.subscriptions.terms import Terms, pinned_terms
+from rating.subscriptions.period_terms import Terms, pinned_terms
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
     Invoice,

@@ -20,7 +20,7 @@ from rating.pricing.exact import exact_sum, exactly, round_money, share
 from rating.pricing.priced_line import ZERO, Step
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
-    CreditedLine,
+    CreditedLineRecord,
     CreditNoteEntry,
     Invoice,
     Line,
@@ -31,7 +31,7 @@ from schemas.values.instants import micros, parse_rfc3339
 _BEFORE: Final = -1
 _EVER: Final = 2**63
 
-Key = tuple[str, str, str, int, int]
+LineKey = tuple[str, str, str, int, int]
 """(invoice, charge, product, period start, period end) of a line that was billed."""
 
 
@@ -62,7 +62,7 @@ class InHand:
     worked out from;
     ``order``: the last credit note of the chain then, 0 for none (``last_order``)."""
 
-    lines: Mapping[Key, Hand] = field(default_factory=dict)
+    lines: Mapping[LineKey, Hand] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     order: int = 0
 
@@ -74,9 +74,9 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
     """Of the lines of the invoices ``adjusted``, by those of ``chain`` that are not void."""
     names = set(adjusted)
     standing = [invoice for invoice in chain if invoice.state != VOID]
-    noted: dict[Key, Decimal] = {}
-    last_us: dict[Key, int] = {}
-    parts: dict[Key, list[tuple[int, bool, Decimal]]] = {}
+    noted: dict[LineKey, Decimal] = {}
+    last_us: dict[LineKey, int] = {}
+    parts: dict[LineKey, list[tuple[int, bool, Decimal]]] = {}
     for invoice in standing:
         of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice.body else {}
         for line in invoice.lines:
@@ -140,7 +140,7 @@ def last_note_us(invoice: Invoice) -> int:
     return max((micros(parse_rfc3339(note["at"])) for note in notes), default=0)
 
 
-def key_of_line(invoice_id: str, line: Line) -> Key:
+def key_of_line(invoice_id: str, line: Line) -> LineKey:
     """Of a line of that invoice, or of one that adjusts it."""
     return invoice_id, line.charge.removeprefix(NOTED), line.product, line.period_start, line.period_end
 
@@ -193,7 +193,7 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
     return LinesLeft(tuple(left), left != plain_rest)
 
 
-def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLine]:
+def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLineRecord]:
     """A credit note's amount over lines, as its body pins it."""
     parts = _spread(amount, weights, currency)
     return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]

@@ -33,7 +33,7 @@ from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO, Step
 from rating.pricing.reduction_lines import Balance, ReductionKind, ReductionLine, credit_lines
-from rating.subscriptions.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
+from rating.subscriptions.period_terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
     Invoice,

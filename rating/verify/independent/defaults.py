@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 
-from schemas.event_schema.nodes import Map, Node, Record, Schema, Union
+from schemas.event_schema.nodes import Map, Node, RecordNode, Schema, Union
 
 
 def with_default(properties: object, schema: Schema | None, path: Sequence[str]) -> object:
@@ -20,7 +20,7 @@ def _written(value: object, node: Node, path: tuple[str, ...], schema: Schema) -
         return value
     resolved = schema.resolve(node)
     branches = resolved.branches if isinstance(resolved, Union) else (resolved,)
-    objects = [branch for branch in map(schema.resolve, branches) if isinstance(branch, Record | Map)]
+    objects = [branch for branch in map(schema.resolve, branches) if isinstance(branch, RecordNode | Map)]
     if len(objects) != 1:
         return value
     name, below = path[0], path[1:]

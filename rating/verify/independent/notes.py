@@ -24,7 +24,7 @@ REMEDY: Final = (
 )
 _NOTED: Final = "credit_note:"
 
-Key = tuple[str, str, int, int]
+NotedLine = tuple[str, str, int, int]
 
 
 def check_notes(
@@ -75,7 +75,7 @@ def _lines_on(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
     return lines.get((head.namespace, head.invoice_id, head.version), ())
 
 
-def _key(line: StoredLine) -> Key:
+def _key(line: StoredLine) -> NotedLine:
     return line.charge.removeprefix(_NOTED), line.product, line.start_us, line.end_us
 
 
@@ -133,7 +133,7 @@ def _credited(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLin
 
 
 def _to_take_back(
-    name: str, key: Key, earlier: Sequence[Head], lines: StoredLines, head: Head, change: Fraction
+    name: str, key: NotedLine, earlier: Sequence[Head], lines: StoredLines, head: Head, change: Fraction
 ) -> Fraction | None:
     """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
     nothing of it."""
@@ -161,7 +161,7 @@ def _to_take_back(
     return taken_back_then + min(fell, max(noted - taken_back_then, Fraction(0))) - taken_back
 
 
-def _lines_of(name: str, key: Key, invoice: Head, lines: StoredLines) -> Iterator[StoredLine]:
+def _lines_of(name: str, key: NotedLine, invoice: Head, lines: StoredLines) -> Iterator[StoredLine]:
     for line in _lines_on(invoice, lines):
         if line.kind != "credit" and (line.adjusts or invoice.invoice_id) == name and _key(line) == key:
             yield line

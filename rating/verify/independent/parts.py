@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from rating.verify.independent.price_arithmetic import Cells, PriceJson, allowance_used, billable_quantity, cost
+from rating.verify.independent.price_arithmetic import CellFractions, PriceJson, allowance_used, billable_quantity, cost
 
 SplitNumbers = dict[str, Fraction]
 """The numeric fields of a price's ``split``, by name."""
@@ -24,7 +24,7 @@ class PlainPart:
     """A part: the price as its line pins it, the quantity by dimension values, and how many events."""
 
     price: PriceJson
-    cells: Cells
+    cells: CellFractions
     events: int
 
 

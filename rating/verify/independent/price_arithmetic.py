@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 PriceJson: TypeAlias = Mapping[str, Any]
 """A price as the JSON of its line has it: field → string, number, list or object."""
-Cells = Mapping[tuple[str, ...], Fraction]
+CellFractions = Mapping[tuple[str, ...], Fraction]
 """Quantity by combination of dimension values, "" for a value that is missing."""
 
 _SPLIT: Final = frozenset(
@@ -50,7 +50,7 @@ def prices_by_time(price: PriceJson) -> list[tuple[PriceJson, Fraction]]:
     return [*prices, (own, _number(by_time, "seconds"))]
 
 
-def cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
+def cost(price: PriceJson, cells: CellFractions, events: int) -> Fraction:
     """The unrounded amount. ``cells`` has one entry, ``()``, for every model but a matrix. Raises ValueError.
 
     Of several prices each counts by the seconds that it held, for usage that all of them have an amount for."""
@@ -63,7 +63,7 @@ def cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
     return _twelve_places(weighted / sum(seconds for _, seconds in prices))
 
 
-def _cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
+def _cost(price: PriceJson, cells: CellFractions, events: int) -> Fraction:
     """By one price."""
     model = str(price.get("model"))
     if model not in _FIELDS:
@@ -93,7 +93,7 @@ def _cost(price: PriceJson, cells: Cells, events: int) -> Fraction:
     return Fraction(0) if price.get("trial") else amount
 
 
-def allowance_used(price: PriceJson, cells: Cells) -> tuple[Fraction, Fraction]:
+def allowance_used(price: PriceJson, cells: CellFractions) -> tuple[Fraction, Fraction]:
     """(included units, free units) that a quantity takes of what the price and the parts before it leave."""
     quantity = sum((max(cell, Fraction(0)) for cell in _with_price(price, cells).values()), Fraction(0))
     if price.get("model") != "matrix":
@@ -102,7 +102,7 @@ def allowance_used(price: PriceJson, cells: Cells) -> tuple[Fraction, Fraction]:
     return included, min(quantity - included, _left(price, "free_units", "free_before"))
 
 
-def billable_quantity(price: PriceJson, cells: Cells) -> Fraction:
+def billable_quantity(price: PriceJson, cells: CellFractions) -> Fraction:
     """The quantity that is left to price."""
     cell_quantities = (max(cell, Fraction(0)) for cell in _with_price(price, cells).values())
     quantity = sum(cell_quantities if price.get("model") == "matrix" else cells.values(), Fraction(0))
@@ -116,7 +116,7 @@ def _left(price: PriceJson, units: str, used_name: str) -> Fraction:
     return max(allowed - used, Fraction(0))
 
 
-def _with_price(price: PriceJson, cells: Cells) -> Cells:
+def _with_price(price: PriceJson, cells: CellFractions) -> CellFractions:
     """Without the combinations that a matrix has no amount for."""
     if price.get("model") != "matrix" or price.get("default_unit_amount") is not None:
         return cells
@@ -176,7 +176,7 @@ def _model(model: str, price: PriceJson, quantity: Fraction, events: int) -> Fra
     return amount
 
 
-def _matrix(price: PriceJson, cells: Cells) -> Fraction:
+def _matrix(price: PriceJson, cells: CellFractions) -> Fraction:
     """Included units come off the price's cells in their order, then off other combinations by their values; or as the
     price says."""
     named = {tuple(map(str, cell["values"])): _number(cell, "unit_amount") for cell in price.get("cells") or ()}

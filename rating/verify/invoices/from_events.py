@@ -20,19 +20,19 @@ from typing import Final
 from rating.pricing import plain
 from rating.verify.backfilled_records import Pin, Pins
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import PriceJson, cost, prices_by_time, rounded
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
-from rating.verify.reread_voids import FirstVoid, Position, work_out_voids
+from rating.verify.reread_voids import CountedPosition, FirstVoid, work_out_voids
 from rating.verify.scope import Row, Scope
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.event_schema import Schema, parse_schema
-from schemas.ledgers.checkpoints import Offsets
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.currency import exponent
 from schemas.values.instants import SECOND
@@ -91,7 +91,7 @@ class _Work:
             self.folds.setdefault(cell, Fold()).add(event.us, measure, counts=event.us >= self.line.start_us)
 
 
-def check_rerated(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_rerated(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
     heads, lines = read_invoices(scope)
     catalogs, pins = _Catalogs(scope), Pins(scope, heads)
@@ -187,7 +187,7 @@ def _read(
     scope: Scope,
     catalogs: _Catalogs,
     works_by_account: dict[tuple[str, str], dict[str, list[_Work]]],
-    on_progress: Progress,
+    on_progress: VerifyProgress,
 ) -> None:
     """Every counted event to the lines that want it; bounded blocks."""
     blocks = append_blocks(scope)
@@ -205,7 +205,7 @@ def _read(
 
 
 def _take(
-    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Row, voided: Mapping[Position, FirstVoid]
+    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Row, voided: Mapping[CountedPosition, FirstVoid]
 ) -> None:
     namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, rounds = row
     partition_key = (int(generation), int(partition))

@@ -15,7 +15,7 @@ from rating.pricing import MatrixQuantity, PriceError, plain, rate
 from rating.pricing.exact import exactly
 from rating.verify.backfilled_records import Pin, Pins, counted_sql
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, check_chains, read_invoices
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import check_reductions, is_reduction
 from rating.verify.scope import Scope, below
 from schemas.catalog.meters import Aggregation
@@ -84,7 +84,7 @@ class _Total:
         return Decimal(self.numbers[_PLACES[aggregation]])
 
 
-def check_invoices(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_invoices(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)

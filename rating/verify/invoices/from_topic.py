@@ -11,13 +11,13 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.ledger import Standing, invoices_reader, read_standing
+from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
 from rating.invoices.read import list_invoices, with_lines
-from rating.invoices.stored_invoice import InvoiceHead, WholeInvoice
-from rating.invoicing.lines import price_text
+from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
+from rating.invoicing.build_invoice import price_text
 from rating.pricing import PriceError, plain
 from rating.subscriptions.timeline import PlanningError, pinned_plan
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.pinned_terms import check_terms
 from rating.verify.scope import Scope
 from schemas.catalog.models import Plan, Subscription
@@ -37,12 +37,12 @@ _AHEAD_REMEDY: Final = (
 _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir explain` with the plan's versions"
 
 
-def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_copies(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
     other. So are drafts, in tables of their own."""
     on_progress(NAME, 0, 1)
     with invoices_reader(scope.settings) as reader:
-        standing = read_standing(reader, Standing(scope.namespace))
+        standing = read_standing(reader, StandingInvoices(scope.namespace))
         namespaces = [scope.namespace] if scope.namespace is not None else standing.namespaces()
         copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
         # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.
@@ -75,7 +75,7 @@ def check_copies(scope: Scope, findings: Findings, on_progress: Progress) -> Non
 _Key = tuple[str, str]
 
 
-def _originals(standing: Standing, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
+def _originals(standing: StandingInvoices, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
     """Invoices and drafts as the topic has them."""
     originals = [{(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.invoices(name)}]
     originals.append({(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.drafts(name)})
@@ -167,7 +167,7 @@ def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, s
         yield f", line {number}", "no row: the invoice has no such line", "a row"
 
 
-def _head_fields(head: InvoiceHead) -> JsonObject:
+def _head_fields(head: StoredInvoiceHead) -> JsonObject:
     return {
         "version": head.version,
         "predecessor": head.predecessor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from rating.verify.difference import Findings, Progress
+from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 from schemas.ledgers.invoice_numbers import Numbered
 
@@ -13,7 +13,7 @@ NAME: Final = "numbers of invoices"
 _REMEDY: Final = "`weir copies rebuild numbers` shows them again as usage.checkpoints gave them"
 
 
-def check_numbers(scope: Scope, findings: Findings, on_progress: Progress) -> None:
+def check_numbers(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each number that is shown was given, to that invoice or credit note, and none below the greatest shown one is
     left out."""
     on_progress(NAME, 0, 1)

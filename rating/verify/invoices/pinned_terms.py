@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from rating.invoicing.plan import period_terms
+from rating.invoicing.run_plan import period_terms
 from rating.subscriptions.billing_periods import span_of
-from rating.subscriptions.terms import Terms, pinned_terms
+from rating.subscriptions.period_terms import Terms, pinned_terms
 from rating.subscriptions.timeline import PlanningError, timeline
 from rating.verify.difference import Findings
 from schemas.catalog.state import NamespaceView

@@ -12,7 +12,7 @@ from rating.webhooks.receiver.special_addresses import Address, innermost, is_no
 from schemas.errors import WeirError
 from schemas.settings import Settings
 
-Reach = Literal["public", "loopback", "any"]
+AddressReach = Literal["public", "loopback", "any"]
 Receiver = tuple[Address, int]
 
 
@@ -26,7 +26,7 @@ class Rules:
     this machine, and ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever
     else is said."""
 
-    reach: Reach = "public"
+    reach: AddressReach = "public"
     named: frozenset[Receiver] = frozenset()
     own_ports: frozenset[int] = frozenset()
     own_receivers: frozenset[Receiver] = frozenset()

@@ -9,10 +9,10 @@ import httpx
 import pytest
 import yaml
 
+from ingest.catalog.catalog_publisher import CatalogPublisher, LostClaims
 from ingest.catalog.document import load_document
+from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import read_document
-from ingest.catalog.plan import plan_document
-from ingest.catalog.publish import CatalogPublisher, LostClaims
 from schemas.catalog.follower import CatalogFollower, read_catalog
 from schemas.kafka.topics import inbox_topic, partition_count
 from schemas.settings import Settings

@@ -24,7 +24,7 @@ from schemathesis import GenerationMode
 
 from deploy.cli.connection import base_url, services_of
 from ingest.http.decompression import zstd
-from schemas.http.access import Service
+from schemas.http.scopes import Service
 from schemas.settings import Settings
 from tests.integration.ingest.gateway_process import keys_in
 from tests.integration.world import declare, gateway_client

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from deploy.cli.connection import connection
 from deploy.local.daemon import detach, down
 from deploy.local.stack import Stack, admin_key, settings_environment
-from deploy.local.state import StackBusyError, lock_owner, read_state
+from deploy.local.stack_state import StackBusyError, lock_owner, read_state
 from deploy.local.supervisor import StartError
 from schemas.clickhouse.client import connect
 from schemas.settings import Settings, load_settings

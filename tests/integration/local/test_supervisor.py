@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.process import Hook, ProcessSpec
-from deploy.local.state import StackBusyError, lock_owner, read_state
+from deploy.local.stack_state import StackBusyError, lock_owner, read_state
 from deploy.local.supervisor import StartError, Supervisor
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.connection import base_url
-from schemas.http.access import Service
+from schemas.http.scopes import Service
 from tests.generated_client import generate, imported, needs_generator
 from tests.integration.world import World
 

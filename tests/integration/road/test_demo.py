@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.run import NAMESPACE, Season
+from deploy.demo.season import NAMESPACE, Season
 from deploy.local.stack import Stack
 from rating.verify.verification import verify
 from tests.integration.world import World

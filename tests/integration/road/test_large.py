@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from rating.close.run import run_close
+from rating.close.billing_run import run_close
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import INVOICE_PARTITIONS, INVOICES
 from tests.integration.world import World

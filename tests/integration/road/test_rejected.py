@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from deploy.cli.main import app
 from schemas.clickhouse.client import connect
 from schemas.kafka.topics import inbox_topic
-from stream_processors.replay.rejections import Replayer, Wanted, find, replays_shown
+from stream_processors.replay.rejected_replay import Replayer, Wanted, find, replays_shown
 from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from ingest.app import create_app
 from rating.app import build_app
-from schemas.http.access import TABLE, Service, scopes_of
+from schemas.http.scopes import TABLE, Service, scopes_of
 from schemas.settings import Settings
 
 SETTINGS = Settings(admin_key=SecretStr("root"))
@@ -45,9 +45,9 @@ def test_every_route_has_scopes_and_the_table_has_no_others(service: Service) ->
     routes = set(routes_of(service))
     assert len(routes) > 10
     missing = sorted(f"{method} {path}" for method, path in routes if scopes_of(service, method, path) is None)
-    assert missing == [], "give these their scopes in schemas/http/access.py"
+    assert missing == [], "give these their scopes in schemas/http/scopes.py"
     stale = sorted(TABLE[service].keys() - {f"{method} {path}" for method, path in routes})
-    assert stale == [], "these lines of schemas/http/access.py lead to no route"
+    assert stale == [], "these lines of schemas/http/scopes.py lead to no route"
 
 
 def ask(app: FastAPI, method: str, path: str, headers: dict[str, str]) -> httpx.Response:

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from schemas.http.access import Service
 from schemas.http.api_docs import ASSETS, content, digest
+from schemas.http.scopes import Service
 from tests.unit.deploy.test_parameters import application, ask
 
 

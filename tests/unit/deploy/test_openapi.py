@@ -12,7 +12,7 @@ import pytest
 
 from ingest.answers import ANSWERS as GATEWAY
 from rating.api.answers import ANSWERS as RATING
-from schemas.http.access import TABLE, Service
+from schemas.http.scopes import TABLE, Service
 from schemas.prices.models import MODELS
 from tests.golden.made import DOCUMENTS
 from tests.openapi_check import closed, fault

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from starlette.requests import Request
 
 from ingest.app import Application, create_app
-from ingest.events.api import BATCH, EVENT
+from ingest.events.events_api import BATCH, EVENT
 from ingest.protocols.detection import Foreign
 from rating.app import build_app
-from schemas.http.access import Service
 from schemas.http.parameters import nearest, unknown, wrong_parameters
+from schemas.http.scopes import Service
 from schemas.settings import Settings
 
 SETTINGS = Settings(admin_key=SecretStr("root"))

@@ -15,7 +15,7 @@ from ingest.client import batched
 from ingest.events.refusals import Sampler, rejection
 from ingest.http.bodies import BadBody, inflated
 from ingest.http.decompression import zstd
-from ingest.http.problems import of_refusal, unavailable
+from ingest.http.gateway_problems import of_refusal, unavailable
 from schemas.catalog.models import Namespace
 from schemas.events.acceptance import Refused
 from schemas.events.refused_body import Sketch, sketch

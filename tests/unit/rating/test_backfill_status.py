@@ -18,7 +18,7 @@ from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.ledgers.checkpoints import Cut
 from schemas.matching.rules import Matcher
-from stream_processors.backfill.rows import BackfillMatcher
+from stream_processors.backfill.backfill_matcher import BackfillMatcher
 
 PUBLISHED_EVERY = 100  # microseconds between two records of the catalog
 

@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Need
 from rating.invoicing.late_usage import Late, adjustments, priors
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.pricing import parse_price, rate
 from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.query import split
@@ -243,7 +243,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
     publish("product", {"code": "fee", "kind": "flat"})
     charge = {"product": "fee", "price": {"model": "flat", "amount": "5"}}
     publish("plan", {"code": "basic", "currency": "USD", "interval": "month", "charges": [charge]})
-    standing, now, spans = Standing(), 1_750_000_000_000_000, []
+    standing, now, spans = StandingInvoices(), 1_750_000_000_000_000, []
     for zone, anchor, days in closes:
         publish("account", {"code": "acme", "time_zone": zone})
         more = {} if anchor is None else {"billing_anchor": f"2025-01-{anchor:02}"}

@@ -23,9 +23,9 @@ from schemas.events.event_types import NO_TYPES
 from schemas.events.identity import partition_of
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND, instant
-from stream_processors.metering.decide import decided_before, following, position_of
 from stream_processors.metering.dedupe import PartitionMemory, Record, window_us
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
+from stream_processors.metering.meter_records import decided_before, following, position_of
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from tests.unit.stream_processors.metering.builders import (
     BODIES,
@@ -212,7 +212,7 @@ class Consumer:
         follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
         nothing: Any = None  # prepare writes nothing
         topic = MeteredTopic(name="usage.events.1", partitions=len(log), seek=self.seek, log_start=lambda partition: 0)
-        self.meter = Meter(Settings(), topic, follower, nothing, threading.Event())
+        self.meter = UnitMeter(Settings(), topic, follower, nothing, threading.Event())
         journal: Any = self
         self.meter._reading = journal
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ingest.delivery.in_flight import Delivery, NotDelivered, Route
 from ingest.delivery.packing import Packer
-from ingest.metrics import Metrics
+from ingest.gateway_metrics import GatewayMetrics
 from schemas.events.batch import decode_batch
 from schemas.events.identity import hash_range, partition_of
-from stream_processors.inbox.decide import Admitted, InboxRecord, pack
+from stream_processors.inbox.admit import AdmittedRecord, InboxRecord, pack
 from tests.unit.stream_processors.metering.builders import event
 
 # --- 1: acknowledged = in Kafka --------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafk
     async def run() -> None:
         log = Log()
         producer: Any = log
-        delivery = Delivery(producer, lambda: Route("usage.events.1", 3), Metrics(), clock=lambda: 0.0)
+        delivery = Delivery(producer, lambda: Route("usage.events.1", 3), GatewayMetrics(), clock=lambda: 0.0)
         answers = [delivery.send("default", 2, [event(key, 0) for key in keys]) for keys in requests]
         await delivery.close()
         refused: set[str] = set()
@@ -93,7 +93,7 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
             fatal=None,
             produce=lambda topic, value, done, *, partition: handed.append((topic, value, done)),
         )
-        delivery = Delivery(producer, lambda: routes[phase], Metrics(), clock=lambda: 0.0)
+        delivery = Delivery(producer, lambda: routes[phase], GatewayMetrics(), clock=lambda: 0.0)
         answers = []
         for key, wanted in sends:
             if wanted == "sealing" and phase == "old":
@@ -142,7 +142,7 @@ def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_
             closed = packer.add("default", 2, [one], number, 0.0)[1]
         else:
             record = InboxRecord("usage.inbox.default", "default", 0, number, 0, b"")
-            values = pack([Admitted(record, [one], None)], partitions, 2)
+            values = pack([AdmittedRecord(record, [one], None)], partitions, 2)
             for partition, packed in values.items():
                 for name in (decode_batch(value).identity(0) for value in packed):
                     placed.setdefault(name, set()).add(partition)

@@ -13,11 +13,11 @@ import pytest
 
 from deploy.local.stack import Stack
 from rating.close import CloseError, CloseResult, run_close
+from rating.close.billing_run import Close
 from rating.close.checkpoint import wait_rolled_up
-from rating.close.request import CloseRequest, FollowedLedgers
-from rating.close.run import Close
-from rating.invoices.ledger import Standing, invoices_reader, read_standing
-from rating.invoices.publish import publish
+from rating.close.close_request import CloseRequest, FollowedLedgers
+from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
+from rating.invoices.publish_invoices import publish
 from rating.invoices.read import list_invoices, read_invoice
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.transport import LedgerWriter
@@ -165,7 +165,7 @@ def asked(shop: Road) -> CloseRequest:
 
 def test_a_run_that_died_half_way_is_joined_as_of_its_own_checkpoint(shop: Road) -> None:
     with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
-        standing = read_standing(reader, Standing())
+        standing = read_standing(reader, StandingInvoices())
         dying = Close(asked(shop), FollowedLedgers(reader, ledger, standing))
         ledger.refresh()
         announced = dying.announcer.announced(dying.planning.plan({}), {})
@@ -226,7 +226,7 @@ def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop:
 def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> None:
     shop.close("2013-04-01T04:00:00+00:00")
     with invoices_reader(shop.settings) as reader, closing(CheckpointLedger(shop.settings)) as ledger:
-        standing = read_standing(reader, Standing())
+        standing = read_standing(reader, StandingInvoices())
         ledger.refresh()
         starting = Close(asked(shop), FollowedLedgers(reader, ledger, standing))
         assert starting.planning.late(None) == {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rating.invoices.ledger import Standing, invoices_reader, read_standing
+from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
 from rating.invoices.read import list_invoices
 from schemas.ledgers.checkpoints import CheckpointLedger
 from tests.integration.rating.processes import Process
@@ -58,7 +58,7 @@ def test_what_is_due_is_billed_once_by_itself_over_a_kill_in_the_middle(
             assert second.stop() == 0
         assert runs() == announced, "the run that died was joined"
     with invoices_reader(road.settings) as reader:
-        standing = read_standing(reader, Standing()).invoices(road.namespace)
+        standing = read_standing(reader, StandingInvoices()).invoices(road.namespace)
     assert sorted(one.invoice_id for one in standing) == sorted(one.invoice_id for one in due)
     periods = {(one.subscription, one.period_start_us) for one in shown}
     assert len(periods) == len(due)

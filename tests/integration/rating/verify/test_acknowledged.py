@@ -11,7 +11,7 @@ import pytest
 
 from rating.verify.lost_records import gap, lost_events, lost_records
 from schemas.clickhouse.client import connect
-from schemas.ledgers.given_up import Range
+from schemas.ledgers.given_up import OffsetRange
 from schemas.migrations import migrate
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
@@ -89,7 +89,7 @@ def test_what_is_lost_is_exact_below_every_cursor_whatever_was_acknowledged_afte
     assert [str(one) for one in lost_records(client, None) if not one.given_up] == [
         "generation 1 partition 0 offsets 3 to 3: 13 events in 1 records"
     ]
-    given = [Range(1, 0, 2, 3, "why", "who")]
+    given = [OffsetRange(1, 0, 2, 3, "why", "who")]
     assert gap(client, 1, 0, 2, 4, given).events == {"n": 13}
     # Records of which nobody has counted the events are told: a killed writer's.
     assert gap(client, 1, 0, 0, 13).uncounted == 2

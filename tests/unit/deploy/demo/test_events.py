@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.demo.demo_requests import BATCH, BROKEN_AT, broken, events_sent, requests
 from deploy.demo.events import event
-from deploy.demo.run import CATALOG
-from deploy.demo.sending import BATCH, BROKEN_AT, broken, events_sent, requests
+from deploy.demo.season import CATALOG
 from schemas.catalog.models import KINDS, Namespace
 from schemas.events.acceptance import Refused, accept, decode_batch
 from schemas.events.event_types import NO_TYPES

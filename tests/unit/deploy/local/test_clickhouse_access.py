@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.clickhouse.access import AccessError, Accounts, check_origin, judge
+from deploy.local.clickhouse.engine_access import AccessError, Accounts, check_origin, judge
 
 ACCOUNTS = Accounts("default", "own", "reading")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.files import BrokenFileError, private_folder, write_whole
-from deploy.local.keys import admin_key, analyst_password, clickhouse_password
 from deploy.local.process import ProcessSpec
-from deploy.local.state import ProcessState, StackState, lock_data_dir, read_state, write_state
+from deploy.local.stack_secrets import admin_key, analyst_password, clickhouse_password
+from deploy.local.stack_state import ProcessState, StackState, lock_data_dir, read_state, write_state
 from deploy.local.supervisor import Supervisor
 
 

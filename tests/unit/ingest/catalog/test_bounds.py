@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.catalog.catalog_publisher import batched
 from ingest.catalog.checks.empty_filters import Placed
 from ingest.catalog.document import DocumentError
-from ingest.catalog.publish import batched
 from schemas.catalog.bounds import BOUNDS, Bounds, NamespaceBounds, bounds_of
 from schemas.catalog.meters import Filter
 from schemas.catalog.state import Catalog
-from tests.unit.ingest.catalog.test_plan import BASE, applied, faults, plan, publish
+from tests.unit.ingest.catalog.test_document_plan import BASE, applied, faults, plan, publish
 
 
 def bounded(own: str) -> str:

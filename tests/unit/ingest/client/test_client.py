@@ -29,7 +29,7 @@ from ingest.client import (
 )
 from ingest.client.buffer import Buffer, Waiting, after_refusal
 from ingest.client.sending import FIRST_PAUSE, LONGEST_PAUSE, BatchResult, Sending, pause_before
-from ingest.client.wire import Answer, Item, answer_of, body_of, item_of
+from ingest.client.wire import AttemptAnswer, WireEvent, answer_of, body_of, item_of
 
 jitters = st.floats(0, 1, exclude_max=True)
 
@@ -44,21 +44,21 @@ def test_a_pause_is_bounded_and_never_shorter_than_the_gateway_asked(attempt: in
 
 @given(st.lists(st.sampled_from([0, 429, 500, 503]), max_size=20), st.sampled_from([202, 400, 401, 413, 422]), jitters)
 def test_a_batch_is_tried_until_its_answer_is_final(before: list[int], last: int, jitter: float) -> None:
-    sending = Sending(3, [Item("k", b"{}")], "http://x", None, 0.0)
+    sending = Sending(3, [WireEvent("k", b"{}")], "http://x", None, 0.0)
     for status in before:
-        assert isinstance(sending.take(Answer(status, 0.0, b"no"), 0.0, jitter), float)
+        assert isinstance(sending.take(AttemptAnswer(status, 0.0, b"no"), 0.0, jitter), float)
     body = b'{"accepted": 1}' if last == 202 else b'{"detail": "no", "index": 0, "path": "$.events[0].x"}'
-    result = sending.take(Answer(last, 0.0, body), 0.0, jitter)
+    result = sending.take(AttemptAnswer(last, 0.0, body), 0.0, jitter)
     assert isinstance(result, BatchResult)
     assert (result.number, result.keys, result.attempts) == (3, ("k",), len(before) + 1)
     assert (result.accepted, result.refusal is None) == ((1, True) if last == 202 else (0, False))
 
 
 def test_the_deadline_ends_the_trying_with_the_keys() -> None:
-    sending = Sending(0, [Item("a", b"{}"), Item("b", b"{}")], "http://x", 10.0, 100.0)
-    assert isinstance(sending.take(Answer(503, 0.0, b'{"detail": "busy"}'), 105.0, 0.5), float)
+    sending = Sending(0, [WireEvent("a", b"{}"), WireEvent("b", b"{}")], "http://x", 10.0, 100.0)
+    assert isinstance(sending.take(AttemptAnswer(503, 0.0, b'{"detail": "busy"}'), 105.0, 0.5), float)
     with pytest.raises(GatewayUnavailable, match=r"2 attempts \(503 busy\)") as caught:
-        sending.take(Answer(503, 6.0, b'{"detail": "busy"}'), 105.0, 0.5)
+        sending.take(AttemptAnswer(503, 6.0, b'{"detail": "busy"}'), 105.0, 0.5)
     assert caught.value.keys == ("a", "b")
 
 
@@ -79,7 +79,7 @@ def test_an_event_gets_its_key_once_and_keeps_every_digit() -> None:
 
 
 def waiting(count: int) -> list[Waiting[int]]:
-    return [Waiting(Item(str(number), b"{}"), number, 0.0) for number in range(count)]
+    return [Waiting(WireEvent(str(number), b"{}"), number, 0.0) for number in range(count)]
 
 
 @given(st.integers(1, 100), st.sets(st.integers(0, 99)), st.integers(1, 100))
@@ -115,7 +115,7 @@ def test_a_refusal_without_index_is_everybodys() -> None:
 def test_a_buffer_gives_everything_in_order_in_bounded_batches(sizes: list[int], limit: int) -> None:
     buffer: Buffer[int] = Buffer(batch=limit, interval=1.0)
     for number, size in enumerate(sizes):
-        buffer.add(Item("k", b"x" * size), number, float(number))
+        buffer.add(WireEvent("k", b"x" * size), number, float(number))
     given_out: list[int] = []
     while batch := buffer.take():
         assert len(batch) <= limit
@@ -127,9 +127,9 @@ def test_a_buffer_gives_everything_in_order_in_bounded_batches(sizes: list[int],
 def test_a_batch_is_due_when_it_is_full_or_has_waited() -> None:
     buffer: Buffer[None] = Buffer(batch=2, interval=1.0)
     assert buffer.due_in(5.0) is None
-    buffer.add(Item("a", b""), None, 5.0)
+    buffer.add(WireEvent("a", b""), None, 5.0)
     assert (buffer.due_in(5.25), buffer.due_in(7.0)) == (0.75, 0.0)
-    buffer.add(Item("b", b""), None, 5.5)
+    buffer.add(WireEvent("b", b""), None, 5.5)
     assert buffer.due_in(5.5) == 0.0
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ingest.catalog.document import DocumentError
-from ingest.catalog.keys import shown, wanted, within
+from ingest.catalog.keys_api import shown, wanted, within
 from ingest.http.rate_limits import Rates
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, record_of

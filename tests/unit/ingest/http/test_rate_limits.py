@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.http.problems import too_much
-from ingest.http.rate_limits import MAX_KEYS, Bucket, KeyBuckets, Limits, Rates, TooMuch
+from ingest.http.gateway_problems import too_much
+from ingest.http.rate_limits import MAX_KEYS, Bucket, BucketsByKey, KeyBuckets, Rates, TooMuch
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.http.api_keys import Access
@@ -67,7 +67,7 @@ def test_a_large_batch_passes_once_and_is_waited_for_then(size: int, events: int
 
 
 def test_requests_are_counted_by_key_and_by_the_keys_own_limits() -> None:
-    limits = Limits(Settings(key_requests_per_second=3))
+    limits = BucketsByKey(Settings(key_requests_per_second=3))
     for number in range(5):
         buckets = limits.of(access(), 0.0)
         assert buckets is not None
@@ -86,7 +86,7 @@ def test_requests_are_counted_by_key_and_by_the_keys_own_limits() -> None:
 
 
 def test_the_admin_key_of_the_settings_has_no_limits_and_buckets_are_bounded() -> None:
-    limits = Limits(Settings())
+    limits = BucketsByKey(Settings())
     assert limits.of(Access(None, frozenset(), "admin"), 0.0) is None
     first = limits.of(access("key_0"), 0.0)
     for number in range(1, MAX_KEYS + 2):
@@ -95,7 +95,7 @@ def test_the_admin_key_of_the_settings_has_no_limits_and_buckets_are_bounded() -
 
 
 def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -> None:
-    limits = Limits(Settings(namespace_events_per_second=100, key_events_per_second=60))
+    limits = BucketsByKey(Settings(namespace_events_per_second=100, key_events_per_second=60))
     for number in range(3):
         buckets = limits.of(access(f"key_{number}"), 0.0)
         assert buckets is not None
@@ -105,7 +105,7 @@ def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -
         else:
             with pytest.raises(TooMuch, match="the keys of namespace n together may send 100 events"):
                 buckets.request(0.0)
-    raised = Limits(
+    raised = BucketsByKey(
         Settings(namespace_events_per_second=100), lambda _namespace: NamespaceBounds(events_per_second=1000)
     )
     for number in range(3):
@@ -116,7 +116,7 @@ def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -
 
 
 def test_a_key_of_more_than_its_namespace_was_made_by_the_operator_and_stands_beside_it() -> None:
-    limits = Limits(Settings(namespace_requests_per_second=1, key_requests_per_second=1))
+    limits = BucketsByKey(Settings(namespace_requests_per_second=1, key_requests_per_second=1))
     large = limits.of(access("large", requests_per_second=5), 0.0)
     assert large is not None
     for _ in range(5):
@@ -135,6 +135,6 @@ def test_who_sends_one_long_body_is_told_how_long_to_pause() -> None:
 
 
 def test_a_key_gives_no_more_than_its_maker_or_its_namespace_may_send() -> None:
-    limits = Limits(Settings(), lambda _namespace: NamespaceBounds(bytes_per_second=7))
+    limits = BucketsByKey(Settings(), lambda _namespace: NamespaceBounds(bytes_per_second=7))
     assert limits.may_give(access("key", events_per_second=5)) == Rates(2_000, 5, 7)
     assert limits.may_give(Access(None, frozenset({"admin"}), "admin")) is None

@@ -12,7 +12,7 @@ from cloudevents.http import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.http.problems import of_refusal
+from ingest.http.gateway_problems import of_refusal
 from ingest.protocols import cloudevents
 from schemas.catalog.models import Namespace
 from schemas.events.acceptance import Refused, accept

@@ -10,10 +10,10 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from ingest.history.lines import Line
+from ingest.history.body_lines import NumberedLine
 from ingest.history.stream import judge_all
 from ingest.http.bodies import BadBody
-from ingest.http.problems import Problem, of_refusal
+from ingest.http.gateway_problems import Problem, of_refusal
 from ingest.protocols import detection
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -163,7 +163,7 @@ def test_nothing_but_an_answer_comes_out(path: str, kind: str, told: dict[str, s
 
 @given(st.lists(bodies, max_size=4))
 def test_every_line_of_history_is_judged(texts: list[bytes]) -> None:
-    lines = [Line(number, text) for number, text in enumerate(texts, 1)]
+    lines = [NumberedLine(number, text) for number, text in enumerate(texts, 1)]
     accepted, refused = judge_all(lines, VIEW, NOW)
     assert len(accepted) + len(refused) == len(lines)
 

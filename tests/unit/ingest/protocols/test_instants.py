@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from deploy.cli.billing.close import parse_as_of
 from ingest.client.wire import body_of, item_of
-from ingest.history.lines import Line
+from ingest.history.body_lines import NumberedLine
 from ingest.history.stream import judge
 from ingest.protocols import cloudevents, lago
 from rating.periods.ranges import parse_range
@@ -24,7 +24,7 @@ from schemas.events.acceptance import decode_any, decode_batch, decode_event
 from schemas.values.fine_instants import Instant, InstantOrDate, may_be_fine
 from schemas.values.instants import EPOCH, micros
 from schemas.values.local_time import parse_zone
-from stream_processors.inbox.decide import InboxRecord, admit
+from stream_processors.inbox.admit import InboxRecord, admit
 
 NOW_US = 1_800_000_000_000_000
 
@@ -67,7 +67,7 @@ DOORS: dict[str, Callable[[str], int]] = {
         decode_batch(f'{{"events": [{native("2026-01-01T00:00:00Z")}, {native(text)}]}}'.encode())
     ),
     "a bare list": lambda text: of(decode_any(f"[{native(text)}]".encode())),
-    "a line of history": lambda text: judge(Line(1, native(text).encode(), False), VIEW, NOW_US).timestamp_us,
+    "a line of history": lambda text: judge(NumberedLine(1, native(text).encode(), False), VIEW, NOW_US).timestamp_us,
     "a CloudEvent": lambda text: of(cloudevents.decode_structured(cloud(text).encode())),
     "CloudEvents": lambda text: of(cloudevents.decode_structured(f"[{cloud(text)}]".encode())),
     "a CloudEvent in headers": lambda text: of(cloudevents.decode_binary(HEADERS | {"ce-time": text}, b"{}")),

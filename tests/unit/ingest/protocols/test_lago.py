@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lago_python_client.models.event import BatchEventResponse, EventResponse
 
-from ingest.http.problems import Problem, of_refusal, unavailable
+from ingest.http.gateway_problems import Problem, of_refusal, unavailable
 from ingest.protocols import detection, lago
 from schemas.catalog.models import Account, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, NamespaceView, record_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.api.usage.projection import at_end, invoice_before, percent, shown, trend
-from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice
+from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
 from rating.usage import Measured, Usage, UsageGroup
 
@@ -59,12 +59,12 @@ def test_a_projected_sum_is_never_less_than_what_is_there(quantity: Decimal, now
 
 
 def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
-    head = InvoiceHead(
+    head = StoredInvoiceHead(
         "s", "inv_1", 1, "", "sub", 0, "a", "p", 1, 0, 100, "UTC", "run", 1, 1, 1, "finalized", "USD", "5.00", "5.00"
     )
 
-    def line(charge: str, kind: str, amount: str) -> InvoiceLine:
-        return InvoiceLine(
+    def line(charge: str, kind: str, amount: str) -> StoredInvoiceLine:
+        return StoredInvoiceLine(
             1, kind, charge, "", "", "m.p", (1,), 0, 100, Decimal(4), 2, "", {}, amount, amount, (), "", ""
         )
 
@@ -88,10 +88,10 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
 
 def test_the_period_before_is_the_one_directly_before_and_no_older_one() -> None:
     def invoice(name: str, end: int, kind: str = "usage", length: int = 9) -> WholeInvoice:
-        head = InvoiceHead(
+        head = StoredInvoiceHead(
             "s", name, 1, "", "sub", 0, "a", "p", 1, end - length, end, "UTC", "run", 1, 1, 1, "paid", "USD", "1", "1"
         )
-        line = InvoiceLine(1, kind, "c", "", "", "", (), 0, 1, None, None, "", {}, "1", "1", (), "", "")
+        line = StoredInvoiceLine(1, kind, "c", "", "", "", (), 0, 1, None, None, "", {}, "1", "1", (), "", "")
         return WholeInvoice(head, (line,))
 
     recent = [

@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from rating.close.checklist.checks import (
     MAX_EXAMPLES,
-    Check,
-    Limits,
+    ChecklistLimits,
+    ChecklistPoint,
     PlannedInvoices,
     Seen,
     checklist,
     differs,
     warnings,
 )
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import Plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.run_plan import RunPlan
 from schemas.ledgers.invoice_record import Invoice, Line
 from tests.unit.rating.builders import Shelf, invoice_of, line_of, shelf, us
 
-LIMITS = Limits(Decimal(2), Decimal(10))
+LIMITS = ChecklistLimits(Decimal(2), Decimal(10))
 START, END = us("2013-02-01T05:00:00Z"), us("2013-03-01T05:00:00Z")
 DAY = 86_400_000_000
 NOTHING = Seen()
@@ -44,13 +44,16 @@ def invoice(name: str, account: str, *lines: Line, predecessor: str = "", days: 
 
 
 def planned(
-    book: Shelf, invoices: list[Any] | None = None, standing: Standing | None = None, problems: tuple[str, ...] = ()
+    book: Shelf,
+    invoices: list[Any] | None = None,
+    standing: StandingInvoices | None = None,
+    problems: tuple[str, ...] = (),
 ) -> PlannedInvoices:
     return PlannedInvoices(
-        plan=Plan(billings=()),
+        plan=RunPlan(billings=()),
         view=book.view(),
         invoices=invoices or [],
-        standing=standing or Standing(),
+        standing=standing or StandingInvoices(),
         problems=problems,
     )
 
@@ -58,8 +61,8 @@ def planned(
 def found(
     seen: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
     standing: list[Any] | None = None, book: Shelf | None = None, problems: tuple[str, ...] = (),
-) -> dict[str, Check]:  # fmt: skip
-    stands = Standing()
+) -> dict[str, ChecklistPoint]:  # fmt: skip
+    stands = StandingInvoices()
     for one in standing or []:
         assert stands.apply(one)
     checks = checklist(seen, planned(book or shelf(), invoices or [], stands, problems), billed or set(), LIMITS)
@@ -74,7 +77,7 @@ def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
         "billed_twice", "withdrawn_currencies", "awaiting",
     ]  # fmt: skip
     assert warnings(checks) == []
-    assert tuple(Check.from_json(check.to_json()) for check in checks) == checks
+    assert tuple(ChecklistPoint.from_json(check.to_json()) for check in checks) == checks
 
 
 def test_an_account_is_silent_when_none_of_its_subscriptions_has_usage_any_more() -> None:
@@ -238,7 +241,7 @@ def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b
     return book
 
 
-def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> Check:
+def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> ChecklistPoint:
     checks = checklist(Seen(START, END), planned(book, invoices), set(), LIMITS)
     assert name not in {check.name for check in warnings(checks)}  # a strict close bills all the same
     return next(check for check in checks if check.name == name)

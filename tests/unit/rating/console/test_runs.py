@@ -6,18 +6,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rating.close.checklist.checks import Check
+from rating.close.checklist.checks import ChecklistPoint
 from rating.console.run_pages import checklist, run, runs
 from rating.console.webhook_summary import webhook_summary
 from rating.invoices.read import Page
 from schemas.ledgers.checkpoints import Run
 
-FOUND = Check("silent_accounts", 25, "accounts with usage before and none now", ("<b>acme</b>", "beta"))
-TOLD = Check("awaiting", 1, "drafts that wait for approval", ("inv_1 of acme",))
-FINE = Check("lag", 0, "records in the inbox; `weir status`")
+FOUND = ChecklistPoint("silent_accounts", 25, "accounts with usage before and none now", ("<b>acme</b>", "beta"))
+TOLD = ChecklistPoint("awaiting", 1, "drafts that wait for approval", ("inv_1 of acme",))
+FINE = ChecklistPoint("lag", 0, "records in the inbox; `weir status`")
 
 
-def made(*checks: Check) -> Run:
+def made(*checks: ChecklistPoint) -> Run:
     body = {"namespace": "n", "as_of": "2026-11-01T00:00:00Z", "checklist": [check.to_json() for check in checks]}
     return Run("run_1", 7, 12, 1_793_491_200_123_456, body)
 

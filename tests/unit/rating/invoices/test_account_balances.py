@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.prepaid_credits import DrawnOn, drawn, to_give_back
-from rating.invoices.credit_notes import CreditNote, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Payment, Refused, amount_due, voided, with_payment
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.credit_notes import NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, voided, with_payment
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.webhooks.notices import event_of
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -38,7 +38,7 @@ def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
@@ -47,31 +47,31 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
     return list(invoices)
 
 
-def ended(*grants: dict[str, Any]) -> tuple[Shelf, Standing, Invoice]:
+def ended(*grants: dict[str, Any]) -> tuple[Shelf, StandingInvoices, Invoice]:
     """A seat of February was billed in advance, and the subscription ended with January: an invoice of −30."""
-    found, standing = catalog(*grants), Standing()
+    found, standing = catalog(*grants), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
     (alone,) = close(found, standing, "2024-02-03T00:00:00Z")
     return found, standing, alone
 
 
-def pay(standing: Standing, name: str, reference: str, amount: str) -> Invoice:
+def pay(standing: StandingInvoices, name: str, reference: str, amount: str) -> Invoice:
     newest = standing.invoice("air", name)
     assert newest is not None
-    following = with_payment(newest, Payment(reference, Decimal(amount), 0, "me"))
+    following = with_payment(newest, NewPayment(reference, Decimal(amount), 0, "me"))
     assert following is not None
     assert standing.apply(replace(following, claim_id=reference))
     return following
 
 
-def due(standing: Standing, name: str) -> tuple[str, str]:
+def due(standing: StandingInvoices, name: str) -> tuple[str, str]:
     one = standing.invoice("air", name)
     assert one is not None
     return one.state, str(amount_due(one.state, Decimal(one.total), body_of(one)))
 
 
-def balance(standing: Standing) -> int:
+def balance(standing: StandingInvoices) -> int:
     """As a close does; how many versions were written."""
     written = 0
     while made := list(counterparts(standing.invoices("air"), 5)) or draws(standing.invoices("air"), 5):
@@ -83,7 +83,7 @@ def balance(standing: Standing) -> int:
 
 
 def test_an_invoice_of_nothing_is_paid_at_once_and_told_as_finalized() -> None:
-    (opening, january) = close(catalog(end="2024-02-01T00:00:00Z"), Standing(), "2024-03-01T00:00:00Z")
+    (opening, january) = close(catalog(end="2024-02-01T00:00:00Z"), StandingInvoices(), "2024-03-01T00:00:00Z")
     assert [(one.total, one.state) for one in (opening, january)] == [("30.00", "finalized"), ("0.00", "paid")]
     assert event_of(None, "paid") == event_of("draft", "paid") == "invoice.finalized"
     assert voided([opening, january], january, "wrong", "me", 0) is not None
@@ -96,13 +96,13 @@ def test_an_invoice_below_zero_is_paid_back_in_parts_and_never_beyond() -> None:
     pay(standing, name, "a", "-10")
     assert due(standing, name) == ("finalized", "-20.00")
     for wrong in ("-20.01", "0", "10.01"):
-        with pytest.raises(Refused):
+        with pytest.raises(ChangeRefused):
             pay(standing, name, f"w{wrong}", wrong)
     pay(standing, name, "b", "10")  # the transfer came back
     assert pay(standing, name, "c", "-30").state == "paid"
     assert due(standing, name) == ("paid", "0.00")
-    with pytest.raises(Refused, match=r"is a credit of 30.00 USD itself; pay it back"):
-        with_credit_note(alone, CreditNote("n", Decimal(1), "r", "me", 0))
+    with pytest.raises(ChangeRefused, match=r"is a credit of 30.00 USD itself; pay it back"):
+        with_credit_note(alone, NewCreditNote("n", Decimal(1), "r", "me", 0))
 
 
 def test_the_accounts_next_invoice_draws_on_it() -> None:
@@ -163,7 +163,7 @@ def test_voiding_the_invoice_that_it_paid_gives_the_balance_back() -> None:
     newest, credit = standing.invoice("air", march.invoice_id), standing.invoice("air", alone.invoice_id)
     assert newest is not None
     assert credit is not None
-    with pytest.raises(Refused, match=f"has paid {march.invoice_id} from its balance"):
+    with pytest.raises(ChangeRefused, match=f"has paid {march.invoice_id} from its balance"):
         voided(standing.chain("air", "s"), credit, "wrong", "me", 0)
     void = voided(standing.chain("air", "t"), newest, "wrong", "me", 0)
     assert void is not None
@@ -188,7 +188,7 @@ def test_prepaid_credit_that_paid_for_what_is_credited_comes_back_to_its_grant()
 
 def test_what_was_paid_in_money_comes_back_in_money_first() -> None:
     """Of 30 the grant paid 20 and the customer 10; half of it is credited."""
-    found, standing = catalog(GRANT | {"amount": "50"}), Standing()
+    found, standing = catalog(GRANT | {"amount": "50"}), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-02-15T12:00:00Z"})
     (february,) = close(found, standing, "2024-02-16T00:00:00Z")

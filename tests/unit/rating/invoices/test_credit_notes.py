@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.credit_notes import CreditNote, LineCredit, credited, notes_in_series, with_credit_note
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, credited, notes_in_series, with_credit_note
 from rating.invoices.numbering import unnumbered_notes
-from rating.invoices.transitions import Refused, amount_paid
+from rating.invoices.transitions import ChangeRefused, amount_paid
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
@@ -28,11 +28,11 @@ LINES = (line(1, "10.00", "3"), line(2, "5.00"), line(3, "-1.00"))
 INVOICE = invoice_of(total="14.00", lines=LINES, body=json.dumps({"subtotal": "14.00"}))
 
 
-def note(reference: str, *lines: LineCredit, amount: Decimal | None = None) -> CreditNote:
-    return CreditNote(reference, amount, "too much", "me", 0, lines)
+def note(reference: str, *lines: LineCredit, amount: Decimal | None = None) -> NewCreditNote:
+    return NewCreditNote(reference, amount, "too much", "me", 0, lines)
 
 
-def made(invoice: Invoice, *notes: CreditNote) -> Invoice:
+def made(invoice: Invoice, *notes: NewCreditNote) -> Invoice:
     for one in notes:
         following = with_credit_note(invoice, one)
         assert following is not None
@@ -47,7 +47,7 @@ def test_a_quantity_is_credited_at_the_average_price_and_the_last_of_it_with_wha
     assert [one["amount"] for one in notes] == ["3.33", "3.33", "3.34"]
     assert credited(notes, 1) == (Decimal("10.00"), Decimal(3))
     assert [one["tax_amount"] for one in notes] == [None] * 3
-    with pytest.raises(Refused, match=r"0 of 3 are not credited"):
+    with pytest.raises(ChangeRefused, match=r"0 of 3 are not credited"):
         with_credit_note(invoice, note("d", one))
     assert with_credit_note(invoice, note("b", one)) is None
 
@@ -69,11 +69,11 @@ def test_a_quantity_is_credited_at_the_average_price_and_the_last_of_it_with_wha
         (note("old", amount=Decimal(2)), "needs another reference"),
     ],
 )
-def test_what_does_not_fit_says_why(asked: CreditNote, text: str) -> None:
+def test_what_does_not_fit_says_why(asked: NewCreditNote, text: str) -> None:
     invoice = INVOICE
     if asked.reference == "old":
         invoice = made(INVOICE, note("old", LineCredit(1, Decimal(2))))
-    with pytest.raises(Refused, match=text):
+    with pytest.raises(ChangeRefused, match=text):
         with_credit_note(invoice, asked)
 
 
@@ -99,7 +99,7 @@ def test_never_more_than_a_line_billed_nor_than_the_total(
         try:
             one = note(str(reference), *lines, amount=amount if number is None else None)
             invoice = with_credit_note(invoice, one) or invoice
-        except Refused:
+        except ChangeRefused:
             continue
     notes = body_of(invoice).credit_notes
     assert amount_paid(notes) <= 14

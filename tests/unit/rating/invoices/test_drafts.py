@@ -16,19 +16,19 @@ from msgspec.structs import replace
 
 from rating.invoices.amounts.prepaid_credits import Wallet, drawn, owned_grants
 from rating.invoices.chain import billed_up_to
-from rating.invoices.draft_decisions import Decision, approved, awaiting, draft_of, held, released
-from rating.invoices.ledger import Standing
+from rating.invoices.draft_decisions import DraftDecision, approved, awaiting, draft_of, held, released
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
-from rating.invoices.transitions import Payment, Refused, voided, with_payment
-from rating.invoicing.drafts import build_drafts
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
+from rating.invoicing.build_drafts import build_drafts
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.pricing.reduction_lines import Balance
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.invoice_record import Invoice, body_of, decode_invoice, encode_invoice
 from tests.unit.rating.builders import Shelf, us
 
-ME = Decision("me", us("2024-05-05T12:00:00Z"))
+ME = DraftDecision("me", us("2024-05-05T12:00:00Z"))
 SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
 
 
@@ -54,26 +54,26 @@ def stored(record: Invoice) -> Invoice:
     return decode_invoice(encode_invoice(record))
 
 
-def finals(found: Shelf, standing: Standing, at: str, run: str = "run") -> list[Invoice]:
+def finals(found: Shelf, standing: StandingInvoices, at: str, run: str = "run") -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(at), {})
     invoices, problems = build_invoices(plan, {}, Run(run, 1, 0, us(at), {}))
     assert problems == ()
     return [stored(one) for one in invoices]
 
 
-def drafts(found: Shelf, standing: Standing, at: str, run: str = "run", number: int = 1) -> list[Invoice]:
+def drafts(found: Shelf, standing: StandingInvoices, at: str, run: str = "run", number: int = 1) -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(at), {}, "drafts")
     made, problems = build_drafts(plan, {}, Run(run, number, 0, us(at), {}), standing)
     assert problems == ()
     return [stored(one) for one in made]
 
 
-def balances(found: Shelf, standing: Standing, one: Invoice) -> list[Balance]:
+def balances(found: Shelf, standing: StandingInvoices, one: Invoice) -> list[Balance]:
     wallet = Wallet(owned_grants(found.view()), drawn(standing.invoices("air")))
     return wallet.balances(one.account_id, one.subscription, one.currency, one.period_end - 1)
 
 
-def approve(found: Shelf, standing: Standing, one: Invoice, version: int) -> Invoice | None:
+def approve(found: Shelf, standing: StandingInvoices, one: Invoice, version: int) -> Invoice | None:
     return approved(standing.chain("air", one.subscription), one, version, ME, balances(found, standing, one))
 
 
@@ -81,13 +81,13 @@ def of(records: list[Invoice], name: str) -> list[Invoice]:
     return [one for one in records if one.subscription == name]
 
 
-def applied(standing: Standing, records: list[Invoice]) -> list[Invoice]:
+def applied(standing: StandingInvoices, records: list[Invoice]) -> list[Invoice]:
     assert all(standing.apply(one) for one in records)
     return records
 
 
 def test_within_grace_a_period_is_a_draft_that_a_close_finalises_afterwards() -> None:
-    found, standing = catalog("none"), Standing()
+    found, standing = catalog("none"), StandingInvoices()
     assert finals(found, standing, "2024-02-01T12:00:00Z") == []
     january = applied(standing, drafts(found, standing, "2024-02-01T12:00:00Z"))
     assert [(one.state, one.version, one.total) for one in january] == [("draft", 1, "10.00")] * 2
@@ -110,21 +110,21 @@ def test_within_grace_a_period_is_a_draft_that_a_close_finalises_afterwards() ->
     assert held_off(standing, again)
 
 
-def held_off(standing: Standing, draft: Invoice) -> bool:
+def held_off(standing: StandingInvoices, draft: Invoice) -> bool:
     """A hold that comes too late is void."""
     late = held(draft, "wait", ME)
     return late is not None and not standing.apply(late)
 
 
 def test_what_is_approved_is_what_is_billed() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     two = "2024-03-05T00:00:00Z"
     assert finals(found, standing, two) == []
     made = applied(standing, drafts(found, standing, two))
     assert drafts(found, standing, "2024-02-05T00:00:00Z", "of the past", 2) == []  # February's are not withdrawn by it
     january, february = of(made, "s")
     assert len(awaiting(standing.drafts("air"))) == 4
-    with pytest.raises(Refused, match=f"follows {january.invoice_id}, which is a draft itself"):
+    with pytest.raises(ChangeRefused, match=f"follows {january.invoice_id}, which is a draft itself"):
         approve(found, standing, february, 1)
     invoice = approve(found, standing, january, 1)
     assert invoice is not None
@@ -135,26 +135,26 @@ def test_what_is_approved_is_what_is_billed() -> None:
     assert (invoice.version, invoice.state, body_of(invoice).due_date) == (1, "finalized", "2024-06-04")
     assert body_of(invoice).approved == {"author": "me", "at": "2024-05-05T12:00:00Z", "draft": 1, "content": 1}
     assert approve(found, standing, invoice, 1) is None
-    with pytest.raises(Refused, match="version 1 of its draft was approved"):
+    with pytest.raises(ChangeRefused, match="version 1 of its draft was approved"):
         approve(found, standing, invoice, 2)
     second = approve(found, standing, february, 1)
     assert second is not None
     applied(standing, [second])
     assert not standing.apply(invoice)
     assert drafts(found, standing, two, "again", 2) == []
-    with pytest.raises(Refused, match="and no draft"):
+    with pytest.raises(ChangeRefused, match="and no draft"):
         held(second, "too late", ME)
 
 
 def test_a_version_that_was_refreshed_since_is_not_approved_and_a_hold_changes_no_content() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     at = "2024-02-05T00:00:00Z"
     (draft,) = of(applied(standing, drafts(found, standing, at)), "s")
     hold = held(draft, "ask them first", ME)
     assert hold is not None
     applied(standing, [hold])
     assert held(hold, "again", ME) is None
-    with pytest.raises(Refused, match="ask them first; release it first"):
+    with pytest.raises(ChangeRefused, match="ask them first; release it first"):
         approve(found, standing, hold, 1)
     assert "held since 2024-05-05T12:00:00Z by me: ask them first" in awaiting([hold])[0]
     free = released(hold)
@@ -169,13 +169,13 @@ def test_a_version_that_was_refreshed_since_is_not_approved_and_a_hold_changes_n
     (again,) = of(applied(standing, drafts(found, standing, at, "later", 2)), "s")
     assert (again.version, draft_of(again)["holds"]) == (4, 2)
     assert not standing.apply(invoice)  # approved at the same time as it was refreshed
-    with pytest.raises(Refused, match="at version 4, and was refreshed with other content since version 3"):
+    with pytest.raises(ChangeRefused, match="at version 4, and was refreshed with other content since version 3"):
         approve(found, standing, again, 3)
     assert standing.apply(approve(found, standing, again, 4) or again)
 
 
 def test_a_held_period_and_those_after_it_wait_and_neither_close_nor_hold_can_miss_the_other() -> None:
-    found, standing = catalog("none"), Standing()
+    found, standing = catalog("none"), StandingInvoices()
     applied(standing, drafts(found, standing, "2024-02-01T12:00:00Z"))
     (january,) = of(standing.drafts("air"), "s")
     planned = of(finals(found, standing, "2024-02-02T00:00:00Z"), "s")
@@ -190,12 +190,12 @@ def test_a_held_period_and_those_after_it_wait_and_neither_close_nor_hold_can_mi
     made = of(finals(found, standing, "2024-04-02T00:00:00Z"), "s")
     assert applied(standing, made)[0].period_start == us("2024-01-01T00:00:00Z")
     assert len(made) == 3
-    with pytest.raises(Refused, match="needs no approval"):
+    with pytest.raises(ChangeRefused, match="needs no approval"):
         approve(found, standing, january, 1)
 
 
 def test_prepaid_credits_of_a_draft_are_its_own_alone_until_it_is_approved() -> None:
-    found, standing = catalog(grant="15"), Standing()
+    found, standing = catalog(grant="15"), StandingInvoices()
     at = "2024-02-05T00:00:00Z"
     made = applied(standing, drafts(found, standing, at))
     assert [one.total for one in made] == ["0.00", "0.00"]
@@ -208,14 +208,14 @@ def test_prepaid_credits_of_a_draft_are_its_own_alone_until_it_is_approved() -> 
     assert (refreshed.state, refreshed.version, refreshed.total) == ("draft", 2, "5.00")
     applied(standing, [refreshed])
     assert drafts(found, standing, at, "again", 2) == []
-    with pytest.raises(Refused, match="refreshed with other content since version 1"):
+    with pytest.raises(ChangeRefused, match="refreshed with other content since version 1"):
         approve(found, standing, refreshed, 1)
     applied(standing, [approve(found, standing, refreshed, 2) or refreshed])
     assert drawn(standing.invoices("air")) == {"g": Decimal(15)}
 
 
 def test_a_void_invoice_before_it_a_changed_grant_and_an_early_end_refresh_or_withdraw_a_draft() -> None:
-    found, standing = catalog("none"), Standing()
+    found, standing = catalog("none"), StandingInvoices()
     (january,) = of(applied(standing, finals(found, standing, "2024-02-02T00:00:00Z")), "s")
     found.add("plan", _plan("required"))
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2024-02-01"})
@@ -223,7 +223,7 @@ def test_a_void_invoice_before_it_a_changed_grant_and_an_early_end_refresh_or_wi
     applied(standing, of(finals(found, standing, at), "t"))
     (february,) = applied(standing, drafts(found, standing, at))
     applied(standing, [voided(standing.chain("air", "s"), january, "wrong", "me", 0) or january])
-    with pytest.raises(Refused, match="`weir close` refreshes it"):
+    with pytest.raises(ChangeRefused, match="`weir close` refreshes it"):
         approve(found, standing, february, 1)
     january_again = applied(standing, of(finals(found, standing, at, "second"), "s"))
     assert [body_of(one).reissues for one in january_again] == [january.invoice_id]
@@ -233,18 +233,18 @@ def test_a_void_invoice_before_it_a_changed_grant_and_an_early_end_refresh_or_wi
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2, "change_at": "2024-02-01", "end": "2024-02-01"})
     (gone,) = applied(standing, drafts(found, standing, at, "third", 3))
     assert (gone.state, standing.drafts("air")) == ("withdrawn", [])
-    with pytest.raises(Refused, match="was withdrawn"):
+    with pytest.raises(ChangeRefused, match="was withdrawn"):
         approve(found, standing, gone, 3)
 
 
 def test_a_draft_takes_no_payment_and_is_not_voided() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     draft = applied(standing, drafts(found, standing, "2024-02-05T00:00:00Z"))[0]
     for change in (
-        lambda: with_payment(draft, Payment("p", Decimal(1), 0, "me")),
+        lambda: with_payment(draft, NewPayment("p", Decimal(1), 0, "me")),
         lambda: voided([], draft, "wrong", "me", 0),
     ):
-        with pytest.raises(Refused, match="is a draft, of which nothing is owed yet"):
+        with pytest.raises(ChangeRefused, match="is a draft, of which nothing is owed yet"):
             change()
 
 
@@ -252,7 +252,7 @@ def test_an_invoice_counts_only_after_the_run_that_its_predecessor_is_of() -> No
     """What came late for January between two runs would be on neither invoice, where February counted on the later
     one."""
     found = catalog("none")
-    one, other = Standing(), Standing()
+    one, other = StandingInvoices(), StandingInvoices()
     both = of(finals(found, one, "2024-03-02T00:00:00Z", "later"), "s")
     (earlier,) = of(finals(found, other, "2024-02-02T00:00:00Z", "earlier"), "s")
     assert [other.apply(record) for record in (earlier, *both)] == [True, False, False]
@@ -268,7 +268,7 @@ class Process:
     between."""
 
     read_to: int = 0
-    standing: Standing = field(default_factory=Standing)
+    standing: StandingInvoices = field(default_factory=StandingInvoices)
     pending: list[Invoice] = field(default_factory=list)
 
     def follow(self, log: list[Invoice], until: int) -> None:
@@ -293,7 +293,7 @@ def _acts(found: Shelf, process: Process, act: str, choice: int, step: int) -> l
     }
     try:
         record = decide[act]()
-    except Refused:
+    except ChangeRefused:
         return []
     return [] if record is None else [stored(record)]
 
@@ -319,7 +319,7 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
     billed changes; numbers are given at any time."""
     found = catalog(approval, grant="25")
     log: list[Invoice] = []
-    truth, numbers = Standing(), InvoiceNumbers()
+    truth, numbers = StandingInvoices(), InvoiceNumbers()
     looked_at: dict[tuple[str, int], Invoice] = {}
     processes = [Process(), Process()]
 
@@ -378,7 +378,7 @@ def test_any_interleaving_gives_each_period_one_invoice_as_approved(
             newest = last.standing.draft("air", one.invoice_id)
             try:
                 record = approve(found, last.standing, newest or one, (newest or one).version)
-            except Refused:
+            except ChangeRefused:
                 continue
             if record is not None:
                 write(last, stored(record))

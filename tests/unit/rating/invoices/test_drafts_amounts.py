@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.invoices.draft_decisions import Decision, approved
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Refused
-from rating.invoicing.drafts import build_drafts
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.draft_decisions import DraftDecision, approved
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused
+from rating.invoicing.build_drafts import build_drafts
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from tests.unit.rating.builders import Shelf, us
@@ -43,14 +43,14 @@ def catalog(approval: str, end: int, grace_days: int) -> Shelf:
     return found
 
 
-def billed(standing: Standing) -> list[tuple[Any, ...]]:
+def billed(standing: StandingInvoices) -> list[tuple[Any, ...]]:
     return [
         (one.invoice_id, one.predecessor, one.total, [(line.charge, line.kind, line.amount) for line in one.lines])
         for one in standing.chain("air", "s")
     ]  # fmt: skip
 
 
-def close(found: Shelf, standing: Standing, at_us: int, run: int) -> None:
+def close(found: Shelf, standing: StandingInvoices, at_us: int, run: int) -> None:
     plan = make_plan(found.view(), standing, at_us, {})
     invoices, problems = build_invoices(plan, {}, Run(f"r{run}", run, 0, at_us, {}))
     assert (plan.problems, problems) == ((), ())
@@ -61,10 +61,10 @@ def close(found: Shelf, standing: Standing, at_us: int, run: int) -> None:
     assert all(standing.apply(one) for one in drafts)
 
 
-def approve(standing: Standing, draft: Invoice) -> None:
+def approve(standing: StandingInvoices, draft: Invoice) -> None:
     try:
-        made = approved(standing.chain("air", "s"), draft, draft.version, Decision("me", 0), [])
-    except Refused:
+        made = approved(standing.chain("air", "s"), draft, draft.version, DraftDecision("me", 0), [])
+    except ChangeRefused:
         return  # it follows another draft, or needs no approval
     assert made is not None
     assert standing.apply(made)
@@ -79,7 +79,7 @@ def approve(standing: Standing, draft: Invoice) -> None:
 def test_approved_drafts_come_to_what_a_close_without_approval_bills(
     days: list[tuple[int, int]], end: int, grace: int
 ) -> None:
-    found, standing = catalog("required", end, grace), Standing()
+    found, standing = catalog("required", end, grace), StandingInvoices()
     for run, (day, count) in enumerate(sorted(days), 1):
         close(found, standing, START + day * DAY, run)
         for draft in standing.drafts("air")[:count]:
@@ -89,7 +89,7 @@ def test_approved_drafts_come_to_what_a_close_without_approval_bills(
         close(found, standing, last, run)
         for draft in sorted(standing.drafts("air"), key=lambda one: (one.period_start, one.period_end)):
             approve(standing, draft)
-    plain, plainly = catalog("none", end, grace), Standing()
+    plain, plainly = catalog("none", end, grace), StandingInvoices()
     for run in range(1, 4):
         close(plain, plainly, last, run)
     assert billed(standing) == billed(plainly)

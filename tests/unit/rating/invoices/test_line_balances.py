@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.amounts.line_balances import credited_by_line, in_hand, nothing_further, taken_back
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Refused, voided
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, voided
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
@@ -45,7 +45,7 @@ def catalog(**subscription: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
@@ -54,14 +54,14 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
     return list(invoices)
 
 
-def credit(standing: Standing, invoice: Invoice, amount: str, line: int | None = None) -> None:
+def credit(standing: StandingInvoices, invoice: Invoice, amount: str, line: int | None = None) -> None:
     lines = () if line is None else (LineCredit(line, Decimal(amount)),)
     whole = Decimal(amount) if line is None else None
     newest = standing.invoice("air", invoice.invoice_id)
     assert newest is not None
     count = newest.version
     at_us = max(one.as_of for one in standing.chain("air", "s")) + 1
-    note = CreditNote(f"c{count}", whole, "sorry", "me", at_us, lines)
+    note = NewCreditNote(f"c{count}", whole, "sorry", "me", at_us, lines)
     following = with_credit_note(newest, note, standing.chain("air", "s"))
     assert following is not None
     assert standing.apply(replace(following, claim_id=f"v{count}"))
@@ -70,7 +70,7 @@ def credit(standing: Standing, invoice: Invoice, amount: str, line: int | None =
 @pytest.mark.parametrize("line", [None, 1])
 def test_a_fee_credited_in_full_and_then_not_owed_is_credited_no_further(line: int | None) -> None:
     """The fee of 10 Sep to 10 Oct, billed on the invoice that ends on 10 Sep."""
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     assert [(one.amount, rfc3339(one.period_start)[:10]) for one in august.lines] == [("10.00", "2024-09-10")]
     credit(standing, august, "10", line)
@@ -80,7 +80,7 @@ def test_a_fee_credited_in_full_and_then_not_owed_is_credited_no_further(line: i
 
 
 def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     credit(standing, august, "4", 1)
     found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
@@ -90,19 +90,19 @@ def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits
     ]  # fmt: skip
     assert last.total == "-6.00"
     assert verified(standing.chain("air", "s")) == []
-    with pytest.raises(Refused, match=r"0\.00 of it are not credited"):
+    with pytest.raises(ChangeRefused, match=r"0\.00 of it are not credited"):
         credit(standing, august, "1", 1)
-    with pytest.raises(Refused, match=r"0\.00 are not credited"):
+    with pytest.raises(ChangeRefused, match=r"0\.00 are not credited"):
         credit(standing, august, "1")
 
 
 def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-09-25T00:00:00Z"})
     (last,) = close(found, standing, "2024-09-25T00:00:00Z")
     assert last.total == "-5.00"
-    with pytest.raises(Refused, match=r"5\.00 of it are not credited"):
+    with pytest.raises(ChangeRefused, match=r"5\.00 of it are not credited"):
         credit(standing, august, "6", 1)
     credit(standing, august, "5", 1)
     assert verified(standing.chain("air", "s")) == []
@@ -110,7 +110,7 @@ def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
 
 def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
     """Half of September's fee was credited in full; the new plan's half is owed."""
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     credit(standing, august, "10")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
@@ -123,7 +123,7 @@ def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
 
 def test_a_discount_that_falls_with_its_fee_is_no_reason_to_take_back_more() -> None:
     terms = {"discounts": [{"code": "half", "percent": "50"}]}
-    found, standing = catalog(**terms), Standing()
+    found, standing = catalog(**terms), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     assert august.total == "5.00"
     credit(standing, august, "5")
@@ -135,10 +135,10 @@ def test_a_discount_that_falls_with_its_fee_is_no_reason_to_take_back_more() -> 
 
 def test_verification_finds_what_was_credited_again() -> None:
     """As it was billed before: the settlement credits a fee that a credit note had credited in full."""
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
-    other = Standing()
+    other = StandingInvoices()
     for one in standing.chain("air", "s"):
         assert other.apply(one)
     (alone,) = close(found, other, "2024-09-12T00:00:00Z")
@@ -211,7 +211,7 @@ def test_a_note_without_lines_is_spread_over_them_and_never_beyond_one(
 def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() -> None:
     """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that
     were billed."""
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     _, august = close(found, standing, "2024-09-10T00:00:00Z")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
     (september,) = close(found, standing, "2024-10-10T00:00:00Z")
@@ -226,7 +226,7 @@ def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() 
     assert noted is not None
     assert credited_by_line(noted) == {1: Decimal("12.46"), 2: Decimal("8.04")}  # in proportion to 15.50 and 10.00
     assert verified(standing.chain("air", "s")) == []
-    with pytest.raises(Refused, match=r"a credit note over 6 USD does not fit"):
+    with pytest.raises(ChangeRefused, match=r"a credit note over 6 USD does not fit"):
         credit(standing, august, "6")
     credit(standing, august, "5")
 
@@ -235,7 +235,7 @@ def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_o
     """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of
     either."""
     for at, expected in (("2024-09-10", ["31.00", "-10.00", "10.00"]), ("2024-09-25", ["15.50", "-5.00", "5.00"])):
-        found, standing = catalog(), Standing()
+        found, standing = catalog(), StandingInvoices()
         _, august = close(found, standing, "2024-09-10T00:00:00Z")
         credit(standing, august, "10")
         moved = {"plan": "pro", "change_at": f"{at}T00:00:00Z", "end": "2024-10-10T00:00:00Z"}
@@ -252,11 +252,13 @@ def test_what_a_credit_note_may_have_credited_is_not_taken_from_under_it_by_a_vo
     (february,) = books.close(MARCH)
     assert february.total == "20.00"
     chain = books.standing.chain("air", "s")
-    note = with_credit_note(january, CreditNote("n", Decimal(10), "r", "me", MARCH + 1), chain)
+    note = with_credit_note(january, NewCreditNote("n", Decimal(10), "r", "me", MARCH + 1), chain)
     assert note is not None
     assert voided(chain, february, "wrong", "me", 0) is not None
     assert books.standing.apply(replace(note, claim_id="n"))
-    with pytest.raises(Refused, match=rf"added to {january.invoice_id}, of which a credit note has credited something"):
+    with pytest.raises(
+        ChangeRefused, match=rf"added to {january.invoice_id}, of which a credit note has credited something"
+    ):
         voided(books.standing.chain("air", "s"), february, "wrong", "me", 0)
 
 
@@ -269,10 +271,10 @@ def test_a_credit_note_on_what_adjusts_an_invoice_and_on_the_invoice_stay_within
     (february,) = books.close(MARCH)
     assert (january.total, february.total) == ("10.00", "5.00")
     chain = books.standing.chain("air", "s")
-    note = with_credit_note(february, CreditNote("a", None, "r", "me", MARCH, (LineCredit(2, Decimal(5)),)), chain)
+    note = with_credit_note(february, NewCreditNote("a", None, "r", "me", MARCH, (LineCredit(2, Decimal(5)),)), chain)
     assert note is not None
     assert books.standing.apply(replace(note, claim_id="a"))
     chain = books.standing.chain("air", "s")
-    with pytest.raises(Refused, match=r"of which 10\.00 are not credited"):
-        with_credit_note(january, CreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal("10.01")),)), chain)
-    assert with_credit_note(january, CreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal(10)),)), chain)
+    with pytest.raises(ChangeRefused, match=r"of which 10\.00 are not credited"):
+        with_credit_note(january, NewCreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal("10.01")),)), chain)
+    assert with_credit_note(january, NewCreditNote("b", None, "r", "me", MARCH, (LineCredit(1, Decimal(10)),)), chain)

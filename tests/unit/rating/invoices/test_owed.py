@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Refused, voided
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, voided
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
@@ -49,7 +49,7 @@ def catalog(plans: dict[str, dict[str, str]], **subscription: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str | int) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
     plan = make_plan(found.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
@@ -88,7 +88,7 @@ HALF_ONCE = {"discounts": [{"code": "half", "percent": "50", "periods": 1}]}
 def test_terms_are_of_periods_and_not_of_invoices(
     terms: Any, end: str, expected: list[str], whole: int, steps: bool
 ) -> None:
-    found, standing = catalog(SEAT, end=end, **terms), Standing()
+    found, standing = catalog(SEAT, end=end, **terms), StandingInvoices()
     for month in ("01", "02", "03") if steps else ():
         close(found, standing, f"2025-{month}-01T00:00:00Z")
     close(found, standing, "2026-01-01T00:00:00Z")  # or all of it late, at once
@@ -97,7 +97,7 @@ def test_terms_are_of_periods_and_not_of_invoices(
 
 
 def test_an_invoice_pins_its_own_terms_and_those_of_the_fees_in_advance() -> None:
-    found, standing = catalog(SEAT, **HALF_ONCE), Standing()
+    found, standing = catalog(SEAT, **HALF_ONCE), StandingInvoices()
     opening, january = close(found, standing, "2025-02-01T00:00:00Z")
     bodies = [json.loads(one.body) for one in (opening, january)]
     assert [[one["code"] for one in body.get("terms_ahead", {}).get("discounts", ())] for body in bodies] == [
@@ -114,7 +114,7 @@ def test_an_invoice_pins_its_own_terms_and_those_of_the_fees_in_advance() -> Non
 def test_what_a_discount_takes_in_advance_counts_in_the_period() -> None:
     found, standing = (
         catalog({"basic": {"seat": "30", "support": "100"}}, discounts=[{"code": "off", "amount": "50"}]),
-        Standing(),
+        StandingInvoices(),
     )
     opening, january = close(found, standing, "2025-02-01T00:00:00Z")
     assert (opening.total, january.total) == (
@@ -130,7 +130,7 @@ def test_what_a_discount_takes_in_advance_counts_in_the_period() -> None:
 
 def test_a_discount_on_a_fee_of_a_period_that_never_was_goes_with_the_fee() -> None:
     terms = {"discounts": [{"code": "ten", "percent": "10"}]}
-    found, standing = catalog(SEAT, **terms), Standing()
+    found, standing = catalog(SEAT, **terms), StandingInvoices()
     close(found, standing, "2025-02-01T00:00:00Z")
     found.add("subscription", BASE | terms | {"end": "2025-02-01T00:00:00Z"})
     (alone,) = close(found, standing, "2025-02-03T00:00:00Z")
@@ -142,7 +142,7 @@ def test_a_discount_on_a_fee_of_a_period_that_never_was_goes_with_the_fee() -> N
 
 
 def test_a_discount_that_was_agreed_within_the_period_holds_for_its_fee_in_advance_too() -> None:
-    found, standing = catalog(SEAT), Standing()
+    found, standing = catalog(SEAT), StandingInvoices()
     close(found, standing, "2025-01-01T00:00:00Z")
     found.add(
         "subscription", BASE | {"discounts": [{"code": "ten", "percent": "10"}]}, published="2025-01-20T00:00:00Z"
@@ -173,7 +173,7 @@ def old(invoice: Invoice, *reductions: tuple[str, str]) -> Invoice:
 def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> None:
     """The opening and January as they were billed before, January with the fault; February comes to what its period
     owes."""
-    found, standing, new = catalog(SEAT, **HALF_ONCE), Standing(), Standing()
+    found, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
     opening, january = close(found, new, "2025-02-01T00:00:00Z")
     assert standing.apply(old(opening, ("discount:half", "-15.00")))
     assert standing.apply(old(january, ("discount:half", "-15.00")))
@@ -189,7 +189,7 @@ def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> N
 
 
 def test_an_opening_of_before_needs_nothing_further() -> None:
-    found, standing, new = catalog(SEAT, **HALF_ONCE), Standing(), Standing()
+    found, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
     opening, _ = close(found, new, "2025-02-01T00:00:00Z")
     assert standing.apply(old(opening, ("discount:half", "-15.00")))
     assert totals(close(found, standing, "2025-03-01T00:00:00Z")) == ["30.00", "30.00"]
@@ -278,7 +278,7 @@ def test_the_invoices_of_a_subscription_come_to_what_its_periods_owe(
     end, notice = ends
     terms: dict[str, Any] = {"discounts": discounts} | ({"minimum_commitment": least} if least else {})
     extra = terms | ({"trial_end": rfc3339(START + trial * DAY)} if trial else {})
-    found, standing = catalog(PLANS, **extra), Standing()
+    found, standing = catalog(PLANS, **extra), StandingInvoices()
     ordered = sorted({number: (plan, before) for number, plan, before in changes if number < end}.items())
     news: dict[int, list[dict[str, Any]]] = {}
     told_at, current = 0, BASE | extra
@@ -302,7 +302,7 @@ def test_the_invoices_of_a_subscription_come_to_what_its_periods_owe(
         for body in news.get(today, []):
             found.add("subscription", body, published=rfc3339(START + today * DAY))
         if today in voids and (chain := standing.chain("air", "s")):
-            with suppress(Refused):
+            with suppress(ChangeRefused):
                 void = voided(chain, chain[today % len(chain)], "wrong", "me", 0)
                 assert void is None or standing.apply(void)
         if today in news or today % 9 == 0:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.transitions import voided
 from schemas.values.instants import DAY
 from tests.unit.rating.invoicing.builders import (
@@ -87,7 +87,7 @@ HALF = {"discounts": [{"code": "half", "percent": "50"}]}
 def noted(made: Books, amount: str, line: int) -> None:
     """A credit note on the newest invoice."""
     chain = made.standing.chain("air", "s")
-    note = CreditNote("n", None, "sorry", "me", chain[-1].as_of + 1, (LineCredit(line, Decimal(amount)),))
+    note = NewCreditNote("n", None, "sorry", "me", chain[-1].as_of + 1, (LineCredit(line, Decimal(amount)),))
     following = with_credit_note(chain[-1], note, chain)
     assert following is not None
     assert made.standing.apply(replace(following, claim_id="n"))

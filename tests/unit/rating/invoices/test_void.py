@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.chain import billed_up_to, vacant
-from rating.invoices.credit_notes import CreditNote, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Payment, Refused, amount_due, amount_paid, voided, with_payment
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.credit_notes import NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, amount_paid, voided, with_payment
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.verify.chains import Head, check_chains
 from rating.verify.difference import Findings
 from schemas.ledgers.checkpoints import Run
@@ -43,20 +43,20 @@ def catalog(**subscription: Any) -> Shelf:
     return found
 
 
-def planned(found: Shelf, standing: Standing, at_us: int) -> list[Invoice]:
+def planned(found: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
     plan = make_plan(found.view(), standing, at_us, {})
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert (plan.problems, problems) == ((), ())
     return list(invoices)
 
 
-def close(found: Shelf, standing: Standing, at_us: int) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
     invoices = planned(found, standing, at_us)
     assert all(standing.apply(one) for one in invoices)
     return invoices
 
 
-def make_void(standing: Standing, name: str) -> Invoice:
+def make_void(standing: StandingInvoices, name: str) -> Invoice:
     chain = standing.chain("air", "s")
     void = voided(chain, next(one for one in chain if one.invoice_id == name), "wrong", "me", 0)
     assert void is not None
@@ -64,12 +64,12 @@ def make_void(standing: Standing, name: str) -> Invoice:
     return void
 
 
-def billed(standing: Standing) -> Decimal:
+def billed(standing: StandingInvoices) -> Decimal:
     chain = standing.chain("air", "s")
     return sum((Decimal(one.total) for one in chain if one.state != "void"), Decimal(0))
 
 
-def differences(standing: Standing) -> list[str]:
+def differences(standing: StandingInvoices) -> list[str]:
     findings = Findings()
     heads = [
         Head(
@@ -83,7 +83,7 @@ def differences(standing: Standing) -> list[str]:
 
 
 def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     opening, january, february = close(found, standing, us("2024-03-01T00:00:00Z"))
     make_void(standing, january.invoice_id)
     again, march = close(found, standing, us("2024-04-01T00:00:00Z"))
@@ -107,7 +107,7 @@ def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on()
 def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
     voids: list[tuple[int, int]], closes: list[int], end: int
 ) -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     for today in sorted({*closes, *(day for day, _ in voids)}):
         if today >= end - 20:
             found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
@@ -118,12 +118,12 @@ def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
             if day == today and chain:
                 try:
                     make_void(standing, chain[place % len(chain)].invoice_id)
-                except (Refused, AssertionError):
+                except (ChangeRefused, AssertionError):
                     continue  # it is adjusted by another, or void already
     found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
     while close(found, standing, START + 200 * DAY):
         pass
-    anew = Standing()
+    anew = StandingInvoices()
     close(found, anew, START + 200 * DAY)
     assert billed(standing) == billed(anew)
     assert list(vacant(standing.chain("air", "s"))) == []
@@ -135,7 +135,7 @@ def _date(day: int) -> str:
 
 
 def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the_other_way_round() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
     (february,) = planned(found, standing, us("2024-03-01T00:00:00Z"))
     chain = standing.chain("air", "s")
@@ -143,7 +143,7 @@ def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the
     assert void is not None
     assert standing.apply(void)
     assert not standing.apply(february)
-    other = Standing()
+    other = StandingInvoices()
     assert all(other.apply(one) for one in [*chain, february])
     assert not other.apply(void)
     assert not other.apply(replace(void, body="{}"))
@@ -154,12 +154,12 @@ def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the
 
 
 def test_an_invoice_that_another_adjusts_waits_for_that_one() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
     found.add("subscription", SUBSCRIPTION | {"end": "2024-02-10T00:00:00Z"})
     (last,) = close(found, standing, us("2024-02-10T00:00:00Z"))
     before = billed(standing)
-    with pytest.raises(Refused, match=rf"is adjusted by {last.invoice_id}; void that one first"):
+    with pytest.raises(ChangeRefused, match=rf"is adjusted by {last.invoice_id}; void that one first"):
         make_void(standing, january.invoice_id)
     make_void(standing, last.invoice_id)
     make_void(standing, january.invoice_id)
@@ -185,13 +185,13 @@ INVOICE = invoice_of(total="30.00", body=json.dumps({"subtotal": "30.00"}))
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.decimals(-40, 40, places=2)), max_size=12))
 def test_payments_are_recorded_once_never_over_the_total_nor_below_zero(asked: list[tuple[str, Decimal]]) -> None:
     invoice: Invoice = INVOICE
-    standing = Standing()
+    standing = StandingInvoices()
     assert standing.apply(invoice)
     recorded: dict[str, Decimal] = {}
     for reference, amount in asked:
         try:
-            following = with_payment(invoice, Payment(reference, amount, 0, "me"))
-        except Refused:
+            following = with_payment(invoice, NewPayment(reference, amount, 0, "me"))
+        except ChangeRefused:
             continue
         if following is None:
             assert recorded[reference] == amount
@@ -208,7 +208,7 @@ def test_payments_are_recorded_once_never_over_the_total_nor_below_zero(asked: l
     assert (invoice.state == "paid") == (paid == 30)
     assert body_of(invoice).subtotal == "30.00"
     if paid:
-        with pytest.raises(Refused, match="record what is paid back"):
+        with pytest.raises(ChangeRefused, match="record what is paid back"):
             voided([invoice], invoice, "wrong", "me", 0)
 
 
@@ -220,10 +220,10 @@ def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing
     for is_note, reference, amount in asked:
         try:
             if is_note:
-                following = with_credit_note(invoice, CreditNote(str(reference), amount, "too much", "me", 0))
+                following = with_credit_note(invoice, NewCreditNote(str(reference), amount, "too much", "me", 0))
             else:
-                following = with_payment(invoice, Payment(str(reference), amount, 0, "me"))
-        except Refused:
+                following = with_payment(invoice, NewPayment(str(reference), amount, 0, "me"))
+        except ChangeRefused:
             continue
         invoice = following or invoice
     body = body_of(invoice)
@@ -234,21 +234,21 @@ def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing
     assert (invoice.state == "paid") == (credited + paid >= 30)
     assert [one["number"] for one in body.credit_notes] == list(range(1, len(body.credit_notes) + 1))
     if credited:
-        with pytest.raises(Refused, match="credit the rest"):
+        with pytest.raises(ChangeRefused, match="credit the rest"):
             voided([invoice], invoice, "wrong", "me", 0)
 
 
 def test_a_credit_note_is_made_once_and_says_what_fits() -> None:
-    note = CreditNote("c1", Decimal("10.50"), "too much", "me", 0)
+    note = NewCreditNote("c1", Decimal("10.50"), "too much", "me", 0)
     credited = with_credit_note(INVOICE, note)
     assert credited is not None
     assert with_credit_note(credited, note) is None
     for wrong, text in (
-        (CreditNote("c1", Decimal(1), "", "me", 0), "needs another reference"),
-        (CreditNote("c2", Decimal("19.51"), "", "me", 0), "of which 19.50 are not credited"),
-        (CreditNote("c2", Decimal(0), "", "me", 0), "more than 0"),
+        (NewCreditNote("c1", Decimal(1), "", "me", 0), "needs another reference"),
+        (NewCreditNote("c2", Decimal("19.51"), "", "me", 0), "of which 19.50 are not credited"),
+        (NewCreditNote("c2", Decimal(0), "", "me", 0), "more than 0"),
     ):
-        with pytest.raises(Refused, match=text):
+        with pytest.raises(ChangeRefused, match=text):
             with_credit_note(credited, wrong)
 
 
@@ -262,8 +262,8 @@ def test_a_credit_note_is_made_once_and_says_what_fits() -> None:
     ],
 )
 def test_a_payment_that_cannot_be_says_why(amount: str, text: str) -> None:
-    with pytest.raises(Refused, match=text):
-        with_payment(INVOICE, Payment("r", Decimal(amount), 0, "me"))
+    with pytest.raises(ChangeRefused, match=text):
+        with_payment(INVOICE, NewPayment("r", Decimal(amount), 0, "me"))
 
 
 def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
@@ -271,19 +271,19 @@ def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
     month = 31 * DAY
     log = [
         replace(one, namespace=owner)
-        for one in close(catalog(), Standing(), START + month)
+        for one in close(catalog(), StandingInvoices(), START + month)
         for owner in ("air", "ai", "r")
     ]
     log[-1] = replace(log[-1], plan="air")
     encoded = [encode_invoice(one) for one in log]
-    whole = Standing()
+    whole = StandingInvoices()
     taken = [whole.apply_bytes(one) for one in encoded]
     assert all(taken)
     assert whole.namespaces() == ["ai", "air", "r"]
     for owner in whole.namespaces():
-        alone = Standing(owner)
+        alone = StandingInvoices(owner)
         taken = [alone.apply_bytes(one) for one in encoded]
         assert any(taken)
         assert alone.invoices(owner) == whole.invoices(owner) != []
         assert alone.chain(owner, "s") == whole.chain(owner, "s")
-    assert not any(Standing("other").apply_bytes(one) for one in encoded)
+    assert not any(StandingInvoices("other").apply_bytes(one) for one in encoded)

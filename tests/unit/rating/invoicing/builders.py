@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
 from rating.invoicing.late_usage import Late
-from rating.invoicing.plan import Plan, build_invoices, make_plan
+from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
@@ -68,7 +68,7 @@ class Books:
     """A subscription's invoices, and the events that came so far."""
 
     def __init__(self, shelf: Shelf, events: Sequence[Used]) -> None:
-        self.shelf, self.events, self.standing, self.closes = shelf, list(events), Standing(), 0
+        self.shelf, self.events, self.standing, self.closes = shelf, list(events), StandingInvoices(), 0
 
     def close(self, as_of_us: int) -> list[Invoice]:
         """What the next run publishes: with everything that came before it, also late."""
@@ -84,7 +84,7 @@ class Books:
         assert all(self.standing.apply(one) for one in invoices)
         return list(invoices)
 
-    def totals(self, found: Plan) -> Totals:
+    def totals(self, found: RunPlan) -> Totals:
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         for need in found.needs():
             cells: dict[tuple[str, ...], list[Decimal]] = {}
@@ -107,7 +107,7 @@ def amounts(invoices: Sequence[Invoice]) -> list[str]:
     return [f"{line.kind} {line.charge} {line.amount}" for one in invoices for line in one.lines]
 
 
-def by_part(standing: Standing) -> dict[tuple[str, int], Decimal]:
+def by_part(standing: StandingInvoices) -> dict[tuple[str, int], Decimal]:
     """(charge, start of the part) → all that was billed for it, adjustments included."""
     found: dict[tuple[str, int], Decimal] = {}
     for invoice in standing.invoices("air"):

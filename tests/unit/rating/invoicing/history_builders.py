@@ -18,11 +18,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Payment, Refused, voided, with_payment
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from rating.invoicing.late_usage import Late
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
@@ -199,7 +199,7 @@ class History:
         self, seed: int, *, subscriptions: int = 1, terms: bool = True, notes: bool = False, grants: bool = False
     ) -> None:
         self.draw = random.Random(seed)
-        self.shelf, self.standing, self.runs, self.notes = Shelf(), Standing(), 0, notes
+        self.shelf, self.standing, self.runs, self.notes = Shelf(), StandingInvoices(), 0, notes
         codes = "st"[:subscriptions]
         self.offsets: dict[str, int] = {}  # run → what of the catalog it knew
         self.agreements = [agreement(code, self.draw, terms=terms) for code in codes]
@@ -261,24 +261,24 @@ class History:
         if not chain:
             return
         one = self.draw.choice(chain)
-        with suppress(Refused):
+        with suppress(ChangeRefused):
             if act == "void":
                 self._write(voided(chain, one, "wrong", "me", 0), f"v{today}")
             elif act == "pay" and self.notes:
                 part = (Decimal(one.total) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
-                self._write(with_payment(one, Payment(f"p{today}", part, 0, "me")), f"p{today}")
+                self._write(with_payment(one, NewPayment(f"p{today}", part, 0, "me")), f"p{today}")
             elif act == "note" and self.notes:
                 self._write(with_credit_note(one, self._note(one, today), chain), f"n{today}")
 
-    def _note(self, invoice: Invoice, today: int) -> CreditNote:
+    def _note(self, invoice: Invoice, today: int) -> NewCreditNote:
         lines = [line for line in invoice.lines if Decimal(line.amount) > 0]
         share, at_us = self.draw.choice([1, 2]), START + today * DAY + 1
         if lines and self.draw.random() < 0.6:
             line = self.draw.choice(lines)
             part = (Decimal(line.amount) / share).quantize(Decimal("0.01"))
-            return CreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line.number, part),))
+            return NewCreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line.number, part),))
         whole = Decimal(json.loads(invoice.body)["subtotal"])
-        return CreditNote(f"n{today}", (whole / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
+        return NewCreditNote(f"n{today}", (whole / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
 
     def _write(self, record: Invoice | None, claim: str) -> None:
         if record is not None:

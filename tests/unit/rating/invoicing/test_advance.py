@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
@@ -41,7 +41,7 @@ def catalog(**subscription: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str | int) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
     """What a run as of that instant publishes."""
     plan = make_plan(found.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
     assert plan.problems == ()
@@ -68,7 +68,7 @@ JANUARY = ["flat support 01-01..02-01 10.00", "flat seat 02-01..03-01 30.00"]
 
 
 def test_a_fee_in_advance_is_billed_at_the_start_and_then_with_the_period_before() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     assert close(found, standing, "2023-12-31T23:59:59Z") == []
     opening = close(found, standing, "2024-01-01T00:00:00Z")
     assert told(opening) == [OPENING]
@@ -83,7 +83,7 @@ def test_a_fee_in_advance_is_billed_at_the_start_and_then_with_the_period_before
 
 
 def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-02-15T00:00:00Z"})
     (february,) = close(found, standing, "2024-03-01T00:00:00Z")
@@ -104,7 +104,7 @@ def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
 
 
 def test_a_cancellation_credits_the_rest_on_the_last_invoice() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-02-10T00:00:00Z"})
     (last,) = close(found, standing, "2024-02-10T00:00:00Z")
@@ -115,7 +115,7 @@ def test_a_cancellation_credits_the_rest_on_the_last_invoice() -> None:
 
 
 def test_a_cancellation_for_the_day_that_was_billed_to_is_credited_on_an_invoice_of_its_own() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
     (alone,) = close(found, standing, "2024-02-03T00:00:00Z")
@@ -125,7 +125,7 @@ def test_a_cancellation_for_the_day_that_was_billed_to_is_credited_on_an_invoice
 
 
 def test_a_subscription_retired_is_credited_from_there_on() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2024-01-01T00:00:00Z")
     found.add("subscription", BASE, retired=True, published="2024-01-11T00:00:00Z")
     assert told(close(found, standing, FAR)) == [
@@ -134,7 +134,7 @@ def test_a_subscription_retired_is_credited_from_there_on() -> None:
 
 
 def test_nothing_is_billed_in_a_trial_and_the_rest_of_its_period_in_arrears() -> None:
-    found, standing = catalog(trial_end="2024-02-11T00:00:00Z"), Standing()
+    found, standing = catalog(trial_end="2024-02-11T00:00:00Z"), StandingInvoices()
     assert told(close(found, standing, "2024-02-01T00:00:00Z")) == [[]]
     assert told(close(found, standing, "2024-03-01T00:00:00Z")) == [
         [
@@ -146,7 +146,7 @@ def test_nothing_is_billed_in_a_trial_and_the_rest_of_its_period_in_arrears() ->
 
 
 def test_a_cancellation_in_the_trial_costs_nothing() -> None:
-    found, standing = catalog(trial_end="2024-02-11T00:00:00Z", end="2024-01-20T00:00:00Z"), Standing()
+    found, standing = catalog(trial_end="2024-02-11T00:00:00Z", end="2024-01-20T00:00:00Z"), StandingInvoices()
     assert [invoice.total for invoice in close(found, standing, FAR)] == ["0.00"]
 
 
@@ -161,7 +161,7 @@ def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
     body = BASE | {"plan": "whole", "code": "w", "start": "2024-01-20T00:00:00Z", "end": "2024-02-20T00:00:00Z"}
     found.add("subscription", body)
     found.add("subscription", body | {"plan": "other", "change_at": "2024-02-10T00:00:00Z"})
-    invoices = [one for one in close(found, Standing(), FAR) if one.subscription == "w"]
+    invoices = [one for one in close(found, StandingInvoices(), FAR) if one.subscription == "w"]
     assert told(invoices) == [
         ["flat seat 01-20..02-01 30.00"],
         ["flat support 01-20..02-01 10.00", "flat seat 02-01..02-10 30.00"],
@@ -170,7 +170,7 @@ def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
 
 
 def test_a_discount_follows_the_credit_of_the_fee_it_was_on() -> None:
-    found, standing = catalog(discounts=[{"code": "ten", "percent": "10"}]), Standing()
+    found, standing = catalog(discounts=[{"code": "ten", "percent": "10"}]), StandingInvoices()
     assert [one.total for one in close(found, standing, "2024-01-01T00:00:00Z")] == ["27.00"]
     found.add("subscription", BASE | {"end": "2024-01-16T12:00:00Z", "discounts": [{"code": "ten", "percent": "10"}]})
     (last,) = close(found, standing, FAR)
@@ -192,7 +192,7 @@ def test_a_commitment_is_prorated_and_not_asked_for_at_the_start_or_in_a_trial(t
         },
     )  # fmt: skip
     found.add("subscription", BASE | {"code": "c", "plan": "least", "end": "2024-02-16T00:00:00Z"})
-    totals = [one.total for one in close(found, Standing(), FAR) if one.subscription == "c"]
+    totals = [one.total for one in close(found, StandingInvoices(), FAR) if one.subscription == "c"]
     # 15 of 29 days of 58 are 30. A fee in advance, 1.00 and 0.52, is a charge of the period that it is for.
     assert totals == (["1.00", "57.52", "29.48"] if not trial_days else ["0.52", "29.48"])
 
@@ -221,7 +221,7 @@ def test_step_by_step_or_all_at_once_the_same_invoices(
     found = catalog(**extra)
     for number, plan in changes:
         found.add("subscription", BASE | extra | {"plan": plan, "change_at": at(number)})
-    once, steps = Standing(), Standing()
+    once, steps = StandingInvoices(), StandingInvoices()
     expected = close(found, once, start + 150 * day)
     got = [invoice for stop in [*sorted(stops), 150] for invoice in close(found, steps, start + stop * day)]
     assert got == expected
@@ -241,7 +241,7 @@ def test_whatever_is_learned_late_the_chain_comes_to_what_the_final_timeline_owe
     """Each change is published some days before it holds, or on that day; closes run then, and every ten days."""
     start = us(BASE["start"])
     day = 86_400 * 10**6
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     news: dict[int, list[dict[str, Any]]] = {}
     ordered = sorted({number: (plan, before) for number, plan, before in changes if number < end}.items())
     told_at, current = 0, dict(BASE)
@@ -259,7 +259,7 @@ def test_whatever_is_learned_late_the_chain_comes_to_what_the_final_timeline_owe
         if today in news or today % 10 == 0:
             close(found, standing, start + today * day)
     billed = sum((Decimal(line.amount) for one in standing.chain("air", "s") for line in one.lines), Decimal(0))
-    anew = Standing()
+    anew = StandingInvoices()
     close(found, anew, start + 200 * day)
     owed = sum((Decimal(line.amount) for one in anew.chain("air", "s") for line in one.lines), Decimal(0))
     assert billed == owed

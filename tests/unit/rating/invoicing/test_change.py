@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.chain import counted_on_by, vacant
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -44,7 +44,7 @@ def catalog(interval: str = "year", **more: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str | int) -> list[list[str]]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[list[str]]:
     as_of_us = as_of if isinstance(as_of, int) else us(f"{as_of}T00:00:00Z")
     plan = make_plan(found.view(), standing, as_of_us, {})
     assert plan.problems == ()
@@ -64,12 +64,12 @@ def move(found: Shelf, plan: str, at: str, **more: Any) -> None:
     found.add("subscription", BASE | {"plan": plan, "change_at": f"{at}T00:00:00Z"} | more, published=f"{at}T00:00:00Z")
 
 
-def last(standing: Standing) -> Invoice:
+def last(standing: StandingInvoices) -> Invoice:
     return standing.chain("air", "s")[-1]
 
 
 def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_later() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     assert close(found, standing, "2026-01-01") == [["flat seat 26-01-01..27-01-01 365.00"]]
     assert close(found, standing, "2026-04-30") == []
     move(found, "plus", "2026-05-01")
@@ -101,7 +101,7 @@ def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_late
 
 
 def test_a_downgrade_is_credited_at_the_change_and_a_second_change_settled_again() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2026-01-01")
     move(found, "pro", "2026-05-01")
     close(found, standing, "2026-05-03")
@@ -113,7 +113,7 @@ def test_a_downgrade_is_credited_at_the_change_and_a_second_change_settled_again
 
 
 def test_in_the_second_year_it_follows_the_invoice_of_the_first() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2027-01-01")
     move(found, "pro", "2027-05-01")
     assert close(found, standing, "2027-05-01") == [
@@ -124,14 +124,14 @@ def test_in_the_second_year_it_follows_the_invoice_of_the_first() -> None:
 
 def test_a_month_is_settled_with_its_period_and_a_quarter_at_once() -> None:
     for interval, expected in (("month", 0), ("quarter", 1)):
-        found, standing = catalog(interval), Standing()
+        found, standing = catalog(interval), StandingInvoices()
         close(found, standing, "2026-01-01")
         move(found, "pro", "2026-01-15")
         assert len(close(found, standing, "2026-01-20")) == expected
 
 
 def test_a_discount_of_half_is_taken_off_what_the_change_bills_and_credits() -> None:
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), Standing()
+    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
     assert close(found, standing, "2026-01-01") == [
         ["flat seat 26-01-01..27-01-01 365.00", "discount discount:half 26-01-01..27-01-01 -182.50"]
     ]
@@ -156,7 +156,7 @@ def test_a_discount_of_half_is_taken_off_what_the_change_bills_and_credits() -> 
 
 
 def test_what_was_known_when_the_fee_was_billed_needs_no_further_invoice() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     move(found, "pro", "2026-05-01")
     assert close(found, standing, "2026-03-01") == [
         ["flat seat 26-01-01..26-05-01 120.00", "flat seat 26-05-01..27-01-01 490.00"]
@@ -165,7 +165,7 @@ def test_what_was_known_when_the_fee_was_billed_needs_no_further_invoice() -> No
 
 
 def test_a_change_that_is_yet_to_come_waits_until_it_does() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2026-01-01")
     move(found, "pro", "2026-05-01")
     close(found, standing, "2026-05-01")
@@ -177,7 +177,7 @@ def test_a_change_that_is_yet_to_come_waits_until_it_does() -> None:
 
 
 def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2026-01-01")
     opening = last(standing)
     move(found, "pro", "2026-05-01")
@@ -199,7 +199,7 @@ def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None
 
 
 def test_a_plan_that_requires_approval_makes_a_draft_of_it() -> None:
-    found, standing = catalog(approval="required"), Standing()
+    found, standing = catalog(approval="required"), StandingInvoices()
     plan = make_plan(found.view(), standing, us("2026-01-01T00:00:00Z"), {}, "drafts")
     assert len(plan.billings) == 1
     invoices, _ = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
@@ -226,7 +226,7 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
     plans = ["basic", *(plan for _, plan in sorted(days.items()))]  # one that says the same plan again changes nothing
     changes = [(day, plan) for (day, plan), before in zip(sorted(days.items()), plans, strict=False) if plan != before]
     for known in (False, True):
-        found, standing = catalog(interval, discounts=list(discounts)), Standing()
+        found, standing = catalog(interval, discounts=list(discounts)), StandingInvoices()
         steps: list[tuple[int, int, str]] = [(start + day * DAY, 1, "") for day in sorted(closes)]
         steps += [(start + day * DAY, 0, plan) for day, plan in sorted(changes)]
         for at_us, what, plan in sorted(steps, key=lambda step: (step[1] if known else 0, step[0], step[1])):
@@ -254,7 +254,7 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
 
 def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_had_credited() -> None:
     """A discount of half falls with what is credited: of both fees together, and not once for each."""
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), Standing()
+    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
     close(found, standing, "2026-01-01")
     credit(standing, "2026-02-01", "182.5")
     move(found, "pro", "2026-05-01")
@@ -275,9 +275,9 @@ def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_h
     assert verified(standing.chain("air", "s"), found.catalog) == []
 
 
-def credit(standing: Standing, at: str, amount: str) -> None:
+def credit(standing: StandingInvoices, at: str, amount: str) -> None:
     """Line 1 of the last invoice."""
-    note = CreditNote("n", None, "sorry", "me", us(f"{at}T00:00:00Z"), (LineCredit(1, Decimal(amount)),))
+    note = NewCreditNote("n", None, "sorry", "me", us(f"{at}T00:00:00Z"), (LineCredit(1, Decimal(amount)),))
     following = with_credit_note(last(standing), note, standing.chain("air", "s"))
     assert following is not None
     assert standing.apply(replace(following, claim_id=at))

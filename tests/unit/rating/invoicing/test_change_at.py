@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import voided
-from rating.invoicing.plan import build_invoices, make_plan
-from rating.subscriptions.terms import pinned_terms
+from rating.invoicing.run_plan import build_invoices, make_plan
+from rating.subscriptions.period_terms import pinned_terms
 from rating.verify.difference import Findings
 from rating.verify.invoices.pinned_terms import check_terms
 from schemas.ledgers.checkpoints import Run
@@ -34,8 +34,8 @@ def shelf(**first: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, as_of: str, standing: Standing | None = None) -> list[Invoice]:
-    standing = Standing() if standing is None else standing
+def close(found: Shelf, as_of: str, standing: StandingInvoices | None = None) -> list[Invoice]:
+    standing = StandingInvoices() if standing is None else standing
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, _ = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
@@ -104,7 +104,7 @@ def test_one_before_it_that_lies_ahead_is_ended_by_a_later_version() -> None:
 
 
 def test_what_is_billed_stays_as_billed() -> None:
-    found, standing = shelf(), Standing()
+    found, standing = shelf(), StandingInvoices()
     close(found, "2026-02-01T00:00:00Z", standing)
     second(found, change_at="2026-01-01", minimum_commitment="500")
     assert [one.total for one in close(found, "2026-03-01T00:00:00Z", standing)] == ["500.00"]
@@ -112,7 +112,7 @@ def test_what_is_billed_stays_as_billed() -> None:
 
 
 def test_a_discount_of_a_number_of_periods_counts_from_the_version_that_agreed_it() -> None:
-    found, standing = shelf(), Standing()
+    found, standing = shelf(), StandingInvoices()
     close(found, "2026-04-01T00:00:00Z", standing)
     second(
         found,
@@ -152,7 +152,7 @@ def test_a_document_that_keeps_an_old_change_at_may_agree_further_terms() -> Non
     found.add("subscription", BODY)
     pro = {"plan": "pro", "change_at": "2026-03-01"}
     second(found, **pro)
-    standing = Standing()
+    standing = StandingInvoices()
     close(found, "2026-04-01T00:00:00Z", standing)
     second(found, published="2026-04-10T00:00:00Z", **pro, discounts=[{"code": "half", "percent": "50"}])
     assert [one.total for one in close(found, "2026-05-01T00:00:00Z", standing)] == ["100.00"]
@@ -189,7 +189,7 @@ def test_verification_tells_invoices_that_were_billed_by_terms_of_another_time(
     assert [told[0] in january, told[1] in february] == [True, True]
     assert "billed by an older rule" in january
     assert "`weir invoice void`" in january
-    standing = Standing()  # the remedy
+    standing = StandingInvoices()  # the remedy
     for one in faulty:
         assert standing.apply(one)
     for one in faulty[::-1]:

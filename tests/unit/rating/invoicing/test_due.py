@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rating.close.announced_runs import run_id
-from rating.invoices.ledger import Standing
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.due import ChainPosition, Due, current_span, last_word
-from rating.invoicing.plan import make_plan
+from rating.invoicing.run_plan import make_plan
 from rating.subscriptions.timeline import Timeline, timeline
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
@@ -31,7 +31,7 @@ def billing(due: Due, **changes: Any) -> Invoice:
     return invoice_of(**fields | changes)
 
 
-def due_of(found: Shelf, standing: Standing, as_of: str) -> list[Due]:
+def due_of(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Due]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     return [planned.due for planned in plan.billings]
@@ -42,14 +42,14 @@ def spans(due: list[Due]) -> list[tuple[str, str]]:
 
 
 def test_a_period_is_due_from_its_end_and_grace_on() -> None:
-    assert due_of(shelf(), Standing(), "2013-02-01T05:59:59Z") == []
-    assert spans(due_of(shelf(), Standing(), "2013-02-01T06:00:00Z")) == [
+    assert due_of(shelf(), StandingInvoices(), "2013-02-01T05:59:59Z") == []
+    assert spans(due_of(shelf(), StandingInvoices(), "2013-02-01T06:00:00Z")) == [
         ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z")
     ]
 
 
 def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
-    due = due_of(shelf(), Standing(), "2014-01-02T00:00:00Z")
+    due = due_of(shelf(), StandingInvoices(), "2014-01-02T00:00:00Z")
     assert len(due) == 12
     assert spans(due)[2:4] == [
         ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z"),
@@ -60,7 +60,7 @@ def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
 
 
 def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_as_stored() -> None:
-    standing = Standing()
+    standing = StandingInvoices()
     january = due_of(shelf(), standing, "2013-02-02T00:00:00Z")[0]
     moved = us("2013-02-01T03:00:00Z")  # as if the account had lived in another zone then
     assert standing.apply(billing(january, period_end=moved))
@@ -72,7 +72,7 @@ def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_
 
 def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_last_one() -> None:
     found = shelf(start="2013-01-15", end="2013-02-10")
-    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-15T05:00:00Z", "2013-02-01T05:00:00Z"),
         ("2013-02-01T05:00:00Z", "2013-02-10T05:00:00Z"),
     ]
@@ -80,7 +80,7 @@ def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_la
 
 def test_an_anchor_moves_the_periods() -> None:
     found = shelf(start="2013-01-31", billing_anchor="2013-01-31")
-    assert spans(due_of(found, Standing(), "2013-04-01T00:00:00Z")) == [
+    assert spans(due_of(found, StandingInvoices(), "2013-04-01T00:00:00Z")) == [
         ("2013-01-31T05:00:00Z", "2013-02-28T05:00:00Z"),
         ("2013-02-28T05:00:00Z", "2013-03-31T04:00:00Z"),
     ]
@@ -89,15 +89,15 @@ def test_an_anchor_moves_the_periods() -> None:
 def test_a_subscription_stays_on_the_plan_version_it_was_published_with() -> None:
     found = shelf()
     found.add("plan", PLAN | {"name": "dearer"})
-    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 1
+    assert due_of(found, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 1
     found.add("subscription", SUBSCRIPTION | {"plan_version": 2})
-    assert due_of(found, Standing(), "2013-02-02T00:00:00Z")[0].plan_version == 2
+    assert due_of(found, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 2
 
 
 def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_others() -> None:
     found = shelf()
     found.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
-    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    planned = make_plan(found.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
     assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
     assert len(planned.problems) == 1
     assert "subscription lost: plan none" in planned.problems[0]
@@ -107,7 +107,7 @@ def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_oth
 def test_a_start_beyond_the_calendar_does_not_stop_the_others(start: str) -> None:
     found = shelf()
     found.add("subscription", SUBSCRIPTION | {"code": "far", "start": start})
-    planned = make_plan(found.view(), Standing(), us("2013-02-02T00:00:00Z"), {})
+    planned = make_plan(found.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
     assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
     assert len(planned.problems) == 1
     assert "subscription far: " in planned.problems[0]
@@ -116,7 +116,7 @@ def test_a_start_beyond_the_calendar_does_not_stop_the_others(start: str) -> Non
 def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
     found = shelf()
     found.add("product", FEE, retired=True)
-    planned = make_plan(found.view(), Standing(), us("2013-04-02T00:00:00Z"), {})
+    planned = make_plan(found.view(), StandingInvoices(), us("2013-04-02T00:00:00Z"), {})
     assert planned.billings == ()
     assert planned.problems == (
         "subscription acme-basic: plan basic version 1, charge fee: there is no product fee; publish it",
@@ -128,10 +128,10 @@ def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
     before = found.catalog.next_offset
     found.add("account", {"code": "other", "time_zone": "UTC"})
     as_of = us("2013-04-02T00:00:00Z")
-    before_it = make_plan(found.view(before), Standing(), as_of, {}).billings
-    assert before_it == make_plan(found.view(), Standing(), as_of, {}).billings
+    before_it = make_plan(found.view(before), StandingInvoices(), as_of, {}).billings
+    assert before_it == make_plan(found.view(), StandingInvoices(), as_of, {}).billings
     found.add("subscription", SUBSCRIPTION | {"code": "second"})
-    assert before_it != make_plan(found.view(), Standing(), as_of, {}).billings
+    assert before_it != make_plan(found.view(), StandingInvoices(), as_of, {}).billings
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_current_period_follows_what_was_billed() -> None:
 
 
 def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustments_alone() -> None:
-    found, standing = shelf(end="2013-03-01"), Standing()
+    found, standing = shelf(end="2013-03-01"), StandingInvoices()
     january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
     for due in (january, february):
         assert last_word(line_of(found), standing) is None
@@ -174,7 +174,7 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
 
 
 def test_a_chain_takes_the_first_successor_only() -> None:
-    standing = Standing()
+    standing = StandingInvoices()
     january, february = due_of(shelf(), standing, "2013-03-02T00:00:00Z")
     assert standing.apply(billing(january))
     assert not standing.apply(billing(january, period_end=0))
@@ -196,7 +196,7 @@ def test_a_retired_subscription_is_billed_until_it_was_retired() -> None:
     found = shelf()
     found.add("account", ACCOUNT, retired=True)
     found.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T12:00:00Z")
-    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z"),
         ("2013-02-01T05:00:00Z", "2013-02-10T12:00:00Z"),
     ]
@@ -205,9 +205,9 @@ def test_a_retired_subscription_is_billed_until_it_was_retired() -> None:
 def test_retiring_changes_no_end_that_has_come_and_bills_nothing_before_the_start() -> None:
     found = shelf(end="2013-01-20T00:00:00Z")
     found.add("subscription", SUBSCRIPTION | {"end": "2013-01-20T00:00:00Z"}, True, "2013-06-01T00:00:00Z")
-    assert spans(due_of(found, Standing(), "2014-01-01T00:00:00Z")) == [
+    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-01T05:00:00Z", "2013-01-20T00:00:00Z")
     ]
     early = shelf()
     early.add("subscription", SUBSCRIPTION, True, "2012-12-01T00:00:00Z")
-    assert due_of(early, Standing(), "2014-01-01T00:00:00Z") == []
+    assert due_of(early, StandingInvoices(), "2014-01-01T00:00:00Z") == []

@@ -15,12 +15,12 @@ from msgspec.structs import replace as changed
 
 from rating.invoices.amounts.line_plans import LinePlan, plan_in
 from rating.invoices.amounts.prepaid_credits import owned_grants
-from rating.invoices.ledger import Standing
-from rating.invoices.stored_invoice import InvoiceHead, InvoiceLine, WholeInvoice, service_span
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice, service_span
 from rating.invoicing.due import current_span
-from rating.invoicing.expected_invoice import Account, Measure, Running, expect
-from rating.invoicing.late_usage import Late, LateUsage
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoicing.expected_invoice import EstimateInputs, MeasureUsage, Running, expect
+from rating.invoicing.late_usage import Late, LateBySubscription
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.subscriptions.timeline import timelines
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
@@ -55,7 +55,7 @@ def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
@@ -64,18 +64,22 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
     return list(invoices)
 
 
-def estimated(found: Shelf, standing: Standing, at: str) -> tuple[str, str]:
+def estimated(found: Shelf, standing: StandingInvoices, at: str) -> tuple[str, str]:
     """(subtotal, total) of the subscription's period that ``at`` lies in."""
     (one,) = estimates(found, standing, us(at)).values()
     return amounts_of(one)
 
 
 def estimates(
-    found: Shelf, standing: Standing, at_us: int, measure: Measure = lambda needs: {}, late: LateUsage | None = None
+    found: Shelf,
+    standing: StandingInvoices,
+    at_us: int,
+    measure: MeasureUsage = lambda needs: {},
+    late: LateBySubscription | None = None,
 ) -> dict[str, Invoice]:
     """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
     view = found.view()
-    known = Standing.holding(one for chain in standing.chains("air") for one in chain)
+    known = StandingInvoices.holding(one for chain in standing.chains("air") for one in chain)
     lines = timelines(view, [])
     running = []
     for line in lines:
@@ -83,7 +87,7 @@ def estimates(
         if (here := current_span(line, until, at_us)) is not None:
             running.append(Running(line, here[0]))
     run = Run("", 1 + max((one.checkpoint for one in known.invoices("air")), default=0), 0, at_us, {})
-    account = Account(view, known, lines, owned_grants(view), late or {})
+    account = EstimateInputs(view, known, lines, owned_grants(view), late or {})
     account, periods, problems = expect(account, running, run, measure)
     assert problems == {}
     wallet = account.wallet()
@@ -95,7 +99,7 @@ def amounts_of(invoice: Invoice) -> tuple[str, str]:
 
 
 def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     close(found, standing, "2024-02-01T00:00:00Z")
     found.add("subscription", BASE | {"plan": "team", "change_at": "2024-02-15T00:00:00Z"})
     expected = estimated(found, standing, "2024-02-20T00:00:00Z")
@@ -106,7 +110,7 @@ def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -
 
 def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_advance() -> None:
     terms: dict[str, Any] = {"discounts": [{"code": "off", "amount": "35"}], "minimum_commitment": "100"}
-    found, standing = catalog(**terms), Standing()
+    found, standing = catalog(**terms), StandingInvoices()
     close(found, standing, "2024-01-01T00:00:00Z")
     expected = estimated(found, standing, "2024-01-20T00:00:00Z")
     (january,) = close(found, standing, "2024-02-01T00:00:00Z")
@@ -117,13 +121,16 @@ def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_a
 
 def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
     found = catalog()
-    (january,) = estimates(found, Standing(), us("2024-01-20T00:00:00Z")).values()
+    (january,) = estimates(found, StandingInvoices(), us("2024-01-20T00:00:00Z")).values()
     starts = [(line.charge, line.period_start) for line in january.lines]
     assert starts == [("support", us("2024-01-01T00:00:00Z")), ("seat", us("2024-02-01T00:00:00Z"))]
 
 
 def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
-    found, standing = catalog({"code": "a", "amount": "12"}, {"code": "b", "amount": "100"}, plan="payg"), Standing()
+    found, standing = (
+        catalog({"code": "a", "amount": "12"}, {"code": "b", "amount": "100"}, plan="payg"),
+        StandingInvoices(),
+    )
     assert estimated(found, standing, "2024-01-20T00:00:00Z") == ("10.00", "0.00")
     (january,) = close(found, standing, "2024-02-01T00:00:00Z")
     assert amounts_of(january) == ("10.00", "0.00")
@@ -133,7 +140,7 @@ def test_periods_that_ended_and_are_not_billed_yet_use_up_a_discounts_periods() 
     """Each month begins so, while the one before it is within grace."""
     off = [{"code": "off", "percent": "50", "periods": 1}]
     for plan, fees in (("payg", "10.00"), ("basic", "40.00")):
-        found, standing = catalog(plan=plan, discounts=off), Standing()
+        found, standing = catalog(plan=plan, discounts=off), StandingInvoices()
         expected = estimated(found, standing, "2024-03-02T00:00:00Z")
         march = close(found, standing, "2024-04-01T00:00:00Z")[-1]
         assert expected == amounts_of(march) == (fees, fees)
@@ -144,7 +151,7 @@ def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_the
     later = BASE | {"code": "later", "plan": "payg", "billing_anchor": "2024-01-15T00:00:00Z"}
     for one in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
         found.add("subscription", one)
-    bills = estimates(found, Standing(), us("2024-01-10T00:00:00Z"))
+    bills = estimates(found, StandingInvoices(), us("2024-01-10T00:00:00Z"))
     assert {name: one.total for name, one in bills.items()} == {
         "later": "0.00",
         "s": "0.00",
@@ -154,7 +161,7 @@ def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_the
 
 
 def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
-    found, standing = catalog(plan="payg"), Standing()
+    found, standing = catalog(plan="payg"), StandingInvoices()
     close(found, standing, "2024-01-01T00:00:00Z")
     found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
     opening, january = close(found, standing, "2024-02-01T00:00:00Z")
@@ -189,7 +196,7 @@ def test_an_invoice_of_before_tells_the_plan_in_its_note() -> None:
 
 
 def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
-    found, standing = catalog(plan="payg"), Standing()
+    found, standing = catalog(plan="payg"), StandingInvoices()
     found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
     invoices = close(found, standing, "2024-02-01T00:00:00Z")
     empty = [one for one in invoices if one.period_start == one.period_end]
@@ -211,15 +218,15 @@ def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
 
 
 def test_an_invoice_as_it_was_read_is_a_record_again() -> None:
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     (opening,) = close(found, standing, "2024-01-01T00:00:00Z")
-    head = InvoiceHead(
+    head = StoredInvoiceHead(
         opening.namespace, opening.invoice_id, 1, opening.predecessor, "s", opening.sequence, "acme", "basic", 1,
         opening.period_start, opening.period_end, opening.time_zone, "run", 1, 0, 0, "finalized", "USD", opening.total,
         "30.00", None, body_of(opening),
     )  # fmt: skip
     (line,) = opening.lines
-    read = InvoiceLine(
+    read = StoredInvoiceLine(
         1, "flat", "seat", "seat", line.description, "", (), line.period_start, line.period_end, None, None, "",
         json.loads(line.price), line.amount, line.unrounded, json.loads(line.steps), "", "",
     )  # fmt: skip

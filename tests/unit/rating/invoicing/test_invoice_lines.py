@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.invoicing.charges import Item, Need
+from rating.invoicing.build_invoice import NO_USAGE, build_invoice
+from rating.invoicing.charges import Need, ResolvedCharge
 from rating.invoicing.due import ChainPosition, Due
-from rating.invoicing.lines import NO_USAGE, build_invoice
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product
@@ -31,19 +31,23 @@ def due(currency: str = "USD") -> Due:
     )  # fmt: skip
 
 
-def flat(amount: str, currency: str = "USD") -> Item:
+def flat(amount: str, currency: str = "USD") -> ResolvedCharge:
     price = {"model": "flat", "amount": amount}
     product = Product(code="fee", name="Monthly fee", kind="flat")
-    return Item(Charge(product="fee", price=price), product, parse_price(price, currency), end_us=31 * DAY)
+    return ResolvedCharge(Charge(product="fee", price=price), product, parse_price(price, currency), end_us=31 * DAY)
 
 
-def metered(price: dict[str, Any], aggregation: Any = "sum", currency: str = "USD") -> Item:
+def metered(price: dict[str, Any], aggregation: Any = "sum", currency: str = "USD") -> ResolvedCharge:
     parsed = parse_price(price, currency)
     need = Need(Measured("m.p", aggregation, ((1, 86_400),), "mi"), 0, 31 * DAY, getattr(parsed, "dimensions", ()))
-    return Item(Charge(code="c", product="p", price=price), Product(code="p", profile="m.p"), parsed, need, (1, 4))
+    return ResolvedCharge(
+        Charge(code="c", product="p", price=price), Product(code="p", profile="m.p"), parsed, need, (1, 4)
+    )
 
 
-def invoice(items: list[Item], totals: dict[Need, dict[str, list[UsageGroup]]], currency: str = "USD") -> Invoice:
+def invoice(
+    items: list[ResolvedCharge], totals: dict[Need, dict[str, list[UsageGroup]]], currency: str = "USD"
+) -> Invoice:
     record = build_invoice(due(currency), items, totals, RUN)
     assert stored(record) == record
     return record

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.line_balances import credited_by_line, key_of_line
-from rating.invoices.credit_notes import CreditNote, LineCredit, with_credit_note
-from rating.invoices.ledger import Standing
-from rating.invoices.transitions import Payment, Refused, amount_due, amount_paid, voided, with_payment
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, amount_paid, voided, with_payment
+from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -46,7 +46,7 @@ def end(found: Shelf, day: str) -> None:
     found.add("subscription", BASE | {"end": f"{day}T00:00:00Z"})
 
 
-def planned(found: Shelf, standing: Standing, day: str, run: str = "run") -> list[Invoice]:
+def planned(found: Shelf, standing: StandingInvoices, day: str, run: str = "run") -> list[Invoice]:
     """As they are read back."""
     plan = make_plan(found.view(), standing, us(f"{day}T00:00:00Z"), {})
     invoices, problems = build_invoices(plan, {}, Run(run, 1, 0, us(f"{day}T00:00:00Z"), {}))
@@ -54,17 +54,19 @@ def planned(found: Shelf, standing: Standing, day: str, run: str = "run") -> lis
     return [stored(one) for one in invoices]
 
 
-def noted(standing: Standing, name: str, amount: str, line: int = 1, reference: str = "n") -> Invoice | None:
+def noted(standing: StandingInvoices, name: str, amount: str, line: int = 1, reference: str = "n") -> Invoice | None:
     newest = standing.invoice("air", name)
     assert newest is not None
-    note = CreditNote(reference, None, "sorry", "me", us("2024-03-20T00:00:00Z"), (LineCredit(line, Decimal(amount)),))
+    note = NewCreditNote(
+        reference, None, "sorry", "me", us("2024-03-20T00:00:00Z"), (LineCredit(line, Decimal(amount)),)
+    )
     return with_credit_note(newest, note, standing.chain("air", "s"))
 
 
-def ahead() -> tuple[Shelf, Standing, Invoice, list[Invoice]]:
+def ahead() -> tuple[Shelf, StandingInvoices, Invoice, list[Invoice]]:
     """February's seat is billed in advance; the subscription ended with January, and a close has planned to credit
     it."""
-    found, standing = catalog(), Standing()
+    found, standing = catalog(), StandingInvoices()
     for one in planned(found, standing, "2024-02-01"):
         assert standing.apply(one)
     end(found, "2024-02-01")
@@ -89,20 +91,20 @@ def test_a_credit_note_that_did_not_see_a_close_is_not_valid_after_it() -> None:
     assert note is not None
     assert standing.apply(settlement)
     assert not standing.apply(note)
-    with pytest.raises(Refused, match=r"0.00 of it are not credited"):
+    with pytest.raises(ChangeRefused, match=r"0.00 of it are not credited"):
         noted(standing, january.invoice_id, "10")
 
 
 def test_a_payment_between_them_disturbs_neither() -> None:
     _, standing, january, (settlement,) = ahead()
-    paid = with_payment(january, Payment("p", Decimal(30), 0, "me"))
+    paid = with_payment(january, NewPayment("p", Decimal(30), 0, "me"))
     assert paid is not None
     assert standing.apply(paid)
     assert standing.apply(settlement)
     note = noted(standing, standing.chain("air", "s")[0].invoice_id, "10")
     assert note is not None
     assert standing.apply(note)
-    later = with_payment(note, Payment("q", Decimal(5), 0, "me"))
+    later = with_payment(note, NewPayment("q", Decimal(5), 0, "me"))
     assert later is not None
     assert standing.apply(later)  # it has the credit note, and adds none
 
@@ -117,7 +119,7 @@ def test_records_of_before_are_valid_as_they_were() -> None:
 
 def acts(found: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> list[Invoice]:
     """The records that a process would write now that has read ``log``."""
-    standing = Standing()
+    standing = StandingInvoices()
     for record in log:
         standing.apply(record)
     if act == "close":
@@ -129,16 +131,16 @@ def acts(found: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> 
     if not chain:
         return []
     one = chain[choice % len(chain)]
-    whole = CreditNote(f"n{step}", Decimal(5 + choice), "sorry", "me", us("2024-03-20T00:00:00Z") + step)
+    whole = NewCreditNote(f"n{step}", Decimal(5 + choice), "sorry", "me", us("2024-03-20T00:00:00Z") + step)
     decide: dict[str, Callable[[], Invoice | None]] = {
         "line": lambda: noted(standing, one.invoice_id, str(7 + choice), 1, f"l{step}"),
         "note": lambda: with_credit_note(one, whole, chain),
         "void": lambda: voided(chain, one, "wrong", "me", step),
-        "pay": lambda: with_payment(one, Payment(f"p{step}", Decimal(one.total), 0, "me")),
+        "pay": lambda: with_payment(one, NewPayment(f"p{step}", Decimal(one.total), 0, "me")),
     }
     try:
         record = decide[act]()
-    except Refused:
+    except ChangeRefused:
         return []
     return [] if record is None else [replace(record, claim_id=f"{act}{step}")]
 
@@ -160,7 +162,7 @@ def test_whatever_two_processes_do_at_once_a_line_is_credited_once(
     grants: list[str], rounds: list[tuple[tuple[str, int, int], tuple[str, int, int], bool, int | None]]
 ) -> None:
     """In each round both decide on what they have read; then they write in turns, or one after the other."""
-    found, log, truth = catalog(*grants), list[Invoice](), Standing()
+    found, log, truth = catalog(*grants), list[Invoice](), StandingInvoices()
 
     def write(record: Invoice) -> None:
         log.append(record)
@@ -191,7 +193,7 @@ def test_whatever_two_processes_do_at_once_a_line_is_credited_once(
     assert verified(truth.chain("air", "s"), found.catalog) == []
 
 
-def check(standing: Standing, grants: list[str]) -> None:
+def check(standing: StandingInvoices, grants: list[str]) -> None:
     """No line is credited beyond what it came to, no invoice paid beyond its total, no grant overdrawn or given more
     than it paid."""
     invoices = [one for one in standing.invoices("air") if one.state != VOID]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rating.invoices.amounts.unpriced_values import unpriced_lines
-from rating.invoicing.plan import build_invoices, make_plan
-from rating.invoicing.unpriced_usage import FirstEvent, UnpricedUsage, on_invoices, remedy
+from rating.invoicing.run_plan import build_invoices, make_plan
+from rating.invoicing.unpriced_usage import EarliestEvent, UnpricedQuantity, on_invoices, remedy
 from rating.pricing import MatrixQuantity
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
@@ -140,13 +140,13 @@ def test_what_is_told_names_account_event_value_version_and_the_step_that_helps(
     found = books(used(4, 2, "b"))
     (january,) = found.close(FEBRUARY)
     (one,) = on_invoices([january])
-    event = FirstEvent("k17", JANUARY, 1)
+    event = EarliestEvent("k17", JANUARY, 1)
     view = found.shelf.view()
 
     def told(**changes: Any) -> str:
         fields = {name: getattr(one, name) for name in one.__dataclass_fields__} | {"first": event} | changes
-        made = UnpricedUsage(**fields)
-        return UnpricedUsage(**fields | {"remedy": remedy(view, made, event)}).sentence()
+        made = UnpricedQuantity(**fields)
+        return UnpricedQuantity(**fields | {"remedy": remedy(view, made, event)}).sentence()
 
     assert told() == (
         "account acme, charge c: model=b has no price in plan basic version 1, so 2 is not billed, 1 event, the "

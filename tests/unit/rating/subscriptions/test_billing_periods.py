@@ -17,7 +17,7 @@ from rating.invoicing.charges import proration
 from rating.pricing import parse_price, rate
 from rating.subscriptions.billing_periods import Span, spans
 from rating.subscriptions.timeline import Segment, Timeline
-from schemas.catalog.models import Interval, Plan
+from schemas.catalog.models import BillingInterval, Plan
 from schemas.catalog.profiles import FOREVER
 from schemas.values.instants import DAY, SECOND, micros, rfc3339
 
@@ -40,7 +40,7 @@ def us(text: str) -> int:
     return micros(datetime.fromisoformat(text).astimezone(UTC))
 
 
-def plan(code: str = "basic", interval: Interval = "month") -> Plan:
+def plan(code: str = "basic", interval: BillingInterval = "month") -> Plan:
     return Plan(code=code, currency="USD", interval=interval)
 
 
@@ -65,7 +65,7 @@ def told(span: Span) -> tuple[str, str, list[str]]:
     return rfc3339(span.start_us), rfc3339(span.end_us), [str(one) for one in shares(span)]
 
 
-intervals: st.SearchStrategy[Any] = st.sampled_from(get_args(Interval))
+intervals: st.SearchStrategy[Any] = st.sampled_from(get_args(BillingInterval))
 moments = st.integers(us("1990-01-01T00:00Z"), us("2030-01-01T00:00Z"))
 
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzdata
 
-from rating.invoices.ledger import Standing
-from rating.invoicing.plan import build_invoices, make_plan
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.subscriptions import billing_periods as spans_module
 from rating.subscriptions import timeline as timeline_module
 from schemas.ledgers.checkpoints import Run
@@ -57,7 +57,7 @@ def catalog(interval: str) -> Shelf:
     return found
 
 
-def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
+def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
     plan = make_plan(found.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
@@ -74,7 +74,7 @@ def close(found: Shelf, standing: Standing, as_of: str) -> list[Invoice]:
 def test_a_change_of_the_rules_between_two_closes(
     monkeypatch: pytest.MonkeyPatch, interval: str, before: str, after: str
 ) -> None:
-    found, standing = catalog(interval), Standing()
+    found, standing = catalog(interval), StandingInvoices()
     rules(monkeypatch, before)
     billed = close(found, standing, "2026-12-05T12:00:00Z")
     rules(monkeypatch, after)
@@ -93,5 +93,5 @@ def test_a_change_of_the_rules_between_two_closes(
 
 
 def test_an_invoice_says_by_which_rules_its_period_was_found() -> None:
-    (opening,) = close(catalog("month"), Standing(), "2026-09-01T12:00:00Z")
+    (opening,) = close(catalog("month"), StandingInvoices(), "2026-09-01T12:00:00Z")
     assert f'"time_zone_data": "{time_zones.VERSION}"' in opening.body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rating.books import Books
+from rating.books import EventBooks
 from rating.close.complete_rows import refusal
 from rating.verify.completeness import NEIGHBOURS, joined_neighbours
 
@@ -39,4 +39,4 @@ def test_a_close_that_refuses_names_the_commands() -> None:
 def test_books_balance_only_where_nothing_acknowledged_is_missing(
     metered: int, given_up: int, lost: int, balanced: bool
 ) -> None:
-    assert Books("n", 3, 10, metered, 0, 0, 0, given_up=given_up, lost=lost).balanced is balanced
+    assert EventBooks("n", 3, 10, metered, 0, 0, 0, given_up=given_up, lost=lost).balanced is balanced

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.books import Books
-from rating.doctor.diagnosis import BillingStatus, Diagnosis, Example, Group, Outside, RefusedEvents
+from rating.books import EventBooks
+from rating.doctor.diagnosis import BillingStatus, Diagnosis, ExampleEvent, Group, Outside, RefusedEvents
 from rating.periods import Interval
 from rating.verify.difference import PER_CHECK, Difference, Findings
 from rating.verify.scope import below
@@ -25,7 +25,7 @@ def test_books_balance_iff_each_accepted_event_is_in_one_place(
     refused: int, metered: int, unmatched: int, duplicates: int, conflicts: int, off: int
 ) -> None:
     accepted = metered + unmatched + duplicates + conflicts + off
-    books = Books("ns", refused, accepted, metered, unmatched, duplicates, conflicts, 1)
+    books = EventBooks("ns", refused, accepted, metered, unmatched, duplicates, conflicts, 1)
     assert books.balanced == (off == 0)
     assert books.received == refused + accepted
     assert books.to_json() == {
@@ -69,7 +69,7 @@ NOTHING = Diagnosis(
     duplicates=0, rejections=(), outside=Outside(0, "", 0, ""), other_names=(), similar_names=(), similar_accounts=(),
     billing=BillingStatus(True, ("subscription s",), ("charge c of plan p by subscription s",)), waiting=0,
 )  # fmt: skip
-GROUP = Group("why", 2, (Example("k", "2026-01-02T00:00:00Z", '"v"'),))
+GROUP = Group("why", 2, (ExampleEvent("k", "2026-01-02T00:00:00Z", '"v"'),))
 
 
 @pytest.mark.parametrize(

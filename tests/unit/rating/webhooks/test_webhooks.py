@@ -21,7 +21,7 @@ from rating.webhooks.notices import Notices, event_of
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender, retry_after
 from schemas.catalog.state import Entry
-from schemas.catalog.webhooks import Webhook
+from schemas.catalog.webhook_setting import Webhook
 from schemas.ledgers.invoice_record import Invoice
 from schemas.settings import Settings
 from tests.unit.rating.builders import invoice_of

@@ -24,7 +24,7 @@ from schemas.filters import MISSING
 from schemas.matching.columns import ColumnMatcher, Events, Matches
 from schemas.matching.rules import Matcher
 from schemas.values.quantity import unscaled
-from stream_processors.metering.decide import Matchers
+from stream_processors.metering.meter_records import Matchers
 from tests.unit.schemas.events.test_measurable import event
 from tests.unit.schemas.matching.test_columns import given_to
 

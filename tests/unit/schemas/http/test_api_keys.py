@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, record_of
-from schemas.http.access import ADMIN, CATALOG, INGEST, READ, READ_CATALOG
 from schemas.http.api_keys import KIND, Access, Denied, KeyName, Keyring, key_hash, key_name, key_text
+from schemas.http.scopes import ADMIN, CATALOG, INGEST, READ, READ_CATALOG
 from schemas.values.instants import micros
 
 CODES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True)

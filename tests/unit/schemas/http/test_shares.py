@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.http.shares import Busy, Plan, Shares
+from schemas.http.shares import Busy, SharePlan, Shares
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -39,7 +39,7 @@ class Worker:
 
 def test_a_tenant_leaves_places_to_others_and_a_key_to_the_keys_beside_it() -> None:
     async def check() -> None:
-        shares = Shares(Plan(places=4, each=3, each_key=2, waiting=10, seconds=60), "questions")
+        shares = Shares(SharePlan(places=4, each=3, each_key=2, waiting=10, seconds=60), "questions")
         first = [Worker(shares, "noisy", "k1") for _ in range(4)]
         second = [Worker(shares, "noisy", "k2") for _ in range(4)]
         await settled()
@@ -56,7 +56,7 @@ def test_a_tenant_leaves_places_to_others_and_a_key_to_the_keys_beside_it() -> N
 
 def test_a_place_that_becomes_free_goes_to_the_lines_in_turn() -> None:
     async def check() -> None:
-        shares = Shares(Plan(places=1, each=1, each_key=1, waiting=100, seconds=60), "questions")
+        shares = Shares(SharePlan(places=1, each=1, each_key=1, waiting=100, seconds=60), "questions")
         holder = Worker(shares, "noisy")
         await settled()
         noisy = [Worker(shares, "noisy") for _ in range(50)]
@@ -76,14 +76,14 @@ def test_a_place_that_becomes_free_goes_to_the_lines_in_turn() -> None:
 
 def test_a_full_line_is_refused_at_once_and_a_wait_ends() -> None:
     async def check() -> None:
-        shares = Shares(Plan(places=1, each=1, each_key=1, waiting=1, seconds=60), "questions")
+        shares = Shares(SharePlan(places=1, each=1, each_key=1, waiting=1, seconds=60), "questions")
         holder, waiter = Worker(shares, "n"), Worker(shares, "n")
         await settled()
         with pytest.raises(Busy) as full:
             async with shares.turn("n"):
                 pass
         assert (full.value.own, full.value.retry_after) == (True, 1)
-        hurried = Shares(Plan(places=1, each=1, each_key=1, waiting=1, seconds=0), "questions")
+        hurried = Shares(SharePlan(places=1, each=1, each_key=1, waiting=1, seconds=0), "questions")
         async with hurried.turn("n"):
             with pytest.raises(Busy) as late:
                 async with hurried.turn("other"):
@@ -98,7 +98,7 @@ def test_a_full_line_is_refused_at_once_and_a_wait_ends() -> None:
 
 def test_who_is_cancelled_in_line_or_at_work_leaves_nothing_behind() -> None:
     async def check() -> None:
-        shares = Shares(Plan(places=1, each=1, each_key=1, waiting=10, seconds=60), "questions")
+        shares = Shares(SharePlan(places=1, each=1, each_key=1, waiting=10, seconds=60), "questions")
         holder, gone, last = (Worker(shares, tenant) for tenant in ("a", "b", "c"))
         await settled()
         gone.task.cancel()
@@ -115,7 +115,7 @@ def test_who_is_cancelled_in_line_or_at_work_leaves_nothing_behind() -> None:
 
 def test_room_is_shared_by_bytes() -> None:
     async def check() -> None:
-        shares = Shares(Plan(places=100, each=60, each_key=60, waiting=10, seconds=60), "bodies")
+        shares = Shares(SharePlan(places=100, each=60, each_key=60, waiting=10, seconds=60), "bodies")
         large, next_one = Worker(shares, "noisy", cost=50), Worker(shares, "noisy", cost=50)
         quiet = Worker(shares, "quiet", cost=50)
         await settled()

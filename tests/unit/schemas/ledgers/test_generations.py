@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.kafka.codec import codec
-from schemas.ledgers.generations import Generation, Generations, State, open_record, sealing_record
+from schemas.ledgers.generations import Generation, Generations, GenerationState, open_record, sealing_record
 
 
-def changed(*records: dict[str, Any]) -> State:
+def changed(*records: dict[str, Any]) -> GenerationState:
     fold = Generations()
     for record in records:
         assert fold.apply(record)
@@ -22,14 +22,14 @@ def changed(*records: dict[str, Any]) -> State:
 
 
 def test_a_stack_begins_with_the_generation_of_its_settings() -> None:
-    state = State()
+    state = GenerationState()
     assert state.writable(1) == Generation(1)
     assert state.writable(3) == Generation(3)
     assert (list(state.known(3)), state.to_meter(3, {})) == ([3], 3)
 
 
 def test_sealed_then_open_and_metered_in_order() -> None:
-    sealing = sealing_record(State(), 1, 8, "a")
+    sealing = sealing_record(GenerationState(), 1, 8, "a")
     state = changed(sealing)
     assert (state.writable(1), state.newest(1), state.following) == (None, Generation(1), Generation(2, 8))
     assert state.to_meter(1, {(1, 0): 99}) == 1
@@ -89,20 +89,20 @@ def test_competing_changes_give_one_sequence_that_every_follower_sees(moves: lis
 
 def test_foreign_bodies_are_void_and_leave_no_hole() -> None:
     fold = Generations()
-    good = sealing_record(State(), 1, 8, "a")
+    good = sealing_record(GenerationState(), 1, 8, "a")
     for body in ("{", "[]", "{}", json.dumps({"state": "open", "generation": 2, "partitions": 8, "ends": [1]}),
                  json.dumps({"state": "sealing", "generation": 1, "partitions": 0})):  # fmt: skip
         assert not fold.apply(good | {"body": body})
     assert fold.apply(good)
     assert not fold.apply(good)
-    assert not fold.apply(open_record(State(1, Generation(1), Generation(2, 4)), (1,), "b"))
+    assert not fold.apply(open_record(GenerationState(1, Generation(1), Generation(2, 4)), (1,), "b"))
     assert not fold.apply(open_record(fold.state, (), "b"))
 
 
 def test_a_change_is_no_entry_of_the_catalog_and_moves_its_offset() -> None:
     catalog = Catalog()
     catalog.apply(record_of("n", Namespace(code="n"), kind="namespace", version=1, author="", claim_id="a"), 0, 0)
-    record = codec("catalog_entry").decode(codec("catalog_entry").encode(sealing_record(State(), 1, 8, "a")))
+    record = codec("catalog_entry").decode(codec("catalog_entry").encode(sealing_record(GenerationState(), 1, 8, "a")))
     assert catalog.apply(record, 1, 0) is None
     assert (catalog.next_offset, catalog.generations.state.following) == (2, Generation(2, 8))
     assert catalog.namespaces() == ["default", "n"]

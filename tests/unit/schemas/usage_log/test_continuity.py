@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.ledgers.generations import Generations, open_record, sealing_record
-from schemas.ledgers.given_up import GivenUp, Range, record_of, uncovered
+from schemas.ledgers.given_up import GivenUp, OffsetRange, record_of, uncovered
 from schemas.ledgers.transport import LogRecord
 from schemas.usage_log.acknowledged import KEPT, Acknowledged
-from schemas.usage_log.continuity import Standing
+from schemas.usage_log.continuity import GenerationStanding
 from schemas.usage_log.generation_recovery import never_metered
 
 
@@ -32,18 +32,18 @@ from schemas.usage_log.generation_recovery import never_metered
 def test_a_log_that_cannot_have_been_metered_refuses_and_one_that_has_lost_its_beginning_waits(
     bounds: tuple[int, int], cursor: int, same: bool, expected: list[tuple[str, bool]]
 ) -> None:
-    standing = Standing(1, "a", "a" if same else "b", {0: bounds, 1: (0, 9)}, {0: cursor, 1: 9})
+    standing = GenerationStanding(1, "a", "a" if same else "b", {0: bounds, 1: (0, 9)}, {0: cursor, 1: 9})
     assert [(reason.name, reason.refuses) for reason in standing.reasons()] == expected
     assert all(reason.lasting for reason in standing.reasons())
 
 
 def test_a_log_of_which_nothing_was_metered_or_recorded_is_fine() -> None:
-    assert list(Standing(1, "a", "", {0: (0, 7)}, {}).reasons()) == []
-    assert list(Standing(1, "a", "", {0: (0, 7)}, {0: 3}).reasons()) == []
+    assert list(GenerationStanding(1, "a", "", {0: (0, 7)}, {}).reasons()) == []
+    assert list(GenerationStanding(1, "a", "", {0: (0, 7)}, {0: 3}).reasons()) == []
 
 
 def test_the_remedy_names_exactly_the_lost_offsets() -> None:
-    [reason] = Standing(2, "a", "a", {3: (35, 40)}, {3: 30}).reasons()
+    [reason] = GenerationStanding(2, "a", "a", {3: (35, 40)}, {3: 30}).reasons()
     assert "5 records are lost" in reason.detail
     assert "--generation 2 --partition 3 --from 30 --to 35" in reason.remedy
 
@@ -55,8 +55,8 @@ ranges_ = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=6)
 def test_a_cursor_moves_over_what_was_given_up_and_over_nothing_else(spans: list[tuple[int, int]], cursor: int) -> None:
     fold = GivenUp()
     for number, (start, length) in enumerate(spans, 1):
-        assert fold.apply(record_of(Range(1, 0, start, start + length, "why", "who"), number, "c"), 5)
-        assert not fold.apply(record_of(Range(1, 0, 0, 99, "too late", "who"), number, "c"), 5)
+        assert fold.apply(record_of(OffsetRange(1, 0, start, start + length, "why", "who"), number, "c"), 5)
+        assert not fold.apply(record_of(OffsetRange(1, 0, 0, 99, "too late", "who"), number, "c"), 5)
     lost = {offset for start, length in spans for offset in range(start, start + length)}
     end = fold.beyond(1, 0, cursor)
     assert set(range(cursor, end)) <= lost

@@ -21,7 +21,7 @@ from schemas.settings import Settings
 from stream_processors.fetching.bounded import RefusedBatch
 from stream_processors.inbox import admission
 from stream_processors.inbox.admission import Admission
-from stream_processors.inbox.decide import InboxRecord
+from stream_processors.inbox.admit import InboxRecord
 
 NOW_US = 1_790_000_000_000_000
 Decide = Callable[[bytes], KafkaError | None]

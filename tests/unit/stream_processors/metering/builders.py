@@ -15,9 +15,9 @@ from schemas.events.identity import content_hash, identity
 from schemas.events.voids import EventVoid
 from schemas.values.instants import DAY, micros
 from stream_processors.metering.bloom import DailyFilters, keys_of
-from stream_processors.metering.decide import Flush, Matchers, content_of, meter_records, position_of, settle
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record
-from stream_processors.metering.voids import VoidPlace, blank, settle_voids, void_of
+from stream_processors.metering.meter_records import Flush, Matchers, content_of, meter_records, position_of, settle
+from stream_processors.metering.settle_voids import VoidPlace, blank, settle_voids, void_of
 
 HOUR = 3_600_000_000
 METER = Meter.model_validate(

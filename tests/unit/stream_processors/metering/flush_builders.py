@@ -11,7 +11,7 @@ from schemas.events.batch import encode_batch
 from schemas.settings import Settings
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from tests.unit.stream_processors.metering.builders import event
 
@@ -29,7 +29,7 @@ class Asked:
             seek=lambda partition, cursor: self.seeks.append((partition, cursor)),
             log_start=lambda partition: log_start,
         )
-        self.meter = Meter(Settings(), topic, catalog, rejected, threading.Event())
+        self.meter = UnitMeter(Settings(), topic, catalog, rejected, threading.Event())
         self.meter._memories[0] = PartitionMemory(1, 0, 5, DailyFilters())
 
     def prepare(self, *records: RawRecord):

@@ -14,24 +14,24 @@ from schemas.catalog.state import Catalog
 from schemas.events.batch import encode_batch
 from schemas.settings import Settings
 from stream_processors.metering.bloom import DailyFilters
-from stream_processors.metering.breaker import Breaker, Limits, Poisoned
+from stream_processors.metering.breaker import Breaker, BreakerLimits, Poisoned
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
+from stream_processors.metering.flush_tables import batches_table
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
-from stream_processors.metering.rows import batches_table
 from tests.unit.stream_processors.metering.builders import event
 
 records_ = st.lists(st.booleans(), max_size=40)
-limits_ = st.builds(Limits, st.integers(1, 100), st.integers(1, 6), st.integers(1, 12))
+limits_ = st.builds(BreakerLimits, st.integers(1, 100), st.integers(1, 6), st.integers(1, 12))
 
 
-def first_stop(limits: Limits, records: list[bool]) -> int | None:
+def first_stop(limits: BreakerLimits, records: list[bool]) -> int | None:
     breaker = Breaker(limits)
     return next((number for number, poison in enumerate(records) if breaker.see(poison)), None)
 
 
 @given(records_, limits_)
-def test_it_stops_at_the_first_poison_that_makes_too_great_a_share(records: list[bool], limits: Limits) -> None:
+def test_it_stops_at_the_first_poison_that_makes_too_great_a_share(records: list[bool], limits: BreakerLimits) -> None:
     def too_many(number: int) -> bool:
         last = records[max(0, number + 1 - limits.window) : number + 1]
         return records[number] and sum(last) >= limits.minimum and sum(last) / len(last) > limits.percent / 100
@@ -41,7 +41,7 @@ def test_it_stops_at_the_first_poison_that_makes_too_great_a_share(records: list
 
 @given(records_, limits_, st.data())
 def test_started_again_anywhere_it_stops_at_the_same_record(
-    records: list[bool], limits: Limits, data: st.DataObject
+    records: list[bool], limits: BreakerLimits, data: st.DataObject
 ) -> None:
     stop = first_stop(limits, records)
     cursor = data.draw(st.integers(0, len(records) if stop is None else stop))
@@ -52,7 +52,7 @@ def test_started_again_anywhere_it_stops_at_the_same_record(
 
 @given(records_, st.integers(1, 6))
 def test_at_a_hundred_percent_it_never_stops(records: list[bool], minimum: int) -> None:
-    assert first_stop(Limits(100, minimum), records) is None
+    assert first_stop(BreakerLimits(100, minimum), records) is None
 
 
 class Model:
@@ -77,17 +77,17 @@ class Model:
         return {}
 
 
-def metering(model: Model, **more: Any) -> Meter:
+def metering(model: Model, **more: Any) -> UnitMeter:
     follower: Any = SimpleNamespace(catalog=Catalog(), wait_for=lambda offset, timeout: True)
     nothing: Any = None
     topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
-    made = Meter(Settings(poison_minimum=5, **more), topic, follower, nothing, threading.Event())
+    made = UnitMeter(Settings(poison_minimum=5, **more), topic, follower, nothing, threading.Event())
     journal: Any = model
     made._reading = journal
     return made
 
 
-def commit(model: Model, meter: Meter, *records: RawRecord) -> list[dict[str, Any]]:
+def commit(model: Model, meter: UnitMeter, *records: RawRecord) -> list[dict[str, Any]]:
     flush = meter.prepare(records, None)
     model.sizes |= {row["offset"]: row["events"] for row in batches_table(flush.records).to_pylist()}
     return flush.rejections

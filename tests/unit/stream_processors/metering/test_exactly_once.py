@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from schemas.events.identity import identity
 from schemas.values.instants import DAY
 from stream_processors.metering.bloom import DailyFilters, keys_of
-from stream_processors.metering.decide import Flush
 from stream_processors.metering.dedupe import PartitionMemory
+from stream_processors.metering.meter_records import Flush
 from tests.unit.stream_processors.metering.builders import Store, catalog, clean_pass, log_of, meter
 
 events_ = st.tuples(st.integers(0, 7), st.integers(0, 2))

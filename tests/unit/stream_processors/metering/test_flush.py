@@ -6,7 +6,7 @@ import pytest
 
 from schemas.events.batch import encode_batch
 from stream_processors.metering import flush as meter
-from stream_processors.metering.decide import following
+from stream_processors.metering.meter_records import following
 from stream_processors.replay.offsets import parted, rows_of
 from tests.unit.stream_processors.metering.builders import Store, catalog, event, log_at
 from tests.unit.stream_processors.metering.builders import meter as metered

@@ -20,9 +20,9 @@ from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND
 from stream_processors.metering.bloom import FOREVER, DailyFilters, keys_of
-from stream_processors.metering.decide import Flush
 from stream_processors.metering.dedupe import PartitionMemory
-from stream_processors.metering.flush import Meter
+from stream_processors.metering.flush import UnitMeter
+from stream_processors.metering.meter_records import Flush
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import forgettable, horizon, keep_us
 from tests.unit.stream_processors.metering.builders import Store, catalog, clean_pass, event, log_at, meter
@@ -153,7 +153,7 @@ def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytes
     follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
     nothing: Any = None
     topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
-    meter = Meter(Settings(), topic, follower, nothing, threading.Event())
+    meter = UnitMeter(Settings(), topic, follower, nothing, threading.Event())
     journal: Any = Journal()
     meter._reading = journal
 

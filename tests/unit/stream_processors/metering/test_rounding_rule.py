@@ -24,11 +24,11 @@ from schemas.events.identity import content_hash, identity
 from schemas.matching.columns import ColumnMatcher, Events, Matches
 from schemas.matching.rules import Matcher
 from schemas.values.quantity import TOO_MANY_DECIMALS, Unmeterable, scaled
-from stream_processors.backfill.rows import BackfillMatcher
+from stream_processors.backfill.backfill_matcher import BackfillMatcher
 from stream_processors.metering.bloom import DailyFilters
-from stream_processors.metering.decide import Flush, Matchers, meter_records
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.rows import batches_table
+from stream_processors.metering.flush_tables import batches_table
+from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 # Packed by the code of 85cd642: call {"n":114.97809459641576} and {"n":"2.5"} of account a, keys k1 and k2, at 1 s.
 PACKED_BEFORE: Final = base64.b64decode(

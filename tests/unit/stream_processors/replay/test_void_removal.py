@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stream_processors.metering.dedupe import Counted, Record
-from stream_processors.metering.voids import blank, void_of
+from stream_processors.metering.settle_voids import blank, void_of
 from stream_processors.replay.void_removal import StoredVoid, wrong_voids
-from tests.unit.stream_processors.metering.test_voids import VOID
+from tests.unit.stream_processors.metering.test_settle_voids import VOID
 
 FIRST, SECOND = (Counted(1, 0, offset, 2, 0, b"") for offset in (3, 7))
 LATER = Counted(1, 0, 11, 0, 0, b"")

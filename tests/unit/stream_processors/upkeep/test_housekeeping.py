@@ -6,11 +6,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from stream_processors.projections.agent import LedgerAgent
 from stream_processors.projections.catalog_copy import CatalogCopy
+from stream_processors.projections.ledger_agent import LedgerAgent
 from stream_processors.threads import Work, executor
-from stream_processors.upkeep.health import stage_of
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
+from stream_processors.upkeep.worker_health import stage_of
 
 THREAD = executor("test")
 

@@ -1,0 +1,222 @@
+"""``weir up``, ``weir down``, ``weir status``: the local stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from deploy.cli.connection import JsonOption, base_url, connection, data_dir
+from deploy.cli.errors import Failure
+from deploy.cli.operation import status_lines
+from deploy.cli.operation.not_ready import lines, reasons_not_ready
+
+if TYPE_CHECKING:
+    from deploy.local.stack_state import StackState
+    from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
+
+T = TypeVar("T")
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is up; the stack goes on.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Number of workers.")] = 1,
+) -> None:
+    """Start the local stack: Kafka, ClickHouse, gateway, worker, rating, webhooks. Ctrl-C stops all of it."""
+    from deploy.cli.output import say
+    from deploy.local import daemon
+    from deploy.local.stack import Stack
+    from deploy.local.stack_state import read_state
+
+    folder = data_dir()
+    if detach:
+        running = read_state(folder)
+        state = running or daemon.detach(folder, workers=workers)
+        say("the stack is running already" if running else "the stack is up")
+        for line in (*where(connection(local_stack=True), state), *lines(reasons_not_ready(state))):
+            say(line)
+        return
+
+    def ready(stack: Stack) -> None:
+        for line in (*where(stack.settings, stack.state()), *lines(reasons_not_ready(stack.state()))):
+            say(line)
+        say("Ctrl-C stops everything; what was stored stays.")
+
+    begun: set[str] = set()
+
+    def progress(name: str, phase: str) -> None:
+        slow = phase == "starting" and name in begun
+        begun.add(name)
+        say(f"{name}: still starting; its log: {folder}/logs/{name}.log" if slow else f"{name}: {phase}")
+
+    daemon.run_foreground(Stack(folder, workers=workers), progress, ready)
+    say("stopped")
+
+
+def down() -> None:
+    """Stop the local stack. Its data stays."""
+    from deploy.cli.output import say
+    from deploy.local import daemon
+
+    say("stopped" if daemon.down(data_dir()) else "no stack is running")
+
+
+def where(settings: Settings, state: StackState) -> list[str]:
+    """Lines that say where everything listens."""
+    return [
+        f"gateway     {base_url(settings, 'gateway')}/docs",
+        f"rating      {base_url(settings, 'rating')}/docs   (console at {base_url(settings, 'rating')}/)",
+        f"Kafka       {settings.kafka_bootstrap}",
+        f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}"
+        f"   database {settings.clickhouse_database}",
+        *(analysts(settings) if "clickhouse" in state.processes else ()),
+        f"admin key   {settings.data_dir}/admin-key",
+        f"logs        {settings.data_dir}/logs   supervisor pid {state.pid}",
+    ]
+
+
+def analysts(settings: Settings) -> list[str]:
+    """Lines that say how one connects to the local ClickHouse."""
+    return [
+        f"            user {settings.clickhouse_user}, password in {settings.data_dir}/clickhouse-password",
+        "            analysts read the views as user analyst,"
+        f" password in {settings.data_dir}/clickhouse-analyst-password",
+    ]
+
+
+def lag(settings: Settings) -> dict[str, int]:
+    """Partition of usage.events → packed batches that are in the log and not metered yet."""
+    from rating.close.checkpoint import end_offsets
+    from schemas.clickhouse.client import connect
+    from schemas.ledgers.checkpoints import read_progress
+
+    ends = end_offsets(settings)
+    client = connect(settings)
+    try:
+        progress = read_progress(client)
+    finally:
+        client.close()
+    return {
+        f"{generation}/{partition}": max(0, end - progress.get((generation, partition), 0))
+        for (generation, partition), end in sorted(ends.items())
+    }
+
+
+def webhooks(settings: Settings) -> list[JsonObject]:
+    """Namespaces with messages that wait or were given up."""
+    from rating.webhooks.store import undelivered
+    from schemas.clickhouse.client import connect
+
+    client = connect(settings)
+    try:
+        return undelivered(client)
+    finally:
+        client.close()
+
+
+def status(as_json: JsonOption = False) -> None:
+    """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and
+    ready."""
+    from deploy.cli.output import console, print_json, say, table
+    from deploy.local.stack_state import lock_owner, read_state
+    from schemas.health.disk_room import short_of_room
+
+    folder = data_dir()
+    state = read_state(folder)
+    if state is None:
+        if as_json:
+            print_json({"running": False, "ready": False, "data_dir": str(folder), "processes": [], "lag": None})
+        if (owner := lock_owner(folder)) is not None:
+            full = "".join(
+                f"; {left >> 20} MB are left on its disk" for _, left in short_of_room([str(folder)], 64 << 20)
+            )
+            raise Failure(
+                f"a stack (supervisor pid {owner}) is starting on {folder}, or could not write stack.json{full}"
+            )
+        raise Failure(f"no stack is running on {folder}: start one with `weir up`")
+    settings = connection(local_stack=True)
+    behind, trouble = _or_trouble(lambda: lag(settings))
+    undelivered, _ = _or_trouble(lambda: webhooks(settings))
+    reasons = reasons_not_ready(state)
+    ready = state.ready and not reasons
+    zones, _ = _or_trouble(lambda: status_lines.time_zones(settings))
+    lost, _ = _or_trouble(lambda: status_lines.unmeterable(settings))
+    now = time.time()
+    processes: list[JsonObject] = [
+        {
+            "name": name,
+            "phase": process.phase,
+            "pid": process.pid,
+            "restarts": process.restarts,
+            "seconds": max(0, int(now - process.since)) if process.since else 0,
+            "ports": process.ports,
+            "log": process.log,
+            "note": process.note,
+        }
+        for name, process in state.processes.items()
+    ]
+    if as_json:
+        print_json(
+            {"running": True, "ready": ready, "data_dir": str(folder), "supervisor_pid": state.pid}
+            | {"processes": processes, "lag": behind, "lag_problem": trouble or None, "webhooks": undelivered}
+            | {"time_zones": zones, "unmeterable": lost}
+            | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
+        )
+    else:
+        waiting = {process for process, reason in reasons if reason.lasting}
+        rows = [
+            (
+                process["name"],
+                "needs you" if process["name"] in waiting else process["phase"],
+                process["pid"] or "",
+                process["restarts"],
+                f"{process['seconds']} s",
+                ", ".join(f"{kind} {port}" for kind, port in process["ports"].items()),
+                process["log"],
+            )
+            for process in processes
+        ]
+        columns = ("process", "phase", "pid", "restarts", "for", "ports", "log")
+        console().print(table("", columns, rows, right=("pid", "restarts", "for")))
+        for process in processes:
+            name, note = process["name"], process["note"]
+            if process["phase"] == "held":
+                say(f"{name} stopped and needs you: {note}")
+            elif process["phase"] == "backoff" and note:
+                say(f"{name} is down and tried again: {note}")
+            elif note:
+                say(f"{name} ended and was started again, its last words were: {note}")
+        for line in lines(reasons):
+            say(line)
+        if behind is None:
+            say(f"lag: not known ({trouble})")
+        else:
+            detail = ", ".join(f"{partition}: {count}" for partition, count in behind.items())
+            say(f"lag: {sum(behind.values())} packed batches not metered yet (generation/partition {detail})")
+        for hook in undelivered or ():
+            counts = f"{hook['waiting']} messages waiting, {hook['given_up']} given up"
+            say(f"webhook of {hook['namespace']}: {counts}; `weir webhook status -n {hook['namespace']}`")
+        for line in status_lines.unmeterable_lines(lost or []):
+            say(line)
+        if zones is not None:
+            say(status_lines.time_zone_line(zones))
+        for line in where(settings, state):
+            say(line)
+    if not ready:
+        raise typer.Exit(1)
+
+
+def _or_trouble(ask: Callable[[], T]) -> tuple[T | None, str]:
+    from deploy.cli.errors import explain
+
+    try:
+        return ask(), ""
+    except Exception as error:
+        text = explain(error)
+        if text is None:
+            raise
+        return None, text

@@ -1,0 +1,198 @@
+"""HTTP routes of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ingest.catalog.audit_page import audit_page
+from ingest.catalog.catalog_publisher import CatalogPublisher
+from ingest.catalog.catalog_service import RESOURCES, Caller, CatalogService, shown
+from ingest.catalog.document import DocumentError, load_document
+from ingest.catalog.document_plan import CatalogPlan
+from ingest.catalog.openapi_bodies import APPLY_BODY, IF_MATCH, entry_body
+from ingest.catalog.rests import Rests
+from ingest.catalog.turns import DOCUMENTS, ENTRIES, PAGES, Turns
+from ingest.http.auth import Guard
+from ingest.http.gateway_problems import Problem
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.state import Entry
+from schemas.http.api_keys import Access
+from schemas.values.json_text import JsonObject
+
+SMALL_DOCUMENT: Final = 32 * 1024
+Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
+Only = Annotated[str | None, Query(description="only entries that say exactly this")]
+Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+
+
+class CatalogApi:
+    """Maps requests to CatalogService, each call in a worker thread because it waits for Kafka or reads a whole
+    catalog."""
+
+    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, rests: Rests) -> None:
+        self._guard = guard
+        self._service = CatalogService(catalog, publisher, rests.tick)
+        self._documents = Turns(DOCUMENTS, "catalog documents", rests)
+        self._entries = Turns(ENTRIES, "catalog changes", rests)
+        self._pages = Turns(PAGES, "catalog pages", rests)
+
+    def stop(self) -> None:
+        """Start no further work."""
+        for turns in (self._documents, self._entries, self._pages):
+            turns.stop()
+
+    def caller(self, request: Request) -> Caller:
+        """The namespace and access rights of a request. Raises Problem 403."""
+        access: Access = request.state.access
+        return Caller(self._guard.namespace(request, access), access)
+
+    async def apply(self, request: Request, dry_run: bool) -> Response:
+        """Apply a document: 201 if something was published, else 200."""
+        caller = self.caller(request)
+        body = await self._body(request, caller)
+        json_only = "json" in request.headers.get("content-type", "")
+
+        def answer() -> Response:
+            plan = self._service.apply(body, caller, json_only=json_only, dry_run=dry_run)
+            published = bool(plan.to_publish()) and not dry_run
+            return JSONResponse({"dry_run": dry_run, **plan.summary()}, 201 if published else 200)
+
+        # A small document queues with other changes of its namespace, never behind large documents.
+        turns = self._documents if len(body) > SMALL_DOCUMENT else self._entries
+        return await turns.run(caller, answer)
+
+    async def create(self, request: Request, kind: str) -> Response:
+        """Create an entry: 201 with the entry and any ``warnings``."""
+        caller = self.caller(request)
+        value = await self._value(request, caller)
+        return await self._entries.run(caller, lambda: _entry(*self._service.create(kind, value, caller), status=201))
+
+    async def replace(self, request: Request, kind: str, code: str) -> Response:
+        """Publish a new version: 200 with the entry and any ``warnings``."""
+        caller = self.caller(request)
+        value = await self._value(request, caller)
+        if_match = request.headers.get("if-match")
+        return await self._entries.run(
+            caller, lambda: _entry(*self._service.replace(kind, code, value, caller, if_match))
+        )
+
+    async def retire(self, request: Request, kind: str, code: str) -> Response:
+        """Retire an entry: 204."""
+        caller = self.caller(request)
+        if_match = request.headers.get("if-match")
+        await self._entries.run(caller, lambda: self._service.retire(kind, code, caller, if_match))
+        return Response(status_code=204)
+
+    async def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
+        """The version in force, or all versions if ``history``."""
+        caller = self.caller(request)
+        if not history:
+            return _entry(self._service.get(kind, code, caller))
+
+        def answer() -> Response:
+            versions = self._service.history(kind, code, caller)
+            return JSONResponse({"items": [shown(entry) for entry in versions], "next_cursor": None})
+
+        return await self._pages.run(caller, answer)
+
+    async def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
+        """A page of the entries in force."""
+        caller = self.caller(request)
+
+        def answer() -> Response:
+            entries, following = self._service.page(kind, caller, limit, cursor)
+            return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
+
+        return await self._pages.run(caller, answer)
+
+    async def audit(self, request: Request, **filters: Any) -> Response:
+        """A page of the audit trail."""
+        caller = self.caller(request)
+        return await self._pages.run(
+            caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **filters))
+        )
+
+    async def _body(self, request: Request, caller: Caller) -> bytes:
+        async with self._guard.body(request, caller.access, caller.namespace) as body:
+            return body
+
+    async def _value(self, request: Request, caller: Caller) -> Any:
+        body = await self._body(request, caller)
+        try:
+            return load_document(body, json_only=True)
+        except DocumentError as error:
+            raise Problem(400, "malformed", str(error), path="$") from None
+
+    @staticmethod
+    def routes(app: FastAPI, api: Callable[[], CatalogApi]) -> None:
+        """Register the routes on ``app``; ``api`` is called per request, since the CatalogApi is created at
+        start-up."""
+
+        @app.post("/v1/catalog/apply", tags=["catalog"], openapi_extra=APPLY_BODY)
+        async def apply(request: Request, dry_run: bool = False) -> Response:
+            """Make the catalog say what the document says; nothing is retired unless `prune` is true."""
+            return await api().apply(request, dry_run)
+
+        @app.get("/v1/catalog/audit", tags=["catalog"])
+        async def audit(
+            request: Request,
+            limit: Limit = 100,
+            cursor: Cursor = None,
+            kind: Only = None,
+            code: Only = None,
+            author: Only = None,
+        ) -> Response:
+            """Who changed what, when: every version of the namespace, the newest first, with what it changed field by
+            field."""
+            return await api().audit(request, limit=limit, cursor=cursor, kind=kind, code=code, author=author)
+
+        for name, kind in RESOURCES.items():
+            _resource(app, api, name, kind)
+
+
+def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str) -> None:
+    tag: JsonObject = {"tags": [name]}
+    body = {**tag, "openapi_extra": entry_body(kind)}
+    plural = name.replace("-", "_")
+
+    @app.get(f"/v1/{name}", summary=f"List {name}", operation_id=f"list_{plural}", **tag)
+    async def page(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return await api().page(request, kind, limit, cursor)
+
+    @app.get(f"/v1/{name}/{{code:path}}", summary=f"Read one of {name}", operation_id=f"get_{plural}", **tag)
+    async def get(request: Request, code: str, history: bool = False) -> Response:
+        return await api().get(request, kind, code, history)
+
+    @app.post(f"/v1/{name}", status_code=201, summary=f"Create one of {name}", operation_id=f"create_{plural}", **body)
+    async def create(request: Request) -> Response:
+        return await api().create(request, kind)
+
+    @app.put(
+        f"/v1/{name}/{{code:path}}", summary="New version, with If-Match "
+            f"({name})", operation_id=f"put_{plural}", tags=[name],
+        openapi_extra=entry_body(kind, IF_MATCH | {"required": True}),
+    )  # fmt: skip
+    async def replace(request: Request, code: str) -> Response:
+        return await api().replace(request, kind, code)
+
+    @app.delete(
+        f"/v1/{name}/{{code:path}}",
+        status_code=204,
+        summary=f"Retire one of {name}",
+        operation_id=f"retire_{plural}",
+        openapi_extra={"parameters": [IF_MATCH]},
+        **tag,
+    )
+    async def retire(request: Request, code: str) -> Response:
+        return await api().retire(request, kind, code)
+
+
+def _entry(entry: Entry, plan: CatalogPlan | None = None, status: int = 200) -> JSONResponse:
+    """Response for an entry as ``shown``, with the warnings of the plan that published it."""
+    warned = {} if plan is None else plan.warned()
+    return JSONResponse(shown(entry) | warned, status, headers={"ETag": f'"{entry.version}"'})

@@ -1,0 +1,248 @@
+"""Handles event requests: decode, judge, send to Kafka, respond. Formats differ only in their ``Door``.
+
+POST /v1/events and /v1/events/batch have the native formats; those of other systems are in ``ingest/protocols``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingest.delivery.in_flight import Delivery, NotDelivered
+from ingest.delivery.loop_producer import LoopProducer
+from ingest.events.refusals import Sampler, rejection
+from ingest.gateway_metrics import GatewayMetrics
+from ingest.http.auth import NAMESPACE_HEADER, AdmittedRequest, Guard
+from ingest.http.bodies import BadBody
+from ingest.http.gateway_problems import Problem, of_refusal, unavailable, unknown_parameters
+from ingest.sources import Sources
+from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.models import Namespace
+from schemas.catalog.state import NamespaceView
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
+from schemas.events.event_types import event_types
+from schemas.events.measurable import Warned, measurable
+from schemas.events.refused_body import Sketch, sketch
+from schemas.events.rejections import rejection_record
+from schemas.health.readiness import Readiness, UnreadyReason
+from schemas.http.api_keys import Access
+from schemas.http.parameters import WrongParameter, wrong_parameters
+from schemas.http.scopes import INGEST
+from schemas.kafka.codec import CodecError
+from schemas.kafka.topics import REJECTED
+from schemas.values.json_text import JsonObject
+
+log = logging.getLogger(__name__)
+
+_REFUSAL_WAIT: Final = 1.0
+
+
+Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
+
+
+class Door(Protocol):
+    """A request format: how its requests are decoded and answered. Everything in between is common to all formats."""
+
+    single: bool  # shortens the JSON paths of errors
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """Query parameters that the request must not have."""
+
+    def decode(self, body: bytes, view: NamespaceView) -> list[RawEvent]:
+        """The events of a body. Raises Refused."""
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """What can be extracted from a refused body for its rejection record; never raises."""
+
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """The response once all events are in Kafka; ``warned``: events that some profile cannot measure."""
+
+    def refuse(self, problem: Problem) -> Response:
+        """The response if nothing was accepted or the outcome is unknown."""
+
+
+class Native:
+    """The native formats: one event, or ``{"events": [1 to 100]}``."""
+
+    def __init__(self, decode: Callable[[bytes], list[RawEvent]], *, single: bool) -> None:
+        self._decode = decode
+        self.single = single
+
+    def wrong_query(self, request: Request) -> list[WrongParameter]:
+        """See Door: no query parameters are allowed."""
+        return wrong_parameters(request, {})
+
+    def decode(self, body: bytes, _view: NamespaceView) -> list[RawEvent]:
+        """See Door."""
+        return self._decode(body)
+
+    def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
+        """See Door."""
+        return sketch(body, index, settings, single=self.single)
+
+    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+        """202 with all keys, including generated ones, and any ``warnings``."""
+        keys = [event.idempotency_key for event in accepted]
+        answer: JsonObject = {"accepted": len(keys)}
+        answer |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        if warned:
+            answer["warnings"] = [warning.to_json(single=self.single) for warning in warned]
+        return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+
+    def refuse(self, problem: Problem) -> Response:
+        """See Door."""
+        return problem.response()
+
+
+EVENT: Final = Native(decode_event, single=True)
+BATCH: Final = Native(decode_batch, single=False)
+
+
+class EventsApi:
+    """Handles a request from its headers to its events' delivery in Kafka."""
+
+    def __init__(
+        self, *, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
+        metrics: GatewayMetrics, sources: Sources, ready: Readiness,
+    ) -> None:  # fmt: skip
+        self._guard = guard
+        self._catalog = catalog
+        self._delivery = delivery
+        self._producer = producer
+        self._metrics = metrics
+        self._sources = sources
+        self._ready = ready
+        self._sampler = Sampler()
+
+    async def answer(self, request: Request, door: Door) -> Response:
+        """Answer a request in the format of ``door``; 2xx once all its events are in Kafka."""
+        started = asyncio.get_running_loop().time()
+        admitted: AdmittedRequest | None = None
+        try:
+            admitted = self._guard.admit(request)
+            accepted, warned = await self._take(request, door, admitted)
+            self.count_accepted(len(accepted))
+            response = door.answer(accepted, warned)
+        except Problem as problem:
+            response = door.refuse(problem)
+        except Exception:
+            log.exception("an event request failed")
+            response = door.refuse(Problem(500, "internal", "the gateway failed; its log says more"))
+        finally:
+            if admitted is not None:
+                self._guard.answered(admitted)
+        self._metrics.requests.labels(str(response.status_code)).inc()
+        self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
+        return response
+
+    async def _take(self, request: Request, door: Door, admitted: AdmittedRequest) -> Taken:
+        access = self._guard.allow(admitted, INGEST)
+        namespace, _ = self.target(request, access)
+        if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
+            raise unknown_parameters(wrong)
+        try:
+            if (small := await self._guard.small_body(request, access)) is not None:
+                return await self._judged(admitted, namespace, small, door)
+            async with self._guard.body(request, access, namespace) as body:
+                return await self._judged(admitted, namespace, body, door)
+        except BadBody as bad:
+            await self.record(namespace, bad.reason, bad.detail, Sketch(), bad.sample)
+            raise
+
+    async def _judged(self, admitted: AdmittedRequest, namespace: str, body: bytes, door: Door) -> Taken:
+        # There is no await from here to ``send``: the events carry the offset of the very catalog that accepted them,
+        # and offsets never decrease within a partition of this gateway.
+        if (reason := self.refusal()) is not None:
+            raise unavailable(str(reason), cause=reason.name)
+        offset = self._catalog.catalog.next_offset
+        view = self._catalog.catalog.view(namespace, offset)
+        try:
+            accepted = accept(
+                namespace,
+                view.settings,
+                door.decode(body, view),
+                now_us=self._sources.now_us(),
+                mint_key=lambda _index: self._sources.new_key(),
+                types=event_types(view),
+                single=door.single,
+            )
+        except Refused as refused:
+            refused_body = door.tell(body, refused.index, view.settings)
+            self._guard.spend(admitted.access, events=refused_body.events)
+            await self.record(namespace, refused.reason, str(refused), refused_body, body)
+            raise of_refusal(refused) from None
+        self._guard.spend(admitted.access, events=len(accepted))
+        try:
+            delivered = self._delivery.send(namespace, offset, accepted)
+            self._guard.sent(admitted)
+            # Computed while waiting for Kafka.
+            warned = measurable(view).warnings(accepted)
+            await delivered
+        except NotDelivered as error:
+            raise unavailable(str(error), [event.idempotency_key for event in accepted]) from None
+        return accepted, warned
+
+    async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
+        """Judge and send events; returns when all that ``judge`` accepted are in Kafka.
+
+        Raises NotDelivered; judging and sending again is then safe, since deduplication drops copies.
+        """
+        if (reason := self.refusal()) is not None:
+            raise NotDelivered(str(reason))
+        offset = self._catalog.catalog.next_offset
+        if accepted := judge(self._catalog.catalog.view(namespace, offset)):
+            await self._delivery.send(namespace, offset, accepted)
+
+    def refusal(self) -> UnreadyReason | None:
+        """The reason why no events are accepted now, None if they are."""
+        return self._ready.refusal()
+
+    def count_accepted(self, events: int) -> None:
+        """Add to the metric of accepted events."""
+        self._metrics.events_accepted.inc(events)
+
+    def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
+        """The namespace that a request writes to, and its settings. Raises Problem."""
+        namespace = self._guard.namespace(request, access)
+        return namespace, self._settings(namespace)
+
+    def _settings(self, namespace: str) -> Namespace:
+        view = self._catalog.catalog.view(namespace)
+        if not view.known:
+            raise Problem(
+                404,
+                "unknown_namespace",
+                f"no namespace {namespace[:80]!r}; declare it with `weir apply`, or name another in {NAMESPACE_HEADER}",
+            )
+        return view.settings
+
+    async def record(self, namespace: str, reason: str, detail: str, refused_body: Sketch, body: bytes) -> None:
+        """Produce a rejection record to usage.rejected; waits at most a second for its delivery."""
+        self._metrics.events_refused.labels(reason).inc(refused_body.events)
+        now_us = self._sources.now_us()
+        sample = body if self._sampler.take(now_us) else b""
+        delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(error: str | None) -> None:
+            if error is not None:
+                self._metrics.refusals_unrecorded.inc()
+                log.warning("a refusal is not on usage.rejected: %s", error)
+            if not delivered.done():
+                delivered.set_result(None)
+
+        try:
+            rejected = rejection(
+                namespace, reason, detail, refused_body, sample, now_us=now_us, rejection_id=self._sources.new_id()
+            )
+            value = rejection_record(rejected)
+        except CodecError as error:
+            done(str(error))
+            return
+        self._producer.produce(REJECTED, value, done, key=refused_body.account_id.encode() or None)
+        await asyncio.wait({delivered}, timeout=_REFUSAL_WAIT)

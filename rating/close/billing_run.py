@@ -1,0 +1,285 @@
+"""One billing run, from the log's end to invoices that can be read (DESIGN invariant 9). Safe to repeat and to
+double."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from rating.close.announcing import Announcer, RefusedByChecks
+from rating.close.checklist.checks import ChecklistPoint, warnings
+from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
+from rating.close.close_request import CloseRequest, FollowedLedgers
+from rating.close.complete_rows import CompleteRows
+from rating.close.planning import Planning
+from rating.close.rated_plan import RatedPlan
+from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
+from rating.close.result import CloseResult, stored_checks
+from rating.invoices.amend import wait_shown
+from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.amounts.unpriced_values import unpriced_lines
+from rating.invoices.draft_decisions import awaiting
+from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
+from rating.invoices.numbering import number_invoices
+from rating.invoices.publish_invoices import publish, wait_visible
+from rating.invoices.waiting import CloseError, Progress
+from rating.invoicing.late_report import again
+from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.run_plan import RunPlan
+from schemas.clickhouse.client import connect
+from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.checkpoints import CheckpointLedger, Run
+from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.transport import LedgerWriter
+from schemas.settings import Settings
+from schemas.values.instants import micros, rfc3339
+
+_ATTEMPTS: Final = 3
+_ROUNDS: Final = 100
+_SHOWN_SECONDS: Final = 5.0
+
+
+def run_close(
+    settings: Settings,
+    namespace: str | None,
+    as_of: datetime | None,
+    now: datetime,
+    on_progress: Progress,
+    dry_run: bool = False,
+    *,
+    strict: bool = False,
+    on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None,
+) -> CloseResult:
+    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``); blocking.
+
+    ``on_checks`` is told the checklist before anything is billed; ``strict``: nothing is billed where it found
+    something. A dry run waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it
+    cannot go on and LedgerUnavailable where Kafka does not answer; after either, simply run it again.
+    """
+    name = namespace or settings.namespace
+    until = as_of or now
+    if until > now:
+        raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
+    if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
+        detail = (
+            f"this machine's clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant "
+            "that has passed"
+        )
+        raise CloseError(
+            f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; {detail}"
+        )
+    client = connect(settings)
+    request = CloseRequest(
+        settings=settings,
+        client=client,
+        namespace=name,
+        as_of=until,
+        now=now,
+        on_progress=on_progress,
+        dry_run=dry_run,
+        strict=strict,
+        on_checks=on_checks,
+    )
+    # What a close makes it keeps to its end, and looking for garbage in millions of lines over and over is a quarter of
+    # its time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with invoices_reader(settings) as reader, closing(CheckpointLedger(settings)) as checkpoints:
+            return Close(request, FollowedLedgers(reader, checkpoints, StandingInvoices(name))).run()
+    finally:
+        if collecting:
+            gc.enable()
+        client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Billed:
+    """``missed``: invoices that were due and do not stand. ``waiting``: periods that have ended and are drafts yet."""
+
+    result: CloseResult
+    missed: tuple[str, ...] = ()
+    waiting: int = 0
+
+
+class Close:
+    """``run`` is the protocol; its steps stand alone, so that a test can stop between two of them."""
+
+    def __init__(self, request: CloseRequest, ledgers: FollowedLedgers) -> None:
+        self._request = request
+        self._ledgers = ledgers
+        self.planning = Planning(request, ledgers)
+        self.rated_plan = RatedPlan(request)
+        self._rows = CompleteRows(request.client, request.namespace, lambda: self.planning.catalog)
+        self.announcer = Announcer(request, ledgers, self.planning, self.rated_plan, self._rows)
+
+    def run(self) -> CloseResult:
+        """Bill, number and show all that is due, and make drafts of the rest. Raises CloseError, LedgerUnavailable."""
+        try:
+            return self._run()
+        except RefusedByChecks as refused:
+            self._request.on_checks(refused.checks)
+            return replace(self._result(refused.run), refused=True)
+
+    def _run(self) -> CloseResult:
+        billed = self._billed()
+        result = billed.result
+        for _ in range(_ATTEMPTS):
+            if not billed.missed:
+                break
+            # What it was planned after is no longer so: an invoice was voided or held, or another run was first.
+            billed = self._billed()
+            further = billed.result
+            result = replace(
+                further,
+                run=further.run or result.run,
+                joined=further.joined if further.run else result.joined,
+                checks=further.checks or result.checks,
+                invoices=result.invoices + further.invoices,
+                already=result.already + further.already,
+            )
+        problems = [f"{name} changed again and again while it was billed; close again" for name in billed.missed]
+        return self._drafted(replace(result, problems=(*result.problems, *problems)), billed.waiting)
+
+    def _billed(self) -> _Billed:
+        """What is finalised. Raises RefusedByChecks."""
+        request, planning, standing = self._request, self.planning, self._ledgers.standing
+        client, namespace, on_progress = request.client, request.namespace, request.on_progress
+        # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
+        read_standing(self._ledgers.invoices, standing)
+        planning.read_catalog()
+        self._ledgers.checkpoints.refresh()
+        late = planning.late(None)
+        plan = planning.plan(late)
+        if (request.dry_run or not plan.billings) and any(standing.chains(namespace)):
+            # No run will wait for what was acknowledged and is not metered yet, and it may be late for what is billed.
+            wait_metered(client, end_offsets(request.settings), on_progress)
+            late = planning.late(None)
+            plan = planning.plan(late)
+        waiting = plan.waiting
+        if not plan.billings:
+            return _Billed(self._nothing_due(plan, late), (), waiting)
+        if request.dry_run:
+            return _Billed(self._tried(plan), (), waiting)
+        writer = LedgerWriter(request.settings, INVOICES)
+        # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
+        announced = self.announcer.announced(plan, late)
+        run, cut, plan = announced.run, announced.cut, announced.plan
+        if request.strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
+            raise RefusedByChecks(run, stored_checks(run))
+        request.on_checks(stored_checks(run))
+        self._rows.require(cut.offsets)
+        # 3. Its windows are rolled up, so that totals as of it can be read.
+        wait_rolled_up(client, cut, on_progress)
+        # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
+        invoices, problems = self.rated_plan.rated(plan, run, cut)
+        # 5. The ledger decides which invoices stand.
+        won = publish(writer, self._ledgers.invoices, standing, invoices, on_progress)
+        names = [invoice.invoice_id for invoice in invoices]
+        missed = tuple(name for name in names if standing.invoice(namespace, name) is None)
+        # 6. Everybody can read them, with the numbers that they have from now on.
+        self.number()
+        self.balance()
+        wait_visible(client, namespace, standing, on_progress)
+        already = len(invoices) - len(won) - len(missed)
+        result = self._result(run, won, already, plan.problems + problems)
+        return _Billed(replace(result, joined=announced.joined), missed, waiting)
+
+    def _nothing_due(self, plan: RunPlan, late: LateBySubscription) -> CloseResult:
+        request, standing = self._request, self._ledgers.standing
+        if not request.dry_run:  # whoever published before may have died before all could be read
+            wait_visible(request.client, request.namespace, standing, request.on_progress)
+            self.number()
+        # Nothing will be rated, so what could not be is told here.
+        unrated = again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
+        return self._result(None, problems=tuple(dict.fromkeys((*plan.problems, *unrated))))
+
+    def _tried(self, plan: RunPlan) -> CloseResult:
+        """Of a dry run: what would be published, rated by what is live."""
+        request = self._request
+        ends = end_offsets(request.settings)
+        wait_metered(request.client, ends, request.on_progress)
+        self._rows.require(ends)
+        run = Run("", 0, self.planning.catalog.next_offset, micros(request.now), {})
+        invoices, problems = self.rated_plan.rated(plan, run, None)
+        run = self.announcer.checked(run, plan, None)
+        request.on_checks(stored_checks(run))
+        return self._result(run, invoices, problems=plan.problems + problems)
+
+    def _drafted(self, result: CloseResult, ended: int) -> CloseResult:
+        """7. What has ended and is not finalised is a draft, as of now; ``ended``: how many periods that is."""
+        request, planning, standing = self._request, self.planning, self._ledgers.standing
+        late = planning.late(None) if request.dry_run else {}
+        billed = {invoice.subscription for invoice in result.invoices}
+        if request.dry_run:  # as if it stood; what came late for those is on them
+            for invoice in result.invoices:
+                standing.apply(invoice)
+            late = {name: of_account for name, of_account in late.items() if name not in billed}
+        redrafted = Redrafted()
+        if ended or standing.drafts(request.namespace):
+            redrafted = refresh_drafts(
+                request,
+                self._ledgers,
+                planning.view(),
+                lambda cut: late if request.dry_run else planning.late(cut),
+                self._rows.require,
+            )
+        if not request.dry_run:
+            wait_drafts_visible(request.client, request.namespace, standing, request.on_progress)
+        if redrafted.run is not None and not result.checks:  # nothing was billed, so this is the first list
+            result = replace(result, run=result.run or redrafted.run, checks=stored_checks(redrafted.run))
+            request.on_checks(result.checks)
+        problems = tuple(dict.fromkeys(result.problems + redrafted.problems))
+        waiting = tuple(awaiting(standing.drafts(request.namespace)))
+        chains = standing.chains(request.namespace)
+        lacking = sum(len(parts) for chain in chains for *_, parts in unpriced_lines(chain))
+        return replace(result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking)
+
+    def number(self) -> None:
+        """Numbers for what stands, and for credit notes, where they have none. Raises LedgerUnavailable."""
+        request, ledgers = self._request, self._ledgers
+        number_invoices(
+            ledgers.checkpoints,
+            request.client,
+            request.namespace,
+            self.planning.view().settings,
+            ledgers.standing.invoices(request.namespace),
+            request.now,
+        )
+
+    def balance(self) -> None:
+        """Invoices below zero pay what their accounts owe. Safe to repeat and to double. Raises LedgerUnavailable."""
+        request, ledgers = self._request, self._ledgers
+        changed: dict[str, Invoice] = {}
+        for _ in range(_ROUNDS):
+            invoices = ledgers.standing.invoices(request.namespace)
+            if not any(standing_invoice.total.startswith("-") for standing_invoice in invoices):
+                break
+            now_us = micros(request.now)
+            following = list(counterparts(invoices, now_us)) or draws(invoices, now_us)
+            if not following:
+                break
+            writer = LedgerWriter(request.settings, INVOICES)
+            won = publish(writer, ledgers.invoices, ledgers.standing, following, request.on_progress)
+            changed |= {invoice.invoice_id: invoice for invoice in won}
+        for invoice in changed.values():
+            wait_shown(request.client, request.namespace, invoice, _SHOWN_SECONDS)
+
+    def _result(
+        self, run: Run | None, invoices: Iterable[Invoice] = (), already: int = 0, problems: tuple[str, ...] = ()
+    ) -> CloseResult:
+        return CloseResult(
+            namespace=self._request.namespace,
+            as_of=self._request.as_of,
+            run=run,
+            invoices=tuple(invoices),
+            already=already,
+            problems=problems,
+            dry_run=self._request.dry_run,
+            checks=stored_checks(run) if run else (),
+        )

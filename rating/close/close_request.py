@@ -1,0 +1,44 @@
+"""What one close is asked to do, with whom it talks, and the ledgers that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rating.close.checklist.checks import ChecklistPoint
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.waiting import Progress
+from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.transport import LedgerReader
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRequest:
+    """Bill every period of ``namespace`` that is due at ``as_of``.
+
+    ``client``: of ClickHouse. ``dry_run``: rate what is live and write nothing. ``strict``: bill nothing where the
+    checklist found something. ``on_checks`` is given the checklist before anything is billed.
+    """
+
+    settings: Settings
+    client: Any
+    namespace: str
+    as_of: datetime
+    now: datetime
+    on_progress: Progress
+    dry_run: bool = False
+    strict: bool = False
+    on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLedgers:
+    """The topics of invoices and of checkpoints, as far as they are read; ``standing``: the invoices that count by
+    ``invoices``."""
+
+    invoices: LedgerReader
+    checkpoints: CheckpointLedger
+    standing: StandingInvoices

@@ -1,0 +1,82 @@
+"""Invoices to usage.invoices, and back: what was written is only true once it has been read back as valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.waiting import Progress, wait_until
+from schemas.ledgers.invoice_claims import record_key
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from schemas.ledgers.transport import LedgerReader, LedgerWriter
+
+STALLED_SECONDS: Final = 120.0
+# Reading back waits for the broker, a tenth of a second or so for each lot, however many are in it.
+_AT_ONCE: Final = 2000
+_BYTES_AT_ONCE: Final = 32 * 1024 * 1024
+
+
+def publish(
+    writer: LedgerWriter,
+    reader: LedgerReader,
+    standing: StandingInvoices,
+    invoices: Sequence[Invoice],
+    on_progress: Progress,
+) -> list[Invoice]:
+    """Write invoices, each chain in its order; those of them that stand as written here.
+
+    ``reader`` and ``standing`` are at the same place of the log, and follow it. An invoice that another process wrote
+    first stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
+    """
+    won: list[Invoice] = []
+    done = 0
+    for lot in _lots(invoices):
+        placed = writer.append_all([(record_key(item.namespace, item.subscription), value) for item, value in lot])
+        ours = {position: item for position, (item, _) in zip(placed, lot, strict=True)}
+        ends = dict(reader.positions)
+        for partition, offset in placed:
+            ends[partition] = max(ends[partition], offset + 1)
+        valid = {
+            (record.partition, record.offset) for record in reader.read_to(ends) if standing.apply_bytes(record.value)
+        }
+        won.extend(item for position, item in ours.items() if position in valid)
+        done += len(lot)
+        on_progress("publishing", done, len(invoices))
+    return won
+
+
+def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
+    """Invoices with their records, so many and so many bytes at once."""
+    lot: list[tuple[Invoice, bytes]] = []
+    size = 0
+    for invoice in invoices:
+        value = encode_invoice(invoice)
+        if lot and (len(lot) >= _AT_ONCE or size + len(value) > _BYTES_AT_ONCE):
+            yield lot
+            lot, size = [], 0
+        lot.append((invoice, value))
+        size += len(value)
+    if lot:
+        yield lot
+
+
+def wait_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
+    """Wait until ClickHouse has every invoice that stands (the `bill` agent writes them there). Raises CloseError.
+
+    Also those of a run that died after publishing: whoever closes again may read them all.
+    """
+    wait_written(client, namespace, "invoices", "invoice_id", standing.count(namespace), on_progress)
+
+
+def wait_written(client: Any, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
+    """Wait until ``table`` has ``total`` rows of the namespace with different ``key`` columns. Raises CloseError."""
+    sql = f"SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}"
+
+    def written() -> tuple[int, int]:
+        return int(client.query(sql, parameters={"namespace": namespace}).result_rows[0][0]), total
+
+    if not total:
+        return
+    remedy = "they stand on usage.invoices and will appear once a worker's `bill` runs; `weir status` tells"
+    wait_until(f"writing {table.replace('_', ' ')}", written, on_progress, STALLED_SECONDS, remedy)

@@ -1,0 +1,350 @@
+"""An invoice and its lines, once what it needs is measured: pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from msgspec import structs
+
+from rating.invoices.amounts.billed_of_period import OF_PERIOD
+from rating.invoices.amounts.line_balances import NOTHING_NOTED, InHand, taken_back
+from rating.invoices.amounts.line_plans import pinned
+from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
+from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
+from rating.invoices.transitions import due_date
+from rating.invoicing.charges import Need, ResolvedCharge, Totals
+from rating.invoicing.due import Due
+from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
+from rating.pricing.exact import exact_sum
+from rating.pricing.identity_cache import IdentityCache
+from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
+from rating.subscriptions.period_terms import NO_TERMS
+from rating.subscriptions.timeline import PlanningError
+from rating.usage import Usage, UsageGroup, no_usage
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import FINALIZED, PAID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+    LinePlan,
+)
+from schemas.prices import MatrixPrice, Price, plain
+from schemas.values.instants import rfc3339
+from schemas.values.json_text import JsonObject
+from schemas.values.time_zones import VERSION
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
+
+NO_USAGE = "no usage in the period; priced as 0"
+CARRIED = "no event in the period; the last value before it is carried over"
+
+
+@dataclass(frozen=True, slots=True)
+class RatedItem:
+    """An item with the price as its line pins it, what that comes to, and the usage behind it (None for a flat
+    product)."""
+
+    item: ResolvedCharge
+    priced: Rated
+    usage: Usage | None
+    note: str
+
+
+def rate_items(
+    items: Iterable[ResolvedCharge], rows_of: Callable[[Need], Iterable[UsageGroup] | None], currency: str
+) -> Iterator[RatedItem]:
+    """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the
+    account's, None for no usage. Raises PlanningError, which names the charge."""
+    measured = list(items)
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for number, item in enumerate(measured):
+        if item.price.split is not None and item.need is not None:
+            together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
+    known: dict[int, tuple[Price, Rated, Usage, str]] = {}
+    for number, item in enumerate(measured):
+        try:
+            if item.need is None:
+                priced = rate(item.price, Decimal(1), currency=currency)
+                yield RatedItem(item, priced, None, "; ".join(priced.notes))
+                continue
+            split = item.price.split
+            if split is None:
+                yield RatedItem(item, *_rated(item.price, list(rows_of(item.need) or ()), item.need, currency))
+                continue
+            if number not in known:
+                numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
+                parts = [
+                    (measured[number].price, need, rows_of(need))
+                    for number in numbers
+                    if (need := measured[number].need) is not None
+                ]
+                known |= dict(zip(numbers, rate_rows(parts, currency), strict=True))
+        except PriceError as error:
+            raise PlanningError(f"charge {item.charge.key}: {error}") from None
+        price, priced, usage, note = known.pop(number)
+        yield RatedItem(replace(item, price=price), priced, usage, note)
+
+
+def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
+    """What stands alone: priced, the usage behind it, note."""
+    usage = _usage(need, rows)
+    priced = rate_alone(price, _quantity(price, rows, usage), currency)
+    return priced, usage, _note(priced, usage, rows)
+
+
+def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
+    empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
+    return "; ".join([*priced.notes, empty] if empty else priced.notes)
+
+
+def rate_rows(
+    parts: Iterable[tuple[Price, Need, Iterable[UsageGroup] | None]], currency: str
+) -> list[tuple[Price, Rated, Usage, str]]:
+    """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced,
+    the usage behind it, note). Raises PriceError."""
+    each = [(price, need, list(rows or ())) for price, need, rows in parts]
+    usages = [_usage(need, rows) for _, need, rows in each]
+    quantities = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
+    return [
+        (price, priced, usage, _note(priced, usage, rows))
+        for (price, priced), (_, _, rows), usage in zip(rate_parts(quantities, currency), each, usages, strict=True)
+    ]
+
+
+def _usage(need: Need, rows: Sequence[UsageGroup]) -> Usage:
+    if not rows:
+        return no_usage(need.profile.aggregation)
+    if len(rows) == 1:
+        return rows[0].usage
+    return Usage(exact_sum(row.usage.quantity or Decimal(0) for row in rows), sum(row.usage.events for row in rows))
+
+
+def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantity:
+    cells = None
+    if isinstance(price, MatrixPrice):
+        cells = tuple(
+            MatrixQuantity(
+                tuple(value or "" for value in row.dimensions), row.usage.quantity or Decimal(0), row.usage.events
+            )
+            for row in rows
+        )
+    return Quantity(usage.quantity if usage.quantity is not None else Decimal(0), Decimal(usage.events), cells)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusting:
+    """What an invoice adjusts of earlier ones: by ``lines``, of which ``settled`` adjust fees of its own period that
+    were billed in advance. ``hand``: what credit notes have credited of the adjusted invoices; ``drawn``: what those
+    drew on grants."""
+
+    lines: Sequence[Line] = ()
+    settled: Sequence[Line] = ()
+    hand: InHand = NOTHING_NOTED
+    drawn: Sequence[DrawnOn] = ()
+
+
+NOTHING_ADJUSTED: Final = Adjusting()
+
+
+def build_invoice(
+    due: Due,
+    items: Iterable[ResolvedCharge],
+    totals: Totals,
+    run: Run,
+    *,
+    agreed: Agreed = NO_AGREEMENT,
+    adjusting: Adjusting = NOTHING_ADJUSTED,
+    wallet: Wallet | None = None,
+) -> Invoice:
+    """The Invoice record: charges, what the terms of their periods add, the lines of ``adjusting``, and credits of
+    ``wallet``, which is drawn on. The same bytes in every process that builds it for ``run``. Raises PlanningError."""
+    further, settled, hand, drawn = adjusting.lines, adjusting.settled, adjusting.hand, adjusting.drawn
+    lines: list[Line] = []
+    currency = due.plan.currency
+    flat = _flat_lines(currency)
+    all_items = list(items)
+    try:
+        used = rate_items(
+            [one for one in all_items if one.need], lambda need: totals[need].get(due.account_id), currency
+        )
+        lines += [flat(item) if item.need is None else line_of(next(used)) for item in all_items]
+    except (PriceError, PlanningError) as error:
+        raise PlanningError(f"subscription {due.subscription}, {error}") from None
+    term_lines = by_terms(lines, due, agreed, settled)
+    if hand.lines:
+        further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, term_lines))]
+    lines += term_lines
+    lines += further
+    subtotal = exact_sum(Decimal(line.amount) for line in lines)
+    balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
+    lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
+    if subtotal < 0 and drawn:
+        lines += given_back(
+            to_give_back(
+                subtotal,
+                drawn,
+                [*((line.adjusts, Decimal(line.amount)) for line in further), beyond_own(lines, due, agreed)],
+            ),
+            currency,
+            due.start_us,
+            due.end_us,
+        )
+    line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
+    lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
+    total = exact_sum(Decimal(line.amount) for line in lines)
+    body: JsonObject = {
+        "subtotal": money_text(subtotal, currency), "tax_amount": None,
+        "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
+    }  # fmt: skip
+    if due.time_zone != "UTC":
+        body["time_zone_data"] = VERSION  # the rules by which the period's bounds were found
+    if agreed.terms != NO_TERMS:
+        body["terms"] = agreed.terms.to_json()
+    if agreed.ahead != NO_TERMS:
+        body["terms_ahead"] = agreed.ahead.to_json()
+    if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line.adjusts for line in lines):
+        body["terms_of"] = OF_PERIOD
+    if noted := {name: count for name, count in hand.notes.items() if count}:
+        body["noted"] = noted
+    if any(line.adjusts for line in lines):
+        body["after_note"] = hand.order
+    if line_plans:
+        body["line_plans"] = line_plans
+    position = due.position
+    if position.voids:
+        body["voids"] = list(position.voids)
+    if due.reissue is not None:
+        body["reissues"] = due.reissue.invoice_id
+    if position.predecessor:
+        body["after"] = position.after or run.run_id
+    if due.holds:
+        body["holds"] = due.holds
+    if due.kind == "change":
+        body["change"] = rfc3339(due.change_us)
+    invoice = Invoice(
+        namespace=due.namespace, invoice_id=due.invoice_id, version=1, predecessor=position.predecessor,
+        subscription=due.subscription, sequence=position.sequence, account_id=due.account_id,
+        plan=due.plan.code, plan_version=due.plan_version,
+        period_start=due.start_us, period_end=due.end_us, time_zone=due.time_zone,
+        run_id=run.run_id, checkpoint=run.number, catalog_offset=run.catalog_offset, as_of=run.as_of_us,
+        state=FINALIZED if total else PAID, currency=currency, total=money_text(total, currency),
+        lines=tuple(lines), body=_encode(body), claim_id=claim_id(run.run_id, due.invoice_id),
+    )  # fmt: skip
+    if wallet:
+        wallet.draw(invoice)
+    return invoice
+
+
+def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
+    """What the terms of the invoice's own period add, and what discounts of the next one take off its fees in
+    advance."""
+    if agreed == NO_AGREEMENT:
+        return []
+    currency = due.plan.currency
+    if due.kind == "change":  # all of it is of the running period, which has no end yet
+        charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
+        last_advance = due.advance[-1]
+        of_plan = LinePlan(last_advance.plan.code, last_advance.plan_version)
+        changes = reduced(charged, agreed.ahead, currency, due.start_us, last_advance.end_us, agreed.ahead_before)
+        return [structs.replace(line, of_plan=of_plan) for line in changes]
+    ahead = [line for line in lines if line.period_start >= due.end_us]
+    lines_of_period = [line for line in lines if line.period_start < due.end_us]
+    charged = [(line.product, Decimal(line.amount)) for line in [*lines_of_period, *settled]]
+    reductions = reduced(charged, agreed.terms, currency, due.start_us, due.end_us, agreed.before)
+    if ahead:
+        charged = [(line.product, Decimal(line.amount)) for line in ahead]
+        until = max(line.period_end for line in ahead)
+        lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
+        reductions += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
+    return reductions
+
+
+def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, Decimal]:
+    """(the invoice that billed the period's fees in advance, amount of zero or less): what discounts of the invoice's
+    own period take off beyond its own charges, so off those fees. ``lines``: all of the invoice."""
+    change = due.kind == "change"
+    own = [line for line in lines if not line.adjusts and line.kind != "credit"]
+    own_sum = exact_sum(Decimal(line.amount) for line in own if change or line.period_start < due.end_us)
+    return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
+
+
+def _effects(
+    lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], term_lines: Sequence[Line]
+) -> dict[str, Decimal]:
+    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
+    after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
+    names = list(dict.fromkeys(line.adjusts for line in settled))
+    if not names or agreed == NO_AGREEMENT:
+        return {}
+    effects: dict[str, Decimal] = {}
+    sum_before = _sum(by_terms(lines, due, agreed, ()))
+    for number, name in enumerate(names, 1):
+        settled_lines = [line for line in settled if line.adjusts in names[:number]]
+        until = _sum(by_terms(lines, due, agreed, settled_lines)) if number < len(names) else _sum(term_lines)
+        effects[name] = exact_sum((until, -sum_before))
+        sum_before = until
+    return effects
+
+
+def _sum(lines: Iterable[Line]) -> Decimal:
+    return exact_sum(Decimal(line.amount) for line in lines)
+
+
+def claim_id(run_id: str, invoice: str) -> str:
+    """A claim's name, derived so that a second process of the same run writes the same bytes."""
+    return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
+
+
+def line_of(rated: RatedItem) -> Line:
+    """The line of an item as it was rated."""
+    item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
+    return Line(
+        kind="flat" if usage is None else "usage", charge=item.charge.key,
+        product=item.product.code, description=item.product.name or item.product.code,
+        profile_id=item.need.profile.profile_id if item.need else "", profile_versions=item.versions,
+        period_start=item.start_us, period_end=item.end_us,
+        quantity="" if usage is None else plain(usage.quantity or Decimal(0)),
+        events="" if usage is None else str(usage.events),
+        unit=item.product.unit or (item.need.profile.unit if item.need else ""),
+        price=price_text(item.price),
+        amount=money_text(priced.amount, priced.currency), unrounded=plain(priced.unrounded),
+        steps=steps_text(priced), note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
+    )  # fmt: skip
+
+
+def _numbered(line: Line, number: int) -> Line:
+    return structs.replace(line, number=number, of_plan=None)  # the body has its plan
+
+
+@lru_cache(maxsize=100)
+def _flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
+    """The lines of flat fees in a currency: the same for every account."""
+
+    def made(item: ResolvedCharge) -> Line:
+        (rated,) = rate_items([item], lambda _: None, currency)
+        return line_of(rated)
+
+    return IdentityCache(made)
+
+
+def steps_text(priced: Rated) -> str:
+    """How an amount came about, as JSON text."""
+    return _encode([step.as_json() for step in priced.steps])
+
+
+def price_text(price: Price) -> str:
+    """The price as pinned on a line: canonical JSON. Lines of one charge share their price."""
+    return _texts(price)
+
+
+def _text(price: Price) -> str:
+    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+
+
+_texts: Final = IdentityCache(_text)

@@ -1,0 +1,361 @@
+"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed.
+Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Literal
+
+from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
+from rating.invoices.amounts.drawings import drawn_on
+from rating.invoices.amounts.line_balances import (
+    NOTHING_NOTED,
+    InHand,
+    in_hand,
+    last_order,
+    nothing_further,
+    taken_back,
+)
+from rating.invoices.amounts.listed_values import listed
+from rating.invoices.amounts.prepaid_credits import DrawnOn, Owned, Wallet, drawn, owned_grants
+from rating.invoices.amounts.reductions import (
+    NO_AGREEMENT,
+    Agreed,
+    PriorTerms,
+    adjusted_terms,
+    prior_terms,
+    prior_terms_ahead,
+)
+from rating.invoices.draft_decisions import draft_of
+from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.advance import advance_again, paid_in_advance, settle
+from rating.invoicing.build_invoice import Adjusting, build_invoice
+from rating.invoicing.charges import ChargeBook, Need, ResolvedCharge, Totals
+from rating.invoicing.due import Due, change_due, due_of, last_word
+from rating.invoicing.late_usage import Late, LateBySubscription, Prior, adjustments, priors
+from rating.pricing import PriceError, rate
+from rating.pricing.exact import exact_sum, share
+from rating.subscriptions.billing_periods import PeriodPart
+from rating.subscriptions.period_terms import NO_TERMS, Terms, TermsOf, pinned_terms, terms_billed, terms_of, uses
+from rating.subscriptions.timeline import PlanningError, Timeline, timelines
+from schemas.catalog.models import Plan as CatalogPlan
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import (
+    Invoice,
+    Line,
+)
+from schemas.settings import LISTED_VALUES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Billing:
+    """One invoice to write: its charges, the earlier lines to rate again, and credits of fees billed in advance."""
+
+    due: Due
+    items: tuple[ResolvedCharge, ...]
+    prior: tuple[Prior, ...] = ()
+    credits: tuple[Line, ...] = ()
+    agreed: Agreed = NO_AGREEMENT
+    prior_terms: tuple[PriorTerms, ...] = ()
+    hand: InHand = NOTHING_NOTED
+    drawn: tuple[DrawnOn, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that an invoice of adjustments alone, or of a change, could hold."""
+        if self.due.kind == "change":
+            return not self.items and not self.credits
+        return self.due.kind == "last_word" and not self.prior and not self.credits
+
+    @property
+    def in_force(self) -> TermsOf:
+        """The discounts of its period."""
+        codes = frozenset(discount.code for discount in self.agreed.terms.discounts)
+        return TermsOf(self.due.start_us, self.due.end_us, codes)
+
+    def billed_ahead(self) -> Billed:
+        """What it bills of the period that follows. Raises PlanningError."""
+        items = [item for item in self.items if item.start_us >= self.due.end_us]
+        currency = self.due.plan.currency
+        try:
+            charged = tuple(
+                (item.product.code, rate(item.price, Decimal(1), currency=currency).amount) for item in items
+            )
+        except PriceError as error:
+            raise PlanningError(f"subscription {self.due.subscription}: {error}") from None
+        reduced = tuple(
+            (key_of(reduction), reduction.amount) for reduction in reductions(charged, self.agreed.ahead, currency)
+        )
+        return Billed(charged, reduced, self.due.invoice_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and
+    ``drawn``: prepaid credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have
+    ended and are drafts as yet;
+    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension
+    values without a cell that a line lists.
+    """
+
+    billings: tuple[Billing, ...]
+    problems: tuple[str, ...] = ()
+    grants: tuple[Owned, ...] = ()
+    drawn: Mapping[str, Decimal] = field(default_factory=dict)
+    namespace: str = ""
+    waiting: int = 0
+    planned: frozenset[str] = frozenset()
+    as_of_us: int = 0
+    listed: int = LISTED_VALUES
+
+    @property
+    def ready_us(self) -> int:
+        """The instant from which all of it could be billed."""
+        return max(billing.due.ready_us for billing in self.billings)
+
+    @property
+    def voids(self) -> tuple[str, ...]:
+        """Void invoices of the chains that it goes on with, sorted."""
+        return tuple(sorted({name for billing in self.billings for name in billing.due.position.voids}))
+
+    def needs(self) -> dict[Need, set[str]]:
+        """Every total that is needed → the accounts for which."""
+        needs: dict[Need, set[str]] = {}
+        for billing in self.billings:
+            for need in [item.need for item in billing.items] + [prior.need for prior in billing.prior]:
+                if need is not None:
+                    needs.setdefault(need, set()).add(billing.due.account_id)
+        return needs
+
+
+Bills = Literal["due", "drafts", "ended"]
+"""due: what is to be finalised; drafts: what has ended and is not, of subscriptions with nothing to finalise; ended:
+both, whatever approves or holds it."""
+
+
+def make_plan(
+    view: NamespaceView, standing: StandingInvoices, as_of_us: int, late: LateBySubscription, bills: Bills = "due"
+) -> RunPlan:
+    """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where
+    the subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
+    problems: list[str] = []
+    billings: list[Billing] = []
+    planned: set[str] = set()
+    waiting = 0
+    book = ChargeBook(view)
+    for line in timelines(view, problems):
+        try:
+            dues = ended_dues(line, standing, as_of_us)
+            final = dues if bills == "ended" else _final(dues, standing, as_of_us)
+            open_dues = dues[len(final) :]
+            line_billings = _billings(final, book, standing, late, line)
+            # These are one only where there is something to adjust or to settle.
+            alone = any(due.kind != "period" for due in open_dues)
+            drafted = _billings(open_dues, book, standing, late, line) if bills == "drafts" or alone else []
+            waiting += len(drafted) if alone else len(open_dues)
+            if bills == "drafts" and line_billings:
+                continue  # these come first
+            billings.extend(drafted if bills == "drafts" else line_billings)
+            planned.add(line.subscription)
+        except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
+            problems.append(f"subscription {line.subscription}: {error}")
+    grants = owned_grants(view)
+    used = drawn(standing.invoices(view.namespace)) if grants else {}
+    return RunPlan(
+        billings=tuple(billings), problems=tuple(problems), grants=grants, drawn=used, namespace=view.namespace,
+        waiting=waiting, planned=frozenset(planned), as_of_us=as_of_us,
+    )  # fmt: skip
+
+
+def ended_dues(line: Timeline, standing: StandingInvoices, as_of_us: int) -> list[Due]:
+    """What has ended of a subscription and is not billed, in grace or not; else a change, else a last word."""
+    dues = list(due_of(line, standing, as_of_us))
+    if not dues and (change := change_due(line, standing, as_of_us)) is not None:
+        dues = [change]
+    if not dues and (last_due := last_word(line, standing)) is not None:
+        dues = [last_due]
+    chain = standing.chain(line.namespace, line.subscription)
+    if dues and chain:
+        dues[0] = dues[0].after_run(chain[-1].run_id)
+    return dues
+
+
+def _final(dues: Iterable[Due], standing: StandingInvoices, as_of_us: int) -> list[Due]:
+    """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
+    final: list[Due] = []
+    for due in dues:
+        known = standing.draft(due.namespace, due.invoice_id)
+        draft = draft_of(known) if known is not None else None
+        if due.ready_us > as_of_us or due.plan.approval == "required" or (draft is not None and "held" in draft):
+            break
+        final.append(replace(due, holds=draft["holds"]) if draft is not None and "holds" in draft else due)
+    return final
+
+
+def _billings(
+    dues: list[Due], book: ChargeBook, standing: StandingInvoices, late: LateBySubscription, line: Timeline
+) -> list[Billing]:
+    """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
+    billings: list[Billing] = []
+    for due in dues:
+        chain = standing.chain(due.namespace, due.subscription)
+        billings.append(billing_of(due, book, chain, late.get(due.subscription, ()), billings, line))
+        book.wait_for_backfills(billings[-1].items)
+    return [billing for billing in billings if not billing.empty]
+
+
+def billing_of(
+    due: Due,
+    book: ChargeBook,
+    chain: list[Invoice],
+    late: tuple[Late, ...] = (),
+    billed_before: Sequence[Billing] = (),
+    line: Timeline | None = None,
+) -> Billing:
+    """``billed_before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of
+    now are looked for that billed usage had none of. Raises PlanningError."""
+    prior = priors(chain, late, book, line) if chain and not billed_before else ()
+    if due.kind == "change":
+        paid = paid_in_advance(chain, due.start_us)
+        fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+        adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
+        at_change = _agreed_at_change(due, chain)
+        hand, drawn_before = _credited_before(chain, prior, credits_due, at_change)
+        return Billing(
+            due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
+            prior_terms=adjusted, hand=hand, drawn=drawn_before,
+        )  # fmt: skip
+    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
+    owed = () if due.advanced else book.items(due.parts, in_advance=True)
+    fees, credits_due = settle(owed, in_advance, due.plan.currency)
+    adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
+    if due.kind == "last_word":
+        adjusted += prior_terms_ahead(chain, credits_due)
+    ahead = book.items(due.advance, in_advance=True)
+    if due.reissue is not None and due.reissue.keeps_fees:
+        void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
+        ahead = advance_again(void) if void is not None else ahead
+    items = (*book.items(due.parts), *fees, *ahead)
+    agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
+    hand, drawn_before = _credited_before(chain, prior, credits_due, agreed)
+    return Billing(
+        due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
+        prior_terms=adjusted, hand=hand, drawn=drawn_before,
+    )  # fmt: skip
+
+
+def _credited_before(
+    chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line], agreed: Agreed
+) -> tuple[InHand, tuple[DrawnOn, ...]]:
+    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid; the
+    latter also of the one that billed the period's fees in advance, which discounts may lower."""
+    names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
+    hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
+    paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
+    return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
+
+
+def _agreed(
+    due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ahead: tuple[ResolvedCharge, ...]
+) -> Agreed:
+    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own
+    last moment."""
+    plans = [due.plan, *(part.plan for part in due.advance)]
+    counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
+    periods = [*terms_billed(chain), *(billing.in_force for billing in billed_before)] if counted else []
+    terms = period_terms(due.plan, due.time_zone, due.moment_us, due.parts, uses(periods, due.start_us))
+    preceding = billed_before[-1] if billed_before and billed_before[-1].due.end_us == due.start_us else None
+    billed = preceding.billed_ahead() if preceding is not None and due.advanced else NOTHING
+    if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
+        billed = billed_of(chain, due.start_us)
+    if due.start_us == due.end_us:
+        terms, billed = NO_TERMS, NOTHING  # it has no period of its own
+    if not ahead:
+        return Agreed(terms, before=billed)
+    following = next(
+        (
+            invoice
+            for invoice in chain
+            if invoice.period_start == due.end_us < invoice.period_end and invoice.state != VOID
+        ),
+        None,
+    )
+    if due.reissue is not None and due.reissue.keeps_fees and following is not None:
+        # The invoice of that period counts on these discounts.
+        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
+        return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
+    terms_of_period = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
+    plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
+    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, terms_of_period], due.end_us))
+    return Agreed(terms, Terms(later.discounts), billed)
+
+
+def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
+    """The discounts of the running period as it has come to be, and what was billed of it so far."""
+    plan = due.advance[-1].plan
+    counted = any(discount.periods is not None for discount in plan.discounts)
+    used = uses(terms_billed(chain) if counted else (), due.start_us)
+    later = terms_of(plan, due.time_zone, due.advance[-1].end_us, used)
+    return Agreed(ahead=Terms(later.discounts), ahead_before=billed_of(chain, due.start_us).discounted)
+
+
+def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
+    return any(invoice.period_end == until_us and '"terms' in invoice.body for invoice in chain)
+
+
+def period_terms(
+    plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[PeriodPart], used: Mapping[str, int]
+) -> Terms:
+    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A
+    commitment is prorated as minimums are, and an invoice at a start has none."""
+    terms = terms_of(plan, zone, moment_us + 1, used)
+    shares = [
+        share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
+        for part in parts
+        if part.plan.minimum_commitment is not None and not part.trial
+    ]
+    return replace(terms, minimum_commitment=exact_sum(shares) if shares else None)
+
+
+def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
+    """The Invoice records of ``plan``, and what cannot be rated. An invoice of adjustments alone needs one at least.
+
+    A chain has no gaps: after one invoice that cannot be rated, the subscription's later periods wait, too.
+    """
+    invoices: list[Invoice] = []
+    failed: dict[str, str] = {}
+    wallet = Wallet(plan.grants, plan.drawn)
+    for billing in plan.billings:
+        due = billing.due
+        if due.subscription in failed:
+            continue
+        try:
+            invoice = invoice_of(billing, totals, run, wallet)
+            if invoice is not None:
+                invoices.append(listed(invoice, plan.listed))
+        except PlanningError as error:
+            failed[due.subscription] = str(error)
+    return tuple(invoices), tuple(failed.values())
+
+
+def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> Invoice | None:
+    """The Invoice record; None where it would hold adjustments alone and there are none. Raises PlanningError."""
+    due = billing.due
+    late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
+    further = [*billing.credits, *late]
+    further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
+    if due.kind == "last_word":
+        taken_lines = taken_back(billing.hand, further, due.plan.currency)
+        if not further or nothing_further([*further, *taken_lines]):
+            return None
+    adjusting = Adjusting(
+        lines=further,
+        settled=() if due.kind == "last_word" else billing.credits,
+        hand=billing.hand,
+        drawn=billing.drawn,
+    )
+    return build_invoice(due, billing.items, totals, run, agreed=billing.agreed, adjusting=adjusting, wallet=wallet)

@@ -1,0 +1,86 @@
+"""Creates the FastAPI application (guard, API document, /docs, error handling) and the uvicorn server of both
+services."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+
+import uvicorn
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Lifespan
+
+from schemas.http import api_docs
+from schemas.http.openapi import Answered, document
+from schemas.http.problems import Problem, reason_of
+from schemas.http.scopes import Service
+from schemas.http.serving import Early, Server, bounded_protocol
+
+log = logging.getLogger(__name__)
+
+_KEEP_ALIVE_SECONDS: Final = 30
+_BACKLOG: Final = 2048
+
+
+def application(
+    service: Service, lifespan: Lifespan[FastAPI], guard: Callable[[Request], Awaitable[None]],
+    answers: Mapping[str, Answered],
+    models: Iterable[tuple[str, Any]] = (),
+) -> FastAPI:  # fmt: skip
+    """The application, without routes. ``guard`` is called before every route; ``answers`` and ``models``: see
+    ``openapi.document``."""
+    app = FastAPI(
+        title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        dependencies=[Depends(guard)],
+    )  # fmt: skip
+    described = tuple(models)
+    # FastAPI's documented way to replace the document.
+    app.openapi = lambda: document(app, service, answers, described)  # type: ignore[method-assign]
+    _problems(app)
+    api_docs.install(app)
+    return app
+
+
+def _problems(app: FastAPI) -> None:
+    """Convert all errors of ``app`` to problem documents."""
+
+    @app.exception_handler(Problem)
+    async def problem(_request: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(HTTPException)
+    async def http(_request: Request, error: HTTPException) -> Response:
+        return Problem(
+            error.status_code, reason_of(error.status_code), str(error.detail), headers=error.headers
+        ).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        errors = [{"path": ".".join(map(str, item["loc"])), "detail": str(item["msg"])} for item in error.errors()]
+        detail = "; ".join(f"{item['path']}: {item['detail']}" for item in errors)
+        return Problem(422, "invalid", detail, errors=errors).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.exception("unexpected error at %s", request.url.path, exc_info=error)
+        return Problem(500, "internal", f"{app.title} failed; its log says more").response()
+
+
+def server(
+    app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int, early: Early | None = None
+) -> Server:
+    """The uvicorn server of ``app``. After a signal, responses in progress have ``grace_seconds``. ``early``: see
+    ``serving.Early``."""
+    return Server(
+        uvicorn.Config(
+            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none",
+            lifespan="on", access_log=False,
+            log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=grace_seconds,
+            server_header=False,
+        )
+    )  # fmt: skip

@@ -1,0 +1,333 @@
+"""Replays rejected events (`weir rejected replay`); each event counts at most once however often that is done.
+
+A replay judges the stored bytes by the present rules, at the instant of their *original* arrival: an event that was
+young enough then is accepted now, and one that was invalid is refused again. The steps, after each of which the
+process may die:
+
+1. read the rejections, and which of them were replayed already, from ``rejected_events``
+2. judge: an inbox record exactly as ``admit`` would, so that derived keys are those of its original position; a body
+   refused by a gateway as its native route would, deriving missing keys from the rejection's id; an undecodable record
+   as a batch
+3. leave out every event whose identity counted before, however long ago: a worker looks back only W, and a copy may
+   have counted when this one was refused
+4. append the remaining events to the open generation of usage.events, as a gateway would, and wait for the broker's
+   acknowledgement; deduplication drops events that arrived meanwhile or that an earlier attempt appended
+5. append a record of stage ``replay`` with the rejection's id to usage.rejected: lists and replays skip it from then
+   on. The rejection itself stays, and the books count its events once as refused and once, here, as accepted
+
+After a crash before step 5, the next replay repeats all steps, and the events are recognised as counted or dropped
+as duplicates; the same holds for two concurrent replays. Conflicts are not replayed: another event counted under
+their key. A void without effect is appended again, and applies to the copy that has counted by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from clickhouse_connect.driver.client import Client
+
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.state import NamespaceView
+from schemas.clickhouse.client import Parameters
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
+from schemas.events.batch import decode_batch
+from schemas.events.event_types import event_types
+from schemas.events.identity import partition_of
+from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent, rejection_record
+from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
+from schemas.kafka.codec import CodecError
+from schemas.kafka.topics import REJECTED, events_topic, partition_count
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+from schemas.usage_log.generation_change import read_generations
+from schemas.values.instants import micros, rfc3339
+from stream_processors.inbox.admit import NOT_READ, AdmittedRecord, InboxRecord, admit, pack
+from stream_processors.replay.judged import Judged, Rejection
+from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
+
+REPLAY: Final = "replay"
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Criteria of the rejections to read; empty or None matches any. ``since_us``: arrived at or after this instant
+    (microseconds UTC). At most ``limit``, newest first."""
+
+    namespace: str
+    ids: tuple[bytes, ...] = ()
+    reason: str = ""
+    stage: str = ""
+    since_us: int | None = None
+    replayed_too: bool = False
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """Result of a replay: ``entered`` events were (or, in a dry run, would be) appended, ``counted`` events had
+    counted before; ``why``: reason if the rejection stays refused; ``places``: positions of the appended records."""
+
+    rejection: Rejection
+    entered: int = 0
+    counted: int = 0
+    why: str = ""
+    places: Sequence[str] = field(default=())
+
+
+def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -> Judged:
+    """Judge a rejection by the rules of ``view``, as of its original arrival.
+
+    ``keyless``: also accept events without idempotency keys that a gateway refused. Their sender may have sent them
+    again, which deduplication cannot detect.
+    """
+    try:
+        if rejection.stage == "admit":
+            return _of_inbox(rejection, view)
+        if rejection.stage == "gateway":
+            return _of_gateway(rejection, view, keyless)
+        if is_void(rejection.original):
+            return _of_void(rejection)
+        if rejection.reason == "undecodable":
+            return _of_log(rejection)
+    except (Refused, CodecError) as error:
+        return Judged(rejection, why=f"still refused: {error}")
+    return Judged(
+        rejection,
+        why="its key stands for another event, which counted; send it again under a key of its own",
+    )
+
+
+def _of_inbox(rejection: Rejection, view: NamespaceView) -> Judged:
+    record = InboxRecord(
+        rejection.origin_topic, rejection.namespace, rejection.origin_partition, rejection.origin_offset,
+        rejection.received_us, rejection.original,
+    )  # fmt: skip
+    admitted = admit(record, view)
+    if admitted.rejection is not None:
+        return Judged(rejection, why=f"still refused: {admitted.rejection.detail}")
+    return Judged(rejection, admitted.events, namespace=rejection.namespace)
+
+
+def _of_gateway(rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
+    if not rejection.original:
+        return Judged(rejection, why="its bytes were not kept: a gateway keeps those of 100 refusals a second")
+    if len(rejection.original) >= GATEWAY_SAMPLE_BYTES:
+        return Judged(rejection, why=f"its bytes were cut at {GATEWAY_SAMPLE_BYTES}; send it again")
+    raws: list[RawEvent] = decode_any(rejection.original)
+    if not keyless and any(raw.idempotency_key is None for raw in raws):
+        why = (
+            "without idempotency keys nobody can tell whether its sender sent it again; --without-keys takes it "
+            "all the same"
+        )
+        return Judged(rejection, why=why)
+    events = accept(
+        rejection.namespace,
+        view.settings,
+        raws,
+        now_us=rejection.received_us,
+        mint_key=lambda index: f"{REPLAY}/{rejection.rejection_id.hex()}/{index}",
+        types=event_types(view),
+    )
+    # The delay between timestamp and append is due to the replay and says nothing about the gateway's clock.
+    undated = [event._replace(dated=False) for event in events]
+    return Judged(rejection, undated, namespace=rejection.namespace)
+
+
+def _of_void(rejection: Rejection) -> Judged:
+    if rejection.reason == ALREADY_VOIDED:
+        return Judged(rejection, why="the event that it means is voided already")
+    void = decode_void(rejection.original)
+    return Judged(rejection, namespace=void.namespace, void=void)
+
+
+def _of_log(rejection: Rejection) -> Judged:
+    batch = decode_batch(rejection.original)
+    dated = set(batch.dated.tolist())
+    events = [
+        AcceptedEvent(
+            batch.identity(index), batch.content_hash(index), batch.event_name(index), batch.account_ids[index],
+            batch.idempotency_keys[index], batch.sources[index], batch.timestamps_us[index], batch.properties[index],
+            index in dated,
+        )
+        for index in range(batch.size)
+    ]  # fmt: skip
+    return Judged(rejection, events, namespace=batch.namespace, catalog_offset=batch.catalog_offset)
+
+
+def replay_record(outcome: ReplayOutcome) -> RejectedEvent:
+    """The record of stage ``replay`` that marks a rejection as replayed."""
+    rejection = outcome.rejection
+    entered = f"{outcome.entered} entered, {outcome.counted} had counted before"
+    return RejectedEvent(
+        namespace=rejection.namespace,
+        stage=REPLAY,
+        reason="replayed",
+        detail="; ".join([entered, *outcome.places]),
+        events=outcome.entered,
+        original=b"",
+        received_at=rejection.received_us,
+        rejection_id=rejection.rejection_id,
+        account_id=rejection.account_id,
+        event_name=rejection.event_name,
+        idempotency_key=rejection.idempotency_key,
+    )
+
+
+def find(client: Client, criteria: Wanted) -> list[Rejection]:
+    """Matching rejections from ClickHouse, newest first. Undecodable records belong to no namespace and always
+    match it."""
+    conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
+    parameters: Parameters = {"n": criteria.namespace, "limit": criteria.limit}
+    if criteria.ids:
+        conditions.append("hex(rejection_id) IN {ids:Array(String)}")
+        parameters["ids"] = [rejection_id.hex().upper() for rejection_id in criteria.ids]
+    if criteria.reason:
+        conditions.append("reason = {reason:String}")
+        parameters["reason"] = criteria.reason
+    if criteria.stage:
+        conditions.append("stage = {stage:String}")
+        parameters["stage"] = criteria.stage
+    if criteria.since_us is not None:
+        conditions.append("received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
+        parameters["since"] = criteria.since_us
+    if not criteria.replayed_too:
+        conditions.append("replayed = ''")
+    rows = client.query(
+        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, "
+        "event_name,"
+        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told "
+        "AS replayed,"
+        " original_size, original_hash"
+        " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
+        f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
+        f") AS replays USING (rejection_id) WHERE {' AND '.join(conditions)}"
+        " ORDER BY received_at DESC, rejection_id LIMIT {limit:UInt64}",
+        parameters=parameters,
+    ).result_rows
+    return [
+        Rejection(
+            bytes.fromhex(row[0]), row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8],
+            bytes.fromhex(row[9]), row[10], int(row[11]), int(row[12]), micros(row[13]), row[14],
+            int(row[15]), row[16],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
+    """The identities that have counted already. usage_events is searched as well (by account), since
+    usage_identities drops identities after W plus the log's retention."""
+    by_account: dict[tuple[str, str], list[str]] = {}
+    for judgement in judged:
+        for event in judgement.events:
+            by_account.setdefault((judgement.namespace, event.account_id), []).append(event.identity.hex())
+    counted: set[bytes] = set()
+    for (namespace, account), names in by_account.items():
+        for start in range(0, len(names), _CHUNK):
+            rows = client.query(
+                "WITH (SELECT groupArray(CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))) AS wanted"
+                " SELECT hex(identity) FROM usage_identities WHERE has(wanted, identity)"
+                " AND identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))"
+                " UNION DISTINCT SELECT hex(identity) FROM usage_events WHERE namespace = {n:String}"
+                " AND account_id = {a:String} AND has(wanted, identity)",
+                parameters={"ids": names[start : start + _CHUNK], "n": namespace, "a": account},
+            ).result_rows
+            counted |= {bytes.fromhex(row[0]) for row in rows}
+    return counted
+
+
+class Replayer:
+    """Replays rejections on the running stack that ``settings`` point to."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._settings = settings
+        self._client = client
+
+    def replay(
+        self, rejections: Sequence[Rejection], *, keyless: bool = False, dry_run: bool = False
+    ) -> list[ReplayOutcome]:
+        """Steps 2 to 5. Raises LedgerUnavailable; repeating it is safe."""
+        catalog = read_catalog(self._settings)
+        outcomes: list[ReplayOutcome] = []
+        for start in range(0, len(rejections), _CHUNK):
+            judged = [
+                self._judged(rejection, catalog.view(rejection.namespace or self._settings.namespace), keyless)
+                for rejection in rejections[start : start + _CHUNK]
+            ]
+            outcomes += self._enter(judged, catalog.next_offset, dry_run)
+        return outcomes
+
+    def _judged(self, rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
+        try:
+            if rejection.reason == NOT_READ:
+                return of_batch(self._settings, rejection, view)
+            complete = made_whole(self._settings, rejection) if kept_in_part(rejection) else rejection
+        except Gone as error:
+            return Judged(rejection, why=str(error))
+        return judge(complete, view, keyless=keyless)
+
+    def _enter(self, judged: Sequence[Judged], catalog_offset: int, dry_run: bool) -> list[ReplayOutcome]:
+        known = counted_before(self._client, judged)
+        outcomes = []
+        for judgement in judged:
+            events = [event for event in judgement.events if event.identity not in known]
+            entered = len(events) + (judgement.void is not None)
+            places = [] if dry_run or not entered else self._append(judgement, events, catalog_offset)
+            counted = len(judgement.events) - len(events)
+            outcomes.append(ReplayOutcome(judgement.rejection, entered, counted, judgement.why, places))
+        done = [outcome for outcome in outcomes if not outcome.why]
+        if done and not dry_run:
+            LedgerWriter(self._settings, REJECTED).append_all(
+                [(outcome.rejection.account_id.encode(), rejection_record(replay_record(outcome))) for outcome in done]
+            )
+        return outcomes
+
+    def _append(self, judgement: Judged, events: Sequence[AcceptedEvent], catalog_offset: int) -> list[str]:
+        generation = read_generations(self._settings).writable(self._settings.generation)
+        if generation is None:
+            raise LedgerUnavailable(
+                "usage.events is being moved to another number of partitions; try again in a moment"
+            )
+        topic = events_topic(generation.number)
+        record = InboxRecord("", judgement.namespace, 0, 0, judgement.rejection.received_us, b"")
+        pinned = catalog_offset if judgement.catalog_offset is None else judgement.catalog_offset
+        partitions = partition_count(self._settings, topic)
+        batches = pack([AdmittedRecord(record, events, None)], partitions, pinned)
+        if judgement.void is not None:
+            batches[partition_of(judgement.void.identity, partitions)] = [encode_void(judgement.void)]
+        writer = LedgerWriter(self._settings, topic)
+        return [
+            f"{topic} partition {partition} offset {offset}"
+            for where, values in batches.items()
+            for partition, offset in writer.append_all([(b"", value) for value in values], where)
+        ]
+
+
+def replays_shown(client: Client, outcomes: Iterable[ReplayOutcome]) -> bool:
+    """Whether all replays are visible in ``rejected_events``, so that another replay would skip them."""
+    names = [outcome.rejection.rejection_id.hex().upper() for outcome in outcomes if not outcome.why]
+    rows = client.query(
+        f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN "
+        f"{{ids:Array(String)}}",
+        parameters={"ids": names},
+    ).result_rows
+    return int(rows[0][0]) == len(set(names))
+
+
+def to_json(rejection: Rejection) -> Mapping[str, Any]:
+    """A rejection as JSON: its bytes as text if they are UTF-8, else in hexadecimal."""
+    try:
+        original = {"original": rejection.original.decode()}
+    except UnicodeDecodeError:
+        original = {"original_hex": rejection.original.hex()}
+    return {
+        "id": rejection.rejection_id.hex(), "namespace": rejection.namespace, "stage": rejection.stage,
+        "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
+        "account_id": rejection.account_id, "event_name": rejection.event_name,
+        "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
+        "replayed": rejection.replayed,
+        **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
+    } | original  # fmt: skip

@@ -1,0 +1,108 @@
+"""A worker's /readyz (with reasons) and /metrics pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from schemas.catalog.follower import CatalogFollower
+from schemas.health.readiness import Readiness, ReadinessCheck, UnreadyReason, to_json
+from schemas.health.stages import Stage, standing
+from schemas.values.json_text import JsonObject
+from stream_processors.metering.flush import UnitMeter
+from stream_processors.upkeep.assignment import ConsumerApp
+
+CATALOG_SECONDS = 10
+"""A worker that has not read the catalog's end for this long is not ready."""
+
+
+class Troubled(Protocol):
+    """Something that retries; ``trouble`` is the error being retried, "" if none."""
+
+    @property
+    def trouble(self) -> str:
+        """See the class."""
+
+
+class Working(Troubled, Protocol):
+    """Something that may stall; ``moved_at`` is the monotonic instant of its last step."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is in progress."""
+
+    @property
+    def moved_at(self) -> float:
+        """See the class."""
+
+    @property
+    def position(self) -> str:
+        """What it is working on, as text for people."""
+
+
+def stage_of(name: str, work: Working, *, journals: Sequence[Troubled] = ()) -> Stage:
+    """A processing stage for /readyz. Its error is that of ``work``, or else of one of the ``journals`` it uses."""
+
+    def trouble() -> str:
+        return next((part.trouble for part in (work, *journals) if part.trouble), "")
+
+    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
+
+
+class WorkerHealth:
+    """Health of a worker, computed from memory without waiting. ``checks``: additional sources of readiness
+    reasons."""
+
+    def __init__(
+        self, meter: UnitMeter, catalog: CatalogFollower, stages: Sequence[Stage], checks: Sequence[ReadinessCheck]
+    ) -> None:
+        self._meter = meter
+        self._catalog = catalog
+        self._stages = stages
+        self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
+
+    def readiness(self, app: ConsumerApp) -> tuple[bool, JsonObject]:
+        """Whether the worker is ready, and the body of /readyz. It is ready if it follows the catalog, its consumer
+        has partitions assigned or is not rebalancing, and no check gives a reason."""
+        try:
+            assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
+            joined = not app.rebalancing
+        except Exception:
+            assigned, joined = [], False
+        reasons = self._readiness.reasons()
+        if not joined:
+            reasons += (UnreadyReason("balancing", "the consumer group is being balanced", "it goes on by itself"),)
+        return not reasons, {
+            "ready": not reasons,
+            "assigned": assigned,
+            "catalog_offset": self._catalog.catalog.next_offset,
+            "events_counted": self._meter.events_counted,
+            "events_dropped": self._meter.events_dropped,
+            "clickhouse_failing_seconds": self._failing_seconds(),
+            "reasons": to_json(reasons),
+        }
+
+    def metrics(self) -> str:
+        """The body of /metrics in Prometheus' text format."""
+        return (
+            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
+            f'weir_meter_events_total{{outcome="counted"}} {self._meter.events_counted}\n'
+            f'weir_meter_events_total{{outcome="dropped"}} {self._meter.events_dropped}\n'
+            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
+            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
+            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
+        )
+
+    def _of_catalog(self) -> Iterator[UnreadyReason]:
+        if not self._catalog.fresh(CATALOG_SECONDS):
+            yield UnreadyReason(
+                "catalog_stale", "this worker has lost sight of the catalog", "look whether Kafka answers"
+            )
+
+    def _of_stages(self) -> Iterator[UnreadyReason]:
+        return standing(self._stages, time.monotonic(), time.time_ns() // 1000)
+
+    def _failing_seconds(self) -> int:
+        since = self._meter.failing_since
+        return 0 if since is None else int(time.monotonic() - since)

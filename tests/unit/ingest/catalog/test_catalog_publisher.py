@@ -1,0 +1,46 @@
+"""Entries that are larger than a record may be are told with their size and the limit, before anything is written."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ingest.catalog import catalog_publisher
+from ingest.catalog.catalog_publisher import CatalogPublisher, EntriesTooLarge
+from schemas.catalog.models import Account, Product
+from schemas.settings import Settings
+
+
+class Writer:
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.limit = 2_000
+        self.written: list[Any] = []
+
+    def append_all(self, records: Any, partition: int) -> list[tuple[int, int]]:
+        self.written += records
+        return [(0, number) for number in range(len(records))]
+
+
+def change(kind: str, model: Any) -> Any:
+    return SimpleNamespace(kind=kind, code=model.code, model=model, version=1, action="created")
+
+
+def test_nothing_is_written_where_an_entry_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_publisher, "LedgerWriter", Writer)
+    catalog: Any = SimpleNamespace(wait_for=lambda offset, timeout: True)
+    publisher = CatalogPublisher(Settings(), catalog, lambda: "claim")
+    small = change("account", Account(code="acme"))
+    large = change("product", Product(code="calls", name="x" * 200, kind="flat"))
+    large.model = large.model.model_copy(update={"name": "x" * 5_000})
+    plan: Any = SimpleNamespace(namespace="shop", to_publish=lambda: [small, large])
+    for step in (publisher.check, publisher.publish):
+        with pytest.raises(
+            EntriesTooLarge, match=r"product calls \(5\d\d\d bytes\): an entry has up to 2000 bytes"
+        ) as told:
+            step(plan, "author")
+        assert [(one.code, size > 5_000) for one, size in told.value.entries] == [("calls", True)]
+    writer: Any = publisher._writer
+    assert writer.written == []
+    publisher.check(SimpleNamespace(namespace="shop", to_publish=lambda: [small]), "author")  # type: ignore[arg-type]

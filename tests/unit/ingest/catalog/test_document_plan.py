@@ -1,0 +1,380 @@
+"""Plans: idempotent, exact about places, and nothing that leads nowhere is let through."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+from ingest.catalog.catalog_service import Caller, CatalogService, shown
+from ingest.catalog.document import DocumentError, Tick, load_document
+from ingest.catalog.document_plan import CatalogPlan, plan_document
+from ingest.catalog.entries import read_document
+from schemas.catalog.state import Catalog, record_of
+from schemas.http.api_keys import ALL_SCOPES, Access
+
+BASE = """
+namespace: {code: shop, max_event_age_seconds: null}
+meters:
+  - {code: calls, profiles: [{code: n, aggregation: count}]}
+  - code: size
+    profiles: [{code: total, aggregation: sum, property: bytes}, {code: top, aggregation: max, property: bytes}]
+features: [{code: api, profile: calls, limit: "1000", reset: month}]
+products:
+  - {code: call, profile: calls}
+  - {code: volume, profile: size.total}
+  - {code: seat, kind: flat}
+plans:
+  - code: pro
+    currency: USD
+    charges:
+      - {product: call, price: {model: per_unit, unit_amount: 0.10}}
+      - {product: seat, price: {model: flat, amount: 12.50}}
+accounts: [{code: NO, time_zone: America/New_York}]
+subscriptions: [{code: s1, account: NO, plan: pro, start: 2013-03-10}]
+"""
+
+
+def plan(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> CatalogPlan:
+    return plan_document(catalog, read_document(load_document(text.encode()), "shop"), retire or [])
+
+
+def publish(catalog: Catalog, made: CatalogPlan) -> None:
+    for change in made.to_publish():
+        record = record_of(
+            made.namespace, change.model, kind=change.kind, version=change.version, author="", claim_id="",
+            retired=change.action == "retired",
+        )  # fmt: skip
+        offset = catalog.next_offset
+        assert catalog.apply(record, offset, 1_000_000 * offset) is not None, change
+
+
+def applied(text: str = BASE) -> Catalog:
+    catalog = Catalog()
+    publish(catalog, plan(catalog, text))
+    return catalog
+
+
+def faults(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> dict[str, str]:
+    with pytest.raises(DocumentError) as caught:
+        plan(catalog, text, retire)
+    return {fault.path: fault.detail for fault in caught.value.faults}
+
+
+def codes(made: CatalogPlan, action: str) -> list[tuple[str, str, int]]:
+    return [(change.kind, change.code, change.version) for change in made.changes if change.action == action]
+
+
+def test_the_second_time_everything_is_unchanged() -> None:
+    catalog = Catalog()
+    first = plan(catalog, BASE)
+    assert {change.action for change in first.changes} == {"created"}
+    assert [change.kind for change in first.changes][:2] == ["namespace", "meter"]
+    publish(catalog, first)
+    assert {change.action for change in plan(catalog, BASE).changes} == {"unchanged"}
+
+
+@pytest.mark.parametrize("written", ['"0.1"', '"0.10"', "0.100"])
+def test_a_price_written_otherwise_is_unchanged(written: str) -> None:
+    made = plan(applied(), BASE.replace("unit_amount: 0.10", f"unit_amount: {written}"))
+    assert made.to_publish() == []
+
+
+def test_a_changed_price_is_a_new_version_and_the_subscription_stays_on_the_old_one() -> None:
+    catalog = applied()
+    changed = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11")
+    made = plan(catalog, changed)
+    assert codes(made, "changed") == [("plan", "pro", 2)]
+    publish(catalog, made)
+    assert catalog.view("shop").get("subscription", "s1").model.plan_version == 1
+    assert plan(catalog, changed).to_publish() == []
+    moved = plan(catalog, changed.replace("plan: pro, start", "plan: pro, plan_version: 2, start"))
+    assert codes(moved, "changed") == [("subscription", "s1", 2)]
+
+
+def test_a_new_subscription_is_pinned_to_the_version_that_its_own_document_makes() -> None:
+    catalog = applied()
+    text = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11").replace(
+        "subscriptions: [", "subscriptions: [{code: s0, account: other, plan: pro, start: 2013-01-01}, "
+    )
+    made = plan(catalog, text.replace("accounts: [", "accounts: [{code: other}, "))
+    (new,) = [change for change in made.changes if change.code == "s0"]
+    assert new.model.plan_version == 2
+
+
+def test_dates_are_local_midnights_of_the_account_across_daylight_saving() -> None:
+    text = BASE.replace("start: 2013-03-10", "start: 2013-03-10, end: 2013-03-11")
+    entry = applied(text).view("shop").get("subscription", "s1")
+    assert entry is not None
+    assert entry.body["start"] == "2013-03-10T05:00:00Z"
+    assert entry.body["end"] == "2013-03-11T04:00:00Z"
+
+
+def test_an_instant_that_was_pinned_stays_when_the_account_moves_to_another_zone() -> None:
+    catalog = applied()
+    made = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo"))
+    assert codes(made, "changed") == [("account", "NO", 2)]
+    publish(catalog, made)
+    # Another date is read in the zone of now.
+    later = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo").replace("2013-03-10", "2013-03-12"))
+    (change,) = later.to_publish()
+    assert change.model.start.isoformat() == "2013-03-11T23:00:00+00:00"
+
+
+def test_a_plan_change_and_a_trial_are_local_midnights_too() -> None:
+    text = BASE.replace("start: 2013-03-10", "start: 2013-03-10, trial_end: 2013-03-11, change_at: 2013-04-01")
+    entry = applied(text).view("shop").get("subscription", "s1")
+    assert entry is not None
+    assert (entry.body["trial_end"], entry.body["change_at"]) == ("2013-03-11T04:00:00Z", "2013-04-01T04:00:00Z")
+
+
+EURO = BASE.replace("plans:\n", "plans:\n  - {code: euro, currency: EUR}\n").replace(
+    "plan: pro, start", "plan: euro, start"
+)
+
+
+def test_a_subscription_moves_to_another_plan_of_its_currency_only() -> None:
+    catalog = applied()
+    other = EURO.replace("EUR", "USD")
+    assert codes(plan(catalog, other), "changed") == [("subscription", "s1", 2)]
+    assert faults(catalog, EURO) == {
+        "$.subscriptions[0].plan": "euro is in EUR, the plan before it in USD; end this subscription and start another"
+    }
+
+
+def test_usage_is_not_billed_in_advance() -> None:
+    text = BASE.replace("{model: per_unit, unit_amount: 0.10}}", "{model: flat, amount: 1}, in_advance: true}")
+    assert faults(Catalog(), text) == {
+        "$.plans[0].charges[0].in_advance": "product call is metered, and usage is billed in arrears; remove it"
+    }
+
+
+def test_every_wrong_reference_is_named_with_its_place() -> None:
+    text = BASE.replace("profile: calls,", "profile: size,").replace("profile: size.total", "profile: size.sum")
+    text = text.replace("product: seat", "product: stool").replace("account: NO, plan: pro", "account: YES, plan: none")
+    found = faults(Catalog(), text)
+    assert found == {
+        "$.features[0].profile": "meter size has several profiles; say which: size.total, size.top",
+        "$.products[1].profile": "no profile size.sum; known: size.total, size.top",
+        "$.plans[0].charges[1].product": "no product stool; declare it",
+        "$.subscriptions[0].account": "no account YES; declare it",
+        "$.subscriptions[0].plan": "no plan none; declare it",
+    }
+
+
+def test_every_wrong_model_is_named_with_its_place() -> None:
+    tiers = "{model: tiered, tiers: [{up_to: 10, unit_amount: 1}, {up_to: 5, unit_amount: 1}, {unit_amount: 1}]}"
+    text = BASE.replace("{model: flat, amount: 12.50}", tiers).replace("aggregation: count", "aggregation: counting")
+    text = text.replace("{code: NO, time_zone: America/New_York}", "{code: 7}, {code: x, zone: UTC}")
+    found = faults(Catalog(), text)
+    assert sorted(found) == [
+        "$.accounts[0].code",
+        "$.accounts[1].zone",
+        "$.meters[0].profiles[0].aggregation",
+        "$.plans[0].charges[1].price.tiers[1].up_to",
+    ]
+    assert "sort tiers by up_to" in found["$.plans[0].charges[1].price.tiers[1].up_to"]
+
+
+def test_two_subscriptions_may_not_bill_the_same_usage_at_the_same_time() -> None:
+    overlapping = BASE.replace(
+        "subscriptions: [", "subscriptions: [{code: s2, account: NO, plan: pro, start: 2014-01-01}, "
+    )
+    found = faults(Catalog(), overlapping)
+    assert list(found) == ["$.subscriptions[1]"]
+    assert "calls.n" in found["$.subscriptions[1]"]
+    # Half-open: the one may start at the instant at which the other ends.
+    beside = overlapping.replace("start: 2013-03-10", "start: 2013-03-10, end: 2014-01-01")
+    assert codes(plan(Catalog(), beside), "created")[-2:] == [("subscription", "s2", 1), ("subscription", "s1", 1)]
+    # The one that stands already counts too, though the document does not speak of it.
+    alone = "namespace: shop\nsubscriptions: [{code: s2, account: NO, plan: pro, start: 2014-01-01}]"
+    assert list(faults(applied(), alone)) == ["$.subscriptions[0]"]
+
+
+def test_nothing_is_retired_unless_prune_says_so_and_then_only_of_the_kinds_listed() -> None:
+    catalog = applied()
+    shorter = "namespace: shop\nfeatures: []\n"
+    assert plan(catalog, shorter).changes == ()
+    pruned = plan(catalog, shorter + "prune: true")
+    assert codes(pruned, "retired") == [("feature", "api", 2)]
+    publish(catalog, pruned)
+    assert codes(plan(catalog, BASE), "created") == [("feature", "api", 3)]
+
+
+def test_what_is_still_referred_to_is_not_retired() -> None:
+    catalog = applied()
+    (detail,) = faults(catalog, "namespace: shop", retire=[("account", "NO")]).values()
+    assert detail == "subscription s1 (not in this document) at account: no account NO; declare it"
+    assert codes(plan(catalog, "namespace: shop", retire=[("feature", "api")]), "retired") == [("feature", "api", 2)]
+
+
+def test_a_bare_namespace_is_created_once_and_its_settings_are_left_alone() -> None:
+    created = plan(Catalog(), "namespace: shop")
+    assert codes(created, "created") == [("namespace", "shop", 1)]
+    assert plan(applied(), "namespace: shop").changes == ()
+
+
+def test_unknown_parts_and_doubled_codes_are_refused() -> None:
+    found = faults(Catalog(), "namespace: shop\nmetres: []\naccounts: [{code: a}, {code: a}]\nprune: 1")
+    assert sorted(found) == ["$.accounts[1].code", "$.metres", "$.prune"]
+
+
+TERMS = BASE.replace(
+    "plan: pro, start: 2013-03-10}]",
+    """plan: pro, start: 2013-03-10, minimum_commitment: 100,
+      overrides: [{charge: call, price: {model: per_unit, unit_amount: 0.05}}],
+      discounts: [{code: ten, percent: 10, product: seat}]}]
+credit_grants: [{code: paid, account: NO, amount: 50, currency: USD}]""",
+)
+
+
+def test_terms_of_a_subscription_and_credits_are_published_and_recognised() -> None:
+    catalog = applied(TERMS)
+    again = TERMS.replace("0.05", '"0.050"').replace("amount: 50,", 'amount: "50.00",')
+    assert plan(catalog, again).to_publish() == []
+    assert catalog.view("shop").get("credit_grant", "paid").model.amount == 50
+
+
+def test_terms_that_lead_nowhere_are_refused() -> None:
+    text = TERMS.replace("charge: call,", "charge: calls,").replace("product: seat}]}]", "product: volume}]}]")
+    text = text.replace("account: NO, amount", "account: SE, amount").replace(
+        "unit_amount: 0.05", "unit_amount: 0.05, currency: EUR"
+    )
+    assert faults(Catalog(), text) == {
+        "$.credit_grants[0].account": "no account SE; declare it",
+        "$.subscriptions[0].discounts[0].product": "plan pro charges no product volume; name "
+        "one that it charges, or none",
+        "$.subscriptions[0].overrides[0].charge": "plan pro has no charge calls; it has call, seat",
+        "$.subscriptions[0].overrides[0].price": "price.currency: EUR is not the plan's USD; leave it out",
+    }
+    assert "$" in faults(applied(TERMS), "namespace: shop", [("account", "NO")])
+
+
+def test_what_was_retired_is_told_from_what_never_was_and_from_a_slip_of_the_pen() -> None:
+    catalog = applied("namespace: shop\nproducts: [{code: seat, kind: flat}, {code: chair, kind: flat}]")
+    publish(catalog, plan(catalog, "namespace: shop", retire=[("product", "chair")]))
+    text = (
+        "namespace: shop\nplans: [{code: pro, currency: USD, charges: [{product: %s, price: "
+        "{model: flat, amount: 1}}]}]"
+    )
+    place = "$.plans[0].charges[0].product"
+    assert faults(catalog, text % "chair") == {place: "product chair is retired; publish it again, or refer to another"}
+    assert faults(catalog, text % "seats") == {place: "no product seats; did you mean seat?"}
+    assert faults(catalog, text % "engine") == {place: "no product engine; declare it"}
+
+
+class TestEventTypes:
+    TEXT = """
+namespace: shop
+event_types:
+  - code: call
+    compatibility: %s
+    schema: {type: record, name: Call, fields: [{name: seconds, type: %s}]}
+"""
+
+    def test_a_changed_schema_must_read_what_the_old_one_accepted(self) -> None:
+        catalog = applied(self.TEXT % ("backward", "long"))
+        assert plan(catalog, self.TEXT % ("backward", "long")).to_publish() == []
+        assert codes(plan(catalog, self.TEXT % ("backward", "double")), "changed") == [("event_type", "call", 2)]
+        found = faults(catalog, self.TEXT % ("backward", "string"))
+        assert list(found) == ["$.event_types[0].schema"]
+        assert "properties.seconds: was a whole number of 64 bits, is now text" in found["$.event_types[0].schema"]
+        assert "forward" in faults(catalog, self.TEXT % ("full", "double"))["$.event_types[0].schema"]
+        assert codes(plan(catalog, self.TEXT % ("none", "string")), "changed") == [("event_type", "call", 2)]
+
+    def test_a_schema_may_be_taken_away_where_only_the_past_must_be_readable(self) -> None:
+        catalog = applied(self.TEXT % ("backward", "long"))
+        bare = "namespace: shop\nevent_types: [{code: call, compatibility: %s}]"
+        assert codes(plan(catalog, bare % "backward"), "changed") == [("event_type", "call", 2)]
+        assert list(faults(catalog, bare % "full")) == ["$.event_types[0].schema"]
+
+    def test_a_broken_schema_is_named_at_its_place_in_the_document(self) -> None:
+        assert list(faults(Catalog(), self.TEXT % ("backward", "lnog"))) == ["$.event_types[0].schema.fields[0].type"]
+
+
+def test_the_start_of_a_meter_makes_a_version_and_leaving_it_out_says_nothing() -> None:
+    catalog = applied()
+
+    def started(text: str, more: str = "") -> str:
+        return "meters: [{code: calls, profiles: [{code: n, aggregation: count}]" + f"{text}{more}" + "}]"
+
+    made = plan(catalog, started(", start: 2026-02-01T02:00:00+02:00"))
+    assert codes(made, "changed") == [("meter", "calls", 2)]
+    told = {"kind": "meter", "code": "calls", "version": 2, "start": "2026-02-01T00:00:00Z", "event_name": "calls"}
+    assert made.summary()["changed"] == [told]
+    publish(catalog, made)
+    assert catalog.view("shop").history("meter", "calls")[-1].valid_from_us == 1_769_904_000_000_000
+    for again in (started(", start: 2026-02-01T00:00:00Z"), started("")):
+        assert codes(plan(catalog, again), "unchanged") == [("meter", "calls", 2)]
+    assert codes(plan(catalog, started(", start: 2026-01-01T00:00:00Z")), "changed") == [("meter", "calls", 3)]
+    assert codes(plan(catalog, started("", ", unit: call")), "changed") == [("meter", "calls", 3)]
+    standing = catalog.view("shop").history("meter", "calls")[-1].model
+    retired = record_of("shop", standing, kind="meter", version=3, author="", claim_id="", retired=True)
+    assert retired["valid_from"] is None
+    assert "$.meters[0].start" in faults(catalog, started(", start: 2026-02-01"))
+    assert (
+        "beyond the calendar" in faults(catalog, started(", start: '0001-01-01T00:00:00+14:00'"))["$.meters[0].start"]
+    )
+    assert "between 1970 and 2200" in faults(catalog, started(", start: 1812-02-01T00:00:00Z"))["$.meters[0].start"]
+
+
+OVERLAP = """
+meters:
+  - {code: gb, event_name: store, profiles: [
+      {code: eu, aggregation: sum, property: gb, filters: [{property: region, operator: in, value: [de, fr]}]},
+      {code: fr, aggregation: sum, property: gb, filters: [{property: region, operator: eq, value: fr}]},
+      {code: us, aggregation: sum, property: gb, filters: [{property: region, operator: eq, value: us}]}]}
+products: [{code: eu, profile: gb.eu}, {code: fr, profile: gb.fr}, {code: us, profile: gb.us}]
+plans:
+  - {code: twice, currency: BGN, charges: [
+      {product: eu, price: {model: per_unit, unit_amount: 1}}, {product: fr, price: {model: per_unit, unit_amount: 1}},
+      {product: us, price: {model: per_unit, unit_amount: 1}}]}
+"""
+
+
+def test_what_is_allowed_and_may_not_be_meant_is_warned_of_whenever_the_document_says_it() -> None:
+    catalog = applied()
+    for _ in range(2):  # also where nothing changes any more
+        made = plan(catalog, OVERLAP)
+        warned = made.summary()["warnings"]
+        assert [item["path"] for item in warned] == ["$.plans[0].currency", "$.plans[0]"]
+        assert "BGN is not in use since 2026-02-01" in warned[0]["detail"]
+        assert "plan twice: charges eu (gb.eu) and fr (gb.fr) can bill one event store both" in warned[1]["detail"]
+        publish(catalog, made)
+    assert "warnings" not in plan(catalog, "accounts: [{code: other}]").summary()
+    # A meter of it that is published anew may be what makes the two meet.
+    again = plan(catalog, OVERLAP[: OVERLAP.index("products")])
+    assert [fault.path for fault in again.warnings] == ["$"]
+
+
+class _AtOnce:
+    """A follower that has read what was published, and the publisher."""
+
+    def __init__(self) -> None:
+        self.catalog = applied(BASE)
+        self.exclusive = nullcontext
+
+    def fresh(self, _seconds: float) -> bool:
+        return True
+
+    def check(self, _plan: CatalogPlan, _author: str) -> None:
+        """Nothing is too large."""
+
+    def publish(self, made: CatalogPlan, _author: str, _rest: Tick) -> None:
+        publish(self.catalog, made)
+
+
+def test_a_single_entry_is_answered_with_the_warnings_of_a_document_and_may_be_sent_back_as_it_was_answered() -> None:
+    road: Any = _AtOnce()
+    publish(road.catalog, plan(road.catalog, OVERLAP[: OVERLAP.index("plans")]))
+    service, caller = CatalogService(road, road), Caller("shop", Access(None, ALL_SCOPES, "root"))
+    (twice,) = load_document(OVERLAP.encode())["plans"]
+    entry, made = service.create("plan", twice, caller)
+    warned = made.warned()["warnings"]
+    assert [item["path"] for item in warned] == ["$.currency", "$"]
+    assert "can bill one event store both" in warned[1]["detail"]
+    answered = shown(entry) | made.warned()
+    _, made = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
+    assert (codes(made, "changed"), len(made.warnings)) == ([("plan", "twice", 2)], 2)
+    assert service.create("account", {"code": "quiet"}, caller)[1].warned() == {}
