@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ from schemas.catalog.meters import EventType, Meter
 from schemas.catalog.models import Namespace
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
-from schemas.events.acceptance import MAX_PROPERTIES_BYTES, AcceptedEvent, Refused, accept, decode_batch
+from schemas.events import acceptance, refused_body
+from schemas.events.acceptance import (
+    MAX_PROPERTIES_BYTES,
+    AcceptedEvent,
+    Refused,
+    accept,
+    decode_batch,
+    decode_event,
+)
 from schemas.events.event_types import NO_TYPES, EventTypes, event_types
 from schemas.matching.rules import Matcher
 from schemas.values.json_text import canonical, doubled_key, exact, keys_differ
@@ -274,3 +283,23 @@ class TestEventTypes:
         )
         assert made.apply(retired, 3, 3)
         assert event_types(made.view("ns")).check("call") is None
+
+
+@pytest.mark.parametrize("account", ['"account_id": "x",', ""], ids=["account", "nested account"])
+def test_properties_that_are_too_large_are_not_parsed(account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bounded(parse: Callable[[str | bytes], Any]) -> Callable[[str | bytes], Any]:
+        def parse_small(text: str | bytes) -> Any:
+            assert len(text) <= MAX_PROPERTIES_BYTES
+            return parse(text)
+
+        return parse_small
+
+    for module, name in ((acceptance, "_object"), (acceptance, "exact"), (refused_body, "exact")):
+        monkeypatch.setattr(module, name, bounded(getattr(module, name)))
+    names = ",".join(f'"n{number}": {number}' for number in range(20_000))
+    body = f'{{"event_name": "e", {account} "idempotency_key": "k", "properties": {{{names}}}}}'.encode()
+    with pytest.raises(Refused) as caught:
+        accept("ns", FOR_EVER, decode_event(body), now_us=1, mint_key=str, types=NO_TYPES, single=True)
+    assert (caught.value.reason, caught.value.path) == ("too_large", "$.properties")
+    sketched = refused_body.sketch(body, 0, FOR_EVER, single=True)
+    assert sketched == refused_body.Sketch(1, "x" if account else "", "e", "k")
