@@ -47,8 +47,8 @@ _GIVEN: Final = """SELECT generation, partition, from_offset, next_offset FROM u
     GROUP BY generation, partition, from_offset, next_offset"""
 
 REMEDY: Final = (
-    "look for the lost part of the log (a backup of Kafka) and send those events again; `weir log give-up` names them"
-    " as lost, and the books balance"
+    "look for the lost part of the log (a backup of Kafka) and send those events again; or give them up, so that the "
+    "books balance: "
 )
 
 
@@ -113,6 +113,12 @@ class LostRecords:
             f"generation {self.generation} partition {self.partition} offsets {self.start} to {self.end - 1}:"
             f" {self.events} events in {self.records} records"
         )
+
+    @property
+    def command(self) -> str:
+        """The command that gives them up."""
+        partition = f"--generation {self.generation} --partition {self.partition}"
+        return f"weir log give-up {partition} --from {self.start} --to {self.end} --reason …"
 
 
 def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
@@ -236,7 +242,7 @@ def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProg
             f"namespace {name}",
             "every event that was acknowledged",
             f"{sum(record.events for record in of_namespace)} were never metered ({places})",
-            REMEDY,
+            REMEDY + ", ".join(f"`{record.command}`" for record in of_namespace[:_SHOWN]),
         )
     on_progress(NAME, 1, 1)
 
