@@ -92,10 +92,10 @@ def _decides(new: Release, copy: Path, say: Say) -> Iterator[str]:
     total = stack.get("/v1/usage?metric=calls.n&from=2026-04&account_id=e")["total"]
     if total["quantity"] != "114.978094596416":
         yield f"a number of 14 decimals is metered as {total}"
-    for draft in drafts(stack):
-        if any(head["invoice_id"] == draft and head["draft"]["held"] for head in _drafts(stack)):
-            yield from _fine(new, copy, "invoice", "release", draft)
-        yield from _fine(new, copy, "invoice", "approve", draft)
+    for head in _drafts(stack):
+        if head["draft"]["held"]:
+            yield from _fine(new, copy, "invoice", "release", head["invoice_id"])
+    yield from _fine(new, copy, "invoice", "approve", "--all")
     finalized = [head for head in _standing(stack) if head["state"] == "finalized" and Decimal(head["amount_due"]) > 1]
     first, second, *_, last = finalized
     yield from _fine(new, copy, "invoice", "pay", first["invoice_id"], first["amount_due"], "--reference", "after")
