@@ -1,4 +1,4 @@
-"""The close: from metered usage to invoices, as of a checkpoint. ``billing_run.py`` has its numbered steps."""
+"""The close: creates invoices from metered usage, as of a checkpoint. Its numbered steps are in ``billing_run.py``."""
 
 from rating.close.billing_run import run_close
 from rating.close.result import CloseResult

@@ -1,4 +1,4 @@
-"""Billing runs: as they were announced, with how many invoices came of each."""
+"""Announced billing runs of a namespace, with their numbers of invoices."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from schemas.values.json_text import JsonObject
 
 
 def run_id(namespace: str, as_of_us: int, attempt: int, voids: Iterable[str] = ()) -> str:
-    """The same in every process that closes the same periods: ``run_`` + 24 hex digits.
+    """Deterministic id of a run, equal in every process that closes the same periods: ``run_`` and 24 hexadecimal
+    digits.
 
-    ``as_of_us``: the instant at which the last of them became due. ``attempt`` counts plans of it: the next one is for
-    what an earlier one did not know, such as a subscription that was published after it. ``voids``: void invoices of
-    what it bills, so that a period which is billed again is so as of its own run.
+    ``as_of_us``: the instant at which the last of the periods became due. ``attempt``: counts plans of the same
+    periods; the next one includes what an earlier one did not know, such as a subscription published after it.
+    ``voids``: void invoices of the billed periods, so that a period billed again belongs to a run of its own.
     """
     text = f"{len(namespace)}:{namespace}{as_of_us}:{attempt}" + "".join(f":{name}" for name in voids)
     return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def runs_of(checkpoints: Checkpoints, namespace: str) -> list[Run]:
-    """All runs of a namespace, the newest first."""
+    """All runs of a namespace, newest first."""
     return [run for run in reversed(list(checkpoints.runs.values())) if run.body.get("namespace") == namespace]
 
 
 def run_of(checkpoints: Checkpoints, namespace: str, run_id: str) -> Run | None:
-    """One run, None where the namespace has none of that name."""
+    """One run; None if the namespace has none with this id."""
     run = checkpoints.runs.get(run_id)
     return run if run is not None and run.body.get("namespace") == namespace else None
 
 
 def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str, int]:
-    """Run id → invoices, also those that are void by now; a run without one is not in it. Blocking."""
+    """Run id → number of invoices, including void ones; runs without invoices are missing. Blocking."""
     rows = client.query(
         "SELECT run_id, uniqExact(invoice_id) FROM invoices WHERE namespace = {namespace:String}"
         " AND run_id IN {runs:Array(String)} GROUP BY run_id",
@@ -45,9 +46,11 @@ def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str
 
 
 def run_head(run: Run, invoices: int) -> JsonObject:
-    """A run without its checklist, ready for json.dumps. ``drafts``: it made or refreshed drafts alone; the invoices
-    are those that were approved since; ``time_zone_data``: the IANA release by which its periods were found, None for a
-    run of before it was said."""
+    """A run without its checklist, ready for json.dumps.
+
+    ``drafts``: the run only created or refreshed drafts; its invoices are those approved since. ``time_zone_data``:
+    the IANA release by which its periods were computed, None for runs of older releases.
+    """
     return {
         "run_id": run.run_id,
         "due_until": run.body.get("as_of"),
@@ -61,5 +64,5 @@ def run_head(run: Run, invoices: int) -> JsonObject:
 
 
 def of_drafts(run: Run) -> bool:
-    """Whether it made or refreshed drafts alone."""
+    """Whether the run only created or refreshed drafts."""
     return bool(run.body.get("drafts"))

@@ -1,4 +1,4 @@
-"""The run that a close rates as of: announced with its checklist, or that of an earlier close, which is joined."""
+"""Finds the run by which a close rates: it announces a new one with its checklist, or joins one announced earlier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.values.time_zones import VERSION
 
 
 class RefusedByChecks(Exception):
-    """The checklist of a strict close found something: ``run`` would have been announced with it."""
+    """The checklist of a strict close has findings; ``run`` is the run that would have been announced."""
 
     def __init__(self, run: Run, checks: tuple[ChecklistPoint, ...]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class RefusedByChecks(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The run to rate as of, its checkpoint, and the plan as of it. ``joined``: an earlier close announced it."""
+    """The run, its checkpoint, and the plan as of both. ``joined``: the run was announced by an earlier close."""
 
     run: Run
     cut: Cut
@@ -39,7 +39,7 @@ class Announced:
 
 
 class Announcer:
-    """Announces runs, each with its checklist."""
+    """Announces runs with their checklists."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Announcer:
         self._rows = rows
 
     def announced(self, plan: RunPlan, late: LateBySubscription) -> Announced:
-        """The run to rate ``plan`` as of. The ledger of checkpoints is refreshed. Raises RefusedByChecks.
+        """The run by which to rate ``plan``; refreshes the checkpoint ledger. Raises RefusedByChecks.
 
-        A run that was announced for just this plan, by a process that died in it or is in it now, gives the same bytes;
-        else it is a new one. Late usage is what lies below its cut, neither less nor more: a next run looks beyond it
-        only.
+        A run that another process (finished, crashed or still running) announced for exactly this plan yields the
+        same bytes and is joined; otherwise a new one is announced. It includes exactly the late usage below its
+        cut, since the next run only considers later arrivals.
         """
         planning, checkpoints = self._planning, self._ledgers.checkpoints.checkpoints
         for attempt in count():
@@ -77,8 +77,8 @@ class Announcer:
         return Announced(run, cut, planning.plan(late_then, run.catalog_offset), standing_run is not None)
 
     def _new_run(self, name: str, attempt: int, plan: RunPlan) -> Run:
-        """Announced with its checklist, which takes rating everything: a strict close leaves no trace but a
-        checkpoint."""
+        """Announce a run with its checklist, which requires rating everything first. A close refused by its
+        checklist leaves no trace but a checkpoint."""
         request, ledger = self._request, self._ledgers.checkpoints
         ends = end_offsets(request.settings)
         wait_metered(request.client, ends, request.on_progress)
@@ -94,8 +94,8 @@ class Announcer:
         return ledger.announce(self.checked(run, whole_plan, cut))
 
     def checked(self, run: Run, plan: RunPlan, cut: Cut | None) -> Run:
-        """The run with its checklist in its body. Raises RefusedByChecks where that found something and the close is
-        strict."""
+        """The run with the checklist in its body. Raises RefusedByChecks if the close is strict and the checklist
+        has findings."""
         invoices, problems = self._rated_plan.rated(plan, run, cut)
         planned = PlannedInvoices(
             plan=plan,

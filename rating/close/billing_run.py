@@ -1,5 +1,5 @@
-"""One billing run, from the log's end to invoices that can be read (DESIGN invariant 9). Safe to repeat and to
-double."""
+"""One billing run, from the log's end to visible invoices (DESIGN invariant 9). Safe to repeat, and to run in two
+processes."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def run_close(
     strict: bool = False,
     on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None,
 ) -> CloseResult:
-    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``); blocking.
+    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``). Blocking.
 
-    ``on_checks`` is told the checklist before anything is billed; ``strict``: nothing is billed where it found
-    something. A dry run waits for metering, rates what is live, and writes nothing at all. Raises CloseError where it
-    cannot go on and LedgerUnavailable where Kafka does not answer; after either, simply run it again.
+    ``on_checks`` is called with the checklist before anything is billed; with ``strict`` nothing is billed if it
+    has findings. A dry run waits for metering, rates live usage, and writes nothing. Raises CloseError if it cannot
+    continue, and LedgerUnavailable if Kafka does not answer; running it again is safe after either.
     """
     name = namespace or settings.namespace
     until = as_of or now
@@ -85,8 +85,8 @@ def run_close(
         strict=strict,
         on_checks=on_checks,
     )
-    # What a close makes it keeps to its end, and looking for garbage in millions of lines over and over is a quarter of
-    # its time.
+    # A close keeps its objects until it ends, and scanning millions of lines for garbage would take a quarter of its
+    # time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -100,7 +100,8 @@ def run_close(
 
 @dataclass(frozen=True, slots=True)
 class _Billed:
-    """``missed``: invoices that were due and do not stand. ``waiting``: periods that have ended and are drafts yet."""
+    """``missed``: ids of due invoices that did not become valid. ``waiting``: number of ended periods that are
+    still drafts."""
 
     result: CloseResult
     missed: tuple[str, ...] = ()
@@ -108,7 +109,8 @@ class _Billed:
 
 
 class Close:
-    """``run`` is the protocol; its steps stand alone, so that a test can stop between two of them."""
+    """The protocol of a close (``run``); its steps are separate methods, so that a test can stop between two of
+    them."""
 
     def __init__(self, request: CloseRequest, ledgers: FollowedLedgers) -> None:
         self._request = request
@@ -119,7 +121,8 @@ class Close:
         self.announcer = Announcer(request, ledgers, self.planning, self.rated_plan, self._rows)
 
     def run(self) -> CloseResult:
-        """Bill, number and show all that is due, and make drafts of the rest. Raises CloseError, LedgerUnavailable."""
+        """Bill, number and make visible all that is due, and create drafts of the rest. Raises CloseError,
+        LedgerUnavailable."""
         try:
             return self._run()
         except RefusedByChecks as refused:
@@ -132,7 +135,7 @@ class Close:
         for _ in range(_ATTEMPTS):
             if not billed.missed:
                 break
-            # What it was planned after is no longer so: an invoice was voided or held, or another run was first.
+            # The state on which the plan was based has changed: an invoice was voided or held, or another run won.
             billed = self._billed()
             further = billed.result
             result = replace(
@@ -147,17 +150,17 @@ class Close:
         return self._drafted(replace(result, problems=(*result.problems, *problems)), billed.waiting)
 
     def _billed(self) -> _Billed:
-        """What is finalised. Raises RefusedByChecks."""
+        """Finalise due invoices. Raises RefusedByChecks."""
         request, planning, standing = self._request, self.planning, self._ledgers.standing
         client, namespace, on_progress = request.client, request.namespace, request.on_progress
-        # 1. What is due, by the present catalog and the invoices that stand, and what came late for those.
+        # 1. Plan what is due, from the present catalog, the valid invoices, and their late usage.
         read_standing(self._ledgers.invoices, standing)
         planning.read_catalog()
         self._ledgers.checkpoints.refresh()
         late = planning.late(None)
         plan = planning.plan(late)
         if (request.dry_run or not plan.billings) and any(standing.chains(namespace)):
-            # No run will wait for what was acknowledged and is not metered yet, and it may be late for what is billed.
+            # No run follows that would wait for events not metered yet, which may be late usage of billed periods.
             wait_metered(client, end_offsets(request.settings), on_progress)
             late = planning.late(None)
             plan = planning.plan(late)
@@ -167,22 +170,22 @@ class Close:
         if request.dry_run:
             return _Billed(self._tried(plan), (), waiting)
         writer = LedgerWriter(request.settings, INVOICES)
-        # 2. A checkpoint holds all that was acknowledged before this moment, and the run is announced as of it.
+        # 2. Cut a checkpoint over all that is acknowledged by now, and announce the run as of it.
         announced = self.announcer.announced(plan, late)
         run, cut, plan = announced.run, announced.cut, announced.plan
-        if request.strict and warnings(stored_checks(run)):  # announced before, by a close that was not strict
+        if request.strict and warnings(stored_checks(run)):  # announced earlier, by a close that was not strict
             raise RefusedByChecks(run, stored_checks(run))
         request.on_checks(stored_checks(run))
         self._rows.require(cut.offsets)
-        # 3. Its windows are rolled up, so that totals as of it can be read.
+        # 3. Wait for its roll-up, so that totals as of it can be read.
         wait_rolled_up(client, cut, on_progress)
-        # 4. Everything is rated as of the run; whoever announced it has done so, for the checklist.
+        # 4. Rate everything as of the run (already done for the checklist if this process announced it).
         invoices, problems = self.rated_plan.rated(plan, run, cut)
-        # 5. The ledger decides which invoices stand.
+        # 5. Publish; the ledger decides which invoices are valid.
         won = publish(writer, self._ledgers.invoices, standing, invoices, on_progress)
         names = [invoice.invoice_id for invoice in invoices]
         missed = tuple(name for name in names if standing.invoice(namespace, name) is None)
-        # 6. Everybody can read them, with the numbers that they have from now on.
+        # 6. Assign numbers, settle balances, and wait until the invoices are visible.
         self.number()
         self.balance()
         wait_visible(client, namespace, standing, on_progress)
@@ -192,15 +195,15 @@ class Close:
 
     def _nothing_due(self, plan: RunPlan, late: LateBySubscription) -> CloseResult:
         request, standing = self._request, self._ledgers.standing
-        if not request.dry_run:  # whoever published before may have died before all could be read
+        if not request.dry_run:  # an earlier close may have died before its invoices were visible and numbered
             wait_visible(request.client, request.namespace, standing, request.on_progress)
             self.number()
-        # Nothing will be rated, so what could not be is told here.
+        # Nothing is rated in this case, so late usage that cannot be rated is reported here.
         unrated = again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
         return self._result(None, problems=tuple(dict.fromkeys((*plan.problems, *unrated))))
 
     def _tried(self, plan: RunPlan) -> CloseResult:
-        """Of a dry run: what would be published, rated by what is live."""
+        """Result of a dry run: the invoices that would be published, rated by live usage."""
         request = self._request
         ends = end_offsets(request.settings)
         wait_metered(request.client, ends, request.on_progress)
@@ -212,11 +215,11 @@ class Close:
         return self._result(run, invoices, problems=plan.problems + problems)
 
     def _drafted(self, result: CloseResult, ended: int) -> CloseResult:
-        """7. What has ended and is not finalised is a draft, as of now; ``ended``: how many periods that is."""
+        """7. Create drafts of periods that have ended and are not finalised; ``ended``: their number."""
         request, planning, standing = self._request, self.planning, self._ledgers.standing
         late = planning.late(None) if request.dry_run else {}
         billed = {invoice.subscription for invoice in result.invoices}
-        if request.dry_run:  # as if it stood; what came late for those is on them
+        if request.dry_run:  # as if the invoices were valid; their late usage is included in them
             for invoice in result.invoices:
                 standing.apply(invoice)
             late = {name: of_account for name, of_account in late.items() if name not in billed}
@@ -231,7 +234,7 @@ class Close:
             )
         if not request.dry_run:
             wait_drafts_visible(request.client, request.namespace, standing, request.on_progress)
-        if redrafted.run is not None and not result.checks:  # nothing was billed, so this is the first list
+        if redrafted.run is not None and not result.checks:  # nothing was billed, so this is the first checklist
             result = replace(result, run=result.run or redrafted.run, checks=stored_checks(redrafted.run))
             request.on_checks(result.checks)
         problems = tuple(dict.fromkeys(result.problems + redrafted.problems))
@@ -241,7 +244,7 @@ class Close:
         return replace(result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking)
 
     def number(self) -> None:
-        """Numbers for what stands, and for credit notes, where they have none. Raises LedgerUnavailable."""
+        """Assign numbers to invoices and credit notes that have none. Raises LedgerUnavailable."""
         request, ledgers = self._request, self._ledgers
         number_invoices(
             ledgers.checkpoints,
@@ -253,7 +256,8 @@ class Close:
         )
 
     def balance(self) -> None:
-        """Invoices below zero pay what their accounts owe. Safe to repeat and to double. Raises LedgerUnavailable."""
+        """Use negative invoices to pay what their accounts owe. Safe to repeat and to run in two processes. Raises
+        LedgerUnavailable."""
         request, ledgers = self._request, self._ledgers
         changed: dict[str, Invoice] = {}
         for _ in range(_ROUNDS):

@@ -1,4 +1,4 @@
-"""A checkpoint that holds everything acknowledged so far, rolled up (DESIGN invariant 9, first half)."""
+"""Obtains a rolled-up checkpoint that contains everything acknowledged so far (DESIGN invariant 9, first half)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one
 
 
 def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
-    """Wait until usage_progress covers ``ends``: every row below them is durable. Raises CloseError."""
+    """Wait until usage_progress covers ``ends``, so that all rows below them are durable. Raises CloseError."""
 
     def metered() -> tuple[int, int]:
         progress = read_progress(client)
@@ -30,13 +30,13 @@ def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
 
 
 def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends: Offsets, now: datetime) -> Cut:
-    """The last checkpoint where it covers ``ends``, else a new one; ``ends`` must be metered. Raises
+    """The last checkpoint if it covers ``ends``, else a new one; ``ends`` must be metered. Raises CloseError,
     LedgerUnavailable."""
 
     def propose(previous: Cut | None) -> Cut | None:
         if previous is not None and all(previous.offsets.get(key, 0) >= end for key, end in ends.items()):
             return None
-        # Every partition is named, so that the slice of an empty log can be rolled up, too.
+        # Every partition is included, so that the slice of an empty log can be rolled up as well.
         progress = dict.fromkeys(ends, 0) | read_progress(client)
         return next_cut(previous, progress, catalog_end(settings), micros(now))
 
@@ -50,5 +50,5 @@ def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends
 
 
 def wait_rolled_up(client: Any, cut: Cut, on_progress: Progress) -> None:
-    """Wait until every slice up to the cut is in usage_windows. Raises CloseError."""
+    """Wait until all slices up to the cut are in usage_windows. Raises CloseError."""
     wait_until("roll-up", lambda: (rolled_up(client), cut.number), on_progress, STALLED_SECONDS, _WORKER)

@@ -1,4 +1,4 @@
-"""What one close is asked to do, with whom it talks, and the ledgers that it follows."""
+"""The parameters of a close, and the ledgers it follows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from schemas.settings import Settings
 class CloseRequest:
     """Bill every period of ``namespace`` that is due at ``as_of``.
 
-    ``client``: of ClickHouse. ``dry_run``: rate what is live and write nothing. ``strict``: bill nothing where the
-    checklist found something. ``on_checks`` is given the checklist before anything is billed.
+    ``client``: ClickHouse client. ``dry_run``: rate live usage and write nothing. ``strict``: bill nothing if the
+    checklist has findings. ``on_checks``: called with the checklist before anything is billed.
     """
 
     settings: Settings
@@ -36,7 +36,7 @@ class CloseRequest:
 
 @dataclass(frozen=True, slots=True)
 class FollowedLedgers:
-    """The topics of invoices and of checkpoints, as far as they are read; ``standing``: the invoices that count by
+    """The invoice and checkpoint ledgers as far as they are read; ``standing``: the valid invoices according to
     ``invoices``."""
 
     invoices: LedgerReader

@@ -1,5 +1,5 @@
-"""Before anything is billed: ClickHouse has every row of what is metered. A damaged part would bill less without a
-word."""
+"""Checks before billing that ClickHouse has every row of what was metered, since a damaged part would silently
+reduce invoices."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SHOWN: Final = 5
 def require_complete(
     client: Any, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Raises CloseError, with the commands that mend it, where rows of the namespace below ``ends`` are missing or too
-    many."""
+    """Raises CloseError, with the commands that repair it, if rows of the namespace below ``ends`` are missing or
+    superfluous."""
     if parts := set_aside(client):
         raise CloseError(
             "ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: "
@@ -39,11 +39,11 @@ def require_complete(
         under_way = not damages and all(backfill.under_way for backfill in backfills)
         if time.monotonic() - began > (_BACKFILL_PATIENCE_SECONDS if under_way else _PATIENCE_SECONDS):
             raise CloseError(refusal(damages) if damages else refusal_of_backfills(backfills))
-        wait(0.5)  # conflicts reach ClickHouse by way of usage.rejected, a moment after the cursor
+        wait(0.5)  # conflicts reach ClickHouse through usage.rejected, slightly after the cursor
 
 
 class CompleteRows:
-    """``require_complete`` for one close: what was found whole is not looked at again."""
+    """``require_complete`` for one close; offsets that were found complete are not checked again."""
 
     def __init__(self, client: Any, namespace: str, catalog: Callable[[], Catalog]) -> None:
         self._client = client
@@ -52,14 +52,14 @@ class CompleteRows:
         self._whole: Offsets = {}
 
     def require(self, ends: Offsets) -> None:
-        """Raises CloseError where ClickHouse has not every row below ``ends``."""
+        """Raises CloseError if ClickHouse lacks rows below ``ends``."""
         if any(end > self._whole.get(key, 0) for key, end in ends.items()):
             require_complete(self._client, self._namespace, ends, self._catalog())
             self._whole = dict(ends)
 
 
 def refusal(damages: list[Damage]) -> str:
-    """What is missing, and what to do."""
+    """The error message: what is missing, and the remedy."""
     places = [f"{damage.place}: {damage.what}" for damage in damages[:_SHOWN]]
     count = f" (and {len(damages) - _SHOWN} more)" if len(damages) > _SHOWN else ""
     return (

@@ -1,4 +1,4 @@
-"""What is due in a close: planned from the catalog, from the invoices that stand and from what came late."""
+"""Plans what is due in a close, from the catalog, the valid invoices and late usage."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from schemas.values.instants import micros
 
 
 class Planning:
-    """Plans by the catalog as it was read last. The newest plan is remembered: it is needed several times, mostly of
-    the same state, since no invoice is published in between."""
+    """Plans by the last catalog read. The newest plan is cached, since it is needed several times for the same
+    state."""
 
     def __init__(self, request: CloseRequest, ledgers: FollowedLedgers) -> None:
         self._request = request
@@ -27,20 +27,20 @@ class Planning:
 
     @property
     def catalog(self) -> Catalog:
-        """As it was read last. Raises LedgerUnavailable."""
+        """The last catalog read. Raises LedgerUnavailable."""
         return self._catalog or self.read_catalog()
 
     def read_catalog(self) -> Catalog:
-        """The catalog as of now. Raises LedgerUnavailable."""
+        """Read the present catalog. Raises LedgerUnavailable."""
         self._catalog = read_catalog(self._request.settings)
         return self._catalog
 
     def view(self, offset: int | None = None) -> NamespaceView:
-        """The namespace as of a catalog offset, None: all that was read."""
+        """The namespace as of a catalog offset, None: everything read."""
         return self.catalog.view(self._request.namespace, offset)
 
     def late(self, as_of: Cut | None) -> LateBySubscription:
-        """What came for billed periods, up to a cut (None: live)."""
+        """Usage that arrived for billed periods, up to a cut (None: live)."""
         carried = {version.profile_id for version in profile_versions(self.view()) if version.carry_over}
         request, ledgers = self._request, self._ledgers
         return find_late(
@@ -48,7 +48,7 @@ class Planning:
         )
 
     def plan(self, late: LateBySubscription, offset: int | None = None) -> RunPlan:
-        """What is due by the catalog as of ``offset``, None: all that was read. Raises CloseError."""
+        """What is due by the catalog as of ``offset`` (None: everything read). Raises CloseError."""
         request, standing = self._request, self._ledgers.standing
         view = self.view(offset)
         if offset is None and not view.known:

@@ -1,6 +1,7 @@
-"""Drafts of what has ended and is not billed: made and refreshed by every close, as of a checkpoint of their own.
+"""Creates and refreshes drafts of periods that have ended and are not billed; part of every close, with its own
+checkpoint.
 
-Only a draft whose content is another gets a next version, so that a close which finds nothing new writes nothing.
+A draft gets a new version only if its content changed, so a close without changes writes nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from schemas.values.time_zones import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Redrafted:
-    """``drafts``: versions that were written, or would be; of those withdrawn there are none among them. ``run``: what
-    they are as of, with its checklist; None where nothing was written."""
+    """``drafts``: versions that were (or would be) written, except withdrawn ones. ``run``: the run they refer to,
+    with its checklist; None if nothing was written."""
 
     drafts: tuple[Invoice, ...] = ()
     problems: tuple[str, ...] = ()
@@ -49,11 +50,11 @@ def refresh_drafts(
     late: Callable[[Cut | None], LateBySubscription],
     require: Callable[[Offsets], None] = lambda _: None,
 ) -> Redrafted:
-    """``ledgers`` hold what was finalised before; ``late`` gives late usage up to a cut; ``require`` raises where
-    ClickHouse has not every row below some offsets. Blocking.
+    """Refresh the drafts, based on the invoices already in ``ledgers``. Blocking.
 
-    Two processes at once write the same versions, of which one stands; whoever held a draft meanwhile keeps it as it
-    was, to be refreshed by the next close. Raises CloseError and LedgerUnavailable.
+    ``late`` returns late usage up to a cut; ``require`` raises if ClickHouse lacks rows below some offsets. Two
+    processes at once write the same versions, of which one is valid. A draft that is held meanwhile stays as it is
+    until the next close. Raises CloseError and LedgerUnavailable.
     """
     settings, client, now = request.settings, request.client, request.now
     standing, on_progress = ledgers.standing, request.on_progress
@@ -90,13 +91,12 @@ def refresh_drafts(
 
 
 def wait_drafts_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
-    """Wait until ClickHouse has every version of every draft (the `bill` agent writes them there). Raises
-    CloseError."""
+    """Wait until ClickHouse has every version of every draft (written by the `invoices` agent). Raises CloseError."""
     total = standing.draft_versions(namespace)
     wait_written(client, namespace, "invoice_drafts", "invoice_id, version", total, on_progress)
 
 
 def _run_id(namespace: str, cut: Cut, catalog_offset: int) -> str:
-    """The same for every process that makes drafts as of the same checkpoint and catalog."""
+    """A run id that is equal in every process that makes drafts as of the same checkpoint and catalog."""
     text = f"{len(namespace)}:{namespace}drafts:{cut.number}:{catalog_offset}"
     return "run_" + blake2b(text.encode(), digest_size=12).hexdigest()

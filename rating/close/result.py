@@ -1,4 +1,4 @@
-"""What a close did, or would do, and how it tells so."""
+"""The result of a close, and its summary."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from schemas.values.instants import micros, rfc3339
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloseResult:
-    """``invoices``: records that this run made stand (or, of a dry run, would). ``already``: due ones that another
-    process made stand first. ``problems``: sentences about what cannot be billed. ``run`` is None where nothing was
-    due. ``checks``: the list that was made before billing, by whoever announced the run; ``refused``: it found
-    something, and the close was strict. ``unpriced``: quantities on standing invoices that no price has an amount for.
-    ``joined``: the run was announced by an earlier close."""
+    """``invoices``: published by this run (in a dry run: would be). ``already``: number of due invoices that
+    another process published first. ``problems``: messages about what cannot be billed. ``run``: None if nothing
+    was due. ``checks``: the checklist, made by whoever announced the run; ``refused``: it has findings and the
+    close was strict. ``unpriced``: number of quantities without a price on valid invoices. ``joined``: the run was
+    announced by an earlier close."""
 
     namespace: str
     as_of: datetime
@@ -64,7 +64,8 @@ class CloseResult:
         )
 
     def _joined(self) -> str:
-        """Whoever closes again with the same instant gets what stood then, not what came since."""
+        """A repeated close as of the same instant joins the earlier run, and so does not include what arrived
+        since; state that."""
         if not self.joined or self.run is None or not self.problems:
             return ""
         return f", by run {self.run.run_id}, which stood already as of checkpoint {self.run.number}"
@@ -80,5 +81,5 @@ class CloseResult:
 
 
 def stored_checks(run: Run) -> tuple[ChecklistPoint, ...]:
-    """The checklist in a run's announcement; empty where it was announced by a Weir that made none."""
+    """The checklist in a run's announcement; empty for releases that made none."""
     return tuple(ChecklistPoint.from_json(check) for check in run.body.get("checklist", ()))

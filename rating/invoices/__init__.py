@@ -1,1 +1,1 @@
-"""What an invoice is and may become: the ledger of invoices, their chains, drafts, credit notes, reading them."""
+"""Invoices and their versions: the ledger, chains, drafts, credit notes, payments, numbering, and reading them."""

@@ -1,8 +1,9 @@
-"""Invoice lines for accounting: one row a line, the same columns in CSV and in Parquet, decimals exact in both.
+"""Exports invoice lines for accounting: one row per line, with the same columns and exact decimals in CSV and
+Parquet.
 
-Columns are only ever added, at the end. CSV writes decimals and instants (RFC 3339, UTC) as text; Parquet has
-decimal128 and decimal256 of scale 12 and timestamps of microseconds UTC. ``unrounded`` is text in both: it may have
-more digits than a column. In CSV no text is a formula (``csv_text.py``); Parquet has it raw.
+Columns are only ever appended. CSV has decimals and instants (RFC 3339, UTC) as text; Parquet has decimal128 and
+decimal256 with scale 12, and timestamps in microseconds UTC. ``unrounded`` is text in both, since it may have more
+digits. In CSV text cannot act as a formula (``csv_text.py``); Parquet has it unchanged.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ MEDIA_TYPES: Final[dict[ExportFormat, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``of`` gives text, an int, a Decimal, (instants) microseconds or (exact) a decimal's text; None where the line
-    has none."""
+    """``of`` returns text, an int, a Decimal, microseconds (instants) or a decimal's text (exact); None if the line
+    has no value."""
 
     name: str
     kind: ColumnKind
@@ -87,7 +88,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
         lambda head, line: Decimal(head.amount_due),
         "what is still to be paid; below zero: to be paid back",
     ),
-    # Columns and no rows: a sum over an invoice's rows stays its total.
+    # Additional columns instead of rows, so that the sum over an invoice's rows is its total.
     Column(
         "invoice_amount_credited",
         "money",
@@ -116,7 +117,7 @@ Row = tuple[StoredInvoiceHead, StoredInvoiceLine]
 def line_pages(
     client: Any, namespace: str, *, account_id: str | None = None, state: str | None = None
 ) -> Iterator[list[Row]]:
-    """All lines of the invoices that stand, latest period first, some hundred invoices at a time. Blocking."""
+    """All lines of valid invoices, latest period first, in pages of some hundred invoices. Blocking."""
     cursor: str | None = None
     while True:
         page = list_invoices(client, namespace, account_id=account_id, state=state, cursor=cursor, limit=MAX_LIMIT)
@@ -129,7 +130,7 @@ def line_pages(
 
 
 def write_lines(out: IO[bytes], pages: Iterable[list[Row]], form: ExportFormat) -> int:
-    """Write all pages in one document; how many rows that were."""
+    """Write all pages as one document; returns the number of rows."""
     return _write_csv(out, pages) if form == "csv" else _write_parquet(out, pages)
 
 

@@ -1,5 +1,5 @@
-"""The next version of an invoice, or of a draft, onto usage.invoices: written, read back, and made again on top of
-whoever was first."""
+"""Writes the next version of an invoice or draft to usage.invoices, reads it back, and retries on top of a version
+that won."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ _ATTEMPTS: Final = 20
 _PAUSE_SECONDS: Final = 0.05
 
 Amendment = Callable[[list[Invoice], Invoice], Invoice | None]
-"""(the chain as it stands, the invoice's newest version) → its next version; None for no change."""
+"""(the present chain, the invoice's newest version) → its next version; None for no change."""
 
 
 def amend(settings: Settings, namespace: str, subscription: str, invoice_id: str, change: Amendment) -> Invoice:
-    """The invoice as it stands after ``change``; blocking. Raises LookupError where there is no such invoice,
-    LedgerUnavailable, and what ``change`` raises; after LedgerUnavailable, ask again: what was written already is then
-    found."""
+    """Apply ``change`` to an invoice and return its newest version. Blocking.
+
+    Raises LookupError if there is no such invoice, LedgerUnavailable, and what ``change`` raises. After
+    LedgerUnavailable repeat the call: a version that was written is then found.
+    """
     writer = LedgerWriter(settings, INVOICES)
     with invoices_reader(settings) as reader:
         standing = StandingInvoices()
@@ -57,7 +59,8 @@ def _newest(standing: StandingInvoices, namespace: str, invoice_id: str) -> Invo
 def _follow(
     reader: LedgerReader, standing: StandingInvoices, namespace: str, subscription: str, ends: dict[int, int]
 ) -> None:
-    """Only the one chain is kept. Its names stand in its records as they are, so most others need not be decoded."""
+    """Apply only the records of one chain. Its names occur in its records as plain bytes, so most others need not
+    be decoded."""
     names = namespace.encode(), subscription.encode()
     for record in reader.read_to(ends):
         if all(name in record.value for name in names):
@@ -65,8 +68,8 @@ def _follow(
 
 
 def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) -> bool:
-    """Whether ClickHouse has that version, of an invoice or of a draft, within ``seconds``; the worker's `bill` writes
-    it. Blocking."""
+    """Whether the invoice's or draft's version becomes visible in ClickHouse within ``seconds`` (written by the
+    `invoices` agent). Blocking."""
     deadline = time.monotonic() + seconds
     table = "invoice_drafts" if is_draft(invoice) else "invoices"
     while True:

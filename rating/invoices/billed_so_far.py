@@ -1,5 +1,5 @@
-"""What an account has been billed, read from ClickHouse: periods, and prepaid credits that were drawn. Drafts are none
-of it."""
+"""What an account has been billed, read from ClickHouse: periods and drawn prepaid credits. Drafts are not
+included."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:
-    """Subscription of the account → instant (microseconds UTC) at which its last invoice's period ended. Blocking."""
+    """Subscription of the account → end of its last invoice's period, microseconds UTC. Blocking."""
     rows = client.query(
         "SELECT subscription, toUnixTimestamp64Micro(max(period_end)) FROM invoices FINAL"
         " WHERE namespace = {namespace:String} AND account_id = {account_id:String} GROUP BY subscription",
@@ -18,8 +18,8 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
 
 
 def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
-    """Credit grant → what the account's invoices that are not void have drawn on it, less what their credit notes gave
-    back. Blocking."""
+    """Credit grant → amount drawn by the account's invoices that are not void, minus what their credit notes
+    restored. Blocking."""
     rows = client.query(
         "WITH newest AS (SELECT invoice_id, max(version) AS latest, argMax(body, version) AS latest_body FROM invoices"
         "   WHERE namespace = {namespace:String} AND account_id = {account_id:String}"

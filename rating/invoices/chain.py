@@ -1,5 +1,5 @@
-"""A subscription's chain of invoices where some are void: what is billed, what has to be billed again, what may be
-voided. Pure."""
+"""A subscription's chain of invoices, some of which may be void: what is billed, what must be billed again, what
+may be voided. Pure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from schemas.values.instants import micros, parse_rfc3339
 
 
 def voids_of(chain: Sequence[Invoice]) -> tuple[str, ...]:
-    """Ids of the chain's void invoices, sorted: what the next invoice is planned after."""
+    """Sorted ids of the chain's void invoices, on which the next invoice's plan is based."""
     return tuple(sorted(invoice.invoice_id for invoice in chain if invoice.state == VOID))
 
 
 def last_period(chain: Sequence[Invoice]) -> Invoice | None:
-    """The invoice whose period is the last, void or not; the next period starts where it ended."""
+    """The invoice with the last period, void or not; the next period starts where it ended."""
     return max(chain, key=lambda invoice: (invoice.period_end, invoice.period_start, invoice.sequence), default=None)
 
 
 def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
-    """The first number that no invoice of that period start has."""
+    """The first sequence number not used by an invoice with that period start."""
     return max((invoice.sequence + 1 for invoice in chain if invoice.period_start == start_us), default=0)
 
 
 def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
-    """Of each period all of whose invoices are void the newest one, in the order of the periods: it has to be billed
-    again.
+    """The newest invoice of each period whose invoices are all void, in order of the periods; these periods must be
+    billed again.
 
-    Further invoices that hold adjustments alone are none of them, nor those that settle a change: what they adjusted is
-    worked out anew.
+    Invoices with adjustments only, and those that settle a change, are left out: what they adjusted is computed
+    anew.
     """
     newest: dict[tuple[int, int], Invoice] = {}
     for invoice in chain:
@@ -46,9 +46,9 @@ def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
 
 
 def billed_up_to(chain: Sequence[Invoice]) -> int:
-    """The checkpoint up to which late usage is on invoices that stand; 0: what came at any time may be late.
+    """The checkpoint up to which late usage is included in valid invoices; 0: usage of any time may be late.
 
-    What an invoice is as of, its predecessors were adjusted as of, unless one of them was voided after it was planned.
+    An invoice's predecessors were adjusted as of its checkpoint, unless one was voided after it was planned.
     """
     voids: set[str] = set()
     checkpoint = 0
@@ -61,8 +61,8 @@ def billed_up_to(chain: Sequence[Invoice]) -> int:
 
 
 def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
-    """Invoices that stand and adjust that one, or settle a change of the fees that it billed in advance; of one that
-    settles a change, the invoice of its period. As long as they do, it cannot be voided."""
+    """Valid invoices that adjust the given one, or settle a change of fees it billed in advance; for one that
+    settles a change, the invoice of its period. It cannot be voided while there are any."""
     invoice_counted = next((invoice for invoice in chain if invoice.invoice_id == invoice_id), None)
     settles = invoice_counted is not None and "change" in body_of(invoice_counted)
     return [

@@ -1,5 +1,5 @@
-"""Credit notes: so much of an invoice, or of single lines of it, need not be paid, or comes back to the prepaid credits
-that paid it. Pure; the next version of the invoice holds them."""
+"""Credit notes: reduce the amount due of an invoice or of single lines, or restore the prepaid credits that paid
+it. Pure; a credit note is part of the invoice's next version."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class LineCredit:
-    """Of the line ``number``: an ``amount`` in the invoice's currency, or so much of its ``quantity`` at the line's
-    average price."""
+    """Credit on line ``number``: an ``amount`` in the invoice's currency, or a ``quantity`` at the line's average
+    price."""
 
     number: int
     amount: Decimal | None = None
@@ -51,8 +51,8 @@ class LineCredit:
 
 @dataclass(frozen=True, slots=True)
 class NewCreditNote:
-    """``amount`` of what the invoice billed that is credited, in its currency; or ``lines``, which it then is the sum
-    of. ``reference`` names it once and for all."""
+    """A requested credit note: an ``amount`` in the invoice's currency, or ``lines``, whose sum it is.
+    ``reference``: unique identifier."""
 
     reference: str
     amount: Decimal | None
@@ -62,7 +62,7 @@ class NewCreditNote:
     lines: tuple[LineCredit, ...] = ()
 
     def same(self, recorded: CreditNoteEntry) -> bool:
-        """Whether that one was asked for in the same words."""
+        """Whether the recorded note stems from an equal request."""
         if self.amount is not None:
             return "lines" not in recorded and noted_in_all([recorded]) == self.amount
         return bool(
@@ -72,15 +72,17 @@ class NewCreditNote:
 
 
 def credit_note_id(invoice_id: str, number: int) -> str:
-    """The name of an invoice's credit note in the series of numbers."""
+    """The id of an invoice's credit note in the number series."""
     return f"{invoice_id}-C{number}"
 
 
 def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invoice] = ()) -> Invoice | None:
-    """``invoice`` with one credit note more; None where that one is recorded already. All of them never come to more
-    than what was billed, nor those of a line to more than the line, each less what later invoices of ``chain`` credited
-    of it. What prepaid credits paid of it comes back to them (``prepaid``) once nothing else of the invoice is owed;
-    ``amount`` is the rest. What is paid beyond what is then owed is to be paid back. Raises Refused."""
+    """``invoice`` with another credit note; None if it is recorded already. Raises Refused.
+
+    Credit notes never exceed what was billed, in total and per line, minus what later invoices of ``chain``
+    credited of it. What prepaid credits had paid is restored to them (``prepaid``) once nothing else of the invoice
+    is owed; ``amount`` is the remainder. Payments beyond the new amount due must be refunded.
+    """
     name, currency = invoice.invoice_id, invoice.currency
     notes = entries(invoice, "credit note", body_of(invoice).credit_notes, note.reference, note.same)
     if notes is None:
@@ -98,7 +100,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     uncredited = left_of_lines(chain, invoice) if not lines else None
     limit = left
     if uncredited is not None and uncredited.adjusted:
-        # A line is credited once: what adjustments credited of it is no part of the note.
+        # A line is credited once: the note excludes what adjustments have credited of it.
         limit = min(left, exact_sum(part for _, part in uncredited.each))
     if chain:
         numbers = {line["line"] for line in lines} or {line.number for line in invoice.lines}
@@ -138,7 +140,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
 
 
 def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -> GivenBack:
-    """``invoice_id``: whose charges the grant had paid; None for those of the invoice itself."""
+    """``invoice_id``: the invoice whose charges the grant had paid; None for the invoice itself."""
     given: GivenBack = {"grant": grant, "amount": money_text(amount, currency)}
     if invoice_id is not None:
         given["invoice"] = invoice_id
@@ -146,7 +148,7 @@ def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -
 
 
 def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNoteEntry]) -> Decimal:
-    """What was billed, prepaid credits aside, and is credited neither by credit notes nor by later invoices."""
+    """The amount billed before prepaid credits that is not credited by credit notes or later invoices."""
     drew = (-Decimal(line.amount) for line in invoice.lines if line.kind == "credit")
     adjusted = min(adjusted_by(chain, invoice), Decimal(0))
     return max(exact_sum((Decimal(invoice.total), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
@@ -159,9 +161,9 @@ def _given_back(
     amount: Decimal,
     parts: Iterable[CreditedLineRecord],
 ) -> list[tuple[str, str, Decimal]]:
-    """(invoice whose charges it had paid, grant, amount) of what prepaid credits would not have paid had so much less
-    been billed: first comes what is owed in money, as far as this invoice asked for some. ``parts``: what is credited
-    of each line."""
+    """(invoice whose charges it had paid, grant, amount) that prepaid credits would not have paid had this much
+    less been billed; the amount owed in money is reduced first, as far as this invoice billed any. ``parts``: what
+    is credited of each line."""
     name, adjusts = invoice.invoice_id, {line.number: line.adjusts for line in invoice.lines}
     credits = [(adjusts.get(part["line"]) or name, -Decimal(part["amount"])) for part in parts]
     drawn = drawn_on(chain or [invoice], {name, *(line.adjusts for line in invoice.lines)})
@@ -178,7 +180,7 @@ def _given_back(
 def _more(
     drawn: Iterable[DrawnOn], given: Sequence[tuple[str, str, Decimal]], short: Decimal
 ) -> Iterator[tuple[str, str, Decimal]]:
-    """Of what was drawn and is not in ``given``, so much that it comes to ``short``."""
+    """Drawings that are not in ``given``, up to a total of ``short``."""
     for draw in drawn:
         for charge, drawn_amount in reversed(draw.drawn):
             given_already = (-part for name, of, part in given if (name, of) == (draw.invoice_id, charge))
@@ -189,17 +191,17 @@ def _more(
 
 
 def credited(notes: Iterable[CreditNoteEntry], number: int) -> tuple[Decimal, Decimal]:
-    """(amount, quantity) that credit notes, as a body has them, took of a line."""
+    """(amount, quantity) that credit notes credited of a line."""
     credited_lines = [line for note in notes for line in note.get("lines", ()) if line["line"] == number]
     quantities = (Decimal(line["quantity"]) for line in credited_lines if line["quantity"] is not None)
     return exact_sum(Decimal(line["amount"]) for line in credited_lines), exact_sum(quantities)
 
 
 def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
-    """(when it was made, id) of all credit notes that have a number of the series; older ones have that of their
-    invoice and which one of its notes they are."""
+    """(creation instant, id) of all credit notes with a number of the series; older ones are identified by their
+    invoice and their position on it."""
     for invoice in invoices:
-        if '"series"' in invoice.body:  # spares all others being read
+        if '"series"' in invoice.body:  # avoids decoding all other bodies
             for note in body_of(invoice).credit_notes:
                 if note.get("series"):
                     yield note["at"], credit_note_id(invoice.invoice_id, note["number"])
@@ -254,7 +256,8 @@ def _credited(
 def _of_quantity(
     line: Line, quantity: Decimal | None, units: Decimal, left: Decimal, currency: str, line_text: str
 ) -> Decimal:
-    """What a part of a line's quantity was billed with on average; the last part is what is left. Raises Refused."""
+    """The amount of a part of a line's quantity at its average price; the last part gets the remainder. Raises
+    Refused."""
     billed_quantity = Decimal(line.quantity or 0)
     quantity_left = exact_sum((billed_quantity, -units))
     if quantity is None or not 0 < quantity <= quantity_left:

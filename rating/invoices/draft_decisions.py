@@ -1,9 +1,9 @@
-"""What becomes of a draft until it is an invoice: held, released, approved, its next versions. Pure.
+"""Decisions on drafts (hold, release, approve) and their next versions. Pure.
 
-A draft is a record on usage.invoices under the id of the invoice to come, with versions of its own
-(schemas/ledgers/invoice_claims.claim_of). It has no place in its chain, no number and no due date, and nothing counts
-it as billed. A close finalises what is due; where the plan requires approval, somebody does, and then just what they
-looked at.
+A draft is a record on usage.invoices under the id of the future invoice, with versions of its own
+(schemas/ledgers/invoice_claims.claim_of). It has no place in its chain, no number and no due date, and does not
+count as billed. A close finalises what is due; if the plan requires approval, a person does, and exactly the
+version they reviewed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class DraftDecision:
-    """Somebody's word on a draft. ``at_us``: microseconds UTC."""
+    """A person's decision on a draft. ``at_us``: microseconds UTC."""
 
     author: str
     at_us: int
 
 
 def draft_of(invoice: Invoice) -> Draft:
-    """What a draft's body says of it as a draft. Raises ValueError for an invoice."""
+    """The draft-specific part of a body. Raises ValueError for an invoice."""
     draft = body_of(invoice).draft
     if draft is None:
         raise ValueError(f"invoice {invoice.invoice_id} is no draft")
@@ -50,8 +50,7 @@ def draft_of(invoice: Invoice) -> Draft:
 
 
 def waits(draft: Draft, end_us: int) -> str:
-    """What a draft waits for, and since when, in words; ``draft``: as its body has it, of a period that ended at
-    ``end_us``."""
+    """What a draft waits for and since when, in words; its period ended at ``end_us``."""
     if (held := draft.get("held")) is not None:
         return f"held since {held['at']} by {held['author']}: {held['reason']}"
     if draft["approval"] == "required":
@@ -60,7 +59,7 @@ def waits(draft: Draft, end_us: int) -> str:
 
 
 def awaiting(drafts: Iterable[Invoice]) -> list[str]:
-    """A sentence for each draft that somebody has to decide on, in the order of their accounts and periods."""
+    """A message for each draft that needs a decision, ordered by account and period."""
     undecided = [
         invoice for invoice in drafts if "held" in (draft := draft_of(invoice)) or draft["approval"] == "required"
     ]
@@ -73,7 +72,7 @@ def awaiting(drafts: Iterable[Invoice]) -> list[str]:
 
 
 def held(invoice: Invoice, reason: str, decision: DraftDecision) -> Invoice | None:
-    """The draft as held back; None where it is so already. Raises Refused."""
+    """The draft in state held; None if it is held already. Raises Refused."""
     draft = _open(invoice, "held")
     if "held" in draft:
         return None
@@ -82,7 +81,7 @@ def held(invoice: Invoice, reason: str, decision: DraftDecision) -> Invoice | No
 
 
 def released(invoice: Invoice) -> Invoice | None:
-    """The draft as no longer held; None where it is not. Raises Refused."""
+    """The draft, no longer held; None if it is not held. Raises Refused."""
     draft = _open(invoice, "released")
     if "held" not in draft:
         return None
@@ -92,11 +91,10 @@ def released(invoice: Invoice) -> Invoice | None:
 def approved(
     chain: Sequence[Invoice], invoice: Invoice, version: int, decision: DraftDecision, balances: Iterable[Balance]
 ) -> Invoice | None:
-    """The invoice that the draft becomes, just as it is; None where that version of it was approved already.
+    """The invoice that the draft becomes, with unchanged content; None if that version was approved already.
 
-    ``chain`` as it stands; ``balances``: of prepaid credits that the invoice may draw on now, in order. Where these are
-    no longer what the draft was made with, its next version with those that are: a draft, to be looked at anew. Raises
-    Refused.
+    ``balances``: prepaid credits that the invoice may draw on now, in order. If they differ from those of the
+    draft, returns the draft's next version with the new ones, which must be reviewed again. Raises Refused.
     """
     name = invoice.invoice_id
     if not is_draft(invoice):
@@ -140,7 +138,7 @@ def approved(
 
 
 def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
-    """Raises Refused where an invoice that the draft adjusts has other credit notes than it counted."""
+    """Raises Refused if an invoice that the draft adjusts has other credit notes than the draft considered."""
     names = {line.adjusts for line in draft.lines}
     counted = body_of(draft).noted
     for invoice in chain:
@@ -154,7 +152,7 @@ def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
 
 
 def _open(invoice: Invoice, what: str) -> Draft:
-    """What a draft says of itself. Raises Refused where it is none any longer."""
+    """The draft-specific part. Raises Refused if it is no longer a draft."""
     name = invoice.invoice_id
     if not is_draft(invoice):
         raise ChangeRefused(
@@ -166,7 +164,7 @@ def _open(invoice: Invoice, what: str) -> Draft:
 
 
 def _check_chain(chain: Sequence[Invoice], draft: Invoice) -> None:
-    """Raises Refused where the draft was planned after another chain than stands."""
+    """Raises Refused if the chain has changed since the draft was planned."""
     name, predecessor = draft.invoice_id, draft.predecessor
     if predecessor and all(invoice.invoice_id != predecessor for invoice in chain):
         raise ChangeRefused(
@@ -182,7 +180,7 @@ def _check_chain(chain: Sequence[Invoice], draft: Invoice) -> None:
 
 
 def _paid_again(draft: Invoice, balances: Iterable[Balance]) -> Invoice | None:
-    """The draft's next version where prepaid credits pay another part of it now; None where they pay what it says."""
+    """The draft's next version if prepaid credits pay a different part of it now; else None."""
     currency, spans = draft.currency, (draft.period_start, draft.period_end)
     charged = [line for line in draft.lines if line.kind != "credit"]
     subtotal = exact_sum(Decimal(line.amount) for line in charged)
@@ -196,8 +194,7 @@ def _paid_again(draft: Invoice, balances: Iterable[Balance]) -> Invoice | None:
 
 
 def following(invoice: Invoice, changes: Mapping[str, Any], draft_changes: Mapping[str, Any]) -> Invoice:
-    """The draft's next version; ``draft_changes``: changes of what it says of itself as a draft, None to leave one
-    out."""
+    """The draft's next version; ``draft_changes``: changes of its draft-specific part, None removes a field."""
     draft = {name: value for name, value in {**draft_of(invoice), **draft_changes}.items() if value is not None}
     body = body_of(invoice).changed({"draft": draft})
     return replace(invoice, version=invoice.version + 1, body=body.text(), claim_id="", **changes)

@@ -1,4 +1,4 @@
-"""The fold of usage.invoices: which invoices stand, and each subscription's chain (first valid record wins)."""
+"""The state of usage.invoices: valid invoices and each subscription's chain (first valid record wins)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from schemas.settings import Settings
 
 
 class StandingInvoices:
-    """What stands after the records applied so far. All records of a chain must be applied in log order.
+    """The valid invoices after the records applied so far. All records of a chain must be applied in log order.
 
-    Drafts are kept apart: they are in no chain, and none of the invoices. ``applied`` counts the records that were
-    valid.
-    ``only``: one namespace is asked about, all that others have may be left out; None: every namespace's are kept.
+    Drafts are kept separately and belong to no chain. ``applied``: number of valid records applied. ``only``: keep
+    one namespace only; None: all.
     """
 
     def __init__(self, only: str | None = None) -> None:
@@ -32,20 +31,20 @@ class StandingInvoices:
 
     @classmethod
     def holding(cls, invoices: Iterable[Invoice]) -> StandingInvoices:
-        """That of these invoices, as they are by now, each chain's in its order. Nothing can be claimed in it, but
-        ``assume`` takes more."""
+        """A state with these invoices, each chain in order. No claims can be checked against it; ``assume`` adds
+        further invoices."""
         standing = cls()
         for invoice in invoices:
             standing.assume(invoice)
         return standing
 
     def assume(self, invoice: Invoice) -> None:
-        """Take an invoice as the last of its chain, whatever it claims: for what would be."""
+        """Append an invoice to its chain without checking its claim, for hypothetical states."""
         self._invoices[invoice.namespace, invoice.invoice_id] = invoice
         self._chains.setdefault((invoice.namespace, invoice.subscription), []).append(invoice.invoice_id)
 
     def apply(self, record: Invoice) -> bool:
-        """Take the next record; False where it is void."""
+        """Apply the next record; False if it is void."""
         if not self._valid.offer(record):
             return False
         self._keep(record)
@@ -64,7 +63,7 @@ class StandingInvoices:
             self._chains.setdefault((record.namespace, record.subscription), []).append(record.invoice_id)
 
     def apply_bytes(self, value: bytes) -> bool:
-        """``apply`` on a record's bytes; foreign bytes are void."""
+        """``apply`` for an encoded record; bytes that cannot be decoded are void."""
         if self._only not in value:
             return False
         record = self._valid.offer_bytes(value)
@@ -77,15 +76,15 @@ class StandingInvoices:
         return self._invoices.get((namespace, invoice_id))
 
     def draft(self, namespace: str, invoice_id: str) -> Invoice | None:
-        """The newest version of a draft, withdrawn or not, that has not become an invoice."""
+        """The newest version of a draft that has not become an invoice, withdrawn or not."""
         return self._drafts.get((namespace, invoice_id))
 
     def drafts(self, namespace: str) -> list[Invoice]:
-        """The newest versions of all that are drafts now."""
+        """The newest versions of all present drafts."""
         return [draft for (owner, _), draft in self._drafts.items() if owner == namespace and draft.state == DRAFT]
 
     def draft_versions(self, namespace: str) -> int:
-        """How many versions of drafts there have been."""
+        """Number of draft versions so far."""
         return self._draft_versions.get(namespace, 0)
 
     def invoices(self, namespace: str) -> list[Invoice]:
@@ -93,25 +92,25 @@ class StandingInvoices:
         return [invoice for (owner, _), invoice in self._invoices.items() if owner == namespace]
 
     def namespaces(self) -> list[str]:
-        """All that have an invoice or a draft."""
+        """All namespaces with an invoice or draft."""
         return sorted({owner for ledger in (self._invoices, self._drafts) for owner, _ in ledger})
 
     def count(self, namespace: str) -> int:
-        """How many invoices stand in the namespace."""
+        """Number of valid invoices in the namespace."""
         return sum(1 for owner, _ in self._invoices if owner == namespace)
 
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
-        """Newest versions of a subscription's invoices, oldest first."""
+        """The newest versions of a subscription's invoices, oldest first."""
         return [self._invoices[namespace, name] for name in self._chains.get((namespace, subscription), [])]
 
     def chains(self, namespace: str) -> Iterator[list[Invoice]]:
-        """Every chain of a namespace."""
+        """All chains of a namespace."""
         for owner, subscription in self._chains:
             if owner == namespace:
                 yield self.chain(namespace, subscription)
 
     def head(self, namespace: str, subscription: str) -> Invoice | None:
-        """The last invoice of the chain; the next one names it as its predecessor."""
+        """The last invoice of the chain, which the next one names as its predecessor."""
         names = self._chains.get((namespace, subscription))
         return self._invoices[namespace, names[-1]] if names else None
 

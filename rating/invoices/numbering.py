@@ -1,5 +1,5 @@
-"""Gapless numbers for invoices that were finalised, and for credit notes: given by usage.checkpoints
-(schemas/ledgers/invoice_numbers.py), shown in ClickHouse."""
+"""Legal numbers without gaps for finalised invoices and credit notes: assigned on usage.checkpoints
+(schemas/ledgers/invoice_numbers.py) and copied to ClickHouse."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from schemas.ledgers.invoice_record import Invoice
 
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
-    """Ids of invoices, finalised at some time, that have no number, in the order in which they get one: by period, then
-    name."""
+    """Ids of invoices ever finalised that have no number, in the order of assignment: by period, then id."""
     waiting = [
         invoice
         for invoice in invoices
@@ -30,7 +29,7 @@ def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoi
 
 
 def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
-    """Ids of credit notes that have no number, in the order in which they get one: by when they were made."""
+    """Ids of credit notes without a number, in the order of assignment: by creation."""
     notes = sorted(notes_in_series(invoices))
     return [name for _, name in notes if numbers.of(namespace, name) is None]
 
@@ -43,10 +42,10 @@ def number_invoices(
     invoices: Collection[Invoice],
     now: datetime,
 ) -> None:
-    """Give what stands, and its credit notes, their numbers, and show in ClickHouse all that are not shown yet, also
-    those of a run that died. Blocking.
+    """Assign numbers to valid invoices and their credit notes, and copy all missing numbers to ClickHouse,
+    including those of a run that died. Blocking.
 
-    ``invoices``: of the namespace, as they stand; ``settings``: the namespace's. Raises LedgerUnavailable.
+    ``invoices``: the namespace's valid invoices; ``settings``: the namespace's. Raises LedgerUnavailable.
     """
     ledger.refresh()
     checkpoints = ledger.checkpoints
@@ -67,7 +66,7 @@ def _show(client: Any, table: str, column: str, namespace: str, numbers: Invoice
     rows = client.query(
         f"SELECT max(rank) FROM {table} WHERE namespace = {{namespace:String}}", parameters={"namespace": namespace}
     ).result_rows
-    # Rows are shown in one ascending run, so none below the greatest is missing.
+    # Rows are written in ascending order, so none below the greatest is missing.
     if further := numbers.given(namespace)[int(rows[0][0]) :]:
         client.insert_arrow(table, _table(column, namespace, further))
 

@@ -1,4 +1,4 @@
-"""Invoices to usage.invoices, and back: what was written is only true once it has been read back as valid."""
+"""Publishes invoices to usage.invoices, and reads them back to determine which are valid."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def publish(
     invoices: Sequence[Invoice],
     on_progress: Progress,
 ) -> list[Invoice]:
-    """Write invoices, each chain in its order; those of them that stand as written here.
+    """Write invoices, each chain in order; returns those that are valid as written here.
 
-    ``reader`` and ``standing`` are at the same place of the log, and follow it. An invoice that another process wrote
-    first stands as that one wrote it and is not in the answer. Raises LedgerUnavailable; running again is safe.
+    ``reader`` and ``standing`` must be at the same position of the log. An invoice that another process published
+    first is not returned. Raises LedgerUnavailable; repeating it is safe.
     """
     won: list[Invoice] = []
     done = 0
@@ -47,7 +47,7 @@ def publish(
 
 
 def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
-    """Invoices with their records, so many and so many bytes at once."""
+    """Invoices with their encoded records, in groups limited by number and bytes."""
     lot: list[tuple[Invoice, bytes]] = []
     size = 0
     for invoice in invoices:
@@ -62,15 +62,13 @@ def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
 
 
 def wait_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
-    """Wait until ClickHouse has every invoice that stands (the `bill` agent writes them there). Raises CloseError.
-
-    Also those of a run that died after publishing: whoever closes again may read them all.
-    """
+    """Wait until ClickHouse has every valid invoice, including those of an earlier run that died (written by the
+    `invoices` agent). Raises CloseError."""
     wait_written(client, namespace, "invoices", "invoice_id", standing.count(namespace), on_progress)
 
 
 def wait_written(client: Any, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
-    """Wait until ``table`` has ``total`` rows of the namespace with different ``key`` columns. Raises CloseError."""
+    """Wait until ``table`` has ``total`` distinct ``key`` values in the namespace. Raises CloseError."""
     sql = f"SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}"
 
     def written() -> tuple[int, int]:

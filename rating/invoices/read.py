@@ -1,6 +1,6 @@
-"""Reading invoices and drafts from ClickHouse: lists by page, and one whole. The newest version of each is what stands.
+"""Reads invoices and drafts from ClickHouse, in pages or single ones; the newest version of each counts.
 
-Drafts have tables of their own: nothing here counts one unless it is asked for drafts.
+Drafts are in separate tables and are read only on request.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ MAX_LIMIT: Final = 500
 
 
 class BadCursor(WeirError, ValueError):
-    """A cursor that no list of ours has given; take ``next_cursor`` of the page before."""
+    """An invalid cursor; use ``next_cursor`` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some invoices, newest period first; ``next_cursor`` leads to those after them, None at the end."""
+    """A page of invoices, newest period first; ``next_cursor``: None on the last page."""
 
     invoices: tuple[StoredInvoiceHead, ...]
     next_cursor: str | None
@@ -62,7 +62,7 @@ def list_invoices(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """A page of invoices, latest period first, then by id; drafts where ``state`` says so, and never else. Raises
+    """A page of invoices, latest period first, then by id; drafts only if ``state`` asks for them. Raises
     BadCursor. Blocking."""
     only, conditions = "", ["1"]
     parameters: JsonObject = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
@@ -105,8 +105,7 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
 
 
 def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
-    """The newest version of an invoice with its lines, of its draft where it is one; None where there is none.
-    Blocking."""
+    """The newest version of an invoice or draft with its lines; None if there is none. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "invoice_id": invoice_id}
     for newest in (_NEWEST, _NEWEST_DRAFT):
         heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
@@ -118,8 +117,8 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
 def read_versions(
     client: Any, namespace: str, names: Iterable[tuple[str, int]], *, draft: bool = False
 ) -> dict[tuple[str, int], WholeInvoice]:
-    """(invoice id, version) → that version of the invoice, or of its draft, with the number that it has by now; what is
-    not there yet is left out. Blocking."""
+    """(invoice id, version) → that version of the invoice or draft, with its present number; missing ones are left
+    out. Blocking."""
     versions = set(names)
     sql = (
         f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = "
@@ -133,7 +132,7 @@ def read_versions(
 
 
 def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
-    """The newest versions of all invoices that have a line which adjusts the invoice ``adjusts``. Blocking."""
+    """The newest versions of all invoices with a line that adjusts the invoice ``adjusts``. Blocking."""
     having = (
         "AND invoice_id IN (SELECT invoice_id FROM invoice_lines WHERE namespace = {namespace:String}"
         " AND adjusts = {adjusts:String})"
@@ -149,13 +148,13 @@ _NAMED: Final = 100  # names in one query: its parameters travel in the request'
 
 
 def _lots(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """``items`` in their order, at most ``_NAMED`` of them at a time."""
+    """``items`` in order, in groups of at most ``_NAMED``."""
     return (items[start : start + _NAMED] for start in range(0, len(items), _NAMED))
 
 
 def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
-    """The newest versions of all invoices of subscriptions that have billed an account, and of these; each one's in the
-    order of its chain. Blocking."""
+    """The newest versions of all invoices of the given subscriptions and of those that have billed the account,
+    each chain in order. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "account_id": account_id}
     rows = client.query(_NEWEST % _OF_ACCOUNT, parameters=parameters).result_rows
     heads = [head for part in _lots(rows) for head in _heads(client, namespace, part)]
@@ -176,8 +175,8 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
 
 
 def with_lines(client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
-    """Invoices of one namespace with their lines, in the order of ``heads``, all of them drafts or none; by one query.
-    Blocking."""
+    """The invoices of ``heads`` (one namespace, all drafts or none) with their lines, in the same order, by one
+    query. Blocking."""
     table = _lines_table(heads[0]) if heads else "invoice_lines"
     rows = client.query(
         "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
@@ -197,7 +196,7 @@ def with_lines(client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]) 
 
 
 def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
-    """With the numbers that they have been given."""
+    """Heads with their assigned numbers."""
     heads = [_head(row) for row in rows]
     if not heads:
         return []
@@ -231,7 +230,7 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[S
 def _service_spans(
     client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]
 ) -> dict[tuple[str, int], tuple[int, int]]:
-    """(invoice, version) → [start, end) of the fees of invoices over no time."""
+    """(invoice, version) → [start, end) of the fees, for invoices over no time."""
     if not heads:
         return {}
     table = _lines_table(heads[0])

@@ -1,4 +1,4 @@
-"""Reading credit notes from ClickHouse: those of all invoices by page, the newest first."""
+"""Reads the credit notes of all invoices from ClickHouse in pages, newest first."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ WHERE %s ORDER BY at_us DESC, invoice_id DESC, number DESC LIMIT {limit:UInt32}"
 
 @dataclass(frozen=True, slots=True)
 class NotePage:
-    """Some credit notes with their invoices, newest first; ``next_cursor`` leads to those after them, None at the
-    end."""
+    """A page of credit notes with their invoices, newest first; ``next_cursor``: None on the last page."""
 
     notes: tuple[tuple[StoredInvoiceHead, Mapping[str, Any]], ...]
     next_cursor: str | None

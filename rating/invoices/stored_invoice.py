@@ -1,4 +1,4 @@
-"""An invoice, or a draft, as ClickHouse has it: head and lines, what follows from them, its JSON, its record."""
+"""An invoice or draft as stored in ClickHouse: head and lines, derived values, its JSON, and its record."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from schemas.values.json_text import JsonObject
 class StoredInvoiceHead:
     """An invoice without its lines. Instants are microseconds UTC; amounts are in ``currency``, with its digits.
 
-    ``subtotal``: all lines but prepaid credits, before tax. ``tax_amount`` is None: tax is left to others, who add it
-    to the subtotal.
+    ``subtotal``: all lines except prepaid credits, before tax. ``tax_amount`` is None: tax is computed by other
+    systems, which add it to the subtotal.
     """
 
     namespace: str
@@ -56,34 +56,34 @@ class StoredInvoiceHead:
 
     @property
     def service_start_us(self) -> int:
-        """From when on is what it bills: its period's start; of an invoice over no time, which bills fees in advance
-        alone, theirs."""
+        """Start of the billed service: the period's start; for an invoice over no time, the start of its fees in
+        advance."""
         return self.service_span[0] if self.service_span is not None else self.period_start_us
 
     @property
     def service_end_us(self) -> int:
-        """The end of that, not included."""
+        """End (exclusive) of the billed service."""
         return self.service_span[1] if self.service_span is not None else self.period_end_us
 
     @property
     def credits_applied(self) -> str:
-        """What prepaid credits paid of the subtotal."""
+        """The part of the subtotal that prepaid credits paid."""
         return money_text(exact_sum((Decimal(self.subtotal), -Decimal(self.total))), self.currency)
 
     @property
     def payments(self) -> Sequence[PaymentEntry]:
-        """In the order in which they were recorded."""
+        """In the order of their recording."""
         return self.body.payments
 
     @property
     def amount_paid(self) -> str:
-        """What its payments come to."""
+        """Sum of its payments."""
         return money_text(amount_paid(self.payments), self.currency)
 
     @property
     def credit_notes(self) -> list[JsonObject]:
-        """Each with a number of the namespace's series; those made before there was one with the invoice's and which
-        one of its credit notes it is. None before it is given."""
+        """Each with its number in the namespace's series (None until assigned); older notes have the invoice's
+        number and their position on it."""
         return [
             _shown(credit_note) | {"number": self._note_number(credit_note)} for credit_note in self.body.credit_notes
         ]
@@ -95,12 +95,12 @@ class StoredInvoiceHead:
 
     @property
     def amount_due(self) -> str:
-        """What is still to be paid."""
+        """The amount still to be paid."""
         return money_text(amount_due(self.state, Decimal(self.total), self.body), self.currency)
 
     @property
     def void(self) -> JsonObject | None:
-        """Why it is void: reason, author, at."""
+        """Reason, author and time of voiding."""
         void = self.body.void
         return None if void is None else {"reason": void["reason"], "author": void["author"], "at": void["at"]}
 
@@ -111,8 +111,8 @@ class StoredInvoiceHead:
 
     @property
     def draft(self) -> JsonObject | None:
-        """What a draft waits for: approval (required or none), ready_at (end and grace), held (reason, author, at), and
-        in words."""
+        """What a draft waits for: approval (required or none), ready_at (end plus grace), held (reason, author,
+        at), and as text."""
         draft = self.body.draft if self.state in (DRAFT, WITHDRAWN) else None
         if draft is None:
             return None
@@ -155,8 +155,8 @@ class StoredInvoiceHead:
 
 @dataclass(frozen=True, slots=True)
 class StoredInvoiceLine:
-    """A line as it was written. ``quantity`` and ``events`` are None on a flat line; ``steps`` say how it came about.
-    ``plan``: which it was priced by, another than the invoice's where the subscription moved."""
+    """A stored line. ``quantity`` and ``events`` are None on a flat line; ``steps``: the calculation; ``plan``: the
+    plan that priced it, which differs from the invoice's if the subscription moved."""
 
     number: int
     kind: str
@@ -193,7 +193,7 @@ class StoredInvoiceLine:
         }  # fmt: skip
 
     def record(self) -> Line:
-        """As the record on usage.invoices has it."""
+        """The line as in the record on usage.invoices."""
         return Line(
             number=self.number, kind=self.kind, charge=self.charge, product=self.product, description=self.description,
             profile_id=self.profile_id, profile_versions=self.profile_versions,
@@ -207,8 +207,8 @@ class StoredInvoiceLine:
 
 
 def service_span(start_us: int, end_us: int, lines: Iterable[Line]) -> tuple[int, int]:
-    """What an invoice over [start_us, end_us) bills: that; where it is over no time, the span of its charges.
-    ``lines``: of its record."""
+    """The service billed by an invoice over [start_us, end_us): that span, or the span of its charges if it is
+    empty."""
     charges = [line for line in lines if line.kind in CHARGED] if start_us == end_us else []
     if not charges:
         return start_us, end_us
@@ -223,7 +223,7 @@ class WholeInvoice:
     lines: tuple[StoredInvoiceLine, ...]
 
     def record(self) -> Invoice:
-        """As the record on usage.invoices has it, for the close's own code; without its claim."""
+        """The record on usage.invoices without its claim, for the close's code."""
         head = self.head
         return Invoice(
             namespace=head.namespace, invoice_id=head.invoice_id, version=head.version, predecessor=head.predecessor,
@@ -241,8 +241,8 @@ class WholeInvoice:
 
 
 def _shown(note: CreditNoteEntry) -> JsonObject:
-    """A credit note without what only its next version needs. ``subtotal``: what it credits in all; ``amount``: the
-    part that is no longer to be paid; ``prepaid``: the part that came back to grants."""
+    """A credit note without internal fields. ``subtotal``: the total credited; ``amount``: the reduction of the
+    amount due; ``prepaid``: the part restored to grants."""
     fields: JsonObject = {name: value for name, value in note.items() if name not in ("series", "spread", "order")}
     fields |= {"subtotal": note.get("subtotal", note["amount"]), "prepaid": note.get("prepaid", [])}
     if "lines" in fields:

@@ -1,7 +1,7 @@
-"""What becomes of an invoice after it was finalised, as its next version on usage.invoices: void, payments; and what
-payments and credit notes (``credit_notes.py``) share. Pure.
+"""Changes of a finalised invoice (voiding, payments) as its next version, and code shared with ``credit_notes.py``.
+Pure.
 
-A version holds all of the one before it; lines and totals never change.
+A version contains everything of the previous one; lines and totals never change.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ E = TypeVar("E", PaymentEntry, CreditNoteEntry)
 
 
 class ChangeRefused(WeirError):
-    """An invoice cannot be changed so as it is now; the message names the reason and the remedy."""
+    """The invoice cannot be changed like this in its present state; the message states the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewPayment:
-    """``amount`` in the invoice's currency, negative for one that was paid back. ``reference`` names it once and for
-    all. ``invoice``: the one that it is drawn from, or on whose behalf (``invoices/amounts/account_balances.py``), ""
-    for money that moved."""
+    """A payment; ``amount`` in the invoice's currency, negative for a refund. ``reference``: unique identifier.
+    ``invoice``: the other invoice of a transfer (``invoices/amounts/account_balances.py``), "" for money that
+    moved."""
 
     reference: str
     amount: Decimal
@@ -51,13 +51,12 @@ class NewPayment:
 
 
 def amount_paid(payments: Iterable[PaymentEntry | CreditNoteEntry]) -> Decimal:
-    """The sum of an invoice's payments, or of its credit notes, as its body has them."""
+    """Sum of an invoice's payments or credit notes."""
     return exact_sum(Decimal(payment["amount"]) for payment in payments)
 
 
 def amount_due(state: str, total: Decimal, body: Body) -> Decimal:
-    """What is still to be paid; below zero, of an invoice whose total is, what is still to be paid back: nothing on a
-    draft or a void invoice."""
+    """The amount still to be paid; negative: still to be refunded; 0 on a draft or void invoice."""
     if state not in (FINALIZED, PAID):
         return Decimal(0)
     settled = (amount_paid(body.payments), amount_paid(body.credit_notes))
@@ -66,7 +65,7 @@ def amount_due(state: str, total: Decimal, body: Body) -> Decimal:
 
 
 def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str, at_us: int) -> Invoice | None:
-    """``invoice``, of ``chain`` as it stands, as void; None where it is so already. Raises Refused."""
+    """``invoice``, a member of ``chain``, as void; None if it is void already. Raises Refused."""
     name = _finalised(invoice)
     if invoice.state == VOID:
         return None
@@ -113,9 +112,10 @@ def _that(others: Sequence[str]) -> str:
 
 
 def with_payment(invoice: Invoice, payment: NewPayment) -> Invoice | None:
-    """``invoice`` with one payment more, paid once they come to its total; None where that payment is recorded already.
+    """``invoice`` with another payment, in state paid once its total is reached; None if the payment is recorded
+    already.
 
-    Raises Refused, also where ``payment.reference`` names another amount.
+    Raises Refused, also if ``payment.reference`` was used for another amount.
     """
     name, currency = invoice.invoice_id, invoice.currency
     recorded = body_of(invoice).payments
@@ -150,7 +150,7 @@ def with_payment(invoice: Invoice, payment: NewPayment) -> Invoice | None:
 
 
 def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: Decimal) -> None:
-    """A payment of an invoice below zero is one back, at most what is left of it; one above zero takes such a one back.
+    """A payment on a negative invoice is a refund of at most the remainder; a positive one reverses a refund.
     Raises Refused."""
     if amount < due:
         raise ChangeRefused(
@@ -169,9 +169,12 @@ def _check_back(name: str, currency: str, amount: Decimal, due: Decimal, paid: D
 def entries(
     invoice: Invoice, word: str, recorded: Sequence[E], reference: str, same: Callable[[E], bool]
 ) -> Sequence[E] | None:
-    """The invoice's payments or credit notes as ``recorded``, one more of which may follow; None where that of
-    ``reference`` is recorded already, and the ``same``. ``word``: what one of them is called. Raises Refused where it
-    is another, and for a draft or a void invoice."""
+    """The invoice's payments or credit notes in ``recorded``, to which another may be added; None if one with this
+    ``reference`` and the ``same`` content is recorded already.
+
+    ``word``: what an entry is called in messages. Raises Refused if the content differs, and for a draft or void
+    invoice.
+    """
     name = _finalised(invoice)
     known = next((entry for entry in recorded if entry["reference"] == reference), None)
     if known is not None:
@@ -201,7 +204,7 @@ def _finalised(invoice: Invoice) -> str:
 
 
 def check_digits(amount: Decimal, currency: str) -> None:
-    """Raises Refused for an amount that nobody can pay."""
+    """Raises Refused for an amount with more decimals than the currency has."""
     digits = exponent(currency)
     if amount != round(amount, digits):
         raise ChangeRefused(
@@ -210,7 +213,7 @@ def check_digits(amount: Decimal, currency: str) -> None:
 
 
 def settled(invoice: Invoice, changes: Mapping[str, Any]) -> Invoice:
-    """The next version, with these changes of its body: paid where nothing is left to pay."""
+    """The next version with these changes of its body; in state paid if nothing is left to pay."""
     due = amount_due(FINALIZED, Decimal(invoice.total), body_of(invoice).changed(changes))
     return _next(invoice, FINALIZED if due else PAID, changes)
 
@@ -221,7 +224,6 @@ def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:
 
 
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:
-    """The local date, as ISO 8601, so many days after the local date of the instant at which an invoice was
-    finalised."""
+    """The local date (ISO 8601) ``terms_days`` after the local date of finalisation."""
     local = instant(finalised_us).astimezone(parse_zone(zone)).date()
     return (local + timedelta(days=min(terms_days, (date.max - local).days))).isoformat()

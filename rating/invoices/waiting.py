@@ -1,4 +1,4 @@
-"""How a close tells where it is, and waits: with a deadline, never silently."""
+"""Progress reports and waiting with a deadline."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 from schemas.errors import WeirError
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what is being done, done, total) whenever that changes."""
+"""Called with (activity, done, total) whenever they change."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.005
 _LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
 class CloseError(WeirError):
-    """The close cannot go on; the message names the place and the remedy. Running it again is always safe."""
+    """The close cannot continue; the message names the place and the remedy. Running it again is safe."""
 
 
 def wait_until(
     doing: str, measure: Callable[[], tuple[int, int]], on_progress: Progress, stalled_seconds: float, remedy: str
 ) -> None:
-    """Wait until ``measure()`` gives (done, total) with done ≥ total.
+    """Wait until ``measure()`` returns (done, total) with done ≥ total.
 
-    Raises CloseError with ``remedy`` after ``stalled_seconds`` without any progress, however long the whole takes.
+    Raises CloseError with ``remedy`` after ``stalled_seconds`` without progress, however long it takes in total.
     """
     progress_before: tuple[int, int] | None = None
     pause = _FIRST_PAUSE_SECONDS

@@ -1,1 +1,1 @@
-"""From usage to lines: what is due, what has to be measured, what late usage adjusts."""
+"""From usage to invoice lines: what is due, what must be measured, and what late usage adjusts."""

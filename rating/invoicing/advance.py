@@ -1,7 +1,7 @@
-"""Fees billed in advance, against what they turned out to be: credits and what is still owed. Pure.
+"""Settles fees billed in advance against the actual fees: credits, and what is still owed. Pure.
 
-A line in advance is a flat one whose period begins where its own invoice's ends, or later. It is settled once: on the
-invoice of the period it is for, or where the subscription ended before, on one of its own.
+A line in advance is a flat line whose period begins at or after the end of its own invoice's period. It is settled
+once: on the invoice of the period it is for, or, if the subscription ended before, on a separate one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class BilledInAdvance:
-    """A line that was billed in advance: ``amount`` with all its adjustments so far."""
+    """A line billed in advance; ``amount``: with all its adjustments so far."""
 
     invoice_id: str
     line: Line
@@ -41,8 +41,8 @@ class BilledInAdvance:
 
 
 def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[BilledInAdvance, ...]:
-    """Lines in advance of what begins at ``until_us``, on invoices that end there, and that are not wholly credited.
-    Raises PlanningError."""
+    """Lines in advance for the period beginning at ``until_us``, on invoices that end there, unless they are
+    completely credited. Raises PlanningError."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
     paid: list[BilledInAdvance] = []
     for invoice in standing:
@@ -63,8 +63,8 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[BilledInAd
 
 
 def advance_again(void: Invoice) -> tuple[ResolvedCharge, ...]:
-    """The fees in advance of a void invoice, to be billed again as they were: the period they are for is billed
-    already, and was settled against them. Raises PlanningError."""
+    """The fees in advance of a void invoice, to be billed again unchanged: the period they are for is billed
+    already and was settled against them. Raises PlanningError."""
     items: list[ResolvedCharge] = []
     for line in void.lines:
         if line.kind == "flat" and line.period_start >= void.period_end:
@@ -88,10 +88,8 @@ def _adjusted(chain: Iterable[Invoice], invoice_id: str, line: Line) -> list[Dec
 def settle(
     owed: Iterable[ResolvedCharge], paid: Iterable[BilledInAdvance], currency: str
 ) -> tuple[tuple[ResolvedCharge, ...], tuple[Line, ...]]:
-    """(fees still to bill, adjustments of what was billed) where ``owed`` is what a period's fees turned out to be.
-
-    Raises PlanningError.
-    """
+    """(fees still to bill, adjustments of what was billed), where ``owed`` are the actual fees of a period. Raises
+    PlanningError."""
     left = list(owed)
     lines: list[Line] = []
     every = tuple(paid)
@@ -118,8 +116,8 @@ def settle(
 def _rest_of_fee(
     owed_item: ResolvedCharge, paid: BilledInAdvance, owed: Iterable[ResolvedCharge], every: Iterable[BilledInAdvance]
 ) -> list[ResolvedCharge]:
-    """The parts after ``owed_item`` into which something else has split a fee that is the same to its end: it was
-    billed as a whole, and stays so. Were it credited and billed again, a credit note for it would be lost. None where
+    """The parts after ``owed_item`` into which another change has split a fee that is the same to its end. It was
+    billed as a whole and stays so, since crediting and billing it again would lose a credit note for it. Empty if
     another line was billed for a part of it."""
     start_us, end_us = paid.line.period_start, paid.line.period_end
     for candidate in every:

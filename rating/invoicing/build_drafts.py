@@ -1,6 +1,6 @@
-"""Drafts: a period that has ended as it would be billed, until it is finalised: made, refreshed, withdrawn. Pure.
+"""Drafts: invoices of ended periods before they are finalised; created, refreshed, withdrawn. Pure.
 
-``invoices/draft_decisions.py`` says what a draft is, and what somebody may decide on one.
+``invoices/draft_decisions.py`` defines drafts and the decisions on them.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _OF_ITS_RUN: Final[JsonObject] = {
 def build_drafts(
     plan: RunPlan, totals: Totals, run: Run, standing: StandingInvoices
 ) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
-    """(the versions to write, what cannot be rated) for a plan of drafts: a draft whose content stays as it is has
-    none.
+    """(draft versions to write, messages about what cannot be rated) for a plan of drafts. Drafts with unchanged
+    content get no version.
 
-    A subscription's drafts draw on prepaid credits one after another; those of others do not count.
+    A subscription's drafts draw on prepaid credits in sequence, independently of other subscriptions' drafts.
     """
     drafts: list[Invoice] = []
     failed: dict[str, str] = {}
     held_back: set[str] = set()
     wallets: dict[str, Wallet] = {}
-    run_before: dict[str, str] = {}  # subscription → the run of its draft before
+    run_before: dict[str, str] = {}  # subscription → run of its previous draft
     wallet_of_all = Wallet(plan.grants, plan.drawn)
     for billing in plan.billings:
         due = billing.due
@@ -77,7 +77,7 @@ def build_drafts(
 
 
 def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
-    """``invoice`` as the draft's version after ``known``, held where that is."""
+    """``invoice`` as the draft's version after ``known``, held if that is."""
     version = known.version + 1 if known is not None else 1
     draft: Draft = {
         "ready_at": rfc3339(due.ready_us), "approval": due.plan.approval,
@@ -91,7 +91,7 @@ def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
 
 
 def _content(draft: Invoice) -> tuple[Any, ...]:
-    """What somebody approves: all but the run that it is as of, and who holds it."""
+    """What is approved: everything except the run and the hold."""
     body = body_of(draft)
     terms = {name: value for name, value in (body.draft or {}).items() if name not in ("content", "holds", "held")}
     # Which credit notes it counted of what it adjusts, ``noted`` says.

@@ -1,4 +1,4 @@
-"""An invoice and its lines, once what it needs is measured: pure."""
+"""Builds an invoice and its lines from measured usage. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import VERSION
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
 
 NO_USAGE = "no usage in the period; priced as 0"
 CARRIED = "no event in the period; the last value before it is carried over"
@@ -47,8 +47,7 @@ CARRIED = "no event in the period; the last value before it is carried over"
 
 @dataclass(frozen=True, slots=True)
 class RatedItem:
-    """An item with the price as its line pins it, what that comes to, and the usage behind it (None for a flat
-    product)."""
+    """An item with the price pinned on its line, its amount, and its usage (None for a flat product)."""
 
     item: ResolvedCharge
     priced: Rated
@@ -59,8 +58,8 @@ class RatedItem:
 def rate_items(
     items: Iterable[ResolvedCharge], rows_of: Callable[[Need], Iterable[UsageGroup] | None], currency: str
 ) -> Iterator[RatedItem]:
-    """Every item, in order; those that a change of price has split with what the others used. ``rows_of``: the
-    account's, None for no usage. Raises PlanningError, which names the charge."""
+    """Rate all items in order; those split by a change of price consider what the others used. ``rows_of``: the
+    account's usage rows, None for none. Raises PlanningError, which names the charge."""
     measured = list(items)
     together: dict[tuple[str, str, str], list[int]] = {}
     for number, item in enumerate(measured):
@@ -92,7 +91,7 @@ def rate_items(
 
 
 def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
-    """What stands alone: priced, the usage behind it, note."""
+    """Rate an item that stands alone: (priced, usage, note)."""
     usage = _usage(need, rows)
     priced = rate_alone(price, _quantity(price, rows, usage), currency)
     return priced, usage, _note(priced, usage, rows)
@@ -106,8 +105,8 @@ def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
 def rate_rows(
     parts: Iterable[tuple[Price, Need, Iterable[UsageGroup] | None]], currency: str
 ) -> list[tuple[Price, Rated, Usage, str]]:
-    """Of each of the parts of a period that stand together, or of one that stands alone: (its price as pinned, priced,
-    the usage behind it, note). Raises PriceError."""
+    """Rate the parts of a period that belong together, or a single one: (price as pinned, priced, usage, note) of
+    each. Raises PriceError."""
     each = [(price, need, list(rows or ())) for price, need, rows in parts]
     usages = [_usage(need, rows) for _, need, rows in each]
     quantities = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
@@ -139,9 +138,9 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusting:
-    """What an invoice adjusts of earlier ones: by ``lines``, of which ``settled`` adjust fees of its own period that
-    were billed in advance. ``hand``: what credit notes have credited of the adjusted invoices; ``drawn``: what those
-    drew on grants."""
+    """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
+    billed in advance. ``hand``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew on
+    grants."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
@@ -162,8 +161,9 @@ def build_invoice(
     adjusting: Adjusting = NOTHING_ADJUSTED,
     wallet: Wallet | None = None,
 ) -> Invoice:
-    """The Invoice record: charges, what the terms of their periods add, the lines of ``adjusting``, and credits of
-    ``wallet``, which is drawn on. The same bytes in every process that builds it for ``run``. Raises PlanningError."""
+    """Build the Invoice record: charges, lines from the terms of their periods, ``adjusting``, and credits from
+    ``wallet``, which is drawn on. Deterministic: equal bytes in every process for one ``run``. Raises
+    PlanningError."""
     further, settled, hand, drawn = adjusting.lines, adjusting.settled, adjusting.hand, adjusting.drawn
     lines: list[Line] = []
     currency = due.plan.currency
@@ -203,7 +203,7 @@ def build_invoice(
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
     }  # fmt: skip
     if due.time_zone != "UTC":
-        body["time_zone_data"] = VERSION  # the rules by which the period's bounds were found
+        body["time_zone_data"] = VERSION  # the tzdata release by which the period's bounds were computed
     if agreed.terms != NO_TERMS:
         body["terms"] = agreed.terms.to_json()
     if agreed.ahead != NO_TERMS:
@@ -242,8 +242,7 @@ def build_invoice(
 
 
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
-    """What the terms of the invoice's own period add, and what discounts of the next one take off its fees in
-    advance."""
+    """Lines from the terms of the invoice's own period, and discounts of the next period on its fees in advance."""
     if agreed == NO_AGREEMENT:
         return []
     currency = due.plan.currency
@@ -277,8 +276,8 @@ def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, De
 def _effects(
     lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line], term_lines: Sequence[Line]
 ) -> dict[str, Decimal]:
-    """Adjusted invoice → what the terms of the invoice's own period come to more because ``settled`` adjusts it: one
-    after another, in the order of their lines, so that all of them together are what the whole of ``settled`` does."""
+    """Adjusted invoice → change of the invoice's own terms because ``settled`` adjusts it, computed cumulatively in
+    line order so that the parts add up to the effect of all of ``settled``."""
     names = list(dict.fromkeys(line.adjusts for line in settled))
     if not names or agreed == NO_AGREEMENT:
         return {}
@@ -297,12 +296,12 @@ def _sum(lines: Iterable[Line]) -> Decimal:
 
 
 def claim_id(run_id: str, invoice: str) -> str:
-    """A claim's name, derived so that a second process of the same run writes the same bytes."""
+    """A deterministic claim id, so that a second process of the same run writes the same bytes."""
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
 def line_of(rated: RatedItem) -> Line:
-    """The line of an item as it was rated."""
+    """The line of a rated item."""
     item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
     return Line(
         kind="flat" if usage is None else "usage", charge=item.charge.key,
@@ -324,7 +323,7 @@ def _numbered(line: Line, number: int) -> Line:
 
 @lru_cache(maxsize=100)
 def _flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
-    """The lines of flat fees in a currency: the same for every account."""
+    """Cache of flat fee lines by currency, which are equal for all accounts."""
 
     def made(item: ResolvedCharge) -> Line:
         (rated,) = rate_items([item], lambda _: None, currency)
@@ -334,12 +333,12 @@ def _flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
 
 
 def steps_text(priced: Rated) -> str:
-    """How an amount came about, as JSON text."""
+    """The calculation of an amount as JSON text."""
     return _encode([step.as_json() for step in priced.steps])
 
 
 def price_text(price: Price) -> str:
-    """The price as pinned on a line: canonical JSON. Lines of one charge share their price."""
+    """The canonical JSON of a price as pinned on a line; cached, since lines of one charge share their price."""
     return _texts(price)
 
 

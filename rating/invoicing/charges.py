@@ -1,4 +1,4 @@
-"""Charges of plans resolved against a catalog: what a due invoice has to measure, at which prices. Pure."""
+"""Resolves the charges of plans against a catalog: what an invoice must measure, and at which prices. Pure."""
 
 from __future__ import annotations
 
@@ -29,11 +29,8 @@ _MAX_ITEMS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class ResolvedCharge:
-    """A charge over a part of a period, resolved: ``need`` and ``versions`` are None and () for a flat product.
-
-    ``price`` is what its line pins: the charge's, with the proration and the trial of the part. ``plan``: None for the
-    invoice's own.
-    """
+    """A resolved charge over a part of a period. ``need`` is None and ``versions`` () for a flat product.
+    ``price``: as pinned on its line, with proration and trial of the part. ``plan`` None: the invoice's own."""
 
     charge: Charge
     product: Product
@@ -47,11 +44,11 @@ class ResolvedCharge:
 
 
 Totals = Mapping[Need, Mapping[str, list[UsageGroup]]]
-"""Need → account → its rows (one, or one a combination of dimensions); an account without usage is absent."""
+"""Need → account → its rows (one, or one per combination of dimensions); accounts without usage are missing."""
 
 
 class ChargeBook:
-    """Charges of plans resolved against one catalog view, each thing looked up once."""
+    """Resolves charges against one catalog view, with every lookup cached."""
 
     def __init__(self, view: NamespaceView) -> None:
         self._view = view
@@ -74,11 +71,11 @@ class ChargeBook:
         }
 
     def items(self, parts: tuple[PeriodPart, ...], in_advance: bool = False) -> tuple[ResolvedCharge, ...]:
-        """The charges over a period's parts, part by part in the plan's order: those in arrears, or the fees in
+        """The charges over a period's parts, by part in the plan's order: charges in arrears, or the fees in
         advance.
 
-        A flat fee is none in a trial; one that is not prorated is billed once, with the first part that has it. Raises
-        PlanningError that names the charge.
+        A flat fee is not charged in a trial; one that is not prorated is billed once, with the first part that has
+        it. Raises PlanningError, which names the charge.
         """
         key = (
             in_advance,
@@ -126,8 +123,8 @@ class ChargeBook:
         return tuple(items)
 
     def _over(self, parts: Sequence[tuple[PeriodPart, Charge]], note: str) -> ResolvedCharge:
-        """A charge that is measured once over parts that follow one another, on the last one's plan; each part's price
-        is as it would be for all of them."""
+        """A charge measured once over consecutive parts, on the last one's plan; each part's price is computed as
+        if it applied to all of them."""
         start_us, end_us = parts[0][0].start_us, parts[-1][0].end_us
         last_part, last_charge = parts[-1]
         item = self._item(replace(last_part, start_us=start_us), last_charge, note)
@@ -153,14 +150,13 @@ class ChargeBook:
         return ResolvedCharge(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
 
     def need(self, profile_id: str, price: Price, start_us: int, end_us: int) -> Need:
-        """What re-rating a line of a stored invoice takes. Raises PlanningError."""
+        """The measurement needed to re-rate a line of a stored invoice. Raises PlanningError."""
         versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
 
     def wait_for_backfills(self, items: Iterable[ResolvedCharge]) -> None:
-        """Raises PlanningError where a profile of ``items`` is yet to count events that came before it was
-        published."""
+        """Raises PlanningError if a profile of ``items`` has a pending backfill."""
         for item in items if self._waiting else ():
             profile_id = item.need.profile.profile_id if item.need else ""
             start_us = self._waiting.get(profile_id)
@@ -193,8 +189,7 @@ def _part_price(part: PeriodPart, charge: Charge) -> Price:
 
 
 def _of_part(price: Price, part: PeriodPart, charge: Charge) -> Price:
-    """The price as the line of a part pins it: with which part of a whole period it is, where that changes its
-    amount."""
+    """The price as pinned on the line of a part, with its proration if that changes the amount."""
     length = part.end_us - part.start_us
     changes: JsonObject = {"trial": True} if part.trial else {}
     if charge.prorated and length < part.whole_us and (isinstance(price, FlatPrice) or price.minimum_amount):
@@ -205,5 +200,5 @@ def _of_part(price: Price, part: PeriodPart, charge: Charge) -> Price:
 
 
 def proration(part_us: int, whole_us: int) -> Proration:
-    """Of lengths in microseconds."""
+    """The proration for lengths in microseconds."""
     return Proration(part_seconds=Decimal(part_us) / SECOND, whole_seconds=Decimal(whole_us) / SECOND)

@@ -1,5 +1,4 @@
-"""Which periods of a subscription are to be billed: pure, from its timeline, the invoices that stand, and an
-instant."""
+"""Determines the periods of a subscription to bill, from its timeline, the valid invoices, and an instant. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import SECOND
 
 SETTLED_AT_ONCE: Final[frozenset[BillingInterval]] = frozenset({"quarter", "year"})
-"""Intervals so long that a change of fees in advance is billed when it happens; of shorter ones with the period."""
+"""Intervals long enough that a change of fees in advance is billed at once; for shorter ones, with the period."""
 
 
 Kind = Literal["period", "change", "last_word"]
@@ -28,11 +27,11 @@ advance at a change of them; last_word: a further invoice of a period that is bi
 
 @dataclass(frozen=True, slots=True)
 class ChainPosition:
-    """Where an invoice comes in the chain of its subscription.
+    """The position of an invoice in its subscription's chain.
 
-    ``predecessor``: the invoice before it, "" for none; ``after``: the run which that is of where it stands, else it is
-    of the same run. ``sequence``: 1, 2, … for further invoices that start at the same instant. ``voids``: void invoices
-    of the chain, sorted.
+    ``predecessor``: id of the previous invoice, "" for none; ``after``: that one's run if it is already valid, else
+    it belongs to the same run. ``sequence``: 1, 2, … for further invoices with the same start. ``voids``: sorted
+    ids of the chain's void invoices.
     """
 
     predecessor: str = ""
@@ -43,8 +42,8 @@ class ChainPosition:
 
 @dataclass(frozen=True, slots=True)
 class Reissue:
-    """The void invoice whose period is billed again. ``keeps_fees``: what follows the period is billed, so its fees in
-    advance are billed as the void invoice had them."""
+    """The void invoice whose period is billed again. ``keeps_fees``: the following period is billed already, so the
+    fees in advance are billed as on the void invoice."""
 
     invoice_id: str
     keeps_fees: bool = False
@@ -52,12 +51,12 @@ class Reissue:
 
 @dataclass(frozen=True, kw_only=True)
 class Due:
-    """One invoice to write: the period [start_us, end_us) of a subscription.
+    """An invoice to create for the period [start_us, end_us) of a subscription.
 
-    It bills ``parts``: the period's usage, and its flat fees in arrears; and fees in advance of ``advance``: the parts
-    of the period that follows. The first invoice of a subscription with such fees is at its start, over no time at all.
-    ``advanced``: an invoice of the same run, before this one, bills this period's fees in advance. ``change_us``: the
-    instant of a change. ``holds``: how often its draft was held and released.
+    It bills the usage and the flat fees in arrears of ``parts``, and the fees in advance of ``advance``, the parts
+    of the following period. A subscription with such fees begins with an invoice at its start, over no time.
+    ``advanced``: an earlier invoice of the same run bills this period's fees in advance. ``change_us``: instant of
+    a change. ``holds``: how often its draft was held and released.
     """
 
     namespace: str
@@ -79,34 +78,34 @@ class Due:
 
     @property
     def ready_us(self) -> int:
-        """The instant from which it may be billed: the period's end and the plan's grace, at a start the start itself,
-        at a change that."""
+        """The instant from which it may be billed: the period's end plus the plan's grace; the start, or the
+        change, for an invoice at one."""
         if self.kind == "change":
             return self.change_us
         return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
 
     @property
     def moment_us(self) -> int:
-        """The last instant that it is for; at a start the start itself. What is in force then holds for it."""
+        """The last instant it is for (at a start the start itself), which determines its terms."""
         if self.kind == "change":
             return self.change_us
         return max(self.end_us - 1, self.start_us)
 
     @cached_property
     def invoice_id(self) -> str:
-        """The same for every process that plans this period."""
+        """The deterministic invoice id."""
         return invoice_id(self.namespace, self.subscription, self.start_us, self.position.sequence)
 
     def after_run(self, run_id: str) -> Due:
-        """The same after an invoice of that run."""
+        """A copy that follows an invoice of that run."""
         return replace(self, position=replace(self.position, after=run_id))
 
 
 def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterator[Due]:
-    """What has ended of one subscription and is not billed, in the order of its chain, within grace or not:
-    ``Due.ready_us`` says which.
+    """The ended and unbilled periods of one subscription in chain order, including those within grace
+    (``Due.ready_us`` distinguishes them).
 
-    The first period starts at the subscription's start, each further one where its predecessor's stored invoice ended.
+    The first period starts at the subscription's start, each further one where the previous stored invoice ended.
     """
     chain = standing.chain(line.namespace, line.subscription)
     predecessor = chain[-1].invoice_id if chain else ""
@@ -146,8 +145,7 @@ def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterato
 
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
-    """The periods whose invoices are void, each as it was stored; ``following``: the first that no invoice was made
-    for."""
+    """The stored periods whose invoices are void; ``following``: the first period without any invoice."""
     vacancies = list(vacant(chain))
     predecessor = chain[-1].invoice_id if chain else ""
     previous: Due | None = None
@@ -188,11 +186,10 @@ def _due(line: Timeline, span: Span, position: ChainPosition, advanced: bool = F
 
 
 def change_due(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Due | None:
-    """An invoice of its own, over no time at all, for what a change of plan or prices in a long period makes of its
-    fees in advance: they are settled at the change, not when the period is billed. None where nothing changed by then,
-    or its fees were not billed in advance.
+    """A separate invoice, over no time, that settles fees in advance at a change of plan or prices within a long
+    period, instead of with the period. None if nothing changed by then, or if the fees were not billed in advance.
 
-    ``advance``: the running period's parts. It may turn out that they owe just what was billed.
+    ``advance``: the running period's parts, which may turn out to owe exactly what was billed.
     """
     chain = standing.chain(line.namespace, line.subscription)
     last_billed = last_period(chain)
@@ -215,7 +212,7 @@ def change_due(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Due
 
 
 def _begun(parts: Iterable[PeriodPart], billed: Collection[int], as_of_us: int) -> Iterator[PeriodPart]:
-    """The parts as if no change was to come, but for those from whose start on fees are billed already."""
+    """The parts without future changes, except those from whose start on fees are billed already."""
     latest: PeriodPart | None = None
     for part in parts:
         if latest is None or part.start_us <= as_of_us or part.start_us in billed:
@@ -229,14 +226,14 @@ def _begun(parts: Iterable[PeriodPart], billed: Collection[int], as_of_us: int) 
 
 
 def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
-    """Whether an invoice that stands was there to bill the period's fees in advance."""
+    """Whether a valid invoice was in a position to bill the period's fees in advance."""
     ends = any(invoice.period_end == span.start_us and invoice.state != VOID for invoice in chain)
     return span.in_advance and ends
 
 
 def last_word(line: Timeline, standing: StandingInvoices) -> Due | None:
-    """A further invoice for the last period of a subscription that has ended and is billed to its end, for late usage
-    and for credits that no next invoice can take; None where a next period will come, or nothing was billed yet."""
+    """A further invoice for the last period of an ended and completely billed subscription, for late usage and
+    credits that no next invoice can contain; None if another period follows or nothing was billed."""
     chain = standing.chain(line.namespace, line.subscription)
     latest = last_period(chain)
     if latest is None or latest.period_end < line.end_us:
@@ -251,11 +248,11 @@ def last_word(line: Timeline, standing: StandingInvoices) -> Due | None:
 
 
 def current_span(line: Timeline, billed_until_us: int | None, now_us: int) -> tuple[Span, Span | None] | None:
-    """The period of a subscription that ``now_us`` lies in, and the next one if there is one; None before its start and
-    after its end.
+    """The period that contains ``now_us``, and the next one if there is one; None before the start and after the
+    end.
 
-    ``billed_until_us``: end of its last invoice's period, None for no invoice; an instant before it is looked for from
-    the subscription's start on.
+    ``billed_until_us``: end of the last invoice's period, None for no invoice; earlier instants are searched from
+    the start.
     """
     begins_us = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
     following = spans(line, begins_us)

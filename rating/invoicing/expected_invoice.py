@@ -1,9 +1,9 @@
-"""What the invoices of an account's running periods will have, by the close's own code and in its order.
+"""Estimates the invoices of an account's running periods, with the close's own code and in its order.
 
-First what a close would bill now, in grace or not, approved or not: periods that have ended, changes, last words. They
-use up a discount's periods, draw prepaid credits, and take what came late for billed periods. Then the running periods,
-by the instants at which they can be billed, each as if nothing more was used: where no invoice comes before, what came
-late is theirs. Pure but for ``measure``.
+First it simulates what a close would bill now, whether within grace, approved or not: ended periods, changes, last
+words. These use up a discount's periods, draw prepaid credits and include late usage. Then come the running periods
+in the order in which they can be billed, each as if no more usage followed; they include late usage if no other
+invoice precedes. Pure except for ``measure``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line
 
 _ROUNDS: Final = 5
-"""Closes that may follow each other at one instant: a change, or a last word, comes after the period before it."""
+"""Limit on simulated closes at one instant: a change or a last word follows the period before it."""
 
 MeasureUsage = Callable[[Mapping[Need, Set[str]]], Totals]
 """Live totals by need and account."""
@@ -33,9 +33,8 @@ MeasureUsage = Callable[[Mapping[Need, Set[str]]], Totals]
 
 @dataclass(frozen=True, slots=True)
 class EstimateInputs:
-    """What an estimate is made of. ``standing``: the account's invoices alone; ``lines``: its subscriptions, in the
-    catalog's order;
-    ``late``: what came for billed periods, by subscription."""
+    """The input of an estimate. ``standing``: the account's invoices; ``lines``: its subscriptions in catalog
+    order; ``late``: late usage by subscription."""
 
     view: NamespaceView
     standing: StandingInvoices
@@ -44,13 +43,13 @@ class EstimateInputs:
     late: LateBySubscription = field(default_factory=dict)
 
     def wallet(self) -> Wallet:
-        """What is left of prepaid credits."""
+        """The present balances of prepaid credits."""
         return Wallet(self.grants, drawn(self.standing.invoices(self.view.namespace)) if self.grants else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A subscription's period that runs."""
+    """The running period of a subscription."""
 
     line: Timeline
     span: Span
@@ -58,14 +57,14 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A running period's invoice as it would be planned, and the usage so far."""
+    """The planned invoice of a running period."""
 
     running: Running
     billing: Billing
     totals: Totals
 
     def invoice(self, totals: Totals, run: Run, wallet: Wallet) -> Invoice:
-        """Its record by these totals; credits are taken from ``wallet``. Raises PlanningError."""
+        """Its record for these totals; draws on ``wallet``. Raises PlanningError."""
         invoice = invoice_of(self.billing, totals, run, wallet)
         assert invoice is not None, "a period that runs is no invoice of adjustments alone"
         return invoice
@@ -78,8 +77,8 @@ class Expected:
 def bill_ended(
     account: EstimateInputs, book: ChargeBook, run: Run, measure: MeasureUsage
 ) -> tuple[EstimateInputs, dict[str, str]]:
-    """The account as a close of now would leave it, and subscription → why something of it cannot be billed.
-    ``standing`` takes the invoices that would be."""
+    """The account after a simulated close, and subscription → why something cannot be billed. The simulated
+    invoices are added to ``standing``."""
     standing, late = account.standing, dict(account.late)
     problems: dict[str, str] = {}
     for _ in range(_ROUNDS):
@@ -113,7 +112,7 @@ def bill_ended(
 
 
 def expected_billing(account: EstimateInputs, book: ChargeBook, running: Running) -> Billing:
-    """The running period's, after what ``bill_ended`` has billed. Raises PlanningError."""
+    """The billing of the running period, after ``bill_ended``. Raises PlanningError."""
     line, span, standing = running.line, running.span, account.standing
     chain = standing.chain(line.namespace, line.subscription)
     dues = due_of(line, standing, span.end_us)
@@ -128,8 +127,8 @@ def expected_billing(account: EstimateInputs, book: ChargeBook, running: Running
 def expect(
     account: EstimateInputs, running: Iterable[Running], run: Run, measure: MeasureUsage
 ) -> tuple[EstimateInputs, list[Expected], dict[str, str]]:
-    """(the account with what has ended billed, its running periods in the order in which they will be, subscription →
-    why it has none)."""
+    """(the account with ended periods billed, its running periods in order of billing, subscription → why it has
+    none)."""
     book = ChargeBook(account.view)
     account, problems = bill_ended(account, book, run, measure)
     billings: list[tuple[Running, Billing]] = []

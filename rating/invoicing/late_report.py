@@ -1,4 +1,5 @@
-"""Late usage that no invoice has yet: what the next close would adjust, line by line, by the close's own code."""
+"""Reports late usage that no invoice contains yet: what the next close would adjust, line by line, by the close's
+own code."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ChangedLine:
-    """A billed line of ``invoice_id`` whose amount is another by now. ``billed``: with all its adjustments so far;
-    ``now``: live; both None for a discount or a commitment, which change with the lines beside them. ``checkpoint``:
-    what is billed up to."""
+    """A billed line of ``invoice_id`` whose amount has changed. ``billed``: with all adjustments so far; ``now``:
+    live; both None for a discount or commitment, which change with other lines. ``checkpoint``: up to which usage
+    is billed."""
 
     account_id: str
     subscription: str
@@ -61,9 +62,8 @@ class ChangedLine:
 
 @dataclass(frozen=True, slots=True)
 class LateReport:
-    """``lines`` by account and subscription; ``problems``: sentences about late usage that cannot be rated as the
-    catalog stands;
-    ``unpriced``: usage of billed periods for which there is no price, late or not."""
+    """``lines`` by account and subscription; ``problems``: messages about late usage that cannot be rated;
+    ``unpriced``: usage of billed periods without a price, late or not."""
 
     checkpoint: int
     lines: tuple[ChangedLine, ...]
@@ -71,7 +71,7 @@ class LateReport:
     unpriced: tuple[UnpricedQuantity, ...] = ()
 
     def to_json(self, limit: int) -> JsonObject:
-        """The first ``limit`` lines; ``totals`` and ``count`` are of all of them."""
+        """The first ``limit`` lines; ``totals`` and ``count`` cover all."""
         sums: dict[str, list[Decimal]] = {}
         for line in self.lines:
             sums.setdefault(line.currency, []).append(line.difference)
@@ -92,7 +92,7 @@ def late_report(
     checkpoints: Checkpoints,
     account_id: str | None = None,
 ) -> LateReport:
-    """All that came late and is not invoiced, live; of one account where one is given. Blocking."""
+    """All late usage not yet invoiced, live; of one account if given. Blocking."""
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried)
     by_chain, problems = again(view, standing, late, account_id)
@@ -124,8 +124,8 @@ def again(
     account_id: str | None = None,
     unpriced: bool = True,
 ) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
-    """(chain, lines to rate again) of every subscription with late usage, or with usage that has no price, and what
-    cannot be."""
+    """(chain, lines to re-rate) for every subscription with late usage or usage without a price, and messages about
+    what cannot be re-rated."""
     book = ChargeBook(view)
     by_chain: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
     problems: list[str] = []
@@ -146,7 +146,7 @@ def again(
 
 
 def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedQuantity]:
-    """What the lines of ``billed`` have no price for as of now. Raises PlanningError."""
+    """The usage on ``billed`` lines that has no price now. Raises PlanningError."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     rated = rate_again(billed, totals, chain[-1].account_id, chain[-1].currency)
     return [
@@ -157,7 +157,7 @@ def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) 
 
 
 def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> list[ChangedLine]:
-    """What a next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
+    """What the next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
     head = chain[-1]
     account, currency = head.account_id, head.currency
     changes: list[tuple[Line, Decimal | None]] = []

@@ -1,4 +1,4 @@
-"""Late usage: what came, or was voided, for periods that are already billed, and the lines that bill it (DESIGN
+"""Late usage: events that arrived, or were voided, for periods already billed, and the lines that bill it (DESIGN
 invariant 10)."""
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Records of one profile that came, or were voided, beyond the checkpoint of a subscription's last invoice:
-    [first_us, last_us] by event time."""
+    """Records of one profile that arrived or were voided after the checkpoint of a subscription's last invoice,
+    with event times in [first_us, last_us]."""
 
     profile_id: str
     first_us: int
@@ -57,10 +57,10 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A line that was billed and may have changed: ``billed`` is its amount with all its adjustments so far.
+    """A billed line that may have changed; ``billed``: its amount with all adjustments so far.
 
-    ``price`` is that of ``newest``, its last adjustment, or of the line itself; ``later``: prices that the subscription
-    has had since, for values of a matrix that this one has no amount for.
+    ``price``: that of ``newest`` (its last adjustment), or of the line itself; ``later``: later prices of the
+    subscription, for matrix values without an amount.
     """
 
     invoice_id: str
@@ -74,13 +74,13 @@ class Prior:
 
     @property
     def group(self) -> tuple[str, str, str, str] | None:
-        """The same for the parts of one period that are rated together; None where the line stands alone."""
+        """Equal for parts of one period that are rated together; None if the line stands alone."""
         split = self.price.split
         return None if split is None else (self.invoice_id, self.line.charge, self.line.profile_id, split.of)
 
 
 LateBySubscription = Mapping[str, tuple[Late, ...]]
-"""Subscription → late records of periods that it was billed for."""
+"""Subscription → late records of its billed periods."""
 
 
 def find_late(
@@ -93,14 +93,13 @@ def find_late(
     *,
     account_id: str | None = None,
 ) -> LateBySubscription:
-    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything.
-    ``account_id``: whose alone
-    ``standing`` holds. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that ``checkpoints`` do not
-    have.
+    """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
-    ``carried``: profiles whose last value is carried over, so that a late record may change every later period. What an
-    invoice is as of, its predecessors were adjusted as of, so only what lies beyond the last one's checkpoint counts;
-    where one was voided since, beyond that of the last one before which nothing was.
+    ``carried``: profiles whose last value is carried over, where a late record may change every later period.
+    ``account_id``: limits the result to one account, whose invoices alone ``standing`` contains. Only records
+    beyond the last invoice's checkpoint count, since its predecessors were adjusted as of it; if one was voided
+    since, beyond that of the last invoice before it. Raises UnknownCheckpoint for an invoice with a checkpoint
+    unknown to ``checkpoints``.
     """
     by_checkpoint: dict[int, list[list[Invoice]]] = {}
     for chain in standing.chains(namespace):
@@ -133,10 +132,10 @@ def _late_records(
     scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
     if account_id is not None:
         scope += f" AND account_id = {bind('account', 'String', account_id)}"
-    # A backfill makes no line late: what is billed stays as it was counted then.
+    # Backfilled records are not late usage: billed periods stay as they were counted.
     late = f"(checkpoint = 0 AND {came})"
-    # Positions order no table. By append time all parts are left out that are older than the first batch beyond the
-    # checkpoint; NULL, where there is none, is true of no record.
+    # No table is sorted by position; the append time of the first batch beyond the checkpoint prunes older parts. If
+    # there is none it is NULL, which matches no record.
     batches = (
         f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)}"
         f" AND NOT {position_below(cut, bind)}"
@@ -159,7 +158,7 @@ GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
 
 
 def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Line]]:
-    """Usage lines of invoices that stand, to whose profile and period late records may belong, and those that are rated
+    """Usage lines of valid invoices to whose profile and period late records may belong, and those rated together
     with them."""
     records = tuple(late)
 
@@ -175,7 +174,7 @@ def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[In
 
 
 def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:
-    """The chosen usage lines of an invoice, and the other parts of a period that a change of price has split."""
+    """The chosen usage lines of an invoice, and the other parts of periods split by a change of price."""
     lines = [line for line in invoice.lines if line.kind == "usage"]
     chosen_lines = [line for line in lines if chosen(line)]
     groups = {group for line in chosen_lines if (group := _group(line)) is not None}
@@ -185,7 +184,7 @@ def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:
 
 
 def _group(line: Line) -> tuple[str, str, str] | None:
-    # Of the text alone: a price that cannot be read must not stop other subscriptions.
+    # Searched as text, since a price that cannot be parsed must not stop other subscriptions.
     if '"split"' not in line.price:
         return None
     split = json.loads(line.price).get("split")
@@ -199,9 +198,8 @@ def priors(
     timeline: Timeline | None = None,
     unpriced: bool = False,
 ) -> tuple[Prior, ...]:
-    """What has to be rated again for a subscription: what late records may belong to, and what had no price and has one
-    by now, on its
-    ``timeline``; with ``unpriced`` also what still has none. Raises PlanningError."""
+    """What must be re-rated for a subscription: lines with late records, and lines without a price that have one
+    now on its ``timeline``; with ``unpriced`` also those that still have none. Raises PlanningError."""
     billed_lines = prior_lines(chain, late) if late else []
     if timeline is not None or unpriced:
         known = {id(line) for _, line in billed_lines}
@@ -231,7 +229,7 @@ def priors(
 
 
 def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Line]]:
-    """Billed lines with usage that had no price, of which the subscription has one for some by now. Raises
+    """Billed lines with usage that had no price, for some of which the subscription has one now. Raises
     PlanningError."""
     priced = []
     for invoice, line, lacking in unpriced_lines(chain):
@@ -254,7 +252,7 @@ def _billed(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A billed line rated again: ``price`` as it would be pinned now, and a note."""
+    """A re-rated line: ``price`` as it would be pinned now, and a note."""
 
     prior: Prior
     price: Price
@@ -264,7 +262,7 @@ class Again:
 
 
 def rate_again(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
-    """Each prior line by what is measured now; parts of one period with one another. Raises PlanningError."""
+    """Re-rate each line by present totals; parts of one period together. Raises PlanningError."""
     groups: dict[Hashable, list[Prior]] = {}
     for number, prior in enumerate(billed):
         groups.setdefault(prior.group or number, []).append(prior)
@@ -293,7 +291,7 @@ def rate_again(billed: Iterable[Prior], totals: Totals, account_id: str, currenc
 
 
 def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
-    """A line for each prior one whose amount is now another, or of which other usage has no price now. Raises
+    """An adjustment for each line whose amount has changed, or of which other usage has no price now. Raises
     PlanningError."""
     lines: list[Line] = []
     for rated in rate_again(billed, totals, account_id, currency):

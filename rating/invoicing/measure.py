@@ -1,5 +1,5 @@
-"""Totals for many invoices at once: one query a (profile, interval) that many accounts share, and one for many
-intervals of few."""
+"""Measures totals for many invoices at once: one query per (profile, interval) shared by many accounts, and
+combined queries for intervals of few accounts."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from schemas.ledgers.checkpoints import Cut
 # Parameters travel in the request's URL, whose length servers limit.
 MAX_NAMED_BYTES: Final = 8000
 FEW: Final = 20
-"""So many accounts or fewer are asked for with others: their records are fewer than what a query by itself costs."""
-_INSTANT_BYTES: Final = 60  # two instants, and what URL-encoding makes of separators
+"""Needs of at most this many accounts are combined with others, since a separate query would cost more than reading
+their records."""
+_INSTANT_BYTES: Final = 60  # two instants with URL-encoded separators
 
 
 def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | None) -> UsageQuery:
-    """The query that answers ``need`` for ``accounts``: records for one account or live, else windows.
+    """The query for ``need`` and ``accounts``: from records for one account or live, else from windows.
 
-    Where the names of the accounts are longer than MAX_NAMED_BYTES the whole namespace is read.
+    If the names of the accounts exceed MAX_NAMED_BYTES, the whole namespace is read.
     """
     named = tuple(sorted(set(accounts)))
     short = sum(len(name.encode()) + 4 for name in named) <= MAX_NAMED_BYTES
@@ -42,7 +43,7 @@ def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One query, and whose answers are in it: one need's, or those of several by (account, start)."""
+    """A query with the needs it answers: one need, or several by (account, start)."""
 
     query: UsageQuery
     need: Need | None
@@ -50,8 +51,8 @@ class Asked:
 
 
 def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[Asked]:
-    """The queries that answer all of ``needs``: one a need that many accounts share; the others, such as first periods,
-    which start when somebody signs up, many at once. Pure."""
+    """The queries that answer all ``needs``: one per need shared by many accounts, and combined ones for the
+    others, such as first periods that start at sign-up. Pure."""
     alike: dict[tuple[Measured, tuple[str, ...]], list[Need]] = {}
     for need, accounts in needs.items():
         if need.profile.carry_over or len(set(accounts)) > FEW:
@@ -69,7 +70,8 @@ def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None
 
 
 def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:
-    """As many at a time as parameters may name; no two of an account that start at once."""
+    """Groups limited by the size of query parameters; no two needs of an account in a group start at the same
+    instant."""
     lot: dict[tuple[str, int], Need] = {}
     size = 0
     for need, account in pairs:
@@ -90,7 +92,7 @@ def measure(
     as_of: Cut | None,
     on_progress: Progress,
 ) -> Totals:
-    """Every need's totals by account; ``needs`` says for which. ``as_of``: a cut that is rolled up, None: live.
+    """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live.
     Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
     queries = list(asked(namespace, needs, as_of))

@@ -1,4 +1,4 @@
-"""What has to be measured for a line."""
+"""The measurement needed for a line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rating.usage import Measured
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One total that one query answers for many accounts: a profile over a period, split by ``dimensions``."""
+    """A total that one query answers for many accounts: a profile over a period, grouped by ``dimensions``."""
 
     profile: Measured
     start_us: int

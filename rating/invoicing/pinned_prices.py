@@ -1,4 +1,4 @@
-"""The price that a line of a stored invoice pins: pure."""
+"""Parses the price pinned on a line of a stored invoice. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from schemas.prices import Price, PriceError, pinned_price
 
 
 def price_of(invoice: Invoice, line: Line, adjusted: Line | None = None) -> Price:
-    """The price of a line of ``invoice``, or of what ``adjusted`` made of it on a later invoice. Raises PlanningError,
-    which names the line."""
+    """The price of a line of ``invoice``, or of its adjustment ``adjusted`` on a later invoice. Raises
+    PlanningError, which names the line."""
     try:
         return pinned_price((adjusted or line).price, invoice.currency)
     except (PriceError, ValueError) as error:

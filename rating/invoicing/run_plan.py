@@ -1,5 +1,4 @@
-"""What one run bills, or makes drafts of: periods with their charges, and late usage of periods that were billed.
-Pure."""
+"""Plans what a run bills or drafts: periods with their charges, and late usage of billed periods. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ from schemas.settings import LISTED_VALUES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billing:
-    """One invoice to write: its charges, the earlier lines to rate again, and credits of fees billed in advance."""
+    """An invoice to create: its charges, the earlier lines to re-rate, and credits of fees billed in advance."""
 
     due: Due
     items: tuple[ResolvedCharge, ...]
@@ -66,7 +65,7 @@ class Billing:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing that an invoice of adjustments alone, or of a change, could hold."""
+        """Whether an invoice with adjustments only, or for a change, would have no content."""
         if self.due.kind == "change":
             return not self.items and not self.credits
         return self.due.kind == "last_word" and not self.prior and not self.credits
@@ -78,7 +77,7 @@ class Billing:
         return TermsOf(self.due.start_us, self.due.end_us, codes)
 
     def billed_ahead(self) -> Billed:
-        """What it bills of the period that follows. Raises PlanningError."""
+        """What it bills for the following period. Raises PlanningError."""
         items = [item for item in self.items if item.start_us >= self.due.end_us]
         currency = self.due.plan.currency
         try:
@@ -95,12 +94,10 @@ class Billing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """``billings`` in the order of their chains; ``problems``: sentences about subscriptions that wait. ``grants`` and
-    ``drawn``: prepaid credits, and what invoices that stand have drawn on them. ``waiting``: how many periods have
-    ended and are drafts as yet;
-    ``planned``: subscriptions of which a plan of drafts knows all that has ended by ``as_of_us``. ``listed``: dimension
-    values without a cell that a line lists.
-    """
+    """``billings`` in chain order; ``problems``: messages about subscriptions that cannot be planned. ``grants``
+    and ``drawn``: prepaid credits, and what valid invoices drew on them. ``waiting``: number of ended periods that
+    remain drafts; ``planned``: subscriptions for which a plan of drafts covers everything ended by ``as_of_us``.
+    ``listed``: limit on listed dimension values per line."""
 
     billings: tuple[Billing, ...]
     problems: tuple[str, ...] = ()
@@ -114,16 +111,16 @@ class RunPlan:
 
     @property
     def ready_us(self) -> int:
-        """The instant from which all of it could be billed."""
+        """The instant from which all of it can be billed."""
         return max(billing.due.ready_us for billing in self.billings)
 
     @property
     def voids(self) -> tuple[str, ...]:
-        """Void invoices of the chains that it goes on with, sorted."""
+        """Sorted ids of void invoices in the chains that it continues."""
         return tuple(sorted({name for billing in self.billings for name in billing.due.position.voids}))
 
     def needs(self) -> dict[Need, set[str]]:
-        """Every total that is needed → the accounts for which."""
+        """Every needed total → the accounts for which it is needed."""
         needs: dict[Need, set[str]] = {}
         for billing in self.billings:
             for need in [item.need for item in billing.items] + [prior.need for prior in billing.prior]:
@@ -140,8 +137,8 @@ both, whatever approves or holds it."""
 def make_plan(
     view: NamespaceView, standing: StandingInvoices, as_of_us: int, late: LateBySubscription, bills: Bills = "due"
 ) -> RunPlan:
-    """All that is due at ``as_of_us``. Late usage comes on a subscription's next invoice, and on one of its own where
-    the subscription has ended. A subscription that cannot be planned is a problem, and waits as a whole."""
+    """Plan everything due at ``as_of_us``. Late usage is billed on a subscription's next invoice, or on a separate
+    one if it has ended. A subscription that cannot be planned is reported and left out as a whole."""
     problems: list[str] = []
     billings: list[Billing] = []
     planned: set[str] = set()
@@ -158,7 +155,7 @@ def make_plan(
             drafted = _billings(open_dues, book, standing, late, line) if bills == "drafts" or alone else []
             waiting += len(drafted) if alone else len(open_dues)
             if bills == "drafts" and line_billings:
-                continue  # these come first
+                continue  # those are billed first
             billings.extend(drafted if bills == "drafts" else line_billings)
             planned.add(line.subscription)
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
@@ -172,7 +169,8 @@ def make_plan(
 
 
 def ended_dues(line: Timeline, standing: StandingInvoices, as_of_us: int) -> list[Due]:
-    """What has ended of a subscription and is not billed, in grace or not; else a change, else a last word."""
+    """The ended and unbilled periods of a subscription, including those within grace; else a change, else a last
+    word."""
     dues = list(due_of(line, standing, as_of_us))
     if not dues and (change := change_due(line, standing, as_of_us)) is not None:
         dues = [change]
@@ -185,7 +183,7 @@ def ended_dues(line: Timeline, standing: StandingInvoices, as_of_us: int) -> lis
 
 
 def _final(dues: Iterable[Due], standing: StandingInvoices, as_of_us: int) -> list[Due]:
-    """Those, from the first on, that may be finalised: grace is over, and nobody has to approve or release it."""
+    """The leading dues that may be finalised: grace is over, and no approval or release is needed."""
     final: list[Due] = []
     for due in dues:
         known = standing.draft(due.namespace, due.invoice_id)
@@ -199,7 +197,7 @@ def _final(dues: Iterable[Due], standing: StandingInvoices, as_of_us: int) -> li
 def _billings(
     dues: list[Due], book: ChargeBook, standing: StandingInvoices, late: LateBySubscription, line: Timeline
 ) -> list[Billing]:
-    """The first of them follows what stands: it takes what came late, and settles what was billed in advance."""
+    """The first billing continues the valid chain: it includes late usage and settles what was billed in advance."""
     billings: list[Billing] = []
     for due in dues:
         chain = standing.chain(due.namespace, due.subscription)
@@ -216,8 +214,8 @@ def billing_of(
     billed_before: Sequence[Billing] = (),
     line: Timeline | None = None,
 ) -> Billing:
-    """``billed_before``: the subscription's invoices that the same run bills before this one; ``line``: where prices of
-    now are looked for that billed usage had none of. Raises PlanningError."""
+    """Plan one invoice. ``billed_before``: earlier invoices of the subscription in the same run; ``line``: timeline
+    in which prices are searched for usage billed without one. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not billed_before else ()
     if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
@@ -251,8 +249,8 @@ def billing_of(
 def _credited_before(
     chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line], agreed: Agreed
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
-    """Of the invoices that are to be adjusted: what credit notes have credited, and what prepaid credits paid; the
-    latter also of the one that billed the period's fees in advance, which discounts may lower."""
+    """For the invoices to adjust: what credit notes credited, and what prepaid credits paid. The latter also
+    covers the invoice that billed the period's fees in advance, since discounts may lower it."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
     paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
@@ -262,7 +260,7 @@ def _credited_before(
 def _agreed(
     due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ahead: tuple[ResolvedCharge, ...]
 ) -> Agreed:
-    """The terms of a period, and of the one whose fees in advance are billed with it, each by what holds at its own
+    """The terms of a period, and of the one whose fees are billed in advance with it, each as in force at its own
     last moment."""
     plans = [due.plan, *(part.plan for part in due.advance)]
     counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
@@ -273,7 +271,7 @@ def _agreed(
     if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
         billed = billed_of(chain, due.start_us)
     if due.start_us == due.end_us:
-        terms, billed = NO_TERMS, NOTHING  # it has no period of its own
+        terms, billed = NO_TERMS, NOTHING  # the invoice has no period of its own
     if not ahead:
         return Agreed(terms, before=billed)
     following = next(
@@ -295,7 +293,7 @@ def _agreed(
 
 
 def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
-    """The discounts of the running period as it has come to be, and what was billed of it so far."""
+    """The discounts of the running period after the change, and what was billed of it so far."""
     plan = due.advance[-1].plan
     counted = any(discount.periods is not None for discount in plan.discounts)
     used = uses(terms_billed(chain) if counted else (), due.start_us)
@@ -310,8 +308,8 @@ def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
 def period_terms(
     plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[PeriodPart], used: Mapping[str, int]
 ) -> Terms:
-    """Those of the period's last moment; ``used``: discount → in how many periods before it that was in force. A
-    commitment is prorated as minimums are, and an invoice at a start has none."""
+    """The terms in force at the period's last moment; ``used``: discount → number of earlier periods in which it
+    was in force. A commitment is prorated like minimums; an invoice at a start has none."""
     terms = terms_of(plan, zone, moment_us + 1, used)
     shares = [
         share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
@@ -322,9 +320,10 @@ def period_terms(
 
 
 def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
-    """The Invoice records of ``plan``, and what cannot be rated. An invoice of adjustments alone needs one at least.
+    """The Invoice records of ``plan``, and messages about what cannot be rated. An invoice with adjustments only is
+    created if there are any.
 
-    A chain has no gaps: after one invoice that cannot be rated, the subscription's later periods wait, too.
+    A chain has no gaps: if an invoice cannot be rated, the subscription's later periods wait as well.
     """
     invoices: list[Invoice] = []
     failed: dict[str, str] = {}
@@ -343,7 +342,7 @@ def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoi
 
 
 def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> Invoice | None:
-    """The Invoice record; None where it would hold adjustments alone and there are none. Raises PlanningError."""
+    """The Invoice record; None if it would contain adjustments only and there are none. Raises PlanningError."""
     due = billing.due
     late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
     further = [*billing.credits, *late]

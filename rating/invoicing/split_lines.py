@@ -1,8 +1,8 @@
-"""Which lines of a period belong together, because a change of price has split what was one: pure.
+"""Groups the lines of a period that was split by a change of price. Pure.
 
-Parts of a charge of one code on one profile, whose usage adds up, share its allowance and go on with its tiers as long
-as the plan is the same, or where the charge says so. Which they are stands in the price that each line pins
-(``Split.of``), so that late usage of one part rates the others again.
+Parts of a charge with one code and one profile, whose usage adds up, share the allowance and continue the tiers as
+long as the plan is the same, or if the charge says so. The group is stored in the price pinned on each line
+(``Split.of``), so that late usage of one part re-rates the others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from schemas.prices import ByTime, EarlierPrice, FlatPrice, Price, Split
 from schemas.values.instants import SECOND
 
 ADDS_UP: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
-"""Aggregations of which a period's quantity is the sum of its parts'."""
+"""Aggregations for which a period's quantity is the sum of its parts' quantities."""
 
 
 class Joinable(Protocol):
-    """What a part of a period has to bill of one charge, resolved."""
+    """A resolved charge over a part of a period."""
 
     @property
     def charge(self) -> Charge: ...
@@ -41,9 +41,9 @@ class Joinable(Protocol):
 
 
 def joins(earlier: Joinable, part: PeriodPart, charge: Charge, item: Joinable) -> bool:
-    """Whether a charge is measured once over ``part`` and what is ``earlier``. A highest or last value, or distinct
-    values, of two parts do not add up to the whole's, so they would be charged twice if they were billed apart; a
-    charge whose price or plan changes is billed apart only where it says that it begins anew (``tiers: reset``)."""
+    """Whether a charge is measured once over ``part`` and the ``earlier`` part. Highest, last or distinct values of
+    two parts do not add up to the whole's and would be charged twice; such a charge is billed separately only if it
+    says that it starts anew (``tiers: reset``)."""
     need, earlier_need = item.need, earlier.need
     if need is None or earlier_need is None or need.profile.aggregation in ADDS_UP:
         return False
@@ -59,8 +59,8 @@ def joins(earlier: Joinable, part: PeriodPart, charge: Charge, item: Joinable) -
 
 
 def by_time(prices: Sequence[tuple[Price, int]]) -> Price:
-    """The price of a line over parts that follow one another; ``prices``: each part's price and length, microseconds.
-    The last one's, with those before it where they differ."""
+    """The price of a line over consecutive parts; ``prices``: each part's price and its length in microseconds. The
+    last price, with the earlier ones where they differ."""
     distinct: list[tuple[Price, int]] = []
     for price, length_us in prices:
         if distinct and distinct[-1][0] == price:
@@ -77,7 +77,7 @@ def by_time(prices: Sequence[tuple[Price, int]]) -> Price:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Item ``number`` of the period; whether what was used of the allowance before counts, and tiers go on."""
+    """Item ``number`` of the period; whether allowance and tiers continue from earlier parts."""
 
     number: int
     shared: bool
@@ -86,7 +86,7 @@ class _Member:
 
 @dataclass(slots=True)
 class _Group:
-    """``plans``: codes of the plans that its parts are on; the first names it."""
+    """``plans``: codes of the plans of its parts; the first names the group."""
 
     plans: list[str]
     members: list[_Member] = field(default_factory=list)
@@ -99,7 +99,8 @@ class Groups:
         self._found: dict[tuple[str, str], list[_Group]] = {}
 
     def add(self, part: PeriodPart, charge: Charge, need: Need | None, number: int) -> None:
-        """Item ``number`` is ``charge`` over ``part``. What is in a trial, or adds up to no sum, stands alone."""
+        """Add item ``number``: ``charge`` over ``part``. Items in a trial, and those whose usage does not add up,
+        stand alone."""
         if need is None or part.trial or need.profile.aggregation not in ADDS_UP:
             return
         groups = self._found.setdefault((charge.key, need.profile.profile_id), [])
@@ -116,8 +117,8 @@ class Groups:
         group.members.append(_Member(number, shared, goes_on))
 
     def split(self, prices: Sequence[Price]) -> Iterator[tuple[int, Price]]:
-        """(number, its price as one of several parts) of items that stand together; ``prices``: of all items. What the
-        parts used and priced is not known yet."""
+        """(number, price with its Split) for items that belong together; ``prices``: of all items. What the parts
+        used is not known yet."""
         for groups in self._found.values():
             for group in groups:
                 later = group.members[1:]

@@ -1,4 +1,4 @@
-"""What is told of usage that no price has an amount for: whose it is, one of its events, and what puts it right."""
+"""Describes usage that has no price: its owner, an example event, and the remedy."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject, canonical, exact
 
 MAX_LOOKED_UP: Final = 50
-"""So many are told with an event of theirs; a query each."""
+"""Limit on entries shown with an example event, which takes a query each."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarliestEvent:
-    """The earliest event of some values, and how many there are. ``us``: its timestamp."""
+    """The earliest event with some dimension values, and their number. ``us``: its timestamp, microseconds UTC."""
 
     idempotency_key: str
     us: int
@@ -44,16 +44,16 @@ class EarliestEvent:
 
     @property
     def void(self) -> str:
-        """The command that takes it back."""
+        """The command that voids it."""
         source = f" --source {quote(self.source)}" if self.source else ""
         return f"`weir void {quote(self.idempotency_key)}{source} --reason …`"
 
 
 @dataclass(frozen=True, slots=True)
 class UnpricedQuantity:
-    """A quantity of one combination of dimension values that is not billed. ``invoice_id``: whose line it stands on,
-    where that is known; ``billed``: whether its period is. ``plan`` and ``plan_version``: where its price would be.
-    ``remedy``: what puts it right."""
+    """A quantity with a combination of dimension values that is not billed. ``invoice_id``: invoice of its line, if
+    known; ``billed``: whether its period is billed. ``plan`` and ``plan_version``: where its price would be;
+    ``remedy``: what to do."""
 
     account_id: str
     subscription: str
@@ -72,11 +72,11 @@ class UnpricedQuantity:
 
     @property
     def label(self) -> str:
-        """The values as people read them: ``model=a``."""
+        """The values as text: ``model=a``."""
         return ", ".join(f"{name}={value}" for name, value in zip(self.dimensions, self.part.values, strict=True))
 
     def sentence(self) -> str:
-        """All of it in a sentence for people."""
+        """The description as one sentence."""
         event = ""
         if self.first is not None:
             count = self.first.events
@@ -107,7 +107,7 @@ class UnpricedQuantity:
 
 
 def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedQuantity]:
-    """What the lines of invoices, drafts or those to come, say they have no price for."""
+    """The quantities without a price on the lines of invoices or drafts."""
     for invoice in invoices:
         for line in invoice.lines:
             for part in unpriced_of(line):
@@ -115,7 +115,7 @@ def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedQuantity]:
 
 
 def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedQuantity:
-    """A part of a line's usage; ``billed_by``: the invoice that has the line, "" where it is yet to stand."""
+    """A part of a line's usage; ``billed_by``: the invoice with the line, "" if it is not valid yet."""
     plan = plan_in(invoice, line)
     dimensions = tuple(json.loads(line.price).get("dimensions", ()))
     return UnpricedQuantity(
@@ -125,7 +125,7 @@ def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) 
 
 
 def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedQuantity]:
-    """What has no price of a charge that is not billed yet."""
+    """The quantities without a price of a charge not billed yet."""
     item = rated.item
     if item.need is None or item.plan is None:
         return
@@ -143,8 +143,8 @@ def told(
     profiles: Mapping[str, Measured],
     as_of: Cut | None,
 ) -> list[UnpricedQuantity]:
-    """Each with an event (of the first MAX_LOOKED_UP) and what puts it right. ``profiles``: by id, those that are
-    known. Blocking."""
+    """Each with an example event (for the first MAX_LOOKED_UP) and the remedy. ``profiles``: known profiles by id.
+    Blocking."""
     result: list[UnpricedQuantity] = []
     known: dict[Any, dict[tuple[str, ...], EarliestEvent]] = {}
     for usage in usages:
@@ -188,7 +188,7 @@ def first_events(
 
 
 def remedy(view: NamespaceView, usage: UnpricedQuantity, first_event: EarliestEvent | None) -> str:
-    """What gives the values a price, or takes them back: each of it works."""
+    """The possible remedies: adding a price for the values, or voiding the events."""
     overridden = any(
         override.charge == usage.charge
         for entry in view.history("subscription", usage.subscription)[-1:]
@@ -236,7 +236,7 @@ def _prices(plan: Plan, usage: UnpricedQuantity) -> bool:
 
 
 def _text(raw: str) -> str:
-    """A dimension's value as prices name it; empty where the event had none."""
+    """A dimension value as prices name it; empty if the event had none."""
     if not raw:
         return ""
     value = exact(raw)

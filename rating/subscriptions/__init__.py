@@ -1,1 +1,1 @@
-"""What is in force when: a subscription's plans over time, its billing periods, its terms. Pure."""
+"""Subscriptions over time: the plan in force at each instant, billing periods, and terms. Pure."""

@@ -1,4 +1,4 @@
-"""Billing periods of a subscription, each with its parts: one plan version, in trial or not. Pure."""
+"""Billing periods of a subscription and their parts (one plan version each, in trial or not). Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _MOVED_US: Final = 27 * 3600 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class PeriodPart:
-    """[start_us, end_us) of a period. ``whole_us``: length of the whole period that a flat fee or a minimum is for."""
+    """[start_us, end_us) within a period. ``whole_us``: length of the full period to which a flat fee or a minimum
+    refers."""
 
     start_us: int
     end_us: int
@@ -32,8 +33,8 @@ class PeriodPart:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A billing period. ``parts`` ascend and tile it, but for time without a subscription; ``plan`` holds at its
-    end."""
+    """A billing period. ``parts`` are in order and cover it, except for time without a subscription; ``plan`` is
+    the one at its end."""
 
     start_us: int
     end_us: int
@@ -43,15 +44,15 @@ class Span:
 
     @property
     def in_advance(self) -> bool:
-        """Whether fees in advance are billed before it begins: not so in a trial, which may end without a bill."""
+        """Whether fees in advance are billed before it begins; not in a trial, which may end without a bill."""
         return bool(self.parts) and not self.parts[0].trial
 
 
 def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
-    """The periods that follow one which ended at ``after_us``, as stored; None: all of them, from the start.
+    """The periods after the one that ended at ``after_us`` (as stored); None: all periods from the start.
 
-    A period ends at its calendar's next boundary, at the subscription's end, and where a plan of another interval
-    begins.
+    A period ends at the next boundary of its calendar, at the subscription's end, and where a plan with another
+    interval begins.
     """
     start = timeline.start_us if after_us is None else after_us
     while start < timeline.end_us:
@@ -61,8 +62,8 @@ def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
 
 
 def span_of(timeline: Timeline, start: int, end: int) -> Span:
-    """[start, end) as it was billed before, with its parts by the timeline of now: none where the subscription no
-    longer has it."""
+    """The period [start, end) as billed earlier, with its parts by the present timeline; none where the
+    subscription no longer covers it."""
     if start < timeline.end_us and start < end:
         natural = _span(timeline, start)
         whole_us = natural.parts[0].whole_us if natural.parts else natural.end_us - start
@@ -94,7 +95,7 @@ def _span(timeline: Timeline, start: int) -> Span:
 # Many subscriptions share their boundaries, and the calendar is most of the cost of a plan.
 @lru_cache(maxsize=4096)
 def _boundary(start: int, interval: BillingInterval, zone: str, anchor: date | None, fresh: bool) -> tuple[int, int]:
-    """(where the period from ``start`` ends by its calendar, where that calendar's period begins that ends there)."""
+    """(end of the period from ``start`` by its calendar, start of the calendar period that ends there)."""
     known = parse_zone(zone)
     follow = first_period if fresh else next_period
     end = follow(instant(start), interval, known, anchor).end
@@ -119,8 +120,8 @@ def _parts(timeline: Timeline, start: int, end: int, whole_us: int) -> Iterator[
 
 
 def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
-    """What charges in [start, end): neighbours that charge alike as one, with the terms of the last, which hold for the
-    whole of it."""
+    """The segments that charge in [start, end); neighbours with equal charges are merged, with the terms of the
+    last."""
     charging: list[Segment] = []
     for segment in timeline.segments:
         from_us, until_us = max(segment.start_us, start), min(segment.end_us, end)

@@ -1,4 +1,4 @@
-"""What a subscription has agreed beside its plan's prices, as it holds for one period: pure."""
+"""Terms of a subscription for one period: discounts, overrides and minimum commitment. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from schemas.values.json_text import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Discounts in force, in their order, and the minimum commitment (None: none) of one period."""
+    """The discounts in force, in order, and the minimum commitment (None: none) of one period."""
 
     discounts: tuple[Discount, ...] = ()
     minimum_commitment: Decimal | None = None
 
     def to_json(self) -> JsonObject:
-        """As it is pinned on the invoice."""
+        """The form pinned on the invoice."""
         fields: JsonObject = {
             "discounts": [discount.model_dump(mode="json", exclude_none=True) for discount in self.discounts]
         }
@@ -41,12 +41,12 @@ NO_TERMS = Terms()
 
 
 def pinned_terms(invoice: Invoice) -> Terms:
-    """The terms that the period of an Invoice record was billed by; none on a record of before there were any."""
+    """The terms by which an invoice's period was billed; empty for releases without terms."""
     return _of(body_of(invoice).terms)
 
 
 def pinned_terms_ahead(invoice: Invoice) -> Terms:
-    """The discounts of the period that follows, by which an Invoice record bills that period's fees in advance."""
+    """The discounts of the following period, by which an invoice bills that period's fees in advance."""
     return _of(body_of(invoice).terms_ahead)
 
 
@@ -59,10 +59,9 @@ def _of(pinned: Mapping[str, Any]) -> Terms:
 
 
 def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
-    """The plan's entry as this subscription has it: its own prices, the plan's discounts and then its own, its
-    commitment.
+    """The plan's entry with the subscription's prices, its discounts after the plan's, and its commitment.
 
-    The same object where nothing differs. An override whose charge the plan no longer has changes nothing.
+    Returns the same object if nothing differs. An override of a charge that the plan no longer has is ignored.
     """
     if not subscription.overrides and not subscription.discounts and subscription.minimum_commitment is None:
         return plan
@@ -73,7 +72,7 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
         written["price"] = prices.get(charge.key, written["price"])
     own_terms = subscription.model_dump(mode="json", include={"discounts", "minimum_commitment"})
     own_codes = {discount["code"] for discount in own_terms["discounts"]}
-    # A discount of the same code stands in place of the plan's.
+    # A discount with the same code replaces the plan's.
     body["discounts"] = [discount for discount in body["discounts"] if discount["code"] not in own_codes] + own_terms[
         "discounts"
     ]
@@ -83,10 +82,10 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
 
 
 def terms_of(plan: Plan, zone: str, end_us: int, used: Mapping[str, int]) -> Terms:
-    """What holds for a period that ends at ``end_us``: what is in force at its last moment.
+    """The terms of a period that ends at ``end_us``, which are those in force at its last moment.
 
-    ``used``: discount → in how many of the subscription's periods before it that was in force, which uses up one of a
-    number of periods.
+    ``used``: discount → number of earlier periods in which it was in force, for discounts limited to a number of
+    periods.
     """
 
     def holds(discount: Discount) -> bool:
@@ -99,8 +98,8 @@ def terms_of(plan: Plan, zone: str, end_us: int, used: Mapping[str, int]) -> Ter
 
 @dataclass(frozen=True, slots=True)
 class TermsOf:
-    """The discounts, by their codes, that were in force in the period [start_us, end_us) of a subscription, which is
-    billed or about to be."""
+    """The codes of the discounts in force in the period [start_us, end_us) of a subscription, billed or about to
+    be."""
 
     start_us: int
     end_us: int
@@ -108,7 +107,7 @@ class TermsOf:
 
 
 def terms_billed(chain: Iterable[Invoice]) -> list[TermsOf]:
-    """By the terms pinned on the invoices of a chain that are not void."""
+    """From the terms pinned on the invoices of a chain that are not void."""
     return [
         TermsOf(
             invoice.period_start,
@@ -121,7 +120,7 @@ def terms_billed(chain: Iterable[Invoice]) -> list[TermsOf]:
 
 
 def uses(periods: Iterable[TermsOf], before_us: int) -> dict[str, int]:
-    """Discount → in how many of ``periods`` that begin before ``before_us`` it was in force."""
+    """Discount → number of ``periods`` that begin before ``before_us`` in which it was in force."""
     codes: dict[int, frozenset[str]] = {}
     for period in periods:
         if period.start_us < before_us:

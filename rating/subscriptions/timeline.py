@@ -1,4 +1,4 @@
-"""A subscription over time: which version of which plan holds when, from the versions of its entry. Pure."""
+"""The timeline of a subscription: which plan version is in force when, from the versions of its entry. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from schemas.values.instants import instant, micros
 
 
 class PlanningError(WeirError):
-    """A subscription cannot be billed as the catalog stands; the message names it and the remedy."""
+    """A subscription cannot be billed with the present catalog; the message names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """[start_us, end_us) on what one version of a subscription says, to FOREVER where no end is known: a version of a
-    plan with the subscription's own prices, discounts and commitment; ``anchor`` of the periods that begin in it;
-    ``trial_end`` as that version gives it. ``begins``: the subscription starts here, for the first time or anew after
-    it was retired."""
+    """[start_us, end_us) in which one version of a subscription is in force (end FOREVER if unknown): a plan
+    version with the subscription's prices, discounts and commitment. ``anchor``: of periods that begin in it;
+    ``trial_end``: as that version gives it; ``begins``: the subscription starts here, first or again after it was
+    retired."""
 
     start_us: int
     end_us: int
@@ -39,21 +39,20 @@ class Segment:
     trial_end: datetime | date | None = None
 
     def charges_like(self, segment: Segment) -> bool:
-        """The same plan version with the same prices; its discounts and its commitment may be others. Usage is not
-        split there."""
+        """Whether plan version and prices are equal; discounts and commitment may differ. Usage is not split
+        between such segments."""
         same_plan = (self.plan.code, self.plan_version) == (segment.plan.code, segment.plan_version)
         return same_plan and self.plan.charges == segment.plan.charges
 
     def says_like(self, segment: Segment) -> bool:
-        """The same in all that a version says, but from when on."""
+        """Whether everything is equal except the time."""
         same_terms = (self.plan, self.anchor, self.trial_end) == (segment.plan, segment.anchor, segment.trial_end)
         return self.plan_version == segment.plan_version and same_terms
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """``segments`` ascend and never overlap; between them lies time without a subscription. ``trials``: [start,
-    end)."""
+    """The segments, in order and without overlap; gaps are time without a subscription. ``trials``: [start, end)."""
 
     namespace: str
     subscription: str
@@ -68,18 +67,19 @@ class Timeline:
 
     @property
     def end_us(self) -> int:
-        """FOREVER where no end is known."""
+        """FOREVER if no end is known."""
         return self.segments[-1].end_us
 
 
 def timelines(view: NamespaceView, problems: list[str]) -> tuple[Timeline, ...]:
-    """Of every subscription that there is or was, for any time at all; a sentence for each that cannot be planned."""
+    """Timelines of all subscriptions that were ever in force; a message is added to ``problems`` for each that
+    cannot be planned."""
     timelines_by_code, said = _all(view)
     problems += said
     return timelines_by_code
 
 
-@lru_cache(maxsize=1)  # a close plans several times by one view, which never changes
+@lru_cache(maxsize=1)  # a close plans several times by the same immutable view
 def _all(view: NamespaceView) -> tuple[tuple[Timeline, ...], tuple[str, ...]]:
     problems: list[str] = []
     return tuple(_each(view, problems)), tuple(problems)
@@ -101,18 +101,18 @@ def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
 
 
 def timeline(view: NamespaceView, code: str) -> Timeline | None:
-    """Of one subscription; None where it never was in force. Raises PlanningError."""
+    """The timeline of one subscription; None if it was never in force. Raises PlanningError."""
     return timeline_of(view, view.history("subscription", code))
 
 
 def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | None:
-    """From all versions of one entry, oldest first.
+    """The timeline from all versions of one entry, oldest first. Raises PlanningError.
 
-    What a version says holds from its ``change_at``, else from its publication; from there on no version before it
-    does: plan, prices, discounts, commitment, billing anchor and trial. One that says the same as the version before it
-    holds with that one, and moves its instant where it names another, but does not put off what holds already. One that
-    has only other terms than a change of plan or prices that lies ahead goes with that change. The newest version alone
-    tells the start, which is no agreement but a fact, and the end, which is an instant itself. Raises PlanningError.
+    A version applies from its ``change_at``, else from its publication, and replaces all earlier ones from then on:
+    plan, prices, discounts, commitment, billing anchor and trial. A version equal to the previous one shares its
+    instant, and moves it if it names another, but never postpones a change already in force. A version that only
+    changes terms joins a pending change of plan or prices. Start and end are always those of the newest version,
+    since they are instants themselves.
     """
     segments: list[Segment] = []
     trials: list[tuple[int, int]] = []
@@ -142,7 +142,7 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
 
 
 def _lives(versions: Sequence[Entry]) -> Iterator[tuple[list[Entry], int]]:
-    """Versions from one publication up to the retirement that follows (its instant), FOREVER for none."""
+    """Groups of versions from a publication up to the following retirement, with its instant (FOREVER for none)."""
     life: list[Entry] = []
     for entry in versions:
         if not entry.retired:
@@ -196,8 +196,8 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
 
 
 def _moves(standing_us: int, wanted_us: int, published_us: int) -> bool:
-    """Whether a change is moved: to an earlier instant, or while it lies ahead. One that holds already is never put
-    off."""
+    """Whether a change is moved: to an earlier instant, or while it is pending; one already in force is never
+    postponed."""
     return wanted_us < standing_us or standing_us > published_us
 
 
@@ -206,7 +206,7 @@ def _until(segments: Sequence[Segment], at_us: int) -> list[Segment]:
 
 
 def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
-    """[start, end) of what lies in a trial, neighbours joined, of the segments from one start on."""
+    """The trial times [start, end) of the segments from one start on, with neighbours joined."""
     joined: list[tuple[int, int]] = []
     for version in life:
         end = min(_trial_end(version, life[0], zone), version.end_us)
@@ -220,8 +220,8 @@ def _trials(life: Sequence[Segment], zone: str) -> list[tuple[int, int]]:
 
 
 def _trial_end(segment: Segment, first_segment: Segment, zone: str) -> int:
-    """Where the trial ends by what ``segment`` says; at or before the start for none. Days are local: the same time of
-    day, so many dates later."""
+    """The end of the trial according to ``segment``, at or before the start for none. Trial days are local: the
+    same time of day, so many dates later."""
     if segment.trial_end is not None:
         return boundary_us(segment.trial_end, zone)
     if not first_segment.plan.trial_days:
@@ -234,9 +234,8 @@ def _trial_end(segment: Segment, first_segment: Segment, zone: str) -> int:
 
 
 def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
-    """The plan version that a version of a subscription is on: the one it names, else the one current when it was
-    published; with what the subscription has in place of it. Raises PlanningError.
-    """
+    """The plan version of a subscription's version (the one it names, else the one in force at its publication),
+    with the subscription's overrides. Raises PlanningError."""
     subscription: Subscription = entry.model
     if subscription.plan_version is not None:
         found = view.version("plan", subscription.plan, subscription.plan_version)
@@ -262,5 +261,5 @@ def pinned_plan(view: NamespaceView, entry: Entry) -> Entry:
 
 @lru_cache(maxsize=4096)
 def boundary_us(value: datetime | date, zone: str) -> int:
-    """A subscription's instant; a date is local midnight in ``zone``."""
+    """Microseconds UTC; a date means local midnight in ``zone``."""
     return micros(value if isinstance(value, datetime) else local_midnight(value, parse_zone(zone)))

@@ -1,1 +1,1 @@
-"""What somebody should look at before a run bills."""
+"""The checklist of a run: findings to review before it bills."""

@@ -1,5 +1,4 @@
-"""What is allowed and told before it bills: one event that two charges can bill, and currencies that are no longer in
-use (pure)."""
+"""Findings that are allowed but reported: events that two charges can bill, and withdrawn currencies. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ from schemas.values.instants import instant
 
 
 def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
-    """Pairs of charges that an account has at one time within [start_us, end_us), on one plan or on those of two
-    subscriptions."""
+    """Messages for pairs of charges that an account has at the same time within [start_us, end_us), on one plan or
+    on two subscriptions, and that can bill the same event."""
     held: dict[str, list[_Held]] = {}
     for line in timelines(view, []):
         for segment in line.segments:
@@ -53,19 +52,19 @@ def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:
     return list(sentences)
 
 
-_Held = tuple[str, Segment]  # a subscription, and what it says for a time
+_Held = tuple[str, Segment]  # a subscription's code, and a segment of its timeline
 
 
 def _at_one_time(held: Iterable[_Held]) -> Iterator[list[_Held]]:
-    """What stands together at some instant, each as large as it grows; of one plan version at most two, which tell what
-    more would."""
+    """The maximal groups of segments in force at the same time; of one plan version at most two, since more add
+    nothing."""
     changes = sorted(
         (
             (us, begins, holding)
             for holding in held
             for us, begins in ((holding[1].start_us, True), (holding[1].end_us, False))
         ),
-        key=lambda change: change[:2],  # what ends, ends before what begins then
+        key=lambda change: change[:2],  # at one instant, ends come before begins
     )
     standing: list[_Held] = []
     grown = False
@@ -89,7 +88,7 @@ def _charges(view: NamespaceView, plan: Plan) -> Iterator[Measuring]:
             continue
         try:
             profile = resolve(view, product.model.profile)[-1]
-        except LookupError:  # told as a subscription that cannot be billed
+        except LookupError:  # reported as a subscription that cannot be billed
             continue
         yield Measuring(
             charge.key, profile.profile_id, profile.event_name, profile.aggregation, profile.property, profile.filters
@@ -97,7 +96,7 @@ def _charges(view: NamespaceView, plan: Plan) -> Iterator[Measuring]:
 
 
 def withdrawn_currencies(invoices: Iterable[Invoice]) -> list[str]:
-    """Currencies of invoices whose periods begin after they were withdrawn."""
+    """Currencies of invoices whose periods begin after the currency's withdrawal."""
     counts: dict[str, int] = {}
     for invoice in invoices:
         gone = withdrawn(invoice.currency)

@@ -1,5 +1,4 @@
-"""What somebody should look at before a run bills: pure, from what was measured, the catalog and the invoices to come.
-It warns."""
+"""The checklist of a run, computed from observations, the catalog and the planned invoices. Pure; it only warns."""
 
 from __future__ import annotations
 
@@ -22,15 +21,13 @@ from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
 MAX_EXAMPLES: Final = 20
-_TELLS: Final = frozenset(
-    {"awaiting", "billed_twice", "withdrawn_currencies"}
-)  # is told, and is nothing that a strict close would mend by not billing
+_TELLS: Final = frozenset({"awaiting", "billed_twice", "withdrawn_currencies"})
+"""Checks that only inform and do not stop a strict close, since not billing would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChecklistPoint:
-    """One point of the list: ``count`` things were found, 0 is fine; ``examples`` are the first MAX_EXAMPLES of
-    them."""
+    """One item: the number of findings (0 is fine), and the first MAX_EXAMPLES of them as ``examples``."""
 
     name: str
     count: int
@@ -47,12 +44,11 @@ class ChecklistPoint:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was measured of a namespace over [start_us, end_us), the time that a run bills.
+    """Observations of a namespace over [start_us, end_us), the time that a run bills.
 
-    ``waiting``: inbox records that are not admitted. ``rejected``: (stage, reason) → events refused since ``start_us``
-    and not replayed.
-    ``used``: (account, profile) with a record. ``unmatched``: names of events that no meter counts. ``unmeterable``:
-    (profile, reason).
+    ``waiting``: inbox records not yet admitted. ``rejected``: (stage, reason) → events refused since ``start_us``
+    and not replayed. ``used``: (account, profile) pairs with usage. ``unmatched``: event names that no meter
+    counts. ``unmeterable``: (profile, reason).
     """
 
     start_us: int = 0
@@ -66,8 +62,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistLimits:
-    """A line differs strongly that is at least ``factor`` times the one before it, or at most 1/``factor`` of it, and
-    ``amount`` away from it, in major units of its currency."""
+    """A line's change is reported if it is at least ``factor`` times, or at most 1/``factor`` of, the previous one,
+    and differs by at least ``amount`` in major units of its currency."""
 
     factor: Decimal
     amount: Decimal
@@ -75,8 +71,8 @@ class ChecklistLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedInvoices:
-    """What a run would publish: the ``invoices`` of ``plan``, or their drafts, by ``view``, the run's catalog.
-    ``problems``: sentences about what it cannot bill."""
+    """The invoices (or drafts) that a run would publish for ``plan``. ``view``: the run's catalog; ``problems``:
+    messages about what cannot be billed."""
 
     plan: RunPlan
     view: NamespaceView
@@ -88,7 +84,7 @@ class PlannedInvoices:
 def checklist(
     seen: Seen, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: ChecklistLimits
 ) -> tuple[ChecklistPoint, ...]:
-    """The list for a run; ``billed``: (account, profile) that its invoices have a line for."""
+    """The checklist of a run; ``billed``: (account, profile) pairs for which its invoices have a line."""
     view, invoices, standing = planned.view, planned.invoices, planned.standing
     silent, changed = _compared(invoices, standing, limits)
     accounts, uncharged = _unbilled(seen, view, billed)
@@ -125,7 +121,7 @@ def checklist(
 
 
 def warnings(checks: Iterable[ChecklistPoint]) -> list[ChecklistPoint]:
-    """Those that found something to mend."""
+    """The checks with findings that need correction."""
     return [check for check in checks if check.count and check.name not in _TELLS]
 
 
@@ -136,7 +132,7 @@ def _check(name: str, text: str, cases: Sequence[str]) -> ChecklistPoint:
 def _compared(
     invoices: Sequence[Invoice], standing: StandingInvoices, limits: ChecklistLimits
 ) -> tuple[list[str], list[str]]:
-    """Silent accounts and strongly changed lines: each invoice against that of the period before."""
+    """Silent accounts and strongly changed lines, comparing each invoice with that of the previous period."""
     of_subscription: dict[str, list[Invoice]] = {}
     for invoice in invoices:
         of_subscription.setdefault(invoice.subscription, []).append(invoice)
@@ -163,8 +159,8 @@ def _compared(
 
 
 def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None:
-    """The newest invoice with usage lines that bills the period that ends where ``invoice`` starts; None where this one
-    has none."""
+    """The newest invoice with usage lines of the period that ends where ``invoice`` starts; None if ``invoice`` has
+    no usage lines."""
     if not _amounts(invoice):
         return None
     start = invoice.period_start
@@ -175,7 +171,8 @@ def _period_before(invoice: Invoice, chain: Iterable[Invoice]) -> Invoice | None
 
 
 def differs(previous: Decimal, now: Decimal, limits: ChecklistLimits) -> bool:
-    """Whether an amount is far from the one before it; a change of sign always is, beyond the least amount."""
+    """Whether an amount differs strongly from the previous one; a change of sign always does, beyond the minimum
+    amount."""
     if abs(now - previous) < limits.amount:
         return False
     low, high = sorted((abs(previous), abs(now)))
@@ -201,7 +198,7 @@ def _amounts(invoice: Invoice) -> dict[tuple[str, str], Decimal]:
 
 
 def _unbilled(seen: Seen, view: NamespaceView, billed: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Accounts without subscription in the time, and profiles that the plans of those that have one do not charge."""
+    """Accounts without a subscription in the time, and profiles that the subscribed accounts' plans do not charge."""
     open_pairs = [pair for pair in seen.used if pair not in billed]
     if not open_pairs:
         return [], []
@@ -226,13 +223,13 @@ def _unbilled(seen: Seen, view: NamespaceView, billed: Collection[tuple[str, str
 def _planned(view: NamespaceView, code: str) -> Timeline | None:
     try:
         return timeline(view, code)
-    except (PlanningError, ValueError):  # told as a problem of its own
+    except (PlanningError, ValueError):  # reported separately
         return None
 
 
 def _charged(view: NamespaceView, lines: Iterable[Timeline], start_us: int, end_us: int) -> set[str] | None:
-    """Addresses (meter.profile, or a meter of one profile) that are charged in the time; None where no subscription is
-    in force."""
+    """Addresses (meter.profile, or a meter with one profile) charged in the time; None if no subscription is in
+    force."""
     segments = [
         segment
         for line in lines

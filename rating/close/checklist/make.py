@@ -1,4 +1,4 @@
-"""The pre-close checklist of a run: what is asked of Kafka and ClickHouse for what it bills, and compared. Blocking."""
+"""Creates the checklist of a run: queries Kafka and ClickHouse and evaluates the results. Blocking."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def make_checks(
     planned: PlannedInvoices,
     cut: Cut | None,
 ) -> tuple[ChecklistPoint, ...]:
-    """For what a run would publish as of ``cut`` (None: live)."""
+    """The checklist for the invoices that a run would publish as of ``cut`` (None: live)."""
     view, invoices, needs = planned.view, planned.invoices, planned.plan.needs()
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
-    # A run of flat fees alone looks at their periods: usage that nobody pays for may be just there.
+    # A run with flat fees only uses their periods, in which there may be usage that nobody pays for.
     spans = [(need.start_us, need.end_us) for need in needs]
     spans = spans or [(invoice.period_start, invoice.period_end) for invoice in invoices]
     seen = Seen()
@@ -46,8 +46,7 @@ def make_checks(
 
 
 def _unlisted(invoices: Sequence[Invoice]) -> Iterator[ChecklistPoint]:
-    """Values that somebody may have made up by mistake, or on purpose. The check is on the list where there are
-    some."""
+    """Lines with more dimension values than are listed, perhaps by mistake or abuse; no check if there are none."""
     unlisted = [
         f"{invoice.account_id}, charge {charge}: {count} more combinations of values than WEIR_PRICED_VALUES, billed "
         "together by the default"
@@ -69,8 +68,7 @@ def _unpriced(
     profiles: Mapping[str, Measured],
     cut: Cut | None,
 ) -> Iterator[ChecklistPoint]:
-    """Usage that is on the lines without a price: nothing else waits for it. The check is on the list where there is
-    some."""
+    """Usage without a price. It is on the lines, so nothing else waits for it; no check if there is none."""
     if usage:
         examples = (unpriced.sentence() for unpriced in told(client, view, usage[:MAX_EXAMPLES], profiles, cut))
         yield ChecklistPoint(

@@ -1,4 +1,4 @@
-"""What the pre-close checklist asks of Kafka and ClickHouse: a few queries for a whole namespace, none by account."""
+"""The checklist's queries of Kafka and ClickHouse: a few per namespace, none per account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMEOUT = 10
 
 
 def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None) -> Seen:
-    """Over [start_us, end_us), as of a cut (None: live). Blocking. Raises KafkaException."""
+    """Observe [start_us, end_us) as of a cut (None: live). Blocking. Raises KafkaException."""
     bind = Binder()
     condition = f"namespace = {bind('namespace', 'String', namespace)}"
     span = (
@@ -27,7 +27,7 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
     cut = "" if as_of is None else position_below(as_of, bind, prefix="void_")
     span += f" AND {not_voided([condition], cut)}"
     backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
-    # Names alone, so that a row that was written twice needs no FINAL.
+    # Only distinct names are read, so duplicate rows do not matter and FINAL is not needed.
     used = client.query(
         f"SELECT DISTINCT account_id, profile_id FROM usage_records WHERE {span}{backfills}", bind.parameters
     )
@@ -60,10 +60,9 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
 
 
 def waiting(settings: Settings, namespace: str) -> int:
-    """Records of the namespace's inbox that no worker has taken in; 0 where there is no inbox. Raises
-    KafkaException."""
+    """Records in the namespace's inbox that no worker has admitted; 0 without an inbox. Raises KafkaException."""
     consumer_settings = {"group.id": ADMIT_GROUP, "enable.auto.commit": False, "log_level": 2}
-    consumer = Consumer(settings.librdkafka() | consumer_settings)  # asks in the group's name, and never joins it
+    consumer = Consumer(settings.librdkafka() | consumer_settings)  # reads the group's offsets without joining it
     try:
         topic = inbox_topic(namespace)
         known = consumer.list_topics(timeout=_TIMEOUT).topics.get(topic)
@@ -74,9 +73,8 @@ def waiting(settings: Settings, namespace: str) -> int:
             [TopicPartition(topic, number) for number in known.partitions], timeout=_TIMEOUT
         ):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, position.partition), timeout=_TIMEOUT)
-            behind += max(
-                0, int(high) - max(int(position.offset), int(low))
-            )  # a negative offset: nothing was committed yet
+            # The offset is negative if nothing was committed yet.
+            behind += max(0, int(high) - max(int(position.offset), int(low)))
         return behind
     finally:
         consumer.close()

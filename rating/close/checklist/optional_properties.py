@@ -1,9 +1,9 @@
-"""Properties that an event may go without, so that an event which does is nothing to warn of. Pure.
+"""Recognises optional properties, so that the checklist does not report events without them. Pure.
 
-What has a default is filled in (``schemas.event_schema.filled``), but for null, and for events that were accepted under
-an event type of before. Where the schema lets a property be missing or null, and what Avro would put in its place (its
-default, or null) adds nothing to the profile's quantity, the event says that there was nothing to measure. Where the
-default would add something, usage is missing, and the checklist says so.
+Omitted fields with a default are filled in (``schemas.event_schema.filled``), except for null and for events
+accepted under an older event type. If the schema allows a property to be missing or null, and Avro's value for it
+(its default, or null) adds nothing to the profile's quantity, there was nothing to measure. If the default would
+add something, usage is missing and is reported.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ZERO_ADDS_NOTHING: Final[frozenset[Aggregation]] = frozenset({"sum", "max"})
 
 
 def left_out(view: NamespaceView, profile_id: str, reason: str, start_us: int, end_us: int) -> bool:
-    """Whether events of [start_us, end_us) that a profile could not measure for this reason went without a property
-    that is optional."""
+    """Whether the events of [start_us, end_us) that a profile could not measure for this reason merely omitted an
+    optional property."""
     if reason != MISSING:
         return False
     types = event_types(view)

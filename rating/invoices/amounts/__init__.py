@@ -1,1 +1,1 @@
-"""What invoices that stand have billed, credited and paid, and what is left of it. Pure."""
+"""Amounts derived from valid invoices: billed, credited, paid, and what remains. Pure."""

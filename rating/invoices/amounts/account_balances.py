@@ -1,10 +1,11 @@
-"""Invoices below zero pay the account's next ones: what is to be paid back is drawn on by what is to be paid. Pure.
+"""Settles negative invoices against the account's other invoices: a credit balance is drawn on by amounts due.
+Pure.
 
-Nothing moves but two payments that come to nothing: a negative one on the invoice below zero, and then one on the
-invoice that it pays; each names the other. The first decides: whoever pays back what is left loses to it, or it to
-them, by the invoice's version. A process that dies between the two is made up for by the next close, and where the paid
-invoice is void by now, the balance comes back. Invoices below zero of before this was so have been settled by other
-means, and are left to whoever pays them back.
+A transfer consists of two payments that cancel each other: a negative one on the negative invoice, then one on the
+invoice it pays; each names the other. The first is decisive: refunding the balance and transferring it compete for
+the invoice's next version. If a process dies between the two, the next close adds the second; if the paid invoice
+is void by then, the balance is returned. Negative invoices of releases without this mechanism were settled by other
+means and are left alone.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _BACK: Final = "back from "
 
 
 def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
-    """The next versions of invoices below zero that pay others, at most one of each; empty where nothing is left to
+    """The next versions of negative invoices that pay others, at most one per invoice; empty if nothing is left to
     draw."""
     owed: dict[tuple[str, str], list[Invoice]] = {}
     credits: list[Invoice] = []
@@ -59,13 +60,16 @@ def draws(invoices: Iterable[Invoice], now_us: int) -> list[Invoice]:
             if amount > 0 and (following := _paid(credit, f"{_FOR}{name}", -amount, now_us, name)) is not None:
                 left_of[name] = exact_sum((due, -amount))
                 following_versions.append(following)
-                break  # what is left of it is drawn by the next round
+                break  # the remainder is drawn in the next round
     return following_versions
 
 
 def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
-    """The next versions of invoices of which a draw says that they are paid, and that do not say so yet. Where one is
-    void by now, or was paid otherwise meanwhile, the balance comes back. At most one of each invoice."""
+    """The missing second payments: next versions of invoices that a draw paid and that do not record it yet; at
+    most one per invoice.
+
+    If the paid invoice is void by now, or was paid otherwise meanwhile, the balance is returned.
+    """
     by_id = {invoice.invoice_id: invoice for invoice in invoices}
     changed: set[str] = set()
     for credit in [
@@ -92,7 +96,8 @@ def counterparts(invoices: Iterable[Invoice], now_us: int) -> Iterator[Invoice]:
 
 
 def _may_pay(credit: Invoice, invoice: Invoice) -> bool:
-    """Those that it credits itself, and those of the account that were finalised with it or later; each once."""
+    """Whether a negative invoice may pay another: one that it adjusts itself, or one of the account finalised at
+    the same time or later; each once."""
     drawn = _has(credit, f"{_FOR}{invoice.invoice_id}")
     adjusts = any(line.adjusts == invoice.invoice_id for line in credit.lines)
     return not drawn and (adjusts or invoice.as_of >= credit.as_of)
@@ -115,7 +120,8 @@ def _has(invoice: Invoice, reference: str) -> bool:
 
 
 def _paid(invoice: Invoice, reference: str, amount: Decimal, now_us: int, source: str) -> Invoice | None:
-    """The invoice's next version, its claim named by the payment, so that two processes write the same one."""
+    """The invoice's next version, with a claim id derived from the payment, so that two processes write the same
+    version."""
     following = with_payment(invoice, NewPayment(reference, amount, now_us, AUTHOR, source))
     if following is None:
         return None

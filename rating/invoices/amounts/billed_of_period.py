@@ -1,8 +1,8 @@
-"""What invoices that stand have billed of one period of a subscription, whichever of them carries it. Pure.
+"""What valid invoices have billed for one period of a subscription, whichever invoice carries it. Pure.
 
-A line is of the period that it is for: a fee in advance, and the discount on it, of the one that begins where their
-invoice's period ends. On invoices of before this was so, discounts were worked out over all the charges of an invoice;
-what such a lump took off fees in advance is what it comes to beyond the discounts of the invoice's own period.
+A line belongs to the period that it is for: a fee in advance, and the discount on it, to the period that begins
+where the invoice's period ends. Older releases computed discounts over all charges of an invoice (a lump); the part
+for fees in advance is then what exceeds the discounts of the invoice's own period.
 """
 
 from __future__ import annotations
@@ -24,22 +24,21 @@ from schemas.ledgers.invoice_record import (
 )
 
 CHARGED: Final = frozenset({"usage", "flat"})
-"""Kinds of lines that discounts and the commitment of their own period work on."""
+"""Kinds of lines to which discounts and the commitment of their period apply."""
 REDUCING: Final = frozenset({"discount", "commitment"})
 COMMITMENT: Final = "commitment:"
 NOTED: Final = "credit_note:"
-"""What the charge of a line begins with that says what credit notes had credited already; the line's own charge
-follows."""
+"""Prefix of ``charge`` on a line that takes back what credit notes had credited already; followed by the line's own
+charge."""
 
 OF_PERIOD: Final = "period"
-"""``Body.terms_of`` of an invoice whose terms are those of periods; one without it may be a lump."""
+"""``Body.terms_of`` of an invoice whose discounts are computed per period; one without it may be a lump."""
 
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """Of one period: ``charged`` by product, ``reduced`` by the key of a discount or of the true-up, all adjustments
-    included.
-    ``carrier``: the invoice that billed its fees in advance, "" for none."""
+    """Amounts of one period, including all adjustments: ``charged`` by product, ``reduced`` by key of a discount or
+    of the true-up. ``carrier``: the invoice that billed its fees in advance, "" for none."""
 
     charged: tuple[tuple[str, Decimal], ...] = ()
     reduced: tuple[tuple[str, Decimal], ...] = ()
@@ -47,11 +46,11 @@ class Billed:
 
     @property
     def discounted(self) -> Billed:
-        """Without its true-up, which is of its own invoice alone."""
+        """Without the true-up, which concerns its own invoice only."""
         return replace(self, reduced=tuple((key, amount) for key, amount in self.reduced if key != COMMITMENT))
 
     def also(self, charged: Iterable[tuple[str, Decimal]]) -> list[tuple[str, Decimal]]:
-        """(product, amount) of these charges and of further ones."""
+        """The charges as (product, amount), with further ones appended."""
         return [*self.charged, *charged]
 
 
@@ -59,12 +58,12 @@ NOTHING: Final = Billed()
 
 
 def key_of(reduction: ReductionLine) -> str:
-    """What an invoice line calls it in ``charge``; a charge's own code has no colon."""
+    """The ``charge`` of a reduction's invoice line; a charge's own code contains no colon."""
     return f"{reduction.kind}:{reduction.code}"
 
 
 def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: str) -> list[ReductionLine]:
-    """Discounts, then the commitment, on (product, rounded amount) of every charge of a period."""
+    """The discounts and then the commitment, given (product, rounded amount) of every charge of a period."""
     amounts = list(charged)
     reduction_lines = discount_lines(amounts, terms.discounts, currency)
     with exactly():
@@ -73,12 +72,13 @@ def reductions(charged: Iterable[tuple[str, Decimal]], terms: Terms, currency: s
 
 
 def is_ahead(line: Line, invoice: Invoice) -> bool:
-    """Whether a line of ``invoice``, or one that adjusts it, is of the period that follows the invoice's own."""
+    """Whether a line of ``invoice``, or one that adjusts it, belongs to the period that follows the invoice's own."""
     return bool(line.period_start >= invoice.period_end and line.period_end > line.period_start)
 
 
 def is_lump(invoice: Invoice) -> bool:
-    """Whether its discounts are of its own period and of its fees in advance together, as they once were."""
+    """Whether the invoice's discounts were computed over its own period and its fees in advance together, as older
+    releases did."""
     body = body_of(invoice)
     if "terms" not in body or body.terms_of == OF_PERIOD:
         return False
@@ -86,7 +86,7 @@ def is_lump(invoice: Invoice) -> bool:
 
 
 def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
-    """Of the period that begins at ``start_us``, by those of ``chain`` that are not void."""
+    """The amounts of the period that begins at ``start_us``, from the invoices in ``chain`` that are not void."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
     by_id = {invoice.invoice_id: invoice for invoice in standing}
     charged: dict[str, Decimal] = {}
@@ -102,7 +102,7 @@ def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
                 if start_us != (of.period_end if ahead else of.period_start):
                     continue
                 if not ahead and of.period_start == of.period_end:
-                    continue  # a lump of before at a start: all of it was taken in advance
+                    continue  # an older release's lump at a start: all of it concerns fees in advance
                 if ahead and of is invoice:
                     carrier = invoice.invoice_id
                 add(reduced if ":" in line.charge else charged, line)
@@ -115,14 +115,15 @@ def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
 
 
 def add(sums: dict[str, Decimal], line: Line) -> None:
-    """The line's amount to what has come to its product, or for a discount or a true-up to its key."""
+    """Add the line's amount to the sum of its product, or of its key for a discount or true-up."""
     name = line.charge if ":" in line.charge else line.product
     with exactly():
         sums[name] = sums.get(name, ZERO) + Decimal(line.amount)
 
 
 def taken_ahead(lump: Invoice, standing: Iterable[Invoice]) -> dict[str, Decimal]:
-    """What a lump's discounts came to beyond those of its own period: taken off its fees in advance."""
+    """The part of a lump's discounts that exceeds those of its own period, which is the part for its fees in
+    advance."""
     amounts: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for invoice in standing:

@@ -1,8 +1,9 @@
-"""Of which invoice's charges prepaid credits have paid how much, by all invoices of a chain that stand. Pure.
+"""How much of each invoice's charges prepaid credits have paid, according to all valid invoices of a chain. Pure.
 
-A charge is of the invoice that billed it first, whichever invoice adjusts it. What an invoice draws pays its own
-charges, then what it adds to earlier ones. Where it lowers an earlier one that prepaid credits paid, without giving
-them back, that part has paid its own charges, then what it adds to others.
+A charge belongs to the invoice that billed it first, whichever invoice adjusts it. A drawing pays the charges of
+its own invoice first, then what that invoice adds to earlier ones. If an invoice lowers an earlier one that prepaid
+credits paid, without restoring them, that part has paid the later invoice's own charges first, then what it adds to
+others.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from schemas.ledgers.invoice_record import (
 
 @dataclass(slots=True)
 class _Account:
-    """Of the charges of one invoice: what of them is billed and not credited, and what grants paid of it, by the charge
-    of their lines."""
+    """The charges of one invoice: the amount billed and not credited, and what grants paid of it, by the charge of
+    their lines."""
 
     left: Decimal = ZERO
     drawn: dict[str, Decimal] = field(default_factory=dict)
@@ -38,12 +39,12 @@ class _Account:
         self.drawn[charge] = self.drawn.get(charge, ZERO) + amount
 
     def even(self, account: _Account) -> None:
-        """What is credited beyond these charges lowers others on the same invoice."""
+        """A credit beyond these charges lowers other charges on the same invoice."""
         beyond = min(max(-self.left, ZERO), max(account.left, ZERO))
         self.left, account.left = self.left + beyond, account.left - beyond
 
     def move(self, amount: Decimal, to: _Account) -> None:
-        """The last drawn first."""
+        """Move an amount, last drawing first."""
         for charge, drawn in reversed(list(self.drawn.items())):
             part = min(amount, drawn)
             if part > 0:
@@ -53,7 +54,7 @@ class _Account:
 
 
 def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
-    """Of those of ``names``, invoices of the chain that stand, of whose charges grants have paid something."""
+    """Drawings on the valid invoices among ``names`` whose charges grants have paid in part."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
     if all(line.kind != "credit" for invoice in standing for line in invoice.lines):
         return ()
@@ -91,7 +92,7 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
     if '"credit_notes"' in invoice.body:
         _note(invoice, own_account, accounts)
         for account, _ in earlier:
-            # A line was credited by more than its discounts had left: that lowers what else the invoice bills.
+            # A line was credited by more than its discounts had left, which lowers other charges of the invoice.
             own_account.even(account)
     for account, amount in earlier:
         lowered = -amount
@@ -121,7 +122,7 @@ def _pay(
 
 
 def _note(invoice: Invoice, account: _Account, accounts: Mapping[str, _Account]) -> None:
-    """What its credit notes credited of the charges, and gave back to grants."""
+    """Deduct what the invoice's credit notes credited of the charges and restored to grants."""
     of_line = credited_by_line(invoice)
     for line in invoice.lines:
         accounts.get(line.adjusts, account).left -= of_line.get(line.number, ZERO)

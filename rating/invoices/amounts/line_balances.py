@@ -1,9 +1,9 @@
-"""One balance for each line: what credit notes have credited of it is not credited again by what adjusts it. Pure.
+"""The balance of each line, so that nothing is credited both by a credit note and by an adjustment. Pure.
 
-A line's balance is what it billed, with its adjustments, less what credit notes credited of it. An adjustment says in
-full what became of the line; where it credits what notes have credited already, a line of its own (``credit_note:`` and
-the charge) takes that part back, and where the line rises again later, gives it again. So a line is credited once, in
-whatever order things happen.
+A line's balance is the amount billed, with its adjustments, minus what credit notes credited of it. An adjustment
+states the full change of the line. If it credits what notes have credited already, a separate line
+(``credit_note:`` and the charge) takes that part back, and returns it if the line rises again later. So each line
+is credited once, in whatever order things happen.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _BEFORE: Final = -1
 _EVER: Final = 2**63
 
 LineKey = tuple[str, str, str, int, int]
-"""(invoice, charge, product, period start, period end) of a line that was billed."""
+"""(invoice id, charge, product, period start, period end) of a billed line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """Of one line that credit notes have credited ``noted`` of: what it came to (``value``), and what was taken back so
-    far (``kept``), and both when its last credit note was made (``value_then``, ``kept_then``)."""
+    """State of a line of which credit notes credited ``noted``: its present amount (``value``) and what was taken
+    back so far (``kept``), and both at the time of its last credit note (``value_then``, ``kept_then``)."""
 
     noted: Decimal
     value: Decimal
@@ -47,8 +47,8 @@ class Hand:
     kept_then: Decimal
 
     def to_keep(self, value: Decimal) -> Decimal:
-        """What is taken back in all where the line comes to ``value``: what fell since, as far as credit notes had
-        credited it."""
+        """The total to take back if the line's amount becomes ``value``: the decrease since the last note, limited
+        to what notes credited."""
         with exactly():
             fell = self.value_then - value
             if fell >= 0:
@@ -58,9 +58,8 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """Lines of which credit notes have credited something; ``notes``: how many each adjusted invoice has that this was
-    worked out from;
-    ``order``: the last credit note of the chain then, 0 for none (``last_order``)."""
+    """Lines of which credit notes credited something. ``notes``: number of credit notes considered, by adjusted
+    invoice; ``order``: the chain's last credit note considered, 0 for none (``last_order``)."""
 
     lines: Mapping[LineKey, Hand] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
@@ -71,7 +70,7 @@ NOTHING_NOTED: Final = InHand()
 
 
 def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
-    """Of the lines of the invoices ``adjusted``, by those of ``chain`` that are not void."""
+    """State of the lines of the ``adjusted`` invoices, from the invoices in ``chain`` that are not void."""
     names = set(adjusted)
     standing = [invoice for invoice in chain if invoice.state != VOID]
     noted: dict[LineKey, Decimal] = {}
@@ -96,7 +95,7 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
 
 
 def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: int) -> Hand:
-    """``parts``: (as of, whether it was taken back, amount) of the line and all that adjusts it."""
+    """``parts``: (as of, whether it was taken back, amount) of the line and of all lines that adjust it."""
     sums = [
         exact_sum(amount for at_us, back, amount in parts if back == stays and at_us <= until)
         for until in (_EVER, last_us)
@@ -106,13 +105,12 @@ def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: i
 
 
 def noted_in_all(notes: Iterable[CreditNoteEntry]) -> Decimal:
-    """What credit notes, as a body has them, credit of what was billed: of the total, and of what prepaid credits
-    paid."""
+    """The total that credit notes credit: of the amount due, and of what prepaid credits paid."""
     return exact_sum(Decimal(note.get("subtotal", note["amount"])) for note in notes)
 
 
 def returned(invoice: Invoice) -> dict[str, Decimal]:
-    """Grant → what the invoice's credit notes gave back to it, of what it had paid."""
+    """Grant → what the invoice's credit notes restored to it."""
     amounts: dict[str, Decimal] = {}
     for note in body_of(invoice).credit_notes if '"prepaid"' in invoice.body else ():
         for part in note.get("prepaid", ()):
@@ -121,8 +119,7 @@ def returned(invoice: Invoice) -> dict[str, Decimal]:
 
 
 def last_order(chain: Iterable[Invoice]) -> int:
-    """Which of a chain's credit notes was the last to be made; 0 where there is none, and for those of before they were
-    counted."""
+    """Rank of the chain's last credit note; 0 if there is none, or if it stems from a release without ranks."""
     return max(
         (
             note.get("order", 0)
@@ -135,19 +132,19 @@ def last_order(chain: Iterable[Invoice]) -> int:
 
 
 def last_note_us(invoice: Invoice) -> int:
-    """When the last credit note of an invoice was made, microseconds UTC; 0 for none."""
+    """Instant of the invoice's last credit note, microseconds UTC; 0 for none."""
     notes = body_of(invoice).credit_notes
     return max((micros(parse_rfc3339(note["at"])) for note in notes), default=0)
 
 
 def key_of_line(invoice_id: str, line: Line) -> LineKey:
-    """Of a line of that invoice, or of one that adjusts it."""
+    """The key of a line of that invoice, or of the line that it adjusts."""
     return invoice_id, line.charge.removeprefix(NOTED), line.product, line.period_start, line.period_end
 
 
 def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
-    """Line → what credit notes credited of it. One without lines is spread over them as it pins (``spread``), else by
-    what is left of each."""
+    """Line number → what credit notes credited of it. A note without lines is distributed as pinned (``spread``),
+    else in proportion to what is left of each line."""
     lines = {
         line.number: Decimal(line.amount)
         for line in invoice.lines
@@ -170,16 +167,16 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class LinesLeft:
-    """(line, what of it can still be credited) of each; ``adjusted``: whether other invoices have adjusted some of
-    them."""
+    """(line, amount that can still be credited) of each line; ``adjusted``: whether other invoices have adjusted
+    some of them."""
 
     each: tuple[tuple[int, Decimal], ...]
     adjusted: bool
 
 
 def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
-    """What credit notes of the invoice can still credit of its lines; ``chain``: as it stands, empty where only the
-    invoice counts."""
+    """What credit notes of the invoice can still credit of its lines; ``chain``: the present chain, empty if only
+    the invoice counts."""
     noted = credited_by_line(invoice)
     plain_rest: list[tuple[int, Decimal]] = []
     left: list[tuple[int, Decimal]] = []
@@ -194,14 +191,14 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
 
 
 def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLineRecord]:
-    """A credit note's amount over lines, as its body pins it."""
+    """The distribution of a credit note's amount over lines, as pinned in its body."""
     parts = _spread(amount, weights, currency)
     return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]
 
 
 def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:
-    """Parts of ``amount`` in proportion, each rounded, that come to it; none is above its weight where ``amount`` is
-    not above their sum."""
+    """Distribute ``amount`` in proportion to the weights, each part rounded, such that they add up to it; no part
+    exceeds its weight unless ``amount`` exceeds their sum."""
     total_weight = exact_sum(weight for _, weight in weights)
     if not total_weight:
         return
@@ -216,9 +213,11 @@ def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: s
 def taken_back(
     hand: InHand, adjusting: Sequence[Line], currency: str, effects: Mapping[str, Decimal] | None = None
 ) -> list[Line]:
-    """The lines that take back of ``adjusting`` what credit notes had credited already; where a discount falls with its
-    fee, only the net of both is. ``effects``: adjusted invoice → what the terms of the invoice's own period change
-    because of such lines."""
+    """The lines that take back the part of ``adjusting`` that credit notes had credited already; where a discount
+    falls with its fee, only the net of both.
+
+    ``effects``: adjusted invoice → change of the terms of the invoice's own period because of such lines.
+    """
     taken: list[Line] = []
     if not hand.lines:
         return taken
@@ -257,7 +256,7 @@ def _line(line: Line, amount: Decimal, currency: str) -> Line:
 
 
 def nothing_further(lines: Sequence[Line]) -> bool:
-    """Whether they say no more than that all was credited by credit notes before."""
+    """Whether the lines only state that everything was credited by credit notes before."""
     sums: dict[str, Decimal] = {}
     for line in lines:
         sums[line.adjusts] = exact_sum((sums.get(line.adjusts, ZERO), Decimal(line.amount)))
@@ -265,7 +264,7 @@ def nothing_further(lines: Sequence[Line]) -> bool:
 
 
 def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Line) -> Decimal:
-    """What of a line, or of the one that it adjusts, is billed and credited neither by adjustments nor by credit
+    """The amount of a line, or of the one it adjusts, that is billed and not credited by adjustments or credit
     notes."""
     name = line.adjusts or invoice.invoice_id
     key = key_of_line(name, line)
@@ -291,7 +290,7 @@ def balance_of_invoice(chain: Iterable[Invoice], invoice: Invoice, name: str) ->
 
 
 def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
-    """What later invoices that stand have added to an invoice, below zero for what they credited of it."""
+    """The amount that later valid invoices added to an invoice; negative: credited."""
     name = invoice.invoice_id
     return exact_sum(
         Decimal(line.amount)
@@ -303,7 +302,7 @@ def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
 
 
 def _with(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
-    """Those that stand, with ``invoice`` as it is at hand."""
+    """The valid invoices of the chain, with ``invoice`` in place of its stored version."""
     return [standing for standing in chain if standing.state != VOID and standing.invoice_id != invoice.invoice_id] + [
         invoice
     ]

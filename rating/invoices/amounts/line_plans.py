@@ -1,8 +1,8 @@
-"""The plan that a line was priced by: a period has lines of several where its subscription moved, and a fee in advance
-is of the plan to come. Pure.
+"""The plan that priced a line. A period has lines of several plans if its subscription moved, and a fee in advance
+belongs to the next plan. Pure.
 
-It is the invoice's own plan unless its body names another (``line_plans``: number of the line → plan, plan_version).
-Invoices of before that was written say it in the notes of their charges: "plan basic version 2; …".
+It is the invoice's plan unless its body names another (``line_plans``: line number → plan, plan_version). Older
+releases stated it in the notes of charges: "plan basic version 2; …".
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ _NOTED: Final = re.compile(r"plan ([A-Za-z0-9_-]{1,64}) version (\d{1,9})(?:;|$)
 
 
 def pinned(lines: Iterable[Line], invoice_plan: LinePlan) -> dict[str, PlanOfLine]:
-    """What an invoice's body says of ``lines``, which are in their order: those of another plan than
-    ``invoice_plan``."""
+    """The body's entries for ``lines`` (in order) that belong to another plan than ``invoice_plan``."""
     return {
         str(number): {"plan": plan.code, "plan_version": plan.version}
         for number, line in enumerate(lines, 1)
@@ -36,8 +35,8 @@ def pinned(lines: Iterable[Line], invoice_plan: LinePlan) -> dict[str, PlanOfLin
 def plan_of(
     number: int, kind: str, note: str, invoice_plan: LinePlan, line_plans: Mapping[str, PlanOfLine]
 ) -> LinePlan:
-    """Of line ``number``, of this kind, with this note; ``invoice_plan``: the invoice's, ``line_plans``: as its body
-    has them."""
+    """The plan of line ``number`` with this kind and note; ``invoice_plan``: the invoice's plan, ``line_plans``:
+    the body's entries."""
     pinned_plan = line_plans.get(str(number))
     if pinned_plan is not None:
         return LinePlan(pinned_plan["plan"], pinned_plan["plan_version"])
@@ -46,6 +45,6 @@ def plan_of(
 
 
 def plan_in(invoice: Invoice, line: Line) -> LinePlan:
-    """Of a line of an Invoice record."""
+    """The plan of a line of an Invoice record."""
     invoice_plan = LinePlan(invoice.plan, invoice.plan_version)
     return plan_of(line.number, line.kind, line.note, invoice_plan, body_of(invoice).line_plans)

@@ -1,8 +1,7 @@
-"""Dimension values that a line lists one by one: so many; those beyond it share one step, the rest bucket. Pure.
+"""Limits the dimension values that a line lists; the others share one step. Pure.
 
-Anybody with a key for events can make up values, and a matrix with a default prices each. The amount is the same
-whether a value has a step of its own or not: all of the rest are priced by the default. ``weir explain`` lists every
-value, whatever the line does.
+Anybody with an API key can invent values, and a matrix with a default prices each of them. The amount does not
+depend on the listing, since all unlisted values are priced by the default. ``weir explain`` lists every value.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def listed(invoice: Invoice, most: int) -> Invoice:
-    """The invoice with at most ``most`` steps a line for values without a cell: those of the greatest quantities, among
-    equal ones the first by their values. One further step has the sum of all others."""
+    """The invoice with at most ``most`` steps per line for values without a cell: those with the greatest
+    quantities (ties in order of their values). One further step has the sum of all others."""
     if all(line.steps.count(_CELL) <= most for line in invoice.lines):
         return invoice
     return replace(invoice, lines=tuple(_line(line, invoice.currency, most) for line in invoice.lines))
 
 
 def beyond(invoices: Iterable[Invoice]) -> Iterator[tuple[Invoice, str, int]]:
-    """(invoice, charge, how many values share a step) of every line that has such a step."""
+    """(invoice, charge, number of values that share a step) for every line with such a step."""
     for invoice in invoices:
         for line in invoice.lines:
             if f'"{REST}"' in line.steps:

@@ -1,8 +1,8 @@
-"""Prepaid credits: grants of the catalog, and their balances from the invoices that stand. Pure.
+"""Prepaid credits: grants from the catalog, and their balances derived from valid invoices. Pure.
 
-A grant's balance is its amount less the credit lines on invoices that stand and are not void, and more by what their
-credit notes gave back; there is no second ledger. So two processes of one run draw alike, and voiding an invoice gives
-back what it drew.
+A grant's balance is its amount minus the credit lines on invoices that are not void, plus what their credit notes
+restored; there is no second ledger. So two processes of one run draw alike, and voiding an invoice restores what it
+drew.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from schemas.ledgers.invoice_record import (
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
-CREDIT: Final = "credit:"  # what a credit line's charge begins with; the grant's code follows
+CREDIT: Final = "credit:"  # prefix of a credit line's charge, followed by the grant's code
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A grant with the account whose calendar its dates are read in. ``retired``: nothing draws on it any longer."""
+    """A grant with the account whose time zone its dates use. ``retired``: nothing draws on it any more."""
 
     grant: CreditGrant
     account_id: str
@@ -40,13 +40,13 @@ class Owned:
 
     @property
     def owner(self) -> tuple[str, str]:
-        """Whose invoices draw on it: ("account", code) or ("subscription", code)."""
+        """The owner whose invoices draw on it: ("account", code) or ("subscription", code)."""
         if self.grant.account is not None:
             return "account", self.grant.account
         return "subscription", self.grant.subscription or ""
 
     def pays(self, currency: str, moment_us: int) -> bool:
-        """Whether an invoice of its owner may draw on it whose period's last moment is ``moment_us``."""
+        """Whether an invoice of its owner may draw on it, given the last moment of the invoice's period."""
         return (
             not self.retired
             and self.grant.currency == currency
@@ -55,7 +55,7 @@ class Owned:
 
 
 def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, ...]:
-    """All grants in the order in which they are drawn on; ``retired``: also those, as they last were."""
+    """All grants in drawing order; ``retired``: also retired ones, as they last were."""
     owned = [
         _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
     ]
@@ -72,7 +72,7 @@ def _owned(view: NamespaceView, entry: Entry) -> Owned:
 
 
 def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
-    """Grant → what invoices that are not void have drawn on it, less what came back, by credit notes too."""
+    """Grant → amount drawn by invoices that are not void, minus what was restored."""
     used: dict[str, Decimal] = {}
     with exactly():
         for invoice in invoices:
@@ -88,9 +88,8 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class DrawnOn:
-    """What grants paid of an invoice's charges (``drawings.py``), less what came back since, by the charge of credit
-    lines in the order in which they were drawn; ``left``: what it bills before credits, with all its adjustments and
-    credit notes so far."""
+    """What grants paid of an invoice's charges (``drawings.py``), minus what was restored since, by credit line
+    charge in drawing order; ``left``: what it bills before credits, with all adjustments and credit notes so far."""
 
     invoice_id: str
     left: Decimal
@@ -100,9 +99,8 @@ class DrawnOn:
 def to_give_back(
     subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[tuple[str, Decimal]]
 ) -> list[tuple[str, str, Decimal]]:
-    """(adjusted invoice, charge of its credit line, amount) that an invoice below zero gives back to grants: what these
-    would not have paid had the adjusted invoice billed from the beginning what it comes to now. The last drawn
-    first."""
+    """(adjusted invoice, charge of its credit line, amount) that a negative invoice restores to grants: what they
+    would not have paid had the adjusted invoice billed its present amount from the beginning. The last drawn first."""
     given: list[tuple[str, str, Decimal]] = []
     with exactly():
         room = -subtotal
@@ -113,7 +111,7 @@ def to_give_back(
             draw_total = sum((amount for _, amount in draw.drawn), Decimal(0))
             change = changes.get(draw.invoice_id, Decimal(0))
             left = max(draw.left + change, Decimal(0))
-            # No more than this invoice credits of it: what earlier ones credited has lowered what they drew.
+            # Limited to what this invoice credits of it, since earlier credits have reduced the drawings already.
             back = max(min(draw_total - left, room, -change), Decimal(0))
             for charge, amount in reversed(draw.drawn):
                 part = min(back, amount)
@@ -124,7 +122,7 @@ def to_give_back(
 
 
 class Wallet:
-    """Balances while one run's invoices are built one after another. ``used``: grant → what is drawn already."""
+    """Balances while the invoices of one run are built in sequence. ``used``: grant → amount drawn already."""
 
     def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
         self._used: MutableMapping[str, Decimal] = dict(used or {})
@@ -133,13 +131,13 @@ class Wallet:
             self._by_owner.setdefault(grant.owner, []).append(grant)
 
     def apart(self) -> Wallet:
-        """One that draws without this one, and those beside it, knowing."""
+        """An independent copy, whose drawings do not affect this one."""
         copy = Wallet()
         copy._by_owner, copy._used = self._by_owner, ChainMap({}, self._used)
         return copy
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
-        """What an invoice may draw on, in order."""
+        """The balances that an invoice may draw on, in order."""
         owned_grants = [
             owned
             for owner in (("account", account_id), ("subscription", subscription))
@@ -158,7 +156,7 @@ class Wallet:
             ]
 
     def draw(self, invoice: Invoice) -> None:
-        """Take off what the invoice draws."""
+        """Deduct what the invoice draws."""
         with exactly():
             for code, amount in drawn([invoice]).items():
                 self._used[code] = self._used.get(code, Decimal(0)) + amount
@@ -197,7 +195,7 @@ class GrantBalance:
 def grant_balances(
     view: NamespaceView, account_id: str, used: Mapping[str, Decimal], now_us: int
 ) -> list[GrantBalance]:
-    """The account's grants, its subscriptions' among them, in the order in which they are drawn on."""
+    """The grants of the account and its subscriptions, in drawing order."""
     return [
         _balance(owned_grant, used.get(owned_grant.grant.code, Decimal(0)), now_us)
         for owned_grant in owned_grants(view, retired=True)

@@ -1,7 +1,5 @@
-"""Lines that come after an invoice's charges: discounts, the true-up to a commitment, prepaid credits; and what late
-usage of an earlier invoice, or the settlement of a fee in advance, changes in discounts and true-ups that are billed
-already. Pure.
-"""
+"""Lines after an invoice's charges (discounts, the true-up to a commitment, prepaid credits), and changes of
+discounts and true-ups already billed, due to late usage or the settlement of fees in advance. Pure."""
 
 from __future__ import annotations
 
@@ -47,9 +45,9 @@ from schemas.values.instants import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """By what terms an invoice bills its period, and by which discounts, ``ahead``, its fees in advance of the next
-    one; ``before`` and
-    ``ahead_before``: what invoices that stand, or of the same run before it, have billed of either period."""
+    """The terms of an invoice's period, and the discounts (``ahead``) of the next one, whose fees it bills in
+    advance; ``before`` and ``ahead_before``: what valid invoices, or earlier ones of the same run, have billed of
+    either period."""
 
     terms: Terms = NO_TERMS
     ahead: Terms = NO_TERMS
@@ -68,8 +66,8 @@ def reduced(
     end_us: int,
     billed: Billed = NOTHING,
 ) -> list[Line]:
-    """The lines that ``terms`` add to an invoice for a period with these charges, beside what is billed of it
-    ``billed``: what the whole of the period comes to, less what was taken off in advance."""
+    """The lines that ``terms`` add to an invoice for a period with these charges, given what was ``billed`` of the
+    period: the amounts for the whole period minus what was deducted in advance."""
     amounts = billed.also(charged)
     if not amounts:
         return []
@@ -86,7 +84,7 @@ def reduced(
 
 
 def _rest(reduction: ReductionLine, already: Decimal, carried: PriorTerms, currency: str) -> list[Line]:
-    """What is left to bill of a discount or a true-up of which ``already`` is billed; where that is too much, an
+    """What is left to bill of a discount or true-up of which ``already`` was billed; if that is too much, an
     adjustment of the invoice that ``carried`` it."""
     if not already:
         return [line_of(reduction, carried.terms, currency, carried.start_us, carried.end_us)]
@@ -109,7 +107,7 @@ def _rest(reduction: ReductionLine, already: Decimal, carried: PriorTerms, curre
 
 
 def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
-    """The lines by which prepaid credits pay of ``due``."""
+    """The lines by which prepaid credits pay ``due``."""
     return [
         _line(
             credit_line,
@@ -124,7 +122,7 @@ def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int
 
 
 def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_us: int, end_us: int) -> list[Line]:
-    """The lines that give prepaid credit back: (adjusted invoice, charge of its credit line, amount) of each."""
+    """The lines that restore prepaid credits, given (adjusted invoice, charge of its credit line, amount)."""
     lines: list[Line] = []
     for name, charge, amount in parts:
         code = charge.partition(":")[2]
@@ -138,14 +136,14 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
 
 
 def line_of(reduction: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:
-    """A discount or a true-up as a line; ``price`` holds the term as pinned."""
+    """A discount or true-up as a line; ``price`` contains the pinned term."""
     if reduction.kind == "commitment":
         minimum = plain(terms.minimum_commitment or ZERO)
         return _line(
             reduction, "True-up to the minimum commitment", {"minimum_commitment": minimum}, currency, start_us, end_us
         )
     discount = next((discount for discount in terms.discounts if discount.code == reduction.code), None)
-    if discount is None:  # it is not in force for the period, after all
+    if discount is None:  # it turned out not to be in force for the period
         return _line(reduction, f"Discount {reduction.code}", {"code": reduction.code}, currency, start_us, end_us)
     line = _line(
         reduction,
@@ -172,9 +170,9 @@ def _line(
 
 @dataclass(frozen=True, slots=True)
 class PriorTerms:
-    """A period that is billed, with its terms: what its charges, and each of its discounts and its true-up, have come
-    to with all adjustments so far. ``charged`` by product, ``billed`` by key. ``invoice_id``: what bills it; ``ahead``:
-    what billed its fees in advance, of a period that never was to be."""
+    """A billed period with its terms, and the amounts with all adjustments so far: ``charged`` by product,
+    ``billed`` by key of discount or true-up. ``invoice_id``: the invoice that bills it; ``ahead``: the invoice that
+    billed its fees in advance, for a period that never came to be."""
 
     invoice_id: str
     start_us: int
@@ -186,13 +184,13 @@ class PriorTerms:
     ahead: bool = False
 
     def changed_by(self, line: Line) -> bool:
-        """Whether it is an adjustment of one of the period's charges."""
+        """Whether the line adjusts one of the period's charges."""
         later = line.period_start >= (self.start_us if self.ahead else self.end_us)
         return bool(line.adjusts == self.invoice_id and later == self.ahead)
 
 
 def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[PriorTerms, ...]:
-    """The periods of ``invoice_ids``, invoices of the chain that stand, that were billed by terms."""
+    """The periods billed by terms of ``invoice_ids``, valid invoices of the chain."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     names = [name for name in dict.fromkeys(invoice_ids) if '"terms' in by_id[name].body]
     priors = [_prior(chain, by_id[name]) for name in names]
@@ -200,7 +198,7 @@ def prior_terms(chain: Sequence[Invoice], invoice_ids: Iterable[str]) -> tuple[P
 
 
 def prior_terms_ahead(chain: Sequence[Invoice], lines: Iterable[Line]) -> tuple[PriorTerms, ...]:
-    """Of the periods for which ``lines`` adjust fees that were billed in advance, where these were billed by terms."""
+    """The periods billed by terms for which ``lines`` adjust fees billed in advance."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     spans: dict[str, int] = {}
     for line in lines:
@@ -228,9 +226,8 @@ def _prior(chain: Sequence[Invoice], invoice: Invoice) -> PriorTerms:
 
 
 def _with_fees_to_come(billed: Billed, chain: Sequence[Invoice], invoice: Invoice) -> Billed:
-    """With the period's fees in advance whose invoice is void: they are billed again, by this run or a later one, as
-    the period's invoice counts on them, and so are its discounts. Without them the period would seem to be below its
-    commitment, or to have been discounted too much."""
+    """Include fees in advance whose invoice is void: they will be billed again, and the period's invoice and its
+    discounts rely on them. Without them the period would seem to be below its commitment, or discounted too much."""
     start_us = invoice.period_start
     fees = [
         (line.product, Decimal(line.amount))
@@ -253,8 +250,7 @@ def _with_fees_to_come(billed: Billed, chain: Sequence[Invoice], invoice: Invoic
 
 
 def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
-    """What was billed by the terms of an invoice of before terms were those of periods: all its charges, and what
-    adjusts them."""
+    """What was billed by the terms of an older release's invoice: all its charges and what adjusts them."""
     charged: dict[str, Decimal] = {}
     billed: dict[str, Decimal] = {}
     for standing in chain:
@@ -270,8 +266,7 @@ def _lump(chain: Sequence[Invoice], invoice: Invoice) -> Billed:
 
 
 def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], currency: str) -> list[Line]:
-    """What ``adjustments`` of earlier charges change in the discounts and true-ups of their periods: a line for each
-    difference."""
+    """The changes of discounts and true-ups due to ``adjustments`` of earlier charges: a line for each difference."""
     lines: list[Line] = []
     for prior_of_invoice in prior:
         changes = [(line.product, Decimal(line.amount)) for line in adjustments if prior_of_invoice.changed_by(line)]
@@ -288,7 +283,7 @@ def adjusted_terms(prior: Iterable[PriorTerms], adjustments: Sequence[Line], cur
 
 
 def _none(key: str) -> ReductionLine:
-    """A discount or a true-up that comes to nothing."""
+    """A discount or true-up of zero."""
     kind: ReductionKind = "commitment" if key == COMMITMENT else "discount"
     text = "the commitment is met" if key == COMMITMENT else "there is nothing left to take it off"
     return ReductionLine(kind, key.partition(":")[2], ZERO, Step(kind, ZERO, text))

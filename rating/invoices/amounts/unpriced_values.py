@@ -1,11 +1,11 @@
-"""Usage of dimension values for which a matrix has no amount: found on invoices, and priced once a later price has one.
-Pure.
+"""Usage with dimension values for which a matrix has no amount: found on invoices, and priced once a later price
+has one. Pure.
 
-It stops nothing. Its line says so in a step of kind ``unpriced``; what it says last stands on the line's newest
-adjustment, which may come to 0.00. It is billed by an adjustment as soon as the subscription has a price for it: the
-first, in the order of time, of the prices that the subscription has for the same charge, product and dimensions from
-the line's period on, in whichever version of whichever plan, or override, that has a cell or a default for the values.
-All else is priced as the line pinned it.
+Such usage stops nothing. Its line states it in a step of kind ``unpriced``; the latest state is on the line's
+newest adjustment, which may amount to 0.00. It is billed by an adjustment as soon as the subscription has a price
+for it: the first in time of its prices for the same charge, product and dimensions from the line's period on (in
+any version of any plan, or an override) that has a cell or a default for the values. Everything else is priced as
+pinned on the line.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _MARK: Final = '"unpriced"'
 
 @dataclass(frozen=True, slots=True)
 class LaterPrice:
-    """A matrix that the subscription has for a charge, and where: ``plan basic version 2``."""
+    """A matrix price of a subscription's charge, and its origin: ``plan basic version 2``."""
 
     price: MatrixPrice
     place: str
 
 
 def same_line(left: Line, right: Line) -> bool:
-    """Whether both are for one charge over one part of a period: a line and its adjustment."""
+    """Whether both lines are for one charge and the same part of a period: a line and its adjustment."""
     return (left.charge, left.product, left.period_start, left.period_end) == (
         right.charge,
         right.product,
@@ -49,7 +49,7 @@ def same_line(left: Line, right: Line) -> bool:
 
 
 def newest(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Line:
-    """The last adjustment of a line of ``invoice_id`` on an invoice that stands; the line itself where it has none."""
+    """The last valid adjustment of a line of ``invoice_id``; the line itself if it has none."""
     latest = line
     for invoice in chain:
         if invoice.state == VOID:
@@ -61,7 +61,7 @@ def newest(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Line:
 
 
 def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
-    """What a line says it has no price for."""
+    """The quantities for which a line states that it has no price."""
     if _MARK not in line.steps:
         return ()
     return tuple(
@@ -72,7 +72,7 @@ def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
 
 
 def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tuple[MatrixQuantity, ...]]]:
-    """(invoice, line, what has no price) of every billed line with such usage, by its newest adjustment."""
+    """(invoice, line, quantities without a price) for every billed line with such usage, by its newest adjustment."""
     marked = [
         (invoice, line) for invoice in chain if invoice.state != VOID for line in invoice.lines if _MARK in line.steps
     ]
@@ -92,7 +92,7 @@ def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tu
 
 
 def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int) -> tuple[LaterPrice, ...]:
-    """The matrices that a subscription has for a charge from ``from_us`` on, in the order of time."""
+    """The matrix prices that a subscription has for a charge from ``from_us`` on, in order of time."""
     prices: list[LaterPrice] = []
     for segment in timeline.segments:
         if segment.end_us <= from_us:
@@ -103,7 +103,7 @@ def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int
             try:
                 price = price_in(charge.price, segment.plan.currency)
             except PriceError:
-                continue  # is told where that plan is billed
+                continue  # reported where that plan is billed
             if isinstance(price, MatrixPrice):
                 prices.append(LaterPrice(price, f"plan {segment.plan.code} version {segment.plan_version}"))
     return tuple(prices)
@@ -112,8 +112,8 @@ def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int
 def completed(
     price: Price, lacking: Collection[MatrixQuantity], later: Collection[LaterPrice]
 ) -> tuple[Price, tuple[str, ...]]:
-    """The price with a cell for each combination that one of ``later`` has an amount for, and a sentence each; else as
-    it is."""
+    """The price with a cell for each combination for which one of ``later`` has an amount, and a message for each;
+    otherwise unchanged."""
     parts = [_completed(held, lacking, later) for held, _ in prices_in_time(price)]
     notes = tuple(dict.fromkeys(note for _, part_notes in parts for note in part_notes))
     if not notes:
