@@ -17,9 +17,11 @@ class EventBooks:
 
     ``metered``: counted, with at least one record; ``unmatched``: counted, without any (also where the value could not
     be measured); ``voided``: of the metered, those taken back since (a void is no event);
-    ``lost``: acknowledged by the writers' own count, and not in the log; ``given_up``: lost, and somebody said so
-    (`weir log give-up`). A rejection that is replayed stays refused, and its events are received again, accepted. While
-    events are under way ``accepted`` runs ahead of its parts or behind them.
+    ``lost``: at least so many that writers acknowledged by their own count, and that are not in the log; ``given_up``:
+    lost, and somebody said so (`weir log give-up`). Neither is ever too large; both leave out what no writer's count
+    holds: what one acknowledged in the 2 s before it was killed, what was replayed of rejections, and counts that
+    ClickHouse lost or never got. A rejection that is replayed stays refused, and its events are received again,
+    accepted. While events are under way ``accepted`` runs ahead of its parts or behind them.
     """
 
     namespace: str

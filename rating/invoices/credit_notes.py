@@ -18,6 +18,7 @@ from rating.invoices.amounts.line_balances import (
     spread,
 )
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
+from rating.invoices.amounts.settlement_effects import given_by_terms
 from rating.invoices.chain import voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
@@ -105,7 +106,10 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     if chain:
         numbers = {line["line"] for line in lines} or {line.number for line in invoice.lines}
         names = {line.adjusts or name for line in invoice.lines if line.number in numbers}
-        balances = (balance_of_invoice(chain, invoice, adjusted) for adjusted in names)
+        balances = (
+            exact_sum((balance_of_invoice(chain, invoice, adjusted), given_by_terms(chain, adjusted)))
+            for adjusted in names
+        )
         limit = min(limit, exact_sum(max(balance, Decimal(0)) for balance in balances))
     if not 0 < amount <= limit:
         raise ChangeRefused(
@@ -150,7 +154,8 @@ def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -
 def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNoteEntry]) -> Decimal:
     """The amount billed before prepaid credits that is not credited by credit notes or later invoices."""
     drew = (-Decimal(line.amount) for line in invoice.lines if line.kind == "credit")
-    adjusted = min(adjusted_by(chain, invoice), Decimal(0))
+    given = given_by_terms(chain, invoice.invoice_id)
+    adjusted = min(exact_sum((adjusted_by(chain, invoice), given)), Decimal(0))
     return max(exact_sum((Decimal(invoice.total), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
 
 

@@ -241,7 +241,7 @@ def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProg
             "acknowledged",
             f"namespace {name}",
             "every event that was acknowledged",
-            f"{sum(record.events for record in of_namespace)} were never metered ({places})",
+            f"at least {sum(record.events for record in of_namespace)} were never metered ({places})",
             REMEDY + ", ".join(f"`{record.command}`" for record in of_namespace[:_SHOWN]),
         )
     on_progress(NAME, 1, 1)

@@ -125,6 +125,6 @@ _BOOKS = (
     ("    unmatched", "unmatched", "counted, but no profile measures it"),
     ("    duplicates", "duplicates", "copies of an event that counted"),
     ("    conflicts", "conflicts", "the same key with other content"),
-    ("lost", "lost", "acknowledged, but not in the log: `weir verify` says what to do"),
+    ("lost", "lost", "at least so many acknowledged, but not in the log: `weir verify` says what to do"),
     ("given up", "given_up", "lost, and named as lost: `weir log show`"),
 )

@@ -58,8 +58,9 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """Lines of which credit notes credited something. ``notes``: number of credit notes considered, by adjusted
-    invoice; ``order``: the chain's last credit note considered, 0 for none (``last_order``)."""
+    """Lines of which credit notes credited something. ``notes``: number of credit notes considered, by the invoice that
+    is adjusted and by each that adjusts one; ``order``: the chain's last credit note considered, 0 for none
+    (``last_order``)."""
 
     lines: Mapping[LineKey, Hand] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
@@ -89,7 +90,10 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
                 noted[key] = exact_sum((noted.get(key, ZERO), amount))
                 last_us[key] = max(last_us.get(key, 0), last_note_us(invoice))
     counts = {
-        invoice.invoice_id: len(body_of(invoice).credit_notes) for invoice in standing if invoice.invoice_id in names
+        invoice.invoice_id: len(body_of(invoice).credit_notes)
+        for invoice in standing
+        if invoice.invoice_id in names
+        or ('"credit_notes"' in invoice.body and any(line.adjusts in names for line in invoice.lines))
     }
     return InHand({key: _hand(amount, parts[key], last_us[key]) for key, amount in noted.items()}, counts)
 

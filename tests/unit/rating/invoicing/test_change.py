@@ -6,6 +6,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from rating.invoices.chain import counted_on_by, vacant
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
+from rating.invoices.transitions import Refused
 from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
@@ -281,3 +283,28 @@ def credit(standing: StandingInvoices, at: str, amount: str) -> None:
     following = with_credit_note(last(standing), note, standing.chain("air", "s"))
     assert following is not None
     assert standing.apply(replace(following, claim_id=at))
+
+
+def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() -> None:
+    """Of 365 at half price four months stay: 120, of which 60 were asked for. That the discount of the other 245 came
+    back stands on the invoice of the change alone, within its own discount."""
+    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), Standing()
+    close(found, standing, "2026-01-01")
+    opening = last(standing)
+    move(found, "pro", "2026-05-01")
+    close(found, standing, "2026-05-01")
+    chain = standing.chain("air", "s")
+
+    def note(amount: str) -> Invoice | None:
+        lines = (LineCredit(1, Decimal(amount)),)
+        return with_credit_note(opening, CreditNote("n", None, "sorry", "me", us("2026-05-02T00:00:00Z"), lines), chain)
+
+    with pytest.raises(Refused, match=r"of which 60\.00 are not credited"):
+        note("60.01")
+    credited = note("60")
+    assert credited is not None
+    assert standing.apply(replace(credited, claim_id="n"))
+    close(found, standing, "2027-01-01")
+    assert verified(standing.chain("air", "s"), found.catalog) == []
+    net = sum(Decimal(one.total) for one in standing.chain("air", "s") if one.period_start < us("2026-12-31T00:00:00Z"))
+    assert net - 60 == Decimal("245.00") + Decimal("365.00")  # May to December, and the next year of 730 at half price
