@@ -7,6 +7,7 @@ reports since the last one, so that a report costs the loop about a microsecond.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -14,11 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from ingest.delivery.clock_agreement import GatewayClock
 from schemas.kafka.errors import explained, kafka_error, meaning
 from schemas.kafka.limits import producing
+from schemas.kafka.producer import KafkaProducer
 from schemas.kafka.topics import CLOCK
 from schemas.settings import Settings
 
@@ -46,9 +48,9 @@ class LoopProducer:
         self.failed_for_good = asyncio.Event()
         self.trouble = ""  # the last delivery error, with the remedy if there is one
         self.fatal: str | None = None  # once set, nothing can be produced and the process must be replaced
-        self._producer = Producer(
-            settings.librdkafka()
-            | producing(settings)
+        self._producer = KafkaProducer(
+            settings,
+            producing(settings)
             | {
                 "enable.idempotence": True,
                 "acks": "all",
@@ -58,9 +60,9 @@ class LoopProducer:
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 1024 * 1024,
                 "socket.nagle.disable": True,
-                "log_level": 2,
                 "error_cb": self._on_error,
-            }
+            },
+            self._on_fatal,
         )
         self._thread = threading.Thread(target=self._poll, name="kafka-reports", daemon=True)
         self._thread.start()
@@ -88,7 +90,7 @@ class LoopProducer:
 
         self.in_flight += 1
         try:
-            self._producer.produce(topic, value=value, key=key, partition=partition, on_delivery=report)
+            self._producer.produce(topic, value, report, key=key, partition=partition)
         except (BufferError, KafkaException) as error:
             self._failed_at = time.monotonic()
             cause = kafka_error(error)
@@ -125,12 +127,7 @@ class LoopProducer:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._producer.poll(0.1)
-            except KafkaException as error:
-                # A fatal error is raised here without a call of ``error_cb``; reports of pending records still arrive.
-                if (cause := kafka_error(error)) is not None:
-                    self._on_error(cause)
+            self._producer.poll(0.1)
 
     def _wake(self) -> None:
         # The loop clears the flag before it reads the reports: a report appended earlier is read then, a later one
@@ -149,11 +146,13 @@ class LoopProducer:
             self.in_flight -= 1
             done(error)
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self.fatal = error.str()
-            log.critical("the producer has failed for good: %s", error.str())
+    def _on_fatal(self, error: KafkaError) -> None:
+        self.fatal = error.str()
+        log.critical("the producer has failed for good: %s", error.str())
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so does the process
             self._loop.call_soon_threadsafe(self.failed_for_good.set)
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._failed_at = time.monotonic()
             log.warning("Kafka does not answer: %s", error.str())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 
+from schemas.kafka.producer import KafkaProducer
 from schemas.kafka.topics import CLOCK
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND
@@ -68,13 +69,15 @@ def kafka_time_us(settings: Settings) -> int | None:
     Blocking.
     """
     answers: list[tuple[int, int]] = []
-    producer = Producer(settings.librdkafka() | {"delivery.timeout.ms": int(_WAIT * 1000), "log_level": 2})
+
+    def stamped(error: KafkaError | None, message: Any) -> None:
+        if error is None:
+            answers.append(message.timestamp())
+
+    producer = KafkaProducer(settings, {"delivery.timeout.ms": int(_WAIT * 1000)})
     try:
-        for partition in producer.list_topics(CLOCK, timeout=_WAIT).topics[CLOCK].partitions:
-            producer.produce(
-                CLOCK, partition=partition,
-                on_delivery=lambda error, message: answers.append(message.timestamp()) if error is None else None,
-            )  # fmt: skip
+        for partition in producer.partitions(CLOCK, _WAIT):
+            producer.produce(CLOCK, b"", stamped, partition=partition)
         producer.flush(_WAIT)
     except (KafkaException, BufferError):
         return None

@@ -5,6 +5,7 @@ Which records are valid is decided by ``first_valid.FirstValid``.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -13,14 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import CannotGoOn, WeirError
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
 from schemas.kafka.limits import producing, value_limit
+from schemas.kafka.producer import KafkaProducer, OnDelivery
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, Joiner, cut
 from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
@@ -150,20 +154,26 @@ class LedgerWriter:
         self.topic = topic
         self.limit = value_limit(settings)
         self._settings = settings
+        self._replacing = threading.Lock()
         self._producer = self._new_producer()
 
-    def _new_producer(self) -> Producer:
-        return Producer(
-            self._settings.librdkafka()
-            | producing(self._settings)
-            | {
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": 0,
-                "delivery.timeout.ms": 15_000,
-                "log_level": 2,
-            }
-        )
+    def _new_producer(self) -> KafkaProducer:
+        own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
+        return KafkaProducer(self._settings, producing(self._settings) | own)
+
+    def _living(self) -> KafkaProducer:
+        """A producer that has not failed while nobody wrote."""
+        producer = self._producer
+        producer.poll(0)
+        return self._instead_of(producer) if producer.fatal is not None else producer
+
+    def _instead_of(self, failed: KafkaProducer) -> KafkaProducer:
+        """Another producer, with a sequence of its own: what the failed one left doubtful is its caller's to read back
+        or to repeat, as after any failure."""
+        with self._replacing:
+            if self._producer is failed:
+                self._producer = self._new_producer()
+            return self._producer
 
     def append(self, key: bytes, value: bytes, partition: int | None = None) -> RecordPlace:
         """Write one record and return its position. Raises as ``append_all``."""
@@ -207,7 +217,7 @@ class LedgerWriter:
             return delivered
 
         where = -1 if partition is None else partition  # -1: by the key's hash
-        producer = self._producer
+        producer = self._living()
         for number, (key, value) in enumerate(records):
             pieces = list(cut(value, self.limit, os.urandom(16))) if self._cuts(value) else [value]
             for index, piece in enumerate(pieces):
@@ -216,10 +226,13 @@ class LedgerWriter:
                     failed.setdefault(number, error)
                     break
         producer.flush(20)
+        fatal = producer.fatal
         for number, error in failed.items():
-            results[number] = error
-        if any(error.fatal() for error in failed.values()):
-            self._producer = self._new_producer()  # after a fatal error a producer cannot be used any more
+            # Of a producer that failed for good the reports say that they were purged; the reason is its own.
+            results[number] = error if fatal is None or meaning(error) != "may pass" else fatal
+        if fatal is not None:
+            log.error("%s: the producer has failed for good and is made anew: %s", self.topic, fatal.str())
+            self._instead_of(producer)
         return results
 
     def _most(self) -> int:
@@ -229,11 +242,11 @@ class LedgerWriter:
         return self.topic in LEDGERS and self.limit < len(value) <= MAX_WHOLE_BYTES
 
     def _produce(
-        self, producer: Producer, key: bytes, value: bytes, partition: int, on_delivery: Callable[[Any, Any], None]
+        self, producer: KafkaProducer, key: bytes, value: bytes, partition: int, on_delivery: OnDelivery
     ) -> KafkaError | None:
         while True:
             try:
-                producer.produce(self.topic, key=key, value=value, on_delivery=on_delivery, partition=partition)
+                producer.produce(self.topic, value, on_delivery, key=key, partition=partition)
                 return None
             except BufferError:  # the queue is full; records leave it within ``delivery.timeout.ms``
                 producer.poll(0.1)

@@ -24,13 +24,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.catalog.follower import read_catalog
 from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.producer import KafkaProducer
 from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import KIND, Generations, GenerationState, open_record, sealing_record
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
@@ -151,9 +152,9 @@ def seal(settings: Settings, generation: int) -> tuple[int, ...]:
 
 def _refuses(settings: Settings, topic: str, partition: int) -> bool:
     """Whether the partition's leader refuses records. A probe that is accepted is empty and ignored by the meter."""
-    producer = Producer(settings.librdkafka() | {"acks": "all", "delivery.timeout.ms": 10_000, "log_level": 2})
+    producer = KafkaProducer(settings, {"acks": "all", "delivery.timeout.ms": 10_000})
     errors: list[KafkaError | None] = []
-    producer.produce(topic, value=b"", partition=partition, on_delivery=lambda error, _: errors.append(error))
+    producer.produce(topic, b"", lambda error, _: errors.append(error), partition=partition)
     producer.flush(15)
     if not errors:
         raise LedgerUnavailable(f"{topic} partition {partition}: no answer from the broker")

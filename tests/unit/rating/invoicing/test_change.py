@@ -288,7 +288,7 @@ def credit(standing: StandingInvoices, at: str, amount: str) -> None:
 def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() -> None:
     """Of 365 at half price four months stay: 120, of which 60 were asked for. That the discount of the other 245 came
     back stands on the invoice of the change alone, within its own discount."""
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), Standing()
+    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
     close(found, standing, "2026-01-01")
     opening = last(standing)
     move(found, "pro", "2026-05-01")
@@ -297,7 +297,7 @@ def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() 
 
     def note(amount: str) -> Invoice | None:
         lines = (LineCredit(1, Decimal(amount)),)
-        return with_credit_note(opening, CreditNote("n", None, "sorry", "me", us("2026-05-02T00:00:00Z"), lines), chain)
+        return with_credit_note(opening, NewCreditNote("n", None, "sorry", "me", us("2026-05-02T00:00:00Z"), lines), chain)
 
     with pytest.raises(Refused, match=r"of which 60\.00 are not credited"):
         note("60.01")
