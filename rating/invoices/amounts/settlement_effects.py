@@ -13,7 +13,7 @@ from decimal import Decimal
 from rating.invoices.amounts.billed_of_period import CHARGED, NOTED, billed_of
 from rating.invoices.amounts.reductions import reduced
 from rating.pricing.exact import exact_sum
-from rating.subscriptions.terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
+from rating.subscriptions.period_terms import NO_TERMS, Terms, pinned_terms, pinned_terms_ahead
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 
