@@ -68,18 +68,18 @@ def test_the_fold_does_not_depend_on_order(seed: int, dice: random.Random) -> No
 @given(st.integers(0, 50))
 def test_conflicts_contradict_only_what_was_acknowledged_before(seed: int) -> None:
     writer = Writer(seed, "p", BASES, 0.1)
-    told: dict[Identity, Sent] = {}
+    recorded: dict[Identity, Sent] = {}
     conflicts = 0
     for _ in range(12):
         batch = writer.batch(40)
         for document, event in zip(batch.documents, batch.sent, strict=True):
             same = document["properties"]["v"] == event.value
-            assert same or told[event.identity] == event
+            assert same or recorded[event.identity] == event
             conflicts += not same
         assert len(batch.documents) == len({event.identity for event in batch.sent})
         assert json.loads(batch.body())["events"] == list(batch.documents)
         writer.acknowledged(batch)
-        told |= {event.identity: told.get(event.identity, event) for event in batch.sent}
+        recorded |= {event.identity: recorded.get(event.identity, event) for event in batch.sent}
     assert conflicts > 0
 
 

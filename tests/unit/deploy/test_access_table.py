@@ -63,16 +63,16 @@ def ask(app: FastAPI, method: str, path: str, headers: dict[str, str]) -> httpx.
 
 def test_who_has_no_key_or_a_wrong_one_is_told_nothing_by_the_rating_service() -> None:
     app = build_app(SETTINGS)
-    asked = 0
+    count = 0
     for line, scopes in TABLE["rating"].items():
         method, _, path = line.partition(" ")
         if not scopes:
             continue
-        asked += 1
+        count += 1
         for header in ({}, {"Authorization": "Bearer"}, {"Authorization": "Basic root"}, {"Authorization": "root"}):
             answer = ask(app, method, path.replace("{", "").replace("}", ""), header)
             assert (answer.status_code, answer.headers.get("www-authenticate")) == (401, "Bearer"), line
-    assert asked >= 5
+    assert count >= 5
 
 
 def test_a_route_that_the_table_does_not_name_answers_nobody() -> None:

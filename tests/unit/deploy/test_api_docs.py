@@ -19,20 +19,20 @@ def test_the_files_are_those_that_were_published() -> None:
 
 @pytest.mark.parametrize("service", ["gateway", "rating"])
 def test_the_page_and_all_that_it_loads_come_from_the_service(service: Service) -> None:
-    asked, _ = application(service)
-    told = ask(asked, "get", "/docs")
-    assert told.status_code == 200
-    assert "http" not in told.text
-    policy = told.headers["content-security-policy"]
+    result, _ = application(service)
+    response = ask(result, "get", "/docs")
+    assert response.status_code == 200
+    assert "http" not in response.text
+    policy = response.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self';" in policy
     assert "http" not in policy
-    loaded = re.findall(r'(?:src|href)="([^"]+)" integrity="sha384-([^"]+)"', told.text)
+    loaded = re.findall(r'(?:src|href)="([^"]+)" integrity="sha384-([^"]+)"', response.text)
     assert [path for path, _ in loaded] == [f"/docs/{asset.name}" for asset in ASSETS]
-    assert told.text.count("<script") == 2  # none of them inline
+    assert response.text.count("<script") == 2  # none of them inline
     for path, integrity in loaded:
-        found = ask(asked, "get", path)
-        assert (found.status_code, digest(found.content)) == (200, integrity)
-        assert found.headers["x-content-type-options"] == "nosniff"
-    assert ask(asked, "get", "/docs/other.js").status_code == 404
-    assert ask(asked, "get", "/docs/..%2F__init__.py").status_code == 404
-    assert ask(asked, "get", "/openapi.json").json()["openapi"].startswith("3.")
+        item = ask(result, "get", path)
+        assert (item.status_code, digest(item.content)) == (200, integrity)
+        assert item.headers["x-content-type-options"] == "nosniff"
+    assert ask(result, "get", "/docs/other.js").status_code == 404
+    assert ask(result, "get", "/docs/..%2F__init__.py").status_code == 404
+    assert ask(result, "get", "/openapi.json").json()["openapi"].startswith("3.")

@@ -22,22 +22,24 @@ def test_every_case_has_its_golden_id() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_is_what_clients_were_made_from(name: str) -> None:
-    before, now = (FOLDER / name).read_text(), text(DOCUMENTS[name]())
-    assert now == before, (
+    previous, now = (FOLDER / name).read_text(), text(DOCUMENTS[name]())
+    assert now == previous, (
         f"{name} changed; where that is meant: `.venv/bin/python -m tests.golden`, and look at the difference"
     )
 
 
 def test_the_demos_year_gives_every_topic_the_bytes_that_it_always_did() -> None:
-    before, now = json.loads(YEAR.read_text()), json.loads(text(golden()))
-    assert now["samples"] == before["samples"], (
+    previous_document, now = json.loads(YEAR.read_text()), json.loads(text(golden()))
+    assert now["samples"] == previous_document["samples"], (
         "where a new field is meant: `.venv/bin/python -m tests.golden --records`"
     )
-    changed = [name for name in before["records"] if now["records"].get(name) != before["records"][name]]
+    changed = [
+        name for name in previous_document["records"] if now["records"].get(name) != previous_document["records"][name]
+    ]
     assert not changed, (
         f"{len(changed)} records are other bytes than they were: {changed[:5]}; `.venv/bin/python "
         "-m tests.golden.year NAME`, "
         "here and in a checkout from before, prints one to compare; where all that is meant: `.venv/bin/python "
         "-m tests.golden --records`"
     )
-    assert now["records"].keys() == before["records"].keys(), "`python -m tests.golden` adds new ones"
+    assert now["records"].keys() == previous_document["records"].keys(), "`python -m tests.golden` adds new ones"

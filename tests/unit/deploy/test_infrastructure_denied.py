@@ -14,10 +14,10 @@ from schemas.settings import Settings
 
 
 def test_sockets_are_refused_but_asyncio_works() -> None:
-    with socket.socket() as one, pytest.raises(AssertionError, match="mark it integration"):
-        one.connect(("127.0.0.1", 9))
-    with socket.socket() as one, pytest.raises(AssertionError, match=r"socket\.bind"):
-        one.bind(("127.0.0.1", 0))
+    with socket.socket() as item, pytest.raises(AssertionError, match="mark it integration"):
+        item.connect(("127.0.0.1", 9))
+    with socket.socket() as item, pytest.raises(AssertionError, match=r"socket\.bind"):
+        item.bind(("127.0.0.1", 0))
     assert asyncio.run(asyncio.sleep(0, "done")) == "done"
 
 

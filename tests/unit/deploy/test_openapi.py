@@ -65,15 +65,17 @@ def test_operations_have_names_of_their_own(service: Service) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_reference_leads_somewhere_and_every_example_holds(service: Service) -> None:
-    whole = document(service)
-    components = whole["components"]
+    full_document = document(service)
+    components = full_document["components"]
     for name, schema in components["schemas"].items():
         jsonschema_rs.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": components})
         assert schema.get("description"), f"{name} says nothing of itself"
     examples = 0
     for name, operation in each(service):
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
-        for media_type, content in ((kind, one) for body in bodies for kind, one in body.get("content", {}).items()):
+        for media_type, content in (
+            (kind, value) for body in bodies for kind, value in body.get("content", {}).items()
+        ):
             if "example" in content and "ndjson" not in media_type:
                 examples += 1
                 schema = closed(content["schema"]) | {"components": closed(components)}
@@ -95,14 +97,14 @@ def test_a_price_is_one_of_all_models(service: Service) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_errors_are_as_the_document_has_them(service: Service) -> None:
-    asked, app = application(service)
+    result, app = application(service)
     for method, template, _ in operations(app.openapi()):
         path = template.replace("{", "").replace("}", "")
-        told = ask(asked, method, f"{path}?certainly_unknown=1")
-        assert told.json()["reason"] == "unknown_parameter"
-        media_type = told.headers["content-type"].partition(";")[0]
-        assert fault(method.upper(), path, told.status_code, media_type, told.json()) is None
-    missing = ask(asked, "get", "/nowhere")
+        response = ask(result, method, f"{path}?certainly_unknown=1")
+        assert response.json()["reason"] == "unknown_parameter"
+        media_type = response.headers["content-type"].partition(";")[0]
+        assert fault(method.upper(), path, response.status_code, media_type, response.json()) is None
+    missing = ask(result, "get", "/nowhere")
     assert (missing.status_code, missing.json()["reason"]) == (404, "not_found")
     assert missing.headers["content-type"] == "application/problem+json"
 

@@ -30,10 +30,10 @@ def application(service: Service) -> tuple[Any, FastAPI]:
     if service == "rating":
         app = build_app(SETTINGS)
         return app, app
-    made: Application = create_app(SETTINGS)
+    result: Application = create_app(SETTINGS)
     no_keys: Any = SimpleNamespace(guard=SimpleNamespace(route=lambda request: None))
-    made._state["gateway"] = no_keys
-    return made.app, made.app  # without the short cut of events, which the last test is about
+    result._state["gateway"] = no_keys
+    return result.app, result.app  # without the short cut of events, which the last test is about
 
 
 def ask(app: Any, method: str, path: str) -> httpx.Response:
@@ -47,44 +47,46 @@ def ask(app: Any, method: str, path: str) -> httpx.Response:
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, bool]]]:
     """(method, path, query parameter → whether it is a list) of an OpenAPI document."""
-    found = []
+    collected = []
     for path, methods in document["paths"].items():
         for method in METHODS:
             if method in methods:
-                parameters = [one for one in methods[method].get("parameters", ()) if one["in"] == "query"]
-                lists = {one["name"]: "array" in str(one["schema"]) for one in parameters}
-                found.append((method, path, lists))
-    return found
+                parameters = [item for item in methods[method].get("parameters", ()) if item["in"] == "query"]
+                lists = {parameter["name"]: "array" in str(parameter["schema"]) for parameter in parameters}
+                collected.append((method, path, lists))
+    return collected
 
 
 @pytest.mark.parametrize("service", ["gateway", "rating"])
 def test_every_route_of_the_document_refuses_what_it_does_not_know(service: Service) -> None:
-    asked, app = application(service)
+    result, app = application(service)
     walked = operations(app.openapi())
     assert len(walked) > 20
     for method, template, parameters in walked:
         path = template.replace("{", "").replace("}", "")
-        told = ask(asked, method, f"{path}?certainly_unknown=1")
-        assert told.status_code == 422, f"{method} {template}: {told.text}"
-        assert told.headers["content-type"].startswith("application/problem+json")
-        assert [one["path"] for one in told.json()["errors"]] == ["query.certainly_unknown"], f"{method} {template}"
+        response = ask(result, method, f"{path}?certainly_unknown=1")
+        assert response.status_code == 422, f"{method} {template}: {response.text}"
+        assert response.headers["content-type"].startswith("application/problem+json")
+        assert [error["path"] for error in response.json()["errors"]] == ["query.certainly_unknown"], (
+            f"{method} {template}"
+        )
         for name, is_list in parameters.items():
-            assert name in told.json()["detail"]
+            assert name in response.json()["detail"]
             typo = name[:-1] + "_"
             if len(name) > 3:
-                assert f"did you mean {name}?" in ask(asked, method, f"{path}?{typo}=1").json()["detail"]
+                assert f"did you mean {name}?" in ask(result, method, f"{path}?{typo}=1").json()["detail"]
             if not is_list:
-                twice = ask(asked, method, f"{path}?{name}=1&{name}=2").json()
+                twice = ask(result, method, f"{path}?{name}=1&{name}=2").json()
                 assert {"path": f"query.{name}", "detail": "stands 2 times; send it once"} in twice["errors"]
-        assert "Weir-Namespace" in ask(asked, method, f"{path}?namespace=shop").json()["detail"]
+        assert "Weir-Namespace" in ask(result, method, f"{path}?namespace=shop").json()["detail"]
 
 
 def test_pages_of_the_console_say_it_for_people() -> None:
-    asked, _ = application("rating")
-    told = ask(asked, "get", "/login?aftr=/")
-    assert (told.status_code, "text/html" in told.headers["content-type"]) == (422, True)
-    assert "did you mean after?" in told.text
-    assert ask(asked, "get", "/login?after=/").status_code == 200
+    result, _ = application("rating")
+    response = ask(result, "get", "/login?aftr=/")
+    assert (response.status_code, "text/html" in response.headers["content-type"]) == (422, True)
+    assert "did you mean after?" in response.text
+    assert ask(result, "get", "/login?after=/").status_code == 200
 
 
 def request(query: str) -> Request:
@@ -94,7 +96,7 @@ def request(query: str) -> Request:
 
 def test_event_doors_take_no_parameters_but_let_the_sink_of_a_cloudevents_sender_be() -> None:
     for door in (EVENT, BATCH):
-        assert [one.name for one in door.wrong_query(request("acount=1&x=2"))] == ["acount", "x"]
+        assert [item.name for item in door.wrong_query(request("acount=1&x=2"))] == ["acount", "x"]
     foreign = Foreign(request(""), lambda: 0)
     assert foreign.wrong_query(request("name=orders&subject=x&route=eu&code=abc")) == []
     for name in ("namespace", "Weir-Namespace", "namspace"):
@@ -103,11 +105,13 @@ def test_event_doors_take_no_parameters_but_let_the_sink_of_a_cloudevents_sender
 
 
 def test_names_that_are_meant_are_found_and_a_list_may_have_several() -> None:
-    taken = {"group_by": True, "account_id": False, "from": False}
-    assert wrong_parameters(request("group_by=day&group_by=account&from=2026"), taken) == []
-    assert [one.name for one in wrong_parameters(request("from=1&from=2&=3"), taken)] == ["", "from"]
-    assert [nearest(name, taken) for name in ("account", "GroupBy", "grup_by", "customer")] == [
+    accepted_document = {"group_by": True, "account_id": False, "from": False}
+    assert wrong_parameters(request("group_by=day&group_by=account&from=2026"), accepted_document) == []
+    assert [
+        wrong_parameter.name for wrong_parameter in wrong_parameters(request("from=1&from=2&=3"), accepted_document)
+    ] == ["", "from"]
+    assert [nearest(name, accepted_document) for name in ("account", "GroupBy", "grup_by", "customer")] == [
         "account_id", "group_by", "group_by", None,
     ]  # fmt: skip
     assert unknown("x", ()) == "there is no parameter 'x' here, nor any other"
-    assert len(unknown("y" * 9000, taken)) < 200
+    assert len(unknown("y" * 9000, accepted_document)) < 200

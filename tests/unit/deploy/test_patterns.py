@@ -47,8 +47,8 @@ def constant(node: ast.expr, known: dict[str, Any]) -> Any:
 def patterns() -> Iterator[Found]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            place = str(path.relative_to(ROOT))
-            if place in OWN_TEXT:
+            result = str(path.relative_to(ROOT))
+            if result in OWN_TEXT:
                 continue
             source = path.read_text()
             tree = ast.parse(source)
@@ -84,7 +84,7 @@ def patterns() -> Iterator[Found]:
                 ):
                     continue
                 text = constant(node.args[0], known)
-                assert text is not None, f"{place}:{node.lineno}: a pattern that is not constant cannot be looked at"
+                assert text is not None, f"{result}:{node.lineno}: a pattern that is not constant cannot be looked at"
                 flags = sum(
                     getattr(re, part.attr) for arg in (*node.args[1:], *node.keywords)
                     for part in ast.walk(arg) if isinstance(part, ast.Attribute) and part.attr.isupper()
@@ -94,13 +94,13 @@ def patterns() -> Iterator[Found]:
                 anywhere = node.func.attr in _FROM_ANYWHERE or bool(
                     name and re.search(rf"\b{name}\.(?:{calls})\(", source)
                 )
-                whole = node.func.attr == "fullmatch" or bool(name and f"{name}.fullmatch(" in source)
+                full_value = node.func.attr == "fullmatch" or bool(name and f"{name}.fullmatch(" in source)
                 yield Found(
-                    f"{place}:{node.lineno}",
+                    f"{result}:{node.lineno}",
                     text.decode("latin-1") if isinstance(text, bytes) else text,
                     flags,
                     anywhere,
-                    whole,
+                    full_value,
                 )
 
 
@@ -261,12 +261,12 @@ def steps(matcher: Matcher, size: int) -> dict[tuple[str, str], int]:
     }
 
 
-ALL = sorted(set(patterns()), key=lambda found: found.place)
+ALL = sorted(set(patterns()), key=lambda item: item.place)
 
 
-@pytest.mark.parametrize("found", ALL, ids=lambda found: found.place)
-def test_three_times_the_text_takes_about_three_times_the_steps(found: Found) -> None:
-    matcher = Matcher(found)
+@pytest.mark.parametrize("expected", ALL, ids=lambda item: item.place)
+def test_three_times_the_text_takes_about_three_times_the_steps(expected: Found) -> None:
+    matcher = Matcher(expected)
     small, large = steps(matcher, 12), steps(matcher, 36)
     for text, count in large.items():
         # A square would be nine times as many.
@@ -280,5 +280,5 @@ def test_a_pattern_that_goes_back_and_forth_is_seen(pattern: str) -> None:
 
 
 def test_the_patterns_are_found() -> None:
-    places = {found.place.partition(":")[0] for found in ALL}
+    places = {item.place.partition(":")[0] for item in ALL}
     assert {"deploy/local/clickhouse/request.py", "schemas/events/acceptance.py", "ingest/protocols/lago.py"} <= places

@@ -50,8 +50,8 @@ def test_a_bomb_is_bounded_while_it_is_read(how: str) -> None:
 @both
 def test_broken_compression_is_400(how: str) -> None:
     pack = PACK[how]
-    many = pack(b"") * 10_000  # each piece costs a copy of all that follow
-    for body in (b"{}", pack(bytes(range(256)))[:-9], pack(b"{}") + b"rest", many):
+    value = pack(b"") * 10_000  # each piece costs a copy of all that follow
+    for body in (b"{}", pack(bytes(range(256)))[:-9], pack(b"{}") + b"rest", value):
         with pytest.raises(BadBody) as caught:
             inflated(how, body, 1000)
         assert caught.value.status == 400
@@ -105,14 +105,14 @@ def test_a_refused_batch_is_counted_as_far_as_it_can_be_read(body: bytes, index:
 
 @given(st.binary(max_size=300), st.one_of(st.none(), st.integers(0, 3)), st.booleans())
 def test_a_sketch_never_fails_and_always_fits_the_record(body: bytes, index: int | None, single: bool) -> None:
-    told = sketch(body, index, NAMESPACE, single=single)
-    record = rejection("n", "invalid", "d", told, body, now_us=1, rejection_id=bytes(16))
-    assert codec("rejected_event").decode(rejection_record(record))["events"] == told.events
+    result = sketch(body, index, NAMESPACE, single=single)
+    record = rejection("n", "invalid", "d", result, body, now_us=1, rejection_id=bytes(16))
+    assert codec("rejected_event").decode(rejection_record(record))["events"] == result.events
 
 
 def test_lone_surrogates_do_not_break_the_record() -> None:
-    told = sketch(b'{"account_id": "\\ud800", "event_name": "e"}', 0, NAMESPACE, single=True)
-    rejection_record(rejection("n", "invalid", "d", told, b"", now_us=1, rejection_id=bytes(16)))
+    result = sketch(b'{"account_id": "\\ud800", "event_name": "e"}', 0, NAMESPACE, single=True)
+    rejection_record(rejection("n", "invalid", "d", result, b"", now_us=1, rejection_id=bytes(16)))
 
 
 def test_samples_are_cut_and_counted_by_the_second() -> None:

@@ -63,26 +63,26 @@ class World:
         event = Event(len(self.events), at_us, knows, properties)
         self.events.append(event)
         versions = profile_versions(self.catalog.view("default", knows))
-        found = Matcher(versions).match("e", at_us, "k", properties)
-        self.rows += [Row(event, match.profile_version) for match in found.matches]
+        item = Matcher(versions).match("e", at_us, "k", properties)
+        self.rows += [Row(event, match.profile_version) for match in item.matches]
 
     def cut(self, backfill: str = "") -> Cut:
-        made = Cut(len(self.cuts) + 1, {(1, 0): len(self.events)}, self.catalog.next_offset, 0, backfill)
-        self.cuts.append(made)
-        return made
+        item = Cut(len(self.cuts) + 1, {(1, 0): len(self.events)}, self.catalog.next_offset, 0, backfill)
+        self.cuts.append(item)
+        return item
 
     def backfill(self, job: Job) -> None:
         """All steps of it, up to the log's end."""
-        before = job.reaches[-1].offsets[1, 0] if job.reaches else 0
+        previous = job.reaches[-1].offsets[1, 0] if job.reaches else 0
         cut = self.cut(job.name)
-        staged = [one for one in self.events if one.knows < job.known_from and one.at_us >= job.start_us]
+        staged = [event for event in self.events if event.knows < job.known_from and event.at_us >= job.start_us]
         matched = BackfillMatcher(job).records(table_of(staged))
         rows = (
             zip(matched["offset"].to_pylist(), matched["profile_version"].to_pylist(), strict=True)
             if matched.num_rows
             else ()
         )
-        self.rows += [Row(self.events[offset], version, cut.number) for offset, version in rows if offset >= before]
+        self.rows += [Row(self.events[offset], version, cut.number) for offset, version in rows if offset >= previous]
         self.publish(job.entry(cut), "backfill")
 
     def profile(self) -> Measured:
@@ -92,13 +92,13 @@ class World:
         """(offset, version) of the records that count, as the SQL of ``rating.usage.render`` says it."""
         if not self.rows:
             return []
-        one = profile or self.profile()
-        visible, replaced = one.visible(as_of), one.replaced(as_of)
+        value = profile or self.profile()
+        visible, replaced = value.visible(as_of), value.replaced(as_of)
 
         def inside(row: Row, number: int, ends: Any) -> bool:
             return row.checkpoint <= number if row.checkpoint else row.event.offset < ends[1, 0]
 
-        found = []
+        collected = []
         for row in self.rows:
             if row.checkpoint and row.checkpoint not in visible:
                 continue
@@ -111,8 +111,8 @@ class World:
                 for by, reach in replaced
             ):
                 continue
-            found.append((row.event.offset, row.version))
-        return sorted(found)
+            collected.append((row.event.offset, row.version))
+        return sorted(collected)
 
 
 def table_of(events: list[Event]) -> pa.Table:
@@ -120,12 +120,12 @@ def table_of(events: list[Event]) -> pa.Table:
     return pa.table(
         {
             "account_id": pa.array([b"a"] * number, pa.binary()),
-            "timestamp": pa.array([one.at_us for one in events], pa.timestamp("us", tz="UTC")),
+            "timestamp": pa.array([event.at_us for event in events], pa.timestamp("us", tz="UTC")),
             "idempotency_key": pa.array([b"k"] * number, pa.binary()),
-            "properties": pa.array([one.properties.encode() for one in events], pa.binary()),
+            "properties": pa.array([event.properties.encode() for event in events], pa.binary()),
             "generation": pa.array([1] * number, pa.uint32()),
             "partition": pa.array([0] * number, pa.uint32()),
-            "offset": pa.array([one.offset for one in events], pa.uint64()),
+            "offset": pa.array([event.offset for event in events], pa.uint64()),
             "index": pa.array([0] * number, pa.uint32()),
             "append_time": pa.array([0] * number, pa.timestamp("ms", tz="UTC")),
         }
@@ -138,21 +138,21 @@ def meter(letter: str) -> Meter:
 
 
 def passes(version: ProfileVersion, event: Event) -> bool:
-    return all(json.loads(event.properties)["l"] == one.value for one in version.filters)
+    return all(json.loads(event.properties)["l"] == item.value for item in version.filters)
 
 
 def expected(world: World, done: list[Job]) -> list[tuple[int, int]]:
     """In the plainest way: an event is under the version that its batch knew for its instant, or under the last one of
     those in
     ``done`` that it did not know and that reach back to it."""
-    found = []
+    collected = []
     for event in world.events:
         known = profile_versions(world.catalog.view("default", event.knows))
-        under = [one for one in known if one.valid_from_us <= event.at_us < one.valid_to_us]
+        under = [item for item in known if item.valid_from_us <= event.at_us < item.valid_to_us]
         under += [job.versions[0] for job in done if event.knows < job.known_from and event.at_us >= job.start_us]
         if under and passes(under[-1], event):
-            found.append((event.offset, under[-1].version))
-    return sorted(found)
+            collected.append((event.offset, under[-1].version))
+    return sorted(collected)
 
 
 arrivals = st.tuples(st.just("event"), st.integers(0, 700), st.integers(0, 2), st.sampled_from("ab"))
@@ -173,11 +173,11 @@ def test_every_event_counts_once_under_the_version_that_is_to_count_it(steps: li
         if job is None:
             return
         stood.update({cut.number: world.counted(cut) for cut in world.cuts})
-        assert next(one for one in jobs(world.catalog.view("default")) if not one.done) == job
+        assert next(item for item in jobs(world.catalog.view("default")) if not item.done) == job
         world.backfill(job)
         done.append(job)
-        own = world.cuts[-1]
-        assert world.counted(own) == world.counted(None) == expected(world, done)
+        own_cut = world.cuts[-1]
+        assert world.counted(own_cut) == world.counted(None) == expected(world, done)
 
     for step in steps:
         match step:
@@ -193,8 +193,8 @@ def test_every_event_counts_once_under_the_version_that_is_to_count_it(steps: li
     while next(waiting(world.catalog), None) is not None:
         do_one()
     assert world.counted(None) == expected(world, done)
-    for number, before in stood.items():
-        assert world.counted(world.cuts[number - 1]) == before
+    for number, previous in stood.items():
+        assert world.counted(world.cuts[number - 1]) == previous
 
 
 def test_events_of_a_gateway_that_did_not_know_the_version_yet_are_counted_by_a_second_round() -> None:
@@ -205,15 +205,15 @@ def test_events_of_a_gateway_that_did_not_know_the_version_yet_are_counted_by_a_
     world.publish(meter("b"), "meter", 10)
     (job,) = waiting(world.catalog)
     world.backfill(job)
-    first = world.cuts[-1]
-    assert world.counted(first) == [(1, 2)]
+    first_cut = world.cuts[-1]
+    assert world.counted(first_cut) == [(1, 2)]
     world.arrive(60, 1, '{"l": "a"}')  # of a batch that was packed before the second version
     world.arrive(70, 1, '{"l": "b"}')
     assert world.counted(None) == [(1, 2), (2, 1)]
-    (again,) = jobs(world.catalog.view("default"))
-    world.backfill(again)
+    (repeated_jobs,) = jobs(world.catalog.view("default"))
+    world.backfill(repeated_jobs)
     assert world.counted(None) == world.counted(world.cuts[-1]) == [(1, 2), (3, 2)]
-    assert world.counted(first) == [(1, 2)]
+    assert world.counted(first_cut) == [(1, 2)]
     assert job_of(world.catalog, job.name) == jobs(world.catalog.view("default"))[0]
 
 
@@ -238,9 +238,9 @@ def test_a_version_that_says_the_same_counts_older_events_only_where_the_one_bef
     world = World()
     world.publish(meter(""), "meter")
     world.publish(meter(""), "meter", 10)
-    (first,) = jobs(world.catalog.view("default"))
-    assert [one.version for one in first.versions] == [2]
-    world.backfill(first)
+    (first_jobs,) = jobs(world.catalog.view("default"))
+    assert [version.version for version in first_jobs.versions] == [2]
+    world.backfill(first_jobs)
     world.publish(meter(""), "meter", 20)
     assert jobs(world.catalog.view("default")) == jobs(world.catalog.view("default", 3))
     world.publish(meter(""), "meter", 5)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rating.csv_text import text_cell, write_rows
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
-def test_a_text_that_would_be_a_formula_is_text(first: str) -> None:
-    assert text_cell(f'{first}HYPERLINK("http://x")') == f'\'{first}HYPERLINK("http://x")'
+@pytest.mark.parametrize("first_value", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_a_text_that_would_be_a_formula_is_text(first_value: str) -> None:
+    assert text_cell(f'{first_value}HYPERLINK("http://x")') == f'\'{first_value}HYPERLINK("http://x")'
 
 
 @pytest.mark.parametrize("text", ["", "acme", "a=b", " =1", "1", "'=1", "Ü-1"])
@@ -44,7 +44,7 @@ def test_a_line_break_within_a_text_begins_no_row() -> None:
 def test_nothing_that_is_read_back_begins_as_a_formula_and_nothing_is_lost(row: list[str]) -> None:
     out = io.StringIO(newline="")
     write_rows(out, ["c"] * len(row), [[row]])
-    (_, found) = csv.reader(io.StringIO(out.getvalue(), newline=""))
-    for cell, text in zip(found, row, strict=True):
+    (_, reader) = csv.reader(io.StringIO(out.getvalue(), newline=""))
+    for cell, text in zip(reader, row, strict=True):
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
         assert cell == text or (cell[0], cell[1:]) == ("'", text)

@@ -75,9 +75,9 @@ def test_invariant_7_competing_cuts_give_one_sequence_and_what_stood_as_of_one_n
                 cutter.fold.apply(record)
             cutter.read = len(ledger)
         elif move == "cut":
-            wanted = next_cut(cutter.fold.last, cutter.progress, 0, len(ledger)) if cutter.progress else None
-            if wanted is not None:
-                ledger.append(cut_record(wanted, str(len(ledger))))
+            expected = next_cut(cutter.fold.last, cutter.progress, 0, len(ledger)) if cutter.progress else None
+            if expected is not None:
+                ledger.append(cut_record(expected, str(len(ledger))))
                 established = truth.apply(ledger[-1])
                 if established is not None:
                     assert isinstance(established, Cut)
@@ -86,27 +86,27 @@ def test_invariant_7_competing_cuts_give_one_sequence_and_what_stood_as_of_one_n
         elif truth.cuts:
             number = 1 + who % len(truth.cuts)
             rolled = {
-                place
+                item
                 for (_, partition), (start, end) in truth.slice(number).items()
-                for place in places()
-                if place[0] == partition and start <= place[1] < end
+                for item in places()
+                if item[0] == partition and start <= item[1] < end
             }
             assert windows.setdefault(number, rolled) == rolled
-    assert [one.number for one in truth.cuts] == list(range(1, len(truth.cuts) + 1))
+    assert [cut.number for cut in truth.cuts] == list(range(1, len(truth.cuts) + 1))
     for cutter in cutters:
         for record in ledger[cutter.read :]:
             cutter.fold.apply(record)
         assert cutter.fold.cuts == truth.cuts
-    for number, before in as_of.items():
-        assert below(places(), truth.cut(number)) == before
+    for number, previous in as_of.items():
+        assert below(places(), truth.cut(number)) == previous
         slices = [
             (partition, offset)
-            for one in range(1, number + 1)
-            for (_, partition), (start, end) in truth.slice(one).items()
+            for result in range(1, number + 1)
+            for (_, partition), (start, end) in truth.slice(result).items()
             for offset in range(start, end)
         ]
         assert len(slices) == len(set(slices))
-        assert set(slices) == before
+        assert set(slices) == previous
 
 
 # --- 8: records are the truth, windows a roll-up of them ------------------------------------------------------------
@@ -118,9 +118,9 @@ Fold = tuple[int, int, int | None, int | None, tuple[int, int, int] | None, froz
 
 def fold(events: Iterable[tuple[int, Event]]) -> Fold:
     """count, sum, max, min, latest, unique."""
-    found = list(events)
-    values = [event[1] for _, event in found]
-    latest = max(((event[0], key, event[1]) for key, event in found), default=None)
+    items = list(events)
+    values = [event[1] for _, event in items]
+    latest = max(((event[0], key, event[1]) for key, event in items), default=None)
     return len(values), sum(values), max(values, default=None), min(values, default=None), latest, frozenset(values)
 
 
@@ -128,9 +128,9 @@ def merged(parts: Iterable[Fold]) -> Fold:
     count, total, high, low, latest, unique = fold(())
     for part in parts:
         count, total, unique = count + part[0], total + part[1], unique | part[5]
-        high = max((one for one in (high, part[2]) if one is not None), default=None)
-        low = min((one for one in (low, part[3]) if one is not None), default=None)
-        latest = max((one for one in (latest, part[4]) if one is not None), default=None)
+        high = max((item for item in (high, part[2]) if item is not None), default=None)
+        low = min((item for item in (low, part[3]) if item is not None), default=None)
+        latest = max((item for item in (latest, part[4]) if item is not None), default=None)
     return count, total, high, low, latest, unique
 
 
@@ -152,17 +152,17 @@ def test_invariant_8_windows_with_ragged_edges_and_the_tail_give_what_the_record
     for key, event in numbered:
         if event[2] <= rolled_up:
             windows.setdefault((event[0] // size * size, event[2]), []).append((key, event))
-    whole, ragged = split(list(itertools.pairwise(bounds)), size)
+    full_split, ragged = split(list(itertools.pairwise(bounds)), size)
     parts = [
         fold(content)
         for (start, _), content in windows.items()
-        if any(low <= start and start + size <= high for low, high in whole)
+        if any(low <= start and start + size <= high for low, high in full_split)
     ]
     parts += [
         fold([(key, event)])
         for key, event in numbered
         if any(low <= event[0] < high for low, high in ragged)
-        or (event[2] > rolled_up and any(low <= event[0] < high for low, high in whole))
+        or (event[2] > rolled_up and any(low <= event[0] < high for low, high in full_split))
     ]
     assert merged(parts) == fold((key, event) for key, event in numbered if bounds[0] <= event[0] < bounds[-1])
 
@@ -184,10 +184,10 @@ def test_invariant_9_closers_at_once_rate_as_of_one_checkpoint_that_covers_what_
     announced: list[int] = []
 
     def read() -> Checkpoints:
-        made = Checkpoints()
+        checkpoints = Checkpoints()
         for record in ledger:
-            made.apply(record)
-        return made
+            checkpoints.apply(record)
+        return checkpoints
 
     for who, killed in [*moves, *[(0, False)] * 5, *[(1, False)] * 5]:
         end += 1
@@ -197,12 +197,12 @@ def test_invariant_9_closers_at_once_rate_as_of_one_checkpoint_that_covers_what_
         elif "end" not in state:
             state["end"] = end  # the log's end of this moment, which progress is waited for to cover
         elif "cut" not in state:
-            last = read().last
-            if last is None or last.offsets[(1, 0)] < state["end"]:
-                wanted = next_cut(last, {(1, 0): end}, 0, end)
-                assert wanted is not None
-                ledger.append(cut_record(wanted, f"{who}"))
-            state["cut"] = next(one for one in read().cuts if one.offsets[(1, 0)] >= state["end"])
+            last_value = read().last
+            if last_value is None or last_value.offsets[(1, 0)] < state["end"]:
+                expected_next_cut = next_cut(last_value, {(1, 0): end}, 0, end)
+                assert expected_next_cut is not None
+                ledger.append(cut_record(expected_next_cut, f"{who}"))
+            state["cut"] = next(cut for cut in read().cuts if cut.offsets[(1, 0)] >= state["end"])
         elif "run" not in state:
             # It may have looked before the other announced: then it writes a claim that is void, and reads who won.
             if "close" not in read().runs:
@@ -230,7 +230,7 @@ ZONES = ["America/New_York", "Asia/Kathmandu", "Pacific/Apia", "UTC"]
 def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happens_to_zone_and_anchor(
     closes: list[tuple[str, int | None, int]],
 ) -> None:
-    made, versions = Catalog(), dict[str, int]()
+    catalog, versions = Catalog(), dict[str, int]()
 
     def publish(kind: str, body: dict[str, Any]) -> None:
         versions[kind] = versions.get(kind, 0) + 1
@@ -238,7 +238,7 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
             "namespace": "air", "kind": kind, "code": body["code"], "version": versions[kind], "retired": False,
             "valid_from": None, "body": json.dumps(body), "author": "", "claim_id": "",
         }  # fmt: skip
-        assert made.apply(record, made.next_offset, 0) is not None
+        assert catalog.apply(record, catalog.next_offset, 0) is not None
 
     publish("product", {"code": "fee", "kind": "flat"})
     charge = {"product": "fee", "price": {"model": "flat", "amount": "5"}}
@@ -246,22 +246,23 @@ def test_invariant_9_a_period_starts_where_its_predecessor_ended_whatever_happen
     standing, now, spans = StandingInvoices(), 1_750_000_000_000_000, []
     for zone, anchor, days in closes:
         publish("account", {"code": "acme", "time_zone": zone})
-        more = {} if anchor is None else {"billing_anchor": f"2025-01-{anchor:02}"}
+        further_value = {} if anchor is None else {"billing_anchor": f"2025-01-{anchor:02}"}
         publish(
-            "subscription", {"code": "s", "account": "acme", "plan": "basic", "start": "2025-06-01T00:00:00Z"} | more
+            "subscription",
+            {"code": "s", "account": "acme", "plan": "basic", "start": "2025-06-01T00:00:00Z"} | further_value,
         )
         now += days * 86_400_000_000
-        plan = make_plan(made.view("air"), standing, now, {})
+        plan = make_plan(catalog.view("air"), standing, now, {})
         assert plan.problems == ()
-        rivals = [Run(name, 1, made.next_offset, now, {}) for name in ("run_a", "run_b")]
+        rivals = [Run(name, 1, catalog.next_offset, now, {}) for name in ("run_a", "run_b")]
         bills, problems = zip(*(build_invoices(plan, {}, run) for run in rivals), strict=True)
         assert problems == ((), ())
-        for first, second in zip(*bills, strict=True):
-            spans.append((first.period_start, first.period_end))
-            assert standing.apply(first)
+        for first_item, second in zip(*bills, strict=True):
+            spans.append((first_item.period_start, first_item.period_end))
+            assert standing.apply(first_item)
             assert not standing.apply(second), "two runs bill one period"
-        assert make_plan(made.view("air"), standing, now, {}).billings == ()
-    assert all(before[1] == after[0] for before, after in itertools.pairwise(spans))
+        assert make_plan(catalog.view("air"), standing, now, {}).billings == ()
+    assert all(previous[1] == later_item[0] for previous, later_item in itertools.pairwise(spans))
     assert all(start < end <= now for start, end in spans)
 
 
@@ -302,8 +303,8 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
         totals: Any = {}
         for period in range(4):
             need = book.need("m.p", PRICE, period * LENGTH, (period + 1) * LENGTH)
-            found = there(close, period)
-            totals[need] = {"acme": [UsageGroup(Usage(sum(found, Decimal(0)), len(found)), "acme")]}
+            result = there(close, period)
+            totals[need] = {"acme": [UsageGroup(Usage(sum(result, Decimal(0)), len(result)), "acme")]}
         lines = adjustments(priors(chain, new, book), totals, "acme", "USD") if new else []
         if close < 4:
             start = close * LENGTH

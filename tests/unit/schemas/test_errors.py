@@ -53,9 +53,9 @@ def test_errors_of_kafka(code: int, meaning: str) -> None:
 def test_errors_of_clickhouse(text: str, meaning: str) -> None:
     error = DatabaseError(text)
     assert errors.meaning(error) == meaning
-    told = errors.explained(error)
-    assert "\n" not in told
-    assert ("; " in told) == (meaning != "may pass")
+    explained = errors.explained(error)
+    assert "\n" not in explained
+    assert ("; " in explained) == (meaning != "may pass")
 
 
 SIGNALS = {"Ended", "Stopping", "Stopped", "_Beyond", "RefusedByChecks", "TooMuch", "Busy", "NotLoggedIn"}

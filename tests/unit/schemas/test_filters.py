@@ -115,10 +115,10 @@ def test_lookup_goes_through_objects_only() -> None:
 
 @pytest.mark.parametrize("value", [Decimal("0.5"), Decimal("3"), [Decimal("0.25"), "a"], {"n": Decimal("1e3")}])
 def test_a_filter_keeps_its_numbers_through_its_json(value: Any) -> None:
-    first = Filter(property=("p",), operator="eq", value=value)
-    again = Filter.model_validate_json(first.model_dump_json())
-    assert again == first
-    assert Filter.model_validate(first.model_dump(mode="json")) == first
+    first_filter = Filter(property=("p",), operator="eq", value=value)
+    repeated_model_validate_json = Filter.model_validate_json(first_filter.model_dump_json())
+    assert repeated_model_validate_json == first_filter
+    assert Filter.model_validate(first_filter.model_dump(mode="json")) == first_filter
 
 
 def test_a_filter_that_would_round_is_refused() -> None:

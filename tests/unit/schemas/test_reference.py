@@ -27,11 +27,11 @@ def test_everything_that_users_write_is_on_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "field"), [pytest.param(*one, id=f"{one[0].__name__}-{one[1]}") for one in described()]
+    ("model", "field"), [pytest.param(*item, id=f"{item[0].__name__}-{item[1]}") for item in described()]
 )
 def test_each_field_has_a_meaning_and_an_example(model: type[BaseModel], field: str) -> None:
     example_of(model, field)
-    name = next(key for key, found in model.model_fields.items() if (found.alias or key) == field)
+    name = next(key for key, model_field in model.model_fields.items() if (model_field.alias or key) == field)
     assert model.model_fields[name].description or field == "model"
 
 

@@ -58,22 +58,22 @@ def test_invariant_3_first_position_wins_also_at_the_very_edge_of_the_window(bat
     """Stated from scratch: an event counts iff no counted copy was appended within W before it. Filters are rebuilt
     from nothing, nothing is remembered as recent, units are cut anew, and one record in three is metered twice."""
     gaps = data.draw(st.lists(near_w_, min_size=len(batches), max_size=len(batches)))
-    log, made = log_at(batches, [sum(gaps[: number + 1]) for number in range(len(batches))]), catalog(AGE)
+    log, result = log_at(batches, [sum(gaps[: number + 1]) for number in range(len(batches))]), catalog(AGE)
     store = Store()
     while store.cursor < len(log):
         memory = store.memory()
         memory.recent_limit = 0
         unit = log[store.cursor : store.cursor + data.draw(st.integers(1, 3))]
-        flush = meter(store, memory, unit, log, made)
+        flush = meter(store, memory, unit, log, result)
         store.write(flush, data.draw(st.sampled_from([5, 5, 1])))
-    expected, last = set(), {}
+    expected, last_recorded = set(), {}
     for record, batch in zip(log, batches, strict=True):
         for index, (key, _) in enumerate(batch):
-            if key not in last or record.append_us - last[key] >= W:
+            if key not in last_recorded or record.append_us - last_recorded[key] >= W:
                 expected.add((1, 0, record.offset, index))
-                last[key] = record.append_us
+                last_recorded[key] = record.append_us
     assert set(store.events) == expected
-    assert store.rows() == clean_pass(log, made)
+    assert store.rows() == clean_pass(log, result)
 
 
 @settings(max_examples=30)
@@ -81,7 +81,7 @@ def test_invariant_3_first_position_wins_also_at_the_very_edge_of_the_window(bat
 def test_invariant_2_and_3_hold_across_generations_whatever_their_partitions(before, after, one, other, data):
     """A change of generation: the old one is metered to its ends, by whoever and however often, before the new one is
     begun."""
-    made, store, log = catalog(None), Store(), []
+    result, store, log = catalog(None), Store(), []
     counted = set()
     for generation, batches, partitions in ((1, before, one), (2, after, other)):
         offsets = dict.fromkeys(range(partitions), 0)
@@ -96,11 +96,11 @@ def test_invariant_2_and_3_hold_across_generations_whatever_their_partitions(bef
                 log.append(Record(generation, partition, offsets[partition], len(log) * MS, value))
                 offsets[partition] += 1
         for partition in range(partitions):
-            mine = [record for record in log if (record.generation, record.partition) == (generation, partition)]
-            for start in (0, data.draw(st.integers(0, len(mine)))):
+            own_items = [record for record in log if (record.generation, record.partition) == (generation, partition)]
+            for start in (0, data.draw(st.integers(0, len(own_items)))):
                 memory = PartitionMemory(generation, partition, start, store.filters())
                 if start <= store.cursors.get((generation, partition), 0):
-                    store.write(meter(store, memory, mine[start:], log, made))
+                    store.write(meter(store, memory, own_items[start:], log, result))
     firsts: dict[str, Any] = {}
     for record in log:
         for index, key in enumerate(record.batch.idempotency_keys):
@@ -126,8 +126,8 @@ def test_invariant_4_whenever_both_copies_are_acceptable_the_second_is_within_th
     off = st.sampled_from([0, MS - DAY // 2, DAY // 2 - MS])
     log = []
     for offset, at in enumerate(arrivals):
-        taken = accept("n", rules, [raw], now_us=at * SECOND, mint_key=str, types=NO_TYPES)
-        value = encode_batch("n", 2, taken)
+        accepted_accept = accept("n", rules, [raw], now_us=at * SECOND, mint_key=str, types=NO_TYPES)
+        value = encode_batch("n", 2, accepted_accept)
         log.append(Record(1, 0, offset, at * SECOND + data.draw(off), decode_batch(value)))
     for at in (stamp - skew - 1, stamp + age + 1):
         with pytest.raises(Refused):
@@ -135,7 +135,7 @@ def test_invariant_4_whenever_both_copies_are_acceptable_the_second_is_within_th
     memory = Store().memory()
     window = window_us(age, skew)
     assert list(memory.decide(log[0], window, {}).counted) == [0]
-    assert [one.first.offset for one in memory.decide(log[1], window, {}).dropped] == [0]
+    assert [item.first.offset for item in memory.decide(log[1], window, {}).dropped] == [0]
 
 
 def test_invariant_4_for_ever_where_the_age_is_lifted():
@@ -153,13 +153,13 @@ changes_ = st.lists(
 )
 
 
-def changing_catalog(changes: list[tuple[str, bool, int | None]], before: int) -> Catalog:
+def changing_catalog(changes: list[tuple[str, bool, int | None]], previous: int) -> Catalog:
     """A meter that is changed or retired, at once or from a stated instant; only the records below offset
     ``before``."""
-    made = catalog(None)
+    result = catalog(None)
     for number, (country, retired, valid_from) in enumerate(changes):
         offset = 2 + number
-        if offset >= before:
+        if offset >= previous:
             break
         usa = METER.profiles[1]
         profile = usa.model_copy(update={"filters": (Filter(property=("country",), operator="in", value=country),)})
@@ -168,8 +168,8 @@ def changing_catalog(changes: list[tuple[str, bool, int | None]], before: int) -
             "default", model, kind="meter", version=2 + number, author="", claim_id="c", retired=retired,
             valid_from_us=valid_from,
         )  # fmt: skip
-        assert made.apply(record, offset, 10 * offset) is not None
-    return made
+        assert result.apply(record, offset, 10 * offset) is not None
+    return result
 
 
 @settings(max_examples=50)
@@ -236,8 +236,8 @@ class Consumer:
 
     def contents(self, positions: Any) -> Any:
         return {
-            place: ("Song played", "acct", self.log[place[1]][place[2]].batch.properties[place[3]])
-            for place in positions
+            position: ("Song played", "acct", self.log[position[1]][position[2]].batch.properties[position[3]])
+            for position in positions
         }
 
     def read(self, sizes: dict[int, int], upto: int) -> None:
@@ -270,10 +270,10 @@ def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, othe
     steps; an older copy of what was durable is restored beneath it."""
     logs = {}
     for partition, batches in enumerate((one, other)):
-        made = [[(key * 2 + partition, body) for key, body in batch] for batch in batches]
+        item = [[(key * 2 + partition, body) for key, body in batch] for batch in batches]
         logs[partition] = [
             Record(1, partition, record.offset, record.append_us, record.batch)
-            for record in log_of(made, [1] * len(made))
+            for record in log_of(item, [1] * len(item))
         ]
     known, store = catalog(None), Store()
     consumer, copy = Consumer(store, logs, known), Store()
@@ -297,9 +297,9 @@ def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, othe
     for partition in logs:
         consumer.at[partition] = 0
     for _ in range(60):
-        before = dict(store.cursors)
+        previous = dict(store.cursors)
         consumer.read({0: 5, 1: 5}, 5)
-        if store.cursors == before:  # the watchdog's nudge: what stands still below the log's end goes to the cursor
+        if store.cursors == previous:  # the watchdog's nudge: what stands still below the log's end goes to the cursor
             consumer.meter.reassigned()
         consumer.at = {partition: at if at < len(logs[partition]) else 0 for partition, at in consumer.at.items()}
         if store.cursors == {(1, partition): len(log) for partition, log in logs.items()}:
@@ -317,24 +317,24 @@ def test_invariant_6_the_cursor_decides_whatever_the_consumer_delivers(one, othe
 def test_invariant_6_offsets_that_are_replayed_give_the_rows_of_one_clean_pass_whatever_is_damaged(batches, random):
     """Rows from some offset on are lost, and copies counted meanwhile since their first was not known; then that range
     is replayed, in units of any size, by the identities that are there, and twice."""
-    log, made, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
+    log, result, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
     memory = store.memory()
     for record in log:
-        store.write(meter(store, memory, [record], log, made))
+        store.write(meter(store, memory, [record], log, result))
     start = random.randrange(len(log))
     for table in (store.events, store.duplicates, store.conflicts, store.batches, *store.identities.values()):
-        for place in [place for place in table if place[2] >= start and random.random() < 0.5]:
-            del table[place]
+        for item in [item for item in table if item[2] >= start and random.random() < 0.5]:
+            del table[item]
     wrong = random.randrange(start, len(log))
     blind = PartitionMemory(1, 0, wrong, store.filters())
-    store.write(meter(store, blind, log[wrong:], log, made))
+    store.write(meter(store, blind, log[wrong:], log, result))
     for _ in range(2):
         at = start
         while at < len(log):
             unit = log[at : at + random.randint(1, 3)]
             memory = PartitionMemory(1, 0, at, store.filters())
             held, store.identities = store.identities, decided_before_all(store.identities, at)
-            flush = meter(store, memory, unit, log, made)
+            flush = meter(store, memory, unit, log, result)
             store.identities = held
             store.write(flush)
             # As ``replay.offsets`` does: what is at these offsets and was not written just now goes.
@@ -349,18 +349,20 @@ def test_invariant_6_offsets_that_are_replayed_give_the_rows_of_one_clean_pass_w
                 (store.duplicates, places["duplicates"]),
                 (store.conflicts, places["conflicts"]),
             ):
-                for place in [place for place in table if place[2] in offsets and place[2:] not in right]:
-                    del table[place]
+                for item in [item for item in table if item[2] in offsets and item[2:] not in right]:
+                    del table[item]
             for copies in store.identities.values():
-                for place in [place for place in copies if place[2] in offsets and place[2:] not in counted]:
-                    del copies[place]
+                for item in [copy for copy in copies if copy[2] in offsets and copy[2:] not in counted]:
+                    del copies[item]
             at += len(unit)
-        assert store.rows() == clean_pass(log, made)
+        assert store.rows() == clean_pass(log, result)
 
 
 def decided_before_all(identities: Any, offset: int) -> Any:
-    kept = decided_before({name: list(copies.values()) for name, copies in identities.items()}, 1, offset)
-    return {name: {position_of(one): one for one in copies} for name, copies in kept.items()}
+    stored_decided_before = decided_before(
+        {name: list(copies.values()) for name, copies in identities.items()}, 1, offset
+    )
+    return {name: {position_of(copy): copy for copy in copies} for name, copies in stored_decided_before.items()}
 
 
 # --- 11: the ledger balances ----------------------------------------------------------------------------------------
@@ -371,16 +373,16 @@ def decided_before_all(identities: Any, offset: int) -> Any:
 def test_invariant_11_every_accepted_event_is_in_exactly_one_place_at_every_moment(batches, moves):
     """Two owners, replays and crashes between steps: below the cursor, always, accepted = counted + duplicates +
     conflicts."""
-    log, made, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
+    log, result, store = log_of(batches, [1] * len(batches)), catalog(None), Store()
     memories = [store.memory(), store.memory()]
     for who, size, step in [*moves, (0, len(log), 5), (0, len(log), 5)]:
         unit = log[memories[who].cursor : memories[who].cursor + size]
-        store.write(meter(store, memories[who], unit, log, made), step)
+        store.write(meter(store, memories[who], unit, log, result), step)
         if step < 5:
             memories[who] = store.memory()
         places: Counter[int] = Counter()
         for table in (store.events, store.duplicates, store.conflicts):
-            places.update(place[2] for place in table if place[2] < store.cursor)
-        assert places == Counter({place[2]: size for place, size in store.batches.items() if place[2] < store.cursor})
+            places.update(item[2] for item in table if item[2] < store.cursor)
+        assert places == Counter({batch[2]: size for batch, size in store.batches.items() if batch[2] < store.cursor})
     assert store.cursor == len(log)
     assert sum(store.batches.values()) == sum(map(len, batches))

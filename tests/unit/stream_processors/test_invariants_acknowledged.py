@@ -55,19 +55,19 @@ def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafk
             if outcome != "delivered":
                 refused |= keys
             done(None if outcome == "delivered" else outcome)
-            durable = {key for one in log.kept for key in decode_batch(one).idempotency_keys}
-            on_its_way = {key for one, _ in log.handed for key in decode_batch(one).idempotency_keys}
-            for asked, answer in zip(requests, answers, strict=True):
-                wanted = {str(key) for key in asked}
+            durable = {key for item in log.kept for key in decode_batch(item).idempotency_keys}
+            on_its_way = {key for item, _ in log.handed for key in decode_batch(item).idempotency_keys}
+            for request, answer in zip(requests, answers, strict=True):
+                expected_strs = {str(key) for key in request}
                 if answer.done() and answer.exception() is None:
-                    assert wanted <= durable
+                    assert expected_strs <= durable
                 # Two requests may hold one key, in different records: then either record's fate may decide.
-                if not wanted & on_its_way:
+                if not expected_strs & on_its_way:
                     assert answer.done()
-        for asked, answer in zip(requests, answers, strict=True):
+        for request, answer in zip(requests, answers, strict=True):
             failed = answer.exception()
             assert failed is None or isinstance(failed, NotDelivered)
-            assert failed is None or {str(key) for key in asked} & refused
+            assert failed is None or {str(key) for key in request} & refused
 
     asyncio.run(run())
 
@@ -78,7 +78,7 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
     """The sealed topic refuses what comes late; nobody is told that such an event was taken, and a retry finds the new
     one."""
     order = ["old", "sealing", "new"]
-    sends = sorted(sends, key=lambda one: order.index(one[1]))
+    sends = sorted(sends, key=lambda item: order.index(item[1]))
 
     async def run() -> None:
         topics: dict[str, set[str]] = {"usage.events.1": set(), "usage.events.2": set()}
@@ -95,13 +95,13 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
         )
         delivery = Delivery(producer, lambda: routes[phase], GatewayMetrics(), clock=lambda: 0.0)
         answers = []
-        for key, wanted in sends:
-            if wanted == "sealing" and phase == "old":
+        for key, expected_send in sends:
+            if expected_send == "sealing" and phase == "old":
                 for topic, value, done in handed:
                     topics[topic] |= set(decode_batch(value).idempotency_keys)
                     done(None)
                 handed.clear()
-            phase = wanted
+            phase = expected_send
             try:
                 answers.append((key, delivery.send("default", 2, [event(key, 0)])))
             except NotDelivered:
@@ -117,10 +117,10 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
             topics[topic] |= set(batch.idempotency_keys)
             done(None)
         for key, answer in answers:
-            taken = any(str(key) in keys for keys in topics.values())
+            accepted_any = any(str(key) in keys for keys in topics.values())
             assert answer.done()
             failure = answer.exception()  # asked for also where it does not matter: asyncio logs what nobody asks for
-            assert taken or isinstance(failure, NotDelivered)
+            assert accepted_any or isinstance(failure, NotDelivered)
 
     asyncio.run(run())
 
@@ -137,12 +137,12 @@ def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_
     placed: dict[bytes, set[int]] = {}
     order: list[tuple[int, int]] = []
     for number, key in enumerate(keys):
-        one = event(key, 0, at_us=number)
+        result = event(key, 0, at_us=number)
         if data.draw(st.booleans()):
-            closed = packer.add("default", 2, [one], number, 0.0)[1]
+            closed = packer.add("default", 2, [result], number, 0.0)[1]
         else:
             record = InboxRecord("usage.inbox.default", "default", 0, number, 0, b"")
-            values = pack([AdmittedRecord(record, [one], None)], partitions, 2)
+            values = pack([AdmittedRecord(record, [result], None)], partitions, 2)
             for partition, packed in values.items():
                 for name in (decode_batch(value).identity(0) for value in packed):
                     placed.setdefault(name, set()).add(partition)
@@ -155,15 +155,15 @@ def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_
         order += [(batch.partition, item.timestamp_us) for item in batch.events]
         for item in batch.events:
             placed.setdefault(item.identity, set()).add(batch.partition)
-    assert all(len(found) == 1 for found in placed.values())
+    assert all(len(element) == 1 for element in placed.values())
     for partition in range(partitions):
-        mine = [stamp for where, stamp in order if where == partition]
-        assert mine == sorted(mine)
+        own_items = [stamp for where, stamp in order if where == partition]
+        assert own_items == sorted(own_items)
     # Whoever reads the identities of a range of the hash space finds every copy of what its partition holds, also under
     # another number of partitions (another generation).
-    other = data.draw(st.integers(1, 9))
+    second_draw = data.draw(st.integers(1, 9))
     for name in placed:
-        low, high = hash_range(partition_of(name, other), other)
+        low, high = hash_range(partition_of(name, second_draw), second_draw)
         assert low <= name[:4]
         assert high is None or name[:4] < high
     assert placed.keys() == {event(key, 0).identity for key in keys}

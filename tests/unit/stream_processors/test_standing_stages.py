@@ -37,17 +37,17 @@ def test_after_a_minute_with_an_error_and_after_three_without(how: dict[str, Any
 def test_the_reason_says_which_since_when_where_and_why() -> None:
     [reason] = standing([stage()], 90.0, 1_790_000_000_000_000)
     assert reason.lasting
-    for told in ("admission", "90 s", "2026-09-21T14:11:50Z", "partition 1 offset 7", "no answer"):
-        assert told in reason.detail
+    for item in ("admission", "90 s", "2026-09-21T14:11:50Z", "partition 1 offset 7", "no answer"):
+        assert item in reason.detail
 
 
 def test_what_is_tried_again_is_told_until_it_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "RETRY_SECONDS", 0.0)
-    work, seen = Work(), []
+    work, observed = Work(), []
 
     def call() -> str:
-        seen.append((work.busy, work.trouble))
-        if len(seen) < 3:
+        observed.append((work.busy, work.trouble))
+        if len(observed) < 3:
             raise LedgerUnavailable("Kafka is away")
         return "done"
 
@@ -56,7 +56,7 @@ def test_what_is_tried_again_is_told_until_it_passes(monkeypatch: pytest.MonkeyP
             assert await in_thread(ThreadPoolExecutor(1), "admit", call, work) == "done"
 
     asyncio.run(run())
-    assert seen == [(True, ""), (True, "Kafka is away"), (True, "Kafka is away")]
+    assert observed == [(True, ""), (True, "Kafka is away"), (True, "Kafka is away")]
     assert (work.busy, work.trouble) == (False, "")
 
 

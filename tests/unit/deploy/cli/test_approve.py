@@ -24,8 +24,8 @@ def test_all_that_await_approval_of_all_pages_earlier_periods_first() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         assert (request.url.path, request.url.params["state"]) == ("/v1/invoices", "draft")
-        found, following = pages[request.url.params.get("cursor")]
-        return httpx.Response(200, json={"invoices": found, "next_cursor": following})
+        value, following = pages[request.url.params.get("cursor")]
+        return httpx.Response(200, json={"invoices": value, "next_cursor": following})
 
     with httpx.Client(base_url="http://weir", transport=httpx.MockTransport(answer)) as client:
         assert list(_awaiting(client).items()) == [("aaa", 3), ("bb", 2), ("c", 1)]

@@ -102,8 +102,8 @@ def test_problems_are_shown_with_their_places() -> None:
     body: dict[str, Any] = {"title": "Unprocessable", "detail": "missing", "path": "$.events[3].account_id", "index": 3}
     assert problem_text(body) == "$.events[3].account_id: missing"
     faults = [{"path": "$.meters[0].code", "detail": "is missing"}, {"path": "$.plans[1]", "detail": "is no object"}]
-    many = {"title": "Unprocessable", "detail": "$.meters[0].code: is missing (and 1 more)", "errors": faults}
-    assert problem_text(many) == "Unprocessable\n  $.meters[0].code: is missing\n  $.plans[1]: is no object"
+    document = {"title": "Unprocessable", "detail": "$.meters[0].code: is missing (and 1 more)", "errors": faults}
+    assert problem_text(document) == "Unprocessable\n  $.meters[0].code: is missing\n  $.plans[1]: is no object"
 
 
 def test_as_of() -> None:
@@ -169,5 +169,5 @@ def test_an_invoice_shows_its_steps_below_their_line() -> None:
 
 def test_a_state_that_does_not_exist_is_refused() -> None:
     for command in (["invoices", "--state", "drft"], ["invoices", "export", "--state", "drft"]):
-        told = CliRunner().invoke(app, command)
-        assert (told.exit_code, "draft" in told.output) == (2, True)
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, "draft" in result.output) == (2, True)

@@ -49,9 +49,9 @@ def test_what_is_wrong_is_told_by_its_line(kind: str, lines: list[str], message:
 
 def test_batches_hold_everything_once_in_order() -> None:
     events = [(number, {"event_name": str(number)}) for number in range(1, 252)]
-    made = list(batches(events))
-    assert [len(found) for _, found in made] == [100, 100, 51]
-    assert [number for numbers, _ in made for number in numbers] == list(range(1, 252))
+    result = list(batches(events))
+    assert [len(item) for _, item in result] == [100, 100, 51]
+    assert [number for numbers, _ in result for number in numbers] == list(range(1, 252))
 
 
 def test_format_is_known_by_the_name() -> None:

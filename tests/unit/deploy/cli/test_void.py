@@ -22,10 +22,10 @@ def test_a_correction_s_key_is_the_same_each_time_and_corrections_are_numbered()
 
 @given(st.text(), st.integers(1, 5))
 def test_no_correction_has_the_key_of_one_before(key: str, times: int) -> None:
-    seen = [key]
+    observed = [key]
     for _ in range(times):
-        seen.append(corrected_key(seen[-1]))
-    assert len(set(seen)) == len(seen)
+        observed.append(corrected_key(observed[-1]))
+    assert len(set(observed)) == len(observed)
 
 
 def test_what_is_not_given_stays_and_numbers_keep_their_digits() -> None:

@@ -62,6 +62,6 @@ def test_status_says_what_is_wrong_and_ends_with_it(
 
 
 def test_a_replay_says_which_versions() -> None:
-    asked = CliRunner().invoke(webhook.app, ["replay"])
-    assert asked.exit_code == 2
-    assert "--given-up" in asked.output
+    result = CliRunner().invoke(webhook.app, ["replay"])
+    assert result.exit_code == 2
+    assert "--given-up" in result.output

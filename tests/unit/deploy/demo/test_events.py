@@ -35,9 +35,9 @@ def test_a_departure() -> None:
 
 @pytest.mark.parametrize("none", ["", "NA"])
 def test_a_cancellation_has_no_properties_that_the_file_has_not(none: str) -> None:
-    made = event(ROW | dict.fromkeys(("dep_time", "dep_delay", "tailnum", "air_time"), none))
-    assert made["event_name"] == "flight_cancelled"
-    assert set(made["properties"]) == {"flight", "origin", "dest", "distance"}
+    result = event(ROW | dict.fromkeys(("dep_time", "dep_delay", "tailnum", "air_time"), none))
+    assert result["event_name"] == "flight_cancelled"
+    assert set(result["properties"]) == {"flight", "origin", "dest", "distance"}
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_cancellation_has_no_properties_that_the_file_has_not(none: str) -> No
     ],
 )
 def test_scheduled_minutes_across_daylight_saving(month: str, day: str, clock: str, utc: str) -> None:
-    made = event(ROW | {"month": month, "day": day, "sched_dep_time": clock})
-    assert datetime.fromisoformat(made["timestamp"]).astimezone(UTC) == datetime.fromisoformat(utc + "+00:00")
+    result = event(ROW | {"month": month, "day": day, "sched_dep_time": clock})
+    assert datetime.fromisoformat(result["timestamp"]).astimezone(UTC) == datetime.fromisoformat(utc + "+00:00")
 
 
 def test_a_row_that_breaks_the_form_is_refused() -> None:
@@ -66,10 +66,10 @@ def flight(number: int) -> dict[str, Any]:
 def test_every_batch_goes_out_a_few_twice_and_some_broken() -> None:
     batches = [[{"n": number}] for number in range(3368)]
     sent = list(requests(batches))
-    whole = [events for events in sent if len(events) == 1 and set(events[0]) == {"n"}]
-    assert {events[0]["n"] for events in whole} == set(range(3368))
-    assert len(whole) - 3368 == 68
-    assert len(sent) - len(whole) == len(BROKEN_AT)
+    full_items = [events for events in sent if len(events) == 1 and set(events[0]) == {"n"}]
+    assert {events[0]["n"] for events in full_items} == set(range(3368))
+    assert len(full_items) - 3368 == 68
+    assert len(sent) - len(full_items) == len(BROKEN_AT)
 
 
 @pytest.mark.parametrize("rows", [1, 99, 100, 5_000, 5_001, 10_050, 336_776])

@@ -41,9 +41,9 @@ def test_what_trying_again_cannot_mend_passes_at_once(error: Exception) -> None:
 
 
 def test_waiting_shows_progress_and_ends_at_the_goal_or_at_a_standstill() -> None:
-    seen: list[tuple[int, int]] = []
+    observed: list[tuple[int, int]] = []
     measures = iter([(0, 2), (0, 2), (1, 2), (2, 2)])
-    wait("metering", lambda: next(measures), lambda done, total: seen.append((done, total)), seconds=60)
-    assert seen == [(0, 2), (1, 2), (2, 2)]
+    wait("metering", lambda: next(measures), lambda done, total: observed.append((done, total)), seconds=60)
+    assert observed == [(0, 2), (1, 2), (2, 2)]
     with pytest.raises(Failure, match=r"no progress for .* at 1 of 2; `weir status`"):
         wait("metering", lambda: (1, 2), lambda *_: None, seconds=0)

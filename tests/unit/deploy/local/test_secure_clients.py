@@ -32,15 +32,15 @@ def calls() -> Iterator[tuple[str, str, str]]:
                 if isinstance(node, ast.Call):
                     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                     arguments = [
-                        ast.unparse(one) for one in (*node.args, *(keyword.value for keyword in node.keywords))
+                        ast.unparse(item) for item in (*node.args, *(keyword.value for keyword in node.keywords))
                     ]
                     yield str(path.relative_to(ROOT)), name, " ".join(arguments)
 
 
 def test_every_kafka_client_takes_the_settings_connection() -> None:
-    made = [(file, name, text) for file, name, text in calls() if name in KAFKA]
-    assert {name for _, name, _ in made} == KAFKA
-    bare = [(file, name) for file, name, text in made if "settings.librdkafka()" not in text and file not in LOCAL]
+    pairs = [(file, name, text) for file, name, text in calls() if name in KAFKA]
+    assert {name for _, name, _ in pairs} == KAFKA
+    bare = [(file, name) for file, name, text in pairs if "settings.librdkafka()" not in text and file not in LOCAL]
     assert bare == []
 
 
@@ -81,13 +81,18 @@ def test_the_settings_say_it_to_faust() -> None:
 
 
 def test_the_settings_say_it_to_clickhouse(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, Any] = {}
-    monkeypatch.setattr(clickhouse_connect, "get_client", lambda **given: seen.update(given))
+    observed: dict[str, Any] = {}
+    monkeypatch.setattr(clickhouse_connect, "get_client", lambda **given: observed.update(given))
     connect(
         Settings(
             clickhouse_secure=True, clickhouse_ca="ca.pem", clickhouse_user="u", clickhouse_password=SecretStr("p")
         )
     )
-    assert (seen["secure"], seen["ca_cert"], seen["username"], seen["password"]) == (True, "ca.pem", "u", "p")
+    assert (observed["secure"], observed["ca_cert"], observed["username"], observed["password"]) == (
+        True,
+        "ca.pem",
+        "u",
+        "p",
+    )
     connect(Settings())
-    assert (seen["secure"], seen["ca_cert"]) == (False, None)
+    assert (observed["secure"], observed["ca_cert"]) == (False, None)

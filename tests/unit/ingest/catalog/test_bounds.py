@@ -19,8 +19,8 @@ from schemas.catalog.state import Catalog
 from tests.unit.ingest.catalog.test_document_plan import BASE, applied, faults, plan, publish
 
 
-def bounded(own: str) -> str:
-    return f"namespace: {{code: shop, bounds: {{{own}}}}}\n"
+def bounded(own_value: str) -> str:
+    return f"namespace: {{code: shop, bounds: {{{own_value}}}}}\n"
 
 
 def meters(count: int, name: str = "call") -> str:
@@ -63,11 +63,11 @@ def test_growth_beyond_a_bound_is_refused_and_the_operator_can_raise_it(
     catalog = Catalog()
     publish(catalog, plan(catalog, bounded(own)))
     publish(catalog, plan(catalog, within))
-    found = faults(catalog, beyond)
+    result = faults(catalog, beyond)
     name = own.partition(":")[0]
-    assert named in found[path]
-    assert f"({name})" in found[path]
-    assert "the operator, who alone can raise it" in found[path]
+    assert named in result[path]
+    assert f"({name})" in result[path]
+    assert "the operator, who alone can raise it" in result[path]
     publish(catalog, plan(catalog, bounded(f"{name}: 1000000") + beyond))
 
 
@@ -79,9 +79,9 @@ def test_what_stands_beyond_a_bound_is_changed_and_made_less_but_does_not_grow()
     assert [change.code for change in plan(catalog, meters(6).replace("m0", "m0, unit: s")).to_publish()] == ["m0"]
     with pytest.raises(DocumentError):
         plan(catalog, meters(7))
-    made = plan(catalog, "prune: true\n" + meters(4))
-    assert [change.action for change in made.to_publish()] == ["retired", "retired"]
-    publish(catalog, made)
+    result = plan(catalog, "prune: true\n" + meters(4))
+    assert [change.action for change in result.to_publish()] == ["retired", "retired"]
+    publish(catalog, result)
     with pytest.raises(DocumentError, match="catalog_bytes"):
         plan(catalog, longer)
 
@@ -116,7 +116,7 @@ def test_a_filter_is_compiled_once_however_many_values_are_asked(monkeypatch: py
     import ingest.catalog.checks.empty_filters as module
 
     real = module.compile_test
-    monkeypatch.setattr(module, "compile_test", lambda *rest: compiled.append(rest[0]) or real(*rest))
+    monkeypatch.setattr(module, "compile_test", lambda *remainder: compiled.append(remainder[0]) or real(*remainder))
     catalog = Catalog()
     plan(catalog, listed(500))
     assert sorted(compiled) == ["exists", "in"]
@@ -144,7 +144,8 @@ subscriptions:
         for number, (start, length, code) in enumerate(spans)
     )
     overlapping = any(
-        one[0] < other[0] + other[1] and other[0] < one[0] + one[1] for one, other in combinations(spans, 2)
+        span[0] < second_span[0] + second_span[1] and second_span[0] < span[0] + span[1]
+        for span, second_span in combinations(spans, 2)
     )
     if overlapping:
         assert all("of account a, as subscription" in detail for detail in faults(Catalog(), text).values())

@@ -38,9 +38,9 @@ def test_nothing_is_written_where_an_entry_is_too_large(monkeypatch: pytest.Monk
     for step in (publisher.check, publisher.publish):
         with pytest.raises(
             EntriesTooLarge, match=r"product calls \(5\d\d\d bytes\): an entry has up to 2000 bytes"
-        ) as told:
+        ) as raised:
             step(plan, "author")
-        assert [(one.code, size > 5_000) for one, size in told.value.entries] == [("calls", True)]
+        assert [(entry.code, size > 5_000) for entry, size in raised.value.entries] == [("calls", True)]
     writer: Any = publisher._writer
     assert writer.written == []
     publisher.check(SimpleNamespace(namespace="shop", to_publish=lambda: [small]), "author")  # type: ignore[arg-type]

@@ -21,8 +21,8 @@ def meter(*dimensions: str, code: str = "tok") -> str:
 
 
 def test_two_properties_of_one_name_are_refused_with_their_place() -> None:
-    found = faults(applied(), meter('"a.b"', "[a, b]"))
-    assert found == {
+    result = faults(applied(), meter('"a.b"', "[a, b]"))
+    assert result == {
         "$.meters[0].profiles[1].dimensions[1]": (
             "['a', 'b'] and ['a.b'] are both called a.b, so their values could not be told apart; "
             "keep one of them, or have the"
@@ -33,8 +33,8 @@ def test_two_properties_of_one_name_are_refused_with_their_place() -> None:
 
 
 def test_names_that_can_be_told_apart_are_taken_whatever_they_are() -> None:
-    made = plan(applied(), meter("hour", "day", "account", '"x,y"', '"dimension:z"', "[a, b]", '["a.b", c]'))
-    assert ("meter", "tok", 1) in codes(made, "created")
+    result = plan(applied(), meter("hour", "day", "account", '"x,y"', '"dimension:z"', "[a, b]", '["a.b", c]'))
+    assert ("meter", "tok", 1) in codes(result, "created")
 
 
 def test_a_stored_one_loads_and_is_left_alone_by_a_document_that_says_the_same() -> None:
@@ -52,6 +52,10 @@ def test_a_stored_one_loads_and_is_left_alone_by_a_document_that_says_the_same()
         "body": json.dumps(body), "author": "", "claim_id": "",
     }  # fmt: skip
     assert catalog.apply(record, catalog.next_offset, 0) is not None
-    versions = [one for one in profile_versions(catalog.view("shop")) if one.profile_id == "tok.in"]
+    versions = [
+        profile_version
+        for profile_version in profile_versions(catalog.view("shop"))
+        if profile_version.profile_id == "tok.in"
+    ]
     assert dimension_names(versions) == ("a.b",)
     assert codes(plan(catalog, meter('"a.b"', "[a, b]")), "unchanged")[1:] == [("meter", "tok", 1)]

@@ -38,14 +38,14 @@ carrier: 9E
 
 @pytest.mark.parametrize("json_only", [True, False])
 def test_json_keeps_its_decimals(json_only: bool) -> None:
-    found = load_document(b' {"price": 0.10, "text": "0.10"}', json_only=json_only)
-    assert found == {"price": Decimal("0.10"), "text": "0.10"}
-    assert str(found["price"]) == "0.10"
+    result = load_document(b' {"price": 0.10, "text": "0.10"}', json_only=json_only)
+    assert result == {"price": Decimal("0.10"), "text": "0.10"}
+    assert str(result["price"]) == "0.10"
 
 
 def test_anchors_and_merges_work() -> None:
-    found = load_document(b"base: &b {a: 1, b: 2}\nother: {<<: *b, b: 3}")
-    assert found["other"] == {"a": 1, "b": 3}
+    result = load_document(b"base: &b {a: 1, b: 2}\nother: {<<: *b, b: 3}")
+    assert result["other"] == {"a": 1, "b": 3}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_what_aliases_and_merge_keys_stand_for_is_counted_before_it_is_built(tex
 
 
 def test_aliases_and_merge_keys_within_the_bound_are_taken() -> None:
-    found = load_document(b"base: &b {currency: USD}\nplans: [{<<: *b, code: p}, {<<: [*b], code: q}]\nagain: *b")
-    assert found["plans"] == [{"currency": "USD", "code": "p"}, {"currency": "USD", "code": "q"}]
-    assert found["again"] == {"currency": "USD"}
+    result = load_document(b"base: &b {currency: USD}\nplans: [{<<: *b, code: p}, {<<: [*b], code: q}]\nagain: *b")
+    assert result["plans"] == [{"currency": "USD", "code": "p"}, {"currency": "USD", "code": "q"}]
+    assert result["again"] == {"currency": "USD"}
 
 
 def test_a_smaller_bound_and_depth_hold_for_what_aliases_stand_for() -> None:
@@ -119,6 +119,8 @@ def test_an_alias_inside_of_what_it_stands_for_is_refused() -> None:
 
 
 def test_work_on_a_document_asks_whether_it_may_go_on() -> None:
-    asked: list[int] = []
-    load_document(b"accounts:\n" + b"".join(b"- {code: a%d}\n" % n for n in range(5000)), tick=lambda: asked.append(1))
-    assert len(asked) > 5
+    collected: list[int] = []
+    load_document(
+        b"accounts:\n" + b"".join(b"- {code: a%d}\n" % n for n in range(5000)), tick=lambda: collected.append(1)
+    )
+    assert len(collected) > 5

@@ -40,10 +40,10 @@ def plan(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = Non
     return plan_document(catalog, read_document(load_document(text.encode()), "shop"), retire or [])
 
 
-def publish(catalog: Catalog, made: CatalogPlan) -> None:
-    for change in made.to_publish():
+def publish(catalog: Catalog, expected: CatalogPlan) -> None:
+    for change in expected.to_publish():
         record = record_of(
-            made.namespace, change.model, kind=change.kind, version=change.version, author="", claim_id="",
+            expected.namespace, change.model, kind=change.kind, version=change.version, author="", claim_id="",
             retired=change.action == "retired",
         )  # fmt: skip
         offset = catalog.next_offset
@@ -62,31 +62,31 @@ def faults(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = N
     return {fault.path: fault.detail for fault in caught.value.faults}
 
 
-def codes(made: CatalogPlan, action: str) -> list[tuple[str, str, int]]:
-    return [(change.kind, change.code, change.version) for change in made.changes if change.action == action]
+def codes(expected: CatalogPlan, action: str) -> list[tuple[str, str, int]]:
+    return [(change.kind, change.code, change.version) for change in expected.changes if change.action == action]
 
 
 def test_the_second_time_everything_is_unchanged() -> None:
     catalog = Catalog()
-    first = plan(catalog, BASE)
-    assert {change.action for change in first.changes} == {"created"}
-    assert [change.kind for change in first.changes][:2] == ["namespace", "meter"]
-    publish(catalog, first)
+    first_plan = plan(catalog, BASE)
+    assert {change.action for change in first_plan.changes} == {"created"}
+    assert [change.kind for change in first_plan.changes][:2] == ["namespace", "meter"]
+    publish(catalog, first_plan)
     assert {change.action for change in plan(catalog, BASE).changes} == {"unchanged"}
 
 
 @pytest.mark.parametrize("written", ['"0.1"', '"0.10"', "0.100"])
 def test_a_price_written_otherwise_is_unchanged(written: str) -> None:
-    made = plan(applied(), BASE.replace("unit_amount: 0.10", f"unit_amount: {written}"))
-    assert made.to_publish() == []
+    result = plan(applied(), BASE.replace("unit_amount: 0.10", f"unit_amount: {written}"))
+    assert result.to_publish() == []
 
 
 def test_a_changed_price_is_a_new_version_and_the_subscription_stays_on_the_old_one() -> None:
     catalog = applied()
     changed = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11")
-    made = plan(catalog, changed)
-    assert codes(made, "changed") == [("plan", "pro", 2)]
-    publish(catalog, made)
+    result = plan(catalog, changed)
+    assert codes(result, "changed") == [("plan", "pro", 2)]
+    publish(catalog, result)
     assert catalog.view("shop").get("subscription", "s1").model.plan_version == 1
     assert plan(catalog, changed).to_publish() == []
     moved = plan(catalog, changed.replace("plan: pro, start", "plan: pro, plan_version: 2, start"))
@@ -98,8 +98,8 @@ def test_a_new_subscription_is_pinned_to_the_version_that_its_own_document_makes
     text = BASE.replace("unit_amount: 0.10", "unit_amount: 0.11").replace(
         "subscriptions: [", "subscriptions: [{code: s0, account: other, plan: pro, start: 2013-01-01}, "
     )
-    made = plan(catalog, text.replace("accounts: [", "accounts: [{code: other}, "))
-    (new,) = [change for change in made.changes if change.code == "s0"]
+    result = plan(catalog, text.replace("accounts: [", "accounts: [{code: other}, "))
+    (new,) = [change for change in result.changes if change.code == "s0"]
     assert new.model.plan_version == 2
 
 
@@ -113,9 +113,9 @@ def test_dates_are_local_midnights_of_the_account_across_daylight_saving() -> No
 
 def test_an_instant_that_was_pinned_stays_when_the_account_moves_to_another_zone() -> None:
     catalog = applied()
-    made = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo"))
-    assert codes(made, "changed") == [("account", "NO", 2)]
-    publish(catalog, made)
+    result = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo"))
+    assert codes(result, "changed") == [("account", "NO", 2)]
+    publish(catalog, result)
     # Another date is read in the zone of now.
     later = plan(catalog, BASE.replace("America/New_York", "Europe/Oslo").replace("2013-03-10", "2013-03-12"))
     (change,) = later.to_publish()
@@ -136,8 +136,8 @@ EURO = BASE.replace("plans:\n", "plans:\n  - {code: euro, currency: EUR}\n").rep
 
 def test_a_subscription_moves_to_another_plan_of_its_currency_only() -> None:
     catalog = applied()
-    other = EURO.replace("EUR", "USD")
-    assert codes(plan(catalog, other), "changed") == [("subscription", "s1", 2)]
+    second_replace = EURO.replace("EUR", "USD")
+    assert codes(plan(catalog, second_replace), "changed") == [("subscription", "s1", 2)]
     assert faults(catalog, EURO) == {
         "$.subscriptions[0].plan": "euro is in EUR, the plan before it in USD; end this subscription and start another"
     }
@@ -153,8 +153,8 @@ def test_usage_is_not_billed_in_advance() -> None:
 def test_every_wrong_reference_is_named_with_its_place() -> None:
     text = BASE.replace("profile: calls,", "profile: size,").replace("profile: size.total", "profile: size.sum")
     text = text.replace("product: seat", "product: stool").replace("account: NO, plan: pro", "account: YES, plan: none")
-    found = faults(Catalog(), text)
-    assert found == {
+    result = faults(Catalog(), text)
+    assert result == {
         "$.features[0].profile": "meter size has several profiles; say which: size.total, size.top",
         "$.products[1].profile": "no profile size.sum; known: size.total, size.top",
         "$.plans[0].charges[1].product": "no product stool; declare it",
@@ -167,23 +167,23 @@ def test_every_wrong_model_is_named_with_its_place() -> None:
     tiers = "{model: tiered, tiers: [{up_to: 10, unit_amount: 1}, {up_to: 5, unit_amount: 1}, {unit_amount: 1}]}"
     text = BASE.replace("{model: flat, amount: 12.50}", tiers).replace("aggregation: count", "aggregation: counting")
     text = text.replace("{code: NO, time_zone: America/New_York}", "{code: 7}, {code: x, zone: UTC}")
-    found = faults(Catalog(), text)
-    assert sorted(found) == [
+    result = faults(Catalog(), text)
+    assert sorted(result) == [
         "$.accounts[0].code",
         "$.accounts[1].zone",
         "$.meters[0].profiles[0].aggregation",
         "$.plans[0].charges[1].price.tiers[1].up_to",
     ]
-    assert "sort tiers by up_to" in found["$.plans[0].charges[1].price.tiers[1].up_to"]
+    assert "sort tiers by up_to" in result["$.plans[0].charges[1].price.tiers[1].up_to"]
 
 
 def test_two_subscriptions_may_not_bill_the_same_usage_at_the_same_time() -> None:
     overlapping = BASE.replace(
         "subscriptions: [", "subscriptions: [{code: s2, account: NO, plan: pro, start: 2014-01-01}, "
     )
-    found = faults(Catalog(), overlapping)
-    assert list(found) == ["$.subscriptions[1]"]
-    assert "calls.n" in found["$.subscriptions[1]"]
+    result = faults(Catalog(), overlapping)
+    assert list(result) == ["$.subscriptions[1]"]
+    assert "calls.n" in result["$.subscriptions[1]"]
     # Half-open: the one may start at the instant at which the other ends.
     beside = overlapping.replace("start: 2013-03-10", "start: 2013-03-10, end: 2014-01-01")
     assert codes(plan(Catalog(), beside), "created")[-2:] == [("subscription", "s2", 1), ("subscription", "s1", 1)]
@@ -216,8 +216,8 @@ def test_a_bare_namespace_is_created_once_and_its_settings_are_left_alone() -> N
 
 
 def test_unknown_parts_and_doubled_codes_are_refused() -> None:
-    found = faults(Catalog(), "namespace: shop\nmetres: []\naccounts: [{code: a}, {code: a}]\nprune: 1")
-    assert sorted(found) == ["$.accounts[1].code", "$.metres", "$.prune"]
+    result = faults(Catalog(), "namespace: shop\nmetres: []\naccounts: [{code: a}, {code: a}]\nprune: 1")
+    assert sorted(result) == ["$.accounts[1].code", "$.metres", "$.prune"]
 
 
 TERMS = BASE.replace(
@@ -231,8 +231,8 @@ credit_grants: [{code: paid, account: NO, amount: 50, currency: USD}]""",
 
 def test_terms_of_a_subscription_and_credits_are_published_and_recognised() -> None:
     catalog = applied(TERMS)
-    again = TERMS.replace("0.05", '"0.050"').replace("amount: 50,", 'amount: "50.00",')
-    assert plan(catalog, again).to_publish() == []
+    repeated_replace = TERMS.replace("0.05", '"0.050"').replace("amount: 50,", 'amount: "50.00",')
+    assert plan(catalog, repeated_replace).to_publish() == []
     assert catalog.view("shop").get("credit_grant", "paid").model.amount == 50
 
 
@@ -258,10 +258,10 @@ def test_what_was_retired_is_told_from_what_never_was_and_from_a_slip_of_the_pen
         "namespace: shop\nplans: [{code: pro, currency: USD, charges: [{product: %s, price: "
         "{model: flat, amount: 1}}]}]"
     )
-    place = "$.plans[0].charges[0].product"
-    assert faults(catalog, text % "chair") == {place: "product chair is retired; publish it again, or refer to another"}
-    assert faults(catalog, text % "seats") == {place: "no product seats; did you mean seat?"}
-    assert faults(catalog, text % "engine") == {place: "no product engine; declare it"}
+    item = "$.plans[0].charges[0].product"
+    assert faults(catalog, text % "chair") == {item: "product chair is retired; publish it again, or refer to another"}
+    assert faults(catalog, text % "seats") == {item: "no product seats; did you mean seat?"}
+    assert faults(catalog, text % "engine") == {item: "no product engine; declare it"}
 
 
 class TestEventTypes:
@@ -277,9 +277,9 @@ event_types:
         catalog = applied(self.TEXT % ("backward", "long"))
         assert plan(catalog, self.TEXT % ("backward", "long")).to_publish() == []
         assert codes(plan(catalog, self.TEXT % ("backward", "double")), "changed") == [("event_type", "call", 2)]
-        found = faults(catalog, self.TEXT % ("backward", "string"))
-        assert list(found) == ["$.event_types[0].schema"]
-        assert "properties.seconds: was a whole number of 64 bits, is now text" in found["$.event_types[0].schema"]
+        result = faults(catalog, self.TEXT % ("backward", "string"))
+        assert list(result) == ["$.event_types[0].schema"]
+        assert "properties.seconds: was a whole number of 64 bits, is now text" in result["$.event_types[0].schema"]
         assert "forward" in faults(catalog, self.TEXT % ("full", "double"))["$.event_types[0].schema"]
         assert codes(plan(catalog, self.TEXT % ("none", "string")), "changed") == [("event_type", "call", 2)]
 
@@ -296,17 +296,17 @@ event_types:
 def test_the_start_of_a_meter_makes_a_version_and_leaving_it_out_says_nothing() -> None:
     catalog = applied()
 
-    def started(text: str, more: str = "") -> str:
-        return "meters: [{code: calls, profiles: [{code: n, aggregation: count}]" + f"{text}{more}" + "}]"
+    def started(text: str, extra: str = "") -> str:
+        return "meters: [{code: calls, profiles: [{code: n, aggregation: count}]" + f"{text}{extra}" + "}]"
 
-    made = plan(catalog, started(", start: 2026-02-01T02:00:00+02:00"))
-    assert codes(made, "changed") == [("meter", "calls", 2)]
-    told = {"kind": "meter", "code": "calls", "version": 2, "start": "2026-02-01T00:00:00Z", "event_name": "calls"}
-    assert made.summary()["changed"] == [told]
-    publish(catalog, made)
+    result = plan(catalog, started(", start: 2026-02-01T02:00:00+02:00"))
+    assert codes(result, "changed") == [("meter", "calls", 2)]
+    document = {"kind": "meter", "code": "calls", "version": 2, "start": "2026-02-01T00:00:00Z", "event_name": "calls"}
+    assert result.summary()["changed"] == [document]
+    publish(catalog, result)
     assert catalog.view("shop").history("meter", "calls")[-1].valid_from_us == 1_769_904_000_000_000
-    for again in (started(", start: 2026-02-01T00:00:00Z"), started("")):
-        assert codes(plan(catalog, again), "unchanged") == [("meter", "calls", 2)]
+    for repeated_item in (started(", start: 2026-02-01T00:00:00Z"), started("")):
+        assert codes(plan(catalog, repeated_item), "unchanged") == [("meter", "calls", 2)]
     assert codes(plan(catalog, started(", start: 2026-01-01T00:00:00Z")), "changed") == [("meter", "calls", 3)]
     assert codes(plan(catalog, started("", ", unit: call")), "changed") == [("meter", "calls", 3)]
     standing = catalog.view("shop").history("meter", "calls")[-1].model
@@ -336,16 +336,16 @@ plans:
 def test_what_is_allowed_and_may_not_be_meant_is_warned_of_whenever_the_document_says_it() -> None:
     catalog = applied()
     for _ in range(2):  # also where nothing changes any more
-        made = plan(catalog, OVERLAP)
-        warned = made.summary()["warnings"]
+        result = plan(catalog, OVERLAP)
+        warned = result.summary()["warnings"]
         assert [item["path"] for item in warned] == ["$.plans[0].currency", "$.plans[0]"]
         assert "BGN is not in use since 2026-02-01" in warned[0]["detail"]
         assert "plan twice: charges eu (gb.eu) and fr (gb.fr) can bill one event store both" in warned[1]["detail"]
-        publish(catalog, made)
+        publish(catalog, result)
     assert "warnings" not in plan(catalog, "accounts: [{code: other}]").summary()
     # A meter of it that is published anew may be what makes the two meet.
-    again = plan(catalog, OVERLAP[: OVERLAP.index("products")])
-    assert [fault.path for fault in again.warnings] == ["$"]
+    repeated_plan = plan(catalog, OVERLAP[: OVERLAP.index("products")])
+    assert [fault.path for fault in repeated_plan.warnings] == ["$"]
 
 
 class _AtOnce:
@@ -370,11 +370,11 @@ def test_a_single_entry_is_answered_with_the_warnings_of_a_document_and_may_be_s
     publish(road.catalog, plan(road.catalog, OVERLAP[: OVERLAP.index("plans")]))
     service, caller = CatalogService(road, road), Caller("shop", Access(None, ALL_SCOPES, "root"))
     (twice,) = load_document(OVERLAP.encode())["plans"]
-    entry, made = service.create("plan", twice, caller)
-    warned = made.warned()["warnings"]
+    entry, create = service.create("plan", twice, caller)
+    warned = create.warned()["warnings"]
     assert [item["path"] for item in warned] == ["$.currency", "$"]
     assert "can bill one event store both" in warned[1]["detail"]
-    answered = shown(entry) | made.warned()
-    _, made = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
-    assert (codes(made, "changed"), len(made.warnings)) == ([("plan", "twice", 2)], 2)
+    answered = shown(entry) | create.warned()
+    _, create = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
+    assert (codes(create, "changed"), len(create.warnings)) == ([("plan", "twice", 2)], 2)
     assert service.create("account", {"code": "quiet"}, caller)[1].warned() == {}

@@ -15,9 +15,13 @@ from schemas.catalog.meters import Meter
 from schemas.filters import compile_filter
 
 
-def meter(own: list[dict[str, Any]], common: list[dict[str, Any]] | None = None) -> Meter:
+def meter(own_value: list[dict[str, Any]], common: list[dict[str, Any]] | None = None) -> Meter:
     return Meter.model_validate(
-        {"code": "m", "filters": common or [], "profiles": [{"code": "p", "aggregation": "count", "filters": own}]}
+        {
+            "code": "m",
+            "filters": common or [],
+            "profiles": [{"code": "p", "aggregation": "count", "filters": own_value}],
+        }
     )
 
 
@@ -43,10 +47,10 @@ def item(written: str) -> dict[str, Any]:
     ids=str,
 )  # fmt: skip
 def test_what_can_never_match(filters: list[str]) -> None:
-    found = list(never_faults(meter([item(one) for one in filters]), "$.meters[0]"))
-    assert len(found) == 1
-    assert found[0].path.startswith("$.meters[0].profiles[0].filters[")
-    assert "remove" in found[0].detail or "list the values" in found[0].detail
+    result = list(never_faults(meter([item(value) for value in filters]), "$.meters[0]"))
+    assert len(result) == 1
+    assert result[0].path.startswith("$.meters[0].profiles[0].filters[")
+    assert "remove" in result[0].detail or "list the values" in result[0].detail
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_what_can_never_match(filters: list[str]) -> None:
     ids=str,
 )  # fmt: skip
 def test_what_can_match(filters: list[str]) -> None:
-    assert list(never_faults(meter([item(one) for one in filters]), "$")) == []
+    assert list(never_faults(meter([item(result) for result in filters]), "$")) == []
 
 
 def test_a_meter_s_and_a_profile_s_filters_are_taken_together_and_both_are_named() -> None:
@@ -111,5 +115,5 @@ def one_filter(draw: st.DrawFn) -> dict[str, Any]:
 def test_filters_that_some_event_passes_are_never_called_impossible(
     filters: list[dict[str, Any]], event: dict[str, Any]
 ) -> None:
-    if all(compile_filter(tuple(one["property"]), one["operator"], one["value"])(event) for one in filters):
+    if all(compile_filter(tuple(result["property"]), result["operator"], result["value"])(event) for result in filters):
         assert list(never_faults(meter(filters), "$")) == []

@@ -33,8 +33,8 @@ def faults(
     meter = Meter.model_validate({"code": "m", "event_name": "call", "profiles": [profile]})
     declared = EventType.model_validate({"code": "call", "schema": schema})
     places = {"meter": "$.meters[3]", "event_type": "$.event_types[1]"}
-    found = unfit_faults({"m": meter}, {"call": declared}, lambda kind, _: places[kind] if kind in within else "$")
-    return {fault.path: fault.detail for fault in found}
+    result = unfit_faults({"m": meter}, {"call": declared}, lambda kind, _: places[kind] if kind in within else "$")
+    return {fault.path: fault.detail for fault in result}
 
 
 def one(path: str, operator: str, value: Any) -> list[dict[str, Any]]:
@@ -53,9 +53,9 @@ def one(path: str, operator: str, value: Any) -> list[dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_what_the_schema_rules_out(filters: list[dict[str, Any]], says: str) -> None:
-    found = faults(filters)
-    assert list(found) == ["$.meters[3].profiles[0].filters[0]"]
-    assert says in found["$.meters[3].profiles[0].filters[0]"]
+    result = faults(filters)
+    assert list(result) == ["$.meters[3].profiles[0].filters[0]"]
+    assert says in result["$.meters[3].profiles[0].filters[0]"]
 
 
 @pytest.mark.parametrize(

@@ -89,16 +89,16 @@ def test_every_event_of_refused_batches_is_decided_once(count: int, poison: set[
     todo = [waiting(count)]
     while todo:
         batch = todo.pop()
-        bad = [index for index, one in enumerate(batch) if one.ticket in poison]
+        bad = [index for index, item in enumerate(batch) if item.ticket in poison]
         if len(batch) > limit:
             verdict = after_refusal(batch, Refusal(413, {}))
         elif bad:
             verdict = after_refusal(batch, Refusal(422, {"index": bad[0]}))
         else:
-            decided.update(one.ticket for one in batch)
-            accepted.update(one.ticket for one in batch)
+            decided.update(item.ticket for item in batch)
+            accepted.update(item.ticket for item in batch)
             continue
-        decided.update(one.ticket for one in verdict.refused)
+        decided.update(item.ticket for item in verdict.refused)
         todo += verdict.again
     assert decided == Counter(range(count))
     assert accepted == set(range(count)) - poison
@@ -119,8 +119,8 @@ def test_a_buffer_gives_everything_in_order_in_bounded_batches(sizes: list[int],
     given_out: list[int] = []
     while batch := buffer.take():
         assert len(batch) <= limit
-        assert len(batch) == 1 or sum(len(one.item.body) for one in batch) <= 1024 * 1024
-        given_out += [one.ticket for one in batch]
+        assert len(batch) == 1 or sum(len(item.item.body) for item in batch) <= 1024 * 1024
+        given_out += [item.ticket for item in batch]
     assert given_out == list(range(len(sizes)))
 
 
@@ -178,13 +178,13 @@ BAD = {0, 17, 18, 150}
 
 def test_a_producer_decides_every_event_and_calls_back_once() -> None:
     gateway = Faulty(7)
-    told: Counter[str] = Counter()
+    counter: Counter[str] = Counter()
     producer = Producer(
         "http://x",
         "key",
         transport=httpx.MockTransport(gateway),
         interval=0.001,
-        on_delivery=lambda key, _error: told.update([key]),
+        on_delivery=lambda key, _error: counter.update([key]),
     )
     with producer:
         futures = [producer.produce(named(number, BAD)) for number in range(300)]
@@ -196,17 +196,21 @@ def test_a_producer_decides_every_event_and_calls_back_once() -> None:
         if isinstance(error, Refusal):
             assert error.problem["path"].endswith(".event_name")
     assert set(gateway.copies) == {f"k{number}" for number in range(300) if number not in BAD}
-    assert told == Counter(f"k{number}" for number in range(300))
+    assert counter == Counter(f"k{number}" for number in range(300))
 
 
 def test_an_async_producer_decides_every_event_and_calls_back_once() -> None:
     gateway = Faulty(11)
-    told: Counter[str] = Counter()
+    counter: Counter[str] = Counter()
 
     async def run() -> list[BaseException | None]:
         transport = httpx.MockTransport(gateway.later)
         async with AsyncProducer(
-            "http://x", "key", transport=transport, interval=0.001, on_delivery=lambda key, _error: told.update([key])
+            "http://x",
+            "key",
+            transport=transport,
+            interval=0.001,
+            on_delivery=lambda key, _error: counter.update([key]),
         ) as producer:
             futures = [await producer.produce(named(number, BAD)) for number in range(300)]
             await producer.flush()
@@ -216,7 +220,7 @@ def test_an_async_producer_decides_every_event_and_calls_back_once() -> None:
     for number, error in enumerate(asyncio.run(run())):
         assert isinstance(error, Refusal) == (number in BAD)
     assert set(gateway.copies) == {f"k{number}" for number in range(300) if number not in BAD}
-    assert told == Counter(f"k{number}" for number in range(300))
+    assert counter == Counter(f"k{number}" for number in range(300))
 
 
 def test_a_full_queue_raises_or_blocks_as_asked() -> None:
@@ -237,11 +241,11 @@ def test_a_full_queue_raises_or_blocks_as_asked() -> None:
 
 
 def test_closing_sends_what_waits_and_names_what_it_could_not() -> None:
-    whole = Faulty(2, faults=0)
-    producer = Producer("http://x", "key", transport=httpx.MockTransport(whole), interval=3600)
+    full_faulty = Faulty(2, faults=0)
+    producer = Producer("http://x", "key", transport=httpx.MockTransport(full_faulty), interval=3600)
     future = producer.produce({"event_name": "good"})
     producer.close()
-    assert future.result(0) in whole.copies
+    assert future.result(0) in full_faulty.copies
     dead = Producer("http://x", "key", transport=httpx.MockTransport(Faulty(3, faults=2.0)), interval=0.001)
     lost = dead.produce({"event_name": "good", "idempotency_key": "k"})
     dead.close(timeout=0.05)
@@ -287,8 +291,8 @@ def test_history_goes_on_from_the_last_acknowledged_line() -> None:
         if isinstance(step, Exception):
             raise step
         refused = {"type": "refused", "line": 2, "reason": "malformed", "path": "$", "detail": "no"}
-        told = [refused] * step["refused"] + [step]
-        return httpx.Response(200, content=b"".join(json.dumps(line).encode() + b"\n" for line in told))
+        value = [refused] * step["refused"] + [step]
+        return httpx.Response(200, content=b"".join(json.dumps(line).encode() + b"\n" for line in value))
 
     with Client("http://x", "key", transport=httpx.MockTransport(gateway)) as client:
         summary = send_history(client, [b"{}\n"] * 7, part=5)

@@ -18,14 +18,14 @@ ERRORS = st.one_of(st.integers(-60 * DAY, 60 * DAY), st.integers(-10 * SECOND, 1
 @given(ERRORS, st.integers(0, 20 * SECOND), st.integers(0, 20 * SECOND))
 def test_the_error_lies_within_what_a_report_tells_of_it(error_us: int, before_us: int, after_us: int) -> None:
     sent, reported = NOW + error_us, NOW + before_us + after_us + error_us  # by the wrong clock
-    found = error_of(sent, (TIMESTAMP_LOG_APPEND_TIME, (NOW + before_us) // 1000), reported)
-    assert found is not None
-    assert found.least_us <= error_us <= found.most_us
-    assert found.width_us <= before_us + after_us + 1000
-    if found.beyond_us:  # never said of a clock that is right, however long Kafka took
+    result = error_of(sent, (TIMESTAMP_LOG_APPEND_TIME, (NOW + before_us) // 1000), reported)
+    assert result is not None
+    assert result.least_us <= error_us <= result.most_us
+    assert result.width_us <= before_us + after_us + 1000
+    if result.beyond_us:  # never said of a clock that is right, however long Kafka took
         assert abs(error_us) > TOLERANCE_US
-        assert (found.beyond_us > 0) == (error_us > 0)
-    elif abs(error_us) > TOLERANCE_US + found.width_us:
+        assert (result.beyond_us > 0) == (error_us > 0)
+    elif abs(error_us) > TOLERANCE_US + result.width_us:
         raise AssertionError("a clock that is far off was not found")
 
 

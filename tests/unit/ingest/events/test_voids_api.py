@@ -47,9 +47,9 @@ def test_the_key_stands_in_the_path_or_in_the_body() -> None:
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(body: Any, key: str | None, path: str) -> None:
-    with pytest.raises(DocumentError) as found:
+    with pytest.raises(DocumentError) as raised:
         asked(body, key)
-    assert [fault.path for fault in found.value.faults] == [path]
+    assert [fault.path for fault in raised.value.faults] == [path]
 
 
 def test_half_a_surrogate_pair_is_no_text() -> None:
@@ -57,33 +57,33 @@ def test_half_a_surrogate_pair_is_no_text() -> None:
         wanted(b'{"reason": "\\ud800"}', "k", "acme", "me")
 
 
-def transport(answers: list[httpx.Response], seen: list[httpx.Request]) -> httpx.MockTransport:
+def transport(answers: list[httpx.Response], observed: list[httpx.Request]) -> httpx.MockTransport:
     def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
+        observed.append(request)
         return answers.pop(0)
 
     return httpx.MockTransport(answer)
 
 
 def answers() -> list[httpx.Response]:
-    told = {"idempotency_key": "../k", "source": "eu", "reason": "r", "author": "me", "position": PLACE}
-    return [httpx.Response(503, json={"detail": "moved"}), httpx.Response(202, json=told)]
+    document = {"idempotency_key": "../k", "source": "eu", "reason": "r", "author": "me", "position": PLACE}
+    return [httpx.Response(503, json={"detail": "moved"}), httpx.Response(202, json=document)]
 
 
 def test_both_clients_try_again_until_the_void_is_in_kafka() -> None:
     expected = VoidTaken("../k", "eu", "me", 1, 2, 7)
-    seen: list[httpx.Request] = []
-    with Client("http://g", "key", transport=transport(answers(), seen)) as client:
+    observed: list[httpx.Request] = []
+    with Client("http://g", "key", transport=transport(answers(), observed)) as client:
         assert client.void("../k", "r", "eu") == expected
 
     async def run() -> VoidTaken:
-        async with AsyncClient("http://g", "key", transport=transport(answers(), seen)) as client:
+        async with AsyncClient("http://g", "key", transport=transport(answers(), observed)) as client:
             return await client.void("../k", "r", "eu")
 
     assert asyncio.run(run()) == expected
-    bodies = [json.loads(request.content) for request in seen]
+    bodies = [json.loads(request.content) for request in observed]
     assert bodies == [{"idempotency_key": "../k", "reason": "r", "source": "eu"}] * 4
-    assert {request.url.path for request in seen} == {"/v1/events/void"}
+    assert {request.url.path for request in observed} == {"/v1/events/void"}
 
 
 def test_a_refused_void_raises_and_one_without_an_answer_ends_at_its_deadline() -> None:
@@ -96,7 +96,7 @@ def test_a_refused_void_raises_and_one_without_an_answer_ends_at_its_deadline() 
     silent = [httpx.Response(503, json={"detail": "moved"})]
     with (
         Client("http://g", "key", deadline=0, transport=transport(silent, [])) as client,
-        pytest.raises(GatewayUnavailable, match="moved") as found,
+        pytest.raises(GatewayUnavailable, match="moved") as raised,
     ):
         client.void("k", "r")
-    assert found.value.keys == ("k",)
+    assert raised.value.keys == ("k",)

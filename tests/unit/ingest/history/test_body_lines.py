@@ -19,12 +19,12 @@ from schemas.events.acceptance import Refused
 
 
 def history() -> NamespaceView:
-    made = Catalog()
+    catalog = Catalog()
     record = record_of(
         "n", Namespace(code="n", max_event_age_seconds=None), kind="namespace", version=1, author="", claim_id="c"
     )
-    made.apply(record, 0, 0)
-    return made.view("n")
+    catalog.apply(record, 0, 0)
+    return catalog.view("n")
 
 
 HISTORY = history()
@@ -38,10 +38,10 @@ def chunks(data: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 def lines_of(parts: Sequence[bytes], encoding: str = "", limit: int = 1000) -> list[tuple[int, bytes, bool]]:
     inflater, lines = Inflater(encoding), Lines(limit)
-    found = [line for part in parts for piece in inflater.feed(part) for line in lines.feed(piece)]
+    item = [line for part in parts for piece in inflater.feed(part) for line in lines.feed(piece)]
     inflater.finish()
-    found += lines.finish()
-    return [(line.number, line.text, line.too_long) for line in found]
+    item += lines.finish()
+    return [(line.number, line.text, line.too_long) for line in item]
 
 
 texts = st.lists(st.binary(max_size=30).filter(lambda text: b"\n" not in text), max_size=12)
@@ -73,9 +73,9 @@ def test_a_bomb_comes_in_small_pieces(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_a_broken_or_cut_body_is_said(encoding: str) -> None:
-    whole = (gzip.compress if encoding == "gzip" else zstd.compress)(b"line\n" * 1000)
+    full_result = (gzip.compress if encoding == "gzip" else zstd.compress)(b"line\n" * 1000)
     with pytest.raises(BrokenBody, match="is cut"):
-        lines_of([whole[:-3]], encoding)
+        lines_of([full_result[:-3]], encoding)
     with pytest.raises(BrokenBody, match="cannot be decompressed"):
         lines_of([b"no such thing"], encoding)
 

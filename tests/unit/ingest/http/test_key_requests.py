@@ -49,10 +49,10 @@ def test_a_key_is_shown_without_its_hash_and_with_who_made_and_revoked_it() -> N
             "n", model, kind="api_key", version=version, author=author, claim_id="c", retired=version == 2
         )
         catalog.apply(record, version, NOW + version)
-    told = shown(catalog.view("n").history("api_key", "key_1"))
-    assert HASH not in json.dumps(told)
-    assert (told["created_by"], told["revoked_by"], told["id"]) == ("ann", "bob", "key_1")
-    assert told["revoked_at"] == "2026-01-01T00:00:00.000002Z"
+    result = shown(catalog.view("n").history("api_key", "key_1"))
+    assert HASH not in json.dumps(result)
+    assert (result["created_by"], result["revoked_by"], result["id"]) == ("ann", "bob", "key_1")
+    assert result["revoked_at"] == "2026-01-01T00:00:00.000002Z"
 
 
 USUAL = Rates(2_000, 50_000, 1_000_000)
@@ -73,8 +73,8 @@ def test_a_key_may_not_be_given_more_than_its_maker_has() -> None:
 
 def test_a_key_without_limits_of_a_limited_maker_has_its_makers() -> None:
     assert within(key(), USUAL, USUAL) == key()
-    made = within(key(events_per_second=3), Rates(10, 5, 2_000_000), USUAL)
-    assert (made.limits.requests_per_second, made.limits.events_per_second, made.limits.bytes_per_second) == (
+    result = within(key(events_per_second=3), Rates(10, 5, 2_000_000), USUAL)
+    assert (result.limits.requests_per_second, result.limits.events_per_second, result.limits.bytes_per_second) == (
         10,
         3,
         None,

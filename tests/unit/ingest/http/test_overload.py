@@ -77,11 +77,11 @@ def test_requests_that_wait_for_kafka_are_not_in_hand() -> None:
         loop.now += WINDOW_SECONDS
 
 
-@pytest.mark.parametrize("first", [300, 600])
-def test_tenants_share_what_fits_whoever_asks_for_more(first: int) -> None:
+@pytest.mark.parametrize("first_value", [300, 600])
+def test_tenants_share_what_fits_whoever_asks_for_more(first_value: int) -> None:
     loop = Loop()
-    loop.overloaded(first=first, second=600)
-    served = sum((loop.turn(first=first, second=600) for _ in range(10)), Counter[str]())
+    loop.overloaded(first=first_value, second=600)
+    served = sum((loop.turn(first=first_value, second=600) for _ in range(10)), Counter[str]())
     assert served["second"] * 3 > served["first"] > 0 < served["second"] < 3 * served["first"]
 
 

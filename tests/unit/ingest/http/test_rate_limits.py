@@ -23,13 +23,13 @@ def access(key_id: str = "key_1", **limits: int) -> Access:
 
 @given(st.integers(1, 100), STEPS)
 def test_over_time_no_more_flows_than_the_rate_and_one_debt(rate: int, steps: list[tuple[float, int]]) -> None:
-    bucket, now, taken, last = Bucket(rate, 0.0), 0.0, 0, 0
+    bucket, now, accepted, last_count = Bucket(rate, 0.0), 0.0, 0, 0
     for pause, cost in steps:
         now += pause
         if bucket.wait(now) == 0:
             bucket.take(cost)
-            taken, last = taken + cost, cost
-    assert taken - last <= rate * (now + 1) + 1e-6
+            accepted, last_count = accepted + cost, cost
+    assert accepted - last_count <= rate * (now + 1) + 1e-6
 
 
 @given(st.integers(1, 100), STEPS)
@@ -76,9 +76,9 @@ def test_requests_are_counted_by_key_and_by_the_keys_own_limits() -> None:
         else:
             with pytest.raises(TooMuch):
                 buckets.request(0.0)
-    other = limits.of(access("key_2"), 0.0)
-    assert other is not None
-    other.request(0.0)
+    second_of = limits.of(access("key_2"), 0.0)
+    assert second_of is not None
+    second_of.request(0.0)
     raised = limits.of(access(requests_per_second=9), 0.0)
     assert raised is not None
     assert raised.rates.requests == 9
@@ -88,10 +88,10 @@ def test_requests_are_counted_by_key_and_by_the_keys_own_limits() -> None:
 def test_the_admin_key_of_the_settings_has_no_limits_and_buckets_are_bounded() -> None:
     limits = BucketsByKey(Settings())
     assert limits.of(Access(None, frozenset(), "admin"), 0.0) is None
-    first = limits.of(access("key_0"), 0.0)
+    first_of = limits.of(access("key_0"), 0.0)
     for number in range(1, MAX_KEYS + 2):
         limits.of(access(f"key_{number}"), 0.0)
-    assert limits.of(access("key_0"), 0.0) is not first
+    assert limits.of(access("key_0"), 0.0) is not first_of
 
 
 def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -> None:

@@ -32,8 +32,8 @@ ATTRIBUTES = {
 EVENT = ATTRIBUTES | {"data": {"seconds": 212}}
 
 
-def structured(**more: Any) -> bytes:
-    return json.dumps({name: value for name, value in (EVENT | more).items() if value != "absent"}).encode()
+def structured(**extra: Any) -> bytes:
+    return json.dumps({name: value for name, value in (EVENT | extra).items() if value != "absent"}).encode()
 
 
 def raised(body: bytes | dict[str, str], data: bytes = b"{}") -> Refused:
@@ -61,8 +61,12 @@ def test_the_official_sdk_says_one_event_in_every_mode(
     event = CloudEvent(ATTRIBUTES | {"id": i, "source": s, "type": t, "subject": subject, "color": "blue"}, data)
     _, body = to_structured(event)
     headers, binary = to_binary(event)
-    one = cloudevents.decode_structured(body)
-    for raws in (one, cloudevents.decode_structured(b" [" + body + b"]"), cloudevents.decode_binary(headers, binary)):
+    decode_structured = cloudevents.decode_structured(body)
+    for raws in (
+        decode_structured,
+        cloudevents.decode_structured(b" [" + body + b"]"),
+        cloudevents.decode_binary(headers, binary),
+    ):
         [raw] = raws
         assert (raw.idempotency_key, raw.source, raw.event_name, raw.account_id) == (i, s, t, subject)
         assert raw.timestamp == parse_rfc3339("2026-05-04T12:00:00Z")
@@ -76,11 +80,11 @@ def test_numbers_keep_every_digit() -> None:
 
 
 @pytest.mark.parametrize(
-    "more",
+    "extra",
     [{"data": "absent"}, {"data": None}, {"data": {}}, {"data": "absent", "data_base64": b64encode(b" {} ").decode()}],
 )
-def test_no_data_are_no_properties(more: dict[str, Any]) -> None:
-    [raw] = cloudevents.decode_structured(structured(**more))
+def test_no_data_are_no_properties(extra: dict[str, Any]) -> None:
+    [raw] = cloudevents.decode_structured(structured(**extra))
     assert bytes(raw.properties) == b"{}"
 
 
@@ -132,8 +136,8 @@ def test_a_batch_names_the_event_at_fault() -> None:
     body = b"[" + structured() + b"," + structured(id="i-2", subject="absent") + b"]"
     document = told(raised(body), batch=True)
     assert (document["index"], document["path"]) == (1, "$[1].subject")
-    many = b"[" + b",".join(structured(id=str(number)) for number in range(101)) + b"]"
-    assert "1 to 100" in told(raised(many), batch=True)["detail"]
+    value = b"[" + b",".join(structured(id=str(number)) for number in range(101)) + b"]"
+    assert "1 to 100" in told(raised(value), batch=True)["detail"]
     assert told(raised(b"[]"), batch=True)["path"] == "$"
     twice = b"[" + structured() + b"," + structured(data={"seconds": 1}) + b"]"
     assert told(raised(twice), batch=True)["path"] == "$[1].id"

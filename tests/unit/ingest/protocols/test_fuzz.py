@@ -58,10 +58,10 @@ KINDS = [
 
 
 def history() -> NamespaceView:
-    made = Catalog()
+    catalog = Catalog()
     settings = Namespace(code="n", max_event_age_seconds=None)
-    made.apply(record_of("n", settings, kind="namespace", version=1, author="", claim_id="c"), 0, 0)
-    return made.view("n")
+    catalog.apply(record_of("n", settings, kind="namespace", version=1, author="", claim_id="c"), 0, 0)
+    return catalog.view("n")
 
 
 VIEW = history()
@@ -97,8 +97,8 @@ lago = st.fixed_dictionaries(
     optional={"timestamp": values, "properties": values, "precise_total_amount_cents": values},
 )
 documents = (
-    values | cloudevent | st.lists(cloudevent, max_size=3) | lago.map(lambda one: {"event": one})
-    | st.lists(lago, max_size=3).map(lambda many: {"events": many})
+    values | cloudevent | st.lists(cloudevent, max_size=3) | lago.map(lambda item: {"event": item})
+    | st.lists(lago, max_size=3).map(lambda amount: {"events": amount})
 )  # fmt: skip
 good = st.sampled_from(
     [
@@ -120,8 +120,8 @@ headers = st.dictionaries(
 )
 
 
-def answer(path: str, told: dict[str, str], body: bytes) -> tuple[int, Any]:
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
+def answer(path: str, message: dict[str, str], body: bytes) -> tuple[int, Any]:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in message.items()]
     door = detection.Foreign(Request({"type": "http", "method": "POST", "path": path, "headers": raw}), lambda: NOW)
     try:
         raws = door.decode(body, VIEW)

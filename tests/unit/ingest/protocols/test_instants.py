@@ -39,8 +39,8 @@ def view():  # type: ignore[no-untyped-def]
 VIEW = view()
 
 
-def native(text: str, **more: object) -> str:
-    return json.dumps({"event_name": "e", "account_id": "a", "idempotency_key": "k", "timestamp": text, **more})
+def native(text: str, **extra: object) -> str:
+    return json.dumps({"event_name": "e", "account_id": "a", "idempotency_key": "k", "timestamp": text, **extra})
 
 
 def cloud(text: str) -> str:
@@ -48,9 +48,9 @@ def cloud(text: str) -> str:
 
 
 def inbox(value: str) -> int:
-    taken = admit(InboxRecord("usage.inbox.ns", "ns", 0, 0, NOW_US, value.encode()), VIEW)
-    assert taken.rejection is None, taken.rejection
-    return taken.events[-1].timestamp_us
+    accepted_admit = admit(InboxRecord("usage.inbox.ns", "ns", 0, 0, NOW_US, value.encode()), VIEW)
+    assert accepted_admit.rejection is None, accepted_admit.rejection
+    return accepted_admit.events[-1].timestamp_us
 
 
 def of(raws: list[object]) -> int:
@@ -108,13 +108,13 @@ def test_an_instant_is_cut_to_microseconds_at_every_door(door: str, seconds: int
 @example(1_738_367_999, "9" * 40)
 def test_unix_seconds_are_cut_whatever_their_digits(seconds: int, fraction: str) -> None:
     text = f"{seconds}.{fraction}" if fraction else str(seconds)
-    wanted = seconds * 1_000_000 + int(fraction[:6].ljust(6, "0") or 0)
+    expected = seconds * 1_000_000 + int(fraction[:6].ljust(6, "0") or 0)
     for written in (text, f'"{text}"'):
         body = f'{{"event": {{"transaction_id": "t", "code": "c", "timestamp": {written}}}}}'.encode()
-        assert of(list(lago.translate(lago.decode(body, batch=False), VIEW, batch=False))) == wanted
+        assert of(list(lago.translate(lago.decode(body, batch=False), VIEW, batch=False))) == expected
     if fraction and seconds:
-        assert micros(TypeAdapter(InstantOrDate).validate_python(text)) == wanted
-        assert micros(TypeAdapter(Instant).validate_python(Decimal(text))) == wanted
+        assert micros(TypeAdapter(InstantOrDate).validate_python(text)) == expected
+        assert micros(TypeAdapter(Instant).validate_python(Decimal(text))) == expected
 
 
 def test_an_ordinary_body_is_decoded_once() -> None:

@@ -28,7 +28,7 @@ EVENT = {"transaction_id": "t1", "external_subscription_id": "acme-basic", "code
 
 
 def catalog(*, retired: bool = False) -> NamespaceView:
-    made = Catalog()
+    item = Catalog()
     entries: list[tuple[str, Any]] = [
         ("account", Account(code="acme corp")),
         ("plan", Plan(code="basic", currency="USD")),
@@ -38,11 +38,13 @@ def catalog(*, retired: bool = False) -> NamespaceView:
         ),
     ]
     for offset, (kind, model) in enumerate(entries):
-        made.apply(record_of("n", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, 0)
+        item.apply(record_of("n", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, 0)
     if retired:
-        last = record_of("n", entries[-1][1], kind="subscription", version=2, author="", claim_id="r", retired=True)
-        made.apply(last, len(entries), 0)
-    return made.view("n")
+        last_record_of = record_of(
+            "n", entries[-1][1], kind="subscription", version=2, author="", claim_id="r", retired=True
+        )
+        item.apply(last_record_of, len(entries), 0)
+    return item.view("n")
 
 
 def read(event: dict[str, Any] | str, view: NamespaceView | None = None) -> RawEvent:
@@ -109,13 +111,13 @@ def test_no_timestamp_is_the_arrivals() -> None:
     "stamp", ["2026-05-04T12:00:00Z", "", "NaN", "1_000", "١٢", True, [], 1777896000000, -1, "1e99", 10**400]
 )
 def test_what_is_no_unix_time_is_of_invalid_format(stamp: Any) -> None:
-    one = refusal({"event": EVENT | {"timestamp": stamp}}, batch=False)
-    assert (one["status"], one["error"], one["code"]) == (422, "Unprocessable Entity", "validation_errors")
-    assert one["error_details"] == {"timestamp": ["invalid_format"]}
-    assert one["path"] == "$.event.timestamp"
-    many = refusal({"events": [EVENT, EVENT | {"transaction_id": "t2", "timestamp": stamp}]}, batch=True)
-    assert many["error_details"] == {"1": {"timestamp": ["invalid_format"]}}
-    assert (many["index"], many["path"]) == (1, "$.events[1].timestamp")
+    result = refusal({"event": EVENT | {"timestamp": stamp}}, batch=False)
+    assert (result["status"], result["error"], result["code"]) == (422, "Unprocessable Entity", "validation_errors")
+    assert result["error_details"] == {"timestamp": ["invalid_format"]}
+    assert result["path"] == "$.event.timestamp"
+    refusal_result = refusal({"events": [EVENT, EVENT | {"transaction_id": "t2", "timestamp": stamp}]}, batch=True)
+    assert refusal_result["error_details"] == {"1": {"timestamp": ["invalid_format"]}}
+    assert (refusal_result["index"], refusal_result["path"]) == (1, "$.events[1].timestamp")
 
 
 @pytest.mark.parametrize(
@@ -169,12 +171,19 @@ def test_answers_are_what_lagos_client_reads(batch: bool) -> None:
     document = json.loads(bytes(response.body))
     assert response.status_code == 200
     read_back = BatchEventResponse(**document).events if batch else [EventResponse(**document["event"])]
-    first = read_back[0]
-    assert (first.transaction_id, first.external_subscription_id, first.code) == ("t1", "acme-basic", "call")
-    assert (first.timestamp, first.precise_total_amount_cents) == ("2026-05-04T12:00:00Z", "12.5")
-    assert first.properties == {"seconds": "2.5"}
-    again = json.loads(bytes(lago.answer_accepted(events, accepted, NOW + 10**9, batch=batch).body))
-    stored = (again["events"][0] if batch else again["event"], document["events"][0] if batch else document["event"])
+    first_item = read_back[0]
+    assert (first_item.transaction_id, first_item.external_subscription_id, first_item.code) == (
+        "t1",
+        "acme-basic",
+        "call",
+    )
+    assert (first_item.timestamp, first_item.precise_total_amount_cents) == ("2026-05-04T12:00:00Z", "12.5")
+    assert first_item.properties == {"seconds": "2.5"}
+    repeated_document = json.loads(bytes(lago.answer_accepted(events, accepted, NOW + 10**9, batch=batch).body))
+    stored = (
+        repeated_document["events"][0] if batch else repeated_document["event"],
+        document["events"][0] if batch else document["event"],
+    )
     assert stored[0]["lago_id"] == stored[1]["lago_id"]
 
 

@@ -41,8 +41,8 @@ def row(quantity: str | None, events: int = 3) -> UsageGroup:
 def test_sums_and_counts_go_on_as_they_did_and_others_stay(
     aggregation: str, now: int, quantity: str | None, expected: tuple[str | None, int]
 ) -> None:
-    (found,) = at_end(need(aggregation), [row(quantity)], now) or []
-    assert found.usage == Usage(None if expected[0] is None else Decimal(expected[0]), expected[1])
+    (value,) = at_end(need(aggregation), [row(quantity)], now) or []
+    assert value.usage == Usage(None if expected[0] is None else Decimal(expected[0]), expected[1])
 
 
 def test_a_flat_charge_has_no_usage_to_project_and_none_stays_none() -> None:
@@ -52,10 +52,10 @@ def test_a_flat_charge_has_no_usage_to_project_and_none_stays_none() -> None:
 
 @given(st.decimals(0, 10**20, places=6), st.integers(1, 99))
 def test_a_projected_sum_is_never_less_than_what_is_there(quantity: Decimal, now: int) -> None:
-    (found,) = at_end(need("sum"), [UsageGroup(Usage(quantity, 1))], now) or []
-    assert found.usage.quantity is not None
-    assert found.usage.quantity >= quantity
-    assert abs(found.usage.quantity * now - quantity * 100) <= Decimal("0.0000000001")
+    (value,) = at_end(need("sum"), [UsageGroup(Usage(quantity, 1))], now) or []
+    assert value.usage.quantity is not None
+    assert value.usage.quantity >= quantity
+    assert abs(value.usage.quantity * now - quantity * 100) <= Decimal("0.0000000001")
 
 
 def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
@@ -68,7 +68,7 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
             1, kind, charge, "", "", "m.p", (1,), 0, 100, Decimal(4), 2, "", {}, amount, amount, (), "", ""
         )
 
-    whole = WholeInvoice(
+    full_invoice = WholeInvoice(
         head,
         (
             line("calls", "usage", "4.00"),
@@ -77,10 +77,10 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
             line("two", "flat", "1"),
         ),
     )
-    found = trend(whole, "calls", Decimal("5"))
-    assert found == {"invoice_id": "inv_1", "quantity": "4", "amount": "4.00", "change_percent": "25.0"}
-    assert shown({"trend": found}) == "4.00 (+25.0 %)"
-    assert trend(whole, "two", Decimal(1)) is None  # two parts of a period are no one number
+    result = trend(full_invoice, "calls", Decimal("5"))
+    assert result == {"invoice_id": "inv_1", "quantity": "4", "amount": "4.00", "change_percent": "25.0"}
+    assert shown({"trend": result}) == "4.00 (+25.0 %)"
+    assert trend(full_invoice, "two", Decimal(1)) is None  # two parts of a period are no one number
     assert trend(None, "calls", Decimal(1)) is None
     assert shown({"trend": None}) == ""
     assert (percent(Decimal(0), Decimal(1)), percent(Decimal(-2), Decimal(-3))) == (None, "-50.0")
@@ -101,8 +101,8 @@ def test_the_period_before_is_the_one_directly_before_and_no_older_one() -> None
         invoice("good", 100),
         invoice("old", 90),
     ]
-    found = invoice_before(recent, 100)
-    assert found is not None
-    assert found.head.invoice_id == "good"
+    result = invoice_before(recent, 100)
+    assert result is not None
+    assert result.head.invoice_id == "good"
     assert invoice_before(recent, 150) is None  # years may lie between: it is no last period
     assert invoice_before(recent, 50) is None

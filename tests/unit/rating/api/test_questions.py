@@ -53,12 +53,12 @@ def asked(**limits: int) -> Questions:
 
 def test_a_question_whose_time_is_over_is_cancelled_and_its_asker_told_what_to_do(killed: threading.Event) -> None:
     async def check() -> None:
-        some = asked()
-        some._light.seconds = 0
+        result = asked()
+        result._light.seconds = 0
         with pytest.raises(Problem, match="ask for a shorter time") as caught:
-            await some.ask(lambda client: client.work(), NOBODY)
+            await result.ask(lambda client: client.work(), NOBODY)
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "10"})
-        some.stop()
+        result.stop()
 
     run(check())
     assert killed.is_set()
@@ -69,11 +69,11 @@ def test_a_question_ends_when_its_asker_has_gone_and_its_place_is_free_then(kill
         return True
 
     async def check() -> None:
-        some = asked()
+        result = asked()
         with pytest.raises(Problem):
-            await some.ask_long(lambda client, _go_on: client.work(), Asker("t", "k", gone))
-        assert await some.ask_long(lambda _client, _go_on: 7, Asker("t", "k")) == 7
-        some.stop()
+            await result.ask_long(lambda client, _go_on: client.work(), Asker("t", "k", gone))
+        assert await result.ask_long(lambda _client, _go_on: 7, Asker("t", "k")) == 7
+        result.stop()
 
     run(check())
     assert killed.is_set()
@@ -81,20 +81,20 @@ def test_a_question_ends_when_its_asker_has_gone_and_its_place_is_free_then(kill
 
 def test_long_work_in_python_ends_between_two_steps(killed: threading.Event) -> None:
     async def check() -> None:
-        some = asked()
-        some._heavy.seconds = 0
+        result = asked()
+        result._heavy.seconds = 0
         with pytest.raises(Problem, match="was ended"):
-            await some.ask_long(
+            await result.ask_long(
                 lambda _client, go_on: [list(interruptible(range(1000), go_on)) for _ in iter(int, 1)], NOBODY
             )
-        some.stop()
+        result.stop()
 
     run(check())
 
 
 def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: threading.Event) -> None:
     async def check() -> None:
-        some = asked()
+        result = asked()
         begun, go = threading.Semaphore(0), threading.Event()
 
         def long(_client: Any, _go_on: Any) -> int:
@@ -102,7 +102,7 @@ def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: t
             assert go.wait(20)
             return 1
 
-        waiting = [asyncio.create_task(some.ask_long(long, Asker("noisy", "k"))) for _ in range(16)]
+        waiting = [asyncio.create_task(result.ask_long(long, Asker("noisy", "k"))) for _ in range(16)]
         while not begun.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(0)
         while sum(task.done() for task in waiting) < 7:  # noqa: ASYNC110
@@ -110,14 +110,14 @@ def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: t
         refused = [task.exception() for task in waiting if task.done()]
         assert all(isinstance(error, Problem) and error.status == 429 for error in refused)
         assert not begun.acquire(blocking=False), "one of them runs"
-        other = asyncio.create_task(some.ask_long(long, Asker("quiet", "k")))
+        second_create_task = asyncio.create_task(result.ask_long(long, Asker("quiet", "k")))
         while not begun.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(0)
         go.set()
-        assert await other == 1
+        assert await second_create_task == 1
         answers = await asyncio.gather(*waiting, return_exceptions=True)
         assert answers.count(1) == 9
-        some.stop()
+        result.stop()
 
     run(check())
 
@@ -128,12 +128,12 @@ def test_what_clickhouse_refuses_for_its_size_is_told_as_that(killed: threading.
         raise DatabaseError(text)
 
     async def check() -> None:
-        some = asked()
+        result = asked()
         with pytest.raises(Problem) as caught:
-            await some.ask(question, NOBODY)
+            await result.ask(question, NOBODY)
         assert caught.value.status == status
         with pytest.raises(DatabaseError):
-            await some.ask(lambda _client: (_ for _ in ()).throw(DatabaseError("Code: 999")), NOBODY)
-        some.stop()
+            await result.ask(lambda _client: (_ for _ in ()).throw(DatabaseError("Code: 999")), NOBODY)
+        result.stop()
 
     run(check())

@@ -59,13 +59,13 @@ def planned(
 
 
 def found(
-    seen: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
+    observed: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
     standing: list[Any] | None = None, book: Shelf | None = None, problems: tuple[str, ...] = (),
 ) -> dict[str, ChecklistPoint]:  # fmt: skip
     stands = StandingInvoices()
-    for one in standing or []:
-        assert stands.apply(one)
-    checks = checklist(seen, planned(book or shelf(), invoices or [], stands, problems), billed or set(), LIMITS)
+    for item in standing or []:
+        assert stands.apply(item)
+    checks = checklist(observed, planned(book or shelf(), invoices or [], stands, problems), billed or set(), LIMITS)
     return {check.name: check for check in warnings(checks)}
 
 
@@ -81,32 +81,32 @@ def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
 
 
 def test_an_account_is_silent_when_none_of_its_subscriptions_has_usage_any_more() -> None:
-    before = [
+    previous = [
         invoice("a1", "a", line("5", "3")),
         invoice("b1", "b", line("5", "3")),
         invoice("c1", "c", line("0", "0")),
     ]
-    after = [
+    later_items = [
         invoice("a2", "a", line("0", "0"), predecessor="a1"),
         invoice("b2", "b", line("5", "1"), predecessor="b1"),
         invoice("c2", "c", line("0", "0"), predecessor="c1"),
         invoice("d1", "d", line("0", "0")),
     ]
-    assert found(invoices=after, standing=before)["silent_accounts"].examples == ("a",)
-    assert found(invoices=[*before, *after])["silent_accounts"].examples == ("a",)  # caught up in one run
-    other = [
+    assert found(invoices=later_items, standing=previous)["silent_accounts"].examples == ("a",)
+    assert found(invoices=[*previous, *later_items])["silent_accounts"].examples == ("a",)  # caught up in one run
+    second_items = [
         invoice("a3", "a", line("1", "1"), subscription="a-other"),
         invoice("a4", "a", line("1", "1"), predecessor="a3", subscription="a-other"),
     ]
-    assert "silent_accounts" not in found(invoices=[*after, *other], standing=before)
+    assert "silent_accounts" not in found(invoices=[*later_items, *second_items], standing=previous)
     void = [invoice("a1", "a", line("5", "3"), state="void")]
-    assert found(invoices=after[:1], standing=void) == {}
+    assert found(invoices=later_items[:1], standing=void) == {}
 
 
 def test_a_line_differs_by_factor_and_amount_against_a_period_of_like_length() -> None:
-    def changed(was: str, now: str, **after: Any) -> bool:
+    def changed(was: str, now: str, **following: Any) -> bool:
         names = found(
-            invoices=[invoice("a2", "a", line(now, "1"), predecessor="a1", **after)],
+            invoices=[invoice("a2", "a", line(now, "1"), predecessor="a1", **following)],
             standing=[invoice("a1", "a", line(was, "1"))],
         )
         return "changed_lines" in names
@@ -117,11 +117,11 @@ def test_a_line_differs_by_factor_and_amount_against_a_period_of_like_length() -
     assert not changed("4", "13.99")
     assert changed("10", "40", days=28)
     assert not changed("10", "40", days=20)
-    told = found(
+    changed_lines = found(
         invoices=[invoice("a2", "a", line("30", "1"), line("9", "1", "new"), predecessor="a1")],
         standing=[invoice("a1", "a", line("5", "1"), line("5", "1"))],
     )["changed_lines"]
-    assert told.examples == ("a call: 30 USD in the period from 1970-01-31T00:00:00Z, 10 before",)
+    assert changed_lines.examples == ("a call: 30 USD in the period from 1970-01-31T00:00:00Z, 10 before",)
 
 
 @given(st.decimals(-1000, 1000, places=2), st.decimals(-1000, 1000, places=2))
@@ -157,11 +157,11 @@ def test_usage_without_subscription_and_profiles_without_charge() -> None:
 
 
 def test_lag_rejections_and_events_that_nobody_meters() -> None:
-    seen = Seen(
+    observed_seen = Seen(
         START, END, 7, {("gateway", "too_old"): 3, ("admit", "malformed"): 2}, (), ("visit",),
         (("calls.s", "property s is missing"),)
     )  # fmt: skip
-    names = found(seen, problems=("subscription x: no plan",))
+    names = found(observed_seen, problems=("subscription x: no plan",))
     assert (names["lag"].count, names["rejections"].count) == (7, 5)
     assert names["rejections"].examples == ("malformed (admit): 2 events", "too_old (gateway): 3 events")
     assert names["unmetered_events"].examples == (
@@ -200,13 +200,15 @@ def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default
         for name, path in paths.items()
     ]
     book.add("meter", {"code": "tokens", "event_name": "completion", "profiles": profiles})
-    seen = Seen(
+    observed_seen = Seen(
         START, END, unmeterable={(f"tokens.{name}", "missing") for name in paths} | {("tokens.cached", "not_a_number")}
     )
     everything = sorted([*(f"tokens.{name}: missing" for name in paths), "tokens.cached: not_a_number"])
-    assert sorted(found(seen, book=book)["unmetered_events"].examples) == everything  # no schema says otherwise
+    assert (
+        sorted(found(observed_seen, book=book)["unmetered_events"].examples) == everything
+    )  # no schema says otherwise
     book.add("event_type", {"code": "completion", "schema": {"type": "record", "name": "Completion", "fields": fields}})
-    assert found(seen, book=book)["unmetered_events"].examples == (
+    assert found(observed_seen, book=book)["unmetered_events"].examples == (
         "tokens.cached: not_a_number",
         "tokens.calls: missing",  # each event without it should count 1
         "tokens.least: missing",  # 0 would be the least
@@ -230,8 +232,8 @@ def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b
         book.add("product", {"code": code, "profile": f"gb.{code}"})
         charges.append({"product": code, "price": {"model": "per_unit", "unit_amount": "1"}})
     plans = {"both": charges} if not second_plan else {"first": charges[:1], "second": charges[1:]}
-    for code, some in plans.items():
-        book.add("plan", {"code": code, "currency": "USD", "charges": some})
+    for code, plan in plans.items():
+        book.add("plan", {"code": code, "currency": "USD", "charges": plan})
         for account in accounts:
             book.add("account", {"code": account})
             book.add(
@@ -250,8 +252,8 @@ def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> Checklist
 def test_charges_that_can_bill_one_event_both_are_told_and_allowed() -> None:
     pair = "charges eu (gb.eu) and fr (gb.fr) can bill one event gb both, each by sum of gb"
     assert told("billed_twice", gigabytes()).examples == (f"plan both: {pair}",)
-    found = told("billed_twice", gigabytes(second_plan=True))
-    assert found.examples == (
+    result = told("billed_twice", gigabytes(second_plan=True))
+    assert result.examples == (
         "plans first, second of a: charges first.eu (gb.eu) and second.fr (gb.fr) can bill one event gb both, each "
         "by sum of gb",
     )
@@ -261,14 +263,14 @@ def test_charges_that_can_bill_one_event_both_are_told_and_allowed() -> None:
 def test_plans_that_follow_each_other_are_no_two_charges_of_one_event_but_two_subscriptions_on_one_plan_are() -> None:
     upgraded = gigabytes(second_plan=True, accounts=())
     upgraded.add("account", {"code": "a"})
-    said = {"code": "s", "account": "a", "start": "2013-01-01T00:00:00Z"}
-    upgraded.add("subscription", said | {"plan": "first"})
-    upgraded.add("subscription", said | {"plan": "second", "change_at": "2013-02-10T00:00:00Z"})
+    document = {"code": "s", "account": "a", "start": "2013-01-01T00:00:00Z"}
+    upgraded.add("subscription", document | {"plan": "first"})
+    upgraded.add("subscription", document | {"plan": "second", "change_at": "2013-02-10T00:00:00Z"})
     assert told("billed_twice", upgraded).examples == ()
     twice = gigabytes(second_plan=True, accounts=())
     twice.add("account", {"code": "a"})
     for code in ("s", "t", "u"):
-        twice.add("subscription", said | {"code": code, "plan": "first"})
+        twice.add("subscription", document | {"code": code, "plan": "first"})
     assert told("billed_twice", twice).examples == (
         "plan first of a: charges first.eu of s (gb.eu) and first.eu of t (gb.eu) can bill one event gb both, each "
         "by sum of gb",

@@ -51,10 +51,10 @@ texts = st.text(st.characters(exclude_characters="\x00\r", exclude_categories=["
 
 @given(texts, texts)
 def test_any_text_stays_text(content: str, attribute: str) -> None:
-    found = Reader(tag("p", content, title=attribute))
-    assert "".join(found.text) == content
-    assert found.values == [attribute]
-    assert found.names == ["p"]
+    reader = Reader(tag("p", content, title=attribute))
+    assert "".join(reader.text) == content
+    assert reader.values == [attribute]
+    assert reader.names == ["p"]
 
 
 @given(texts)
@@ -66,18 +66,18 @@ def test_a_link_names_exactly_one_thing(name: str) -> None:
 
 def test_documents_are_well_formed() -> None:
     document = page("<title>", tag("h1", "a & b"), table(["x"], [["<b>"], [tag("b", 1)]], frozenset({0})))
-    found = Reader(document.removeprefix("<!doctype html>"))
-    assert "<title> · Weir" in found.text
-    assert found.names.count("b") == 1
+    reader = Reader(document.removeprefix("<!doctype html>"))
+    assert "<title> · Weir" in reader.text
+    assert reader.names.count("b") == 1
     Reader(login("/?a=1&b=2", "<wrong>").removeprefix("<!doctype html>"))
     Reader(failure("Not Found", "<script>").removeprefix("<!doctype html>"))
 
 
 def test_bars_have_a_tooltip_each_and_reach_from_the_base_line() -> None:
     drawn = bars([("a", Decimal(4)), ("b", None), ("c", Decimal(-4)), ("d", Decimal(0))], "mi")
-    found = Reader(drawn)
-    assert found.names.count("rect") == 4
-    assert {"a: 4 mi", "b: none", "c: -4 mi", "d: 0 mi"} <= set(found.text)
+    reader = Reader(drawn)
+    assert reader.names.count("rect") == 4
+    assert {"a: 4 mi", "b: none", "c: -4 mi", "d: 0 mi"} <= set(reader.text)
     heights = [part.split('"')[0] for part in drawn.split(' height="')[1:]]
     assert heights[0] == heights[2] == "90.0"
     assert heights[1] == heights[3] == "0.0"

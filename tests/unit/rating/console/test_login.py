@@ -31,10 +31,10 @@ def tried(keys: list[str]) -> list[httpx.Response]:
 def test_wrong_keys_are_limited_and_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     answers = tried([*[f"wrong-secret-{number}" for number in range(BURST)], KEY, "wrong-secret-last"])
-    assert [one.status_code for one in answers] == [401] * BURST + [429] * 2
+    assert [answer.status_code for answer in answers] == [401] * BURST + [429] * 2
     assert 0 < int(answers[-1].headers["retry-after"]) <= EACH
     # The right key is told from no wrong one meanwhile.
-    assert [one.headers.get("set-cookie") for one in answers] == [None] * len(answers)
+    assert [answer.headers.get("set-cookie") for answer in answers] == [None] * len(answers)
     lines = [record.getMessage() for record in caplog.records if record.name == "rating.console.pages"]
     assert lines[0] == "console login from 192.0.2.7 is refused: a wrong key"
     assert len(lines) == BURST + 2
@@ -45,7 +45,7 @@ def test_wrong_keys_are_limited_and_logged_without_the_key(caplog: pytest.LogCap
 def test_the_right_key_opens_and_forgets_the_wrong_ones(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     answers = tried([*["wrong"] * (BURST - 1), KEY, *["wrong"] * (BURST - 1), KEY])
-    assert [one.status_code for one in answers].count(303) == 2
+    assert [answer.status_code for answer in answers].count(303) == 2
     assert "console login from 192.0.2.7" in caplog.messages
     assert tried(["\udc80".encode("utf-8", "replace").decode(), "ü" * 3000])[-1].status_code == 401
 

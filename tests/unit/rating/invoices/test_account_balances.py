@@ -26,20 +26,20 @@ GRANT = {"code": "gift", "account": "acme", "amount": "100", "currency": "USD"}
 
 
 def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
-    found = Shelf()
-    found.add("product", {"code": "seat", "kind": "flat"})
+    shelf = Shelf()
+    shelf.add("product", {"code": "seat", "kind": "flat"})
     for code, ahead in (("basic", True), ("arrears", False)):
         charges = [{"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": ahead}]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE | subscription)
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE | subscription)
     for grant in grants:
-        found.add("credit_grant", grant)
-    return found
+        shelf.add("credit_grant", grant)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, us(as_of), {})
+def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
     assert problems == ()
@@ -49,11 +49,11 @@ def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]
 
 def ended(*grants: dict[str, Any]) -> tuple[Shelf, StandingInvoices, Invoice]:
     """A seat of February was billed in advance, and the subscription ended with January: an invoice of −30."""
-    found, standing = catalog(*grants), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
-    (alone,) = close(found, standing, "2024-02-03T00:00:00Z")
-    return found, standing, alone
+    result, standing = catalog(*grants), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
+    (alone,) = close(result, standing, "2024-02-03T00:00:00Z")
+    return result, standing, alone
 
 
 def pay(standing: StandingInvoices, name: str, reference: str, amount: str) -> Invoice:
@@ -66,25 +66,25 @@ def pay(standing: StandingInvoices, name: str, reference: str, amount: str) -> I
 
 
 def due(standing: StandingInvoices, name: str) -> tuple[str, str]:
-    one = standing.invoice("air", name)
-    assert one is not None
-    return one.state, str(amount_due(one.state, Decimal(one.total), body_of(one)))
+    invoice = standing.invoice("air", name)
+    assert invoice is not None
+    return invoice.state, str(amount_due(invoice.state, Decimal(invoice.total), body_of(invoice)))
 
 
 def balance(standing: StandingInvoices) -> int:
     """As a close does; how many versions were written."""
     written = 0
-    while made := list(counterparts(standing.invoices("air"), 5)) or draws(standing.invoices("air"), 5):
-        for one in made:
-            assert standing.apply(one)
-        written += len(made)
+    while value := list(counterparts(standing.invoices("air"), 5)) or draws(standing.invoices("air"), 5):
+        for item in value:
+            assert standing.apply(item)
+        written += len(value)
         assert written < 50
     return written
 
 
 def test_an_invoice_of_nothing_is_paid_at_once_and_told_as_finalized() -> None:
     (opening, january) = close(catalog(end="2024-02-01T00:00:00Z"), StandingInvoices(), "2024-03-01T00:00:00Z")
-    assert [(one.total, one.state) for one in (opening, january)] == [("30.00", "finalized"), ("0.00", "paid")]
+    assert [(item.total, item.state) for item in (opening, january)] == [("30.00", "finalized"), ("0.00", "paid")]
     assert event_of(None, "paid") == event_of("draft", "paid") == "invoice.finalized"
     assert voided([opening, january], january, "wrong", "me", 0) is not None
 
@@ -106,18 +106,20 @@ def test_an_invoice_below_zero_is_paid_back_in_parts_and_never_beyond() -> None:
 
 
 def test_the_accounts_next_invoice_draws_on_it() -> None:
-    found, standing, alone = ended()
-    for one in standing.chain("air", "s")[:2]:
-        pay(standing, one.invoice_id, "bank", "30")
-    found.add("subscription", BASE | {"code": "t", "plan": "arrears", "start": "2024-03-01T00:00:00Z"})
-    march, april = close(found, standing, "2024-05-01T00:00:00Z")
+    result, standing, alone = ended()
+    for item in standing.chain("air", "s")[:2]:
+        pay(standing, item.invoice_id, "bank", "30")
+    result.add("subscription", BASE | {"code": "t", "plan": "arrears", "start": "2024-03-01T00:00:00Z"})
+    march, april = close(result, standing, "2024-05-01T00:00:00Z")
     assert balance(standing) == 2
     assert due(standing, alone.invoice_id) == ("paid", "0.00")
     assert due(standing, march.invoice_id) == ("paid", "0.00")
     assert due(standing, april.invoice_id) == ("finalized", "30.00")
     paid = standing.invoice("air", march.invoice_id)
     assert paid is not None
-    assert [(one["amount"], one["invoice"]) for one in body_of(paid).payments] == [("30.00", alone.invoice_id)]
+    assert [(payment["amount"], payment["invoice"]) for payment in body_of(paid).payments] == [
+        ("30.00", alone.invoice_id)
+    ]
     assert balance(standing) == 0
 
 
@@ -151,14 +153,14 @@ def test_a_close_that_died_between_the_two_is_made_up_for() -> None:
 
 
 def test_voiding_the_invoice_that_it_paid_gives_the_balance_back() -> None:
-    found, standing, alone = ended()
-    for one in standing.chain("air", "s")[:2]:
-        pay(standing, one.invoice_id, "bank", "30")
-    found.add(
+    result, standing, alone = ended()
+    for item in standing.chain("air", "s")[:2]:
+        pay(standing, item.invoice_id, "bank", "30")
+    result.add(
         "subscription",
         BASE | {"code": "t", "plan": "arrears", "start": "2024-03-01T00:00:00Z", "end": "2024-04-01T00:00:00Z"},
     )
-    (march,) = close(found, standing, "2024-04-01T00:00:00Z")
+    (march,) = close(result, standing, "2024-04-01T00:00:00Z")
     balance(standing)
     newest, credit = standing.invoice("air", march.invoice_id), standing.invoice("air", alone.invoice_id)
     assert newest is not None
@@ -170,29 +172,29 @@ def test_voiding_the_invoice_that_it_paid_gives_the_balance_back() -> None:
     assert standing.apply(replace(void, claim_id="void"))
     balance(standing)
     assert due(standing, alone.invoice_id) == ("finalized", "-30.00")
-    (again,) = close(found, standing, "2024-04-02T00:00:00Z")
+    (repeated_close,) = close(result, standing, "2024-04-02T00:00:00Z")
     balance(standing)
-    assert due(standing, again.invoice_id) == due(standing, alone.invoice_id) == ("paid", "0.00")
+    assert due(standing, repeated_close.invoice_id) == due(standing, alone.invoice_id) == ("paid", "0.00")
 
 
 def test_prepaid_credit_that_paid_for_what_is_credited_comes_back_to_its_grant() -> None:
-    found, standing, alone = ended(GRANT)
+    result, standing, alone = ended(GRANT)
     _, january, _ = standing.chain("air", "s")
-    assert [(one.kind, one.charge, one.amount, one.adjusts) for one in alone.lines] == [
+    assert [(line.kind, line.charge, line.amount, line.adjusts) for line in alone.lines] == [
         ("adjustment", "seat", "-30.00", january.invoice_id), ("credit", "credit:gift", "30.00", january.invoice_id),
     ]  # fmt: skip
     assert (alone.total, alone.state, json.loads(alone.body)["subtotal"]) == ("0.00", "paid", "-30.00")
     assert drawn(standing.invoices("air")) == {"gift": Decimal(30)}  # January's seat alone
-    assert verified(standing.invoices("air"), found.catalog) == []
+    assert verified(standing.invoices("air"), result.catalog) == []
 
 
 def test_what_was_paid_in_money_comes_back_in_money_first() -> None:
     """Of 30 the grant paid 20 and the customer 10; half of it is credited."""
-    found, standing = catalog(GRANT | {"amount": "50"}), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-02-15T12:00:00Z"})
-    (february,) = close(found, standing, "2024-02-16T00:00:00Z")
-    assert [(one.charge, one.amount) for one in february.lines] == [
+    result, standing = catalog(GRANT | {"amount": "50"}), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-02-15T12:00:00Z"})
+    (february,) = close(result, standing, "2024-02-16T00:00:00Z")
+    assert [(line.charge, line.amount) for line in february.lines] == [
         ("seat", "-15.00"),
         ("credit:gift", "5.00"),
     ]
@@ -206,14 +208,14 @@ def test_an_invoice_below_zero_gives_back_only_of_what_it_credits_itself() -> No
     credited = [("paid_in_money", Decimal("-56.60"))]
     drawn = [DrawnOn("by_a_grant", Decimal("296.13"), (("credit:gift", Decimal(300)),))]
     assert to_give_back(Decimal("-41.15"), drawn, credited) == []
-    more = [*credited, ("by_a_grant", Decimal("-2.00"))]
-    assert to_give_back(Decimal("-43.15"), drawn, more) == [("by_a_grant", "credit:gift", Decimal("2.00"))]
+    further_items = [*credited, ("by_a_grant", Decimal("-2.00"))]
+    assert to_give_back(Decimal("-43.15"), drawn, further_items) == [("by_a_grant", "credit:gift", Decimal("2.00"))]
 
 
 def test_verification_asks_for_both_payments_of_a_draw() -> None:
     _, standing, alone = ended()
-    (first,) = draws(standing.invoices("air"), 5)
-    assert standing.apply(first)
+    (first_draws,) = draws(standing.invoices("air"), 5)
+    assert standing.apply(first_draws)
     (fault,) = verified(standing.invoices("air"))
     assert (
         f"payments with {standing.chain('air', 's')[1].invoice_id}: expected 30 on the other, or back, found 0" in fault
@@ -221,6 +223,6 @@ def test_verification_asks_for_both_payments_of_a_draw() -> None:
     assert "`weir close`" in fault
     assert balance(standing) == 1  # the remedy
     assert verified(standing.invoices("air")) == []
-    invoices = [alone if one.total.startswith("-") else one for one in standing.invoices("air")]
+    invoices = [alone if invoice.total.startswith("-") else invoice for invoice in standing.invoices("air")]
     (fault,) = verified(invoices)
     assert "expected a payment by that one, found 30 alone" in fault

@@ -39,11 +39,18 @@ PAGES: list[list[Row]] = [[(HEAD, line(1))], [], [(HEAD, FLAT)]]
 def test_csv_has_a_row_a_line_and_every_digit() -> None:
     out = io.BytesIO()
     assert write_lines(out, PAGES, "csv") == 2
-    first, second = csv.DictReader(io.StringIO(out.getvalue().decode()))
-    assert list(first) == [column.name for column in COLUMNS]
-    assert (first["quantity"], first["amount"], first["unrounded"]) == (str(BIG), "12", line(1).unrounded)
-    assert (first["account_id"], first["description"]) == (HEAD.account_id, "Calls\nabroad")
-    assert (first["period_start"], first["as_of"]) == ("2013-01-01T00:00:00Z", "2013-02-01T00:00:00.000001Z")
+    first_reader, second = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert list(first_reader) == [column.name for column in COLUMNS]
+    assert (first_reader["quantity"], first_reader["amount"], first_reader["unrounded"]) == (
+        str(BIG),
+        "12",
+        line(1).unrounded,
+    )
+    assert (first_reader["account_id"], first_reader["description"]) == (HEAD.account_id, "Calls\nabroad")
+    assert (first_reader["period_start"], first_reader["as_of"]) == (
+        "2013-01-01T00:00:00Z",
+        "2013-02-01T00:00:00.000001Z",
+    )
     assert (second["quantity"], second["events"], second["profile"], second["amount"]) == ("", "", "", "-0.10")
     assert second["adjusts"] == "inv_0"
 
@@ -71,8 +78,12 @@ def test_parquet_has_decimal_columns_and_the_same_values() -> None:
         "quantity": "decimal256(76, 12)", "amount": "decimal128(38, 12)", "period_start": "timestamp[us, tz=UTC]",
         "events": "int64",
     }  # fmt: skip
-    first, second = table.to_pylist()
-    assert (first["quantity"], first["amount"], first["events"]) == (BIG, Decimal(12), 2**40)
+    first_to_pylist, second = table.to_pylist()
+    assert (first_to_pylist["quantity"], first_to_pylist["amount"], first_to_pylist["events"]) == (
+        BIG,
+        Decimal(12),
+        2**40,
+    )
     assert (second["quantity"], second["amount"], second["profile"]) == (None, Decimal("-0.1"), None)
 
 
@@ -90,9 +101,9 @@ def test_in_csv_no_text_is_a_formula_and_parquet_has_it_raw() -> None:
     row = (replace(HEAD, account_id=evil), replace(line(1), note="+49 …", amount="-12", unrounded="-11.5"))
     out = io.BytesIO()
     assert write_lines(out, [[row]], "csv") == 1
-    (found,) = csv.DictReader(io.StringIO(out.getvalue().decode()))
-    assert (found["account_id"], found["note"]) == (f"'{evil}", "'+49 …")
-    assert (found["amount"], found["unrounded"]) == ("-12", "-11.5")
+    (reader,) = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert (reader["account_id"], reader["note"]) == (f"'{evil}", "'+49 …")
+    assert (reader["amount"], reader["unrounded"]) == ("-12", "-11.5")
     out = io.BytesIO()
     write_lines(out, [[row]], "parquet")
     (raw,) = pq.read_table(io.BytesIO(out.getvalue())).to_pylist()
@@ -108,9 +119,9 @@ def test_columns_that_came_later_stand_at_the_end() -> None:
     head = replace(HEAD, service_span=(1_000_000, 2_000_000), body=Body({"payments": [{"amount": "2"}]}))
     out = io.BytesIO()
     write_lines(out, [[(head, replace(line(1), plan="payg", plan_version=4)), (head, line(2))]], "csv")
-    priced, own = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    priced, own_reader = csv.DictReader(io.StringIO(out.getvalue().decode()))
     assert (priced["plan"], priced["line_plan"], priced["line_plan_version"]) == ("basic", "payg", "4")
-    assert (own["line_plan"], own["line_plan_version"]) == ("basic", "3")
+    assert (own_reader["line_plan"], own_reader["line_plan_version"]) == ("basic", "3")
     assert (priced["invoice_credits_applied"], priced["invoice_amount_paid"]) == ("3", "2")
     assert (priced["invoice_service_start"], priced["invoice_service_end"]) == (
         "1970-01-01T00:00:01Z",

@@ -33,23 +33,23 @@ def note(reference: str, *lines: LineCredit, amount: Decimal | None = None) -> N
 
 
 def made(invoice: Invoice, *notes: NewCreditNote) -> Invoice:
-    for one in notes:
-        following = with_credit_note(invoice, one)
+    for item in notes:
+        following = with_credit_note(invoice, item)
         assert following is not None
         invoice = following
     return invoice
 
 
 def test_a_quantity_is_credited_at_the_average_price_and_the_last_of_it_with_what_is_left() -> None:
-    one = LineCredit(1, quantity=Decimal(1))
-    invoice = made(INVOICE, note("a", one), note("b", one), note("c", one))
+    credit = LineCredit(1, quantity=Decimal(1))
+    invoice = made(INVOICE, note("a", credit), note("b", credit), note("c", credit))
     notes = body_of(invoice).credit_notes
-    assert [one["amount"] for one in notes] == ["3.33", "3.33", "3.34"]
+    assert [item["amount"] for item in notes] == ["3.33", "3.33", "3.34"]
     assert credited(notes, 1) == (Decimal("10.00"), Decimal(3))
-    assert [one["tax_amount"] for one in notes] == [None] * 3
+    assert [item["tax_amount"] for item in notes] == [None] * 3
     with pytest.raises(ChangeRefused, match=r"0 of 3 are not credited"):
-        with_credit_note(invoice, note("d", one))
-    assert with_credit_note(invoice, note("b", one)) is None
+        with_credit_note(invoice, note("d", credit))
+    assert with_credit_note(invoice, note("b", credit)) is None
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def test_never_more_than_a_line_billed_nor_than_the_total(
     for reference, (number, amount, units) in enumerate(asked):
         lines = () if number is None else (LineCredit(number, amount, units),)
         try:
-            one = note(str(reference), *lines, amount=amount if number is None else None)
-            invoice = with_credit_note(invoice, one) or invoice
+            result = note(str(reference), *lines, amount=amount if number is None else None)
+            invoice = with_credit_note(invoice, result) or invoice
         except ChangeRefused:
             continue
     notes = body_of(invoice).credit_notes
     assert amount_paid(notes) <= 14
-    for one in LINES:
-        of_line, quantity = credited(notes, one.number)
-        assert 0 <= of_line <= max(Decimal(one.amount), Decimal(0))
-        assert quantity <= Decimal(one.quantity or 0)
-    for one in notes:
-        if "lines" in one:
-            assert sum(Decimal(part["amount"]) for part in one["lines"]) == Decimal(one["amount"])
+    for result in LINES:
+        of_line, quantity = credited(notes, result.number)
+        assert 0 <= of_line <= max(Decimal(result.amount), Decimal(0))
+        assert quantity <= Decimal(result.quantity or 0)
+    for result in notes:
+        if "lines" in result:
+            assert sum(Decimal(part["amount"]) for part in result["lines"]) == Decimal(result["amount"])
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["air", "sea"])), max_size=8))
@@ -117,23 +117,23 @@ def test_numbers_are_gapless_in_a_series_apart_from_invoices(writers: list[tuple
     invoice = made(INVOICE, *(note(str(number), amount=Decimal(1)) for number in range(4)))
     names = [name for _, name in notes_in_series([invoice])]
     assert names == ["i-C1", "i-C2", "i-C3", "i-C4"]
-    found = Checkpoints()
-    for seen, namespace in writers:
+    checkpoints = Checkpoints()
+    for observed_writer, namespace in writers:
         given_to = unnumbered_notes(
-            found.note_numbers,
+            checkpoints.note_numbers,
             namespace,
-            [made(INVOICE, *(note(str(number), amount=Decimal(1)) for number in range(seen)))],
+            [made(INVOICE, *(note(str(number), amount=Decimal(1)) for number in range(observed_writer)))],
         )
         for _ in range(2):  # a copy of the record gives nothing twice
-            found.apply_bytes(
+            checkpoints.apply_bytes(
                 codec("checkpoint").encode(numbers_record(namespace, "CN-", given_to, "", "credit_notes"))
             )
     for namespace in ("air", "sea"):
-        most = max((seen for seen, where in writers if where == namespace), default=0)
-        assert [one.text for one in found.note_numbers.given(namespace)] == [
+        most = max((observed_writer for observed_writer, where in writers if where == namespace), default=0)
+        assert [item.text for item in checkpoints.note_numbers.given(namespace)] == [
             f"CN-{rank:06d}" for rank in range(1, most + 1)
         ]
-        assert found.numbers.given(namespace) == []
+        assert checkpoints.numbers.given(namespace) == []
 
 
 def test_notes_of_before_there_was_a_series_get_no_number_of_it() -> None:

@@ -23,9 +23,9 @@ SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-
 
 
 def catalog(approval: str, end: int, grace_days: int) -> Shelf:
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     charges = [
         {"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": True},
         {"product": "support", "price": {"model": "flat", "amount": "10"}},
@@ -37,37 +37,37 @@ def catalog(approval: str, end: int, grace_days: int) -> Shelf:
         "grace_seconds": grace_days * 86_400,
         "charges": charges,
     }
-    found.add("plan", plan | {"approval": approval, "discounts": [discount], "minimum_commitment": "25"})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", SUBSCRIPTION | ({"end": f"2024-{1 + end // 28:02}-{1 + end % 28:02}"} if end else {}))
-    return found
+    shelf.add("plan", plan | {"approval": approval, "discounts": [discount], "minimum_commitment": "25"})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", SUBSCRIPTION | ({"end": f"2024-{1 + end // 28:02}-{1 + end % 28:02}"} if end else {}))
+    return shelf
 
 
 def billed(standing: StandingInvoices) -> list[tuple[Any, ...]]:
     return [
-        (one.invoice_id, one.predecessor, one.total, [(line.charge, line.kind, line.amount) for line in one.lines])
-        for one in standing.chain("air", "s")
+        (item.invoice_id, item.predecessor, item.total, [(line.charge, line.kind, line.amount) for line in item.lines])
+        for item in standing.chain("air", "s")
     ]  # fmt: skip
 
 
-def close(found: Shelf, standing: StandingInvoices, at_us: int, run: int) -> None:
-    plan = make_plan(found.view(), standing, at_us, {})
+def close(expected: Shelf, standing: StandingInvoices, at_us: int, run: int) -> None:
+    plan = make_plan(expected.view(), standing, at_us, {})
     invoices, problems = build_invoices(plan, {}, Run(f"r{run}", run, 0, at_us, {}))
     assert (plan.problems, problems) == ((), ())
-    assert all(standing.apply(one) for one in invoices)
-    plan = make_plan(found.view(), standing, at_us, {}, "drafts")
+    assert all(standing.apply(invoice) for invoice in invoices)
+    plan = make_plan(expected.view(), standing, at_us, {}, "drafts")
     drafts, problems = build_drafts(plan, {}, Run(f"d{run}", run, 0, at_us, {}), standing)
     assert (plan.problems, problems) == ((), ())
-    assert all(standing.apply(one) for one in drafts)
+    assert all(standing.apply(draft) for draft in drafts)
 
 
 def approve(standing: StandingInvoices, draft: Invoice) -> None:
     try:
-        made = approved(standing.chain("air", "s"), draft, draft.version, DraftDecision("me", 0), [])
+        result = approved(standing.chain("air", "s"), draft, draft.version, DraftDecision("me", 0), [])
     except ChangeRefused:
         return  # it follows another draft, or needs no approval
-    assert made is not None
-    assert standing.apply(made)
+    assert result is not None
+    assert standing.apply(result)
 
 
 @settings(deadline=None, max_examples=60)
@@ -79,18 +79,18 @@ def approve(standing: StandingInvoices, draft: Invoice) -> None:
 def test_approved_drafts_come_to_what_a_close_without_approval_bills(
     days: list[tuple[int, int]], end: int, grace: int
 ) -> None:
-    found, standing = catalog("required", end, grace), StandingInvoices()
+    result, standing = catalog("required", end, grace), StandingInvoices()
     for run, (day, count) in enumerate(sorted(days), 1):
-        close(found, standing, START + day * DAY, run)
+        close(result, standing, START + day * DAY, run)
         for draft in standing.drafts("air")[:count]:
             approve(standing, draft)
-    last = START + 170 * DAY
+    last_value = START + 170 * DAY
     for run in range(100, 112):
-        close(found, standing, last, run)
-        for draft in sorted(standing.drafts("air"), key=lambda one: (one.period_start, one.period_end)):
+        close(result, standing, last_value, run)
+        for draft in sorted(standing.drafts("air"), key=lambda item: (item.period_start, item.period_end)):
             approve(standing, draft)
     plain, plainly = catalog("none", end, grace), StandingInvoices()
     for run in range(1, 4):
-        close(plain, plainly, last, run)
+        close(plain, plainly, last_value, run)
     assert billed(standing) == billed(plainly)
     assert standing.drafts("air") == plainly.drafts("air") == []

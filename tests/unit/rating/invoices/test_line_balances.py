@@ -35,18 +35,18 @@ BASE = {
 
 def catalog(**subscription: Any) -> Shelf:
     """A seat of 10 in advance on basic, of 31 on pro."""
-    found = Shelf()
-    found.add("product", {"code": "seat", "kind": "flat"})
+    shelf = Shelf()
+    shelf.add("product", {"code": "seat", "kind": "flat"})
     for code, amount in (("basic", "10"), ("pro", "31")):
         charges = [{"product": "seat", "price": {"model": "flat", "amount": amount}, "in_advance": True}]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE | subscription)
-    return found
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE | subscription)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, us(as_of), {})
+def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
     assert problems == ()
@@ -56,12 +56,12 @@ def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]
 
 def credit(standing: StandingInvoices, invoice: Invoice, amount: str, line: int | None = None) -> None:
     lines = () if line is None else (LineCredit(line, Decimal(amount)),)
-    whole = Decimal(amount) if line is None else None
+    full_value = Decimal(amount) if line is None else None
     newest = standing.invoice("air", invoice.invoice_id)
     assert newest is not None
     count = newest.version
-    at_us = max(one.as_of for one in standing.chain("air", "s")) + 1
-    note = NewCreditNote(f"c{count}", whole, "sorry", "me", at_us, lines)
+    at_us = max(item.as_of for item in standing.chain("air", "s")) + 1
+    note = NewCreditNote(f"c{count}", full_value, "sorry", "me", at_us, lines)
     following = with_credit_note(newest, note, standing.chain("air", "s"))
     assert following is not None
     assert standing.apply(replace(following, claim_id=f"v{count}"))
@@ -70,25 +70,25 @@ def credit(standing: StandingInvoices, invoice: Invoice, amount: str, line: int 
 @pytest.mark.parametrize("line", [None, 1])
 def test_a_fee_credited_in_full_and_then_not_owed_is_credited_no_further(line: int | None) -> None:
     """The fee of 10 Sep to 10 Oct, billed on the invoice that ends on 10 Sep."""
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    assert [(one.amount, rfc3339(one.period_start)[:10]) for one in august.lines] == [("10.00", "2024-09-10")]
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
+    assert [(item.amount, rfc3339(item.period_start)[:10]) for item in august.lines] == [("10.00", "2024-09-10")]
     credit(standing, august, "10", line)
-    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
-    assert close(found, standing, "2024-09-12T00:00:00Z") == []
-    assert close(found, standing, "2025-09-12T00:00:00Z") == []
+    result.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    assert close(result, standing, "2024-09-12T00:00:00Z") == []
+    assert close(result, standing, "2025-09-12T00:00:00Z") == []
 
 
 def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits() -> None:
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
     credit(standing, august, "4", 1)
-    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
-    (last,) = close(found, standing, "2024-09-12T00:00:00Z")
-    assert [(one.kind, one.charge, one.amount) for one in last.lines] == [
+    result.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    (last_close,) = close(result, standing, "2024-09-12T00:00:00Z")
+    assert [(item.kind, item.charge, item.amount) for item in last_close.lines] == [
         ("adjustment", "seat", "-10.00"), ("adjustment", "credit_note:seat", "4.00"),
     ]  # fmt: skip
-    assert last.total == "-6.00"
+    assert last_close.total == "-6.00"
     assert verified(standing.chain("air", "s")) == []
     with pytest.raises(ChangeRefused, match=r"0\.00 of it are not credited"):
         credit(standing, august, "1", 1)
@@ -97,11 +97,11 @@ def test_a_part_that_was_credited_is_taken_back_from_what_the_settlement_credits
 
 
 def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-09-25T00:00:00Z"})
-    (last,) = close(found, standing, "2024-09-25T00:00:00Z")
-    assert last.total == "-5.00"
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-09-25T00:00:00Z"})
+    (last_close,) = close(result, standing, "2024-09-25T00:00:00Z")
+    assert last_close.total == "-5.00"
     with pytest.raises(ChangeRefused, match=r"5\.00 of it are not credited"):
         credit(standing, august, "6", 1)
     credit(standing, august, "5", 1)
@@ -110,12 +110,12 @@ def test_a_settlement_that_came_first_leaves_so_much_less_to_credit() -> None:
 
 def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
     """Half of September's fee was credited in full; the new plan's half is owed."""
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
     credit(standing, august, "10")
-    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
-    (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-    assert [(one.charge, one.amount) for one in september.lines] == [
+    result.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
+    (september,) = close(result, standing, "2024-10-10T00:00:00Z")
+    assert [(item.charge, item.amount) for item in september.lines] == [
         ("seat", "15.50"), ("seat", "31.00"), ("seat", "-5.00"), ("credit_note:seat", "5.00"),
     ]  # fmt: skip
     assert verified(standing.chain("air", "s")) == []
@@ -123,25 +123,25 @@ def test_an_upgrade_after_the_credit_credits_the_old_fee_once() -> None:
 
 def test_a_discount_that_falls_with_its_fee_is_no_reason_to_take_back_more() -> None:
     terms = {"discounts": [{"code": "half", "percent": "50"}]}
-    found, standing = catalog(**terms), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
+    result, standing = catalog(**terms), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
     assert august.total == "5.00"
     credit(standing, august, "5")
-    found.add("subscription", BASE | terms | {"end": "2024-09-25T00:00:00Z"})
-    (last,) = close(found, standing, "2024-09-25T00:00:00Z")
-    assert last.total == "0.00"
+    result.add("subscription", BASE | terms | {"end": "2024-09-25T00:00:00Z"})
+    (last_close,) = close(result, standing, "2024-09-25T00:00:00Z")
+    assert last_close.total == "0.00"
     assert verified(standing.chain("air", "s")) == []
 
 
 def test_verification_finds_what_was_credited_again() -> None:
     """As it was billed before: the settlement credits a fee that a credit note had credited in full."""
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
-    other = StandingInvoices()
-    for one in standing.chain("air", "s"):
-        assert other.apply(one)
-    (alone,) = close(found, other, "2024-09-12T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-09-10T00:00:00Z"})
+    second_invoices = StandingInvoices()
+    for item in standing.chain("air", "s"):
+        assert second_invoices.apply(item)
+    (alone,) = close(result, second_invoices, "2024-09-12T00:00:00Z")
     credit(standing, august, "10")
     assert not standing.apply(alone)  # it names the credit notes that it counted
     assert standing.apply(replace(alone, body=body_of(alone).without("after_note").text()))  # as those of before
@@ -153,8 +153,8 @@ def test_verification_finds_what_was_credited_again() -> None:
     assert "expected 0 in all, found -10" in fault
 
 
-def line(amount: str, number: int = 1, **more: Any) -> Line:
-    return line_of(number=number, amount=amount, **more)
+def line(amount: str, number: int = 1, **extra: Any) -> Line:
+    return line_of(number=number, amount=amount, **extra)
 
 
 def invoice(name: str, *lines: Line, notes: str = "[]") -> Invoice:
@@ -180,14 +180,14 @@ def test_whatever_late_usage_makes_of_a_line_it_is_credited_once(
         if amount == standing:
             continue
         change = line(str(amount - standing), kind="adjustment", adjusts="i0")
-        taken = taken_back(in_hand(chain, ["i0"]), [change], "USD")
-        if nothing_further([change, *taken]):
+        accepted_taken_back = taken_back(in_hand(chain, ["i0"]), [change], "USD")
+        if nothing_further([change, *accepted_taken_back]):
             continue
-        chain.append(invoice(f"i{number}", change, *[replace(one, number=2) for one in taken]))
+        chain.append(invoice(f"i{number}", change, *[replace(item, number=2) for item in accepted_taken_back]))
         standing = amount
-    paid = sum(Decimal(one.amount) for each in chain for one in each.lines) - note
-    last = amounts[-1]
-    assert paid == (last - note if last >= billed else min(last, billed - note))
+    paid = sum(Decimal(item.amount) for result in chain for item in result.lines) - note
+    last_amount = amounts[-1]
+    assert paid == (last_amount - note if last_amount >= billed else min(last_amount, billed - note))
 
 
 @given(
@@ -203,24 +203,24 @@ def test_a_note_without_lines_is_spread_over_them_and_never_beyond_one(
         part = (left * share).quantize(Decimal("0.01"))
         left -= part
         notes.append(f'{{"amount": "{part}"}}')
-    found = credited_by_line(invoice("i", *lines, notes=f"[{', '.join(notes)}]"))
-    assert sum(found.values()) == sum(amounts) - left
-    assert all(0 <= found.get(number, 0) <= amount for number, amount in enumerate(amounts, 1))
+    result = credited_by_line(invoice("i", *lines, notes=f"[{', '.join(notes)}]"))
+    assert sum(result.values()) == sum(amounts) - left
+    assert all(0 <= result.get(number, 0) <= amount for number, amount in enumerate(amounts, 1))
 
 
 def test_a_note_without_lines_credits_of_each_line_what_adjustments_have_left() -> None:
     """Of a fee of 31 an end has left 10: a note over the rest is spread over 15.50 and 10.00, not over the 46.50 that
     were billed."""
-    found, standing = catalog(), StandingInvoices()
-    _, august = close(found, standing, "2024-09-10T00:00:00Z")
-    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
-    (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-    assert [one.amount for one in september.lines] == ["15.50", "31.00", "-5.00"]
-    found.add(
+    result, standing = catalog(), StandingInvoices()
+    _, august = close(result, standing, "2024-09-10T00:00:00Z")
+    result.add("subscription", BASE | {"plan": "pro", "change_at": "2024-09-25T00:00:00Z"})
+    (september,) = close(result, standing, "2024-10-10T00:00:00Z")
+    assert [item.amount for item in september.lines] == ["15.50", "31.00", "-5.00"]
+    result.add(
         "subscription", BASE | {"plan": "pro", "end": "2024-10-20T00:00:00Z", "change_at": "2024-09-25T00:00:00Z"}
     )
-    (october,) = close(found, standing, "2024-10-20T00:00:00Z")
-    assert [one.amount for one in october.lines] == ["-21.00"]
+    (october,) = close(result, standing, "2024-10-20T00:00:00Z")
+    assert [item.amount for item in october.lines] == ["-21.00"]
     credit(standing, september, "20.50")  # 41.50 less 21.00
     noted = standing.invoice("air", september.invoice_id)
     assert noted is not None
@@ -235,13 +235,13 @@ def test_a_plan_that_changes_for_the_whole_of_a_credited_month_is_owed_and_the_o
     """As the documentation says: 10 credited, then 31 for the same month, is 31 to pay; from the 25th on, half of
     either."""
     for at, expected in (("2024-09-10", ["31.00", "-10.00", "10.00"]), ("2024-09-25", ["15.50", "-5.00", "5.00"])):
-        found, standing = catalog(), StandingInvoices()
-        _, august = close(found, standing, "2024-09-10T00:00:00Z")
+        result, standing = catalog(), StandingInvoices()
+        _, august = close(result, standing, "2024-09-10T00:00:00Z")
         credit(standing, august, "10")
         moved = {"plan": "pro", "change_at": f"{at}T00:00:00Z", "end": "2024-10-10T00:00:00Z"}
-        found.add("subscription", BASE | moved)
-        (september,) = close(found, standing, "2024-10-10T00:00:00Z")
-        assert [one.amount for one in september.lines] == expected
+        result.add("subscription", BASE | moved)
+        (september,) = close(result, standing, "2024-10-10T00:00:00Z")
+        assert [item.amount for item in september.lines] == expected
         assert verified(standing.chain("air", "s")) == []
 
 
@@ -264,9 +264,9 @@ def test_what_a_credit_note_may_have_credited_is_not_taken_from_under_it_by_a_vo
 
 def test_a_credit_note_on_what_adjusts_an_invoice_and_on_the_invoice_stay_within_both() -> None:
     """10 and 20 of usage at half price: 15 in all, whichever of the two invoices a note names."""
-    found = usage_catalog({"model": "per_unit", "unit_amount": "1"})
-    found.add("subscription", SUBSCRIPTION | {"discounts": [{"code": "half", "percent": "50"}]})
-    books = Books(found, [used(3, 20), used(4, 10, close=2)])
+    result = usage_catalog({"model": "per_unit", "unit_amount": "1"})
+    result.add("subscription", SUBSCRIPTION | {"discounts": [{"code": "half", "percent": "50"}]})
+    books = Books(result, [used(3, 20), used(4, 10, close=2)])
     (january,) = books.close(FEBRUARY)
     (february,) = books.close(MARCH)
     assert (january.total, february.total) == ("10.00", "5.00")

@@ -36,9 +36,9 @@ def invoice(quantities: dict[str, str], price: dict[str, Any] | None = None) -> 
     return invoice_of(lines=(line,))
 
 
-def steps(made: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(made.lines[0].steps)
-    return found
+def steps(expected: Any) -> list[dict[str, Any]]:
+    document: list[dict[str, Any]] = json.loads(expected.lines[0].steps)
+    return document
 
 
 @given(
@@ -48,40 +48,42 @@ def steps(made: Any) -> list[dict[str, Any]]:
     st.integers(1, 9),
 )
 def test_the_steps_still_sum_to_the_unrounded_amount(quantities: dict[str, str], most: int) -> None:
-    before = invoice(quantities)
-    after = listed(before, most)
-    assert sum(Decimal(step["amount"]) for step in steps(after)) == Decimal(before.lines[0].unrounded)
-    assert replace(after.lines[0], steps="") == replace(before.lines[0], steps="")
-    free = [step for step in steps(after) if step["kind"] == "cell" and step["values"] != ["gpt"]]
+    previous_invoice = invoice(quantities)
+    later_listed = listed(previous_invoice, most)
+    assert sum(Decimal(step["amount"]) for step in steps(later_listed)) == Decimal(previous_invoice.lines[0].unrounded)
+    assert replace(later_listed.lines[0], steps="") == replace(previous_invoice.lines[0], steps="")
+    free = [step for step in steps(later_listed) if step["kind"] == "cell" and step["values"] != ["gpt"]]
     assert len(free) <= max(most, 0)
     if len(quantities.keys() - {"gpt"}) <= most:
-        assert after == before
+        assert later_listed == previous_invoice
 
 
 def test_the_largest_are_listed_and_the_rest_is_one_step_after_them() -> None:
-    made = listed(invoice({"gpt": "1", "a": "3", "b": "9", "c": "3", "d": "1"}), 2)
-    assert [(step["kind"], step.get("values"), step.get("quantity")) for step in steps(made)] == [
+    result = listed(invoice({"gpt": "1", "a": "3", "b": "9", "c": "3", "d": "1"}), 2)
+    assert [(step["kind"], step.get("values"), step.get("quantity")) for step in steps(result)] == [
         ("cell", ["gpt"], "1"), ("cell", ["a"], "3"), ("cell", ["b"], "9"), ("others", None, "4"),
         ("minimum", None, None),
     ]  # fmt: skip
-    assert "2 other combinations of values (default): 4 × 0.013 = 0.052" in steps(made)[3]["text"]
-    assert [(charge, count) for _, charge, count in beyond([made])] == [("calls", 2)]
+    assert "2 other combinations of values (default): 4 × 0.013 = 0.052" in steps(result)[3]["text"]
+    assert [(charge, count) for _, charge, count in beyond([result])] == [("calls", 2)]
 
 
 def test_cells_of_the_price_are_listed_however_many() -> None:
     cells = [{"values": [f"m{number}"], "unit_amount": "1"} for number in range(20)]
-    made = invoice({f"m{number}": "1" for number in range(20)}, PRICE | {"cells": cells})
-    assert listed(made, 3) == made
-    assert not list(beyond([made]))
+    result = invoice({f"m{number}": "1" for number in range(20)}, PRICE | {"cells": cells})
+    assert listed(result, 3) == result
+    assert not list(beyond([result]))
 
 
 def test_a_line_of_several_prices_has_a_bucket_for_each() -> None:
     """Each price's steps end with its share of the time."""
     earlier = [{"price": PRICE | {"default_unit_amount": "0.02"}, "seconds": "100"}]
-    before = invoice(dict.fromkeys("abcdefgh", "3"), PRICE | {"by_time": {"seconds": "200", "earlier": earlier}})
-    after = listed(before, 2)
-    assert sum(Decimal(step["amount"]) for step in steps(after)) == Decimal(before.lines[0].unrounded)
-    shown = [(step["kind"], step.get("unit_amount"), step.get("count")) for step in steps(after)]
+    previous_invoice = invoice(
+        dict.fromkeys("abcdefgh", "3"), PRICE | {"by_time": {"seconds": "200", "earlier": earlier}}
+    )
+    later_listed = listed(previous_invoice, 2)
+    assert sum(Decimal(step["amount"]) for step in steps(later_listed)) == Decimal(previous_invoice.lines[0].unrounded)
+    shown = [(step["kind"], step.get("unit_amount"), step.get("count")) for step in steps(later_listed)]
     assert shown == [
         ("cell", "0.02", None), ("others", "0.02", 7), ("minimum", None, None), ("proration", None, None),
         ("cell", "0.013", None), ("others", "0.013", 7), ("minimum", None, None), ("proration", None, None),

@@ -22,28 +22,30 @@ INVOICES = [
 
 
 def fold(log: list[bytes]) -> InvoiceNumbers:
-    found = Checkpoints()
+    checkpoints = Checkpoints()
     for value in log:
-        assert found.apply_bytes(value) is None
-    return found.numbers
+        assert checkpoints.apply_bytes(value) is None
+    return checkpoints.numbers
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from(["air", "sea"])), max_size=12))
 def test_any_interleaving_of_writers_gives_gapless_numbers_once(writers: list[tuple[int, int, str]]) -> None:
     """Each writer knows some beginning of the log, sees some of the invoices, and names those without a number."""
     log: list[bytes] = []
-    for behind, seen, namespace in writers:
+    for behind, observed_writer, namespace in writers:
         known = fold(log[: max(len(log) - behind, 0)])
-        names = unnumbered(known, namespace, INVOICES[:seen])
-        before = fold(log).given(namespace)
+        names = unnumbered(known, namespace, INVOICES[:observed_writer])
+        previous_given = fold(log).given(namespace)
         log.append(codec("checkpoint").encode(numbers_record(namespace, "INV-", names, "")))
-        assert fold(log).given(namespace)[: len(before)] == before  # what was given stays
+        assert fold(log).given(namespace)[: len(previous_given)] == previous_given  # what was given stays
     for namespace in ("air", "sea"):
         given_numbers = fold(log).given(namespace)
-        assert [one.rank for one in given_numbers] == list(range(1, len(given_numbers) + 1))
-        seen_at_all = max((seen for _, seen, where in writers if where == namespace), default=0)
-        assert {one.invoice_id for one in given_numbers} == {one.invoice_id for one in INVOICES[:seen_at_all]}
-        assert len({one.text for one in given_numbers}) == len(given_numbers)
+        assert [given_number.rank for given_number in given_numbers] == list(range(1, len(given_numbers) + 1))
+        seen_at_all = max((observed_writer for _, observed_writer, where in writers if where == namespace), default=0)
+        assert {given_number.invoice_id for given_number in given_numbers} == {
+            invoice.invoice_id for invoice in INVOICES[:seen_at_all]
+        }
+        assert len({given_number.text for given_number in given_numbers}) == len(given_numbers)
 
 
 def test_a_draft_has_no_number_and_a_prefix_holds_for_what_is_given_after_it() -> None:
@@ -53,15 +55,15 @@ def test_a_draft_has_no_number_and_a_prefix_holds_for_what_is_given_after_it() -
     ]
     numbers.give("air", "A-", ["inv_1"])
     numbers.give("air", "B-", ["inv_1", "inv_2"])
-    assert [one.text for one in numbers.given("air")] == ["A-000001", "B-000002"]
+    assert [item.text for item in numbers.given("air")] == ["A-000001", "B-000002"]
 
 
 def test_a_record_that_is_none_of_ours_changes_nothing() -> None:
-    found = Checkpoints()
+    checkpoints = Checkpoints()
     record = numbers_record("air", "INV-", ["inv_1"], "")
     for body in ("{}", "[]", "x", '{"namespace": "air", "prefix": "", "invoices": 3}'):
-        assert found.apply_bytes(codec("checkpoint").encode(record | {"body": body})) is None
-    assert found.numbers.given("air") == []
+        assert checkpoints.apply_bytes(codec("checkpoint").encode(record | {"body": body})) is None
+    assert checkpoints.numbers.given("air") == []
 
 
 @pytest.mark.parametrize(
@@ -78,9 +80,9 @@ def test_a_record_that_is_none_of_ours_changes_nothing() -> None:
 def test_verification_tells_what_differs(change: dict[str, tuple[int, str] | None], found: list[str]) -> None:
     numbers = InvoiceNumbers()
     numbers.give("air", "A-", ["inv_1", "inv_2", "inv_3"])
-    rows = {one.invoice_id: (one.rank, one.text) for one in numbers.given("air")} | change
+    rows = {item.invoice_id: (item.rank, item.text) for item in numbers.given("air")} | change
     findings = Findings()
     compare_numbers("air", {name: row for name, row in rows.items() if row is not None}, numbers.given("air"), findings)
-    told = [str(one) for one in findings.differences()]
-    assert len(told) == len(found)
-    assert all(part in whole for part, whole in zip(found, told, strict=True))
+    strs = [str(difference) for difference in findings.differences()]
+    assert len(strs) == len(found)
+    assert all(part in full_item for part, full_item in zip(found, strs, strict=True))

@@ -35,22 +35,22 @@ BASE = {"code": "s", "account": "acme", "plan": "basic", "start": rfc3339(START)
 
 
 def catalog(plans: dict[str, dict[str, str]], **subscription: Any) -> Shelf:
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support", "vip"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     for code, fees in plans.items():
         charges = [
             {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": name in AHEAD}
             for name, amount in fees.items()
         ]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE | subscription)
-    return found
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE | subscription)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
+def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert problems == ()
@@ -59,7 +59,7 @@ def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[In
 
 
 def totals(invoices: Iterable[Invoice]) -> list[str]:
-    return [one.total for one in invoices]
+    return [invoice.total for invoice in invoices]
 
 
 SEAT = {"basic": {"seat": "30"}}
@@ -88,23 +88,23 @@ HALF_ONCE = {"discounts": [{"code": "half", "percent": "50", "periods": 1}]}
 def test_terms_are_of_periods_and_not_of_invoices(
     terms: Any, end: str, expected: list[str], whole: int, steps: bool
 ) -> None:
-    found, standing = catalog(SEAT, end=end, **terms), StandingInvoices()
+    result, standing = catalog(SEAT, end=end, **terms), StandingInvoices()
     for month in ("01", "02", "03") if steps else ():
-        close(found, standing, f"2025-{month}-01T00:00:00Z")
-    close(found, standing, "2026-01-01T00:00:00Z")  # or all of it late, at once
+        close(result, standing, f"2025-{month}-01T00:00:00Z")
+    close(result, standing, "2026-01-01T00:00:00Z")  # or all of it late, at once
     assert totals(standing.chain("air", "s")) == expected
     assert sum(map(Decimal, expected)) == whole
 
 
 def test_an_invoice_pins_its_own_terms_and_those_of_the_fees_in_advance() -> None:
-    found, standing = catalog(SEAT, **HALF_ONCE), StandingInvoices()
-    opening, january = close(found, standing, "2025-02-01T00:00:00Z")
-    bodies = [json.loads(one.body) for one in (opening, january)]
-    assert [[one["code"] for one in body.get("terms_ahead", {}).get("discounts", ())] for body in bodies] == [
+    result, standing = catalog(SEAT, **HALF_ONCE), StandingInvoices()
+    opening, january = close(result, standing, "2025-02-01T00:00:00Z")
+    bodies = [json.loads(item.body) for item in (opening, january)]
+    assert [[item["code"] for item in body.get("terms_ahead", {}).get("discounts", ())] for body in bodies] == [
         ["half"],
         [],
     ]
-    assert [[one["code"] for one in body.get("terms", {}).get("discounts", ())] for body in bodies] == [[], ["half"]]
+    assert [[item["code"] for item in body.get("terms", {}).get("discounts", ())] for body in bodies] == [[], ["half"]]
     (seat, half) = opening.lines
     assert [getattr(half, name) for name in ("charge", "amount", "period_start", "period_end")] == [
         "discount:half", "-15.00", seat.period_start, seat.period_end,
@@ -112,42 +112,46 @@ def test_an_invoice_pins_its_own_terms_and_those_of_the_fees_in_advance() -> Non
 
 
 def test_what_a_discount_takes_in_advance_counts_in_the_period() -> None:
-    found, standing = (
+    result, standing = (
         catalog({"basic": {"seat": "30", "support": "100"}}, discounts=[{"code": "off", "amount": "50"}]),
         StandingInvoices(),
     )
-    opening, january = close(found, standing, "2025-02-01T00:00:00Z")
+    opening, january = close(result, standing, "2025-02-01T00:00:00Z")
     assert (opening.total, january.total) == (
         "0.00",
         "80.00",
     )  # 100 − 20, the rest of January's 50; February's seat is free
-    rest = january.lines[2]
-    assert (rest.charge, rest.amount, rest.note) == (
+    remaining_line = january.lines[2]
+    assert (remaining_line.charge, remaining_line.amount, remaining_line.note) == (
         "discount:off", "-20.00", f"-30 of it billed in advance on {opening.invoice_id}",
     )  # fmt: skip
-    assert sum(Decimal(step["amount"]) for step in json.loads(rest.steps)) == Decimal(rest.unrounded) == -20
+    assert (
+        sum(Decimal(step["amount"]) for step in json.loads(remaining_line.steps))
+        == Decimal(remaining_line.unrounded)
+        == -20
+    )
 
 
 def test_a_discount_on_a_fee_of_a_period_that_never_was_goes_with_the_fee() -> None:
     terms = {"discounts": [{"code": "ten", "percent": "10"}]}
-    found, standing = catalog(SEAT, **terms), StandingInvoices()
-    close(found, standing, "2025-02-01T00:00:00Z")
-    found.add("subscription", BASE | terms | {"end": "2025-02-01T00:00:00Z"})
-    (alone,) = close(found, standing, "2025-02-03T00:00:00Z")
+    result, standing = catalog(SEAT, **terms), StandingInvoices()
+    close(result, standing, "2025-02-01T00:00:00Z")
+    result.add("subscription", BASE | terms | {"end": "2025-02-01T00:00:00Z"})
+    (alone,) = close(result, standing, "2025-02-03T00:00:00Z")
     assert [(line.charge, line.amount) for line in alone.lines] == [
         ("seat", "-30.00"),
         ("discount:ten", "3.00"),
     ]
-    assert close(found, standing, "2026-01-01T00:00:00Z") == []
+    assert close(result, standing, "2026-01-01T00:00:00Z") == []
 
 
 def test_a_discount_that_was_agreed_within_the_period_holds_for_its_fee_in_advance_too() -> None:
-    found, standing = catalog(SEAT), StandingInvoices()
-    close(found, standing, "2025-01-01T00:00:00Z")
-    found.add(
+    result, standing = catalog(SEAT), StandingInvoices()
+    close(result, standing, "2025-01-01T00:00:00Z")
+    result.add(
         "subscription", BASE | {"discounts": [{"code": "ten", "percent": "10"}]}, published="2025-01-20T00:00:00Z"
     )
-    (january,) = close(found, standing, "2025-02-01T00:00:00Z")
+    (january,) = close(result, standing, "2025-02-01T00:00:00Z")
     assert [(line.charge, line.amount) for line in january.lines] == [
         ("seat", "30.00"), ("discount:ten", "-3.00"), ("discount:ten", "-3.00"),
     ]  # fmt: skip
@@ -160,9 +164,10 @@ def old(invoice: Invoice, *reductions: tuple[str, str]) -> Invoice:
     body = {name: value for name, value in body.items() if name not in ("terms", "terms_ahead", "terms_of")}
     body |= {"terms": pinned} if pinned else {}
     lines = [line for line in invoice.lines if ":" not in line.charge]
-    own = {"period_start": invoice.period_start, "period_end": invoice.period_end}
+    own_document = {"period_start": invoice.period_start, "period_end": invoice.period_end}
     lines += [
-        replace(lines[0], **own, kind="discount", charge=key, product="", amount=amount) for key, amount in reductions
+        replace(lines[0], **own_document, kind="discount", charge=key, product="", amount=amount)
+        for key, amount in reductions
     ]
     total = sum(Decimal(line.amount) for line in lines)
     body |= {"subtotal": f"{total:.2f}"}
@@ -173,8 +178,8 @@ def old(invoice: Invoice, *reductions: tuple[str, str]) -> Invoice:
 def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> None:
     """The opening and January as they were billed before, January with the fault; February comes to what its period
     owes."""
-    found, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
-    opening, january = close(found, new, "2025-02-01T00:00:00Z")
+    result, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
+    opening, january = close(result, new, "2025-02-01T00:00:00Z")
     assert standing.apply(old(opening, ("discount:half", "-15.00")))
     assert standing.apply(old(january, ("discount:half", "-15.00")))
     assert totals(standing.chain("air", "s")) == ["15.00", "15.00"]
@@ -182,17 +187,17 @@ def test_a_lump_of_before_is_settled_with_the_period_that_it_was_ahead_of() -> N
     assert (
         f"{january.invoice_id} of air acme 2025-01-01T00:00:00Z, line 2, discount:half: expected 0, found -15" in fault
     )
-    (february,) = close(found, standing, "2025-03-01T00:00:00Z")
+    (february,) = close(result, standing, "2025-03-01T00:00:00Z")
     assert [(line.kind, line.charge, line.amount, line.adjusts) for line in february.lines] == [
         ("flat", "seat", "30.00", ""), ("adjustment", "discount:half", "15.00", january.invoice_id),
     ]  # fmt: skip
 
 
 def test_an_opening_of_before_needs_nothing_further() -> None:
-    found, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
-    opening, _ = close(found, new, "2025-02-01T00:00:00Z")
+    result, standing, new = catalog(SEAT, **HALF_ONCE), StandingInvoices(), StandingInvoices()
+    opening, _ = close(result, new, "2025-02-01T00:00:00Z")
     assert standing.apply(old(opening, ("discount:half", "-15.00")))
-    assert totals(close(found, standing, "2025-03-01T00:00:00Z")) == ["30.00", "30.00"]
+    assert totals(close(result, standing, "2025-03-01T00:00:00Z")) == ["30.00", "30.00"]
     assert verified(standing.chain("air", "s")) == []
 
 
@@ -206,10 +211,10 @@ discounts = st.lists(
             "start": st.integers(1, 5).map(lambda month: f"2025-{month:02d}-01"),
             "end": st.integers(6, 8).map(lambda month: f"2025-{month:02d}-01"),
         },
-    ).flatmap(lambda found: st.sampled_from([found | {"percent": "50"}, found | {"percent": "33"},
-    found | {"amount": "25"}])),
+    ).flatmap(lambda item: st.sampled_from([item | {"percent": "50"}, item | {"percent": "33"},
+    item | {"amount": "25"}])),
     max_size=3,
-).map(lambda found: [one | {"code": f"d{number}"} for number, one in enumerate(found)])  # fmt: skip
+).map(lambda item: [result | {"code": f"d{number}"} for number, result in enumerate(item)])  # fmt: skip
 
 
 def rounded(amount: Fraction) -> Fraction:
@@ -218,14 +223,23 @@ def rounded(amount: Fraction) -> Fraction:
 
 def owed(changes: list[tuple[int, str]], end: int, trial: int, terms: dict[str, Any]) -> Fraction:
     """All that the subscription owes; days count from its start, a change is (day, plan) in ascending order."""
-    whole, first, used = Fraction(0), 0, dict.fromkeys((one["code"] for one in terms["discounts"]), 0)
+    full_fraction, first_count, used = (
+        Fraction(0),
+        0,
+        dict.fromkeys((discount["code"] for discount in terms["discounts"]), 0),
+    )
     for month in range(1, 13):
         length = calendar.monthrange(2025, month)[1]
-        last = min(first + length, end)
-        if first >= last:
+        last_item = min(first_count + length, end)
+        if first_count >= last_item:
             break
         edges = sorted(
-            {first, last, *(day for day, _ in changes if first < day < last), *({trial} & set(range(first, last)))}
+            {
+                first_count,
+                last_item,
+                *(day for day, _ in changes if first_count < day < last_item),
+                *({trial} & set(range(first_count, last_item))),
+            }
         )
         charges: dict[str, Fraction] = {}
         share = Fraction(0)
@@ -237,23 +251,27 @@ def owed(changes: list[tuple[int, str]], end: int, trial: int, terms: dict[str, 
             plan = [name for day, name in changes if day <= begins][-1:] or ["basic"]
             for product, amount in PLANS[plan[0]].items():
                 charges[product] = charges.get(product, Fraction(0)) + rounded(Fraction(amount) * part)
-        moment = f"2025-{month:02d}-{last - first:02d}"
+        moment = f"2025-{month:02d}-{last_item - first_count:02d}"
         total = sum(charges.values(), Fraction(0))
-        in_force = [one for one in terms["discounts"] if one.get("start", "") <= moment < one.get("end", "9")]
-        in_force = [one for one in in_force if used[one["code"]] < one.get("periods", 99)]
-        for one in sorted(in_force, key=lambda one: "product" not in one):
-            used[one["code"]] += 1
-            base = min(charges.get(one["product"], Fraction(0)), total) if "product" in one else total
+        in_force = [
+            discount
+            for discount in terms["discounts"]
+            if discount.get("start", "") <= moment < discount.get("end", "9")
+        ]
+        in_force = [item for item in in_force if used[item["code"]] < item.get("periods", 99)]
+        for item in sorted(in_force, key=lambda item: "product" not in item):
+            used[item["code"]] += 1
+            base = min(charges.get(item["product"], Fraction(0)), total) if "product" in item else total
             off = rounded(
-                min(base * Fraction(one["percent"]) / 100 if "percent" in one else Fraction(one["amount"]), base)
+                min(base * Fraction(item["percent"]) / 100 if "percent" in item else Fraction(item["amount"]), base)
             )
             total -= off
-            if "product" in one and base:
-                charges[one["product"]] -= off
+            if "product" in item and base:
+                charges[item["product"]] -= off
         least = Fraction(terms.get("minimum_commitment", 0)) * share
-        whole += max(total, rounded(least)) if charges else total
-        first += length
-    return whole
+        full_fraction += max(total, rounded(least)) if charges else total
+        first_count += length
+    return full_fraction
 
 
 @settings(deadline=None, max_examples=40)
@@ -278,36 +296,38 @@ def test_the_invoices_of_a_subscription_come_to_what_its_periods_owe(
     end, notice = ends
     terms: dict[str, Any] = {"discounts": discounts} | ({"minimum_commitment": least} if least else {})
     extra = terms | ({"trial_end": rfc3339(START + trial * DAY)} if trial else {})
-    found, standing = catalog(PLANS, **extra), StandingInvoices()
-    ordered = sorted({number: (plan, before) for number, plan, before in changes if number < end}.items())
+    result, standing = catalog(PLANS, **extra), StandingInvoices()
+    ordered = sorted(
+        {number: (plan, previous_change) for number, plan, previous_change in changes if number < end}.items()
+    )
     news: dict[int, list[dict[str, Any]]] = {}
     told_at, current = 0, BASE | extra
     plain: list[tuple[int, str]] = []
-    for number, (plan, before) in ordered:
+    for number, (plan, previous) in ordered:
         if plan == (plain[-1][1] if plain else "basic"):
             continue  # a version that says the same plan may move the change before it
         plain.append((number, plan))
-        told_at = max(told_at, number - before, 0)
+        told_at = max(told_at, number - previous, 0)
         current = current | {"plan": plan, "change_at": rfc3339(START + number * DAY)}
         news.setdefault(told_at, []).append(current)
     told_at = max(told_at, end - notice)
     news.setdefault(told_at, []).append(current | {"end": rfc3339(START + end * DAY)})
-    told = {
-        when: [(us(body.get("end", body.get("change_at"))) - START) // DAY for body in some]
-        for when, some in news.items()
+    by_key = {
+        when: [(us(body.get("end", body.get("change_at"))) - START) // DAY for body in new]
+        for when, new in news.items()
     }
-    if any(day < when for when, some in told.items() for day in some):
+    if any(day < when for when, value in by_key.items() for day in value):
         return  # an instant that has passed by the time it is told stays as billed
     for today in sorted({*range(0, 240, 9), *news, *voids}):
         for body in news.get(today, []):
-            found.add("subscription", body, published=rfc3339(START + today * DAY))
+            result.add("subscription", body, published=rfc3339(START + today * DAY))
         if today in voids and (chain := standing.chain("air", "s")):
             with suppress(ChangeRefused):
                 void = voided(chain, chain[today % len(chain)], "wrong", "me", 0)
                 assert void is None or standing.apply(void)
         if today in news or today % 9 == 0:
-            close(found, standing, START + today * DAY)
-    close(found, standing, START + 240 * DAY)
-    billed = sum((Fraction(one.total) for one in standing.chain("air", "s") if one.state != "void"), Fraction(0))
+            close(result, standing, START + today * DAY)
+    close(result, standing, START + 240 * DAY)
+    billed = sum((Fraction(item.total) for item in standing.chain("air", "s") if item.state != "void"), Fraction(0))
     assert verified(standing.chain("air", "s")) == []
     assert billed == owed(plain, end, trial, terms)

@@ -31,14 +31,16 @@ UNIT = {"model": "per_unit", "unit_amount": "1"}
 
 def books(*events: Any, **terms: Any) -> Books:
     """A seat of 30 in advance, and 1 a unit."""
-    found = catalog(UNIT, [SEAT])
-    found.add("plan", plan(UNIT, more=[SEAT]))
-    found.add("subscription", SUBSCRIPTION | terms)
-    return Books(found, events)
+    result = catalog(UNIT, [SEAT])
+    result.add("plan", plan(UNIT, more=[SEAT]))
+    result.add("subscription", SUBSCRIPTION | terms)
+    return Books(result, events)
 
 
-def whole(made: Books) -> Decimal:
-    return sum((Decimal(one.total) for one in made.standing.chain("air", "s") if one.state != "void"), Decimal(0))
+def whole(expected: Books) -> Decimal:
+    return sum(
+        (Decimal(item.total) for item in expected.standing.chain("air", "s") if item.state != "void"), Decimal(0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,32 +53,32 @@ def whole(made: Books) -> Decimal:
 )
 def test_late_usage_of_a_period_counts_its_fee_that_is_billed_again(terms: Any, before: str, after: str) -> None:
     """January: 30 in advance and 10 of usage; the opening is voided, and billed again by the run that bills 8 more."""
-    made = books(used(3, 10), used(4, 8, close=3), end="2026-02-01T00:00:00Z", **terms)
-    made.close(JANUARY)
-    made.close(FEBRUARY)
-    assert whole(made) == Decimal(before)
-    chain = made.standing.chain("air", "s")
+    result = books(used(3, 10), used(4, 8, close=3), end="2026-02-01T00:00:00Z", **terms)
+    result.close(JANUARY)
+    result.close(FEBRUARY)
+    assert whole(result) == Decimal(before)
+    chain = result.standing.chain("air", "s")
     void = voided(chain, chain[0], "wrong", "me", 0)
     assert void is not None
-    assert made.standing.apply(void)
-    made.close(FEBRUARY + DAY)
-    assert whole(made) == Decimal(after)
-    assert verified(made.standing.chain("air", "s")) == []
+    assert result.standing.apply(void)
+    result.close(FEBRUARY + DAY)
+    assert whole(result) == Decimal(after)
+    assert verified(result.standing.chain("air", "s")) == []
 
 
 def test_verification_takes_what_late_usage_changes_of_terms_after_the_end_for_no_fault() -> None:
     terms = {"discounts": [{"code": "half", "percent": "50"}], "minimum_commitment": "22"}
-    made = books(used(3, 10), used(4, 8, close=3), end="2026-02-01T00:00:00Z", **terms)
-    made.close(JANUARY)
-    made.close(FEBRUARY)
-    (late,) = made.close(MARCH)
+    result = books(used(3, 10), used(4, 8, close=3), end="2026-02-01T00:00:00Z", **terms)
+    result.close(JANUARY)
+    result.close(FEBRUARY)
+    (late,) = result.close(MARCH)
     assert amounts([late]) == [
         "adjustment c 8.00", "adjustment commitment: -2.00", "adjustment discount:half -4.00",
     ]  # fmt: skip
-    assert verified(made.standing.chain("air", "s")) == []
-    wrong = tuple(replace(one, amount="-1.00") if one.charge == "commitment:" else one for one in late.lines)
+    assert verified(result.standing.chain("air", "s")) == []
+    wrong = tuple(replace(line, amount="-1.00") if line.charge == "commitment:" else line for line in late.lines)
     (fault,) = verified(
-        [*made.standing.chain("air", "s")[:-1], replace(late, lines=wrong, body='{"terms_of": "period"}')]
+        [*result.standing.chain("air", "s")[:-1], replace(late, lines=wrong, body='{"terms_of": "period"}')]
     )
     assert "commitment:" in fault
 
@@ -84,49 +86,52 @@ def test_verification_takes_what_late_usage_changes_of_terms_after_the_end_for_n
 HALF = {"discounts": [{"code": "half", "percent": "50"}]}
 
 
-def noted(made: Books, amount: str, line: int) -> None:
+def noted(expected: Books, amount: str, line: int) -> None:
     """A credit note on the newest invoice."""
-    chain = made.standing.chain("air", "s")
+    chain = expected.standing.chain("air", "s")
     note = NewCreditNote("n", None, "sorry", "me", chain[-1].as_of + 1, (LineCredit(line, Decimal(amount)),))
     following = with_credit_note(chain[-1], note, chain)
     assert following is not None
-    assert made.standing.apply(replace(following, claim_id="n"))
+    assert expected.standing.apply(replace(following, claim_id="n"))
 
 
 def test_verification_knows_what_discounts_do_where_a_change_settles_a_fee_that_was_credited() -> None:
     """A quarter at 90 days of 1 a day, half off; 45 credited; on the day in the middle to 2 a day: 90 more, 45 less,
     each by half."""
-    made = books()
+    result = books()
     for code, amount in (("basic", "90"), ("pro", "180")):
         seat = SEAT | {"price": {"model": "flat", "amount": amount}}
-        made.shelf.add("plan", plan(UNIT, code, [seat]) | {"interval": "quarter"})
-    made.shelf.add("subscription", SUBSCRIPTION | HALF)
-    made.close(JANUARY)
-    noted(made, "45", 1)
-    made.shelf.add("subscription", SUBSCRIPTION | HALF | {"plan": "pro", "change_at": "2026-02-15T00:00:00Z"})
-    (change,) = made.close(FEBRUARY + 14 * DAY)
+        result.shelf.add("plan", plan(UNIT, code, [seat]) | {"interval": "quarter"})
+    result.shelf.add("subscription", SUBSCRIPTION | HALF)
+    result.close(JANUARY)
+    noted(result, "45", 1)
+    result.shelf.add("subscription", SUBSCRIPTION | HALF | {"plan": "pro", "change_at": "2026-02-15T00:00:00Z"})
+    (change,) = result.close(FEBRUARY + 14 * DAY)
     assert amounts([change]) == [
         "flat fee 90.00", "discount discount:half -22.50", "adjustment fee -45.00", "adjustment credit_note:fee 22.50",
     ]  # fmt: skip
-    assert verified(made.standing.chain("air", "s")) == []
+    assert verified(result.standing.chain("air", "s")) == []
 
 
 def test_verification_keeps_late_usage_apart_from_a_settlement_beside_a_credit_note() -> None:
-    made = books(used(3, 10), used(4, 8, close=3), **HALF)
-    made.close(JANUARY)
-    (january,) = made.close(FEBRUARY)
-    noted(made, "15", 2)
-    made.shelf.add("subscription", SUBSCRIPTION | HALF | {"end": "2026-02-15T00:00:00Z"})
-    (february,) = made.close(FEBRUARY + 14 * DAY)
+    result = books(used(3, 10), used(4, 8, close=3), **HALF)
+    result.close(JANUARY)
+    (january,) = result.close(FEBRUARY)
+    noted(result, "15", 2)
+    result.shelf.add("subscription", SUBSCRIPTION | HALF | {"end": "2026-02-15T00:00:00Z"})
+    (february,) = result.close(FEBRUARY + 14 * DAY)
     assert {line.adjusts for line in february.lines} == {"", january.invoice_id}
-    assert verified(made.standing.chain("air", "s")) == []
+    assert verified(result.standing.chain("air", "s")) == []
 
 
 def test_a_fee_that_another_price_splits_stays_as_it_was_billed_and_so_does_its_credit_note() -> None:
-    made = books()
-    made.close(JANUARY)
-    noted(made, "30", 1)
-    other = {"overrides": [{"charge": "c", "price": UNIT | {"unit_amount": "2"}}], "change_at": "2026-01-16T00:00:00Z"}
-    made.shelf.add("subscription", SUBSCRIPTION | other)
-    assert amounts(made.close(FEBRUARY)) == ["usage c 0.00", "usage c 0.00", "flat fee 30.00"]  # February's
-    assert verified(made.standing.chain("air", "s")) == []
+    result = books()
+    result.close(JANUARY)
+    noted(result, "30", 1)
+    second_document = {
+        "overrides": [{"charge": "c", "price": UNIT | {"unit_amount": "2"}}],
+        "change_at": "2026-01-16T00:00:00Z",
+    }
+    result.shelf.add("subscription", SUBSCRIPTION | second_document)
+    assert amounts(result.close(FEBRUARY)) == ["usage c 0.00", "usage c 0.00", "flat fee 30.00"]  # February's
+    assert verified(result.standing.chain("air", "s")) == []

@@ -23,7 +23,10 @@ def discount(code: str, **fields: Any) -> Discount:
 
 def taken(charged: dict[str, str], *discounts: Discount, currency: str = "USD") -> list[tuple[str, str]]:
     amounts = [(product, Decimal(amount)) for product, amount in charged.items()]
-    return [(one.code, str(one.amount)) for one in discount_lines(amounts, discounts, currency)]
+    return [
+        (discount_line.code, str(discount_line.amount))
+        for discount_line in discount_lines(amounts, discounts, currency)
+    ]
 
 
 # Coupons as in Lago's: a fixed amount never takes more than there is; percentages follow on what is left.
@@ -45,8 +48,8 @@ def taken(charged: dict[str, str], *discounts: Discount, currency: str = "USD") 
     ],
 )
 def test_discounts(charged: dict[str, str], discounts: list[dict[str, str]], expected: list[str]) -> None:
-    made = [discount(f"d{number}", **fields) for number, fields in enumerate(discounts)]
-    assert [amount for _, amount in taken(charged, *made)] == expected
+    item = [discount(f"d{number}", **fields) for number, fields in enumerate(discounts)]
+    assert [amount for _, amount in taken(charged, *item)] == expected
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_terms_of_weir_price_are_refused_with_their_place(terms: dict[str, Any],
 
 def test_one_item_a_line() -> None:
     text = '{"price": {"model": "flat", "amount": "1"}}\n\n{"price": {"model": "flat", "amount": "2"}}\n'
-    assert [one["amount"] for one in price_json(text)] == ["1.00", "2.00"]
+    assert [item["amount"] for item in price_json(text)] == ["1.00", "2.00"]
     with pytest.raises(ValueError, match=r"^line 3: price\.amount: is missing"):
         price_json(text.replace('"flat", "amount": "2"', '"flat"'))
     with pytest.raises(ValueError, match="this is not JSON"):
@@ -132,12 +135,12 @@ discounts_of = st.lists(
 @given(st.lists(st.tuples(st.sampled_from("abc"), money), max_size=5), discounts_of, st.sampled_from(list(DIGITS)))
 def test_discounts_push_nothing_below_zero(charged: list[Any], fields: list[Any], currency: str) -> None:
     amounts = [(product, amount.scaleb(-DIGITS[currency])) for product, amount in charged]
-    made = [discount(f"d{number}", **one) for number, one in enumerate(fields)]
-    lines = discount_lines(amounts, made, currency)
-    whole = sum(amount for _, amount in amounts)
+    discounts = [discount(f"d{number}", **field) for number, field in enumerate(fields)]
+    lines = discount_lines(amounts, discounts, currency)
+    full_sum = sum(amount for _, amount in amounts)
     assert all(line.amount < 0 for line in lines)
-    assert whole + total_of(lines) >= min(whole, 0)
-    by_code = {one.code: one for one in made}
+    assert full_sum + total_of(lines) >= min(full_sum, 0)
+    by_code = {item.code: item for item in discounts}
     for product in "abc":
         base = sum(amount for owner, amount in amounts if owner == product)
         off = sum(line.amount for line in lines if by_code[line.code].product == product)
@@ -152,12 +155,12 @@ def test_discounts_push_nothing_below_zero(charged: list[Any], fields: list[Any]
 def test_credits_are_drawn_in_order_and_conserved(due: Decimal, lefts: list[Decimal]) -> None:
     balances = [Balance(f"g{number}", Decimal(100), left) for number, left in enumerate(lefts)]
     used = {line.code: -line.amount for line in credit_lines(due, balances)}
-    assert all(0 < used[code] <= next(one.left for one in balances if one.code == code) for code in used)
+    assert all(0 < used[code] <= next(balance.left for balance in balances if balance.code == code) for code in used)
     assert sum(used.values()) == max(min(due, sum(lefts)), 0)
     # In order: one that is not used up is the last that was drawn on.
-    drawn = [used.get(one.code, Decimal(0)) for one in balances]
-    for number, one in enumerate(balances):
-        assert drawn[number] == one.left or not any(drawn[number + 1 :])
+    drawn = [used.get(balance.code, Decimal(0)) for balance in balances]
+    for number, balance in enumerate(balances):
+        assert drawn[number] == balance.left or not any(drawn[number + 1 :])
 
 
 @given(st.decimals(-50, 300, places=2), st.decimals(0, 300, places=2))

@@ -30,35 +30,35 @@ SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-
 
 
 def catalog(**subscription: Any) -> Shelf:
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     charges = [
         {"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": True},
         {"product": "support", "price": {"model": "flat", "amount": "10"}},
     ]
-    found.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", SUBSCRIPTION | subscription)
-    return found
+    shelf.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", SUBSCRIPTION | subscription)
+    return shelf
 
 
-def planned(found: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, at_us, {})
+def planned(expected: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, at_us, {})
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert (plan.problems, problems) == ((), ())
     return list(invoices)
 
 
-def close(found: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
-    invoices = planned(found, standing, at_us)
-    assert all(standing.apply(one) for one in invoices)
+def close(expected: Shelf, standing: StandingInvoices, at_us: int) -> list[Invoice]:
+    invoices = planned(expected, standing, at_us)
+    assert all(standing.apply(invoice) for invoice in invoices)
     return invoices
 
 
 def make_void(standing: StandingInvoices, name: str) -> Invoice:
     chain = standing.chain("air", "s")
-    void = voided(chain, next(one for one in chain if one.invoice_id == name), "wrong", "me", 0)
+    void = voided(chain, next(item for item in chain if item.invoice_id == name), "wrong", "me", 0)
     assert void is not None
     assert standing.apply(void)
     return void
@@ -66,34 +66,36 @@ def make_void(standing: StandingInvoices, name: str) -> Invoice:
 
 def billed(standing: StandingInvoices) -> Decimal:
     chain = standing.chain("air", "s")
-    return sum((Decimal(one.total) for one in chain if one.state != "void"), Decimal(0))
+    return sum((Decimal(item.total) for item in chain if item.state != "void"), Decimal(0))
 
 
 def differences(standing: StandingInvoices) -> list[str]:
     findings = Findings()
     heads = [
         Head(
-            "air", one.invoice_id, one.version, one.predecessor, one.subscription, one.sequence, one.account_id,
-            one.period_start, one.period_end, 1, 0, one.state, one.currency, one.body, Decimal(one.total),
+            "air", item.invoice_id, item.version, item.predecessor, item.subscription, item.sequence, item.account_id,
+            item.period_start, item.period_end, 1, 0, item.state, item.currency, item.body, Decimal(item.total),
         )
-        for one in standing.chain("air", "s")
+        for item in standing.chain("air", "s")
     ]  # fmt: skip
     check_chains(heads, findings)
-    return [str(one) for one in findings.differences()]
+    return [str(difference) for difference in findings.differences()]
 
 
 def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on() -> None:
-    found, standing = catalog(), StandingInvoices()
-    opening, january, february = close(found, standing, us("2024-03-01T00:00:00Z"))
+    result, standing = catalog(), StandingInvoices()
+    opening, january, february = close(result, standing, us("2024-03-01T00:00:00Z"))
     make_void(standing, january.invoice_id)
-    again, march = close(found, standing, us("2024-04-01T00:00:00Z"))
-    assert (again.period_start, again.period_end) == (january.period_start, january.period_end)
-    assert (again.predecessor, again.sequence) == (february.invoice_id, january.sequence + 1)
-    assert [line.amount for line in again.lines] == [line.amount for line in january.lines] == ["10.00", "30.00"]
-    assert body_of(again).reissues == january.invoice_id
-    assert (march.predecessor, march.sequence) == (again.invoice_id, 0)
+    repeated_close, march = close(result, standing, us("2024-04-01T00:00:00Z"))
+    assert (repeated_close.period_start, repeated_close.period_end) == (january.period_start, january.period_end)
+    assert (repeated_close.predecessor, repeated_close.sequence) == (february.invoice_id, january.sequence + 1)
+    assert (
+        [line.amount for line in repeated_close.lines] == [line.amount for line in january.lines] == ["10.00", "30.00"]
+    )
+    assert body_of(repeated_close).reissues == january.invoice_id
+    assert (march.predecessor, march.sequence) == (repeated_close.invoice_id, 0)
     assert march.period_start == february.period_end
-    assert close(found, standing, us("2024-04-01T00:00:00Z")) == []
+    assert close(result, standing, us("2024-04-01T00:00:00Z")) == []
     assert differences(standing) == []
     assert opening.state == "finalized"
 
@@ -107,24 +109,24 @@ def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on()
 def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
     voids: list[tuple[int, int]], closes: list[int], end: int
 ) -> None:
-    found, standing = catalog(), StandingInvoices()
+    result, standing = catalog(), StandingInvoices()
     for today in sorted({*closes, *(day for day, _ in voids)}):
         if today >= end - 20:
-            found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
+            result.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
         if today in closes:
-            close(found, standing, START + today * DAY)
-        for day, place in voids:
+            close(result, standing, START + today * DAY)
+        for day, void in voids:
             chain = standing.chain("air", "s")
             if day == today and chain:
                 try:
-                    make_void(standing, chain[place % len(chain)].invoice_id)
+                    make_void(standing, chain[void % len(chain)].invoice_id)
                 except (ChangeRefused, AssertionError):
                     continue  # it is adjusted by another, or void already
-    found.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
-    while close(found, standing, START + 200 * DAY):
+    result.add("subscription", SUBSCRIPTION | {"end": f"{_date(end)}T00:00:00Z"})
+    while close(result, standing, START + 200 * DAY):
         pass
     anew = StandingInvoices()
-    close(found, anew, START + 200 * DAY)
+    close(result, anew, START + 200 * DAY)
     assert billed(standing) == billed(anew)
     assert list(vacant(standing.chain("air", "s"))) == []
     assert differences(standing) == []
@@ -135,37 +137,37 @@ def _date(day: int) -> str:
 
 
 def test_an_invoice_that_counts_on_one_that_was_voided_meanwhile_is_void_and_the_other_way_round() -> None:
-    found, standing = catalog(), StandingInvoices()
-    january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
-    (february,) = planned(found, standing, us("2024-03-01T00:00:00Z"))
+    result, standing = catalog(), StandingInvoices()
+    january = close(result, standing, us("2024-02-01T00:00:00Z"))[-1]
+    (february,) = planned(result, standing, us("2024-03-01T00:00:00Z"))
     chain = standing.chain("air", "s")
     void = voided(chain, january, "wrong", "me", 0)
     assert void is not None
     assert standing.apply(void)
     assert not standing.apply(february)
-    other = StandingInvoices()
-    assert all(other.apply(one) for one in [*chain, february])
-    assert not other.apply(void)
-    assert not other.apply(replace(void, body="{}"))
+    second_invoices = StandingInvoices()
+    assert all(second_invoices.apply(item) for item in [*chain, february])
+    assert not second_invoices.apply(void)
+    assert not second_invoices.apply(replace(void, body="{}"))
     # Whoever was first in between decides which of both records stands; the other one asks again.
-    assert [one.period_start for one in close(found, standing, us("2024-03-01T00:00:00Z"))] == [
+    assert [item.period_start for item in close(result, standing, us("2024-03-01T00:00:00Z"))] == [
         january.period_start, february.period_start,
     ]  # fmt: skip
 
 
 def test_an_invoice_that_another_adjusts_waits_for_that_one() -> None:
-    found, standing = catalog(), StandingInvoices()
-    january = close(found, standing, us("2024-02-01T00:00:00Z"))[-1]
-    found.add("subscription", SUBSCRIPTION | {"end": "2024-02-10T00:00:00Z"})
-    (last,) = close(found, standing, us("2024-02-10T00:00:00Z"))
-    before = billed(standing)
-    with pytest.raises(ChangeRefused, match=rf"is adjusted by {last.invoice_id}; void that one first"):
+    result, standing = catalog(), StandingInvoices()
+    january = close(result, standing, us("2024-02-01T00:00:00Z"))[-1]
+    result.add("subscription", SUBSCRIPTION | {"end": "2024-02-10T00:00:00Z"})
+    (last_close,) = close(result, standing, us("2024-02-10T00:00:00Z"))
+    previous_billed = billed(standing)
+    with pytest.raises(ChangeRefused, match=rf"is adjusted by {last_close.invoice_id}; void that one first"):
         make_void(standing, january.invoice_id)
-    make_void(standing, last.invoice_id)
+    make_void(standing, last_close.invoice_id)
     make_void(standing, january.invoice_id)
-    again = close(found, standing, us("2024-02-11T00:00:00Z"))
-    assert [one.lines[0].amount for one in again] == ["10.00", "3.10"]
-    assert billed(standing) == before
+    repeated_close = close(result, standing, us("2024-02-11T00:00:00Z"))
+    assert [item.lines[0].amount for item in repeated_close] == ["10.00", "3.10"]
+    assert billed(standing) == previous_billed
 
 
 def test_late_usage_counts_from_the_last_invoice_before_which_none_was_voided_since() -> None:
@@ -232,7 +234,7 @@ def test_credit_notes_never_exceed_the_total_and_an_invoice_is_paid_once_nothing
     assert 0 <= paid <= 30
     assert amount_due(invoice.state, Decimal(30), body) == max(30 - credited - paid, Decimal(0))
     assert (invoice.state == "paid") == (credited + paid >= 30)
-    assert [one["number"] for one in body.credit_notes] == list(range(1, len(body.credit_notes) + 1))
+    assert [credit_note["number"] for credit_note in body.credit_notes] == list(range(1, len(body.credit_notes) + 1))
     if credited:
         with pytest.raises(ChangeRefused, match="credit the rest"):
             voided([invoice], invoice, "wrong", "me", 0)
@@ -270,20 +272,20 @@ def test_a_fold_of_one_namespace_has_what_the_whole_log_says_of_it() -> None:
     """Also where names of namespaces are parts of each other, or stand in others' records."""
     month = 31 * DAY
     log = [
-        replace(one, namespace=owner)
-        for one in close(catalog(), StandingInvoices(), START + month)
+        replace(item, namespace=owner)
+        for item in close(catalog(), StandingInvoices(), START + month)
         for owner in ("air", "ai", "r")
     ]
     log[-1] = replace(log[-1], plan="air")
-    encoded = [encode_invoice(one) for one in log]
-    whole = StandingInvoices()
-    taken = [whole.apply_bytes(one) for one in encoded]
-    assert all(taken)
-    assert whole.namespaces() == ["ai", "air", "r"]
-    for owner in whole.namespaces():
+    encoded = [encode_invoice(item) for item in log]
+    full_invoices = StandingInvoices()
+    accepted_apply_byteses = [full_invoices.apply_bytes(item) for item in encoded]
+    assert all(accepted_apply_byteses)
+    assert full_invoices.namespaces() == ["ai", "air", "r"]
+    for owner in full_invoices.namespaces():
         alone = StandingInvoices(owner)
-        taken = [alone.apply_bytes(one) for one in encoded]
-        assert any(taken)
-        assert alone.invoices(owner) == whole.invoices(owner) != []
-        assert alone.chain(owner, "s") == whole.chain(owner, "s")
-    assert not any(StandingInvoices("other").apply_bytes(one) for one in encoded)
+        accepted_apply_byteses = [alone.apply_bytes(item) for item in encoded]
+        assert any(accepted_apply_byteses)
+        assert alone.invoices(owner) == full_invoices.invoices(owner) != []
+        assert alone.chain(owner, "s") == full_invoices.chain(owner, "s")
+    assert not any(StandingInvoices("other").apply_bytes(item) for item in encoded)

@@ -40,21 +40,21 @@ def used(day: float, quantity: Any, *values: str, close: int = 0) -> Used:
 
 def catalog(price: dict[str, Any], more: Sequence[dict[str, Any]] = (), **charge: Any) -> Shelf:
     """One metered charge ``c`` on plan basic, in UTC, without grace; profile m.p, a sum by dimension ``model``."""
-    found = Shelf()
+    shelf = Shelf()
     profile = {"code": "p", "aggregation": "sum", "property": "n", "dimensions": ["model"]}
     others = [
         {"code": "top", "aggregation": "max", "property": "n"},
         {"code": "users", "aggregation": "count_unique", "property": "n"},
     ]
-    found.add("meter", {"code": "m", "profiles": [profile, *others]})
-    found.add("product", {"code": "c", "profile": "m.p"})
-    found.add("product", {"code": "top", "profile": "m.top"})
-    found.add("product", {"code": "users", "profile": "m.users"})
-    found.add("product", {"code": "fee", "kind": "flat"})
-    found.add("plan", plan(price, more=more, **charge))
-    found.add("account", {"code": "acme"})
-    found.add("subscription", SUBSCRIPTION)
-    return found
+    shelf.add("meter", {"code": "m", "profiles": [profile, *others]})
+    shelf.add("product", {"code": "c", "profile": "m.p"})
+    shelf.add("product", {"code": "top", "profile": "m.top"})
+    shelf.add("product", {"code": "users", "profile": "m.users"})
+    shelf.add("product", {"code": "fee", "kind": "flat"})
+    shelf.add("plan", plan(price, more=more, **charge))
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", SUBSCRIPTION)
+    return shelf
 
 
 def plan(
@@ -73,30 +73,32 @@ class Books:
     def close(self, as_of_us: int) -> list[Invoice]:
         """What the next run publishes: with everything that came before it, also late."""
         self.closes += 1
-        late = [one for one in self.events if one.close == self.closes and one.close]
+        late = [event for event in self.events if event.close == self.closes and event.close]
         profiles = ("m.p", "m.top")
-        records = {"s": tuple(Late(name, one.at_us, one.at_us, 1) for one in late for name in profiles)} if late else {}
-        found = make_plan(self.shelf.view(), self.standing, as_of_us, records)
-        assert found.problems == (), found.problems
+        records = (
+            {"s": tuple(Late(name, item.at_us, item.at_us, 1) for item in late for name in profiles)} if late else {}
+        )
+        result = make_plan(self.shelf.view(), self.standing, as_of_us, records)
+        assert result.problems == (), result.problems
         run = Run(f"run_{self.closes}", self.closes, 0, as_of_us, {})
-        invoices, problems = build_invoices(found, self.totals(found), run)
+        invoices, problems = build_invoices(result, self.totals(result), run)
         assert problems == ()
-        assert all(self.standing.apply(one) for one in invoices)
+        assert all(self.standing.apply(invoice) for invoice in invoices)
         return list(invoices)
 
     def totals(self, found: RunPlan) -> Totals:
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         for need in found.needs():
             cells: dict[tuple[str, ...], list[Decimal]] = {}
-            for one in self.events:
-                if need.start_us <= one.at_us < need.end_us and one.close <= self.closes:
-                    cells.setdefault(one.values if need.dimensions else (), []).append(one.quantity)
+            for event in self.events:
+                if need.start_us <= event.at_us < need.end_us and event.close <= self.closes:
+                    cells.setdefault(event.values if need.dimensions else (), []).append(event.quantity)
             folds: dict[str, Any] = {"max": max, "count_unique": lambda values: len(set(values))}
             fold = folds.get(need.profile.aggregation, sum)
             totals[need] = {
                 "acme": [
-                    UsageGroup(Usage(Decimal(fold(some)), len(some)), "acme", None, values) for values,
-                    some in sorted(cells.items())
+                    UsageGroup(Usage(Decimal(fold(cell)), len(cell)), "acme", None, values) for values,
+                    cell in sorted(cells.items())
                 ]
             }  # fmt: skip
         return totals
@@ -104,14 +106,14 @@ class Books:
 
 def amounts(invoices: Sequence[Invoice]) -> list[str]:
     """Kind, charge and amount of each line."""
-    return [f"{line.kind} {line.charge} {line.amount}" for one in invoices for line in one.lines]
+    return [f"{line.kind} {line.charge} {line.amount}" for invoice in invoices for line in invoice.lines]
 
 
 def by_part(standing: StandingInvoices) -> dict[tuple[str, int], Decimal]:
     """(charge, start of the part) → all that was billed for it, adjustments included."""
-    found: dict[tuple[str, int], Decimal] = {}
+    recorded: dict[tuple[str, int], Decimal] = {}
     for invoice in standing.invoices("air"):
         for line in invoice.lines:
             key = line.charge, line.period_start
-            found[key] = found.get(key, Decimal(0)) + Decimal(line.amount)
-    return found
+            recorded[key] = recorded.get(key, Decimal(0)) + Decimal(line.amount)
+    return recorded

@@ -51,19 +51,19 @@ def price(model: str, unit: str) -> dict[str, Any]:
 
 def costs(model: str, parts: list[tuple[Fraction, str]]) -> Fraction:
     """What (quantity, unit amount) of the parts of a period come to that a change of price has split."""
-    found = before = Fraction(0)
-    whole = sum((quantity for quantity, _ in parts), Fraction(0))
+    fraction = previous_fraction = Fraction(0)
+    full_sum = sum((quantity for quantity, _ in parts), Fraction(0))
     for quantity, unit in parts:
-        until = before + quantity
+        until = previous_fraction + quantity
         if model == "volume":
-            count = quantity if whole > FREE else Fraction(0)
+            count = quantity if full_sum > FREE else Fraction(0)
         elif model == "package":
-            count = Fraction(-(-max(until - 4, Fraction(0)) // 3) + (-max(before - 4, Fraction(0)) // 3))
+            count = Fraction(-(-max(until - 4, Fraction(0)) // 3) + (-max(previous_fraction - 4, Fraction(0)) // 3))
         else:
-            count = max(until - FREE, Fraction(0)) - max(before - FREE, Fraction(0))
-        found += rounded(count * Fraction(unit))
-        before = until
-    return found
+            count = max(until - FREE, Fraction(0)) - max(previous_fraction - FREE, Fraction(0))
+        fraction += rounded(count * Fraction(unit))
+        previous_fraction = until
+    return fraction
 
 
 @dataclass
@@ -97,13 +97,13 @@ class Agreement:
         """In all, by its periods."""
         months = [calendar.monthrange(2025, month)[1] for month in range(1, 13)]
         step = 1 if self.interval == "month" else 3
-        lengths = [sum(months[first : first + step]) for first in range(0, 12, step)]
-        used = {one["code"]: 0 for one in self.terms["discounts"]}
-        owed, first = Fraction(0), 0
+        lengths = [sum(months[first_number : first_number + step]) for first_number in range(0, 12, step)]
+        used = {discount["code"]: 0 for discount in self.terms["discounts"]}
+        owed, first_count = Fraction(0), 0
         for length in lengths:
-            if first < self.end:
-                owed += self._period(first, min(first + length, self.end), length, used)
-            first += length
+            if first_count < self.end:
+                owed += self._period(first_count, min(first_count + length, self.end), length, used)
+            first_count += length
         return owed
 
     def _period(self, first: int, last: int, length: int, used: dict[str, int]) -> Fraction:
@@ -120,22 +120,30 @@ class Agreement:
             for product, amount in zip(("seat", "support"), PLANS[plan], strict=False):
                 if amount != "0":
                     charges[product] = charges.get(product, Fraction(0)) + rounded(Fraction(amount) * part)
-            used_units = sum(one.quantity for one in self.events if begin <= one.day < end and one.counts(10**6))
+            used_units = sum(
+                event.quantity for event in self.events if begin <= event.day < end and event.counts(10**6)
+            )
             groups.setdefault(plan, []).append((Fraction(used_units), unit))
         for parts in groups.values():
             charges["c"] = charges.get("c", Fraction(0)) + costs(self.model, parts)
         total = sum(charges.values(), Fraction(0))
         moment = rfc3339(START + last * DAY - 1)[:10]
-        discounts = [one for one in self.terms["discounts"] if used[one["code"]] < one.get("periods", 99)]
-        discounts = [one for one in discounts if one.get("start", "") <= moment < one.get("end", "9")]
-        for one in sorted(discounts, key=lambda one: "product" not in one):
-            used[one["code"]] += 1
-            base = min(charges.get(one["product"], Fraction(0)), total) if "product" in one else total
-            wants = base * Fraction(one["percent"]) / 100 if "percent" in one else Fraction(one["amount"])
+        discounts = [
+            discount for discount in self.terms["discounts"] if used[discount["code"]] < discount.get("periods", 99)
+        ]
+        discounts = [
+            discount for discount in discounts if discount.get("start", "") <= moment < discount.get("end", "9")
+        ]
+        for discount in sorted(discounts, key=lambda item: "product" not in item):
+            used[discount["code"]] += 1
+            base = min(charges.get(discount["product"], Fraction(0)), total) if "product" in discount else total
+            wants = (
+                base * Fraction(discount["percent"]) / 100 if "percent" in discount else Fraction(discount["amount"])
+            )
             off = rounded(min(wants, base))
             total -= off
-            if "product" in one and base:
-                charges[one["product"]] -= off
+            if "product" in discount and base:
+                charges[discount["product"]] -= off
         least = rounded(Fraction(self.terms.get("minimum_commitment", 0)) * paying)
         return max(total, least) if charges else total
 
@@ -143,19 +151,21 @@ class Agreement:
 def agreement(code: str, draw: random.Random, *, terms: bool) -> Agreement:
     discounts: list[dict[str, Any]] = []
     for number in range(draw.choice([0, 1, 1, 2]) if terms else 0):
-        one: dict[str, Any] = {"code": f"d{number}"} | draw.choice(
+        value: dict[str, Any] = {"code": f"d{number}"} | draw.choice(
             [{"percent": "50"}, {"percent": "33"}, {"amount": "25"}]
         )
-        one |= draw.choice([{}, {"product": "seat"}, {"product": "support"}, {"product": "c"}])
-        one |= draw.choice([{}, {"periods": draw.randint(1, 3)}])
-        one |= draw.choice([{}, {"start": f"2025-0{draw.randint(1, 4)}-01"}, {"end": f"2025-0{draw.randint(3, 6)}-01"}])
-        discounts.append(one)
+        value |= draw.choice([{}, {"product": "seat"}, {"product": "support"}, {"product": "c"}])
+        value |= draw.choice([{}, {"periods": draw.randint(1, 3)}])
+        value |= draw.choice(
+            [{}, {"start": f"2025-0{draw.randint(1, 4)}-01"}, {"end": f"2025-0{draw.randint(3, 6)}-01"}]
+        )
+        discounts.append(value)
     agreed: dict[str, Any] = {"discounts": discounts}
     if terms and draw.random() < 0.5:
         agreed["minimum_commitment"] = draw.choice(["20", "100", "300"])
     end = draw.randint(20, 130)
     interval = draw.choice(["month", "month", "quarter"])
-    found = Agreement(
+    item = Agreement(
         code,
         draw.choice(["per_unit", "tiered", "volume", "package"]),
         interval,
@@ -164,29 +174,27 @@ def agreement(code: str, draw: random.Random, *, terms: bool) -> Agreement:
         end,
     )
     body = {"code": code, "account": "acme", "plan": f"basic-{code}", "start": rfc3339(START)} | agreed
-    if found.trial:
-        body["trial_end"] = rfc3339(START + found.trial * DAY)
-    found.news[0] = [body]
-    current, told = ("basic", "1"), 0
+    if item.trial:
+        body["trial_end"] = rfc3339(START + item.trial * DAY)
+    item.news[0] = [body]
+    current, count = ("basic", "1"), 0
     for day in sorted({draw.randint(1, end) for _ in range(draw.randint(0, 3))} - {end}):
         plan = draw.choice(list(PLANS)) if draw.random() < 0.5 else current[0]
         unit = draw.choice(["2", "1.5", "0.33", PLANS[plan][2]])
         if (plan, unit) != current:
-            current, told = (plan, unit), max(told, day - draw.choice([0, 0, 5, 30]), 0)
-            found.changes.append((day, plan, unit))
+            current, count = (plan, unit), max(count, day - draw.choice([0, 0, 5, 30]), 0)
+            item.changes.append((day, plan, unit))
             body = body | {"plan": f"{plan}-{code}", "change_at": rfc3339(START + day * DAY)}
-            other = [{"charge": "c", "price": price(found.model, unit)}] if unit != PLANS[plan][2] else []
-            body = body | {"overrides": other}
-            found.news.setdefault(told, []).append(body)
-    told = max(told, end - draw.randint(0, 40), 0)
-    found.news.setdefault(told, []).append(body | {"end": rfc3339(START + end * DAY)})
+            second_value = [{"charge": "c", "price": price(item.model, unit)}] if unit != PLANS[plan][2] else []
+            body = body | {"overrides": second_value}
+            item.news.setdefault(count, []).append(body)
+    count = max(count, end - draw.randint(0, 40), 0)
+    item.news.setdefault(count, []).append(body | {"end": rfc3339(START + end * DAY)})
     for _ in range(draw.randint(0, 10)):
         day = draw.randint(0, end + 5)
         came = day + draw.choice([0, 0, 15, 40])
-        found.events.append(
-            Event(day, draw.randint(0, 12), came, draw.choice([None, None, came + draw.randint(1, 60)]))
-        )
-    return found
+        item.events.append(Event(day, draw.randint(0, 12), came, draw.choice([None, None, came + draw.randint(1, 60)])))
+    return item
 
 
 class History:
@@ -203,8 +211,8 @@ class History:
         codes = "st"[:subscriptions]
         self.offsets: dict[str, int] = {}  # run → what of the catalog it knew
         self.agreements = [agreement(code, self.draw, terms=terms) for code in codes]
-        for one in self.agreements:
-            one.events = self.agreements[0].events
+        for item in self.agreements:
+            item.events = self.agreements[0].events
         self._catalog()
         self.grants: dict[str, Fraction] = {}
         for number in range(self.draw.randint(1, 3) if grants else 0):
@@ -224,20 +232,20 @@ class History:
         for product in ("seat", "support"):
             self.shelf.add("product", {"code": product, "kind": "flat"})
         self.shelf.add("account", {"code": "acme"})
-        for one in self.agreements:
+        for item in self.agreements:
             for code, (seat, support, unit) in PLANS.items():
                 charges: list[dict[str, Any]] = [
                     {"product": "seat", "price": {"model": "flat", "amount": seat}, "in_advance": True}
                 ]
                 if support != "0":
                     charges.append({"product": "support", "price": {"model": "flat", "amount": support}})
-                charges.append({"product": "c", "price": price(one.model, unit)})
-                body = {"code": f"{code}-{one.code}", "currency": "USD", "interval": one.interval, "grace_seconds": 0}
+                charges.append({"product": "c", "price": price(item.model, unit)})
+                body = {"code": f"{code}-{item.code}", "currency": "USD", "interval": item.interval, "grace_seconds": 0}
                 self.shelf.add("plan", body | {"charges": charges})
 
     @property
     def standing_invoices(self) -> list[Invoice]:
-        return [one for one in self.standing.invoices("air") if one.state != VOID]
+        return [invoice for invoice in self.standing.invoices("air") if invoice.state != VOID]
 
     def run(self) -> None:
         step = self.draw.choice([1, 9, 9, 40])
@@ -245,12 +253,12 @@ class History:
             day: self.draw.choice(["void", "note", "note", "pay"]) for day in self.draw.sample(range(self.LAST), 12)
         }
         for today in range(self.LAST):
-            told = [body for one in self.agreements for body in one.news.get(today, ())]
-            for body in told:
+            agreements = [body for item in self.agreements for body in item.news.get(today, ())]
+            for body in agreements:
                 self.shelf.add("subscription", body, published=rfc3339(START + today * DAY))
             if today in acts:
                 self._act(acts[today], today)
-            if told or today % step == 0:
+            if agreements or today % step == 0:
                 self.close(today)
         for today in (self.LAST, self.LAST + 1):
             self.close(today)
@@ -260,15 +268,15 @@ class History:
         chain = self.standing.chain("air", agreed.code)
         if not chain:
             return
-        one = self.draw.choice(chain)
+        choice = self.draw.choice(chain)
         with suppress(ChangeRefused):
             if act == "void":
-                self._write(voided(chain, one, "wrong", "me", 0), f"v{today}")
+                self._write(voided(chain, choice, "wrong", "me", 0), f"v{today}")
             elif act == "pay" and self.notes:
-                part = (Decimal(one.total) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
-                self._write(with_payment(one, NewPayment(f"p{today}", part, 0, "me")), f"p{today}")
+                part = (Decimal(choice.total) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
+                self._write(with_payment(choice, NewPayment(f"p{today}", part, 0, "me")), f"p{today}")
             elif act == "note" and self.notes:
-                self._write(with_credit_note(one, self._note(one, today), chain), f"n{today}")
+                self._write(with_credit_note(choice, self._note(choice, today), chain), f"n{today}")
 
     def _note(self, invoice: Invoice, today: int) -> NewCreditNote:
         lines = [line for line in invoice.lines if Decimal(line.amount) > 0]
@@ -277,32 +285,36 @@ class History:
             line = self.draw.choice(lines)
             part = (Decimal(line.amount) / share).quantize(Decimal("0.01"))
             return NewCreditNote(f"n{today}", None, "sorry", "me", at_us, (LineCredit(line.number, part),))
-        whole = Decimal(json.loads(invoice.body)["subtotal"])
-        return NewCreditNote(f"n{today}", (whole / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
+        full_decimal = Decimal(json.loads(invoice.body)["subtotal"])
+        return NewCreditNote(f"n{today}", (full_decimal / share).quantize(Decimal("0.01")), "sorry", "me", at_us)
 
     def _write(self, record: Invoice | None, claim: str) -> None:
         if record is not None:
             assert self.standing.apply(replace(record, claim_id=claim))
 
     def _late(self, agreed: Agreement, today: int) -> tuple[Late, ...]:
-        until = max((one.period_end for one in self.standing.chain("air", agreed.code)), default=0)
-        days = (START + one.day * DAY for one in agreed.events if one.came <= today and START + one.day * DAY < until)
+        until = max((item.period_end for item in self.standing.chain("air", agreed.code)), default=0)
+        days = (
+            START + event.day * DAY
+            for event in agreed.events
+            if event.came <= today and START + event.day * DAY < until
+        )
         return tuple(Late("m.p", at_us, at_us, 1) for at_us in days)
 
     def close(self, today: int) -> None:
         self.runs += 1
         self.offsets[f"run_{self.runs}"] = self.shelf.catalog.next_offset
         as_of = START + today * DAY
-        late = {one.code: found for one in self.agreements if (found := self._late(one, today))}
+        late = {result.code: item for result in self.agreements if (item := self._late(result, today))}
         plan = make_plan(self.shelf.view(), self.standing, as_of, late)
         assert plan.problems == ()
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         events = self.agreements[0].events  # usage is the account's, whichever of its subscriptions bills it
         for need in plan.needs():
             used = [
-                one.quantity
-                for one in events
-                if one.counts(today) and need.start_us <= START + one.day * DAY < need.end_us
+                event.quantity
+                for event in events
+                if event.counts(today) and need.start_us <= START + event.day * DAY < need.end_us
             ]
             usage = Usage(Decimal(sum(used)), len(used))
             totals[need] = {"acme": [UsageGroup(usage, "acme", None, ())]} if used else {}
@@ -311,11 +323,11 @@ class History:
         for invoice in invoices:
             self._write(invoice, invoice.claim_id)
         while self.notes and (
-            made := list(counterparts(self.standing.invoices("air"), as_of))
+            value := list(counterparts(self.standing.invoices("air"), as_of))
             or draws(self.standing.invoices("air"), as_of)
         ):
-            for one in made:
-                self._write(one, one.claim_id)
+            for result in value:
+                self._write(result, result.claim_id)
 
 
 def amounts(
@@ -323,5 +335,5 @@ def amounts(
 ) -> Iterator[tuple[Invoice, dict[str, Any], Fraction]]:
     """(invoice, payment or credit note, its amount) of each that they have."""
     for invoice in invoices:
-        for one in json.loads(invoice.body).get(kind, ()):
-            yield invoice, one, Fraction(one.get(name, one["amount"]))
+        for item in json.loads(invoice.body).get(kind, ()):
+            yield invoice, item, Fraction(item.get(name, item["amount"]))

@@ -27,23 +27,23 @@ FAR = "2025-01-01T00:00:00Z"
 
 def catalog(**subscription: Any) -> Shelf:
     """Fees in advance and in arrears, of 30- and 31-day months in UTC, without grace."""
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support", "vip"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     for code, fees in PLANS.items():
         charges = [
             {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
             for name, amount, ahead in fees
         ]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE | subscription)
-    return found
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE | subscription)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
+def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
     """What a run as of that instant publishes."""
-    plan = make_plan(found.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
+    plan = make_plan(expected.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert problems == ()
@@ -68,25 +68,25 @@ JANUARY = ["flat support 01-01..02-01 10.00", "flat seat 02-01..03-01 30.00"]
 
 
 def test_a_fee_in_advance_is_billed_at_the_start_and_then_with_the_period_before() -> None:
-    found, standing = catalog(), StandingInvoices()
-    assert close(found, standing, "2023-12-31T23:59:59Z") == []
-    opening = close(found, standing, "2024-01-01T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    assert close(result, standing, "2023-12-31T23:59:59Z") == []
+    opening = close(result, standing, "2024-01-01T00:00:00Z")
     assert told(opening) == [OPENING]
     assert (opening[0].period_start, opening[0].period_end) == (us(BASE["start"]), us(BASE["start"]))
-    assert close(found, standing, "2024-01-31T23:59:59Z") == []
-    january = close(found, standing, "2024-02-01T00:00:00Z")
+    assert close(result, standing, "2024-01-31T23:59:59Z") == []
+    january = close(result, standing, "2024-02-01T00:00:00Z")
     assert told(january) == [JANUARY]
     assert (january[0].sequence, january[0].predecessor) == (1, opening[0].invoice_id)
-    february = close(found, standing, "2024-03-01T00:00:00Z")
+    february = close(result, standing, "2024-03-01T00:00:00Z")
     assert told(february) == [["flat support 02-01..03-01 10.00", "flat seat 03-01..04-01 30.00"]]
     assert february[0].sequence == 0
 
 
 def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"plan": "pro", "change_at": "2024-02-15T00:00:00Z"})
-    (february,) = close(found, standing, "2024-03-01T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"plan": "pro", "change_at": "2024-02-15T00:00:00Z"})
+    (february,) = close(result, standing, "2024-03-01T00:00:00Z")
     assert told([february]) == [
         [
             "flat support 02-01..02-15 4.83",  # 14 of 29 days of 10
@@ -104,39 +104,39 @@ def test_an_upgrade_credits_what_was_billed_ahead_and_bills_the_rest() -> None:
 
 
 def test_a_cancellation_credits_the_rest_on_the_last_invoice() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-02-10T00:00:00Z"})
-    (last,) = close(found, standing, "2024-02-10T00:00:00Z")
-    assert told([last]) == [
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-02-10T00:00:00Z"})
+    (last_close,) = close(result, standing, "2024-02-10T00:00:00Z")
+    assert told([last_close]) == [
         ["flat support 02-01..02-10 3.10", "adjustment seat 02-01..03-01 -20.69"]  # 9 of 29 days; 30 − 9.31
     ]
-    assert close(found, standing, FAR) == []
+    assert close(result, standing, FAR) == []
 
 
 def test_a_cancellation_for_the_day_that_was_billed_to_is_credited_on_an_invoice_of_its_own() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
-    (alone,) = close(found, standing, "2024-02-03T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"end": "2024-02-01T00:00:00Z"})
+    (alone,) = close(result, standing, "2024-02-03T00:00:00Z")
     assert told([alone]) == [["adjustment seat 02-01..03-01 -30.00"]]
     assert (alone.sequence, alone.total) == (2, "-30.00")
-    assert close(found, standing, FAR) == []
+    assert close(result, standing, FAR) == []
 
 
 def test_a_subscription_retired_is_credited_from_there_on() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2024-01-01T00:00:00Z")
-    found.add("subscription", BASE, retired=True, published="2024-01-11T00:00:00Z")
-    assert told(close(found, standing, FAR)) == [
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2024-01-01T00:00:00Z")
+    result.add("subscription", BASE, retired=True, published="2024-01-11T00:00:00Z")
+    assert told(close(result, standing, FAR)) == [
         ["flat support 01-01..01-11 3.23", "adjustment seat 01-01..02-01 -20.32"]  # 10 of 31 days; 30 − 9.68
     ]
 
 
 def test_nothing_is_billed_in_a_trial_and_the_rest_of_its_period_in_arrears() -> None:
-    found, standing = catalog(trial_end="2024-02-11T00:00:00Z"), StandingInvoices()
-    assert told(close(found, standing, "2024-02-01T00:00:00Z")) == [[]]
-    assert told(close(found, standing, "2024-03-01T00:00:00Z")) == [
+    result, standing = catalog(trial_end="2024-02-11T00:00:00Z"), StandingInvoices()
+    assert told(close(result, standing, "2024-02-01T00:00:00Z")) == [[]]
+    assert told(close(result, standing, "2024-03-01T00:00:00Z")) == [
         [
             "flat support 02-11..03-01 6.55",  # 19 of 29 days
             "flat seat 02-11..03-01 19.66",
@@ -146,22 +146,22 @@ def test_nothing_is_billed_in_a_trial_and_the_rest_of_its_period_in_arrears() ->
 
 
 def test_a_cancellation_in_the_trial_costs_nothing() -> None:
-    found, standing = catalog(trial_end="2024-02-11T00:00:00Z", end="2024-01-20T00:00:00Z"), StandingInvoices()
-    assert [invoice.total for invoice in close(found, standing, FAR)] == ["0.00"]
+    result, standing = catalog(trial_end="2024-02-11T00:00:00Z", end="2024-01-20T00:00:00Z"), StandingInvoices()
+    assert [invoice.total for invoice in close(result, standing, FAR)] == ["0.00"]
 
 
 def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
-    found = catalog()
+    result = catalog()
     charges = [
         {"product": "support", "prorated": False, "price": {"model": "flat", "amount": "10"}},
         {"product": "seat", "prorated": False, "in_advance": True, "price": {"model": "flat", "amount": "30"}},
     ]
     for code in ("whole", "other"):
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+        result.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
     body = BASE | {"plan": "whole", "code": "w", "start": "2024-01-20T00:00:00Z", "end": "2024-02-20T00:00:00Z"}
-    found.add("subscription", body)
-    found.add("subscription", body | {"plan": "other", "change_at": "2024-02-10T00:00:00Z"})
-    invoices = [one for one in close(found, StandingInvoices(), FAR) if one.subscription == "w"]
+    result.add("subscription", body)
+    result.add("subscription", body | {"plan": "other", "change_at": "2024-02-10T00:00:00Z"})
+    invoices = [item for item in close(result, StandingInvoices(), FAR) if item.subscription == "w"]
     assert told(invoices) == [
         ["flat seat 01-20..02-01 30.00"],
         ["flat support 01-20..02-01 10.00", "flat seat 02-01..02-10 30.00"],
@@ -170,29 +170,29 @@ def test_a_charge_that_is_not_prorated_is_whole_once() -> None:
 
 
 def test_a_discount_follows_the_credit_of_the_fee_it_was_on() -> None:
-    found, standing = catalog(discounts=[{"code": "ten", "percent": "10"}]), StandingInvoices()
-    assert [one.total for one in close(found, standing, "2024-01-01T00:00:00Z")] == ["27.00"]
-    found.add("subscription", BASE | {"end": "2024-01-16T12:00:00Z", "discounts": [{"code": "ten", "percent": "10"}]})
-    (last,) = close(found, standing, FAR)
-    assert last.total == "-9.00"  # 5.00 less 10 % for support, and 15.00 less 10 % back for the seat
+    result, standing = catalog(discounts=[{"code": "ten", "percent": "10"}]), StandingInvoices()
+    assert [item.total for item in close(result, standing, "2024-01-01T00:00:00Z")] == ["27.00"]
+    result.add("subscription", BASE | {"end": "2024-01-16T12:00:00Z", "discounts": [{"code": "ten", "percent": "10"}]})
+    (last_close,) = close(result, standing, FAR)
+    assert last_close.total == "-9.00"  # 5.00 less 10 % for support, and 15.00 less 10 % back for the seat
 
 
 @pytest.mark.parametrize("trial_days", [0, 31])
 def test_a_commitment_is_prorated_and_not_asked_for_at_the_start_or_in_a_trial(trial_days: int) -> None:
-    found = catalog()
+    result = catalog()
     fees = [
         {"product": "seat", "in_advance": True, "price": {"model": "flat", "amount": "1"}},
         {"product": "support", "price": {"model": "flat", "amount": "2"}},
     ]
-    found.add(
+    result.add(
         "plan",
         {
             "code": "least", "currency": "USD", "grace_seconds": 0, "charges": fees, "minimum_commitment": "58",
             "trial_days": trial_days,
         },
     )  # fmt: skip
-    found.add("subscription", BASE | {"code": "c", "plan": "least", "end": "2024-02-16T00:00:00Z"})
-    totals = [one.total for one in close(found, StandingInvoices(), FAR) if one.subscription == "c"]
+    result.add("subscription", BASE | {"code": "c", "plan": "least", "end": "2024-02-16T00:00:00Z"})
+    totals = [item.total for item in close(result, StandingInvoices(), FAR) if item.subscription == "c"]
     # 15 of 29 days of 58 are 30. A fee in advance, 1.00 and 0.52, is a charge of the period that it is for.
     assert totals == (["1.00", "57.52", "29.48"] if not trial_days else ["0.52", "29.48"])
 
@@ -218,12 +218,12 @@ def test_step_by_step_or_all_at_once_the_same_invoices(
         return rfc3339(start + number * day + 3600 * 10**6 * (number % 24))
 
     extra = ({} if trial is None else {"trial_end": at(trial)}) | ({} if end is None else {"end": at(end)})
-    found = catalog(**extra)
+    result = catalog(**extra)
     for number, plan in changes:
-        found.add("subscription", BASE | extra | {"plan": plan, "change_at": at(number)})
+        result.add("subscription", BASE | extra | {"plan": plan, "change_at": at(number)})
     once, steps = StandingInvoices(), StandingInvoices()
-    expected = close(found, once, start + 150 * day)
-    got = [invoice for stop in [*sorted(stops), 150] for invoice in close(found, steps, start + stop * day)]
+    expected = close(result, once, start + 150 * day)
+    got = [invoice for stop in [*sorted(stops), 150] for invoice in close(result, steps, start + stop * day)]
     assert got == expected
     fees = [line for invoice in expected for line in invoice.lines]
     assert all(line.kind == "flat" for line in fees)
@@ -241,12 +241,14 @@ def test_whatever_is_learned_late_the_chain_comes_to_what_the_final_timeline_owe
     """Each change is published some days before it holds, or on that day; closes run then, and every ten days."""
     start = us(BASE["start"])
     day = 86_400 * 10**6
-    found, standing = catalog(), StandingInvoices()
+    result, standing = catalog(), StandingInvoices()
     news: dict[int, list[dict[str, Any]]] = {}
-    ordered = sorted({number: (plan, before) for number, plan, before in changes if number < end}.items())
+    ordered = sorted(
+        {number: (plan, previous_change) for number, plan, previous_change in changes if number < end}.items()
+    )
     told_at, current = 0, dict(BASE)
-    for number, (plan, before) in ordered:
-        told_at = max(told_at, number - before, 0)
+    for number, (plan, previous) in ordered:
+        told_at = max(told_at, number - previous, 0)
         current = current | {"plan": plan, "change_at": rfc3339(start + number * day)}
         news.setdefault(told_at, []).append(current)
     told_at = max(told_at, end - notice)
@@ -255,13 +257,13 @@ def test_whatever_is_learned_late_the_chain_comes_to_what_the_final_timeline_owe
         return  # an instant that has passed by the time it is told stays as billed
     for today in range(200):
         for body in news.get(today, []):
-            found.add("subscription", body, published=rfc3339(start + today * day))
+            result.add("subscription", body, published=rfc3339(start + today * day))
         if today in news or today % 10 == 0:
-            close(found, standing, start + today * day)
-    billed = sum((Decimal(line.amount) for one in standing.chain("air", "s") for line in one.lines), Decimal(0))
+            close(result, standing, start + today * day)
+    billed = sum((Decimal(line.amount) for item in standing.chain("air", "s") for line in item.lines), Decimal(0))
     anew = StandingInvoices()
-    close(found, anew, start + 200 * day)
-    owed = sum((Decimal(line.amount) for one in anew.chain("air", "s") for line in one.lines), Decimal(0))
+    close(result, anew, start + 200 * day)
+    owed = sum((Decimal(line.amount) for item in anew.chain("air", "s") for line in item.lines), Decimal(0))
     assert billed == owed
 
 

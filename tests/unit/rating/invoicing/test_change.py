@@ -27,43 +27,45 @@ BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T00
 PLANS = {"basic": {"seat": "365"}, "pro": {"seat": "730"}, "plus": {"seat": "730", "vip": "36.5"}}
 
 
-def catalog(interval: str = "year", **more: Any) -> Shelf:
+def catalog(interval: str = "year", **extra: Any) -> Shelf:
     """A year of 365 days in UTC: fees of 1, 2, and 2 and 0.1 a day, in advance."""
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "vip"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     for code, fees in PLANS.items():
         charges = [
             {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": True}
             for name, amount in fees.items()
         ]
-        found.add(
+        shelf.add(
             "plan",
-            {"code": code, "currency": "USD", "interval": interval, "grace_seconds": 0, "charges": charges} | more,
+            {"code": code, "currency": "USD", "interval": interval, "grace_seconds": 0, "charges": charges} | extra,
         )
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE)
-    return found
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str | int) -> list[list[str]]:
+def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[list[str]]:
     as_of_us = as_of if isinstance(as_of, int) else us(f"{as_of}T00:00:00Z")
-    plan = make_plan(found.view(), standing, as_of_us, {})
+    plan = make_plan(expected.view(), standing, as_of_us, {})
     assert plan.problems == ()
     if not plan.billings:
         return []
     invoices, problems = build_invoices(plan, {}, Run(f"run_{standing.applied}", 1, 0, as_of_us, {}))
     assert problems == ()
-    assert all(standing.apply(one) for one in invoices)
+    assert all(standing.apply(invoice) for invoice in invoices)
     return [
         [f"{line.kind} {line.charge} {rfc3339(line.period_start)[2:10]}..{rfc3339(line.period_end)[2:10]} "
-            f"{line.amount}" for line in one.lines]
-        for one in invoices
+            f"{line.amount}" for line in invoice.lines]
+        for invoice in invoices
     ]  # fmt: skip
 
 
-def move(found: Shelf, plan: str, at: str, **more: Any) -> None:
-    found.add("subscription", BASE | {"plan": plan, "change_at": f"{at}T00:00:00Z"} | more, published=f"{at}T00:00:00Z")
+def move(expected: Shelf, plan: str, at: str, **extra: Any) -> None:
+    expected.add(
+        "subscription", BASE | {"plan": plan, "change_at": f"{at}T00:00:00Z"} | extra, published=f"{at}T00:00:00Z"
+    )
 
 
 def last(standing: StandingInvoices) -> Invoice:
@@ -71,12 +73,12 @@ def last(standing: StandingInvoices) -> Invoice:
 
 
 def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_later() -> None:
-    found, standing = catalog(), StandingInvoices()
-    assert close(found, standing, "2026-01-01") == [["flat seat 26-01-01..27-01-01 365.00"]]
-    assert close(found, standing, "2026-04-30") == []
-    move(found, "plus", "2026-05-01")
-    assert close(found, standing, "2026-04-30") == []  # it is agreed, and has not come
-    assert close(found, standing, "2026-05-01") == [
+    result, standing = catalog(), StandingInvoices()
+    assert close(result, standing, "2026-01-01") == [["flat seat 26-01-01..27-01-01 365.00"]]
+    assert close(result, standing, "2026-04-30") == []
+    move(result, "plus", "2026-05-01")
+    assert close(result, standing, "2026-04-30") == []  # it is agreed, and has not come
+    assert close(result, standing, "2026-05-01") == [
         [
             "flat seat 26-05-01..27-01-01 490.00",
             "flat vip 26-05-01..27-01-01 24.50",
@@ -95,50 +97,50 @@ def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_late
         "2026-05-31",
     )
     for day in ("2026-05-01", "2026-05-02", "2026-12-31"):
-        assert close(found, standing, day) == []
-    assert close(found, standing, "2027-01-01") == [
+        assert close(result, standing, day) == []
+    assert close(result, standing, "2027-01-01") == [
         ["flat seat 27-01-01..28-01-01 730.00", "flat vip 27-01-01..28-01-01 36.50"]
     ]
     assert last(standing).sequence == 2
 
 
 def test_a_downgrade_is_credited_at_the_change_and_a_second_change_settled_again() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2026-01-01")
-    move(found, "pro", "2026-05-01")
-    close(found, standing, "2026-05-03")
-    move(found, "basic", "2026-12-02")
-    assert close(found, standing, "2026-12-05") == [
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2026-01-01")
+    move(result, "pro", "2026-05-01")
+    close(result, standing, "2026-05-03")
+    move(result, "basic", "2026-12-02")
+    assert close(result, standing, "2026-12-05") == [
         ["flat seat 26-12-02..27-01-01 30.00", "adjustment seat 26-05-01..27-01-01 -60.00"]
     ]
-    assert close(found, standing, "2027-01-01") == [["flat seat 27-01-01..28-01-01 365.00"]]
+    assert close(result, standing, "2027-01-01") == [["flat seat 27-01-01..28-01-01 365.00"]]
 
 
 def test_in_the_second_year_it_follows_the_invoice_of_the_first() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2027-01-01")
-    move(found, "pro", "2027-05-01")
-    assert close(found, standing, "2027-05-01") == [
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2027-01-01")
+    move(result, "pro", "2027-05-01")
+    assert close(result, standing, "2027-05-01") == [
         ["flat seat 27-05-01..28-01-01 490.00", "adjustment seat 27-01-01..28-01-01 -245.00"]
     ]
-    assert close(found, standing, "2028-01-01") == [["flat seat 28-01-01..29-01-01 730.00"]]
+    assert close(result, standing, "2028-01-01") == [["flat seat 28-01-01..29-01-01 730.00"]]
 
 
 def test_a_month_is_settled_with_its_period_and_a_quarter_at_once() -> None:
     for interval, expected in (("month", 0), ("quarter", 1)):
-        found, standing = catalog(interval), StandingInvoices()
-        close(found, standing, "2026-01-01")
-        move(found, "pro", "2026-01-15")
-        assert len(close(found, standing, "2026-01-20")) == expected
+        result, standing = catalog(interval), StandingInvoices()
+        close(result, standing, "2026-01-01")
+        move(result, "pro", "2026-01-15")
+        assert len(close(result, standing, "2026-01-20")) == expected
 
 
 def test_a_discount_of_half_is_taken_off_what_the_change_bills_and_credits() -> None:
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
-    assert close(found, standing, "2026-01-01") == [
+    result, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
+    assert close(result, standing, "2026-01-01") == [
         ["flat seat 26-01-01..27-01-01 365.00", "discount discount:half 26-01-01..27-01-01 -182.50"]
     ]
-    move(found, "pro", "2026-05-01")
-    assert close(found, standing, "2026-05-01") == [
+    move(result, "pro", "2026-05-01")
+    assert close(result, standing, "2026-05-01") == [
         [
             "flat seat 26-05-01..27-01-01 490.00",
             "discount discount:half 26-01-01..27-01-01 -122.50",
@@ -146,44 +148,44 @@ def test_a_discount_of_half_is_taken_off_what_the_change_bills_and_credits() -> 
         ]
     ]
     assert Decimal(last(standing).total) == Decimal("122.50")
-    move(found, "basic", "2026-12-02")
-    (lines,) = close(found, standing, "2026-12-02")
+    move(result, "basic", "2026-12-02")
+    (lines,) = close(result, standing, "2026-12-02")
     assert lines[1:] == [
         "adjustment discount:half 26-01-01..27-01-01 15.00",
         "adjustment seat 26-05-01..27-01-01 -60.00",
     ]
     assert Decimal(last(standing).total) == Decimal("-15.00")
-    (year,) = close(found, standing, "2027-01-01")
+    (year,) = close(result, standing, "2027-01-01")
     assert year == ["flat seat 27-01-01..28-01-01 365.00", "discount discount:half 27-01-01..28-01-01 -182.50"]
 
 
 def test_what_was_known_when_the_fee_was_billed_needs_no_further_invoice() -> None:
-    found, standing = catalog(), StandingInvoices()
-    move(found, "pro", "2026-05-01")
-    assert close(found, standing, "2026-03-01") == [
+    result, standing = catalog(), StandingInvoices()
+    move(result, "pro", "2026-05-01")
+    assert close(result, standing, "2026-03-01") == [
         ["flat seat 26-01-01..26-05-01 120.00", "flat seat 26-05-01..27-01-01 490.00"]
     ]
-    assert close(found, standing, "2026-06-01") == []
+    assert close(result, standing, "2026-06-01") == []
 
 
 def test_a_change_that_is_yet_to_come_waits_until_it_does() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2026-01-01")
-    move(found, "pro", "2026-05-01")
-    close(found, standing, "2026-05-01")
-    found.add("subscription", BASE | {"change_at": "2026-12-02T00:00:00Z"}, published="2026-09-01T00:00:00Z")
-    assert close(found, standing, "2026-12-01") == []
-    assert close(found, standing, "2026-12-02") == [
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2026-01-01")
+    move(result, "pro", "2026-05-01")
+    close(result, standing, "2026-05-01")
+    result.add("subscription", BASE | {"change_at": "2026-12-02T00:00:00Z"}, published="2026-09-01T00:00:00Z")
+    assert close(result, standing, "2026-12-01") == []
+    assert close(result, standing, "2026-12-02") == [
         ["flat seat 26-12-02..27-01-01 30.00", "adjustment seat 26-05-01..27-01-01 -60.00"]
     ]
 
 
 def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2026-01-01")
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2026-01-01")
     opening = last(standing)
-    move(found, "pro", "2026-05-01")
-    close(found, standing, "2026-05-01")
+    move(result, "pro", "2026-05-01")
+    close(result, standing, "2026-05-01")
     change = last(standing)
     chain = standing.chain("air", "s")
     assert counted_on_by(chain, opening.invoice_id) == [change.invoice_id]
@@ -192,24 +194,24 @@ def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None
     body = '{"change": "2026-05-01T00:00:00Z", "void": ' + str(void).replace("'", '"') + "}"
     assert standing.apply(replace(change, version=2, state=VOID, body=body))
     assert list(vacant(standing.chain("air", "s"))) == []
-    assert close(found, standing, "2026-05-02") == [
+    assert close(result, standing, "2026-05-02") == [
         ["flat seat 26-05-01..27-01-01 490.00", "adjustment seat 26-01-01..27-01-01 -245.00"]
     ]
-    again = last(standing)
-    close(found, standing, "2027-01-01")
-    assert counted_on_by(standing.chain("air", "s"), again.invoice_id) == [last(standing).invoice_id]
+    repeated_last = last(standing)
+    close(result, standing, "2027-01-01")
+    assert counted_on_by(standing.chain("air", "s"), repeated_last.invoice_id) == [last(standing).invoice_id]
 
 
 def test_a_plan_that_requires_approval_makes_a_draft_of_it() -> None:
-    found, standing = catalog(approval="required"), StandingInvoices()
-    plan = make_plan(found.view(), standing, us("2026-01-01T00:00:00Z"), {}, "drafts")
+    result, standing = catalog(approval="required"), StandingInvoices()
+    plan = make_plan(result.view(), standing, us("2026-01-01T00:00:00Z"), {}, "drafts")
     assert len(plan.billings) == 1
     invoices, _ = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert standing.apply(invoices[0])  # as if it was approved
-    assert make_plan(found.view(), standing, us("2026-06-01T00:00:00Z"), {}).waiting == 0
-    move(found, "pro", "2026-05-01")
-    assert make_plan(found.view(), standing, us("2026-06-01T00:00:00Z"), {}).waiting == 1
-    assert len(make_plan(found.view(), standing, us("2026-06-01T00:00:00Z"), {}, "drafts").billings) == 1
+    assert make_plan(result.view(), standing, us("2026-06-01T00:00:00Z"), {}).waiting == 0
+    move(result, "pro", "2026-05-01")
+    assert make_plan(result.view(), standing, us("2026-06-01T00:00:00Z"), {}).waiting == 1
+    assert len(make_plan(result.view(), standing, us("2026-06-01T00:00:00Z"), {}, "drafts").billings) == 1
 
 
 @settings(max_examples=25)
@@ -226,29 +228,33 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
     start, totals = us(BASE["start"]), []
     days = dict(changes)
     plans = ["basic", *(plan for _, plan in sorted(days.items()))]  # one that says the same plan again changes nothing
-    changes = [(day, plan) for (day, plan), before in zip(sorted(days.items()), plans, strict=False) if plan != before]
+    changes = [
+        (day, plan)
+        for (day, plan), previous_plan in zip(sorted(days.items()), plans, strict=False)
+        if plan != previous_plan
+    ]
     for known in (False, True):
-        found, standing = catalog(interval, discounts=list(discounts)), StandingInvoices()
+        result, standing = catalog(interval, discounts=list(discounts)), StandingInvoices()
         steps: list[tuple[int, int, str]] = [(start + day * DAY, 1, "") for day in sorted(closes)]
         steps += [(start + day * DAY, 0, plan) for day, plan in sorted(changes)]
         for at_us, what, plan in sorted(steps, key=lambda step: (step[1] if known else 0, step[0], step[1])):
             if what:
-                close(found, standing, at_us)
+                close(result, standing, at_us)
             else:
-                found.add(
+                result.add(
                     "subscription",
                     BASE | {"plan": plan, "change_at": rfc3339(at_us)},
                     published=rfc3339(at_us if not known else 0),
                 )
-        close(found, standing, start + 1095 * DAY)
+        close(result, standing, start + 1095 * DAY)
         by_charge: dict[str, Decimal] = {}
         for invoice in standing.invoices("air"):
             for line in invoice.lines:
                 by_charge[line.charge] = by_charge.get(line.charge, Decimal(0)) + Decimal(line.amount)
         totals.append(by_charge)
     for charge in totals[0].keys() | totals[1].keys():
-        one, other = (each.get(charge, Decimal(0)) for each in totals)
-        assert abs(one - other) <= Decimal("0.05") * max(1, len(changes)), (
+        value, second_value = (total.get(charge, Decimal(0)) for total in totals)
+        assert abs(value - second_value) <= Decimal("0.05") * max(1, len(changes)), (
             charge,
             totals,
         )  # each part is rounded by itself
@@ -256,16 +262,16 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
 
 def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_had_credited() -> None:
     """A discount of half falls with what is credited: of both fees together, and not once for each."""
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
-    close(found, standing, "2026-01-01")
+    result, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
+    close(result, standing, "2026-01-01")
     credit(standing, "2026-02-01", "182.5")
-    move(found, "pro", "2026-05-01")
-    close(found, standing, "2026-05-01")
+    move(result, "pro", "2026-05-01")
+    close(result, standing, "2026-05-01")
     credit(standing, "2026-05-02", "60")
-    found.add(
+    result.add(
         "subscription", BASE | {"plan": "pro", "change_at": "2026-05-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
     )
-    assert close(found, standing, "2026-05-03") == [
+    assert close(result, standing, "2026-05-03") == [
         [
             "adjustment discount:half 26-01-01..26-03-02 275.00",
             "adjustment seat 26-01-01..27-01-01 -60.00",
@@ -274,7 +280,7 @@ def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_h
             "adjustment credit_note:seat 26-05-01..27-01-01 60.00",
         ]
     ]
-    assert verified(standing.chain("air", "s"), found.catalog) == []
+    assert verified(standing.chain("air", "s"), result.catalog) == []
 
 
 def credit(standing: StandingInvoices, at: str, amount: str) -> None:

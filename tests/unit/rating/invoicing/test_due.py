@@ -16,8 +16,8 @@ from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import ACCOUNT, FEE, PLAN, SUBSCRIPTION, ZONE, Shelf, invoice_of, shelf, us
 
 
-def line_of(found: Shelf) -> Timeline:
-    line = timeline(found.view(), "acme-basic")
+def line_of(expected: Shelf) -> Timeline:
+    line = timeline(expected.view(), "acme-basic")
     assert line is not None
     return line
 
@@ -31,14 +31,14 @@ def billing(due: Due, **changes: Any) -> Invoice:
     return invoice_of(**fields | changes)
 
 
-def due_of(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Due]:
-    plan = make_plan(found.view(), standing, us(as_of), {})
+def due_of(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Due]:
+    plan = make_plan(expected.view(), standing, us(as_of), {})
     assert plan.problems == ()
     return [planned.due for planned in plan.billings]
 
 
 def spans(due: list[Due]) -> list[tuple[str, str]]:
-    return [(rfc3339(one.start_us), rfc3339(one.end_us)) for one in due]
+    return [(rfc3339(item.start_us), rfc3339(item.end_us)) for item in due]
 
 
 def test_a_period_is_due_from_its_end_and_grace_on() -> None:
@@ -55,8 +55,8 @@ def test_a_year_is_caught_up_as_one_chain_across_daylight_saving() -> None:
         ("2013-03-01T05:00:00Z", "2013-04-01T04:00:00Z"),
         ("2013-04-01T04:00:00Z", "2013-05-01T04:00:00Z"),
     ]
-    assert [one.position.predecessor for one in due] == ["", *(one.invoice_id for one in due[:-1])]
-    assert [one.start_us for one in due[1:]] == [one.end_us for one in due[:-1]]
+    assert [item.position.predecessor for item in due] == ["", *(item.invoice_id for item in due[:-1])]
+    assert [item.start_us for item in due[1:]] == [item.end_us for item in due[:-1]]
 
 
 def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_as_stored() -> None:
@@ -71,52 +71,52 @@ def test_what_stands_is_not_due_again_and_the_next_period_starts_where_it_ended_
 
 
 def test_a_start_within_a_month_makes_a_short_first_period_and_an_end_a_short_last_one() -> None:
-    found = shelf(start="2013-01-15", end="2013-02-10")
-    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
+    result = shelf(start="2013-01-15", end="2013-02-10")
+    assert spans(due_of(result, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-15T05:00:00Z", "2013-02-01T05:00:00Z"),
         ("2013-02-01T05:00:00Z", "2013-02-10T05:00:00Z"),
     ]
 
 
 def test_an_anchor_moves_the_periods() -> None:
-    found = shelf(start="2013-01-31", billing_anchor="2013-01-31")
-    assert spans(due_of(found, StandingInvoices(), "2013-04-01T00:00:00Z")) == [
+    result = shelf(start="2013-01-31", billing_anchor="2013-01-31")
+    assert spans(due_of(result, StandingInvoices(), "2013-04-01T00:00:00Z")) == [
         ("2013-01-31T05:00:00Z", "2013-02-28T05:00:00Z"),
         ("2013-02-28T05:00:00Z", "2013-03-31T04:00:00Z"),
     ]
 
 
 def test_a_subscription_stays_on_the_plan_version_it_was_published_with() -> None:
-    found = shelf()
-    found.add("plan", PLAN | {"name": "dearer"})
-    assert due_of(found, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 1
-    found.add("subscription", SUBSCRIPTION | {"plan_version": 2})
-    assert due_of(found, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 2
+    result = shelf()
+    result.add("plan", PLAN | {"name": "dearer"})
+    assert due_of(result, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 1
+    result.add("subscription", SUBSCRIPTION | {"plan_version": 2})
+    assert due_of(result, StandingInvoices(), "2013-02-02T00:00:00Z")[0].plan_version == 2
 
 
 def test_a_subscription_without_its_plan_is_a_problem_that_does_not_stop_the_others() -> None:
-    found = shelf()
-    found.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
-    planned = make_plan(found.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
-    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    result = shelf()
+    result.add("subscription", SUBSCRIPTION | {"code": "lost", "plan": "none"})
+    planned = make_plan(result.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
+    assert [item.due.subscription for item in planned.billings] == ["acme-basic"]
     assert len(planned.problems) == 1
     assert "subscription lost: plan none" in planned.problems[0]
 
 
 @pytest.mark.parametrize("start", ["9998-12-01T00:00:00Z", "9998-12-01"])
 def test_a_start_beyond_the_calendar_does_not_stop_the_others(start: str) -> None:
-    found = shelf()
-    found.add("subscription", SUBSCRIPTION | {"code": "far", "start": start})
-    planned = make_plan(found.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
-    assert [one.due.subscription for one in planned.billings] == ["acme-basic"]
+    result = shelf()
+    result.add("subscription", SUBSCRIPTION | {"code": "far", "start": start})
+    planned = make_plan(result.view(), StandingInvoices(), us("2013-02-02T00:00:00Z"), {})
+    assert [item.due.subscription for item in planned.billings] == ["acme-basic"]
     assert len(planned.problems) == 1
     assert "subscription far: " in planned.problems[0]
 
 
 def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole() -> None:
-    found = shelf()
-    found.add("product", FEE, retired=True)
-    planned = make_plan(found.view(), StandingInvoices(), us("2013-04-02T00:00:00Z"), {})
+    result = shelf()
+    result.add("product", FEE, retired=True)
+    planned = make_plan(result.view(), StandingInvoices(), us("2013-04-02T00:00:00Z"), {})
     assert planned.billings == ()
     assert planned.problems == (
         "subscription acme-basic: plan basic version 1, charge fee: there is no product fee; publish it",
@@ -124,14 +124,14 @@ def test_a_charge_that_cannot_be_resolved_holds_its_subscription_back_as_a_whole
 
 
 def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
-    found = shelf()
-    before = found.catalog.next_offset
-    found.add("account", {"code": "other", "time_zone": "UTC"})
+    result = shelf()
+    previous_next_offset = result.catalog.next_offset
+    result.add("account", {"code": "other", "time_zone": "UTC"})
     as_of = us("2013-04-02T00:00:00Z")
-    before_it = make_plan(found.view(before), StandingInvoices(), as_of, {}).billings
-    assert before_it == make_plan(found.view(), StandingInvoices(), as_of, {}).billings
-    found.add("subscription", SUBSCRIPTION | {"code": "second"})
-    assert before_it != make_plan(found.view(), StandingInvoices(), as_of, {}).billings
+    before_it = make_plan(result.view(previous_next_offset), StandingInvoices(), as_of, {}).billings
+    assert before_it == make_plan(result.view(), StandingInvoices(), as_of, {}).billings
+    result.add("subscription", SUBSCRIPTION | {"code": "second"})
+    assert before_it != make_plan(result.view(), StandingInvoices(), as_of, {}).billings
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_two_catalog_offsets_with_the_same_meaning_give_equal_plans() -> None:
     ],
 )
 def test_the_current_period_is_the_one_around_now(now: str, expected: tuple[str, str] | None) -> None:
-    here = current_span(line_of(shelf(end="2013-05-15")), None, us(now))
-    assert (here and (rfc3339(here[0].start_us), rfc3339(here[0].end_us))) == expected
+    result = current_span(line_of(shelf(end="2013-05-15")), None, us(now))
+    assert (result and (rfc3339(result[0].start_us), rfc3339(result[0].end_us))) == expected
 
 
 def test_the_current_period_follows_what_was_billed() -> None:
@@ -154,23 +154,26 @@ def test_the_current_period_follows_what_was_billed() -> None:
         "2013-02-15T00:00:00Z": (moved, us("2013-03-01T05:00:00Z")),
         "2013-01-15T00:00:00Z": (us("2013-01-01T05:00:00Z"), us("2013-02-01T05:00:00Z")),
     }.items():
-        here = current_span(line_of(shelf()), moved, us(now))
-        assert here is not None
-        assert (here[0].start_us, here[0].end_us) == span
-        assert here[1] is not None
-        assert here[1].start_us == here[0].end_us
+        result = current_span(line_of(shelf()), moved, us(now))
+        assert result is not None
+        assert (result[0].start_us, result[0].end_us) == span
+        assert result[1] is not None
+        assert result[1].start_us == result[0].end_us
 
 
 def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustments_alone() -> None:
-    found, standing = shelf(end="2013-03-01"), StandingInvoices()
-    january, february = due_of(found, standing, "2013-04-01T00:00:00Z")
+    result, standing = shelf(end="2013-03-01"), StandingInvoices()
+    january, february = due_of(result, standing, "2013-04-01T00:00:00Z")
     for due in (january, february):
-        assert last_word(line_of(found), standing) is None
+        assert last_word(line_of(result), standing) is None
         assert standing.apply(billing(due, time_zone=ZONE))
-    last = last_word(line_of(found), standing)
-    assert last is not None
-    assert (last.position, last.start_us) == (ChainPosition(february.invoice_id, 1), february.start_us)
-    assert last.invoice_id not in (january.invoice_id, february.invoice_id)
+    last_last_word = last_word(line_of(result), standing)
+    assert last_last_word is not None
+    assert (last_last_word.position, last_last_word.start_us) == (
+        ChainPosition(february.invoice_id, 1),
+        february.start_us,
+    )
+    assert last_last_word.invoice_id not in (january.invoice_id, february.invoice_id)
 
 
 def test_a_chain_takes_the_first_successor_only() -> None:
@@ -180,7 +183,7 @@ def test_a_chain_takes_the_first_successor_only() -> None:
     assert not standing.apply(billing(january, period_end=0))
     assert standing.apply(billing(february))
     assert not standing.apply(billing(february, invoice_id="inv_other", predecessor=january.invoice_id))
-    assert [one.invoice_id for one in standing.chain("air", "acme-basic")] == [
+    assert [item.invoice_id for item in standing.chain("air", "acme-basic")] == [
         january.invoice_id,
         february.invoice_id,
     ]
@@ -193,19 +196,19 @@ def test_runs_of_different_namespaces_instants_and_attempts_differ() -> None:
 
 
 def test_a_retired_subscription_is_billed_until_it_was_retired() -> None:
-    found = shelf()
-    found.add("account", ACCOUNT, retired=True)
-    found.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T12:00:00Z")
-    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
+    result = shelf()
+    result.add("account", ACCOUNT, retired=True)
+    result.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T12:00:00Z")
+    assert spans(due_of(result, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-01T05:00:00Z", "2013-02-01T05:00:00Z"),
         ("2013-02-01T05:00:00Z", "2013-02-10T12:00:00Z"),
     ]
 
 
 def test_retiring_changes_no_end_that_has_come_and_bills_nothing_before_the_start() -> None:
-    found = shelf(end="2013-01-20T00:00:00Z")
-    found.add("subscription", SUBSCRIPTION | {"end": "2013-01-20T00:00:00Z"}, True, "2013-06-01T00:00:00Z")
-    assert spans(due_of(found, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
+    result = shelf(end="2013-01-20T00:00:00Z")
+    result.add("subscription", SUBSCRIPTION | {"end": "2013-01-20T00:00:00Z"}, True, "2013-06-01T00:00:00Z")
+    assert spans(due_of(result, StandingInvoices(), "2014-01-01T00:00:00Z")) == [
         ("2013-01-01T05:00:00Z", "2013-01-20T00:00:00Z")
     ]
     early = shelf()

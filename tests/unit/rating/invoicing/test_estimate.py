@@ -35,9 +35,9 @@ BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00
 
 def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
     """payg has a fee in arrears alone, basic 30 and team 60 in advance; months in UTC, without grace."""
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     for code, fees in {
         "payg": [("support", "10", False)],
         "basic": [("seat", "30", True), ("support", "10", False)],
@@ -47,16 +47,16 @@ def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
             {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
             for name, amount, ahead in fees
         ]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE | subscription)
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE | subscription)
     for grant in grants:
-        found.add("credit_grant", {"account": "acme", "currency": "USD"} | grant)
-    return found
+        shelf.add("credit_grant", {"account": "acme", "currency": "USD"} | grant)
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, us(as_of), {})
+def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert problems == ()
@@ -64,34 +64,34 @@ def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]
     return list(invoices)
 
 
-def estimated(found: Shelf, standing: StandingInvoices, at: str) -> tuple[str, str]:
+def estimated(expected: Shelf, standing: StandingInvoices, at: str) -> tuple[str, str]:
     """(subtotal, total) of the subscription's period that ``at`` lies in."""
-    (one,) = estimates(found, standing, us(at)).values()
-    return amounts_of(one)
+    (values,) = estimates(expected, standing, us(at)).values()
+    return amounts_of(values)
 
 
 def estimates(
-    found: Shelf,
+    expected: Shelf,
     standing: StandingInvoices,
     at_us: int,
     measure: MeasureUsage = lambda needs: {},
     late: LateBySubscription | None = None,
 ) -> dict[str, Invoice]:
     """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
-    view = found.view()
-    known = StandingInvoices.holding(one for chain in standing.chains("air") for one in chain)
+    view = expected.view()
+    known = StandingInvoices.holding(item for chain in standing.chains("air") for item in chain)
     lines = timelines(view, [])
     running = []
     for line in lines:
-        until = max((one.period_end for one in known.chain("air", line.subscription)), default=None)
-        if (here := current_span(line, until, at_us)) is not None:
-            running.append(Running(line, here[0]))
-    run = Run("", 1 + max((one.checkpoint for one in known.invoices("air")), default=0), 0, at_us, {})
+        until = max((item.period_end for item in known.chain("air", line.subscription)), default=None)
+        if (result := current_span(line, until, at_us)) is not None:
+            running.append(Running(line, result[0]))
+    run = Run("", 1 + max((invoice.checkpoint for invoice in known.invoices("air")), default=0), 0, at_us, {})
     account = EstimateInputs(view, known, lines, owned_grants(view), late or {})
     account, periods, problems = expect(account, running, run, measure)
     assert problems == {}
     wallet = account.wallet()
-    return {one.running.line.subscription: one.invoice(one.totals, run, wallet) for one in periods}
+    return {period.running.line.subscription: period.invoice(period.totals, run, wallet) for period in periods}
 
 
 def amounts_of(invoice: Invoice) -> tuple[str, str]:
@@ -99,40 +99,40 @@ def amounts_of(invoice: Invoice) -> tuple[str, str]:
 
 
 def test_the_estimate_settles_what_was_billed_in_advance_as_the_invoice_will() -> None:
-    found, standing = catalog(), StandingInvoices()
-    close(found, standing, "2024-02-01T00:00:00Z")
-    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-02-15T00:00:00Z"})
-    expected = estimated(found, standing, "2024-02-20T00:00:00Z")
-    (february,) = close(found, standing, "2024-03-01T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    close(result, standing, "2024-02-01T00:00:00Z")
+    result.add("subscription", BASE | {"plan": "team", "change_at": "2024-02-15T00:00:00Z"})
+    expected = estimated(result, standing, "2024-02-20T00:00:00Z")
+    (february,) = close(result, standing, "2024-03-01T00:00:00Z")
     assert expected == amounts_of(february)
     assert any(line.kind == "adjustment" for line in february.lines)
 
 
 def test_the_estimate_has_what_the_terms_of_its_period_leave_beside_the_fee_in_advance() -> None:
     terms: dict[str, Any] = {"discounts": [{"code": "off", "amount": "35"}], "minimum_commitment": "100"}
-    found, standing = catalog(**terms), StandingInvoices()
-    close(found, standing, "2024-01-01T00:00:00Z")
-    expected = estimated(found, standing, "2024-01-20T00:00:00Z")
-    (january,) = close(found, standing, "2024-02-01T00:00:00Z")
+    result, standing = catalog(**terms), StandingInvoices()
+    close(result, standing, "2024-01-01T00:00:00Z")
+    expected = estimated(result, standing, "2024-01-20T00:00:00Z")
+    (january,) = close(result, standing, "2024-02-01T00:00:00Z")
     assert (
         expected == amounts_of(january) == ("100.00", "100.00")
     )  # 10 − 5, 95 to the commitment, and a seat of 30 − 30
 
 
 def test_fees_that_an_invoice_to_come_bills_first_are_not_the_running_periods() -> None:
-    found = catalog()
-    (january,) = estimates(found, StandingInvoices(), us("2024-01-20T00:00:00Z")).values()
+    result = catalog()
+    (january,) = estimates(result, StandingInvoices(), us("2024-01-20T00:00:00Z")).values()
     starts = [(line.charge, line.period_start) for line in january.lines]
     assert starts == [("support", us("2024-01-01T00:00:00Z")), ("seat", us("2024-02-01T00:00:00Z"))]
 
 
 def test_prepaid_credits_pay_the_estimate_as_they_pay_the_invoice() -> None:
-    found, standing = (
+    result, standing = (
         catalog({"code": "a", "amount": "12"}, {"code": "b", "amount": "100"}, plan="payg"),
         StandingInvoices(),
     )
-    assert estimated(found, standing, "2024-01-20T00:00:00Z") == ("10.00", "0.00")
-    (january,) = close(found, standing, "2024-02-01T00:00:00Z")
+    assert estimated(result, standing, "2024-01-20T00:00:00Z") == ("10.00", "0.00")
+    (january,) = close(result, standing, "2024-02-01T00:00:00Z")
     assert amounts_of(january) == ("10.00", "0.00")
 
 
@@ -140,19 +140,19 @@ def test_periods_that_ended_and_are_not_billed_yet_use_up_a_discounts_periods() 
     """Each month begins so, while the one before it is within grace."""
     off = [{"code": "off", "percent": "50", "periods": 1}]
     for plan, fees in (("payg", "10.00"), ("basic", "40.00")):
-        found, standing = catalog(plan=plan, discounts=off), StandingInvoices()
-        expected = estimated(found, standing, "2024-03-02T00:00:00Z")
-        march = close(found, standing, "2024-04-01T00:00:00Z")[-1]
+        result, standing = catalog(plan=plan, discounts=off), StandingInvoices()
+        expected = estimated(result, standing, "2024-03-02T00:00:00Z")
+        march = close(result, standing, "2024-04-01T00:00:00Z")[-1]
         assert expected == amounts_of(march) == (fees, fees)
 
 
 def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_they_are_billed() -> None:
-    found = catalog({"code": "a", "amount": "15"}, plan="payg")
+    result = catalog({"code": "a", "amount": "15"}, plan="payg")
     later = BASE | {"code": "later", "plan": "payg", "billing_anchor": "2024-01-15T00:00:00Z"}
-    for one in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
-        found.add("subscription", one)
-    bills = estimates(found, StandingInvoices(), us("2024-01-10T00:00:00Z"))
-    assert {name: one.total for name, one in bills.items()} == {
+    for item in (later, BASE | {"code": "r", "plan": "payg"}, BASE | {"code": "t", "plan": "payg"}):
+        result.add("subscription", item)
+    bills = estimates(result, StandingInvoices(), us("2024-01-10T00:00:00Z"))
+    assert {name: bill.total for name, bill in bills.items()} == {
         "later": "0.00",
         "s": "0.00",
         "r": "9.52",
@@ -161,10 +161,10 @@ def test_running_periods_draw_on_the_same_credits_once_in_the_order_in_which_the
 
 
 def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
-    found, standing = catalog(plan="payg"), StandingInvoices()
-    close(found, standing, "2024-01-01T00:00:00Z")
-    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
-    opening, january = close(found, standing, "2024-02-01T00:00:00Z")
+    result, standing = catalog(plan="payg"), StandingInvoices()
+    close(result, standing, "2024-01-01T00:00:00Z")
+    result.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
+    opening, january = close(result, standing, "2024-02-01T00:00:00Z")
     (fee,) = opening.lines  # of the second half of January, by an invoice of its own at the start
     assert (opening.plan, plan_in(opening, fee)) == ("payg", LinePlan("team", 1))
     assert (january.plan, january.plan_version) == ("team", 1)
@@ -176,8 +176,8 @@ def test_a_line_names_the_plan_that_it_was_priced_by() -> None:
     assert json.loads(january.body)["line_plans"] == {"1": {"plan": "payg", "plan_version": 1}}
     assert stored(january) == january
     # What adjusts a line is of that line's plan.
-    found.add("subscription", BASE | {"plan": "payg", "change_at": "2024-02-10T00:00:00Z"})
-    (february,) = close(found, standing, "2024-03-01T00:00:00Z")
+    result.add("subscription", BASE | {"plan": "payg", "change_at": "2024-02-10T00:00:00Z"})
+    (february,) = close(result, standing, "2024-03-01T00:00:00Z")
     adjusting = [line for line in february.lines if line.kind == "adjustment"]
     assert [plan_in(february, line) for line in adjusting] == [LinePlan("team", 1)]
     assert february.plan == "payg"
@@ -191,26 +191,26 @@ def test_an_invoice_of_before_tells_the_plan_in_its_note() -> None:
 
     assert plan_in(invoice, line("plan payg version 12; no usage in the period")) == LinePlan("payg", 12)
     assert plan_in(invoice, line("plan payg version 12")) == LinePlan("payg", 12)
-    for other in (line(""), line("plan payg version 12 or so"), line("plan payg version 12", "adjustment")):
-        assert plan_in(invoice, other) == LinePlan("team", 2)
+    for second_item in (line(""), line("plan payg version 12 or so"), line("plan payg version 12", "adjustment")):
+        assert plan_in(invoice, second_item) == LinePlan("team", 2)
 
 
 def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
-    found, standing = catalog(plan="payg"), StandingInvoices()
-    found.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
-    invoices = close(found, standing, "2024-02-01T00:00:00Z")
-    empty = [one for one in invoices if one.period_start == one.period_end]
+    result, standing = catalog(plan="payg"), StandingInvoices()
+    result.add("subscription", BASE | {"plan": "team", "change_at": "2024-01-16T00:00:00Z"})
+    invoices = close(result, standing, "2024-02-01T00:00:00Z")
+    empty = [invoice for invoice in invoices if invoice.period_start == invoice.period_end]
     assert len(empty) == 1
-    for one in empty:
-        span = service_span(one.period_start, one.period_end, one.lines)
+    for item in empty:
+        span = service_span(item.period_start, item.period_end, item.lines)
         assert span == (
-            min(line.period_start for line in one.lines),
-            max(line.period_end for line in one.lines),
+            min(line.period_start for line in item.lines),
+            max(line.period_end for line in item.lines),
         )
         assert span[0] < span[1]
-    whole = next(one for one in invoices if one not in empty)
-    bounds = whole.period_start, whole.period_end
-    assert service_span(*bounds, whole.lines) == bounds
+    full_invoice = next(invoice for invoice in invoices if invoice not in empty)
+    bounds = full_invoice.period_start, full_invoice.period_end
+    assert service_span(*bounds, full_invoice.lines) == bounds
     fee = line_of(kind="flat", period_start=5, period_end=9)
     discount = line_of(kind="discount", period_start=1, period_end=1)
     assert service_span(1, 1, [fee, discount]) == (5, 9)
@@ -218,8 +218,8 @@ def test_an_invoice_over_no_time_is_shown_with_the_dates_of_its_fees() -> None:
 
 
 def test_an_invoice_as_it_was_read_is_a_record_again() -> None:
-    found, standing = catalog(), StandingInvoices()
-    (opening,) = close(found, standing, "2024-01-01T00:00:00Z")
+    result, standing = catalog(), StandingInvoices()
+    (opening,) = close(result, standing, "2024-01-01T00:00:00Z")
     head = StoredInvoiceHead(
         opening.namespace, opening.invoice_id, 1, opening.predecessor, "s", opening.sequence, "acme", "basic", 1,
         opening.period_start, opening.period_end, opening.time_zone, "run", 1, 0, 0, "finalized", "USD", opening.total,
@@ -259,12 +259,12 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
         terms["discounts"] = [{"code": "off"} | off]
     if draw(st.booleans()):
         terms["minimum_commitment"] = draw(st.sampled_from(["20", "90"]))
-    found = usage_catalog(UNIT)
+    result = usage_catalog(UNIT)
     interval = draw(st.sampled_from(["month", "month", "quarter"]))
     for code, amount in SEATS.items():
         seat = {"product": "fee", "price": {"model": "flat", "amount": amount}, "in_advance": ahead}
-        found.add("plan", usage_plan(UNIT, code, [seat]) | {"interval": interval})
-    found.add(
+        result.add("plan", usage_plan(UNIT, code, [seat]) | {"interval": interval})
+    result.add(
         "plan",
         {
             "code": "side",
@@ -276,13 +276,13 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
             ],
         },
     )
-    found.add("subscription", SUBSCRIPTION | terms)
+    result.add("subscription", SUBSCRIPTION | terms)
     if draw(st.booleans()):
-        found.add("subscription", SUBSCRIPTION | {"code": "a-side", "plan": "side", "start": "2026-01-20T00:00:00Z"})
+        result.add("subscription", SUBSCRIPTION | {"code": "a-side", "plan": "side", "start": "2026-01-20T00:00:00Z"})
     for code in draw(st.sampled_from([(), ("gift",), ("gift", "own")])):
         owner = {"account": "acme"} if code == "gift" else {"subscription": "s"}
         expires = draw(st.sampled_from([None, "2026-02-15", "2026-04-01"]))
-        found.add(
+        result.add(
             "credit_grant",
             owner
             | {
@@ -293,9 +293,9 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
             },
         )
     closes = sorted(draw(st.sets(st.integers(0, 120), max_size=5)))
-    asked = draw(st.integers(max([1, *closes]), 125))
+    draw_result = draw(st.integers(max([1, *closes]), 125))
     changes: list[tuple[int, dict[str, Any]]] = []
-    for day in sorted(draw(st.sets(st.integers(1, asked), max_size=2))):
+    for day in sorted(draw(st.sets(st.integers(1, draw_result), max_size=2))):
         at = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
         version = draw(
             st.sampled_from(
@@ -311,9 +311,9 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
     for day, quantity, delay in draw(
         st.lists(st.tuples(st.integers(0, 119), st.integers(1, 6), st.integers(0, 40)), max_size=8)
     ):
-        if (came := day + delay) < asked:
-            events.append(used(day + 0.5, quantity, close=1 + sum(one <= came for one in closes)))
-    return found, events, closes, changes, asked
+        if (came := day + delay) < draw_result:
+            events.append(used(day + 0.5, quantity, close=1 + sum(item <= came for item in closes)))
+    return result, events, closes, changes, draw_result
 
 
 @settings(max_examples=150)
@@ -321,17 +321,17 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
 def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
     """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled,
     splits, terms."""
-    found, events, closes, changes, asked = history
-    books = Books(found, events)
+    item, events, closes, changes, result = history
+    books = Books(item, events)
     days = [(day, 1, None) for day in closes] + [(day, 0, version) for day, version in changes]
-    for day, _, version in sorted(days, key=lambda one: one[:2]):
+    for day, _, version in sorted(days, key=lambda item_value: item_value[:2]):
         if version is None:
             books.close(JANUARY + day * DAY)
         else:
-            found.add(
+            item.add(
                 "subscription", version, published=(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
             )
-    now_us = JANUARY + asked * DAY + DAY // 3
+    now_us = JANUARY + result * DAY + DAY // 3
     coming = books.closes + 1
 
     def measure(needs: Any) -> Any:
@@ -341,17 +341,19 @@ def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history:
         finally:
             books.closes -= 1
 
-    late = tuple(Late("m.p", one.at_us, one.at_us, 1) for one in events if one.close == coming)
-    bills = estimates(found, books.standing, now_us, measure, {"s": late} if late else {})
-    if not any(one.subscription == "s" for one in books.close(now_us)):
-        books.events = [replace(one, close=one.close + (one.close == coming)) for one in events]
-    for bill in sorted(bills.values(), key=lambda one: one.period_end):
+    late = tuple(Late("m.p", event.at_us, event.at_us, 1) for event in events if event.close == coming)
+    bills = estimates(item, books.standing, now_us, measure, {"s": late} if late else {})
+    if not any(value.subscription == "s" for value in books.close(now_us)):
+        books.events = [replace(event, close=event.close + (event.close == coming)) for event in events]
+    for bill in sorted(bills.values(), key=lambda item_value: item_value.period_end):
         books.close(bill.period_end)
     for bill in bills.values():
-        ends = [one for one in books.standing.chain("air", bill.subscription) if one.period_end == bill.period_end]
-        made = next(one for one in ends if one.period_start == bill.period_start < one.period_end)
-        assert [shown(line) for line in bill.lines] == [shown(line) for line in made.lines]
-        assert amounts_of(bill) == amounts_of(made)
+        ends = [
+            value for value in books.standing.chain("air", bill.subscription) if value.period_end == bill.period_end
+        ]
+        end = next(value for value in ends if value.period_start == bill.period_start < value.period_end)
+        assert [shown(line) for line in bill.lines] == [shown(line) for line in end.lines]
+        assert amounts_of(bill) == amounts_of(end)
 
 
 def shown(line: Any) -> tuple[str, ...]:

@@ -30,20 +30,23 @@ FOUND = {
 
 
 def subtotals(history: History) -> Fraction:
-    return sum((Fraction(json.loads(one.body)["subtotal"]) for one in history.standing_invoices), Fraction(0))
+    return sum(
+        (Fraction(json.loads(standing_invoice.body)["subtotal"]) for standing_invoice in history.standing_invoices),
+        Fraction(0),
+    )
 
 
 def drawn(history: History) -> dict[str, Fraction]:
     """Grant → what it paid, less what came back."""
-    found = dict.fromkeys(history.grants, Fraction(0))
+    fromkeys = dict.fromkeys(history.grants, Fraction(0))
     for invoice in history.standing_invoices:
         for line in invoice.lines:
             if line.kind == "credit":
-                found[line.charge.removeprefix("credit:")] -= Fraction(line.amount)
+                fromkeys[line.charge.removeprefix("credit:")] -= Fraction(line.amount)
     for _, note, _ in amounts(history.standing_invoices, "credit_notes"):
         for part in note.get("prepaid", ()):
-            found[part["grant"]] -= Fraction(part["amount"])
-    return found
+            fromkeys[part["grant"]] -= Fraction(part["amount"])
+    return fromkeys
 
 
 def check_lines(history: History) -> None:
@@ -70,13 +73,15 @@ def check_grants(history: History) -> None:
 def check_money(history: History) -> None:
     """All that was billed and not credited is asked for in money or paid by grants, and never less than nothing in
     money."""
-    found = history.standing_invoices
-    totals = sum((Fraction(one.total) for one in found), Fraction(0))
-    money = totals - sum((amount for *_, amount in amounts(found, "credit_notes")), Fraction(0))
-    credited = sum((amount for *_, amount in amounts(found, "credit_notes", "subtotal")), Fraction(0))
+    standing_invoices = history.standing_invoices
+    totals = sum((Fraction(item.total) for item in standing_invoices), Fraction(0))
+    money = totals - sum((amount for *_, amount in amounts(standing_invoices, "credit_notes")), Fraction(0))
+    credited = sum((amount for *_, amount in amounts(standing_invoices, "credit_notes", "subtotal")), Fraction(0))
     assert money + sum(drawn(history).values()) == subtotals(history) - credited
     assert money >= 0
-    both = sum((amount for _, one, amount in amounts(found, "payments") if one.get("invoice")), Fraction(0))
+    both = sum(
+        (amount for _, item, amount in amounts(standing_invoices, "payments") if item.get("invoice")), Fraction(0)
+    )
     assert both == 0  # what invoices below zero pay moves nothing
 
 
@@ -89,8 +94,8 @@ def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
     assert abs(subtotals(history) - agreed.owes()) <= Fraction(len(agreed.changes), 100)
     chain, findings = history.standing.chain("air", "s"), Findings()
     assert verified(chain, history.shelf.catalog) == []
-    for one in chain:
-        check_terms(history.shelf.view(history.offsets[one.run_id]), chain, one, one.invoice_id, findings)
+    for item in chain:
+        check_terms(history.shelf.view(history.offsets[item.run_id]), chain, item, item.invoice_id, findings)
     assert list(findings.differences()) == []
 
 

@@ -63,9 +63,9 @@ def test_lines_carry_quantity_price_steps_and_both_amounts() -> None:
     item = metered(TIERED)
     rows = {item.need: {"acme": [UsageGroup(Usage(Decimal("1001.5"), 7), "acme")]}}
     record = invoice([flat("9.99"), item], rows)
-    first, second = record.lines
-    assert (first.kind, first.quantity, first.events, first.amount) == ("flat", "", "", "9.99")
-    assert first.description == "Monthly fee"
+    first_line, second = record.lines
+    assert (first_line.kind, first_line.quantity, first_line.events, first_line.amount) == ("flat", "", "", "9.99")
+    assert first_line.description == "Monthly fee"
     assert (second.kind, second.quantity, second.events) == ("usage", "1001.5", "7")
     assert (second.amount, second.unrounded) == ("5.02", "5.0165")
     assert (second.unit, second.profile_versions, second.charge) == ("mi", (1, 4), "c")
@@ -144,5 +144,5 @@ def test_two_processes_of_one_run_write_the_same_bytes() -> None:
     item = metered(TIERED)
     assert item.need is not None
     rows = {item.need: {"acme": [UsageGroup(Usage(Decimal(12345), 9))]}}
-    one, two = (encode_invoice(invoice([flat("1"), item], rows)) for _ in range(2))
-    assert one == two
+    value, two = (encode_invoice(invoice([flat("1"), item], rows)) for _ in range(2))
+    assert value == two

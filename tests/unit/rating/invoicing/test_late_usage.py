@@ -63,9 +63,9 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
         prior = Prior("one", line(), PRICE, NEED, exact_sum(billed), line())
         rows = {NEED: {"acme": [UsageGroup(Usage(quantity, number), "acme")]}}
         lines = adjustments([prior], rows, "acme", "USD")
-        billed.extend(Decimal(found.amount) for found in lines)
-        assert all(found.kind == "adjustment" and found.adjusts == "one" for found in lines)
-        assert all(found.events == str(number) and Decimal(found.quantity) == quantity for found in lines)
+        billed.extend(Decimal(item.amount) for item in lines)
+        assert all(item.kind == "adjustment" and item.adjusts == "one" for item in lines)
+        assert all(item.events == str(number) and Decimal(item.quantity) == quantity for item in lines)
         assert adjustments([Prior("one", line(), PRICE, NEED, exact_sum(billed), line())], rows, "acme", "USD") == []
     assert sum(billed) == rate(PRICE, quantity, currency="USD").amount
 
@@ -73,13 +73,13 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(parts: list[
 def test_the_report_of_late_usage_is_what_the_next_close_adjusts() -> None:
     chain = [invoice("one", line(), checkpoint=4)]
     rows = {NEED: {"acme": [UsageGroup(Usage(Decimal(3), 2), "acme")]}}
-    (found,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"), line())], rows)
-    told = found.to_json()
-    assert (told["billed"], told["now"], told["difference"], told["billed_as_of_checkpoint"]) == (
+    (result,) = late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("1.01"), line())], rows)
+    to_json = result.to_json()
+    assert (to_json["billed"], to_json["now"], to_json["difference"], to_json["billed_as_of_checkpoint"]) == (
         "1.01",
         "3.02",
         "2.01",
         4,
     )
-    assert (told["invoice_id"], told["quantity_now"], told["events_now"]) == ("one", "3", 2)
+    assert (to_json["invoice_id"], to_json["quantity_now"], to_json["events_now"]) == ("one", "3", 2)
     assert late_lines(chain, [Prior("one", line(), PRICE, NEED, Decimal("3.02"), line())], rows) == []

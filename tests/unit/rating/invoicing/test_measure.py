@@ -30,23 +30,23 @@ accounts_ = st.sets(st.sampled_from([f"account {number} of a customer" for numbe
 
 @given(st.dictionaries(needs_, accounts_, max_size=12), st.sampled_from([None, CUT]))
 def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str]], as_of: Cut | None) -> None:
-    found: Counter[tuple[Need, str]] = Counter()
-    for one in asked("n", needs, as_of):
-        query = one.query
+    counter: Counter[tuple[Need, str]] = Counter()
+    for item in asked("n", needs, as_of):
+        query = item.query
         assert query.as_of == as_of
-        if one.need is not None:
-            assert (query.profile, query.dimensions) == (one.need.profile, one.need.dimensions)
-            assert (query.start_us, query.end_us, query.account_intervals) == (one.need.start_us, one.need.end_us, ())
+        if item.need is not None:
+            assert (query.profile, query.dimensions) == (item.need.profile, item.need.dimensions)
+            assert (query.start_us, query.end_us, query.account_intervals) == (item.need.start_us, item.need.end_us, ())
             assert query.accounts is not None
-            found.update((one.need, account) for account in query.accounts)
+            counter.update((item.need, account) for account in query.accounts)
             continue
         for account, start, end in query.account_intervals:
-            need = one.each[account, start]
+            need = item.each[account, start]
             assert (need.start_us, need.end_us) == (start, end)
             assert (query.profile, query.dimensions) == (need.profile, need.dimensions)
             assert not need.profile.carry_over
-            found[need, account] += 1
-    assert found == Counter({(need, account): 1 for need, accounts in needs.items() for account in accounts})
+            counter[need, account] += 1
+    assert counter == Counter({(need, account): 1 for need, accounts in needs.items() for account in accounts})
 
 
 def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None:
@@ -55,6 +55,6 @@ def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None
     needs[Need(profile, 0, 20_000)] = {f"account-{number:06}" for number in range(FEW + 1)}
     queries = list(asked("n", needs, CUT))
     assert len(queries) < 100
-    assert [one.query.plan for one in queries].count("windows") == 1
-    for one in queries:
-        assert sum(len(account) for account, _, _ in one.query.account_intervals) * 2 < MAX_NAMED_BYTES
+    assert [query.query.plan for query in queries].count("windows") == 1
+    for query in queries:
+        assert sum(len(account) for account, _, _ in query.query.account_intervals) * 2 < MAX_NAMED_BYTES

@@ -30,28 +30,28 @@ DAYS = ["2024-02-01", "2024-03-01", "2024-03-15", "2024-04-02"]
 
 
 def catalog(*grants: str) -> Shelf:
-    found = Shelf()
-    found.add("product", {"code": "seat", "kind": "flat"})
+    shelf = Shelf()
+    shelf.add("product", {"code": "seat", "kind": "flat"})
     for code, amount in (("basic", "30"), ("pro", "62")):
         charges = [{"product": "seat", "price": {"model": "flat", "amount": amount}, "in_advance": True}]
-        found.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme"})
-    found.add("subscription", BASE)
+        shelf.add("plan", {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme"})
+    shelf.add("subscription", BASE)
     for number, amount in enumerate(grants):
-        found.add("credit_grant", {"code": f"g{number}", "account": "acme", "currency": "USD", "amount": amount})
-    return found
+        shelf.add("credit_grant", {"code": f"g{number}", "account": "acme", "currency": "USD", "amount": amount})
+    return shelf
 
 
-def end(found: Shelf, day: str) -> None:
-    found.add("subscription", BASE | {"end": f"{day}T00:00:00Z"})
+def end(expected: Shelf, day: str) -> None:
+    expected.add("subscription", BASE | {"end": f"{day}T00:00:00Z"})
 
 
-def planned(found: Shelf, standing: StandingInvoices, day: str, run: str = "run") -> list[Invoice]:
+def planned(expected: Shelf, standing: StandingInvoices, day: str, run: str = "run") -> list[Invoice]:
     """As they are read back."""
-    plan = make_plan(found.view(), standing, us(f"{day}T00:00:00Z"), {})
+    plan = make_plan(expected.view(), standing, us(f"{day}T00:00:00Z"), {})
     invoices, problems = build_invoices(plan, {}, Run(run, 1, 0, us(f"{day}T00:00:00Z"), {}))
     assert plan.problems == problems == ()
-    return [stored(one) for one in invoices]
+    return [stored(invoice) for invoice in invoices]
 
 
 def noted(standing: StandingInvoices, name: str, amount: str, line: int = 1, reference: str = "n") -> Invoice | None:
@@ -66,22 +66,22 @@ def noted(standing: StandingInvoices, name: str, amount: str, line: int = 1, ref
 def ahead() -> tuple[Shelf, StandingInvoices, Invoice, list[Invoice]]:
     """February's seat is billed in advance; the subscription ended with January, and a close has planned to credit
     it."""
-    found, standing = catalog(), StandingInvoices()
-    for one in planned(found, standing, "2024-02-01"):
-        assert standing.apply(one)
-    end(found, "2024-02-01")
-    return found, standing, standing.chain("air", "s")[-1], planned(found, standing, "2024-02-03")
+    result, standing = catalog(), StandingInvoices()
+    for item in planned(result, standing, "2024-02-01"):
+        assert standing.apply(item)
+    end(result, "2024-02-01")
+    return result, standing, standing.chain("air", "s")[-1], planned(result, standing, "2024-02-03")
 
 
 def test_a_close_that_counted_no_credit_note_is_not_valid_after_one() -> None:
-    found, standing, january, (settlement,) = ahead()
+    result, standing, january, (settlement,) = ahead()
     note = noted(standing, january.invoice_id, "10")
     assert note is not None
     assert standing.apply(note)
     assert not standing.apply(settlement)
-    (again,) = planned(found, standing, "2024-02-03")
-    assert (settlement.total, again.total) == ("-30.00", "-20.00")
-    assert standing.apply(again)
+    (repeated_planned,) = planned(result, standing, "2024-02-03")
+    assert (settlement.total, repeated_planned.total) == ("-30.00", "-20.00")
+    assert standing.apply(repeated_planned)
     assert verified(standing.chain("air", "s")) == []
 
 
@@ -117,26 +117,26 @@ def test_records_of_before_are_valid_as_they_were() -> None:
         assert standing.apply(replace(record, body=body_of(record).without(name).text()))
 
 
-def acts(found: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> list[Invoice]:
+def acts(expected: Shelf, log: list[Invoice], act: str, choice: int, step: int) -> list[Invoice]:
     """The records that a process would write now that has read ``log``."""
     standing = StandingInvoices()
     for record in log:
         standing.apply(record)
     if act == "close":
-        return planned(found, standing, DAYS[choice % len(DAYS)], f"run{step}")
+        return planned(expected, standing, DAYS[choice % len(DAYS)], f"run{step}")
     if act == "balance":
         known = standing.invoices("air")
         return list(counterparts(known, step)) or draws(known, step)
     chain = standing.chain("air", "s")
     if not chain:
         return []
-    one = chain[choice % len(chain)]
-    whole = NewCreditNote(f"n{step}", Decimal(5 + choice), "sorry", "me", us("2024-03-20T00:00:00Z") + step)
+    item = chain[choice % len(chain)]
+    full_note = NewCreditNote(f"n{step}", Decimal(5 + choice), "sorry", "me", us("2024-03-20T00:00:00Z") + step)
     decide: dict[str, Callable[[], Invoice | None]] = {
-        "line": lambda: noted(standing, one.invoice_id, str(7 + choice), 1, f"l{step}"),
-        "note": lambda: with_credit_note(one, whole, chain),
-        "void": lambda: voided(chain, one, "wrong", "me", step),
-        "pay": lambda: with_payment(one, NewPayment(f"p{step}", Decimal(one.total), 0, "me")),
+        "line": lambda: noted(standing, item.invoice_id, str(7 + choice), 1, f"l{step}"),
+        "note": lambda: with_credit_note(item, full_note, chain),
+        "void": lambda: voided(chain, item, "wrong", "me", step),
+        "pay": lambda: with_payment(item, NewPayment(f"p{step}", Decimal(item.total), 0, "me")),
     }
     try:
         record = decide[act]()
@@ -162,58 +162,58 @@ def test_whatever_two_processes_do_at_once_a_line_is_credited_once(
     grants: list[str], rounds: list[tuple[tuple[str, int, int], tuple[str, int, int], bool, int | None]]
 ) -> None:
     """In each round both decide on what they have read; then they write in turns, or one after the other."""
-    found, log, truth = catalog(*grants), list[Invoice](), StandingInvoices()
+    result, log, truth = catalog(*grants), list[Invoice](), StandingInvoices()
 
     def write(record: Invoice) -> None:
         log.append(record)
         if truth.apply(record):
             check(truth, grants)
 
-    for record in planned(found, truth, "2024-02-01"):
+    for record in planned(result, truth, "2024-02-01"):
         write(record)
-    for step, (first, second, in_turns, change) in enumerate(rounds):
+    for step, (first_round, second, in_turns, change) in enumerate(rounds):
         if change is not None:
             day = ("2024-01-20", "2024-02-01", "2024-02-10", "2024-03-01")[change % 4]
             moved = {"plan": "pro", "change_at": "2024-01-15"} if change > 3 else {}
-            found.add("subscription", BASE | moved | {"end": f"{day}T00:00:00Z"})
+            result.add("subscription", BASE | moved | {"end": f"{day}T00:00:00Z"})
         both = [
-            acts(found, log[: len(log) - unread], act, choice, 2 * step + number)
-            for number, (act, choice, unread) in enumerate((first, second))
+            acts(result, log[: len(log) - unread], act, choice, 2 * step + number)
+            for number, (act, choice, unread) in enumerate((first_round, second))
         ]
-        pairs = zip_longest(*both) if in_turns else [(one,) for records in both for one in records]
-        for record in [one for pair in pairs for one in pair if one is not None]:
+        pairs = zip_longest(*both) if in_turns else [(item,) for records in both for item in records]
+        for record in [item for pair in pairs for item in pair if item is not None]:
             write(record)
     for step in range(100, 120):
-        records = acts(found, log, "close", 3, step)
-        records = records or acts(found, log, "balance", 0, step)
+        records = acts(result, log, "close", 3, step)
+        records = records or acts(result, log, "balance", 0, step)
         for record in records:
             write(record)
         if not records:
             break
-    assert verified(truth.chain("air", "s"), found.catalog) == []
+    assert verified(truth.chain("air", "s"), result.catalog) == []
 
 
 def check(standing: StandingInvoices, grants: list[str]) -> None:
     """No line is credited beyond what it came to, no invoice paid beyond its total, no grant overdrawn or given more
     than it paid."""
-    invoices = [one for one in standing.invoices("air") if one.state != VOID]
+    invoices = [invoice for invoice in standing.invoices("air") if invoice.state != VOID]
     value: dict[object, Fraction] = {}
     net: dict[object, Fraction] = {}
     drawn = Fraction(0)
-    for one in invoices:
-        notes = credited_by_line(one)
-        for line in one.lines:
+    for invoice in invoices:
+        notes = credited_by_line(invoice)
+        for line in invoice.lines:
             amount = Fraction(line.amount)
             if line.kind == "credit":
                 drawn -= amount
                 continue
-            key = key_of_line(line.adjusts or one.invoice_id, line)
+            key = key_of_line(line.adjusts or invoice.invoice_id, line)
             net[key] = net.get(key, Fraction(0)) + amount - Fraction(notes.get(line.number, 0))
             value[key] = value.get(key, Fraction(0)) + amount * (not line.charge.startswith("credit_note:"))
-        body, total = body_of(one), Decimal(one.total)
+        body, total = body_of(invoice), Decimal(invoice.total)
         drawn -= sum(Fraction(part["amount"]) for note in body.credit_notes for part in note.get("prepaid", ()))
         assert min(total, Decimal(0)) <= amount_paid(body.payments) <= max(total, Decimal(0))
-        assert amount_due(one.state, total, body) * total >= 0
+        assert amount_due(invoice.state, total, body) * total >= 0
     for key, amount in value.items():
         assert 0 <= net[key] <= amount, (key, amount, net[key])
     assert 0 <= drawn <= sum(map(Fraction, grants))

@@ -43,13 +43,13 @@ def override(price: dict[str, Any], at: str = "2026-01-15") -> dict[str, Any]:
 
 
 def test_a_price_override_in_mid_month_leaves_one_allowance_of_1000() -> None:
-    found = catalog(INCLUDED)
-    found.add("subscription", override(DEARER))
-    books = Books(found, [used(3, 600), used(20, 1400)])
+    result = catalog(INCLUDED)
+    result.add("subscription", override(DEARER))
+    books = Books(result, [used(3, 600), used(20, 1400)])
     (january,) = books.close(FEBRUARY)
     assert amounts([january]) == ["usage c 0.00", "usage c 20.00"]  # 1,000 of the 2,000, all of them in the dearer part
-    first, second = (json.loads(line.price) for line in january.lines)
-    assert first["split"] == {"of": "basic"}
+    first_value, second = (json.loads(line.price) for line in january.lines)
+    assert first_value["split"] == {"of": "basic"}
     assert second["split"] == {"of": "basic", "included_before": "600", "priced_before": "0"}
     assert "400 of 1000 included units used (600 by earlier parts of the period)" in january.lines[1].steps
     assert plan_price_text(january.lines[1].price, "USD") == plan_price_text(json.dumps(DEARER), "USD")
@@ -66,18 +66,18 @@ def test_a_price_override_in_mid_month_leaves_one_allowance_of_1000() -> None:
     ],
 )
 def test_the_choice_of_an_allowance(charge: dict[str, Any], expected: list[str]) -> None:
-    found = catalog(INCLUDED, **charge)
-    found.add("plan", plan(INCLUDED | {"minimum_amount": "0"}, **charge))  # another version, the same price
-    found.add("subscription", SUBSCRIPTION | {"change_at": "2026-01-15"})
-    assert amounts(Books(found, [used(3, 1500), used(20, 1000)]).close(FEBRUARY)) == expected
+    result = catalog(INCLUDED, **charge)
+    result.add("plan", plan(INCLUDED | {"minimum_amount": "0"}, **charge))  # another version, the same price
+    result.add("subscription", SUBSCRIPTION | {"change_at": "2026-01-15"})
+    assert amounts(Books(result, [used(3, 1500), used(20, 1000)]).close(FEBRUARY)) == expected
 
 
 @pytest.mark.parametrize(("tiers", "expected"), [(None, "5.00"), ("continue", "5.00"), ("reset", "0.00")])
 def test_the_choice_of_tiers(tiers: str | None, expected: str) -> None:
     price = {"model": "tiered", "tiers": TIERS}
-    found = catalog(price, tiers=tiers)
-    found.add("subscription", override(price | {"maximum_amount": "900"}))
-    assert amounts(Books(found, [used(3, 800), used(20, 700)]).close(FEBRUARY)) == [
+    result = catalog(price, tiers=tiers)
+    result.add("subscription", override(price | {"maximum_amount": "900"}))
+    assert amounts(Books(result, [used(3, 800), used(20, 700)]).close(FEBRUARY)) == [
         "usage c 0.00",
         f"usage c {expected}",
     ]
@@ -85,9 +85,9 @@ def test_the_choice_of_tiers(tiers: str | None, expected: str) -> None:
 
 def test_an_allowance_is_prorated_in_a_short_first_period_only_where_the_charge_says_so() -> None:
     for choice, expected in ((None, "0.00"), ("shared", "0.00"), ("prorated", "4.52")):
-        found = catalog(INCLUDED, included=choice)
-        found.add("subscription", SUBSCRIPTION | {"start": "2026-01-15T00:00:00Z"})
-        assert amounts(Books(found, [used(20, 1000)]).close(FEBRUARY)) == [f"usage c {expected}"]
+        result = catalog(INCLUDED, included=choice)
+        result.add("subscription", SUBSCRIPTION | {"start": "2026-01-15T00:00:00Z"})
+        assert amounts(Books(result, [used(20, 1000)]).close(FEBRUARY)) == [f"usage c {expected}"]
 
 
 @pytest.mark.parametrize(
@@ -97,24 +97,24 @@ def test_an_allowance_is_prorated_in_a_short_first_period_only_where_the_charge_
 def test_another_plan_begins_anew_unless_its_charge_says_otherwise_and_coming_back_does_not(
     charge: dict[str, Any], expected: list[str]
 ) -> None:
-    found = catalog(INCLUDED | {"unit_amount": "0.02"}, **charge)
-    found.add("plan", plan(DEARER, "pro", **charge))
-    found.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2026-01-11"})
-    found.add("subscription", SUBSCRIPTION | {"change_at": "2026-01-21"})
-    books = Books(found, [used(3, 1500), used(15, 1000), used(25, 1000)])
+    result = catalog(INCLUDED | {"unit_amount": "0.02"}, **charge)
+    result.add("plan", plan(DEARER, "pro", **charge))
+    result.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2026-01-11"})
+    result.add("subscription", SUBSCRIPTION | {"change_at": "2026-01-21"})
+    books = Books(result, [used(3, 1500), used(15, 1000), used(25, 1000)])
     assert [line.amount for line in books.close(FEBRUARY)[0].lines] == expected
 
 
 def test_what_was_used_in_a_trial_takes_nothing_of_the_allowance() -> None:
-    found = catalog(INCLUDED)
-    found.add("subscription", SUBSCRIPTION | {"trial_end": "2026-01-11"})
-    assert amounts(Books(found, [used(3, 5000), used(15, 1001)]).close(FEBRUARY)) == ["usage c 0.00", "usage c 0.01"]
+    result = catalog(INCLUDED)
+    result.add("subscription", SUBSCRIPTION | {"trial_end": "2026-01-11"})
+    assert amounts(Books(result, [used(3, 5000), used(15, 1001)]).close(FEBRUARY)) == ["usage c 0.00", "usage c 0.01"]
 
 
 def test_late_usage_of_the_first_part_changes_what_the_second_costs() -> None:
-    found = catalog(INCLUDED)
-    found.add("subscription", override(DEARER))
-    books = Books(found, [used(3, 600), used(20, 1400), used(5, 300, close=2), used(6, 200, close=3)])
+    result = catalog(INCLUDED)
+    result.add("subscription", override(DEARER))
+    books = Books(result, [used(3, 600), used(20, 1400), used(5, 300, close=2), used(6, 200, close=3)])
     books.close(FEBRUARY)
     (february,) = books.close(MARCH)
     assert amounts([february]) == ["usage c 0.00", "adjustment c 6.00"]  # 300 fewer of the dearer ones are included
@@ -131,12 +131,12 @@ def test_late_usage_of_the_first_part_changes_what_the_second_costs() -> None:
 
 def test_an_invoice_of_before_keeps_what_it_meant() -> None:
     """Its lines pin no split: whole tiers and included units in each part, also when late usage rates them again."""
-    found = catalog(INCLUDED, included="whole", tiers="reset")
-    found.add("subscription", override(DEARER))
-    books = Books(found, [used(3, 600), used(20, 1400), used(5, 500, close=2)])
+    result = catalog(INCLUDED, included="whole", tiers="reset")
+    result.add("subscription", override(DEARER))
+    books = Books(result, [used(3, 600), used(20, 1400), used(5, 500, close=2)])
     (january,) = books.close(FEBRUARY)
     assert all("split" not in line.price for line in january.lines)
-    found.add("plan", plan(INCLUDED))  # the newest version shares; what is billed does not
+    result.add("plan", plan(INCLUDED))  # the newest version shares; what is billed does not
     assert amounts(books.close(MARCH)) == ["usage c 0.00", "adjustment c 1.00"]
 
 
@@ -165,8 +165,15 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
             "package_amount": str(draw(each)),
             "free_units": str(draw(st.integers(0, 20))),
         }
-    more = {"included_units": str(draw(st.integers(0, 40))), "maximum_amount": str(draw(st.integers(0, 60)))}
-    return {"model": model} | fields | {name: more[name] for name in draw(st.sets(st.sampled_from(sorted(more))))}
+    further_document = {
+        "included_units": str(draw(st.integers(0, 40))),
+        "maximum_amount": str(draw(st.integers(0, 60))),
+    }
+    return (
+        {"model": model}
+        | fields
+        | {name: further_document[name] for name in draw(st.sets(st.sampled_from(sorted(further_document))))}
+    )
 
 
 @settings(max_examples=60)
@@ -180,11 +187,11 @@ def test_whenever_usage_comes_the_bills_of_each_part_come_to_one_bill_over_every
     versions: list[dict[str, Any]], events: list[tuple[int, Decimal, int]], included: str | None, tiers: str | None
 ) -> None:
     """Up to three overrides in January and February; closes in February, March and April, and one after them."""
-    found = catalog(versions[0], included=included, tiers=tiers)
+    result = catalog(versions[0], included=included, tiers=tiers)
     for number, price in enumerate(versions[1:]):
-        found.add("subscription", override(price, f"2026-0{1 + number // 2}-{10 + number * 5}"))
-    late = Books(found, [used(day, quantity, close=close + 1 if close else 0) for day, quantity, close in events])
-    prompt = Books(found, [used(day, quantity) for day, quantity, _ in events])
+        result.add("subscription", override(price, f"2026-0{1 + number // 2}-{10 + number * 5}"))
+    late = Books(result, [used(day, quantity, close=close + 1 if close else 0) for day, quantity, close in events])
+    prompt = Books(result, [used(day, quantity) for day, quantity, _ in events])
     for as_of_us in (FEBRUARY, MARCH, APRIL, APRIL + 30 * DAY):
         late.close(as_of_us)
         prompt.close(as_of_us)
@@ -196,23 +203,23 @@ TOP = {"product": "top", "price": {"model": "per_unit", "unit_amount": "5", "inc
 
 def test_a_highest_value_is_billed_once_where_another_price_of_the_plan_changes() -> None:
     """12 in both halves, 10 of them included: 10.00 as without the change, not 10.00 a part."""
-    found = catalog(INCLUDED, [TOP])
+    result = catalog(INCLUDED, [TOP])
     events = [used(3, 12), used(20, 12)]
-    assert amounts(Books(found, events).close(FEBRUARY)) == ["usage c 0.00", "usage top 10.00"]
-    found.add("subscription", override(DEARER))
-    (january,) = Books(found, events).close(FEBRUARY)
+    assert amounts(Books(result, events).close(FEBRUARY)) == ["usage c 0.00", "usage top 10.00"]
+    result.add("subscription", override(DEARER))
+    (january,) = Books(result, events).close(FEBRUARY)
     assert amounts([january]) == ["usage c 0.00", "usage top 10.00", "usage c 0.00"]
     assert (january.lines[1].period_start, january.lines[1].period_end) == (JANUARY, FEBRUARY)
-    assert verified([january], found.catalog) == []
+    assert verified([january], result.catalog) == []
 
 
 def top_lines(*versions: tuple[str, dict[str, Any]], events: list[Used], charge: dict[str, Any] | None = None) -> Any:
     """January's lines of the highest value; ``versions``: (change_at, what the subscription says from then on)."""
-    found = catalog(INCLUDED, [TOP | (charge or {})])
-    found.add("plan", plan(INCLUDED, "pro", [TOP | {"price": TOP["price"] | {"unit_amount": "8"}} | (charge or {})]))
+    result = catalog(INCLUDED, [TOP | (charge or {})])
+    result.add("plan", plan(INCLUDED, "pro", [TOP | {"price": TOP["price"] | {"unit_amount": "8"}} | (charge or {})]))
     for at, body in versions:
-        found.add("subscription", SUBSCRIPTION | body | {"change_at": at})
-    (january,) = Books(found, events).close(FEBRUARY)
+        result.add("subscription", SUBSCRIPTION | body | {"change_at": at})
+    (january,) = Books(result, events).close(FEBRUARY)
     return [line for line in january.lines if line.charge == "top"]
 
 
@@ -251,11 +258,11 @@ def test_a_highest_value_is_measured_and_billed_once_where_its_own_price_changes
 def test_a_user_who_is_active_in_both_parts_is_charged_once() -> None:
     """100 users, of whom 60 come again after the price changed on 16 January."""
     users = {"product": "users", "price": {"model": "per_unit", "unit_amount": "0.10"}}
-    found = catalog(INCLUDED, [users])
+    result = catalog(INCLUDED, [users])
     dearer = [{"charge": "users", "price": users["price"] | {"unit_amount": "0.20"}}]
-    found.add("subscription", SUBSCRIPTION | {"overrides": dearer, "change_at": "2026-01-16"})
+    result.add("subscription", SUBSCRIPTION | {"overrides": dearer, "change_at": "2026-01-16"})
     events = [used(3, number) for number in range(80)] + [used(20, number) for number in range(20, 100)]
-    (january,) = Books(found, events).close(FEBRUARY)
+    (january,) = Books(result, events).close(FEBRUARY)
     (line,) = [line for line in january.lines if line.charge == "users"]
     assert (line.quantity, line.amount) == ("100", "15.16")  # 10.00 for 15 of 31 days, 20.00 for 16
 
@@ -284,20 +291,20 @@ def test_a_trial_s_part_of_a_highest_value_stands_alone_and_is_not_billed() -> N
 
 
 def test_late_usage_of_any_part_adjusts_the_line_of_all_of_them_once() -> None:
-    found = catalog(INCLUDED, [TOP])
-    found.add("subscription", SUBSCRIPTION | dearer_top() | {"change_at": "2026-01-15"})
+    result = catalog(INCLUDED, [TOP])
+    result.add("subscription", SUBSCRIPTION | dearer_top() | {"change_at": "2026-01-15"})
     late_events = [used(3, 12), used(20, 11), used(25, 14, close=2)]
-    books = Books(found, late_events)
+    books = Books(result, late_events)
     books.close(FEBRUARY)
     (february,) = books.close(MARCH)
     (change,) = [line for line in february.lines if line.kind == "adjustment"]
     assert (change.quantity, change.amount) == ("14", "11.09")  # 22.19 for 4 beyond it, less 11.10
     assert "by_time" in change.price
-    assert verified(books.standing.chain("air", "s"), found.catalog) == []
+    assert verified(books.standing.chain("air", "s"), result.catalog) == []
 
 
 def test_a_minimum_of_a_highest_value_stays_whole_where_another_price_changes() -> None:
-    found = catalog(INCLUDED, [TOP | {"price": TOP["price"] | {"minimum_amount": "40"}}])
-    found.add("subscription", override(DEARER))
-    (january,) = Books(found, [used(3, 12)]).close(FEBRUARY)
+    result = catalog(INCLUDED, [TOP | {"price": TOP["price"] | {"minimum_amount": "40"}}])
+    result.add("subscription", override(DEARER))
+    (january,) = Books(result, [used(3, 12)]).close(FEBRUARY)
     assert amounts([january]) == ["usage c 0.00", "usage top 40.00", "usage c 0.00"]

@@ -39,7 +39,7 @@ anchors = st.none() | days
 
 
 def assert_tiles(pieces: list[Interval]) -> None:
-    assert all(one.end == other.start for one, other in pairwise(pieces))
+    assert all(piece.end == second_piece.start for piece, second_piece in pairwise(pieces))
 
 
 @given(days, zones)
@@ -95,13 +95,13 @@ def test_after_any_move_periods_still_tile_and_none_is_a_splinter(
     anchor: date | None,
     other_anchor: date | None,
 ) -> None:
-    before = first_period(start, interval, zone, anchor)
-    after = next_period(before.end, interval, other_zone, other_anchor)
-    assert after.start == before.end
-    assert after.duration >= timedelta(hours=12 if interval == "day" else 27)
+    previous_first_period = first_period(start, interval, zone, anchor)
+    later_next_period = next_period(previous_first_period.end, interval, other_zone, other_anchor)
+    assert later_next_period.start == previous_first_period.end
+    assert later_next_period.duration >= timedelta(hours=12 if interval == "day" else 27)
     longest = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}[interval]
-    assert after.duration <= timedelta(days=longest, hours=27 + 26)
-    settled = next_period(after.end, interval, other_zone, other_anchor)
+    assert later_next_period.duration <= timedelta(days=longest, hours=27 + 26)
+    settled = next_period(later_next_period.end, interval, other_zone, other_anchor)
     assert settled == period_containing(settled.start, interval, other_zone, other_anchor)
 
 
@@ -130,9 +130,9 @@ def test_pieces_tile_the_interval_and_each_is_in_one_local_unit(
     keys = {"hour": "%Y-%m-%d %H %z", "day": "%Y-%m-%d", "week": "%G-%V", "month": "%Y-%m"}
     labels = []
     for piece in pieces:
-        last = piece.end - timedelta(microseconds=1)
+        last_value = piece.end - timedelta(microseconds=1)
         # A unit may run back over its own start in a shift at midnight: compare its first and last date at most.
-        labels.append(max(f"{instant.astimezone(zone):{keys[by]}}" for instant in (piece.start, last)))
+        labels.append(max(f"{instant.astimezone(zone):{keys[by]}}" for instant in (piece.start, last_value)))
         if by == "hour":
-            assert f"{piece.start.astimezone(zone):{keys[by]}}" == f"{last.astimezone(zone):{keys[by]}}"
+            assert f"{piece.start.astimezone(zone):{keys[by]}}" == f"{last_value.astimezone(zone):{keys[by]}}"
     assert len(set(labels)) == len(labels)

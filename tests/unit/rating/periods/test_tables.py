@@ -213,14 +213,14 @@ def test_ragged_ends_cut_the_first_and_the_last_piece() -> None:
 
 
 def test_intervals_are_half_open_utc_and_not_empty() -> None:
-    one = span("2023-01-01T00:00Z", "2023-01-02T00:00Z")
-    assert one.start in one
-    assert one.end not in one
+    result = span("2023-01-01T00:00Z", "2023-01-02T00:00Z")
+    assert result.start in result
+    assert result.end not in result
     for start, end in (
         (datetime(2023, 1, 1), datetime(2023, 1, 2)),  # noqa: DTZ001 - naive on purpose
-        (one.start.astimezone(NEW_YORK), one.end.astimezone(NEW_YORK)),
-        (one.end, one.start),
-        (one.start, one.start),
+        (result.start.astimezone(NEW_YORK), result.end.astimezone(NEW_YORK)),
+        (result.end, result.start),
+        (result.start, result.start),
     ):
         with pytest.raises(ValueError, match=r"is not in UTC|is empty"):
             Interval(start, end)

@@ -18,9 +18,9 @@ TIERS = [{"up_to": "10", "unit_amount": "1", "flat_amount": "4"}, {"up_to": None
 
 
 def rated(price: dict[str, Any], quantity: str = "1", currency: str = "USD") -> Rated:
-    found = rate(parse_price(price, currency), Decimal(quantity), currency=currency)
-    assert sum(step.amount for step in found.steps) == found.unrounded
-    return found
+    result = rate(parse_price(price, currency), Decimal(quantity), currency=currency)
+    assert sum(step.amount for step in result.steps) == result.unrounded
+    return result
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def rated(price: dict[str, Any], quantity: str = "1", currency: str = "USD") -> 
     ],
 )
 def test_what_is_prorated_and_what_is_not(price: dict[str, Any], quantity: str, amount: str, unrounded: str) -> None:
-    found = rated(price, quantity)
-    assert (found.amount, found.unrounded) == (Decimal(amount), Decimal(unrounded))
+    result = rated(price, quantity)
+    assert (result.amount, result.unrounded) == (Decimal(amount), Decimal(unrounded))
 
 
 def test_steps_and_notes_tell_the_part_and_what_a_trial_did_not_bill() -> None:
@@ -64,8 +64,8 @@ def test_steps_and_notes_tell_the_part_and_what_a_trial_did_not_bill() -> None:
 def test_a_price_without_part_and_trial_is_written_as_before() -> None:
     price = {"model": "flat", "amount": "10", "currency": "USD"}
     assert parse_price(price).model_dump(mode="json") == price
-    whole = price | {"proration": HALF, "trial": True}
-    assert parse_price(whole).model_dump(mode="json") == whole
+    full_value = price | {"proration": HALF, "trial": True}
+    assert parse_price(full_value).model_dump(mode="json") == full_value
 
 
 @pytest.mark.parametrize(

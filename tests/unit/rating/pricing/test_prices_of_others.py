@@ -26,8 +26,8 @@ def tiers(*rows: tuple[str | None, str, str], amount: str = "unit_amount") -> li
     return [{"up_to": up_to, amount: unit, "flat_amount": flat} for up_to, unit, flat in rows]
 
 
-def amount(price: dict[str, Any], quantity: str, **more: Any) -> Decimal:
-    return Decimal(price_json(json.dumps({"price": price, "quantity": quantity, **more}))[0]["amount"])
+def amount(price: dict[str, Any], quantity: str, **extra: Any) -> Decimal:
+    return Decimal(price_json(json.dumps({"price": price, "quantity": quantity, **extra}))[0]["amount"])
 
 
 # Lago, graduated charge model: 10 a unit and 2 flat up to 10, then 5 and 3 flat, twice.
@@ -150,8 +150,8 @@ def test_increments_billed_as_cumulative_deltas_come_to_what_the_whole_costs(
     bills: list[Decimal] = []
     for number in range(1, len(parts) + 1):
         rows = {need: {"a": [UsageGroup(Usage(exact_sum(parts[:number]), number), "a")]}}
-        found = adjustments([Prior("one", line, parsed, need, exact_sum(bills), line)], rows, "a", currency)
-        bills.extend(Decimal(one.amount) for one in found)
+        result = adjustments([Prior("one", line, parsed, need, exact_sum(bills), line)], rows, "a", currency)
+        bills.extend(Decimal(item.amount) for item in result)
     assert exact_sum(bills) == rate(parsed, exact_sum(parts), currency=currency).amount
 
 

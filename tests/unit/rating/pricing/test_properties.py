@@ -91,9 +91,9 @@ def test_negative_quantity_is_priced_as_zero(obj: Any, quantity: Decimal) -> Non
 @given(prices())
 def test_json_round_trip_is_canonical(obj: Any) -> None:
     price = parse_price(obj)
-    again = parse_price(price.model_dump(mode="json"))
-    assert again == price
-    assert again.model_dump_json() == price.model_dump_json()
+    repeated_parse_price = parse_price(price.model_dump(mode="json"))
+    assert repeated_parse_price == price
+    assert repeated_parse_price.model_dump_json() == price.model_dump_json()
     padded = {key: zero_padded(value) if isinstance(value, Decimal) else value for key, value in obj.items()}
     assert parse_price(padded).model_dump_json() == price.model_dump_json()
 
@@ -110,8 +110,8 @@ def obvious_tiered(parts: list[Any], quantity: Decimal, whole: bool) -> Fraction
         above = Fraction(quantity) if tier["up_to"] is None else Fraction(tier["up_to"])
         inside = max(min(Fraction(quantity), above) - below, Fraction(0))
         reached = index == 0 or Fraction(quantity) > below
-        last = tier["up_to"] is None or Fraction(quantity) <= above
-        if whole and reached and last:
+        last_value = tier["up_to"] is None or Fraction(quantity) <= above
+        if whole and reached and last_value:
             return Fraction(quantity) * Fraction(tier["unit_amount"]) + Fraction(tier["flat_amount"])
         if not whole and reached:
             total += inside * Fraction(tier["unit_amount"]) + Fraction(tier["flat_amount"])

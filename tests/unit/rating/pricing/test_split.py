@@ -23,30 +23,32 @@ INCLUDED = {"model": "per_unit", "unit_amount": "0.01", "included_units": "1000"
 
 def split(*prices: dict[str, Any], how: dict[str, Any] = SHARED) -> list[Price]:
     """The first part stands before all others, which go on as ``how`` says."""
-    first = {"of": "p"}
-    return [parse_price(price | {"split": how if number else first}, "USD") for number, price in enumerate(prices)]
+    first_document = {"of": "p"}
+    return [
+        parse_price(price | {"split": how if number else first_document}, "USD") for number, price in enumerate(prices)
+    ]
 
 
 def rated(prices: list[Price], *quantities: Any, events: int = 3) -> list[tuple[Price, Any]]:
-    asked = [Quantity(Decimal(one), Decimal(events)) for one in quantities]
-    return rate_parts(list(zip(prices, asked, strict=True)), "USD")
+    item = [Quantity(Decimal(quantity), Decimal(events)) for quantity in quantities]
+    return rate_parts(list(zip(prices, item, strict=True)), "USD")
 
 
-def amounts(*given: Any, **more: Any) -> list[str]:
-    return [str(one.amount) for _, one in rated(*given, **more)]
+def amounts(*given: Any, **extra: Any) -> list[str]:
+    return [str(item.amount) for _, item in rated(*given, **extra)]
 
 
 def test_the_issues_example_an_allowance_of_1000_a_price_changed_in_mid_month_and_2000_used() -> None:
     dearer = INCLUDED | {"unit_amount": "0.02"}
-    found = rated(split(INCLUDED, dearer), 1000, 1000)
-    assert [one.amount for _, one in found] == [0, 20]
+    result = rated(split(INCLUDED, dearer), 1000, 1000)
+    assert [item.amount for _, item in result] == [0, 20]
     assert (
-        found[1][1].steps[0].text
+        result[1][1].steps[0].text
         == "0 of 1000 included units used (1000 by earlier parts of the period); 1000 left to price"
     )
-    found = rated(split({"model": "tiered", "tiers": TIERS}, {"model": "tiered", "tiers": TIERS}), 600, 1400)
-    assert [one.amount for _, one in found] == [0, 15]
-    assert [step.text for step in found[1][1].steps] == [
+    result = rated(split({"model": "tiered", "tiers": TIERS}, {"model": "tiered", "tiers": TIERS}), 600, 1400)
+    assert [item.amount for _, item in result] == [0, 15]
+    assert [step.text for step in result[1][1].steps] == [
         "tiers count the whole period: 600 before this part",
         "tier 1 (from 0 up to 1000): 400 × 0 = 0",
         "tier 2 (over 1000): 1000 × 0.01 + 5 flat = 15",
@@ -110,9 +112,9 @@ def test_each_aspect_may_begin_anew() -> None:
 def test_a_prorated_allowance() -> None:
     part = {"part_seconds": "1", "whole_seconds": "3"}
     price = parse_price(INCLUDED | {"included_proration": part}, "USD")
-    found = rate(price, Decimal(500), currency="USD")
-    assert found.billable == Decimal("166.666666666667")
-    assert found.steps[0].text.startswith(
+    result = rate(price, Decimal(500), currency="USD")
+    assert result.billable == Decimal("166.666666666667")
+    assert result.steps[0].text.startswith(
         "333.333333333333 of 333.333333333333 included units used (1000 for a part of the period)"
     )
 
@@ -122,12 +124,12 @@ def test_included_units_of_a_matrix_go_on() -> None:
         "model": "matrix", "dimensions": ["m"], "included_units": "10",
         "cells": [{"values": ["a"], "unit_amount": "1"}, {"values": ["b"], "unit_amount": "2"}],
     }  # fmt: skip
-    first, second = split(price, price | {"included_order": "dearest_first"})
+    first_split, second = split(price, price | {"included_order": "dearest_first"})
     cells = (MatrixQuantity(("a",), Decimal(6)), MatrixQuantity(("b",), Decimal(6)))
-    found = rate_parts(
-        [(first, Quantity(Decimal(6), None, cells[:1])), (second, Quantity(Decimal(12), None, cells))], "USD"
+    result = rate_parts(
+        [(first_split, Quantity(Decimal(6), None, cells[:1])), (second, Quantity(Decimal(12), None, cells))], "USD"
     )
-    assert [one.amount for _, one in found] == [0, 10]
+    assert [item.amount for _, item in result] == [0, 10]
 
 
 small = st.decimals(0, 60, places=2)
@@ -163,42 +165,42 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(prices(), st.lists(small, min_size=1, max_size=5))
 def test_parts_of_one_price_come_to_what_the_period_would_unsplit(price: dict[str, Any], parts: list[Decimal]) -> None:
-    found = rated(split(*[price] * len(parts)), *parts)
-    whole = rate(parse_price(price, "USD"), sum(parts, Decimal(0)), currency="USD", events=Decimal(0))
-    assert sum(Fraction(one.unrounded) for _, one in found) == Fraction(whole.unrounded)
-    assert sum(one.units_taken("included_units") for _, one in found) == whole.units_taken("included_units")
-    for number, (pinned, one) in enumerate(found):
-        again = parse_price(pinned.model_dump(mode="json"))
-        assert again == pinned  # a line's price says all that its amount comes from
-        assert rate(again, parts[number], currency="USD", events=Decimal(3)) == one
+    result = rated(split(*[price] * len(parts)), *parts)
+    full_rate = rate(parse_price(price, "USD"), sum(parts, Decimal(0)), currency="USD", events=Decimal(0))
+    assert sum(Fraction(item.unrounded) for _, item in result) == Fraction(full_rate.unrounded)
+    assert sum(item.units_taken("included_units") for _, item in result) == full_rate.units_taken("included_units")
+    for number, (pinned, item) in enumerate(result):
+        repeated_parse_price = parse_price(pinned.model_dump(mode="json"))
+        assert repeated_parse_price == pinned  # a line's price says all that its amount comes from
+        assert rate(repeated_parse_price, parts[number], currency="USD", events=Decimal(3)) == item
 
 
 @given(st.lists(st.tuples(prices(), small), min_size=2, max_size=4))
 def test_rating_parts_again_from_their_pinned_prices_changes_nothing(
     parts: list[tuple[dict[str, Any], Decimal]],
 ) -> None:
-    found = rated(split(*[price for price, _ in parts]), *[quantity for _, quantity in parts])
-    assert rated([price for price, _ in found], *[quantity for _, quantity in parts]) == found
+    result = rated(split(*[price for price, _ in parts]), *[quantity for _, quantity in parts])
+    assert rated([price for price, _ in result], *[quantity for _, quantity in parts]) == result
 
 
 def test_a_value_that_one_of_several_prices_has_no_amount_for_waits_until_all_have() -> None:
     """Prices of a line that count by time: what is lacking is told once, and completed where it is lacking."""
 
-    def matrix(unit_amount: str, *values: str, **more: Any) -> dict[str, Any]:
+    def matrix(unit_amount: str, *values: str, **extra: Any) -> dict[str, Any]:
         cells = [{"values": [value], "unit_amount": unit_amount} for value in values]
-        return {"model": "matrix", "dimensions": ["d"], "cells": cells} | more
+        return {"model": "matrix", "dimensions": ["d"], "cells": cells} | extra
 
     earlier = [{"price": matrix("2", "a"), "seconds": "10"}]
     price = parse_price(matrix("4", "a", "b", by_time={"seconds": "30", "earlier": earlier}), "USD")
     cells = (MatrixQuantity(("a",), Decimal(6), 1), MatrixQuantity(("b",), Decimal(8), 1))
-    found = rate(price, Decimal(14), currency="USD", quantities=cells)
-    assert [(one.values, one.quantity) for one in found.unpriced] == [(("b",), 8)]
-    assert (found.amount, [step.kind for step in found.steps]) == (
+    result = rate(price, Decimal(14), currency="USD", quantities=cells)
+    assert [(item.values, item.quantity) for item in result.unpriced] == [(("b",), 8)]
+    assert (result.amount, [step.kind for step in result.steps]) == (
         21, ["unpriced", "cell", "proration", "cell", "proration"],
     )  # fmt: skip
     later = parse_price(matrix("10", "b"), "USD")
     assert isinstance(later, MatrixPrice)
-    made, notes = completed(price, found.unpriced, [LaterPrice(later, "plan p version 2")])
+    completed_result, notes = completed(price, result.unpriced, [LaterPrice(later, "plan p version 2")])
     assert notes == ("d=b at 10, of plan p version 2",)
-    found = rate(made, Decimal(14), currency="USD", quantities=cells)
-    assert (found.amount, found.unpriced) == (65, ())  # (6 × 2 + 8 × 10) / 4 and (6 × 4 + 8 × 4) × 3 / 4
+    result = rate(completed_result, Decimal(14), currency="USD", quantities=cells)
+    assert (result.amount, result.unpriced) == (65, ())  # (6 × 2 + 8 × 10) / 4 and (6 × 4 + 8 × 4) × 3 / 4

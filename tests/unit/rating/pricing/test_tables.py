@@ -28,13 +28,13 @@ PERCENTAGES = [
 FRACTIONAL = [{"up_to": "0.5", "unit_amount": "2"}, {"up_to": None, "unit_amount": "1", "flat_amount": "3"}]
 
 
-def one(price: dict[str, Any], quantity: str | int | None, **more: Any) -> dict[str, Any]:
-    item = {"price": price, **more} | ({} if quantity is None else {"quantity": quantity})
+def one(price: dict[str, Any], quantity: str | int | None, **extra: Any) -> dict[str, Any]:
+    item = {"price": price, **extra} | ({} if quantity is None else {"quantity": quantity})
     return price_json(json.dumps(item))[0]
 
 
-def amount(price: dict[str, Any], quantity: str | None, **more: Any) -> str:
-    result: str = one(price, quantity, **more)["amount"]
+def amount(price: dict[str, Any], quantity: str | None, **extra: Any) -> str:
+    result: str = one(price, quantity, **extra)["amount"]
     return result
 
 

@@ -51,8 +51,8 @@ def line(
     """On each plan from its instant to the next one's."""
     starts = [at for at, _ in changes]
     segments = tuple(
-        Segment(at, until, one, 1, begins=number == 0, anchor=anchor)
-        for number, ((at, one), until) in enumerate(zip(changes, [*starts[1:], end], strict=True))
+        Segment(at, until, change, 1, begins=number == 0, anchor=anchor)
+        for number, ((at, change), until) in enumerate(zip(changes, [*starts[1:], end], strict=True))
     )
     return Timeline("n", "s", "a", zone, segments, ((starts[0], trial),) if trial is not None else ())
 
@@ -62,7 +62,7 @@ def shares(span: Span) -> list[Fraction]:
 
 
 def told(span: Span) -> tuple[str, str, list[str]]:
-    return rfc3339(span.start_us), rfc3339(span.end_us), [str(one) for one in shares(span)]
+    return rfc3339(span.start_us), rfc3339(span.end_us), [str(share) for share in shares(span)]
 
 
 intervals: st.SearchStrategy[Any] = st.sampled_from(get_args(BillingInterval))
@@ -84,11 +84,11 @@ def timelines(draw: st.DrawFn) -> Timeline:
 
 @given(timelines())
 def test_periods_tile_time_from_start_to_end_and_parts_tile_periods(timeline: Timeline) -> None:
-    found = list(islice(spans(timeline, None), 40))
-    assert found[0].start_us == timeline.start_us
-    assert all(one.end_us == other.start_us for one, other in pairwise(found))
-    assert found[-1].end_us <= timeline.end_us
-    for span in found:
+    result = list(islice(spans(timeline, None), 40))
+    assert result[0].start_us == timeline.start_us
+    assert all(item.end_us == second_item.start_us for item, second_item in pairwise(result))
+    assert result[-1].end_us <= timeline.end_us
+    for span in result:
         assert [span.start_us, *(part.end_us for part in span.parts)] == [
             *(part.start_us for part in span.parts),
             span.end_us,
@@ -97,22 +97,22 @@ def test_periods_tile_time_from_start_to_end_and_parts_tile_periods(timeline: Ti
         assert all(0 < share <= 1 for share in shares(span))
         assert sum(shares(span)) <= 1
         for part in span.parts:
-            segment = next(one for one in timeline.segments if one.start_us <= part.start_us < one.end_us)
+            segment = next(item for item in timeline.segments if item.start_us <= part.start_us < item.end_us)
             assert (part.plan, part.end_us <= segment.end_us) == (segment.plan, True)
             assert part.trial == any(start <= part.start_us < end for start, end in timeline.trials)
 
 
 @given(timelines(), st.integers(0, 20))
 def test_periods_do_not_depend_on_where_one_begins_to_look(timeline: Timeline, number: int) -> None:
-    found = list(islice(spans(timeline, None), number + 3))
-    if number < len(found):
-        assert list(islice(spans(timeline, found[number].end_us), 2)) == found[number + 1 : number + 3]
+    result = list(islice(spans(timeline, None), number + 3))
+    if number < len(result):
+        assert list(islice(spans(timeline, result[number].end_us), 2)) == result[number + 1 : number + 3]
 
 
 @given(moments, intervals, st.sampled_from(ZONES), st.none() | st.dates(date(1990, 1, 1), date(2030, 1, 1)))
 def test_every_period_but_the_first_is_whole(start: int, interval: Any, zone: str, anchor: date | None) -> None:
-    found = list(islice(spans(line((start, plan(interval=interval)), zone=zone, anchor=anchor), None), 14))
-    assert [shares(span) for span in found[1:]] == [[Fraction(1)]] * 13
+    result = list(islice(spans(line((start, plan(interval=interval)), zone=zone, anchor=anchor), None), 14))
+    assert [shares(span) for span in result[1:]] == [[Fraction(1)]] * 13
 
 
 @given(
@@ -162,8 +162,8 @@ def test_a_fees_parts_sum_to_the_fee_within_half_a_minor_unit_a_part(
 )  # fmt: skip
 def test_first_periods_by_hand(zone: str, start: str, interval: Any, anchor: str | None, expected: Any) -> None:
     day = date.fromisoformat(anchor) if anchor else None
-    first = next(spans(line((us(start), plan(interval=interval)), zone=zone, anchor=day), None))
-    assert (rfc3339(first.end_us), str(shares(first)[0])) == expected
+    first_span = next(spans(line((us(start), plan(interval=interval)), zone=zone, anchor=day), None))
+    assert (rfc3339(first_span.end_us), str(shares(first_span)[0])) == expected
 
 
 def test_a_plan_change_and_an_end_share_the_period() -> None:
@@ -201,9 +201,9 @@ def test_after_a_move_the_period_is_whole_and_after_a_new_anchor_it_is_not() -> 
 
 def test_a_trial_is_a_part_of_its_own() -> None:
     timeline = line((us("2024-01-01T00:00Z"), plan()), trial=us("2024-01-11T00:00Z"))
-    first = next(spans(timeline, None))
-    assert [(part.trial, str(share)) for part, share in zip(first.parts, shares(first), strict=True)] == [
+    first_span = next(spans(timeline, None))
+    assert [(part.trial, str(share)) for part, share in zip(first_span.parts, shares(first_span), strict=True)] == [
         (True, "10/31"),
         (False, "21/31"),
     ]
-    assert not first.in_advance
+    assert not first_span.in_advance

@@ -69,7 +69,7 @@ def billed(catalog: Catalog, as_of: str, standing: StandingInvoices | None = Non
     plan = make_plan(catalog.view("air"), standing or StandingInvoices(), until, {})
     invoices, problems = build_invoices(plan, {}, RUN)
     assert (plan.problems, problems) == ((), ())
-    return [stored(one) for one in invoices]
+    return [stored(invoice) for invoice in invoices]
 
 
 def shown(invoice: Invoice) -> list[tuple[str, str]]:
@@ -99,17 +99,22 @@ def test_a_subscription_has_its_own_price_discount_and_commitment() -> None:
         "discounts": [{"code": "ten", "percent": "10"}, {"code": "one", "amount": "1"}],
         "minimum_commitment": "500",
     }
-    own: dict[str, Any] = {
+    own_document: dict[str, Any] = {
         "overrides": [{"charge": "fee", "price": {"model": "flat", "amount": "80"}},
         {"charge": "gone", "price": {"model": "flat", "amount": "1"}}],
         "discounts": [{"code": "ten", "percent": "50"}], "minimum_commitment": "0",
     }  # fmt: skip
-    other = ("subscription", SUBSCRIPTION | {"code": "two"})
-    mine, theirs = billed(shelf(other, plan=plan, **own), "2026-02-02")
-    assert shown(mine) == [("fee", "80.00"), ("seat", "20.00"), ("discount:one", "-1.00"), ("discount:ten", "-49.50")]
+    second_value = ("subscription", SUBSCRIPTION | {"code": "two"})
+    own_billed_result, theirs = billed(shelf(second_value, plan=plan, **own_document), "2026-02-02")
+    assert shown(own_billed_result) == [
+        ("fee", "80.00"),
+        ("seat", "20.00"),
+        ("discount:one", "-1.00"),
+        ("discount:ten", "-49.50"),
+    ]
     assert shown(theirs)[0] == ("fee", "100.00")
     assert theirs.total == "500.00"
-    assert json.loads(mine.lines[0].price)["amount"] == "80"
+    assert json.loads(own_billed_result.lines[0].price)["amount"] == "80"
 
 
 def test_an_override_that_does_not_fit_holds_its_subscription_back() -> None:
@@ -137,7 +142,7 @@ def test_a_discount_counts_where_it_is_in_force_at_the_periods_last_moment(
 ) -> None:
     catalog = shelf(plan={"discounts": [{"code": "ten", "percent": "10", **limits}]})
     at_once = billed(catalog, "2026-04-02")
-    assert [len(one.lines) - 2 for one in at_once] == expected
+    assert [len(item.lines) - 2 for item in at_once] == expected
     standing = StandingInvoices()
     for month, invoice in zip(("2026-02-02", "2026-03-02", "2026-04-02"), at_once, strict=True):
         assert billed(catalog, month, standing) == [invoice]
@@ -165,15 +170,15 @@ def test_credits_are_drawn_by_priority_expiry_start_and_code_and_go_on_with_what
 
 def test_two_subscriptions_share_a_grant_and_a_second_process_goes_on_alike_from_any_part_that_stands() -> None:
     catalog = shelf(("credit_grant", GRANT | {"amount": "300"}), ("subscription", SUBSCRIPTION | {"code": "two"}))
-    whole = billed(catalog, "2026-03-02")
-    assert drawn(whole) == {"gift": Decimal(300)}
-    chains = {code: [one for one in whole if one.subscription == code] for code in ("one", "two")}
-    for first in range(3):
+    full_billed = billed(catalog, "2026-03-02")
+    assert drawn(full_billed) == {"gift": Decimal(300)}
+    chains = {code: [item for item in full_billed if item.subscription == code] for code in ("one", "two")}
+    for first_number in range(3):
         for second in range(3):
             standing = StandingInvoices()
-            stands = chains["one"][:first] + chains["two"][:second]
-            assert all(standing.apply(one) for one in stands)
-            assert billed(catalog, "2026-03-02", standing) == [one for one in whole if one not in stands]
+            stands = chains["one"][:first_number] + chains["two"][:second]
+            assert all(standing.apply(stand) for stand in stands)
+            assert billed(catalog, "2026-03-02", standing) == [item for item in full_billed if item not in stands]
 
 
 def test_a_void_invoice_gives_back_what_it_drew_and_a_retired_grant_pays_no_more() -> None:
@@ -185,8 +190,8 @@ def test_a_void_invoice_gives_back_what_it_drew_and_a_retired_grant_pays_no_more
     assert void is not None
     assert standing.apply(void)
     assert drawn(standing.invoices("air")) == {}
-    again, february = billed(catalog, "2026-03-02", standing)
-    assert shown(again)[-1] == ("credit:gift", "-50.00")
+    repeated_billed, february = billed(catalog, "2026-03-02", standing)
+    assert shown(repeated_billed)[-1] == ("credit:gift", "-50.00")
     assert shown(february)[-1][0] == "seat"
     retired = shelf(("credit_grant", GRANT), ("credit_grant", GRANT | {"retired": True}))
     assert owned_grants(retired.view("air")) == ()
@@ -209,14 +214,14 @@ def test_a_grant_is_used_left_or_expired_and_nothing_of_it_is_lost(
         *[("credit_grant", GRANT | {"code": code, **limits[code], "retired": True}) for code in sorted(retired)],
     )
     now = micros(datetime(2026, 1, 1, tzinfo=UTC)) + hours * 3_600_000_000
-    for one in grant_balances(catalog.view("air"), "acme", used, now):
-        shown = one.to_json()
+    for grant_balance in grant_balances(catalog.view("air"), "acme", used, now):
+        shown = grant_balance.to_json()
         granted, *parts = (Decimal(shown[name]) for name in ("granted", "used", "left", "expired"))
         assert sum(parts) == max(granted, used.get(shown["code"], Decimal(0)))
         assert min(parts) >= 0
-        pays = one.owned.pays("USD", now)
-        assert (shown["state"] == "active") == (pays and bool(one.left))
-        assert shown["state"] in ("pending", "active", "used") or not one.left
+        pays = grant_balance.owned.pays("USD", now)
+        assert (shown["state"] == "active") == (pays and bool(grant_balance.left))
+        assert shown["state"] in ("pending", "active", "used") or not grant_balance.left
 
 
 def charge(product: str, amount: Decimal, **fields: Any) -> Line:
@@ -239,7 +244,7 @@ terms = st.builds(
             ),
         ),
         max_size=3,
-    ).map(lambda found: tuple(Discount.model_validate({"code": f"d{n}", **one}) for n, one in enumerate(found))),
+    ).map(lambda item: tuple(Discount.model_validate({"code": f"d{n}", **result}) for n, result in enumerate(item))),
     st.one_of(st.none(), st.decimals(0, 200, places=2)),
 )
 cents = st.decimals(-30, 90, places=2)
@@ -256,22 +261,22 @@ def test_a_bill_and_its_adjustments_sum_to_one_bill_over_everything(agreed: Term
         changed += adjusted_terms(prior_terms(chain, ["i0"]), changed, "USD")
         names = {"invoice_id": f"i{number}", "predecessor": f"i{number - 1}"}
         chain.append(invoice_of(**names, account_id="a", period_end=100, sequence=number, lines=tuple(changed)))
-    last = {
-        product: sum(Decimal(one.amount) for invoice in chain for one in invoice.lines if one.charge == product)
+    last_by_key = {
+        product: sum(Decimal(item.amount) for invoice in chain for item in invoice.lines if item.charge == product)
         for product in "ab"
     }
-    once = [charge(product, amount) for product, amount in last.items()]
+    once = [charge(product, amount) for product, amount in last_by_key.items()]
     once += reduced(pairs(once), agreed, "USD", 0, 100)
-    assert sum(Decimal(one.amount) for invoice in chain for one in invoice.lines) == sum(
-        Decimal(one.amount) for one in once
+    assert sum(Decimal(item.amount) for invoice in chain for item in invoice.lines) == sum(
+        Decimal(item.amount) for item in once
     )
     numbered = [
         replace(
-            one,
+            item,
             total="0",
-            lines=tuple(replace(line, number=n, price="", unrounded="") for n, line in enumerate(one.lines)),
+            lines=tuple(replace(line, number=n, price="", unrounded="") for n, line in enumerate(item.lines)),
         )
-        for one in chain
+        for item in chain
     ]
     assert verified(numbered, Catalog()) == []
 
@@ -292,4 +297,4 @@ def test_verification_tells_what_was_changed(number: int, changes: dict[str, str
     catalog = shelf(("credit_grant", GRANT), plan={"discounts": discounts, "minimum_commitment": "150"})
     (invoice,) = billed(catalog, "2026-02-02")
     lines = tuple(replace(line, **changes) if line.number == number else line for line in invoice.lines)
-    assert any(expected in found for found in verified([replace(invoice, lines=lines)], catalog))
+    assert any(expected in item for item in verified([replace(invoice, lines=lines)], catalog))

@@ -13,30 +13,30 @@ from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import FEE, PLAN, SUBSCRIPTION, Shelf, shelf, us
 
 
-def line_of(found: Shelf) -> Timeline:
-    line = timeline(found.view(), "acme-basic")
+def line_of(expected: Shelf) -> Timeline:
+    line = timeline(expected.view(), "acme-basic")
     assert line is not None
     return line
 
 
-def held(found: Shelf) -> list[tuple[str, str, int, str]]:
+def held(expected: Shelf) -> list[tuple[str, str, int, str]]:
     """(from, to, plan version, plan) of each segment."""
     return [
         (
-            rfc3339(one.start_us)[:10],
-            "" if one.end_us == FOREVER else rfc3339(one.end_us)[:10],
-            one.plan_version,
-            one.plan.code,
+            rfc3339(segment.start_us)[:10],
+            "" if segment.end_us == FOREVER else rfc3339(segment.end_us)[:10],
+            segment.plan_version,
+            segment.plan.code,
         )
-        for one in line_of(found).segments
+        for segment in line_of(expected).segments
     ]
 
 
 def upgraded(published: str = "2013-02-10T00:00:00Z", **changes: Any) -> Shelf:
-    found = shelf()
-    found.add("plan", PLAN | {"code": "pro"})
-    found.add("subscription", SUBSCRIPTION | {"plan": "pro"} | changes, published=published)
-    return found
+    result = shelf()
+    result.add("plan", PLAN | {"code": "pro"})
+    result.add("subscription", SUBSCRIPTION | {"plan": "pro"} | changes, published=published)
+    return result
 
 
 def test_another_plan_holds_from_its_change_at_else_from_its_publication() -> None:
@@ -49,38 +49,38 @@ def test_another_plan_holds_from_its_change_at_else_from_its_publication() -> No
 
 
 def test_a_later_version_that_says_the_same_changes_no_plan_and_may_move_the_instant() -> None:
-    found = upgraded(change_at="2013-02-15")
-    found.add(
+    result = upgraded(change_at="2013-02-15")
+    result.add(
         "subscription", SUBSCRIPTION | {"plan": "pro", "end": "2013-05-01T04:00:00Z"}, published="2013-03-01T00:00:00Z"
     )
-    assert held(found) == [("2013-01-01", "2013-02-15", 1, "basic"), ("2013-02-15", "2013-05-01", 1, "pro")]
-    found.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2013-02-20"})
-    assert held(found) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
+    assert held(result) == [("2013-01-01", "2013-02-15", 1, "basic"), ("2013-02-15", "2013-05-01", 1, "pro")]
+    result.add("subscription", SUBSCRIPTION | {"plan": "pro", "change_at": "2013-02-20"})
+    assert held(result) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
     late = SUBSCRIPTION | {"plan": "pro", "change_at": "2013-04-01"}
-    found.add("subscription", late, published="2013-03-01T00:00:00Z")  # it holds already: not put off
-    assert held(found) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
+    result.add("subscription", late, published="2013-03-01T00:00:00Z")  # it holds already: not put off
+    assert held(result) == [("2013-01-01", "2013-02-20", 1, "basic"), ("2013-02-20", "", 1, "pro")]
 
 
 def test_a_change_that_was_planned_is_taken_back_by_a_version_before_it() -> None:
-    found = upgraded(change_at="2013-06-01")
-    found.add("subscription", SUBSCRIPTION, published="2013-03-01T00:00:00Z")
-    assert {(version, plan) for _, _, version, plan in held(found)} == {(1, "basic")}
+    result = upgraded(change_at="2013-06-01")
+    result.add("subscription", SUBSCRIPTION, published="2013-03-01T00:00:00Z")
+    assert {(version, plan) for _, _, version, plan in held(result)} == {(1, "basic")}
 
 
 def test_a_new_version_of_the_plan_is_a_change_only_where_the_subscription_names_it() -> None:
-    found = shelf()
-    found.add("plan", PLAN | {"name": "dearer"})
-    assert held(found) == [("2013-01-01", "", 1, "basic")]
-    found.add("subscription", SUBSCRIPTION | {"plan_version": 2}, published="2013-04-01T04:00:00Z")
-    assert held(found) == [("2013-01-01", "2013-04-01", 1, "basic"), ("2013-04-01", "", 2, "basic")]
+    result = shelf()
+    result.add("plan", PLAN | {"name": "dearer"})
+    assert held(result) == [("2013-01-01", "", 1, "basic")]
+    result.add("subscription", SUBSCRIPTION | {"plan_version": 2}, published="2013-04-01T04:00:00Z")
+    assert held(result) == [("2013-01-01", "2013-04-01", 1, "basic"), ("2013-04-01", "", 2, "basic")]
 
 
 def test_retired_and_published_again_it_starts_anew_and_nothing_between_is_billed() -> None:
-    found = shelf()
-    found.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T00:00:00Z")
-    found.add("subscription", SUBSCRIPTION | {"start": "2013-02-20"}, published="2013-02-20T00:00:00Z")
-    assert held(found) == [("2013-01-01", "2013-02-10", 1, "basic"), ("2013-02-20", "", 1, "basic")]
-    february = list(zip(spans(line_of(found), None), range(2), strict=False))[1][0]
+    result = shelf()
+    result.add("subscription", SUBSCRIPTION, retired=True, published="2013-02-10T00:00:00Z")
+    result.add("subscription", SUBSCRIPTION | {"start": "2013-02-20"}, published="2013-02-20T00:00:00Z")
+    assert held(result) == [("2013-01-01", "2013-02-10", 1, "basic"), ("2013-02-20", "", 1, "basic")]
+    february = list(zip(spans(line_of(result), None), range(2), strict=False))[1][0]
     assert [(rfc3339(part.start_us)[:10], rfc3339(part.end_us)[:10]) for part in february.parts] == [
         ("2013-02-01", "2013-02-10"),
         ("2013-02-20", "2013-03-01"),
@@ -88,18 +88,18 @@ def test_retired_and_published_again_it_starts_anew_and_nothing_between_is_bille
 
 
 def test_what_never_was_in_force_has_no_timeline() -> None:
-    found = shelf()
-    found.add("subscription", SUBSCRIPTION, retired=True, published="2012-12-01T00:00:00Z")
-    assert timeline(found.view(), "acme-basic") is None
-    assert timeline(found.view(), "nobody") is None
+    result = shelf()
+    result.add("subscription", SUBSCRIPTION, retired=True, published="2012-12-01T00:00:00Z")
+    assert timeline(result.view(), "acme-basic") is None
+    assert timeline(result.view(), "nobody") is None
 
 
 def test_a_plan_in_another_currency_is_refused() -> None:
-    found = shelf()
-    found.add("plan", PLAN | {"code": "euro", "currency": "EUR"})
-    found.add("subscription", SUBSCRIPTION | {"plan": "euro"}, published="2013-02-10T00:00:00Z")
+    result = shelf()
+    result.add("plan", PLAN | {"code": "euro", "currency": "EUR"})
+    result.add("subscription", SUBSCRIPTION | {"plan": "euro"}, published="2013-02-10T00:00:00Z")
     with pytest.raises(PlanningError, match="plan basic is in USD, plan euro in EUR; end it, and start another"):
-        timeline(found.view(), "acme-basic")
+        timeline(result.view(), "acme-basic")
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_a_plan_in_another_currency_is_refused() -> None:
     ],
 )
 def test_trials_end_at_an_instant_or_after_local_days(fields: Any, plan: Any, expected: str) -> None:
-    found = Shelf()
-    found.add("product", FEE)
-    found.add("plan", PLAN | plan)
-    found.add("account", {"code": "acme", "time_zone": "America/New_York"})
-    found.add("subscription", SUBSCRIPTION | fields)
-    line = line_of(found)
+    item = Shelf()
+    item.add("product", FEE)
+    item.add("plan", PLAN | plan)
+    item.add("account", {"code": "acme", "time_zone": "America/New_York"})
+    item.add("subscription", SUBSCRIPTION | fields)
+    line = line_of(item)
     assert line.trials == ((line.start_us, us(expected)),)
 
 
 def test_a_trial_counts_from_the_start_on_the_plan_of_the_start() -> None:
-    found = shelf()
-    found.add("plan", PLAN | {"code": "pro", "trial_days": 30})
-    found.add("subscription", SUBSCRIPTION | {"plan": "pro"}, published="2013-02-10T00:00:00Z")
-    assert line_of(found).trials == ()
+    result = shelf()
+    result.add("plan", PLAN | {"code": "pro", "trial_days": 30})
+    result.add("subscription", SUBSCRIPTION | {"plan": "pro"}, published="2013-02-10T00:00:00Z")
+    assert line_of(result).trials == ()

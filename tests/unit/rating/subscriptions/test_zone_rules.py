@@ -44,21 +44,21 @@ def _forgotten() -> Iterator[None]:
 
 
 def catalog(interval: str) -> Shelf:
-    found = Shelf()
+    shelf = Shelf()
     for product in ("seat", "support"):
-        found.add("product", {"code": product, "kind": "flat"})
+        shelf.add("product", {"code": product, "kind": "flat"})
     charges = [
         {"product": "seat", "price": {"model": "flat", "amount": "30"}, "in_advance": True},
         {"product": "support", "price": {"model": "flat", "amount": "10"}},
     ]
-    found.add("plan", {"code": "p", "currency": "USD", "interval": interval, "grace_seconds": 0, "charges": charges})
-    found.add("account", {"code": "acme", "time_zone": PLACE})
-    found.add("subscription", {"code": "s", "account": "acme", "plan": "p", "start": START.get(interval, "2026-09-01")})
-    return found
+    shelf.add("plan", {"code": "p", "currency": "USD", "interval": interval, "grace_seconds": 0, "charges": charges})
+    shelf.add("account", {"code": "acme", "time_zone": PLACE})
+    shelf.add("subscription", {"code": "s", "account": "acme", "plan": "p", "start": START.get(interval, "2026-09-01")})
+    return shelf
 
 
-def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(found.view(), standing, us(as_of), {})
+def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
+    plan = make_plan(expected.view(), standing, us(as_of), {})
     assert plan.problems == ()
     invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
     assert problems == ()
@@ -74,22 +74,22 @@ def close(found: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]
 def test_a_change_of_the_rules_between_two_closes(
     monkeypatch: pytest.MonkeyPatch, interval: str, before: str, after: str
 ) -> None:
-    found, standing = catalog(interval), StandingInvoices()
+    result, standing = catalog(interval), StandingInvoices()
     rules(monkeypatch, before)
-    billed = close(found, standing, "2026-12-05T12:00:00Z")
+    billed = close(result, standing, "2026-12-05T12:00:00Z")
     rules(monkeypatch, after)
-    assert close(found, standing, "2026-12-05T12:00:00Z") in ([], billed[:0])  # nothing is billed again
-    billed += close(found, standing, "2027-03-05T12:00:00Z")
-    periods = [(one.period_start, one.period_end) for one in billed if one.period_start < one.period_end]
+    assert close(result, standing, "2026-12-05T12:00:00Z") in ([], billed[:0])  # nothing is billed again
+    billed += close(result, standing, "2027-03-05T12:00:00Z")
+    periods = [(item.period_start, item.period_end) for item in billed if item.period_start < item.period_end]
     assert [end for _, end in periods[:-1]] == [start for start, _ in periods[1:]]  # neither gap nor overlap
-    lines = [line for one in billed for line in one.lines]
+    lines = [line for item in billed for line in item.lines]
     assert {(line.kind, line.charge, Decimal(line.amount)) for line in lines[1:]} <= {
         ("flat", "seat", Decimal(30)), ("flat", "support", Decimal(10)),
     }  # fmt: skip
-    for charge, more in (("seat", 1), ("support", 0)):  # one fee a period, and one more is ahead
-        assert len([line for line in lines if line.charge == charge]) == len(periods) + more
-    last = instant(periods[-1][1]).astimezone(time_zones.parse_zone(PLACE))
-    assert (last.hour, last.minute) == (0, 0)  # by the rules of now
+    for charge, further_item in (("seat", 1), ("support", 0)):  # one fee a period, and one more is ahead
+        assert len([line for line in lines if line.charge == charge]) == len(periods) + further_item
+    last_astimezone = instant(periods[-1][1]).astimezone(time_zones.parse_zone(PLACE))
+    assert (last_astimezone.hour, last_astimezone.minute) == (0, 0)  # by the rules of now
 
 
 def test_an_invoice_says_by_which_rules_its_period_was_found() -> None:

@@ -21,12 +21,12 @@ def query(start: int, end: int, buckets: tuple[int, ...] = ()) -> UsageQuery:
     return UsageQuery("n", LEVEL, start, end, by_account=True, buckets_us=buckets, dimensions=("d",))
 
 
-def answer(asked: UsageQuery, events: list[tuple[str, int, int]]) -> list[UsageGroup]:
+def answer(request: UsageQuery, events: list[tuple[str, int, int]]) -> list[UsageGroup]:
     """What ClickHouse answers to a query by buckets: (account, instant, value) in order of time."""
     rows = []
-    for account in sorted({one for one, _, _ in events}):
-        for begins, ends in asked.intervals():
-            values = [value for one, at, value in events if one == account and begins <= at < ends]
+    for account in sorted({event for event, _, _ in events}):
+        for begins, ends in request.intervals():
+            values = [value for event, at, value in events if event == account and begins <= at < ends]
             if values:
                 rows.append(UsageGroup(Usage(Decimal(values[-1]), len(values)), account, begins, ("x",)))
     return rows
@@ -40,24 +40,24 @@ def answer(asked: UsageQuery, events: list[tuple[str, int, int]]) -> list[UsageG
 def test_each_bucket_has_the_last_value_before_its_end(
     events: list[tuple[str, int, int]], starts: set[int], by_time: bool
 ) -> None:
-    events.sort(key=lambda one: one[1])
+    events.sort(key=lambda item: item[1])
     edges = tuple(sorted(starts))
-    asked = query(edges[0], 95, edges if by_time else ())
-    rows = carried(asked, answer(looking_back(asked), events))
+    result = query(edges[0], 95, edges if by_time else ())
+    rows = carried(result, answer(looking_back(result), events))
     expected = []
     for account in ("a", "b"):
-        for begins, ends in asked.intervals():
-            before = [value for one, at, value in events if one == account and at < ends]
-            within = [value for one, at, value in events if one == account and begins <= at < ends]
-            if before:
-                usage = Usage(Decimal(before[-1]), len(within))
+        for begins, ends in result.intervals():
+            previous_events = [value for event, at, value in events if event == account and at < ends]
+            within = [value for event, at, value in events if event == account and begins <= at < ends]
+            if previous_events:
+                usage = Usage(Decimal(previous_events[-1]), len(within))
                 expected.append(UsageGroup(usage, account, begins if by_time else None, ("x",)))
     assert rows == expected
 
 
 def test_the_query_looks_back_to_the_first_instant_by_both_plans() -> None:
-    asked = query(250, 1000, (250, 500))
-    back = looking_back(asked)
+    result = query(250, 1000, (250, 500))
+    back = looking_back(result)
     assert back.intervals() == ((0, 250), (250, 500), (500, 1000))
     sql = render(back)
     assert (sql.parameters["start"], sql.parameters["buckets"]) == (0, [0, 250, 500])

@@ -37,12 +37,12 @@ def adjoining(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
 def test_every_instant_is_either_in_whole_windows_of_one_interval_or_in_the_rest(
     intervals: tuple[tuple[int, int], ...], size: int
 ) -> None:
-    whole, ragged = split(intervals, size)
+    full_split, ragged = split(intervals, size)
     for instant in range(intervals[0][0] - size, intervals[-1][1] + size):
         window = instant // size * size, instant // size * size + size
         inside_one = any(start <= window[0] and window[1] <= end for start, end in intervals)
         in_interval = intervals[0][0] <= instant < intervals[-1][1]
-        assert any(start <= window[0] < end for start, end in whole) == inside_one
+        assert any(start <= window[0] < end for start, end in full_split) == inside_one
         assert any(start <= instant < end for start, end in ragged) == (in_interval and not inside_one)
 
 
@@ -63,8 +63,8 @@ def test_the_last_version_valid_in_the_interval_decides_the_aggregation() -> Non
 
 
 def test_a_version_that_was_never_valid_is_not_among_the_valid_ones() -> None:
-    assert [found.version for found in valid_versions(VERSIONS, 0, 1000)] == [1, 3]
-    assert [found.version for found in valid_versions(VERSIONS, 100, 1000)] == [3]
+    assert [valid_version.version for valid_version in valid_versions(VERSIONS, 0, 1000)] == [1, 3]
+    assert [valid_version.version for valid_version in valid_versions(VERSIONS, 100, 1000)] == [3]
 
 
 def test_only_sums_and_counts_are_zero_without_usage() -> None:

@@ -12,28 +12,28 @@ from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_record import Invoice
 
 
-def head_of(one: Invoice) -> Head:
+def head_of(value: Invoice) -> Head:
     return Head(
-        one.namespace, one.invoice_id, one.version, one.predecessor, one.subscription, one.sequence,
-        one.account_id, one.period_start, one.period_end, 1, 0, one.state, one.currency, one.body,
-        Decimal(one.total), one.as_of,
+        value.namespace, value.invoice_id, value.version, value.predecessor, value.subscription, value.sequence,
+        value.account_id, value.period_start, value.period_end, 1, 0, value.state, value.currency, value.body,
+        Decimal(value.total), value.as_of,
     )  # fmt: skip
 
 
-def lines_of(one: Invoice) -> list[StoredLine]:
+def lines_of(value: Invoice) -> list[StoredLine]:
     return [
         StoredLine(
             line.number, line.kind, line.profile_id, (), line.period_start, line.period_end, None, None,
             line.price, Decimal(line.amount), line.unrounded, line.charge, line.product, line.adjusts,
         )
-        for line in one.lines
+        for line in value.lines
     ]  # fmt: skip
 
 
 def verified(invoices: Iterable[Invoice], catalog: Catalog | None = None) -> list[str]:
     """The newest versions of all invoices of some chains, void ones too, against their terms, notes and credits."""
-    heads = [head_of(one) for one in invoices]
-    lines = {(one.namespace, one.invoice_id, one.version): lines_of(one) for one in invoices}
+    heads = [head_of(invoice) for invoice in invoices]
+    lines = {(invoice.namespace, invoice.invoice_id, invoice.version): lines_of(invoice) for invoice in invoices}
     findings = Findings()
     check_reductions(heads, lines, catalog or Catalog(), findings)
-    return [str(one) for one in findings.differences()]
+    return [str(difference) for difference in findings.differences()]

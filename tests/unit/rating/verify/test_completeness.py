@@ -11,13 +11,13 @@ from rating.verify.completeness import NEIGHBOURS, joined_neighbours
 
 def test_neighbours_are_one_range_and_partitions_are_not() -> None:
     rows = [((1, 0, 5), 6, "a"), ((1, 0, 7), 8, "a"), ((1, 0, 8 + NEIGHBOURS + 1), 900, "b"), ((1, 1, 3), 4, "a")]
-    found = joined_neighbours(rows)
-    assert [(one.partition, one.start, one.end, one.what) for one in found] == [
+    result = joined_neighbours(rows)
+    assert [(item.partition, item.start, item.end, item.what) for item in result] == [
         (0, 5, 8, "a"),
         (0, 209, 900, "b"),
         (1, 3, 4, "a"),
     ]
-    assert found[0].command == "weir replay --generation 1 --partition 0 --from 5 --to 8"
+    assert result[0].command == "weir replay --generation 1 --partition 0 --from 5 --to 8"
 
 
 def test_a_close_that_refuses_names_the_commands() -> None:

@@ -42,16 +42,22 @@ def test_findings_are_bounded_and_say_how_many_more(count: int, uncounted: int) 
         findings.add("w", f"place {number}", number, -number, "mend")
     findings.add_more(uncounted)
     differences = findings.differences()
-    more = max(0, count - PER_CHECK) + uncounted
-    kept, note = differences[: min(count, PER_CHECK)], differences[min(count, PER_CHECK) :]
-    assert [one.where for one in kept] == [f"place {number}" for number in range(min(count, PER_CHECK))]
-    assert [one.found for one in note] == ([f"at least {more} more"] if more else [])
+    further_value = max(0, count - PER_CHECK) + uncounted
+    stored_difference, note = differences[: min(count, PER_CHECK)], differences[min(count, PER_CHECK) :]
+    assert [item.where for item in stored_difference] == [f"place {number}" for number in range(min(count, PER_CHECK))]
+    assert [item.found for item in note] == ([f"at least {further_value} more"] if further_value else [])
 
 
 def test_a_difference_reads_as_one_line() -> None:
-    one = Difference("window", "ns m.p", "3", "4", "do this")
-    assert str(one) == "window: ns m.p: expected 3, found 4; do this"
-    assert one.to_json() == {"what": "window", "where": "ns m.p", "expected": "3", "found": "4", "remedy": "do this"}
+    difference = Difference("window", "ns m.p", "3", "4", "do this")
+    assert str(difference) == "window: ns m.p: expected 3, found 4; do this"
+    assert difference.to_json() == {
+        "what": "window",
+        "where": "ns m.p",
+        "expected": "3",
+        "found": "4",
+        "remedy": "do this",
+    }
 
 
 def test_below_names_every_partition_and_nothing_where_there_is_none() -> None:
@@ -94,22 +100,22 @@ GROUP = Group("why", 2, (ExampleEvent("k", "2026-01-02T00:00:00Z", '"v"'),))
     ],
 )  # fmt: skip
 def test_the_first_finding_is_what_is_the_matter(change: dict[str, Any], text: str) -> None:
-    found = replace(NOTHING, **change)
-    assert text in found.findings[0]
-    assert found.findings[0] in found.to_text()
+    result = replace(NOTHING, **change)
+    assert text in result.findings[0]
+    assert result.findings[0] in result.to_text()
 
 
 def test_at_most_three_findings_the_most_telling_first() -> None:
     small, large = Group("small", 1), Group("large", 9)
-    found = replace(
+    result = replace(
         NOTHING, received=12, matched=2, quantity=Decimal(5), filtered=(small, large), unmeterable=(GROUP,),
         rejections=(RefusedEvents("gateway", "invalid", 1, "detail"),), waiting=4, billing=BillingStatus(False, (), ()),
     )  # fmt: skip
-    assert len(found.findings) == 3
-    assert found.findings[0].startswith("2 of 12 events")
-    assert "large" in found.findings[1]
-    assert "small" in found.findings[2]
-    text = found.to_text()
+    assert len(result.findings) == 3
+    assert result.findings[0].startswith("2 of 12 events")
+    assert "large" in result.findings[1]
+    assert "small" in result.findings[2]
+    text = result.to_text()
     for part in ("refused by filter small: 1", "refused by gateway, invalid: 1 (detail)", "4 packed batches"):
         assert part in text
 

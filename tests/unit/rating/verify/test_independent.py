@@ -90,25 +90,27 @@ def test_every_price_costs_the_same_by_other_arithmetic(
         quantity,
         currency="KWD",
         events=Decimal(events),
-        quantities=[MatrixQuantity(*one) for one in quantities.items()],
+        quantities=[MatrixQuantity(*item) for item in quantities.items()],
     )
     as_pinned = json.loads(json.dumps(price.model_dump(mode="json")))
     matrix = written["model"] == "matrix"
-    cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else {(): Fraction(quantity)}
-    again = cost(as_pinned, cells, events)
-    assert again == Fraction(rated.unrounded)
-    assert rounded(again, 3) == Fraction(rated.amount)
+    cells = {values: Fraction(item) for values, item in quantities.items()} if matrix else {(): Fraction(quantity)}
+    repeated_cost = cost(as_pinned, cells, events)
+    assert repeated_cost == Fraction(rated.unrounded)
+    assert rounded(repeated_cost, 3) == Fraction(rated.amount)
 
 
 @st.composite
 def prices_by_time(draw: st.DrawFn) -> dict[str, Any]:
     """A price with others before it, all of them of a matrix or none."""
-    first = draw(prices())
-    own = draw(prices().filter(lambda one: (one["model"] == "matrix") == (first["model"] == "matrix")))
-    earlier = [{"price": first, "seconds": str(draw(st.integers(1, 10**6)))}]
+    first_draw = draw(prices())
+    own_draw_result = draw(
+        prices().filter(lambda item: (item["model"] == "matrix") == (first_draw["model"] == "matrix"))
+    )
+    earlier = [{"price": first_draw, "seconds": str(draw(st.integers(1, 10**6)))}]
     if draw(st.booleans()):
-        earlier.append({"price": first | {"included_units": "3"}, "seconds": "0.000001"})
-    return own | {"by_time": {"seconds": str(draw(st.integers(1, 10**6))), "earlier": earlier}}
+        earlier.append({"price": first_draw | {"included_units": "3"}, "seconds": "0.000001"})
+    return own_draw_result | {"by_time": {"seconds": str(draw(st.integers(1, 10**6))), "earlier": earlier}}
 
 
 @given(
@@ -120,14 +122,16 @@ def test_prices_that_count_by_time_cost_the_same_by_other_arithmetic(
     written: dict[str, Any], quantities: dict[tuple[str, str], Decimal], events: int
 ) -> None:
     price, quantity = parse_price(written), sum(quantities.values(), Decimal(0))
-    cells_of = [MatrixQuantity(*one) for one in quantities.items()]
+    cells_of = [MatrixQuantity(*item) for item in quantities.items()]
     rated = rate(price, quantity, currency="KWD", events=Decimal(events), quantities=cells_of)
     as_pinned = json.loads(json.dumps(price.model_dump(mode="json")))
     assert parse_price(as_pinned) == price
     matrix = written["model"] == "matrix"
-    cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else {(): Fraction(quantity)}
+    cells = {values: Fraction(item) for values, item in quantities.items()} if matrix else {(): Fraction(quantity)}
     assert (
-        cost(as_pinned, cells, events) == Fraction(rated.unrounded) == sum(Fraction(one.amount) for one in rated.steps)
+        cost(as_pinned, cells, events)
+        == Fraction(rated.unrounded)
+        == sum(Fraction(step.amount) for step in rated.steps)
     )
     same = written | {
         "by_time": {"seconds": "5", "earlier": [{"price": {**written, "by_time": None}, "seconds": "2.5"}]}
@@ -153,17 +157,17 @@ def test_what_parts_of_a_period_used_is_the_same_by_other_arithmetic(
     parts = []
     for written, quantities in given_parts:
         price = parse_price({"split": {"of": "p", "priced_before": "0"}} | written | {"trial": False})
-        cells = tuple(MatrixQuantity(*one) for one in quantities.items())
+        cells = tuple(MatrixQuantity(*quantity) for quantity in quantities.items())
         parts.append((price, Quantity(sum(quantities.values(), Decimal(0)), Decimal(3), cells)))
-    found = rate_parts(parts, "KWD")
+    result = rate_parts(parts, "KWD")
     plain = []
-    for (price, _), (_, quantities) in zip(found, given_parts, strict=True):
+    for (price, _), (_, quantities) in zip(result, given_parts, strict=True):
         matrix = price.model == "matrix"
-        whole = {(): Fraction(sum(quantities.values(), Decimal(0)))}
-        cells = {values: Fraction(one) for values, one in quantities.items()} if matrix else whole
+        full_document = {(): Fraction(sum(quantities.values(), Decimal(0)))}
+        cells = {values: Fraction(quantity) for values, quantity in quantities.items()} if matrix else full_document
         plain.append(PlainPart(json.loads(json.dumps(price.model_dump(mode="json"))), cells, 3))
     assert splits(plain) == [pinned(part.price) for part in plain]
-    for part, (_, rated) in zip(plain, found, strict=True):
+    for part, (_, rated) in zip(plain, result, strict=True):
         assert cost(part.price, part.cells, part.events) == Fraction(rated.unrounded)
 
 
@@ -219,7 +223,7 @@ def encoded(value: Any) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(name)}:{encoded(one)}" for name, one in value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(name)}:{encoded(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(encoded, value)) + "]"
     return json.dumps(value)
@@ -239,14 +243,14 @@ def test_every_event_is_measured_the_same_by_other_matching(
     )  # fmt: skip
     text = encoded(event)
     matched = Matcher([version]).match("e", us, "key", text).matches
-    mine = measure_of(version, Raw(us, (1, 0), 0, "e", "key", parse(text)))
-    assert (mine is None) == (not matched)
-    if mine is not None:
+    own_measure_of_result = measure_of(version, Raw(us, (1, 0), 0, "e", "key", parse(text)))
+    assert (own_measure_of_result is None) == (not matched)
+    if own_measure_of_result is not None:
         (match,) = matched
-        assert (mine.value, mine.tie) == (unscaled(match.units), match.unique_value)
-        found = json.loads(match.dimensions, parse_float=Decimal)
-        assert (mine.dimensions["d"] == "") == (found.get("d", "") == "")
-        assert dimension_values(mine, ("d", "other")) == (mine.dimensions["d"], "")
+        assert (own_measure_of_result.value, own_measure_of_result.tie) == (unscaled(match.units), match.unique_value)
+        document = json.loads(match.dimensions, parse_float=Decimal)
+        assert (own_measure_of_result.dimensions["d"] == "") == (document.get("d", "") == "")
+        assert dimension_values(own_measure_of_result, ("d", "other")) == (own_measure_of_result.dimensions["d"], "")
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.decimals(-9, 9, places=3), st.sampled_from("ab")), min_size=1))
@@ -263,7 +267,7 @@ def test_a_fold_is_what_its_words_say(events: list[tuple[int, Decimal, str]]) ->
         "count_unique": len({name for *_, name in events}),
         "latest": max((us, name, value) for us, value, name in events)[2],
     }
-    assert {name: fold.quantity(name) for name in expected} == {name: Fraction(one) for name, one in expected.items()}
+    assert {name: fold.quantity(name) for name in expected} == {name: Fraction(item) for name, item in expected.items()}
 
 
 def test_an_event_metered_before_numbers_were_rounded_stays_as_it_was_metered() -> None:

@@ -36,8 +36,8 @@ REACHES: tuple[Reach, ...] = ("public", "loopback", "any")
 def test_addresses_of_inner_networks_are_not_sent_to(
     address: str, public: bool, loopback: bool, reach_any: bool
 ) -> None:
-    told = [Rules(reach).refusal(address, 9000, "https") for reach in REACHES]
-    assert [not refusal for refusal in told] == [public, loopback, reach_any]
+    refusals = [Rules(reach).refusal(address, 9000, "https") for reach in REACHES]
+    assert [not refusal for refusal in refusals] == [public, loopback, reach_any]
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_a_named_receiver_is_sent_to_by_http_and_its_neighbours_are_not() -> Non
 
 @pytest.mark.parametrize("reach", REACHES)
 def test_weirs_own_ports_are_nobodys_receivers_not_even_by_name(reach: Reach) -> None:
-    own = "127.0.0.1:8123,127.0.0.1:9092,127.0.0.1:8080,127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:6066,10.0.0.7:9093"
+    own_text = "127.0.0.1:8123,127.0.0.1:9092,127.0.0.1:8080,127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:6066,10.0.0.7:9093"
     rules = rules_of(
         Settings(
-            webhook_reach=reach, webhook_allow=own, webhook_own_ports="6066,7", gateway_host="0.0.0.0",
+            webhook_reach=reach, webhook_allow=own_text, webhook_own_ports="6066,7", gateway_host="0.0.0.0",
             kafka_bootstrap="kafka:9092,10.0.0.7:9093,[::1]:9094",
         )
     )  # fmt: skip

@@ -66,7 +66,7 @@ def test_the_next_address_is_tried_where_one_cannot_be_connected_to(monkeypatch:
 
     answer, requests = sent(monkeypatch, only_v4, "2606:2800:220:1::1", "93.184.216.34")
     assert answer.ok
-    assert [one.url.host for one in requests] == ["2606:2800:220:1::1", "93.184.216.34"]
+    assert [item.url.host for item in requests] == ["2606:2800:220:1::1", "93.184.216.34"]
     failed, _ = sent(monkeypatch, only_v4, "2606:2800:220:1::1")
     assert (failed.status, failed.error) == (0, "it cannot be connected to")
 

@@ -80,18 +80,18 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
                 expected.add(f"{name}_v{version}")
     rows: dict[str, QueuedDelivery] = {}
     stored: dict[int, int] = {}
-    intake, read, place = Intake(stored), dict.fromkeys(ends, 0), 0
+    intake, read, count = Intake(stored), dict.fromkeys(ends, 0), 0
     script = iter([*plan, *[(len(records), "go on")] * 2])
 
-    def write(one: QueuedDelivery) -> None:
-        if one.message_id not in rows or one.step >= rows[one.message_id].step:
-            rows[one.message_id] = one
+    def write(value: QueuedDelivery) -> None:
+        if value.message_id not in rows or value.step >= rows[value.message_id].step:
+            rows[value.message_id] = value
 
     for size, fate in script:
-        batch = records[place : place + size]
-        place += len(batch)
-        for one in batch:
-            read[one.partition] = one.offset + 1
+        batch = records[count : count + size]
+        count += len(batch)
+        for item in batch:
+            read[item.partition] = item.offset + 1
         due = deliveries_for(intake.take(batch), {"hooked": HOOK}, now_us=100)
         if fate != "die before":
             for delivery in due:
@@ -101,7 +101,7 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
         if fate in ("go on", "die after"):
             stored = intake.positions = intake.ahead(read)
         if fate != "go on":
-            intake, read, place = Intake(stored), dict.fromkeys(ends, 0), 0
+            intake, read, count = Intake(stored), dict.fromkeys(ends, 0), 0
     assert set(rows) == expected
     assert all(row.state in ("waiting", "delivered") for row in rows.values())
     # Another process that begins anew finds nothing to do.

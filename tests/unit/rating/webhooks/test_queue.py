@@ -20,8 +20,8 @@ def delivery(invoice: str, version: int = 1, replay: str = "", queued_us: int = 
     )
 
 
-def refuse(queue: Queue, one: QueuedDelivery, now_us: int, status: int = 500) -> list[QueuedDelivery]:
-    return queue.failed(one, now_us, status, "no", 0.5)
+def refuse(queue: Queue, value: QueuedDelivery, now_us: int, status: int = 500) -> list[QueuedDelivery]:
+    return queue.failed(value, now_us, status, "no", 0.5)
 
 
 def test_tries_double_up_to_an_hour_spread_by_a_quarter_and_a_receiver_may_ask_for_more() -> None:
@@ -36,21 +36,21 @@ def test_tries_double_up_to_an_hour_spread_by_a_quarter_and_a_receiver_may_ask_f
 def test_versions_of_an_invoice_wait_for_those_before_them_and_other_invoices_do_not() -> None:
     queue = Queue(PATIENCE, [delivery("a", 1), delivery("a", 2), delivery("b", 1)])
     assert not queue.add(delivery("a", 2))
-    first = queue.take(0)
-    assert first is not None
-    other = queue.take(0)
-    assert other is not None
-    assert (first.message_id, other.message_id, queue.take(0)) == ("a_v1", "b_v1", None)
-    (tried,) = refuse(queue, first, 0)
+    first_take = queue.take(0)
+    assert first_take is not None
+    second_take = queue.take(0)
+    assert second_take is not None
+    assert (first_take.message_id, second_take.message_id, queue.take(0)) == ("a_v1", "b_v1", None)
+    (tried,) = refuse(queue, first_take, 0)
     assert (tried.state, tried.attempts, tried.next_us) == ("waiting", 1, 5 * SECOND)
     assert queue.take(4 * SECOND) is None
     assert queue.due_us() == 5 * SECOND
-    again = queue.take(5 * SECOND)
-    assert again == tried
+    repeated_take = queue.take(5 * SECOND)
+    assert repeated_take == tried
     assert queue.delivered(tried, 6 * SECOND, 200).state == "delivered"
-    after = queue.take(6 * SECOND)
-    assert after is not None
-    assert after.message_id == "a_v2"
+    later_take = queue.take(6 * SECOND)
+    assert later_take is not None
+    assert later_take.message_id == "a_v2"
 
 
 def test_one_poison_invoice_delays_no_other() -> None:
@@ -58,44 +58,44 @@ def test_one_poison_invoice_delays_no_other() -> None:
     now = 0
     for _ in range(20):
         now = queue.due_us() or 0
-        one = queue.take(now)
-        assert one is not None
-        refuse(queue, one, now)
+        take = queue.take(now)
+        assert take is not None
+        refuse(queue, take, now)
     assert not queue.down
     queue.add(delivery("fresh", queued_us=now))
-    one = queue.take(now)
-    assert one is not None
-    assert one.invoice_id == "fresh"
+    take = queue.take(now)
+    assert take is not None
+    assert take.invoice_id == "fresh"
 
 
 def test_a_dead_receiver_is_asked_seldom_and_by_one_and_gets_all_once_it_is_back() -> None:
     queue = Queue(PATIENCE, [delivery(f"i{number}") for number in range(50)])
-    taken = [one for _ in range(50) if (one := queue.take(0)) is not None]
-    assert len(taken) == AT_ONCE
-    for one in taken:
-        refuse(queue, one, 0)
+    accepted_numbers = [take for _ in range(50) if (take := queue.take(0)) is not None]
+    assert len(accepted_numbers) == AT_ONCE
+    for take in accepted_numbers:
+        refuse(queue, take, 0)
     assert queue.down
-    now, asked = 0, 0
+    now, count = 0, 0
     while now < 86_400 * SECOND:
         now = queue.due_us() or 0
-        one = queue.take(now)
-        assert one is not None
+        take = queue.take(now)
+        assert take is not None
         assert queue.take(now) is None
-        asked += 1
-        refuse(queue, one, now)
-    assert 280 <= asked <= 330, "each five minutes for a day, whatever waits"
+        count += 1
+        refuse(queue, take, now)
+    assert 280 <= count <= 330, "each five minutes for a day, whatever waits"
     now = queue.due_us() or 0
-    one = queue.take(now)
-    assert one is not None
-    queue.delivered(one, now, 200)
+    take = queue.take(now)
+    assert take is not None
+    queue.delivered(take, now, 200)
     assert sum(queue.take(now) is not None for _ in range(50)) == AT_ONCE
 
 
 def test_what_a_busy_receiver_asks_for_holds_for_all_its_invoices() -> None:
     queue = Queue(PATIENCE, [delivery("a"), delivery("b")])
-    one = queue.take(0)
-    assert one is not None
-    queue.failed(one, 0, 429, "busy", 0.5, retry_after=60)
+    take = queue.take(0)
+    assert take is not None
+    queue.failed(take, 0, 429, "busy", 0.5, retry_after=60)
     assert queue.take(59 * SECOND) is None
     assert queue.due_us() == 60 * SECOND
     assert queue.take(60 * SECOND) is not None
@@ -107,23 +107,23 @@ def test_after_three_days_of_refusals_all_that_waited_as_long_is_given_up_and_wh
     now = 0
     while now < 3 * 86_400 * SECOND + 400 * SECOND:
         now = max(now, queue.due_us() or 0)
-        one = queue.take(now)
-        assert one is not None
-        gone += [found for found in refuse(queue, one, now) if found.state == "given_up"]
+        take = queue.take(now)
+        assert take is not None
+        gone += [item for item in refuse(queue, take, now) if item.state == "given_up"]
         if now > 2 * 86_400 * SECOND:
             queue.add(delivery("late", queued_us=now))
-    assert sorted(one.invoice_id for one in gone) == sorted(f"i{number}" for number in range(10))
+    assert sorted(result.invoice_id for result in gone) == sorted(f"i{number}" for number in range(10))
     assert len(queue) == 1
-    assert all(one.error for one in gone)
+    assert all(result.error for result in gone)
 
 
 def test_what_waited_for_us_and_not_for_the_receiver_is_not_given_up_at_its_first_refusal() -> None:
     now = 10 * 86_400 * SECOND
     queue = Queue(PATIENCE, [delivery(f"i{number}") for number in range(10)])
     for _ in range(4):
-        one = queue.take(now)
-        assert one is not None
-        assert [found.state for found in refuse(queue, one, now)] == ["waiting"]
+        take = queue.take(now)
+        assert take is not None
+        assert [item.state for item in refuse(queue, take, now)] == ["waiting"]
         now = max(now, queue.due_us() or 0)
 
 
@@ -132,7 +132,8 @@ def test_the_record_that_stands_is_the_one_that_got_further() -> None:
     refused = replace(waits, attempts=3)
     given_up = replace(refused, state="given_up")
     steps = [
-        one.step for one in (waits, refused, given_up, replace(refused, attempts=4), replace(waits, state="delivered"))
+        item.step
+        for item in (waits, refused, given_up, replace(refused, attempts=4), replace(waits, state="delivered"))
     ]
     assert steps == sorted(set(steps))
 
@@ -150,25 +151,25 @@ def test_nothing_is_left_out_whatever_comes_and_whenever_the_process_dies(
     rows: dict[str, QueuedDelivery] = {}
     for invoice in told:
         counts[invoice] = counts.get(invoice, 0) + 1
-        one = delivery(invoice, counts[invoice])
-        rows[one.message_id] = one
+        result = delivery(invoice, counts[invoice])
+        rows[result.message_id] = result
     heard: list[tuple[str, int]] = []
     queue, now = Queue(PATIENCE, rows.values()), 0
     script = iter(fates)
     while len(queue):
         fate, jitter = next(script, ("ok", 0.5))
         now = max(now, queue.due_us() or 0)
-        one = queue.take(now)
-        assert one is not None
+        result = queue.take(now)
+        assert result is not None
         if fate == "later":
-            queue.postponed(one, now + SECOND)
+            queue.postponed(result, now + SECOND)
             continue
-        heard.append((one.invoice_id, one.version))
+        heard.append((result.invoice_id, result.version))
         if fate == "die":  # after the receiver took it, before anything was written
             queue = Queue(PATIENCE, [row for row in rows.values() if row.state == "waiting"])
             continue
-        outcomes = [queue.delivered(one, now, 200)] if fate == "ok" else queue.failed(one, now, 500, "no", jitter)
-        rows |= {found.message_id: found for found in outcomes}
+        outcomes = [queue.delivered(result, now, 200)] if fate == "ok" else queue.failed(result, now, 500, "no", jitter)
+        rows |= {outcome.message_id: outcome for outcome in outcomes}
     assert {row.state for row in rows.values()} == {"delivered"}
     for invoice, count in counts.items():
         versions = [version for name, version in heard if name == invoice]

@@ -29,13 +29,15 @@ def test_what_is_told_has_its_number_or_waited_a_quarter_of_an_hour(
 ) -> None:
     stored = {"numbered": whole("INV-1"), "unnumbered": whole(None), "draft": whole(None)}
 
-    def read(client: Any, namespace: str, wanted: list[tuple[str, int]], *, draft: bool) -> dict[tuple[str, int], Any]:
-        if any(name == "broken" for name, _ in wanted):
+    def read(
+        client: Any, namespace: str, expected: list[tuple[str, int]], *, draft: bool
+    ) -> dict[tuple[str, int], Any]:
+        if any(name == "broken" for name, _ in expected):
             raise ValueError("a body with the customer's words")
-        return {key: stored[key[0]] for key in wanted if key[0] in stored and draft == (key[0] == "draft")}
+        return {key: stored[key[0]] for key in expected if key[0] in stored and draft == (key[0] == "draft")}
 
     monkeypatch.setattr(rendering, "read_versions", read)
-    asked = [
+    items = [
         delivery("numbered"),
         delivery("unnumbered"),
         delivery("missing"),
@@ -44,12 +46,12 @@ def test_what_is_told_has_its_number_or_waited_a_quarter_of_an_hour(
         delivery("numbered", namespace="other"),
     ]
     with caplog.at_level(logging.ERROR):
-        soon = rendering.message_bodies(None, asked, MINUTE)
-    assert [one is not None for one in soon] == [True, False, False, False, True, True]
+        soon = rendering.message_bodies(None, items, MINUTE)
+    assert [item is not None for item in soon] == [True, False, False, False, True, True]
     assert "version 1 of broken cannot be shown: ValueError" in caplog.text
     assert "customer's words" not in caplog.text
-    late = rendering.message_bodies(None, asked, 15 * MINUTE)
-    assert [one is not None for one in late] == [True, True, False, False, True, True]
+    late = rendering.message_bodies(None, items, 15 * MINUTE)
+    assert [item is not None for item in late] == [True, True, False, False, True, True]
     assert late[1] is not None
     assert json.loads(late[1]) == {
         "type": "invoice.finalized",

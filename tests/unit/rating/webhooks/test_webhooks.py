@@ -30,14 +30,16 @@ SECOND = 1_000_000
 URL = "https://example.com/hook"
 
 
-def version(number: int, state: str = "finalized", **more: Any) -> Invoice:
-    return invoice_of(namespace="n", invoice_id="inv_1", version=number, state=state, **more)
+def version(number: int, state: str = "finalized", **extra: Any) -> Invoice:
+    return invoice_of(namespace="n", invoice_id="inv_1", version=number, state=state, **extra)
 
 
 def test_a_copy_or_a_claim_that_lost_tells_nothing_and_ids_are_of_the_version() -> None:
     notices = Notices()
-    told = [notices.apply(record, 7) for record in (version(1), version(1), version(3), version(2, "paid"), version(2))]
-    assert [(one.type, one.message_id) if one else None for one in told] == [
+    applies = [
+        notices.apply(record, 7) for record in (version(1), version(1), version(3), version(2, "paid"), version(2))
+    ]
+    assert [(item.type, item.message_id) if item else None for item in applies] == [
         ("invoice.finalized", "inv_1_v1"), None, None, ("invoice.paid", "inv_1_v2"), None,
     ]  # fmt: skip
     assert notices.apply_bytes(b"foreign", 7) is None
@@ -47,8 +49,8 @@ def test_a_draft_has_versions_and_messages_of_its_own() -> None:
     notices = Notices()
     draft = '{"draft": {}}'
     records = [version(1, "draft", body=draft), version(2, "withdrawn", body=draft), version(1), version(2, "paid")]
-    told = [notices.apply(record, 7) for record in records]
-    assert [(one.type, one.message_id) for one in told if one] == [
+    applies = [notices.apply(record, 7) for record in records]
+    assert [(item.type, item.message_id) for item in applies if item] == [
         ("invoice.drafted", "inv_1_draft_v1"), ("invoice.drafted", "inv_1_draft_v2"),
         ("invoice.finalized", "inv_1_v1"), ("invoice.paid", "inv_1_v2"),
     ]  # fmt: skip
@@ -84,14 +86,14 @@ def test_the_signature_is_the_one_of_the_standards_own_example() -> None:
 def test_the_pages_lines_verify_what_is_sent_and_nothing_else() -> None:
     text = (Path(__file__).parents[4] / "rating" / "WEBHOOKS.md").read_text()
     (lines,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    said: dict[str, Any] = {}
-    exec(lines, said)
-    verified, now = said["verified"], int(time.time())
+    recorded: dict[str, Any] = {}
+    exec(lines, recorded)
+    verified, now = recorded["verified"], int(time.time())
     old, new = (signing.secret(b"root", "n", number) for number in (1, 2))
     message = body("invoice.paid", now * SECOND, {"total": "1.50"})
     sent = signing.headers([new, old], "inv_1_v2", now, message)
-    for one in (old, new):
-        assert verified(signing.secret_text(one), sent, message)
+    for item in (old, new):
+        assert verified(signing.secret_text(item), sent, message)
     assert not verified(signing.secret_text(signing.secret(b"root", "n", 3)), sent, message)
     assert not verified(signing.secret_text(new), sent, message + b" ")
     assert not verified(signing.secret_text(new), sent | {"webhook-id": "inv_1_v1"}, message)
@@ -121,14 +123,16 @@ def test_what_may_not_be_sent_to_is_not_even_connected_to() -> None:
 def test_secrets_differ_by_namespace_rotation_and_key_and_settings_never_show_them() -> None:
     settings = Settings(admin_key=SecretStr("root"))
     root = signing.root_key(settings)
-    other = signing.root_key(Settings(admin_key=SecretStr("root"), webhook_key=SecretStr("own")))
-    made = {signing.secret(key, name, number) for key in (root, other) for name in ("a", "b") for number in (1, 2)}
-    assert len(made) == 8
-    assert {len(one) for one in made} == {32}
+    second_root_key = signing.root_key(Settings(admin_key=SecretStr("root"), webhook_key=SecretStr("own")))
+    secrets = {
+        signing.secret(key, name, number) for key in (root, second_root_key) for name in ("a", "b") for number in (1, 2)
+    }
+    assert len(secrets) == 8
+    assert {len(item) for item in secrets} == {32}
     assert b"root" not in root
-    text = signing.secret_text(min(made))
+    text = signing.secret_text(min(secrets))
     assert text.startswith("whsec_")
-    assert b64decode(text.removeprefix("whsec_")) == min(made)
+    assert b64decode(text.removeprefix("whsec_")) == min(secrets)
 
 
 def entry(us: int, webhook: dict[str, Any] | None) -> Entry:
@@ -136,18 +140,18 @@ def entry(us: int, webhook: dict[str, Any] | None) -> Entry:
 
 
 def test_a_webhook_begins_when_it_is_set_and_again_when_it_was_removed() -> None:
-    first, elsewhere = {"url": URL}, {"url": "https://example.org/"}
+    first_document, elsewhere = {"url": URL}, {"url": "https://example.org/"}
     assert fold_hook("n", [entry(1, None)]) is None
-    history = [entry(1, None), entry(2, first), entry(3, elsewhere)]
+    history = [entry(1, None), entry(2, first_document), entry(3, elsewhere)]
     hook = fold_hook("n", history)
     assert hook is not None
     assert (hook.since_us, hook.url, hook.shown) == (2, "https://example.org/", "https://example.org")
     assert hook.wants("invoice.paid", 2)
     assert not hook.wants("invoice.paid", 1)
     assert not hook.wants("invoice.drafted", 5)
-    again = fold_hook("n", [*history, entry(4, None), entry(5, first)])
-    assert again is not None
-    assert again.since_us == 5
+    repeated_fold_hook = fold_hook("n", [*history, entry(4, None), entry(5, first_document)])
+    assert repeated_fold_hook is not None
+    assert repeated_fold_hook.since_us == 5
     assert fold_hook("n", [*history, entry(4, None)]) is None
 
 
@@ -159,9 +163,9 @@ def test_the_old_secret_signs_for_a_while_and_an_old_document_brings_none_back()
     assert hook.rotations(159 * SECOND, 60) == [2, 1]
     assert hook.rotations(160 * SECOND, 60) == [2]
     sent = signing.headers(hook.secrets(b"root", 110 * SECOND, 60), "m", 1, b"{}")["webhook-signature"].split(" ")
-    for number, one in zip((2, 1), sent, strict=True):
+    for number, item in zip((2, 1), sent, strict=True):
         key = signing.secret(b"root", "n", number)
-        assert one == "v1," + b64encode(hmac.new(key, b"m.1.{}", sha256).digest()).decode()
+        assert item == "v1," + b64encode(hmac.new(key, b"m.1.{}", sha256).digest()).decode()
 
 
 @pytest.mark.parametrize(
@@ -180,9 +184,9 @@ def test_urls_that_cannot_be_sent_to_are_refused_in_the_catalog(url: Any, wrong:
 
 
 def test_a_body_says_when_it_happened_in_json_that_is_the_same_each_time() -> None:
-    made = body("invoice.paid", 1_700_000_000 * SECOND, {"name": "Zoë", "total": "1.50"})
-    assert made == body("invoice.paid", 1_700_000_000 * SECOND, {"name": "Zoë", "total": "1.50"})
-    assert json.loads(made) == {
+    result = body("invoice.paid", 1_700_000_000 * SECOND, {"name": "Zoë", "total": "1.50"})
+    assert result == body("invoice.paid", 1_700_000_000 * SECOND, {"name": "Zoë", "total": "1.50"})
+    assert json.loads(result) == {
         "type": "invoice.paid", "timestamp": "2023-11-14T22:13:20Z", "data": {"name": "Zoë", "total": "1.50"},
     }  # fmt: skip
 

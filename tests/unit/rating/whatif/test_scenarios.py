@@ -21,12 +21,12 @@ def unit(amount: str) -> dict[str, Any]:
 
 def shop() -> NamespaceView:
     """Accounts a and b, on plans basic and pro, and a prepaid credit."""
-    found = Catalog()
+    item = Catalog()
 
     def publish(kind: str, version: int = 1, **body: Any) -> None:
         model = KINDS[kind].model_validate(body)
         record = record_of("s", model, kind=kind, version=version, author="", claim_id="")
-        assert found.apply(record, found.next_offset, 1) is not None
+        assert item.apply(record, item.next_offset, 1) is not None
 
     publish("product", code="calls", profile="m.p")
     publish("plan", code="basic", currency="USD", charges=[{"product": "calls", "price": unit("1")}])
@@ -43,7 +43,7 @@ def shop() -> NamespaceView:
         )
     publish("plan", 2, code="basic", currency="USD", charges=[{"product": "calls", "price": unit("2")}])
     publish("credit_grant", code="gift", account="a", amount="5", currency="USD")
-    return found.view("s")
+    return item.view("s")
 
 
 def prices(view: NamespaceView) -> dict[str, list[tuple[str, str]]]:

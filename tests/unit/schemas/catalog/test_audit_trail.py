@@ -14,7 +14,7 @@ from schemas.catalog.state import Catalog, record_of
 
 def published(*steps: tuple[str, dict[str, Any], str, bool]) -> Catalog:
     """Each step: kind, body, author, retired."""
-    made = Catalog()
+    catalog = Catalog()
     versions: dict[tuple[str, str], int] = {}
     for offset, (kind, body, author, retired) in enumerate(steps):
         key = (kind, body["code"])
@@ -28,12 +28,12 @@ def published(*steps: tuple[str, dict[str, Any], str, bool]) -> Catalog:
             claim_id="",
             retired=retired,
         )
-        assert made.apply(record, offset, 1_000_000 * offset) is not None
-    return made
+        assert catalog.apply(record, offset, 1_000_000 * offset) is not None
+    return catalog
 
 
-def meter(*profiles: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"code": "m", "profiles": list(profiles), **more}
+def meter(*profiles: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    return {"code": "m", "profiles": list(profiles), **extra}
 
 
 COUNT = {"code": "n", "aggregation": "count"}
@@ -48,21 +48,23 @@ def test_who_did_what_and_when_the_newest_first() -> None:
         ("account", {"code": "a"}, "eve", True),
         ("account", {"code": "a"}, "ann", False),
     )
-    found = [one.to_json() for one in audit(catalog.view("ns"))]
-    assert [(one["author"], one["action"], one["kind"], one["code"], one["version"], one["at"]) for one in found] == [
+    to_jsons = [item.to_json() for item in audit(catalog.view("ns"))]
+    assert [
+        (item["author"], item["action"], item["kind"], item["code"], item["version"], item["at"]) for item in to_jsons
+    ] == [
         ("ann", "created", "account", "a", 3, "1970-01-01T00:00:04Z"),
         ("eve", "retired", "account", "a", 2, "1970-01-01T00:00:03Z"),
         ("ann", "created", "account", "a", 1, "1970-01-01T00:00:02Z"),
         ("bob", "changed", "meter", "m", 2, "1970-01-01T00:00:01Z"),
         ("ann", "created", "meter", "m", 1, "1970-01-01T00:00:00Z"),
     ]
-    changes = {change["path"]: change for change in found[3]["changes"]}
+    changes = {change["path"]: change for change in to_jsons[3]["changes"]}
     assert changes["unit"] == {"path": "unit", "before": "", "after": "MB"}
     # A profile is known by its code, wherever it stands in the list.
     assert set(changes) == {"unit", "profiles[s]"}
     assert "before" not in changes["profiles[s]"]
     assert changes["profiles[s]"]["after"]["property"] == ["bytes"]
-    assert {"path": "time_zone", "after": "UTC"} in found[2]["changes"]
+    assert {"path": "time_zone", "after": "UTC"} in to_jsons[2]["changes"]
 
 
 def test_a_price_is_shown_before_and_after_under_its_charge() -> None:
@@ -71,10 +73,10 @@ def test_a_price_is_shown_before_and_after_under_its_charge() -> None:
         return {"code": "p", "currency": "USD", "charges": charges[: 1 if amount == "2" else 2]}
 
     (change, _) = audit(published(("plan", plan("1"), "ann", False), ("plan", plan("2"), "ann", False)).view("ns"))
-    told = {one["path"]: (one.get("before"), one.get("after")) for one in change.changes}
-    assert told["charges[x].price.unit_amount"] == ("1", "2")
-    assert told["charges[y]"][1] is None
-    assert len(told) == 2
+    by_key = {item["path"]: (item.get("before"), item.get("after")) for item in change.changes}
+    assert by_key["charges[x].price.unit_amount"] == ("1", "2")
+    assert by_key["charges[y]"][1] is None
+    assert len(by_key) == 2
 
 
 def test_what_is_asked_for_is_told_and_nothing_of_another_namespace_or_of_later() -> None:
@@ -85,14 +87,14 @@ def test_what_is_asked_for_is_told_and_nothing_of_another_namespace_or_of_later(
     )
     view = catalog.view("ns")
 
-    def offsets(**wanted: Any) -> list[int]:
-        return [one.entry.offset for one in audit(view, **wanted)]
+    def offsets(**expected: Any) -> list[int]:
+        return [item.entry.offset for item in audit(view, **expected)]
 
     assert offsets(kind="account") == [1, 0]
     assert offsets(code="a") == [2, 0]
     assert offsets(author="bob", kind="account") == [1]
     assert offsets(before_offset=2) == [1, 0]
-    assert [one.entry.offset for one in audit(catalog.view("ns", 1))] == [0]
+    assert [item.entry.offset for item in audit(catalog.view("ns", 1))] == [0]
     assert list(audit(catalog.view("other"))) == []
 
 
@@ -111,11 +113,11 @@ BODIES = st.fixed_dictionaries(
 def test_playing_the_changes_gives_the_body_that_stands(steps: list[tuple[dict[str, Any], bool]]) -> None:
     catalog = published(*(("account", body, "ann", retired) for body, retired in steps))
     body: dict[str, Any] = {}
-    for one in reversed(list(audit(catalog.view("ns")))):
-        if one.action != "changed":
+    for item in reversed(list(audit(catalog.view("ns")))):
+        if item.action != "changed":
             body = {}
-        for change in one.changes:
+        for change in item.changes:
             assert body.get(change["path"]) == change.get("before")
             body[change["path"]] = change["after"]
-        if one.action != "retired":
-            assert {"code": "a", **body} == dict(one.entry.body)
+        if item.action != "retired":
+            assert {"code": "a", **body} == dict(item.entry.body)

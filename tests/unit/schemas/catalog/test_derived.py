@@ -42,13 +42,13 @@ def test_an_event_type_is_compiled_when_its_first_event_comes_and_not_again_for_
     assert len(compiled) == 1
     put(catalog, "n", "account", Account(code="a"))
     put(catalog, "n", "event_type", EventType.model_validate({"code": "later", "schema": SCHEMA}))
-    found = event_types(catalog.view("n")).check("e7")
-    assert found is not None
-    assert (found.version, len(compiled)) == (1, 1)
+    check = event_types(catalog.view("n")).check("e7")
+    assert check is not None
+    assert (check.version, len(compiled)) == (1, 1)
     put(catalog, "n", "event_type", EventType.model_validate({"code": "e7", "schema": SCHEMA, "description": "x"}))
-    found = event_types(catalog.view("n")).check("e7")
-    assert found is not None
-    assert (found.version, len(compiled)) == (2, 2)
+    check = event_types(catalog.view("n")).check("e7")
+    assert check is not None
+    assert (check.version, len(compiled)) == (2, 2)
     assert not event_types(catalog.view("n")).knows("e50")
     assert event_types(catalog.view("n")).knows("e49")
 
@@ -59,36 +59,36 @@ def test_a_matcher_is_the_same_until_a_meter_changes_and_for_hundreds_of_namespa
     for name in names:
         put(catalog, name, "meter", meter())
     matchers = Matchers(catalog)
-    before = {name: matchers.at(name, catalog.next_offset)[0] for name in names}
+    previous = {name: matchers.at(name, catalog.next_offset)[0] for name in names}
     versions = {name: profile_versions(catalog.view(name)) for name in names}
     for name in names:
         put(catalog, name, "account", Account(code="a"))
-    assert all(matchers.at(name, catalog.next_offset)[0] is before[name] for name in names)
+    assert all(matchers.at(name, catalog.next_offset)[0] is previous[name] for name in names)
     assert all(profile_versions(catalog.view(name)) is versions[name] for name in names)
     put(catalog, "n7", "meter", meter("other"))
-    assert matchers.at("n7", catalog.next_offset)[0] is not before["n7"]
-    assert matchers.at("n7", catalog.next_offset - 1)[0] is before["n7"], "an older batch is matched as it was then"
-    assert matchers.at("n8", catalog.next_offset)[0] is before["n8"]
+    assert matchers.at("n7", catalog.next_offset)[0] is not previous["n7"]
+    assert matchers.at("n7", catalog.next_offset - 1)[0] is previous["n7"], "an older batch is matched as it was then"
+    assert matchers.at("n8", catalog.next_offset)[0] is previous["n8"]
 
 
 def test_a_cache_is_bounded_by_weight_and_keeps_what_is_used() -> None:
-    made: list[str] = []
+    collected: list[str] = []
     cache: Weighed[str] = Weighed(10)
 
     def get(key: str, weight: int) -> str:
         def make() -> tuple[str, int]:
-            made.append(key)
+            collected.append(key)
             return key, weight
 
         return cache.get(key, make)
 
     for key in ("a", "b", "a", "c", "a"):
         get(key, 4)
-    assert made == ["a", "b", "c"]
+    assert collected == ["a", "b", "c"]
     get("b", 4)
-    assert made == ["a", "b", "c", "b"], "b was the least recently used when c came"
+    assert collected == ["a", "b", "c", "b"], "b was the least recently used when c came"
     get("huge", 100)
     assert len(cache) == 1
     get("huge", 100)
-    assert made[-1] == "huge"
-    assert made.count("huge") == 1
+    assert collected[-1] == "huge"
+    assert collected.count("huge") == 1

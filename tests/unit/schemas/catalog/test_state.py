@@ -16,20 +16,20 @@ from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion, profile
 from schemas.catalog.state import DEFAULT_NAMESPACE, Catalog, Entry, NamespaceView, entry_of, record_of
 
 
-def meter(*filters: str, code: str = "m", profiles: tuple[str, ...] = ("p",), name: str = "", **more: Any) -> Meter:
+def meter(*filters: str, code: str = "m", profiles: tuple[str, ...] = ("p",), name: str = "", **extra: Any) -> Meter:
     return Meter.model_validate(
         {
             "code": code,
             "name": name,
             "filters": [{"property": "f", "operator": "eq", "value": value} for value in filters],
             "profiles": [{"code": profile, "name": name, "aggregation": "count"} for profile in profiles],
-            **more,
+            **extra,
         }
     )
 
 
-def record(model: Any, version: int, *, kind: str = "meter", namespace: str = "ns", **more: Any) -> dict[str, Any]:
-    return record_of(namespace, model, kind=kind, version=version, author="me", claim_id=f"c{version}", **more)
+def record(model: Any, version: int, *, kind: str = "meter", namespace: str = "ns", **extra: Any) -> dict[str, Any]:
+    return record_of(namespace, model, kind=kind, version=version, author="me", claim_id=f"c{version}", **extra)
 
 
 def published(*records: dict[str, Any]) -> Catalog:
@@ -56,8 +56,8 @@ def test_a_rename_makes_no_new_version() -> None:
     (version,) = profile_versions(catalog.view("ns"))
     assert (version.version, version.name, version.unit) == (1, "New", "km")
     assert (version.valid_from_us, version.valid_to_us) == (BEGINNING, FOREVER)
-    (before,) = profile_versions(catalog.view("ns", 1))
-    assert before.name == "p"
+    (previous_profile_versions,) = profile_versions(catalog.view("ns", 1))
+    assert previous_profile_versions.name == "p"
 
 
 def test_retired_and_created_again_leaves_a_gap() -> None:
@@ -77,8 +77,10 @@ def test_a_profile_that_comes_later_is_valid_from_the_beginning_and_one_that_goe
 def test_a_version_may_reach_back_over_several_predecessors() -> None:
     catalog = published(record(meter(), 1), record(meter("a"), 2), record(meter("b"), 3, valid_from_us=50))
     assert spans(catalog.view("ns")) == [("m.p", 1, BEGINNING, 50), ("m.p", 2, 100, 100), ("m.p", 3, 50, FOREVER)]
-    again = published(record(meter(), 1), record(meter(), 2, retired=True), record(meter(), 3, valid_from_us=40))
-    assert spans(again.view("ns")) == [("m.p", 1, BEGINNING, 40), ("m.p", 3, 40, FOREVER)]
+    repeated_published = published(
+        record(meter(), 1), record(meter(), 2, retired=True), record(meter(), 3, valid_from_us=40)
+    )
+    assert spans(repeated_published.view("ns")) == [("m.p", 1, BEGINNING, 40), ("m.p", 3, 40, FOREVER)]
 
 
 STEPS = st.lists(
@@ -108,52 +110,54 @@ def records_of(steps: list[Any]) -> list[dict[str, Any]]:
 
 @given(STEPS)
 def test_no_instant_is_ever_under_two_versions_of_a_profile(steps: list[Any]) -> None:
-    found = profile_versions(published(*records_of(steps)).view("ns"))
-    edges = sorted({edge for version in found for edge in (version.valid_from_us, version.valid_to_us)} | {0, 10**6})
+    result = profile_versions(published(*records_of(steps)).view("ns"))
+    edges = sorted({edge for version in result for edge in (version.valid_from_us, version.valid_to_us)} | {0, 10**6})
     for instant in [edge + shift for edge in edges for shift in (-1, 0)]:
         for profile in ("m.p", "m.q"):
-            valid = [v for v in found if v.profile_id == profile and v.valid_from_us <= instant < v.valid_to_us]
+            valid = [v for v in result if v.profile_id == profile and v.valid_from_us <= instant < v.valid_to_us]
             assert len(valid) <= 1
-    assert all(version.valid_from_us <= version.valid_to_us for version in found)
+    assert all(version.valid_from_us <= version.valid_to_us for version in result)
 
 
 @given(STEPS)
 def test_without_retirement_the_spans_tile_all_of_time(steps: list[Any]) -> None:
-    kept = [
+    stored = [
         (text, ("p",), False, begins if number else None, name)
         for number, (text, _, _, begins, name) in enumerate(steps)
     ]
-    found = [
+    item = [
         version
-        for version in profile_versions(published(*records_of(kept)).view("ns"))
+        for version in profile_versions(published(*records_of(stored)).view("ns"))
         if version.valid_from_us < version.valid_to_us
     ]
-    found.sort(key=lambda version: version.valid_from_us)
-    assert found[0].valid_from_us == BEGINNING
-    assert found[-1].valid_to_us == FOREVER
-    assert all(one.valid_to_us == other.valid_from_us for one, other in itertools.pairwise(found))
+    item.sort(key=lambda version: version.valid_from_us)
+    assert item[0].valid_from_us == BEGINNING
+    assert item[-1].valid_to_us == FOREVER
+    assert all(result.valid_to_us == second_item.valid_from_us for result, second_item in itertools.pairwise(item))
 
 
 @given(STEPS)
 def test_a_view_never_changes_while_later_entries_are_applied(steps: list[Any]) -> None:
     records = records_of(steps)
     catalog = Catalog()
-    seen: list[tuple[NamespaceView, list[Entry], tuple[ProfileVersion, ...]]] = []
+    observed: list[tuple[NamespaceView, list[Entry], tuple[ProfileVersion, ...]]] = []
 
     def look(view: NamespaceView) -> tuple[list[Entry], tuple[ProfileVersion, ...]]:
         return view.all("meter"), profile_versions(view)
 
     for offset, item in enumerate(records):
         view = catalog.view("ns")
-        seen.append((view, *look(view)))
+        observed.append((view, *look(view)))
         catalog.apply(item, offset, offset * 100)
         catalog.apply(record(meter(), 1, namespace="other"), offset, 0)
-        for number, (held, *before) in enumerate(seen):
-            assert list(look(held)) == before
-            assert list(look(catalog.view("ns", number))) == before
+        for number, (held, *previous) in enumerate(observed):
+            assert list(look(held)) == previous
+            assert list(look(catalog.view("ns", number))) == previous
     # Whoever reads the whole log first sees the same for every offset.
     fresh = published(*records)
-    assert [list(look(fresh.view("ns", offset))) for offset in range(len(seen))] == [rest for _, *rest in seen]
+    assert [list(look(fresh.view("ns", offset))) for offset in range(len(observed))] == [
+        remaining for _, *remaining in observed
+    ]
 
 
 def test_claims_first_wins_and_void_records_leave_no_trace() -> None:

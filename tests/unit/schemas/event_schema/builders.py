@@ -55,29 +55,29 @@ def records(draw: st.DrawFn, levels: int = 2) -> dict[str, Any]:
             field["type"] = ["null", "string"] if isinstance(field["type"], list) else field["type"]
             field["optional"] = True
         fields.append(field)
-    made: dict[str, Any] = {"type": "record", "name": "R", "fields": fields}
+    document: dict[str, Any] = {"type": "record", "name": "R", "fields": fields}
     if draw(st.booleans()):
-        made["additional"] = draw(st.booleans())
-    return made
+        document["additional"] = draw(st.booleans())
+    return document
 
 
 def named(schema: Any, counter: list[int] | None = None) -> Any:
     """The schema with a name of its own for each named type, and a default for each field marked optional."""
     counter = counter if counter is not None else [0]
     if isinstance(schema, list):
-        return [named(one, counter) for one in schema]
+        return [named(item, counter) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {
+    by_key = {
         name: named(value, counter) if name in ("type", "items", "values", "fields") else value
         for name, value in schema.items()
     }
-    if "name" in made and schema.get("type") in ("record", "enum"):
+    if "name" in by_key and schema.get("type") in ("record", "enum"):
         counter[0] += 1
-        made["name"] = f"T{counter[0]}"
-    if made.pop("optional", False):
-        made["default"] = a_value(made["type"])
-    return made
+        by_key["name"] = f"T{counter[0]}"
+    if by_key.pop("optional", False):
+        by_key["default"] = a_value(by_key["type"])
+    return by_key
 
 
 def a_value(kind: Any) -> Any:
@@ -118,14 +118,14 @@ def fitting(draw: st.DrawFn, kind: Any) -> Any:
     if not isinstance(kind, str):
         logical = kind.get("logicalType")
         if name == "record":
-            made = {
+            by_key = {
                 field["name"]: draw(fitting(field["type"]))
                 for field in kind["fields"]
                 if "default" not in field or draw(st.booleans())
             }
             if kind.get("additional", True) and draw(st.booleans()):
-                made["never a field"] = draw(ANYTHING)
-            return made
+                by_key["never a field"] = draw(ANYTHING)
+            return by_key
         if name == "enum":
             return draw(st.sampled_from(kind["symbols"]))
         if name == "array":

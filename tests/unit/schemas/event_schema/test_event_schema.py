@@ -14,16 +14,16 @@ from schemas.values.json_text import exact
 from tests.unit.schemas.event_schema.builders import ANYTHING, fitting, json_text, named, records
 
 
-def record(*fields: Any, **more: Any) -> dict[str, Any]:
-    return {"type": "record", "name": "R", "fields": list(fields), **more}
+def record(*fields: Any, **extra: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "R", "fields": list(fields), **extra}
 
 
-def field(kind: Any, name: str = "v", **more: Any) -> dict[str, Any]:
-    return {"name": name, "type": kind, **more}
+def field(kind: Any, name: str = "v", **extra: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, **extra}
 
 
-def decimal(precision: int, scale: int, **more: Any) -> dict[str, Any]:
-    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale, **more}
+def decimal(precision: int, scale: int, **extra: Any) -> dict[str, Any]:
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale, **extra}
 
 
 def fits(kind: Any, text: str) -> bool:
@@ -204,9 +204,9 @@ def test_fast_and_slow_judge_alike_and_what_fits_is_taken(data: st.DataObject) -
     good = exact(json_text(data.draw(fitting(source))))
     assert check(good), mismatch(schema, good)
     assert mismatch(schema, good) is None
-    other = exact(json_text(data.draw(ANYTHING)))
-    wrong = mismatch(schema, other)
-    assert check(other) == (wrong is None)
+    second_exact = exact(json_text(data.draw(ANYTHING)))
+    wrong = mismatch(schema, second_exact)
+    assert check(second_exact) == (wrong is None)
     if wrong is not None:
         assert wrong.expected
         assert wrong.found
@@ -238,12 +238,12 @@ class TestCompatibility:
         ],
     )  # fmt: skip
     def test_a_changed_type(self, old: Any, new: Any, backward: bool, forward: bool) -> None:
-        before, after = parse_schema(record(field(old))), parse_schema(record(field(new)))
-        assert (not incompatibilities(after, before, "backward")) == backward
-        assert (not incompatibilities(after, before, "forward")) == forward
-        assert (not incompatibilities(after, before, "full")) == (backward and forward)
-        assert incompatibilities(after, before, "none") == ()
-        for text in incompatibilities(after, before, "full"):
+        previous_parse_schema, later_parse_schema = parse_schema(record(field(old))), parse_schema(record(field(new)))
+        assert (not incompatibilities(later_parse_schema, previous_parse_schema, "backward")) == backward
+        assert (not incompatibilities(later_parse_schema, previous_parse_schema, "forward")) == forward
+        assert (not incompatibilities(later_parse_schema, previous_parse_schema, "full")) == (backward and forward)
+        assert incompatibilities(later_parse_schema, previous_parse_schema, "none") == ()
+        for text in incompatibilities(later_parse_schema, previous_parse_schema, "full"):
             assert text.startswith("properties.v")
 
     @pytest.mark.parametrize(
@@ -259,15 +259,15 @@ class TestCompatibility:
         ],
     )  # fmt: skip
     def test_a_field_that_comes_or_goes(self, old: Any, new: Any, backward: bool, forward: bool) -> None:
-        before, after = parse_schema(old), parse_schema(new)
-        assert (not incompatibilities(after, before, "backward")) == backward
-        assert (not incompatibilities(after, before, "forward")) == forward
+        previous_parse_schema, later_parse_schema = parse_schema(old), parse_schema(new)
+        assert (not incompatibilities(later_parse_schema, previous_parse_schema, "backward")) == backward
+        assert (not incompatibilities(later_parse_schema, previous_parse_schema, "forward")) == forward
 
     def test_the_fault_names_the_path_and_the_remedy(self) -> None:
-        before = parse_schema(
+        previous_parse_schema = parse_schema(
             record(field({"type": "array", "items": record(field("double", "price"), name="Item")}, "items"))
         )
-        after = parse_schema(
+        later_parse_schema = parse_schema(
             record(
                 field(
                     {"type": "array", "items": record(field("long", "price"), field("string", "sku"), name="Item")},
@@ -275,7 +275,7 @@ class TestCompatibility:
                 )
             )
         )
-        assert incompatibilities(after, before, "backward") == (
+        assert incompatibilities(later_parse_schema, previous_parse_schema, "backward") == (
             "properties.items[].price: was a number, is now a whole number of 64 bits (backward: the new schema "
             "must read what the old one accepted)",
             "properties.items[].sku: the new schema needs it and the old one does not have it; "
@@ -288,20 +288,20 @@ class TestCompatibility:
         self, data: st.DataObject
     ) -> None:
         old, new = data.draw(NESTED), data.draw(NESTED)
-        before, after = parse_schema(old), parse_schema(new)
-        assert incompatibilities(before, before, "full") == ()
-        if incompatibilities(after, before, "backward"):
+        previous_parse_schema, later_parse_schema = parse_schema(old), parse_schema(new)
+        assert incompatibilities(previous_parse_schema, previous_parse_schema, "full") == ()
+        if incompatibilities(later_parse_schema, previous_parse_schema, "backward"):
             return
         value = exact(json_text(data.draw(fitting(without_additional(old)))))
-        assert compile_schema(before)(value)
-        assert compile_schema(after)(value), (mismatch(after, value), json.dumps(new))
+        assert compile_schema(previous_parse_schema)(value)
+        assert compile_schema(later_parse_schema)(value), (mismatch(later_parse_schema, value), json.dumps(new))
 
 
 def without_additional(schema: Any) -> Any:
     """A field that the old schema does not name counts as not sent."""
     if isinstance(schema, list):
-        return [without_additional(one) for one in schema]
+        return [without_additional(item) for item in schema]
     if isinstance(schema, dict):
-        made = {name: without_additional(value) if name != "default" else value for name, value in schema.items()}
-        return {**made, "additional": False} if schema.get("type") == "record" else made
+        by_key = {name: without_additional(value) if name != "default" else value for name, value in schema.items()}
+        return {**by_key, "additional": False} if schema.get("type") == "record" else by_key
     return schema

@@ -69,8 +69,8 @@ DEFAULTS = Defaults(parse_schema(SCHEMA))
     ],
 )  # fmt: skip
 def test_a_path_leads_to_what_was_sent_or_its_default(path: str, properties: dict[str, Any], value: Any) -> None:
-    found = DEFAULTS.getter(tuple(path.split(".")))(properties)
-    assert found is value if value is MISSING else found == value
+    result = DEFAULTS.getter(tuple(path.split(".")))(properties)
+    assert result is value if value is MISSING else result == value
 
 
 PATHS = st.sampled_from(
@@ -159,13 +159,19 @@ def test_rows_columns_and_the_independent_check_fill_in_alike(
     for number, text in enumerate(texts):
         matched = row.match("e", 0, "k", text)
         assert given_to(columns, number) == matched
-        mine = measure_of(version, Raw(0, (1, 0), 0, "e", "k", parse(text), schema=parse_schema(SCHEMA)))
-        assert (mine is None) == (not matched.matches)
-        if mine is not None:
+        own_measure_of_result = measure_of(
+            version, Raw(0, (1, 0), 0, "e", "k", parse(text), schema=parse_schema(SCHEMA))
+        )
+        assert (own_measure_of_result is None) == (not matched.matches)
+        if own_measure_of_result is not None:
             (match,) = matched.matches
-            assert mine.value == unscaled(match.units)
+            assert own_measure_of_result.value == unscaled(match.units)
             stored = json.loads(match.dimensions or "{}", parse_float=Decimal)
-            for name, value in zip(mine.dimensions, dimension_values(mine, mine.dimensions), strict=True):
+            for name, value in zip(
+                own_measure_of_result.dimensions,
+                dimension_values(own_measure_of_result, own_measure_of_result.dimensions),
+                strict=True,
+            ):
                 assert (value == "") == (name not in stored)
 
 
@@ -185,41 +191,41 @@ METER = {
 
 def catalog(*types: EventType | None) -> Catalog:
     """The meter at offset 0, then versions of the event type; None: retired."""
-    made = Catalog()
-    assert made.apply(
+    item = Catalog()
+    assert item.apply(
         record_of("ns", Meter.model_validate(METER), kind="meter", version=1, author="", claim_id="m"), 0, 0
     )
-    last: Any = None
+    last_value: Any = None
     for offset, model in enumerate(types, 1):
-        last = model or last
+        last_value = model or last_value
         record = record_of(
-            "ns", last, kind="event_type", version=offset, author="", claim_id=str(offset), retired=model is None
+            "ns", last_value, kind="event_type", version=offset, author="", claim_id=str(offset), retired=model is None
         )
         if model is not None and not model.fill_defaults:  # as a Weir wrote it that did not fill in
             record["body"] = json.dumps(
                 {name: value for name, value in json.loads(record["body"]).items() if name != "fill_defaults"}
             )
-        assert made.apply(record, offset, offset)
-    return made  # fmt: skip
+        assert item.apply(record, offset, offset)
+    return item  # fmt: skip
 
 
-def typed(**more: Any) -> EventType:
-    return EventType.model_validate({"code": "call", "schema": SCHEMA, **more})
+def typed(**extra: Any) -> EventType:
+    return EventType.model_validate({"code": "call", "schema": SCHEMA, **extra})
 
 
 def test_a_batch_is_read_with_the_event_type_that_its_catalog_knew() -> None:
-    made = catalog(typed(fill_defaults=False), typed(), None)
-    view = made.view("ns")
+    result = catalog(typed(fill_defaults=False), typed(), None)
+    view = result.view("ns")
     assert view.version("event_type", "call", 1).model.fill_defaults is False  # type: ignore[union-attr]
     defaults = DefaultsByOffset(view, "call")
-    matchers = Matchers(made)
+    matchers = Matchers(result)
     counted = []
     for offset in range(5):
         matcher, _ = matchers.at("ns", offset)
-        found = Matches()
-        matcher.match("call", Events(np.arange(1), np.zeros(1, np.int64), [b"{}"], list), found)
-        counted.append([*given_to(found, 0).matches])
-        stored = Matcher.of(_versions(made, offset), defaults.at(offset)).match("call", 0, "", "{}")
+        matches = Matches()
+        matcher.match("call", Events(np.arange(1), np.zeros(1, np.int64), [b"{}"], list), matches)
+        counted.append([*given_to(matches, 0).matches])
+        stored = Matcher.of(_versions(result, offset), defaults.at(offset)).match("call", 0, "", "{}")
         assert stored.matches == tuple(counted[-1])
     filled = ("call.n", 1, 10**12, "", '{"to.country":"DE"}')
     # Nothing known; the meter alone; a type of before; one that fills in (the batch's catalog ends before its offset);
@@ -229,12 +235,12 @@ def test_a_batch_is_read_with_the_event_type_that_its_catalog_knew() -> None:
     assert not DefaultsByOffset(catalog(typed(fill_defaults=False)).view("ns"), "call").any
 
 
-def _versions(made: Catalog, offset: int) -> tuple[ProfileVersion, ...]:
-    return profile_versions(made.view("ns", offset))
+def _versions(expected: Catalog, offset: int) -> tuple[ProfileVersion, ...]:
+    return profile_versions(expected.view("ns", offset))
 
 
 def test_what_is_filled_in_is_nothing_to_warn_of_and_a_new_schema_brings_a_new_matcher() -> None:
-    made = catalog(
+    result = catalog(
         typed(),
         typed(
             schema={
@@ -243,7 +249,7 @@ def test_what_is_filled_in_is_nothing_to_warn_of_and_a_new_schema_brings_a_new_m
             }
         ),
     )
-    assert measurable(made.view("ns")).warnings([event("{}")]) == []
-    matchers = Matchers(made)
+    assert measurable(result.view("ns")).warnings([event("{}")]) == []
+    matchers = Matchers(result)
     assert matchers.at("ns", 2)[0] is not matchers.at("ns", 3)[0]
-    assert [event_types(made.view("ns", offset)).defaults("call").getter(("n",))({}) for offset in (2, 3)] == [1, 7]
+    assert [event_types(result.view("ns", offset)).defaults("call").getter(("n",))({}) for offset in (2, 3)] == [1, 7]

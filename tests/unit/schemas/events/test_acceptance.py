@@ -80,17 +80,17 @@ def test_account_paths_are_tried_in_order_and_account_id_comes_first() -> None:
     assert take(bare | {"properties": both}, settings=settings)[0].account_id == "o"
     assert take(bare | {"properties": {"user": "u", "org": {"id": 5}}}, settings=settings)[0].account_id == "u"
     assert take(EVENT | {"properties": both}, settings=settings)[0].account_id == "x"
-    found = refusal(EVENT, bare | {"properties": {"user": 5, "org": "o"}}, settings=settings)
-    assert (found.reason, found.index, found.path) == ("no_account", 1, "$.events[1].account_id")
-    assert "properties.org.id, properties.user" in found.detail
+    result = refusal(EVENT, bare | {"properties": {"user": 5, "org": "o"}}, settings=settings)
+    assert (result.reason, result.index, result.path) == ("no_account", 1, "$.events[1].account_id")
+    assert "properties.org.id, properties.user" in result.detail
 
 
 def test_server_made_key_and_timestamp() -> None:
-    first, second = take({"event_name": "a", "account_id": "x"}, {"event_name": "a", "account_id": "x"})
-    assert (first.idempotency_key, second.idempotency_key) == ("made-0", "made-1")
-    assert first.timestamp_us == second.timestamp_us == NOW
-    assert first.properties == "{}"
-    assert first.identity == identity("ns", "", "made-0")
+    first_take, second = take({"event_name": "a", "account_id": "x"}, {"event_name": "a", "account_id": "x"})
+    assert (first_take.idempotency_key, second.idempotency_key) == ("made-0", "made-1")
+    assert first_take.timestamp_us == second.timestamp_us == NOW
+    assert first_take.properties == "{}"
+    assert first_take.identity == identity("ns", "", "made-0")
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_age_and_skew_at_their_boundaries(settings: Namespace, stamp: int, reaso
     if reason is None:
         assert take(event, settings=settings)[0].timestamp_us == stamp
     else:
-        found = refusal(event, settings=settings)
-        assert (found.reason, found.path, found.index) == (reason, "$.events[0].timestamp", 0)
+        result = refusal(event, settings=settings)
+        assert (result.reason, result.path, result.index) == (reason, "$.events[0].timestamp", 0)
 
 
 @pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"])
 def test_instants_at_the_ends_of_the_calendar_are_refused_in_words(stamp: str) -> None:
-    found = refusal(EVENT | {"timestamp": stamp}, settings=FOR_EVER)
-    assert found.reason in ("too_old", "in_future")
-    assert stamp in found.detail
+    result = refusal(EVENT | {"timestamp": stamp}, settings=FOR_EVER)
+    assert result.reason in ("too_old", "in_future")
+    assert stamp in result.detail
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_instants_at_the_ends_of_the_calendar_are_refused_in_words(stamp: str) -
 def test_each_refusal_names_index_and_path(change: dict[str, Any], reason: str, field: str, index: int) -> None:
     events = [EVENT | {"idempotency_key": str(number)} for number in range(3)]
     events[index] |= change
-    found = refusal(*events)
-    assert (found.reason, found.index, found.path) == (reason, index, f"$.events[{index}].{field}")
+    result = refusal(*events)
+    assert (result.reason, result.index, result.path) == (reason, index, f"$.events[{index}].{field}")
     single = json.dumps(EVENT | change).encode()
     with pytest.raises(Refused) as caught:
         accept("ns", SETTINGS, decode_event(single), now_us=NOW, mint_key=str, types=NO_TYPES, single=True)
@@ -150,9 +150,9 @@ def test_each_refusal_names_index_and_path(change: dict[str, Any], reason: str, 
 
 
 def test_unknown_and_missing_fields_are_named() -> None:
-    found = refusal(EVENT, EVENT | {"acount_id": "typo"})
-    assert (found.index, found.path) == (1, "$.events[1]")
-    assert "acount_id" in found.detail
+    result = refusal(EVENT, EVENT | {"acount_id": "typo"})
+    assert (result.index, result.path) == (1, "$.events[1]")
+    assert "acount_id" in result.detail
     assert "event_name" in refusal({"account_id": "x"}).detail
 
 
@@ -183,20 +183,20 @@ def test_the_size_of_a_batch(size: int) -> None:
 
 
 def test_an_inbox_record_holds_one_event_a_batch_or_a_list() -> None:
-    one = json.dumps(EVENT).encode()
-    for body in (one, b'{"events":[' + one + b"]}", b" [" + one + b"]"):
+    encode = json.dumps(EVENT).encode()
+    for body in (encode, b'{"events":[' + encode + b"]}", b" [" + encode + b"]"):
         assert [raw.event_name for raw in decode_any(body)] == ["a"]
     with pytest.raises(Refused) as caught:
-        decode_any(b"[" + one + b',{"event_name":5}]')
+        decode_any(b"[" + encode + b',{"event_name":5}]')
     assert caught.value.index == 1
 
 
 class TestOneKeyTwiceInABatch:
     def test_same_content_is_a_duplicate_and_passes(self) -> None:
-        for one, other in (("1", "1.0"), ('{"a":1,"b":2}', '{ "b": 2, "a": 1e0 }'), ('"é"', '"\\u00e9"')):
+        for item, second_item in (("1", "1.0"), ('{"a":1,"b":2}', '{ "b": 2, "a": 1e0 }'), ('"é"', '"\\u00e9"')):
             bodies = [
                 f'{{"event_name":"a","account_id":"x","idempotency_key":"k","properties":{{"p":{value}}}}}'
-                for value in (one, other)
+                for value in (item, second_item)
             ]
             raws = decode_batch(f'{{"events":[{",".join(bodies)}]}}'.encode())
             events = accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
@@ -205,10 +205,10 @@ class TestOneKeyTwiceInABatch:
 
     @pytest.mark.parametrize("change", [{"event_name": "b"}, {"account_id": "y"}, {"properties": {"a": "1"}}])
     def test_different_content_is_refused(self, change: dict[str, Any]) -> None:
-        first = EVENT | {"properties": {"a": 1}}
-        found = refusal(EVENT | {"idempotency_key": "other"}, first, first | change)
-        assert (found.reason, found.index, found.path) == ("conflict", 2, "$.events[2].idempotency_key")
-        assert "events[1]" in found.detail
+        first_value = EVENT | {"properties": {"a": 1}}
+        result = refusal(EVENT | {"idempotency_key": "other"}, first_value, first_value | change)
+        assert (result.reason, result.index, result.path) == ("conflict", 2, "$.events[2].idempotency_key")
+        assert "events[1]" in result.detail
 
     def test_another_source_is_another_event(self) -> None:
         assert len({event.identity for event in take(EVENT, EVENT | {"source": "s", "event_name": "b"})}) == 2
@@ -265,9 +265,9 @@ def obviously_accepted(event: dict[str, Any]) -> bool:
     if account is None:
         account = next(
             (
-                found
+                response
                 for name in ("account_id", "billingrails_account_id")
-                if isinstance(found := properties.get(name), str)
+                if isinstance(response := properties.get(name), str)
             ),
             None,
         )
@@ -293,15 +293,15 @@ def judged(body: bytes, decode: Callable[[bytes], list[RawEvent]] = decode_batch
 
 @given(RAWS)
 def test_fast_path_and_explanation_agree_with_the_rules(event: dict[str, Any]) -> None:
-    found = judged(json.dumps({"events": [event]}).encode())
-    if isinstance(found, Refused):
+    result = judged(json.dumps({"events": [event]}).encode())
+    if isinstance(result, Refused):
         assert not obviously_accepted(event)
-        assert found.index == 0
-        assert found.path.startswith("$.events[0]")
-        assert found.detail
+        assert result.index == 0
+        assert result.path.startswith("$.events[0]")
+        assert result.detail
     else:
         assert obviously_accepted(event)
-        assert isinstance(exact(found[0].properties), dict)
+        assert isinstance(exact(result[0].properties), dict)
 
 
 @given(st.lists(RAWS, min_size=1, max_size=4))
@@ -310,16 +310,16 @@ def test_all_or_nothing(events: list[dict[str, Any]]) -> None:
         if event.get("idempotency_key"):
             event["idempotency_key"] = f"{index}{event['idempotency_key']}"
     good = [isinstance(judged(json.dumps({"events": [event]}).encode()), list) for event in events]
-    found = judged(json.dumps({"events": events}).encode())
-    if isinstance(found, Refused):
-        assert found.index is not None
-        assert not good[found.index]
+    result = judged(json.dumps({"events": events}).encode())
+    if isinstance(result, Refused):
+        assert result.index is not None
+        assert not good[result.index]
     else:
         assert all(good)
-        assert len(found) == len(events)
+        assert len(result) == len(events)
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_events_or_refused(body: bytes) -> None:
-    found = judged(body, decode_any)
-    assert isinstance(found, list) or found.path.startswith("$")
+    result = judged(body, decode_any)
+    assert isinstance(result, list) or result.path.startswith("$")

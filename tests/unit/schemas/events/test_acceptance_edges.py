@@ -41,12 +41,12 @@ METER = Meter.model_validate(
 
 
 def catalog(*types: dict[str, Any], settings: Namespace = FOR_EVER, meter: bool = True) -> Catalog:
-    made = Catalog()
+    item = Catalog()
     models: list[tuple[str, Any]] = [("namespace", settings), *([("meter", METER)] if meter else [])]
-    models += [("event_type", EventType.model_validate(one)) for one in types]
+    models += [("event_type", EventType.model_validate(result)) for result in types]
     for offset, (kind, model) in enumerate(models):
-        assert made.apply(record_of("ns", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, offset)
-    return made
+        assert item.apply(record_of("ns", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, offset)
+    return item
 
 
 MATCHER = Matcher(profile_versions(catalog().view("ns")))
@@ -153,10 +153,10 @@ OPEN = event_types(catalog({"code": "e", "schema": {"type": "record", "name": "E
 @pytest.mark.parametrize("types", [NO_TYPES, OPEN], ids=["no schema", "open schema"])
 @pytest.mark.parametrize(("properties", "quantity"), TAKEN.values(), ids=TAKEN)
 def test_what_is_taken_and_what_a_sum_makes_of_it(properties: bytes, quantity: str, types: EventTypes) -> None:
-    taken = judged(event(properties), types)
-    assert isinstance(taken, AcceptedEvent), taken
-    assert taken.properties.encode() == properties  # not a digit is rewritten
-    matched = MATCHER.match("e", taken.timestamp_us, "k", taken.properties)
+    accepted_judged = judged(event(properties), types)
+    assert isinstance(accepted_judged, AcceptedEvent), accepted_judged
+    assert accepted_judged.properties.encode() == properties  # not a digit is rewritten
+    matched = MATCHER.match("e", accepted_judged.timestamp_us, "k", accepted_judged.properties)
     units = {match.profile_id: match.units for match in matched.matches}
     assert unscaled(units["e.n"]) == 1  # what one profile cannot measure never stops another
     if matched.unmeterable:
@@ -182,9 +182,9 @@ def test_a_body_with_a_byte_order_mark_is_told_so() -> None:
 
 def test_of_an_event_s_own_fields_the_last_one_counts() -> None:
     body = b'{"events":[{"event_name":"x","event_name":"e","account_id":"b","account_id":"a"}]}'
-    taken = judged(body)
-    assert isinstance(taken, AcceptedEvent)
-    assert (taken.event_name, taken.account_id) == ("e", "a")
+    accepted_judged = judged(body)
+    assert isinstance(accepted_judged, AcceptedEvent)
+    assert (accepted_judged.event_name, accepted_judged.account_id) == ("e", "a")
 
 
 KEYS = st.sampled_from(["a", "b", "c:", 'd":', " e", "{", ""])
@@ -210,10 +210,10 @@ def written(draw: st.DrawFn, levels: int = 3) -> str:
 @example('{"a":"\\":","a":1}')
 def test_keys_are_counted_as_they_are_seen_one_by_one(text: str) -> None:
     assert keys_differ(text, exact(text)) == (doubled_key(text) is None)
-    taken = judged(event(text.encode()))
-    assert isinstance(taken, AcceptedEvent) == (doubled_key(text) is None)
+    accepted_judged = judged(event(text.encode()))
+    assert isinstance(accepted_judged, AcceptedEvent) == (doubled_key(text) is None)
     with_schema = judged(event(text.encode()), OPEN)
-    assert isinstance(with_schema, AcceptedEvent) == isinstance(taken, AcceptedEvent)
+    assert isinstance(with_schema, AcceptedEvent) == isinstance(accepted_judged, AcceptedEvent)
 
 
 CALL = {
@@ -250,15 +250,15 @@ class TestEventTypes:
                 mint_key=str,
                 types=self.TYPES,
             )
-        found = caught.value
-        assert (found.reason, found.index, found.path) == ("schema", 1, "$.events[1].properties.to.country")
-        assert found.detail == "expected text, found number 7 (schema of event type call, version 1)"
+        value = caught.value
+        assert (value.reason, value.index, value.path) == ("schema", 1, "$.events[1].properties.to.country")
+        assert value.detail == "expected text, found number 7 (schema of event type call, version 1)"
 
     def test_a_double_keeps_every_digit_that_was_sent(self) -> None:
         text = b'{"seconds":0.10000000000000000000000001,"to":{"country":"CA"}}'
-        taken = judged(event(text, "call"), self.TYPES)
-        assert isinstance(taken, AcceptedEvent)
-        assert taken.properties.encode() == text
+        accepted_judged = judged(event(text, "call"), self.TYPES)
+        assert isinstance(accepted_judged, AcceptedEvent)
+        assert accepted_judged.properties.encode() == text
 
     def test_a_type_without_schema_and_an_unknown_name_pass_where_the_policy_accepts(self) -> None:
         assert isinstance(judged(event(b'{"x":1}', "ping"), self.TYPES), AcceptedEvent)
@@ -275,14 +275,14 @@ class TestEventTypes:
         assert "known: call, e, ping" in str(refused)
 
     def test_an_older_view_judges_by_what_was_declared_then(self) -> None:
-        made = catalog(CALL)
-        assert event_types(made.view("ns", 2)).check("call") is None
-        assert event_types(made.view("ns")).check("call") is not None
+        result = catalog(CALL)
+        assert event_types(result.view("ns", 2)).check("call") is None
+        assert event_types(result.view("ns")).check("call") is not None
         retired = record_of(
             "ns", EventType.model_validate(CALL), kind="event_type", version=2, author="", claim_id="r", retired=True
         )
-        assert made.apply(retired, 3, 3)
-        assert event_types(made.view("ns")).check("call") is None
+        assert result.apply(retired, 3, 3)
+        assert event_types(result.view("ns")).check("call") is None
 
 
 @pytest.mark.parametrize("account", ['"account_id": "x",', ""], ids=["account", "nested account"])

@@ -56,5 +56,5 @@ def test_bounds_belong_to_the_range_they_open(partitions: int, data: st.DataObje
     assert partition_of(low + bytes(12), partitions) == partition
     assume(high is not None)
     assert high is not None
-    last = (int.from_bytes(high, "big") - 1).to_bytes(4, "big")
-    assert partition_of(last + b"\xff" * 12, partitions) == partition
+    last_to_bytes = (int.from_bytes(high, "big") - 1).to_bytes(4, "big")
+    assert partition_of(last_to_bytes + b"\xff" * 12, partitions) == partition

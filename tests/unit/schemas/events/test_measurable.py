@@ -36,17 +36,19 @@ METER = {
 
 
 def view(*types: dict[str, Any], meter: dict[str, Any] = METER) -> NamespaceView:
-    made = Catalog()
+    catalog = Catalog()
     models: list[tuple[str, Any]] = [("namespace", Namespace(code="ns")), ("meter", Meter.model_validate(meter))]
-    models += [("event_type", EventType.model_validate(one)) for one in types]
+    models += [("event_type", EventType.model_validate(item)) for item in types]
     for offset, (kind, model) in enumerate(models):
-        assert made.apply(record_of("ns", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, offset)
-    return made.view("ns")
+        assert catalog.apply(
+            record_of("ns", model, kind=kind, version=1, author="", claim_id=str(offset)), offset, offset
+        )
+    return catalog.view("ns")
 
 
 VIEW = view()
 ONLY = view(meter={"code": "call", "profiles": METER["profiles"][:1]})
-VIEWS = [(one, Matcher(profile_versions(one))) for one in (VIEW, ONLY)]
+VIEWS = [(item, Matcher(profile_versions(item))) for item in (VIEW, ONLY)]
 
 
 def event(properties: str, name: str = "call") -> AcceptedEvent:
@@ -95,28 +97,31 @@ VALUES = st.one_of(
 def test_warned_of_is_just_what_the_worker_will_find(
     catalog: tuple[NamespaceView, Matcher], properties: dict[str, Any]
 ) -> None:
-    seen, matcher = catalog
+    observed, matcher = catalog
     text = json.dumps(properties)
-    told = [(one.profile_id, one.reason) for one in measurable(seen).warnings([event("{}", "other"), event(text)])]
-    assert told == list(matcher.match("call", 5, "k", text).unmeterable)
+    pairs = [
+        (warning.profile_id, warning.reason)
+        for warning in measurable(observed).warnings([event("{}", "other"), event(text)])
+    ]
+    assert pairs == list(matcher.match("call", 5, "k", text).unmeterable)
 
 
 @pytest.mark.parametrize(
     "text", ['{"s":1e400,"to":{"size":1},"user":1}', '{"s":1' + "0" * 5000 + ',"to":{"size":1},"user":1}']
 )
 def test_numbers_that_no_float_holds(text: str) -> None:
-    assert [(one.profile_id, one.reason) for one in measurable(VIEW).warnings([event(text)])] == [
+    assert [(warning.profile_id, warning.reason) for warning in measurable(VIEW).warnings([event(text)])] == [
         ("call.s", "out_of_range")
     ]
 
 
 def test_a_warning_says_where_and_why() -> None:
-    (one,) = measurable(VIEW).warnings([event('{"s": 1, "to": {"size": "big"}, "user": 1}')])
-    assert one.to_json(single=False) == {
+    (warnings,) = measurable(VIEW).warnings([event('{"s": 1, "to": {"size": "big"}, "user": 1}')])
+    assert warnings.to_json(single=False) == {
         "index": 0, "path": "$.events[0].properties.to.size", "profile": "call.deep", "reason": "not_a_number",
         "detail": "to.size is no number, so the event counts for nothing with call.deep",
     }  # fmt: skip
-    assert one.to_json(single=True)["path"] == "$.properties.to.size"
+    assert warnings.to_json(single=True)["path"] == "$.properties.to.size"
 
 
 def test_ordinary_events_are_not_matched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,17 +140,17 @@ def test_a_property_that_its_schema_lets_be_left_out_is_not_warned_of() -> None:
         {"name": "user", "type": ["null", "string"], "default": None},
     ]
     typed = view({"code": "call", "schema": {"type": "record", "name": "Call", "fields": fields}})
-    told = measurable(typed).warnings([event('{"to": {"size": 1}}'), event('{"s": "x", "to": {"size": 1}}')])
-    assert [(one.index, one.profile_id, one.reason) for one in told] == [(1, "call.s", "not_a_number")]
+    warnings = measurable(typed).warnings([event('{"to": {"size": 1}}'), event('{"s": "x", "to": {"size": 1}}')])
+    assert [(item.index, item.profile_id, item.reason) for item in warnings] == [(1, "call.s", "not_a_number")]
 
 
 def test_what_a_request_costs_is_bounded() -> None:
-    told = measurable(VIEW).warnings([event('{"s": "x", "to": {"size": 1}, "user": 1}')] * 100)
-    assert told == [Warned(index, "call.s", "not_a_number", ".s") for index in range(MAX_JUDGED)]
+    warnings = measurable(VIEW).warnings([event('{"s": "x", "to": {"size": 1}, "user": 1}')] * 100)
+    assert warnings == [Warned(index, "call.s", "not_a_number", ".s") for index in range(MAX_JUDGED)]
 
 
 def test_names_that_json_must_escape() -> None:
     odd = view(meter={"code": "call", "profiles": [{"code": "q", "aggregation": "sum", "property": ['a"b']}]})
     assert measurable(odd).warnings([event(json.dumps({'a"b': 3}))]) == []
-    (one,) = measurable(odd).warnings([event(json.dumps({'a"b': "x"}))])
-    assert one.path == '["a\\"b"]'
+    (warnings,) = measurable(odd).warnings([event(json.dumps({'a"b': "x"}))])
+    assert warnings.path == '["a\\"b"]'

@@ -27,15 +27,15 @@ def test_a_disk_short_of_room_refuses_until_there_is_more() -> None:
 
 
 def test_the_disk_is_not_asked_for_every_request() -> None:
-    asked: list[str] = []
+    collected: list[str] = []
 
     def free(folder: str) -> int:
-        asked.append(folder)
+        collected.append(folder)
         return 0
 
     room = Room(["/nowhere"], MB, free=free, clock=lambda: 5.0)
     assert [len(room.reasons()) for _ in range(100)] == [1] * 100
-    assert asked == ["/nowhere"]
+    assert collected == ["/nowhere"]
 
 
 def test_a_disk_that_cannot_be_asked_refuses_nothing() -> None:

@@ -56,7 +56,7 @@ def test_a_key_names_its_entry_and_its_hash_fits_nothing_else(namespace: str, ke
     assert key_name(text) == KeyName(namespace, key_id)
     others = {key_text(namespace + "x", key_id, secret), key_text(namespace, key_id + "x", secret)}
     others.add(key_text(namespace, key_id, bytes(reversed(secret)) + b"\0"))
-    assert key_hash(text) not in {key_hash(other) for other in others}
+    assert key_hash(text) not in {key_hash(second_item) for second_item in others}
     assert text not in key_hash(text)
 
 
@@ -74,9 +74,9 @@ def test_the_bearer_gets_the_entrys_rights_in_its_namespace() -> None:
     assert (access.namespace, access.scopes, access.author) == ("n", {"ingest", "read"}, "backend (key_1)")
     assert world.access(text) is access, "remembered"
     assert (access.choose(None, "default"), access.choose("n", "default")) == ("n", "n")
-    for other in ("default", "N", "n2"):
+    for second_item in ("default", "N", "n2"):
         with pytest.raises(Denied, match="belongs to namespace n") as caught:
-            access.choose(other, "default")
+            access.choose(second_item, "default")
         assert caught.value.status == 403
 
 
@@ -119,12 +119,12 @@ def test_a_revoked_key_is_refused_with_the_next_record_though_it_was_remembered(
 
 def test_the_same_id_in_another_namespace_is_another_key() -> None:
     world = World()
-    mine, _ = world.key("a")
+    own_key, _ = world.key("a")
     theirs, _ = world.key("b")
-    assert (world.access(mine).namespace, world.access(theirs).namespace) == ("a", "b")
+    assert (world.access(own_key).namespace, world.access(theirs).namespace) == ("a", "b")
     forged = theirs.replace("weir_b.", "weir_a.")
-    assert forged == mine, "equal secrets, so only the name tells them apart"
-    assert world.denied("weir_c." + mine.partition(".")[2]).status == 401
+    assert forged == own_key, "equal secrets, so only the name tells them apart"
+    assert world.denied("weir_c." + own_key.partition(".")[2]).status == 401
 
 
 def test_an_expired_key_is_refused_from_its_instant_on() -> None:

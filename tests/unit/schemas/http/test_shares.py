@@ -40,16 +40,16 @@ class Worker:
 def test_a_tenant_leaves_places_to_others_and_a_key_to_the_keys_beside_it() -> None:
     async def check() -> None:
         shares = Shares(SharePlan(places=4, each=3, each_key=2, waiting=10, seconds=60), "questions")
-        first = [Worker(shares, "noisy", "k1") for _ in range(4)]
+        first_workers = [Worker(shares, "noisy", "k1") for _ in range(4)]
         second = [Worker(shares, "noisy", "k2") for _ in range(4)]
         await settled()
-        assert [sum(worker.working for worker in group) for group in (first, second)] == [2, 1]
+        assert [sum(worker.working for worker in group) for group in (first_workers, second)] == [2, 1]
         quiet = Worker(shares, "quiet")
         await settled()
         assert quiet.working
-        for worker in (*first, *second, quiet):
+        for worker in (*first_workers, *second, quiet):
             worker.end.set()
-        await asyncio.gather(*(worker.task for worker in (*first, *second, quiet)))
+        await asyncio.gather(*(worker.task for worker in (*first_workers, *second, quiet)))
 
     run(check())
 
@@ -99,14 +99,14 @@ def test_a_full_line_is_refused_at_once_and_a_wait_ends() -> None:
 def test_who_is_cancelled_in_line_or_at_work_leaves_nothing_behind() -> None:
     async def check() -> None:
         shares = Shares(SharePlan(places=1, each=1, each_key=1, waiting=10, seconds=60), "questions")
-        holder, gone, last = (Worker(shares, tenant) for tenant in ("a", "b", "c"))
+        holder, gone, last_value = (Worker(shares, tenant) for tenant in ("a", "b", "c"))
         await settled()
         gone.task.cancel()
         holder.task.cancel()
         await settled()
-        assert last.working
-        last.end.set()
-        await last.task
+        assert last_value.working
+        last_value.end.set()
+        await last_value.task
         async with shares.turn("b"):
             pass
 

@@ -51,8 +51,8 @@ def values_of(schema: Any, names: dict[str, Any] | None = None) -> st.SearchStra
 
 
 def schema_of(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((FOLDER / f"{name}.avsc").read_text())
-    return found
+    document: dict[str, Any] = json.loads((FOLDER / f"{name}.avsc").read_text())
+    return document
 
 
 def test_the_contract_has_its_nine_records() -> None:

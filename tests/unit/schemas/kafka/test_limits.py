@@ -21,7 +21,7 @@ SMALL = Settings(kafka_record_bytes=128 * 1024)
 
 def test_topics_producers_and_packing_agree() -> None:
     for settings in (Settings(), SMALL):
-        assert {one.config["max.message.bytes"] for one in _specifications(settings)} == {
+        assert {specification.config["max.message.bytes"] for specification in _specifications(settings)} == {
             str(settings.kafka_record_bytes)
         }
         assert producing(settings) == {"message.max.bytes": settings.kafka_record_bytes}
@@ -66,13 +66,13 @@ def test_a_rejection_gets_in_whatever_its_size_whole_where_it_fits(size: int) ->
         RejectedEvent(**FIELDS | {"original": original, "detail": "é" * 9_999}), value_limit(SMALL)
     )
     assert len(record) <= value_limit(SMALL)
-    found = codec("rejected_event").decode(record)
+    decode = codec("rejected_event").decode(record)
     if size <= 110_000:
-        assert (found["original"], found["original_size"], found["original_hash"]) == (original, -1, "")
+        assert (decode["original"], decode["original_size"], decode["original_hash"]) == (original, -1, "")
     else:
-        assert original.startswith(found["original"])
-        assert len(found["original"]) == 64 * 1024
-        assert (found["original_size"], found["original_hash"]) == (len(original), hash_of(original))
+        assert original.startswith(decode["original"])
+        assert len(decode["original"]) == 64 * 1024
+        assert (decode["original_size"], decode["original_hash"]) == (len(original), hash_of(original))
 
 
 def test_a_rejection_of_an_earlier_version_is_whole() -> None:

@@ -21,8 +21,8 @@ def record(item: Cut | Run, claim: str = "c") -> dict[str, Any]:
     return cut_record(item, claim) if isinstance(item, Cut) else run_record(item, claim)
 
 
-def cut(number: int, *ends: int, **more: Any) -> Cut:
-    return Cut(number, {(1, partition): end for partition, end in enumerate(ends)}, 0, 0, **more)
+def cut(number: int, *ends: int, **extra: Any) -> Cut:
+    return Cut(number, {(1, partition): end for partition, end in enumerate(ends)}, 0, 0, **extra)
 
 
 def test_cuts_are_numbered_without_gaps_and_the_first_of_a_number_wins() -> None:
@@ -58,11 +58,11 @@ def test_the_first_run_of_an_id_wins_and_names_a_cut_that_stands() -> None:
     fold = Checkpoints()
     assert fold.apply(record(Run("r", 1, 0, 0, {}))) is None
     fold.apply(record(cut(1, 5)))
-    first = Run("r", 1, 2, 3, {"due": 5})
-    assert fold.apply(record(first)) == first
+    first_run = Run("r", 1, 2, 3, {"due": 5})
+    assert fold.apply(record(first_run)) == first_run
     fold.apply(record(cut(2, 6)))
     assert fold.apply(record(Run("r", 2, 0, 0, {}))) is None
-    assert fold.runs == {"r": first}
+    assert fold.runs == {"r": first_run}
     assert fold.apply(record(Run("zero", 0, 0, 0, {}))) is None
     assert fold.apply(record(Run("beyond", 3, 0, 0, {}))) is None
 
@@ -74,8 +74,8 @@ def test_every_cut_that_stands_follows_the_one_before(log: list[Cut | Run]) -> N
     cuts = [item for item in established if isinstance(item, Cut)]
     assert fold.cuts == cuts
     assert [item.number for item in cuts] == list(range(1, len(cuts) + 1))
-    for before, after in itertools.pairwise(cuts):
-        assert all(after.offsets.get(key, -1) >= end for key, end in before.offsets.items())
+    for previous, later_item in itertools.pairwise(cuts):
+        assert all(later_item.offsets.get(key, -1) >= end for key, end in previous.offsets.items())
     # Slices tile: summed up they are the last cut's offsets.
     covered: dict[tuple[int, int], int] = {}
     for item in cuts:
@@ -124,11 +124,11 @@ def test_a_cut_that_does_not_exist_is_named() -> None:
 def test_next_cut_is_always_valid_and_none_where_nothing_is_new(progresses: list[dict[tuple[int, int], int]]) -> None:
     fold = Checkpoints()
     for number, progress in enumerate(progresses):
-        wanted = next_cut(fold.last, progress, 0, 100 - number)
-        if wanted is None:
+        expected_next_cut = next_cut(fold.last, progress, 0, 100 - number)
+        if expected_next_cut is None:
             assert fold.last is not None
             assert all(fold.last.offsets.get(key, 0) >= end for key, end in progress.items())
         else:
-            assert fold.apply(record(wanted)) == wanted
-            assert all(wanted.offsets[key] >= end for key, end in progress.items())
+            assert fold.apply(record(expected_next_cut)) == expected_next_cut
+            assert all(expected_next_cut.offsets[key] >= end for key, end in progress.items())
     assert [item.as_of_us for item in fold.cuts] == sorted(item.as_of_us for item in fold.cuts)

@@ -40,9 +40,9 @@ def test_sealed_then_open_and_metered_in_order() -> None:
     assert state.to_meter(1, {(1, 0): 2}) == 1
     # A partition that never had a record has no progress, and needs none.
     assert state.to_meter(1, {(1, 0): 3}) == 2
-    state = changed(sealing, opening, again := sealing_record(state, 1, 2, "c"))
+    state = changed(sealing, opening, repeated_sealing_record := sealing_record(state, 1, 2, "c"))
     assert state.following == Generation(3, 2)
-    state = changed(sealing, opening, again, open_record(state, (1,) * 8, "d"))
+    state = changed(sealing, opening, repeated_sealing_record, open_record(state, (1,) * 8, "d"))
     assert state.writable(1) == Generation(3, 2)
     assert state.to_meter(1, {(1, 0): 3}) == 2
 
@@ -71,16 +71,16 @@ def test_competing_changes_give_one_sequence_that_every_follower_sees(moves: lis
             record = open_record(state, (number,), str(len(log)))
         else:
             continue
-        before = truth.state
+        previous_state = truth.state
         log.append(record)
         if truth.apply(record):
-            after = truth.state
-            assert after.version == before.version + 1
-            assert (before.writable(1) is None) != (after.writable(1) is None)
-            assert list(after.known(1)) == list(range(1, after.newest(1).number + 1))
-            assert all(after.ends[key] == ends for key, ends in before.ends.items())
+            later_state = truth.state
+            assert later_state.version == previous_state.version + 1
+            assert (previous_state.writable(1) is None) != (later_state.writable(1) is None)
+            assert list(later_state.known(1)) == list(range(1, later_state.newest(1).number + 1))
+            assert all(later_state.ends[key] == ends for key, ends in previous_state.ends.items())
         else:
-            assert truth.state == before
+            assert truth.state == previous_state
     for who, follower in enumerate(followers):
         for record in log[read[who] :]:
             follower.apply(record)

@@ -18,12 +18,12 @@ LOGS = st.lists(st.one_of(CLAIMS, CHAINED), max_size=30)
 
 def winners(log: list[Claim]) -> list[int]:
     fold = FirstValid()
-    return [place for place, claim in enumerate(log) if fold.offer(claim)]
+    return [number for number, claim in enumerate(log) if fold.offer(claim)]
 
 
 @given(LOGS)
 def test_one_winner_a_version_and_no_gaps(log: list[Claim]) -> None:
-    won = [log[place] for place in winners(log)]
+    won = [log[winner] for winner in winners(log)]
     for key in {claim.key for claim in won}:
         versions = [claim.version for claim in won if claim.key == key]
         assert versions == list(range(1, len(versions) + 1))
@@ -35,11 +35,11 @@ def test_the_first_valid_claim_wins(log: list[Claim]) -> None:
     won = set(winners(log))
     versions: dict[Hashable, int] = {}
     heads: dict[Hashable, Hashable] = {}
-    for place, claim in enumerate(log):
+    for number, claim in enumerate(log):
         follows = claim.version == versions.get(claim.key, 0) + 1
         chained = claim.chain is None or claim.version != 1 or heads.get(claim.chain) == claim.predecessor
-        assert (place in won) == (follows and chained)
-        if place in won:
+        assert (number in won) == (follows and chained)
+        if number in won:
             versions[claim.key] = claim.version
             if claim.chain is not None and claim.version == 1:
                 heads[claim.chain] = claim.key
@@ -49,29 +49,29 @@ def test_the_first_valid_claim_wins(log: list[Claim]) -> None:
 def test_followers_agree_wherever_they_stopped_and_went_on(log: list[Claim], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(log)))
     slow = FirstValid()
-    first = [place for place, claim in enumerate(log[:cut]) if slow.offer(claim)]
-    rest = [cut + place for place, claim in enumerate(log[cut:]) if slow.offer(claim)]
-    assert first + rest == winners(log)
+    first_items = [number for number, claim in enumerate(log[:cut]) if slow.offer(claim)]
+    remaining = [cut + number for number, claim in enumerate(log[cut:]) if slow.offer(claim)]
+    assert first_items + remaining == winners(log)
 
 
 @given(LOGS, st.data())
 def test_a_void_record_changes_nothing_for_anybody(log: list[Claim], data: st.DataObject) -> None:
     won = winners(log)
-    kept = [claim for place, claim in enumerate(log) if place in won or data.draw(st.booleans())]
-    assert [kept[place] for place in winners(kept)] == [log[place] for place in won]
+    stored = [claim for number, claim in enumerate(log) if number in won or data.draw(st.booleans())]
+    assert [stored[winner] for winner in winners(stored)] == [log[item] for item in won]
 
 
 @given(LOGS, st.data())
 def test_a_record_written_again_later_never_counts_twice(log: list[Claim], data: st.DataObject) -> None:
     """A producer's retry may append a record again, at any later place."""
     copied = list(log)
-    for place in sorted(data.draw(st.sets(st.integers(0, max(0, len(log) - 1)), max_size=4)), reverse=True):
-        if place < len(log):
-            won = place in winners(log)
-            again = data.draw(st.integers(place + 1, len(copied)))
+    for item in sorted(data.draw(st.sets(st.integers(0, max(0, len(log) - 1)), max_size=4)), reverse=True):
+        if item < len(log):
+            won = item in winners(log)
+            repeated_draw = data.draw(st.integers(item + 1, len(copied)))
             if won:
-                copied.insert(again, log[place])
-    assert [copied[place] for place in winners(copied)] == [log[place] for place in winners(log)]
+                copied.insert(repeated_draw, log[item])
+    assert [copied[winner] for winner in winners(copied)] == [log[winner] for winner in winners(log)]
 
 
 @dataclass
@@ -107,7 +107,7 @@ def test_competing_writers_know_who_won(keys: list[str], data: st.DataObject) ->
             for claim, author in log[writer.read_to :]:
                 won |= writer.fold.offer(claim) and author == number
             writer.answered = won
-    truth = [log[place] for place in winners([claim for claim, _ in log])]
+    truth = [log[winner] for winner in winners([claim for claim, _ in log])]
     assert [author for _, author in truth] == sorted(
         (number for number, writer in enumerate(writers) if writer.answered), key=[author for _, author in truth].index
     )
@@ -130,7 +130,7 @@ def test_a_chain_is_one_order() -> None:
 
 @given(st.lists(CHAINED, max_size=30))
 def test_chains_never_fork(log: list[Claim]) -> None:
-    won = [log[place] for place in winners(log)]
+    won = [log[winner] for winner in winners(log)]
     links = [(claim.chain, claim.predecessor) for claim in won if claim.version == 1]
     assert len(links) == len(set(links))
 

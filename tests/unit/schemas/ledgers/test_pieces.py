@@ -13,7 +13,7 @@ LIMIT = 200
 
 def read(records: list[bytes]) -> list[bytes]:
     joiner = Joiner()
-    return [found for number, value in enumerate(records) if (found := joiner.take(value, number)) is not None]
+    return [take for number, value in enumerate(records) if (take := joiner.take(value, number)) is not None]
 
 
 @given(value=st.binary(max_size=3000), limit=st.integers(100, 500))
@@ -29,9 +29,9 @@ def test_writers_that_write_at_once_do_not_mix_and_each_record_stands_at_its_las
     wholes = [b"a" * 500, b"b" * 300, b"plain"]
     waiting = [list(cut(value, LIMIT, bytes([number]) * 16)) for number, value in enumerate(wholes)]
     records = [waiting[number].pop(0) for number in order if waiting[number]]
-    records += [piece for rest in waiting for piece in rest]
-    found = read(records)
-    assert sorted(found) == sorted(wholes)
+    records += [piece for remaining in waiting for piece in remaining]
+    result = read(records)
+    assert sorted(result) == sorted(wholes)
 
 
 def test_a_writer_that_died_between_pieces_leaves_nothing_and_is_forgotten() -> None:

@@ -61,11 +61,11 @@ SPANS = st.sampled_from([(BEGINNING, FOREVER), (BEGINNING, 5), (5, FOREVER), (3,
 
 @st.composite
 def versions(draw: st.DrawFn) -> list[ProfileVersion]:
-    made = []
+    collected = []
     for number in range(draw(st.integers(1, 4))):
         aggregation = draw(st.sampled_from(["sum", "count", "count_unique", "max", "min", "latest"]))
         span = draw(SPANS)
-        made.append(
+        collected.append(
             ProfileVersion(
                 profile_id=f"m.p{number}",
                 version=draw(st.integers(1, 3)),
@@ -87,7 +87,7 @@ def versions(draw: st.DrawFn) -> list[ProfileVersion]:
                 by_text=draw(st.booleans()),
             )
         )
-    return made
+    return collected
 
 
 PROPERTIES = st.one_of(
@@ -124,7 +124,7 @@ def test_columns_give_what_one_event_at_a_time_gives(
     rules: list[ProfileVersion], events: list[tuple[str, int]]
 ) -> None:
     keys = [f"key {number}" for number in range(len(events))]
-    found = Matches()
+    matches = Matches()
     ColumnMatcher(rules).match(
         "e",
         Events(
@@ -133,7 +133,7 @@ def test_columns_give_what_one_event_at_a_time_gives(
             [text.encode() for text, _ in events],
             lambda: keys,
         ),
-        found,
+        matches,
     )
     one_by_one = Matcher(rules)
     for number, (text, stamp) in enumerate(events):
@@ -141,10 +141,10 @@ def test_columns_give_what_one_event_at_a_time_gives(
             expected = one_by_one.match("e", stamp, keys[number], text)
         except ValueError:
             expected = UNMATCHED
-        assert given_to(found, 10 + number) == expected
+        assert given_to(matches, 10 + number) == expected
 
 
-def given_to(found: Matches, row: int) -> Matched:
+def given_to(expected: Matches, row: int) -> Matched:
     """What the columns give to one row."""
 
     def at(rows: Any) -> list[int]:
@@ -153,14 +153,14 @@ def given_to(found: Matches, row: int) -> Matched:
     return Matched(
         tuple(
             Match(
-                one.profile_id,
-                one.profile_version,
-                int(one.units[index]),
-                one.unique_values[index] if one.unique_values is not None else "",
-                one.dimensions[index] if one.dimensions is not None else "",
+                item.profile_id,
+                item.profile_version,
+                int(item.units[index]),
+                item.unique_values[index] if item.unique_values is not None else "",
+                item.dimensions[index] if item.dimensions is not None else "",
             )
-            for one in found.matched
-            for index in at(one.rows)
+            for item in expected.matched
+            for index in at(item.rows)
         ),
-        tuple((one.profile_id, one.reasons[index]) for one in found.failed for index in at(one.rows)),
+        tuple((item.profile_id, item.reasons[index]) for item in expected.failed for index in at(item.rows)),
     )

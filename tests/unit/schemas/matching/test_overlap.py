@@ -45,7 +45,7 @@ SETS = st.lists(
 def test_filters_that_an_event_passes_are_never_called_contradictory(
     filters: list[Filter], events: list[dict[str, Any]]
 ) -> None:
-    tests = [compile_filter(one.property, one.operator, one.value) for one in filters]
+    tests = [compile_filter(item.property, item.operator, item.value) for item in filters]
     if any(all(test(event) for test in tests) for event in events):
         assert not contradictory(filters)
 
@@ -89,10 +89,10 @@ def test_profiles_that_both_match_are_named(one: tuple[Filter, ...], other: tupl
 
 
 def test_charges_by_different_values_are_told_in_one_sentence() -> None:
-    told = double_billed(
+    result = double_billed(
         [measuring("in", path="input"), measuring("out", path="output"), measuring("calls", path=None)], Budget()
     )
-    assert told == [
+    assert result == [
         "charges in (sum of input), out (sum of output), calls (count) can bill one event "
         "call each, by different values"
     ]

@@ -18,7 +18,7 @@ from schemas.values.json_text import canonical, exact
 from schemas.values.quantity import UNIT
 
 
-def version(profile: str = "p", number: int = 1, **more: Any) -> ProfileVersion:
+def version(profile: str = "p", number: int = 1, **extra: Any) -> ProfileVersion:
     fields: dict[str, Any] = {
         "profile_id": f"m.{profile}",
         "version": number,
@@ -33,7 +33,7 @@ def version(profile: str = "p", number: int = 1, **more: Any) -> ProfileVersion:
         "dimensions": (),
         "window_seconds": 86_400,
     }
-    return ProfileVersion(**(fields | more))
+    return ProfileVersion(**(fields | extra))
 
 
 def where(name: str, operator: str, value: Any = None) -> Filter:
@@ -61,8 +61,8 @@ def test_an_event_may_match_several_profiles_each_with_its_filters() -> None:
             version("other", event_name="f", **COUNT),
         ]
     )
-    found = matcher.match("e", 0, "k", '{"region":"eu","n":3}')
-    assert [match.profile_id for match in found.matches] == ["m.all", "m.eu"]
+    item = matcher.match("e", 0, "k", '{"region":"eu","n":3}')
+    assert [match.profile_id for match in item.matches] == ["m.all", "m.eu"]
     assert matcher.match("unknown", 0, "k", "{}") == UNMATCHED
 
 
@@ -78,9 +78,9 @@ def test_an_event_may_match_several_profiles_each_with_its_filters() -> None:
     ],
 )  # fmt: skip
 def test_what_each_aggregation_keeps(aggregation: str, value: str, units: int, unique: str) -> None:
-    found = Matcher([version(aggregation=aggregation)]).match("e", 0, "key", f'{{"n":{value}}}')
-    assert found.matches == (Match("m.p", 1, units, unique, ""),)
-    assert found.unmeterable == ()
+    match = Matcher([version(aggregation=aggregation)]).match("e", 0, "key", f'{{"n":{value}}}')
+    assert match.matches == (Match("m.p", 1, units, unique, ""),)
+    assert match.unmeterable == ()
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_what_each_aggregation_keeps(aggregation: str, value: str, units: int, u
 def test_a_value_that_cannot_be_measured_is_reported_and_the_others_count(
     aggregation: str, properties: str, reason: str
 ) -> None:
-    found = Matcher([version(aggregation=aggregation), version("c", **COUNT)]).match("e", 0, "k", properties)
-    assert found.unmeterable == (("m.p", reason),)
-    assert [match.profile_id for match in found.matches] == ["m.c"]
+    item = Matcher([version(aggregation=aggregation), version("c", **COUNT)]).match("e", 0, "k", properties)
+    assert item.unmeterable == (("m.p", reason),)
+    assert [match.profile_id for match in item.matches] == ["m.c"]
 
 
 def test_a_refused_event_is_not_unmeterable() -> None:
-    found = Matcher([version(filters=(where("go", "eq", 1),))]).match("e", 0, "k", "{}")
-    assert found == UNMATCHED
+    match = Matcher([version(filters=(where("go", "eq", 1),))]).match("e", 0, "k", "{}")
+    assert match == UNMATCHED
 
 
 def test_dimensions_are_canonical_and_leave_out_what_is_missing() -> None:
@@ -148,9 +148,9 @@ VERSIONS = st.lists(
 def test_matching_is_each_rule_on_its_own(versions: list[ProfileVersion], stamp: int, properties: str) -> None:
     """No rule disturbs another, and the order of versions only orders the result."""
     together = Matcher(versions).match("e", stamp, "key", properties)
-    alone = [Matcher([one]).match("e", stamp, "key", properties) for one in versions]
-    assert together.matches == tuple(itertools.chain.from_iterable(one.matches for one in alone))
-    assert together.unmeterable == tuple(itertools.chain.from_iterable(one.unmeterable for one in alone))
+    alone = [Matcher([item]).match("e", stamp, "key", properties) for item in versions]
+    assert together.matches == tuple(itertools.chain.from_iterable(item.matches for item in alone))
+    assert together.unmeterable == tuple(itertools.chain.from_iterable(item.unmeterable for item in alone))
     reverse = Matcher(versions[::-1]).match("e", stamp, "key", properties)
     assert set(reverse.matches) == set(together.matches)
 
@@ -158,14 +158,14 @@ def test_matching_is_each_rule_on_its_own(versions: list[ProfileVersion], stamp:
 @given(VERSIONS, st.integers(0, 20), PROPERTIES)
 def test_every_version_is_accounted_for(versions: list[ProfileVersion], stamp: int, properties: str) -> None:
     """A valid version either matches, is unmeterable, or a filter refuses the event; the doctor says which."""
-    found = Matcher(versions).match("e", stamp, "key", properties)
-    outcomes = {match.profile_id for match in found.matches} | {profile for profile, _ in found.unmeterable}
-    for one in versions:
-        valid = one.event_name == "e" and one.valid_from_us <= stamp < one.valid_to_us
-        refused = failing_filter(one, exact(properties))
-        assert (one.profile_id in outcomes) == (valid and refused is None)
+    item = Matcher(versions).match("e", stamp, "key", properties)
+    outcomes = {match.profile_id for match in item.matches} | {profile for profile, _ in item.unmeterable}
+    for result in versions:
+        valid = result.event_name == "e" and result.valid_from_us <= stamp < result.valid_to_us
+        refused = failing_filter(result, exact(properties))
+        assert (result.profile_id in outcomes) == (valid and refused is None)
         if refused is not None:
-            assert refused in one.filters
+            assert refused in result.filters
 
 
 @given(PROPERTIES)
@@ -186,8 +186,8 @@ def test_the_way_properties_are_written_changes_nothing(fields: list[str], two: 
             version("d", dimensions=(("n",),), **COUNT),
         ]
     )
-    found = matcher.match("e", 0, "k", text)
-    assert found.matches == (
+    match = matcher.match("e", 0, "k", text)
+    assert match.matches == (
         Match("m.p", 1, 2 * UNIT, "", ""),
         Match("m.u", 1, UNIT, canonical({"x": 2, "y": 1}), ""),
         Match("m.d", 1, UNIT, "", '{"n":2}'),
@@ -195,8 +195,8 @@ def test_the_way_properties_are_written_changes_nothing(fields: list[str], two: 
 
 
 def test_units_are_exact() -> None:
-    found = Matcher([version()]).match("e", 0, "k", '{"n":0.1}').matches[0]
-    assert Decimal(found.units) / UNIT == Decimal("0.1")
+    match = Matcher([version()]).match("e", 0, "k", '{"n":0.1}').matches[0]
+    assert Decimal(match.units) / UNIT == Decimal("0.1")
 
 
 def test_unique_values_are_told_apart_by_value_or_by_text() -> None:
@@ -206,7 +206,7 @@ def test_unique_values_are_told_apart_by_value_or_by_text() -> None:
 
     def uniques(by_text: bool) -> list[str]:
         matcher = Matcher([version(aggregation="count_unique", by_text=by_text)])
-        return [matcher.match("e", 0, "k", f'{{"n":{one}}}').matches[0].unique_value for one in ids]
+        return [matcher.match("e", 0, "k", f'{{"n":{item}}}').matches[0].unique_value for item in ids]
 
     assert uniques(False) == ["42", '"42"', "42", '"42.0"', "true", '"true"', '{"a":1}', '{"a":1}']
     assert uniques(True) == [

@@ -42,9 +42,9 @@ def write(value: Any) -> str:
 
 @given(NUMBER_TEXTS)
 def test_a_number_is_read_exactly(text: str) -> None:
-    found = exact(text)
-    assert is_number(found)
-    assert Fraction(found) == fraction(text)
+    result = exact(text)
+    assert is_number(result)
+    assert Fraction(result) == fraction(text)
 
 
 @given(NUMBER_TEXTS, NUMBER_TEXTS)

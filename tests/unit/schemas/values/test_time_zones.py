@@ -46,11 +46,11 @@ def test_the_machines_own_rules_count_for_nothing(tmp_path: Path) -> None:
         "print(datetime(2026, 12, 1, tzinfo=ZoneInfo('America/Edmonton')).utcoffset())\n"
         "print(local_midnight(date(2026, 12, 1), parse_zone('America/Edmonton')).isoformat())\n"
     )
-    told = subprocess.run(
+    split = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"PYTHONTZPATH": str(tmp_path)}, capture_output=True,
         text=True, timeout=60, check=True,
     ).stdout.split("\n")  # fmt: skip
-    assert told[:2] == ["9:00:00", "2026-12-01T06:00:00+00:00"]
+    assert split[:2] == ["9:00:00", "2026-12-01T06:00:00+00:00"]
 
 
 def test_every_zone_of_the_package_can_be_read_and_names_itself() -> None:

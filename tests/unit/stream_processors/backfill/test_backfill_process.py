@@ -62,8 +62,8 @@ def test_only_the_owner_starts_it_and_only_where_something_waits() -> None:
     child.look(False)
     assert child.pid is None
     child.look(True)
-    first = child.pid
-    assert first is not None
+    first_pid = child.pid
+    assert first_pid is not None
     ended(child)
     (job,) = waiting(catalog)
     publish(catalog, "backfill", job.entry(Cut(1, {(1, 0): 3}, 1, 0, job.name)))
@@ -89,11 +89,11 @@ def test_stragglers_are_looked_for_once_a_minute(monkeypatch: Any) -> None:
     catalog = catalog_with(("meter", METER, 5))
     (job,) = waiting(catalog)
     publish(catalog, "backfill", job.entry(Cut(1, {(1, 0): 3}, 1, 0, job.name)))
-    asked: list[int] = []
-    child, clock = made(catalog, ENDS, lambda: bool(asked.append(1)) or len(asked) > 1)
+    collected: list[int] = []
+    child, clock = made(catalog, ENDS, lambda: bool(collected.append(1)) or len(collected) > 1)
     for seconds, questions in ((0, 0), (59, 0), (2, 1), (1, 1), (60, 2)):
         clock.now += seconds
         child.look(True)
-        assert len(asked) == questions
+        assert len(collected) == questions
     assert child.pid is not None
     ended(child)

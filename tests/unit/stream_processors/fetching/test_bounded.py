@@ -28,26 +28,26 @@ def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     bound_fetches(Settings(kafka_record_bytes=128 * 1024))
 
 
-def batch(first: int, values: list[bytes], kind: int) -> bytes:
+def batch(first_value: int, values: list[bytes], kind: int) -> bytes:
     builder = DefaultRecordBatchBuilder(2, kind, False, -1, -1, -1, 1 << 24)
     for number, value in enumerate(values):
         assert builder.append(number, 1_000 + number, b"key", value, [("name", b"header")]) is not None
-    found = bytearray(builder.build())
-    found[:8] = first.to_bytes(8, "big")
-    return bytes(found)
+    result = bytearray(builder.build())
+    result[:8] = first_value.to_bytes(8, "big")
+    return bytes(result)
 
 
 def records(topic: str, *batches: bytes) -> Any:
-    found = fetcher.MemoryRecords(b"".join(batches) + b"\x00\x01a part of the next batch")
-    assert found.has_next()
-    return fetcher.PartitionRecords(TopicPartition(topic, 0), found, [], 0, None, None, True, 0)
+    item = fetcher.MemoryRecords(b"".join(batches) + b"\x00\x01a part of the next batch")
+    assert item.has_next()
+    return fetcher.PartitionRecords(TopicPartition(topic, 0), item, [], 0, None, None, True, 0)
 
 
 @pytest.mark.parametrize("kind", CODECS)
 def test_an_ordinary_batch_is_read_as_ever(kind: int) -> None:
     values = [b"one", b"", b"x" * 1000]
     read = list(records("usage.events.1", batch(0, values, kind), batch(3, [b"last"], kind)))
-    assert [(one.offset, one.value) for one in read] == list(enumerate([*values, b"last"]))
+    assert [(item.offset, item.value) for item in read] == list(enumerate([*values, b"last"]))
     assert (read[0].key, read[0].headers, read[0].timestamp) == (b"key", (("name", b"header"),), 1_000)
 
 
@@ -55,9 +55,9 @@ def test_an_ordinary_batch_is_read_as_ever(kind: int) -> None:
 def test_a_batch_that_would_expand_too_far_is_one_record_of_an_inbox_and_all_that_follow_are_read(kind: int) -> None:
     large = batch(1, [b" " * (LIMIT // 2)] * 3, kind)
     read = records("usage.inbox.shop", batch(0, [b"before"], kind), large, batch(4, [b"after"], kind))
-    found = list(read)
-    assert [(one.offset, type(one.value)) for one in found] == [(0, bytes), (3, RefusedBatch), (4, bytes)]
-    refused = found[1].value
+    items = list(read)
+    assert [(item.offset, type(item.value)) for item in items] == [(0, bytes), (3, RefusedBatch), (4, bytes)]
+    refused = items[1].value
     assert (refused.first, refused.records) == (1, 3)
     assert f"more than {LIMIT} bytes" in refused.why
     assert refused
@@ -67,16 +67,16 @@ def test_a_batch_that_would_expand_too_far_is_one_record_of_an_inbox_and_all_tha
 
 def test_of_usage_events_no_offset_is_left_out() -> None:
     """The meter's cursor counts every one."""
-    found = list(records("usage.events.1", batch(0, [b" " * LIMIT] * 3, 4)))
-    assert [one.offset for one in found] == [0, 1, 2]
-    assert all(isinstance(one.value, RefusedBatch) for one in found)
+    result = list(records("usage.events.1", batch(0, [b" " * LIMIT] * 3, 4)))
+    assert [item.offset for item in result] == [0, 1, 2]
+    assert all(isinstance(item.value, RefusedBatch) for item in result)
 
 
 def test_a_batch_that_is_broken_inside_is_refused_too() -> None:
     broken = bytearray(batch(0, [b"value" * 100], 4))
     broken[70:75] = b"\xff" * 5
-    [one] = records_unchecked("usage.inbox.shop", bytes(broken))
-    assert "no zstd" in one.value.why
+    [result] = records_unchecked("usage.inbox.shop", bytes(broken))
+    assert "no zstd" in result.value.why
 
 
 def records_unchecked(topic: str, data: bytes) -> Any:
@@ -94,7 +94,7 @@ def test_a_poll_takes_so_many_bytes_of_a_partition_and_the_next_one_goes_on(monk
     )
     polls = []
     while result.has_more():
-        polls.append([one.offset for one in result.getall()])
+        polls.append([item.offset for item in result.getall()])
     assert polls == [[0, 1, 2], [3, 4]]
     assert state.position == 5
 

@@ -30,9 +30,9 @@ def test_what_fits_comes_as_it_was(kind: int, write: Any, data: bytes, times: in
 def test_what_is_larger_is_not_expanded(kind: int, write: Any) -> None:
     data = b"0123456789" * 100_000
     assert expand(kind, write(data), len(data)) == data
-    with pytest.raises(Unexpanded, match="more than 999999 bytes") as told:
+    with pytest.raises(Unexpanded, match="more than 999999 bytes") as raised:
         expand(kind, write(data), len(data) - 1)
-    assert data.startswith(told.value.begin)
+    assert data.startswith(raised.value.begin)
 
 
 @EACH

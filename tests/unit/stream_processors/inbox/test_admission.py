@@ -48,12 +48,12 @@ class Topic:
 
 
 def catalog() -> Catalog:
-    made = Catalog()
+    item = Catalog()
     for offset, name in enumerate(("shop", "small")):
-        made.apply(
+        item.apply(
             record_of(name, Namespace(code=name), kind="namespace", version=1, author="", claim_id="a"), offset, 0
         )
-    return made
+    return item
 
 
 def record(offset: int, *events: tuple[str, int], namespace: str = "shop") -> InboxRecord:
@@ -81,7 +81,7 @@ def test_batches_are_packed_by_bytes_too() -> None:
         events, rejected = Topic("usage.events.1"), Topic("usage.rejected")
         admission_of(records, events, rejected).step()
         assert max(map(len, events.values)) < PACKED_BYTES + 1000
-        assert len(events.events()) == sum(len(json.loads(one.value)) for one in records)
+        assert len(events.events()) == sum(len(json.loads(item.value)) for item in records)
         assert rejected.values == []
 
 
@@ -103,7 +103,7 @@ def test_a_repetition_writes_only_what_is_not_in_kafka_yet() -> None:
     down["now"] = False
     step.step()
     assert events.events() == ["bad", "good", "other", "worse"]
-    assert [one["reason"] for one in rejections(rejected)] == ["malformed"]
+    assert [rejection["reason"] for rejection in rejections(rejected)] == ["malformed"]
 
 
 def test_an_event_that_the_topic_never_takes_is_rejected_alone_and_nothing_waits_for_it(
@@ -116,10 +116,15 @@ def test_an_event_that_the_topic_never_takes_is_rejected_alone_and_nothing_waits
     records = [record(0, ("a", 9_000), ("b", 30_000), ("c", 9_000)), record(3, ("d", 10), namespace="small")]
     admission_of(records, events, rejected, 1).step()
     assert events.events() == ["a", "c", "d"]
-    [one] = rejections(rejected)
-    assert (one["reason"], one["events"], one["idempotency_key"], one["origin_index"]) == ("too_large", 1, "b", 1)
-    assert one["original"] == records[0].value
-    assert "20000" in one["detail"]
+    [result] = rejections(rejected)
+    assert (result["reason"], result["events"], result["idempotency_key"], result["origin_index"]) == (
+        "too_large",
+        1,
+        "b",
+        1,
+    )
+    assert result["original"] == records[0].value
+    assert "20000" in result["detail"]
 
 
 def test_a_topic_that_is_being_sealed_refuses_in_the_same_words_and_is_waited_for(
@@ -144,6 +149,6 @@ def test_a_batch_that_was_not_read_is_rejected_with_its_place_and_its_records_co
     admission_of(
         [InboxRecord("usage.inbox.shop", "shop", 0, 7, NOW_US, value)], Topic("usage.events.1"), rejected
     ).step()
-    [one] = rejections(rejected)
-    assert (one["reason"], one["events"], one["origin_offset"], one["original"]) == ("not_read", 3, 7, b"{")
-    assert "offsets 5 to 7" in one["detail"]
+    [result] = rejections(rejected)
+    assert (result["reason"], result["events"], result["origin_offset"], result["original"]) == ("not_read", 3, 7, b"{")
+    assert "offsets 5 to 7" in result["detail"]

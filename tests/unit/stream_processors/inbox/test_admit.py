@@ -28,17 +28,17 @@ def record(value: bytes, offset: int = 7) -> InboxRecord:
     return InboxRecord("usage.inbox.shop", "shop", 2, offset, NOW_US, value)
 
 
-def event(**more):
-    return {"event_name": "call", "account_id": "acme", "properties": {"n": "1.50"}} | more
+def event(**extra):
+    return {"event_name": "call", "account_id": "acme", "properties": {"n": "1.50"}} | extra
 
 
 def test_what_is_missing_comes_from_the_record_alone():
     body = json.dumps([event(), event(idempotency_key="k", timestamp="2026-09-21T12:00:00Z")]).encode()
-    first, second = admit(record(body), view()).events
-    assert (first.idempotency_key, first.timestamp_us) == ("usage.inbox.shop/2/7/0", NOW_US)
+    first_event, second = admit(record(body), view()).events
+    assert (first_event.idempotency_key, first_event.timestamp_us) == ("usage.inbox.shop/2/7/0", NOW_US)
     assert second.idempotency_key == "k"
     assert admit(record(body), view()) == admit(record(body), view())
-    assert admit(record(body, 8), view()).events[0].identity != first.identity
+    assert admit(record(body, 8), view()).events[0].identity != first_event.identity
 
 
 def test_avro_and_json_of_one_event_are_the_same_event():
@@ -57,15 +57,15 @@ def test_avro_and_json_of_one_event_are_the_same_event():
 
 
 def avro_batch(*events):
-    told = {"account_id": "acme", "event_name": "call", "properties": '{"n": "1.50"}', "idempotency_key": "k"}
+    document = {"account_id": "acme", "event_name": "call", "properties": '{"n": "1.50"}', "idempotency_key": "k"}
     return codec("usage_events").encode(
-        {"events": [told | {"timestamp": NOW_US, "source": ""} | one for one in events]}
+        {"events": [document | {"timestamp": NOW_US, "source": ""} | item for item in events]}
     )
 
 
 def test_an_avro_batch_is_the_same_events_as_a_json_batch():
     keys = [{"idempotency_key": "a"}, {"idempotency_key": None}]
-    text = json.dumps({"events": [event(**one) for one in keys]}).encode()
+    text = json.dumps({"events": [event(**key) for key in keys]}).encode()
     assert admit(record(avro_batch(*keys)), view()).events == admit(record(text), view()).events
 
 
@@ -92,7 +92,7 @@ def test_a_number_of_thousands_of_digits_is_judged_alike_in_avro_and_json():
     text = json.dumps(event(idempotency_key="k", properties=0, timestamp="2026-09-21T12:53:20Z"))
     plain = admit(record(text.replace('"properties": 0', f'"properties": {properties}').encode()), view())
     assert avro.rejection is None
-    assert [one.content_hash for one in avro.events] == [one.content_hash for one in plain.events]
+    assert [item.content_hash for item in avro.events] == [item.content_hash for item in plain.events]
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_an_undeclared_namespace_is_refused_with_the_remedy():
 def test_every_event_is_packed_once_in_its_partition():
     admitted = [admit(record(json.dumps([event() for _ in range(90)]).encode(), offset), view()) for offset in range(9)]
     packed = pack(admitted, 3, 5)
-    seen = []
+    observed = []
     for partition, values in packed.items():
         for value in values:
             batch = decode_batch(value)
             assert (batch.namespace, batch.catalog_offset) == ("shop", 5)
-            seen += [batch.identity(index) for index in range(batch.size)]
+            observed += [batch.identity(index) for index in range(batch.size)]
             assert {partition_of(batch.identity(index), 3) for index in range(batch.size)} == {partition}
-    assert sorted(seen) == sorted(one.identity for part in admitted for one in part.events)
+    assert sorted(observed) == sorted(item.identity for part in admitted for item in part.events)
 
 
 CALL = {

@@ -40,11 +40,11 @@ BODIES = ['{"country":"USA","n":1}', '{"n": 1.0, "country": "USA"}', '{"country"
 
 
 def catalog(age: int | None) -> Catalog:
-    made = Catalog()
+    item = Catalog()
     settings_ = Namespace(code="default", max_event_age_seconds=age, max_event_skew_seconds=0)
-    made.apply(record_of("default", settings_, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
-    made.apply(record_of("default", METER, kind="meter", version=1, author="", claim_id="b"), 1, 0)
-    return made
+    item.apply(record_of("default", settings_, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
+    item.apply(record_of("default", METER, kind="meter", version=1, author="", claim_id="b"), 1, 0)
+    return item
 
 
 def event(key: int, body: int, at_us: int = 1) -> AcceptedEvent:
@@ -99,18 +99,18 @@ class Store:
             for row in flush.events.table().to_pylist():
                 position = (row["generation"], row["partition"], row["offset"], row["index"])
                 self.events[position] = tuple(sorted((k, str(v)) for k, v in row.items()))
-                one = Counted(*position, micros(row["append_time"]), row["content_hash"])
-                self.identities.setdefault(row["identity"], {})[position] = one
+                item = Counted(*position, micros(row["append_time"]), row["content_hash"])
+                self.identities.setdefault(row["identity"], {})[position] = item
         for step, rows, table in ((2, flush.duplicates, self.duplicates), (3, flush.conflicts, self.conflicts)):
             if upto >= step:
                 for row in rows:
-                    place = row.record.generation, row.record.partition, row.record.offset, row.dropped.index
-                    table[place] = position_of(row.dropped.first)
+                    value = row.record.generation, row.record.partition, row.record.offset, row.dropped.index
+                    table[value] = position_of(row.dropped.first)
         if upto >= 3 and flush.voids:
             names = [void_of(record).identity for record in flush.voids]
             settled = settle_voids(flush.voids, self.counted(names), self.voided, "usage.events.1")
-            for one in settled.voided:
-                self.voided[position_of(one.target)] = (one.record.generation, one.record.offset)
+            for item in settled.voided:
+                self.voided[position_of(item.target)] = (item.record.generation, item.record.offset)
             self.without_effect |= {rejected.origin.offset: rejected.reason for rejected in settled.rejections}
         if upto >= 4:
             for record in flush.records:
@@ -125,11 +125,11 @@ class Store:
         return self.cursors.get((1, 0), 0)
 
     def filters(self) -> DailyFilters:
-        made = DailyFilters()
+        item = DailyFilters()
         for name, copies in self.identities.items():
-            for one in copies.values():
-                made.add(one.append_us // DAY, keys_of(name))
-        return made
+            for copy in copies.values():
+                item.add(copy.append_us // DAY, keys_of(name))
+        return item
 
     def memory(self, generation: int = 1, partition: int = 0) -> PartitionMemory:
         return PartitionMemory(generation, partition, self.cursors.get((generation, partition), 0), self.filters())
@@ -145,9 +145,9 @@ class Store:
         return self.voided, self.without_effect
 
 
-def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], made: Catalog) -> Flush:
+def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], expected: Catalog) -> Flush:
     flush = Flush()
-    doubtful = meter_records(flush, memory, records, Matchers(made), store.counted(memory.suspects(records)))
+    doubtful = meter_records(flush, memory, records, Matchers(expected), store.counted(memory.suspects(records)))
     by_place = {(record.generation, record.partition, record.offset): record for record in log}
     contents = {
         position: content_of(by_place[position[:3]], position[3])
@@ -157,10 +157,10 @@ def meter(store: Store, memory: PartitionMemory, records: list[Record], log: lis
     return flush
 
 
-def clean_pass(log: list[Record], made: Catalog) -> tuple[Any, ...]:
+def clean_pass(log: list[Record], expected: Catalog) -> tuple[Any, ...]:
     """The rows of a worker that reads the log once, a record at a time, undisturbed."""
     store = Store()
     memory = store.memory()
     for record in log:
-        store.write(meter(store, memory, [record], log, made))
+        store.write(meter(store, memory, [record], log, expected))
     return store.rows()

@@ -38,9 +38,9 @@ class HeldMeter:
         self.durable: list[int] = []
 
     def prepare(self, raws: Any, in_flight: Future[None] | None) -> Any:
-        taken = [raw.offset for raw in raws if raw.offset < self.gaps.get(raw.partition, raw.offset + 1)]
+        accepted_offsets = [raw.offset for raw in raws if raw.offset < self.gaps.get(raw.partition, raw.offset + 1)]
         left = {raws[0].partition: raws[self.at_once].offset} if len(raws) > self.at_once else {}
-        return SimpleNamespace(offsets=taken[: self.at_once], gaps=self.gaps, left=left)
+        return SimpleNamespace(offsets=accepted_offsets[: self.at_once], gaps=self.gaps, left=left)
 
     def commit(self, flush: Any) -> None:
         assert self.go.acquire(timeout=20)
@@ -102,7 +102,7 @@ def test_what_lies_above_a_gap_is_not_acknowledged_and_holds_up_no_rebalance() -
         await road.submit(events, acks)
         await settle(lambda: not road.busy)
         assert acks.offsets == [0, 1]
-        assert [one.message.offset for one in events if getattr(one.message, "acked", False)] == [7, 8, 2]
+        assert [event.message.offset for event in events if getattr(event.message, "acked", False)] == [7, 8, 2]
 
     asyncio.run(scenario())
 

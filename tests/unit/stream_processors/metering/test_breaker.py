@@ -33,8 +33,12 @@ def first_stop(limits: BreakerLimits, records: list[bool]) -> int | None:
 @given(records_, limits_)
 def test_it_stops_at_the_first_poison_that_makes_too_great_a_share(records: list[bool], limits: BreakerLimits) -> None:
     def too_many(number: int) -> bool:
-        last = records[max(0, number + 1 - limits.window) : number + 1]
-        return records[number] and sum(last) >= limits.minimum and sum(last) / len(last) > limits.percent / 100
+        last_record = records[max(0, number + 1 - limits.window) : number + 1]
+        return (
+            records[number]
+            and sum(last_record) >= limits.minimum
+            and sum(last_record) / len(last_record) > limits.percent / 100
+        )
 
     assert first_stop(limits, records) == next((n for n in range(len(records)) if too_many(n)), None)
 
@@ -45,9 +49,9 @@ def test_started_again_anywhere_it_stops_at_the_same_record(
 ) -> None:
     stop = first_stop(limits, records)
     cursor = data.draw(st.integers(0, len(records) if stop is None else stop))
-    again = Breaker(limits, records[max(0, cursor - limits.window) : cursor])
-    found = next((cursor + n for n, poison in enumerate(records[cursor:]) if again.see(poison)), None)
-    assert found == stop
+    repeated_breaker = Breaker(limits, records[max(0, cursor - limits.window) : cursor])
+    item = next((cursor + n for n, poison in enumerate(records[cursor:]) if repeated_breaker.see(poison)), None)
+    assert item == stop
 
 
 @given(records_, st.integers(1, 6))
@@ -77,14 +81,14 @@ class Model:
         return {}
 
 
-def metering(model: Model, **more: Any) -> UnitMeter:
+def metering(model: Model, **extra: Any) -> UnitMeter:
     follower: Any = SimpleNamespace(catalog=Catalog(), wait_for=lambda offset, timeout: True)
     nothing: Any = None
     topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
-    made = UnitMeter(Settings(poison_minimum=5, **more), topic, follower, nothing, threading.Event())
+    meter = UnitMeter(Settings(poison_minimum=5, **extra), topic, follower, nothing, threading.Event())
     journal: Any = model
-    made._reading = journal
-    return made
+    meter._reading = journal
+    return meter
 
 
 def commit(model: Model, meter: UnitMeter, *records: RawRecord) -> list[dict[str, Any]]:
@@ -114,7 +118,7 @@ def test_the_unit_that_holds_the_last_straw_is_not_written_at_all_now_or_after_a
     # Records that can be read go on at once, and somebody may decide to let the junk pass, with its bytes.
     assert commit(model, metering(model), good(6)) == []
     passing = commit(model, metering(model, poison_percent=100), *(junk(offset) for offset in range(7, 20)))
-    assert [one.original for one in passing] == [b"junk"] * 13
+    assert [item.original for item in passing] == [b"junk"] * 13
 
 
 def test_one_partitions_junk_says_nothing_about_another() -> None:

@@ -24,21 +24,21 @@ ages_ = st.sampled_from([None, 3600, 36 * 3600])
 def test_first_position_wins_whatever_the_history(batches, age, data):
     """An independent, obvious statement of invariant 3 agrees with the worker."""
     hours = data.draw(st.lists(st.integers(0, 40), min_size=len(batches), max_size=len(batches)))
-    log, made = log_of(batches, hours), catalog(age)
-    events, duplicates, conflicts, sizes, cursors = clean_pass(log, made)
+    log, result = log_of(batches, hours), catalog(age)
+    events, duplicates, conflicts, sizes, cursors = clean_pass(log, result)
     window = None if age is None else age * 1_000_000 + DAY
-    last: dict[int, tuple[int, int, int, int, int, int]] = {}
+    last_recorded: dict[int, tuple[int, int, int, int, int, int]] = {}
     for record, batch in zip(log, batches, strict=True):
         for index, (key, body) in enumerate(batch):
             position = (1, 0, record.offset, index)
-            first = last.get(key)
-            if first is None or (window is not None and first[4] <= record.append_us - window):
+            first_response = last_recorded.get(key)
+            if first_response is None or (window is not None and first_response[4] <= record.append_us - window):
                 assert position in events
-                last[key] = (*position, record.append_us, body)
-            elif first[5] == body or {first[5], body} == {0, 1}:
-                assert duplicates[position] == first[:4]
+                last_recorded[key] = (*position, record.append_us, body)
+            elif first_response[5] == body or {first_response[5], body} == {0, 1}:
+                assert duplicates[position] == first_response[:4]
             else:
-                assert conflicts[position] == first[:4]
+                assert conflicts[position] == first_response[:4]
     assert cursors == {(1, 0): len(log)}
     assert list(sizes.values()) == [len(batch) for batch in batches]
     assert len(events) + len(duplicates) + len(conflicts) == sum(map(len, batches))
@@ -49,14 +49,14 @@ def test_first_position_wins_whatever_the_history(batches, age, data):
 def test_crashes_between_any_two_steps_and_replays_change_nothing(batches, age, data):
     """Units cut anew, a crash after any step, memory rebuilt from nothing, few recents: same rows as one clean pass."""
     hours = data.draw(st.lists(st.integers(0, 40), min_size=len(batches), max_size=len(batches)))
-    log, made = log_of(batches, hours), catalog(age)
+    log, result = log_of(batches, hours), catalog(age)
     store = Store()
     memory = store.memory()
     crashes = 0
     while store.cursor < len(log):
         memory.recent_limit = data.draw(st.integers(0, 4))
         unit = log[memory.cursor : memory.cursor + data.draw(st.integers(1, 4))]
-        flush = meter(store, memory, unit, log, made)
+        flush = meter(store, memory, unit, log, result)
         step = data.draw(st.integers(0, 5)) if crashes < 8 else 5
         store.write(flush, step)
         if step < 5:
@@ -64,7 +64,7 @@ def test_crashes_between_any_two_steps_and_replays_change_nothing(batches, age, 
             memory = store.memory()
         else:
             memory.forget_durable(store.cursor)
-    assert store.rows() == clean_pass(log, made)
+    assert store.rows() == clean_pass(log, result)
 
 
 moves_ = st.lists(
@@ -76,7 +76,7 @@ moves_ = st.lists(
 @given(batches_, ages_, moves_)
 def test_two_owners_at_once_write_the_same_rows(batches, age, moves):
     """A zombie goes on from its old state, any number of steps behind or ahead of the new owner."""
-    log, made = log_of(batches, [7 * number % 31 for number in range(len(batches))]), catalog(age)
+    log, result = log_of(batches, [7 * number % 31 for number in range(len(batches))]), catalog(age)
     store = Store()
     owners = [store.memory(), store.memory()]
     unwritten: list[Flush | None] = [None, None]
@@ -87,18 +87,18 @@ def test_two_owners_at_once_write_the_same_rows(batches, age, moves):
         flush = unwritten[who]
         if flush is None:
             unit = log[owners[who].cursor : owners[who].cursor + size]
-            flush = meter(store, owners[who], unit, log, made)
+            flush = meter(store, owners[who], unit, log, result)
         store.write(flush, step)
         unwritten[who] = flush if step < 5 else None
-    last = store.memory()
-    store.write(meter(store, last, log[last.cursor :], log, made))
-    assert store.rows() == clean_pass(log, made)
+    last_memory = store.memory()
+    store.write(meter(store, last_memory, log[last_memory.cursor :], log, result))
+    assert store.rows() == clean_pass(log, result)
 
 
 @settings(max_examples=50)
 @given(batches_)
 def test_filters_that_say_maybe_to_everything_change_nothing(batches):
-    log, made = log_of(batches, [1] * len(batches)), catalog(None)
+    log, result = log_of(batches, [1] * len(batches)), catalog(None)
 
     class Always(DailyFilters):
         def maybe(self, keys):
@@ -108,9 +108,9 @@ def test_filters_that_say_maybe_to_everything_change_nothing(batches):
     memory = PartitionMemory(1, 0, 0, Always())
     memory.recent_limit = 0
     for record in log:
-        store.write(meter(store, memory, [record], log, made))
+        store.write(meter(store, memory, [record], log, result))
         memory.forget_durable(store.cursor)
-    assert store.rows() == clean_pass(log, made)
+    assert store.rows() == clean_pass(log, result)
 
 
 def test_a_record_off_the_cursor_is_refused():
@@ -130,9 +130,9 @@ def test_filters_never_forget(names, day):
 
 def test_filters_prove_almost_every_new_identity_new():
     filters = DailyFilters()
-    seen = b"".join(identity("n", "", str(number)) for number in range(100_000))
-    for start in range(0, len(seen), 16 * 9_999):
-        filters.add(0, keys_of(seen[start : start + 16 * 9_999]))
+    observed_join = b"".join(identity("n", "", str(number)) for number in range(100_000))
+    for start in range(0, len(observed_join), 16 * 9_999):
+        filters.add(0, keys_of(observed_join[start : start + 16 * 9_999]))
     fresh = keys_of(b"".join(identity("n", "", f"new {number}") for number in range(20_000)))
-    assert filters.maybe(keys_of(seen)).all()
+    assert filters.maybe(keys_of(observed_join)).all()
     assert filters.maybe(fresh).mean() < 0.005

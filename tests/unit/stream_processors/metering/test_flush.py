@@ -23,27 +23,27 @@ def test_what_lies_below_the_cursor_is_passed_over():
 
 
 def test_a_gap_seeks_back_once_and_nothing_above_it_counts():
-    asked = Asked()
+    item = Asked()
     for _ in range(3):
-        flush = asked.prepare(record(7), record(8))
+        flush = item.prepare(record(7), record(8))
         assert (flush.progress, flush.events.size, flush.gaps) == ({}, 0, {0: 5})
-    assert asked.seeks == [(0, 5)]
-    flush = asked.prepare(record(5), record(6), record(7))
+    assert item.seeks == [(0, 5)]
+    flush = item.prepare(record(5), record(6), record(7))
     assert (flush.progress, flush.gaps) == ({(1, 0): 8}, {})
-    assert asked.prepare(record(10)).progress == {}
-    assert asked.seeks == [(0, 5), (0, 8)]
+    assert item.prepare(record(10)).progress == {}
+    assert item.seeks == [(0, 5), (0, 8)]
 
 
 def test_a_gap_inside_a_unit_keeps_what_comes_before_it():
-    asked = Asked()
-    flush = asked.prepare(record(5), record(7), record(6))
+    item = Asked()
+    flush = item.prepare(record(5), record(7), record(6))
     assert (flush.progress, flush.gaps) == ({(1, 0): 6}, {0: 6})
-    assert asked.seeks == [(0, 6)]
+    assert item.seeks == [(0, 6)]
 
 
 def test_a_log_that_begins_above_the_cursor_holds_its_partition_and_nothing_of_it_is_acknowledged():
-    asked = Asked(log_start=8)
-    flush = asked.prepare(record(8), record(9))
+    item = Asked(log_start=8)
+    flush = item.prepare(record(8), record(9))
     assert (flush.progress, flush.events.size, flush.gaps) == ({}, 0, {0: 5})
 
 
@@ -62,7 +62,7 @@ def test_junk_moves_the_cursor_and_is_rejected_with_its_bytes():
     assert flush.events.size == 1
     [rejection] = flush.rejections
     assert (rejection.reason, rejection.original, rejection.origin.offset) == ("undecodable", b"junk", 5)
-    assert [one.batch.size for one in flush.records] == [0, 1]
+    assert [item.batch.size for item in flush.records] == [0, 1]
 
 
 def test_a_conflict_is_rejected_and_the_same_content_in_other_words_is_a_duplicate():
@@ -79,12 +79,12 @@ def test_a_flush_takes_no_more_rows_than_it_holds_and_the_next_one_goes_on_there
         record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)]))
         for offset in (5, 6, 7)
     ]
-    asked = Asked()
-    flush = asked.prepare(*batches)
+    item = Asked()
+    flush = item.prepare(*batches)
     assert (flush.events.size, flush.left, flush.progress) == (3, {0: 6}, {(1, 0): 6})
-    flush = asked.prepare(*batches[1:])
+    flush = item.prepare(*batches[1:])
     assert (flush.events.size, flush.left, flush.progress) == (3, {0: 7}, {(1, 0): 7})
-    flush = asked.prepare(batches[2])
+    flush = item.prepare(batches[2])
     assert (flush.events.size, flush.left, flush.gaps) == (3, {}, {})
 
 
@@ -101,17 +101,17 @@ def test_a_replay_leaves_nothing_out_where_a_unit_has_more_rows_than_a_flush_hol
         record(offset, encode_batch("default", 0, [event(10 * offset + n, 0) for n in range(3)]))
         for offset in (5, 6, 7)
     ]
-    asked, recorded = Asked(), []
+    item, recorded = Asked(), []
     while left:
-        flush = asked.prepare(*left)
-        taken, left = parted(left, flush)
+        flush = item.prepare(*left)
+        accepted_parted, left = parted(left, flush)
         places, _ = rows_of(flush)
         # What is deleted at these offsets beside the flush's own rows is none of another flush.
-        assert {offset for offset, _ in places} == {raw.offset for raw in taken}
-        recorded += [(raw.offset, flush.events.size) for raw in taken]
+        assert {offset for offset, _ in places} == {raw.offset for raw in accepted_parted}
+        recorded += [(raw.offset, flush.events.size) for raw in accepted_parted]
     assert recorded == [(5, 3), (6, 3), (7, 3)]
     broken = [record(8), record(12)]
-    assert parted(broken, asked.prepare(*broken)) == (broken[:1], broken[1:])
+    assert parted(broken, item.prepare(*broken)) == (broken[:1], broken[1:])
 
 
 def test_the_records_that_a_replay_keeps_are_those_that_its_events_match():

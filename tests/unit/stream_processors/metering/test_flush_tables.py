@@ -18,9 +18,9 @@ from tests.unit.stream_processors.metering.builders import log_of
 
 @given(st.lists(st.integers(-LIMIT + 1, LIMIT - 1), max_size=50))
 def test_quantities_are_exact(units):
-    small = [one for one in units if abs(one) < 1 << 63]
+    small = [unit for unit in units if abs(unit) < 1 << 63]
     columns = [units, np.array(small, np.int64), [], np.array([-1], np.int64)]
-    assert quantities(columns).to_pylist() == [unscaled(one) for one in [*units, *small, -1]]
+    assert quantities(columns).to_pylist() == [unscaled(item) for item in [*units, *small, -1]]
 
 
 def test_rows_keep_their_matches_apart():
@@ -65,6 +65,10 @@ def test_an_invoice_becomes_one_row_and_one_a_line():
     }  # fmt: skip
     invoices, lines = invoice_tables([from_fields(invoice)])
     assert invoices.to_pylist()[0]["total"] == Decimal("-0.50")
-    first, second = lines.to_pylist()
-    assert (first["invoice_id"], first["quantity"], first["events"]) == ("i", Decimal(line["quantity"]), 3)
+    first_to_pylist, second = lines.to_pylist()
+    assert (first_to_pylist["invoice_id"], first_to_pylist["quantity"], first_to_pylist["events"]) == (
+        "i",
+        Decimal(line["quantity"]),
+        3,
+    )
     assert (second["number"], second["quantity"], second["events"]) == (2, None, None)

@@ -33,32 +33,32 @@ W_DAYS = AGE_DAYS + 1
 
 def namespaces(**ages: list[int | None]) -> Catalog:
     """Namespaces with the ages (in days) that they had one after the other."""
-    made = Catalog()
+    item = Catalog()
     for name, versions in ages.items():
         for number, days in enumerate(versions, 1):
             age = None if days is None else days * 86_400
             model = Namespace(code=name, max_event_age_seconds=age, max_event_skew_seconds=0)
-            made.apply(
-                record_of(name, model, kind="namespace", version=number, author="", claim_id="a"), made.next_offset, 0
+            item.apply(
+                record_of(name, model, kind="namespace", version=number, author="", claim_id="a"), item.next_offset, 0
             )
-    return made
+    return item
 
 
 def test_a_namespace_keeps_for_the_longest_it_ever_said_and_for_ever_once_it_lifted_the_age() -> None:
-    made = namespaces(short=[2], lowered=[9, 2], lifted=[2, None], back=[None, 2])
-    assert keep_us(made.view("short")) == 3 * DAY
-    assert keep_us(made.view("lowered")) == 10 * DAY
-    assert keep_us(made.view("lifted")) is None
-    assert keep_us(made.view("back")) is None
+    result = namespaces(short=[2], lowered=[9, 2], lifted=[2, None], back=[None, 2])
+    assert keep_us(result.view("short")) == 3 * DAY
+    assert keep_us(result.view("lowered")) == 10 * DAY
+    assert keep_us(result.view("lifted")) is None
+    assert keep_us(result.view("back")) is None
     # Nobody declares the default one: its defaults hold until somebody does, and events came in under them.
-    assert keep_us(made.view("default")) == (35 * 86_400 + 3600) * SECOND + DAY
-    found = horizon(made)
-    assert found.lifted == {"lifted", "back"}
-    assert found.longest_us == (35 * 86_400 + 3600) * SECOND + DAY
+    assert keep_us(result.view("default")) == (35 * 86_400 + 3600) * SECOND + DAY
+    horizon_result = horizon(result)
+    assert horizon_result.lifted == {"lifted", "back"}
+    assert horizon_result.longest_us == (35 * 86_400 + 3600) * SECOND + DAY
 
 
 def test_the_journal_loses_whole_days_beyond_the_window_and_the_logs_retention_and_nothing_else() -> None:
-    made = namespaces(short=[2], long=[9], lifted=[None])
+    result = namespaces(short=[2], long=[9], lifted=[None])
     newest = 1_000 * DAY
     edge = 1_000 - (3 + EVENTS_RETENTION_DAYS + 1) - 1
     days = {
@@ -71,7 +71,7 @@ def test_the_journal_loses_whole_days_beyond_the_window_and_the_logs_retention_a
         edge - 100: ["short", "long"],
         edge - 101: ["nobody"],
     }
-    assert dict(forgettable(days, made, newest)) == {
+    assert dict(forgettable(days, result, newest)) == {
         edge: None,
         edge - 1: ("short",),
         edge - 2: ("short",),
@@ -95,8 +95,8 @@ def test_dropping_days_changes_no_row(batches, lifted, data) -> None:
     must."""
     gaps = data.draw(st.lists(gaps_, min_size=len(batches), max_size=len(batches)))
     log = log_at(batches, [100 * DAY + sum(gaps[: number + 1]) for number in range(len(batches))])
-    made = catalog(None if lifted else AGE_DAYS * 86_400)
-    far = horizon(made)
+    result = catalog(None if lifted else AGE_DAYS * 86_400)
+    far = horizon(result)
     if not lifted:
         far = type(far)(frozenset(), W_DAYS * DAY)  # the default namespace's own defaults would keep more
     store = Store()
@@ -105,19 +105,19 @@ def test_dropping_days_changes_no_row(batches, lifted, data) -> None:
         if data.draw(st.booleans()):
             memory = PartitionMemory(1, 0, store.cursor, rebuilt(store, lifted, far.first_day(record.append_us)))
         memory.recent_limit = 0
-        store.write(meter(store, memory, [record], log, made))
+        store.write(meter(store, memory, [record], log, result))
         memory.forget_durable(store.cursor)
         memory.filters.drop_before(far.first_day(record.append_us))
-    assert store.rows() == clean_pass(log, made)
+    assert store.rows() == clean_pass(log, result)
 
 
 def rebuilt(store: Store, lifted: bool, first_day: int) -> DailyFilters:
     """As the journal builds them."""
     filters = DailyFilters()
     for name, copies in store.identities.items():
-        for one in copies.values():
-            if lifted or one.append_us // DAY >= first_day:
-                filters.add(FOREVER if lifted else one.append_us // DAY, keys_of(name))
+        for copy in copies.values():
+            if lifted or copy.append_us // DAY >= first_day:
+                filters.add(FOREVER if lifted else copy.append_us // DAY, keys_of(name))
     return filters
 
 
@@ -131,7 +131,9 @@ class Journal:
         return self.store.cursor
 
     def appended_before(self, *_: Any) -> int | None:
-        return max((one.append_us for found in self.store.identities.values() for one in found.values()), default=None)
+        return max(
+            (result.append_us for item in self.store.identities.values() for result in item.values()), default=None
+        )
 
     def filters(self, partition: int, partitions: int, lifted: Collection[str], first_day: int | None) -> DailyFilters:
         return rebuilt(self.store, "default" in lifted, 0 if first_day is None else first_day)
@@ -147,10 +149,10 @@ def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytes
     """A copy that comes after the age was lifted is judged by everything that ever counted, also by what W had let
     go."""
     monkeypatch.setattr("stream_processors.metering.dedupe.RECENT_EVENTS", 0)
-    made = catalog(AGE_DAYS * 86_400)
+    result = catalog(AGE_DAYS * 86_400)
     # Its own defaults would keep more, as long as it has some; a settings version alone decides here.
     monkeypatch.setattr("stream_processors.metering.retention.DEFAULT_NAMESPACE", "nobody")
-    follower: Any = SimpleNamespace(catalog=made, wait_for=lambda offset, timeout: True)
+    follower: Any = SimpleNamespace(catalog=result, wait_for=lambda offset, timeout: True)
     nothing: Any = None
     topic = MeteredTopic(name="usage.events.1", partitions=1, seek=lambda *_: None, log_start=lambda _: 0)
     meter = UnitMeter(Settings(), topic, follower, nothing, threading.Event())
@@ -168,8 +170,8 @@ def test_lifting_the_age_brings_back_what_filters_had_dropped(monkeypatch: pytes
     assert not meter._memories[0].filters.maybe(keys_of(event(1, 0).identity))[0]
     lifted = Namespace(code="default", max_event_age_seconds=None, max_event_skew_seconds=0)
     record = record_of("default", lifted, kind="namespace", version=2, author="", claim_id="l")
-    assert made.apply(record, made.next_offset, 0) is not None
-    flush = take(3, 1, 122, made.next_offset)
+    assert result.apply(record, result.next_offset, 0) is not None
+    flush = take(3, 1, 122, result.next_offset)
     assert (flush.events.size, [row.dropped.first.offset for row in flush.duplicates]) == (0, [0])
 
 
@@ -178,8 +180,8 @@ def test_days_are_dropped_whole_and_for_ever_is_no_day() -> None:
     names = {day: identity("n", "", str(day)) for day in (3, 4, 5, FOREVER)}
     for day, name in names.items():
         filters.add(day, keys_of(name))
-    before = filters.nbytes
+    previous_nbytes = filters.nbytes
     filters.drop_before(5)
-    assert (filters.size, filters.nbytes) == (2, before // 2)
-    kept = [day for day, name in names.items() if filters.maybe(keys_of(name))[0]]
-    assert kept == [5, FOREVER]
+    assert (filters.size, filters.nbytes) == (2, previous_nbytes // 2)
+    stored = [day for day, name in names.items() if filters.maybe(keys_of(name))[0]]
+    assert stored == [5, FOREVER]

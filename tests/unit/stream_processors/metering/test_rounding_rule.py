@@ -70,13 +70,13 @@ def packed_now(key: str) -> bytes:
 
 def published(*bodies: tuple[dict[str, Any] | None, int | None]) -> Catalog:
     """A catalog with versions of the meter m; a body None: as it is published now."""
-    made = Catalog()
+    catalog = Catalog()
     for number, (body, start) in enumerate(bodies):
         record = record_of(
             "ns", METER, kind="meter", version=number + 1, author="", claim_id=str(number), valid_from_us=start
         )
-        made.apply(record if body is None else record | {"body": json.dumps(body)}, number, number * 10)
-    return made
+        catalog.apply(record if body is None else record | {"body": json.dumps(body)}, number, number * 10)
+    return catalog
 
 
 def metered(catalog: Catalog, values: list[bytes]) -> tuple[list[dict[str, Any]], list[bool]]:
@@ -135,12 +135,12 @@ def test_rows_and_columns_are_one_rule_and_only_fine_numbers_differ_from_todays(
     ColumnMatcher([version], exactly=True).match(
         "call", Events(np.arange(size), np.zeros(size, np.int64), encoded, lambda: ["k"] * size), columns
     )
-    units = {row: value for each in columns.matched for row, value in zip(each.rows, each.units, strict=True)}
-    reasons = {row: why for each in columns.failed for row, why in zip(each.rows, each.reasons, strict=True)}
+    units = {row: value for item in columns.matched for row, value in zip(item.rows, item.units, strict=True)}
+    reasons = {row: why for item in columns.failed for row, why in zip(item.rows, item.reasons, strict=True)}
     by_rows = Matcher([version], exactly=True)
     for row, body in enumerate(bodies):
         match = by_rows.match("call", 0, "k", body)
-        assert [one.units for one in match.matches] == ([units[row]] if row in units else [])
+        assert [result.units for result in match.matches] == ([units[row]] if row in units else [])
         assert [why for _, why in match.unmeterable] == ([reasons[row]] if row in reasons else [])
         if row in units:
             assert units[row] == scaled(texts[row])

@@ -23,22 +23,22 @@ ARRIVED = 1_790_000_000_000_000
 
 def view(**settings: Any) -> NamespaceView:
     catalog = Catalog()
-    made = Namespace(code="shop", **settings)
-    catalog.apply(record_of("shop", made, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
+    namespace = Namespace(code="shop", **settings)
+    catalog.apply(record_of("shop", namespace, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
     return catalog.view("shop")
 
 
-def rejection(original: bytes, stage: str = "gateway", **more: Any) -> Rejection:
-    made = Rejection(
+def rejection(original: bytes, stage: str = "gateway", **extra: Any) -> Rejection:
+    item = Rejection(
         b"i" * 16, "shop", stage, "too_old", "why", 1, "acme", "call", "k", original, "usage.inbox.shop", 2, 7, ARRIVED
     )
-    return replace(made, **more)
+    return replace(item, **extra)
 
 
-def body(days_old: int, **more: Any) -> bytes:
+def body(days_old: int, **extra: Any) -> bytes:
     stamp = rfc3339(ARRIVED - days_old * DAY)
     return json.dumps(
-        {"event_name": "call", "account_id": "acme", "idempotency_key": "k", "timestamp": stamp} | more
+        {"event_name": "call", "account_id": "acme", "idempotency_key": "k", "timestamp": stamp} | extra
     ).encode()
 
 
@@ -63,11 +63,11 @@ def test_an_inbox_record_gives_exactly_what_admit_would_have_given() -> None:
 def test_without_a_key_a_gateways_event_enters_only_where_that_is_asked_for_and_always_as_the_same_event() -> None:
     value = json.dumps({"events": [{"event_name": "call", "account_id": "acme"}]}).encode()
     assert "--without-keys" in judge(rejection(value), view()).why
-    [one] = judge(rejection(value), view(), keyless=True).events
-    assert [one] == judge(rejection(value), view(), keyless=True).events
-    assert (one.idempotency_key, one.timestamp_us) == (f"replay/{(b'i' * 16).hex()}/0", ARRIVED)
-    [other] = judge(rejection(value, rejection_id=b"j" * 16), view(), keyless=True).events
-    assert other.identity != one.identity
+    [event] = judge(rejection(value), view(), keyless=True).events
+    assert [event] == judge(rejection(value), view(), keyless=True).events
+    assert (event.idempotency_key, event.timestamp_us) == (f"replay/{(b'i' * 16).hex()}/0", ARRIVED)
+    [second_event] = judge(rejection(value, rejection_id=b"j" * 16), view(), keyless=True).events
+    assert second_event.identity != event.identity
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,14 @@ def test_the_words_of_the_filter_are_those_of_the_faust_that_is_installed():
 def test_a_partition_that_was_just_assigned_is_no_error():
     quiet = Quiet()
     for text in (Quiet.MESSAGE, f"[^---AIOKafkaConsumerThread]: {Quiet.MESSAGE}"):
-        found = record(text, "TP(topic='usage.inbox.x', partition=0)", "2 minutes ago")
-        assert not quiet.filter(found)
-        assert found.levelno == logging.DEBUG  # for whoever listens to that
+        result = record(text, "TP(topic='usage.inbox.x', partition=0)", "2 minutes ago")
+        assert not quiet.filter(result)
+        assert result.levelno == logging.DEBUG  # for whoever listens to that
 
 
 def test_real_errors_stand_out():
     quiet = Quiet()
-    for found in (
+    for item in (
         record("[^---AIOKafkaConsumerThread]: Aiokafka stopped fetching from %r (last done %s)", "x", "y"),
         record("[^---AIOKafkaConsumerThread]: Highwater not yet available for %r (started %s).", "x", "y"),
         record("[^----Agent*: admit]: Crashed reason=%r", "IndexError", name="faust.agents.actor"),
@@ -55,5 +55,5 @@ def test_real_errors_stand_out():
         record(Quiet.MESSAGE, "x", "y", name="stream_processors.metering.flush"),
         record("Committing raised exception: %r", "x"),
     ):
-        assert quiet.filter(found)
-        assert found.levelno == logging.ERROR
+        assert quiet.filter(item)
+        assert item.levelno == logging.ERROR

@@ -13,7 +13,7 @@ from stream_processors.upkeep.watchdog import BALANCING, BUSY, CHECK_SECONDS, ST
 def seconds_until_noticed(**changed: Any) -> float | None:
     """The first check at which a consumer that last moved at 0 is noticed within an hour; None: never."""
     stillness = Stillness(0.0, STALL_SECONDS)
-    seen: dict[str, Any] = {
+    observed: dict[str, Any] = {
         "looked_for": 0.01,
         "behind": True,
         "excused": False,
@@ -22,7 +22,7 @@ def seconds_until_noticed(**changed: Any) -> float | None:
     } | changed
     for check in range(1, 1800):
         now = check * CHECK_SECONDS
-        if stillness.seen(now, **seen):
+        if stillness.seen(now, **observed):
             return now
     return None
 
