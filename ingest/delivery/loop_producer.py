@@ -19,8 +19,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from ingest.delivery.clock_agreement import GatewayClock
 from schemas.kafka.errors import explained, kafka_error, meaning
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.kafka.limits import producing
-from schemas.kafka.producer import KafkaProducer
 from schemas.kafka.topics import CLOCK
 from schemas.settings import Settings
 

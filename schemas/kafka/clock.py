@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 
-from schemas.kafka.producer import KafkaProducer
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.kafka.topics import CLOCK
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND

@@ -18,8 +18,8 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from schemas.errors import CannotGoOn, WeirError
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
+from schemas.kafka.kafka_producer import KafkaProducer, OnDelivery
 from schemas.kafka.limits import producing, value_limit
-from schemas.kafka.producer import KafkaProducer, OnDelivery
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, Joiner, cut
 from schemas.settings import Settings

@@ -31,7 +31,7 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from schemas.catalog.follower import read_catalog
 from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
-from schemas.kafka.producer import KafkaProducer
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import KIND, Generations, GenerationState, open_record, sealing_record
 from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rating.invoices.chain import counted_on_by, vacant
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
-from rating.invoices.transitions import TransitionRefused
+from rating.invoices.transitions import ChangeRefused
 from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
@@ -307,7 +307,7 @@ def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() 
             opening, NewCreditNote("n", None, "sorry", "me", us("2026-05-02T00:00:00Z"), lines), chain
         )
 
-    with pytest.raises(Refused, match=r"of which 60\.00 are not credited"):
+    with pytest.raises(ChangeRefused, match=r"of which 60\.00 are not credited"):
         note("60.01")
     credited = note("60")
     assert credited is not None

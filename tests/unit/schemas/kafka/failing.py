@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, Producer, cimpl
 
 from schemas.kafka import producer as module
-from schemas.kafka.producer import KafkaProducer
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.settings import Settings
 
 REASON = "the sequence is lost"

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import WeirError
 from schemas.kafka import clock
-from schemas.kafka.producer import KafkaProducer
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log import generation_change
@@ -85,4 +85,4 @@ def test_no_producer_is_made_elsewhere() -> None:
         for file in (ROOT / room).rglob("*.py")
         if pattern.search(file.read_text())
     ]
-    assert makers == ["schemas/kafka/producer.py"]
+    assert makers == ["schemas/kafka/kafka_producer.py"]
