@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Producer, cimpl
 
-from schemas.kafka import producer as module
+from schemas.kafka import kafka_producer as module
 from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.settings import Settings
 
