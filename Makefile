@@ -13,10 +13,7 @@ setup: ## virtual environment with locked dependencies, Kafka's jars, the demo's
 demo: setup ## bill a year of flights from end to end; safe to run again
 	@$(PYTHON) -m deploy.demo
 
-demo-upgrade: setup ## an upgrade tried for real: OLD=FOLDER, a checkout of the earlier release after its `make setup`; some minutes
-	@$(PYTHON) -m tests.upgrade --old $(OLD)
-
-check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
+demo-check: setup ## recompute all bills of the demo independently and compare them with the invoices, line by line
 	@if .venv/bin/weir status >/dev/null 2>&1; then $(PYTHON) tests/independent/bills.py; \
 	else .venv/bin/weir up --detach >/dev/null; $(PYTHON) tests/independent/bills.py; code=$$?; .venv/bin/weir down; exit $$code; fi
 
