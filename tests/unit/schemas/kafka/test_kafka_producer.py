@@ -9,7 +9,6 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import WeirError
-from schemas.kafka import clock
 from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
@@ -69,11 +68,6 @@ def test_a_probe_of_a_seal_is_answered_with_the_reason(monkeypatch: pytest.Monke
     failing_after(monkeypatch, 1)
     with pytest.raises((KafkaException, WeirError)):
         generation_change._refuses(Settings(), "usage.events", 0)
-
-
-def test_kafkas_time_is_not_known_where_its_producer_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    failing_after(monkeypatch, 1)
-    assert clock.kafka_time_us(Settings()) is None
 
 
 def test_no_producer_is_made_elsewhere() -> None:
