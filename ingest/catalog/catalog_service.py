@@ -89,7 +89,7 @@ class CatalogService:
         """Apply a document; if it names no namespace, the caller's is used. Raises Problem 503 if processing takes
         too long."""
         deadline = Deadline(DOCUMENT_SECONDS, self._rest)
-        bounds = bounds_of(self.view(caller.namespace, declared=False).settings.bounds)
+        bounds = bounds_of(self._catalog.catalog.view(caller.namespace).settings.bounds)
 
         def read() -> Document:
             raw = load_document(text, json_only=json_only, most_nodes=bounds.document_nodes, tick=deadline.tick)
@@ -97,21 +97,20 @@ class CatalogService:
 
         document = or_problem(read)
         caller.home("namespace", document.namespace)
-        return self._change(lambda: document, caller, document.namespace, dry_run=dry_run, tick=deadline.tick)
+        return self._change(lambda _: document, caller, document.namespace, dry_run=dry_run, tick=deadline.tick)
 
     def create(self, kind: str, value: Any, caller: Caller) -> tuple[Entry, CatalogPlan]:
         """Publish a first version; returns the entry and its plan. Raises Problem 409 if the entry exists."""
         item = or_problem(lambda: _item(kind, value))
         home = caller.home(kind, item.code)
 
-        def document() -> Document:
-            if (entry := self.view(home, declared=kind != "namespace").get(kind, item.code)) is not None:
+        def document(view: NamespaceView) -> Document:
+            if (entry := _declared(view, kind).get(kind, item.code)) is not None:
                 detail = f"{kind} {item.code} exists at version {entry.version}; change it with PUT and If-Match"
                 raise Problem(409, "exists", detail)
             return _document(item, home)
 
-        plan = self._change(document, caller, home)
-        return self.get(kind, item.code, caller), plan
+        return self._changed(document, caller, home, item)
 
     def replace(
         self, kind: str, code: str, value: Any, caller: Caller, if_match: str | None
@@ -125,62 +124,46 @@ class CatalogService:
             raise Problem(422, "invalid", f"the body's code {item.code} is not the path's {code}", path="$.code")
         home = caller.home(kind, code)
 
-        def document() -> Document:
-            _matches(self.get(kind, code, caller), if_match, required=True)
+        def document(view: NamespaceView) -> Document:
+            _matches(_in_force(view, kind, code, caller), if_match, required=True)
             return _document(item, home)
 
-        plan = self._change(document, caller, home)
-        return self.get(kind, code, caller), plan
+        return self._changed(document, caller, home, item)
 
     def retire(self, kind: str, code: str, caller: Caller, if_match: str | None) -> None:
         """Publish a retired version. Raises Problem 409 if other entries refer to it."""
         if kind == "namespace":
             raise Problem(405, "method_not_allowed", "namespaces are not retired: their events and invoices stay")
 
-        def document() -> Document:
-            _matches(self.get(kind, code, caller), if_match, required=False)
+        def document(view: NamespaceView) -> Document:
+            _matches(_in_force(view, kind, code, caller), if_match, required=False)
             return Document(caller.namespace, None, False, frozenset(), ())
 
-        self._change(document, caller, lock_name(caller.namespace, kind), retire=[(kind, code)])
+        self._change(document, caller, caller.namespace, kind, retire=[(kind, code)])
 
     def get(self, kind: str, code: str, caller: Caller) -> Entry:
         """The version in force. Raises Problem 404."""
-        entry = self.view(caller.home(kind, code), declared=kind != "namespace").get(kind, code)
-        if entry is None:
-            raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
-        return entry
+        return _in_force(self._catalog.catalog.view(caller.home(kind, code)), kind, code, caller)
 
     def history(self, kind: str, code: str, caller: Caller) -> list[Entry]:
         """All versions, oldest first, including retired ones. Raises Problem 404 if there is none."""
-        versions = self.view(caller.home(kind, code), declared=kind != "namespace").history(kind, code)
+        view = _declared(self._catalog.catalog.view(caller.home(kind, code)), kind)
+        versions = view.history(kind, code)
         if not versions:
-            raise Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
+            raise _missing(kind, code, caller)
         return versions
 
     def add(self, kind: str, model: Model, caller: Caller) -> Entry:
         """Publish the first version of an entry of a kind that documents do not contain (API keys); its code must
         be new."""
         code = DocumentEntry(kind, "$", model).code
-        self._may_hold_another(kind, caller.namespace)
-        change = Change("created", kind, code, 1, model)
 
-        def plan() -> CatalogPlan:
-            return CatalogPlan(self.view(caller.namespace).namespace, (change,))
+        def plan(view: NamespaceView) -> CatalogPlan:
+            _check_number_of_keys(_declared(view, kind))
+            return CatalogPlan(view.namespace, (Change("created", kind, code, 1, model),))
 
-        self._publish(plan, caller, lock_name(caller.namespace, kind), dry_run=False)
+        self._publish(plan, caller, caller.namespace, kind, dry_run=False)
         return self.get(kind, code, caller)
-
-    def _may_hold_another(self, kind: str, namespace: str) -> None:
-        """Raises Problem 422 if the namespace has reached its limit of API keys."""
-        view = self.view(namespace)
-        most = bounds_of(view.settings.bounds).api_keys
-        if kind == KEYS and len(view.all(kind)) >= most:
-            remedy = REMEDY.format(name="api_keys", value=most + 1)
-            detail = (
-                f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke "
-                f"some, or {remedy}"
-            )
-            raise Problem(422, "bound", detail)
 
     def page(
         self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
@@ -199,35 +182,49 @@ class CatalogService:
         page = following[:limit]
         return page, _cursor(page[-1].code) if len(following) > limit else None
 
-    def view(self, namespace: str, *, declared: bool = True) -> NamespaceView:
-        """The namespace's present catalog. Raises Problem 404 if it must be ``declared`` and is not."""
-        view = self._catalog.catalog.view(namespace)
-        if declared and not view.known:
-            raise Problem(404, "unknown_namespace", f"no namespace {namespace[:80]!r}; declare it with `weir apply`")
-        return view
+    def view(self, namespace: str) -> NamespaceView:
+        """The namespace's present catalog. Raises Problem 404 if it is not declared."""
+        return _declared(self._catalog.catalog.view(namespace))
+
+    def _changed(
+        self, document: Callable[[NamespaceView], Document], caller: Caller, namespace: str, item: DocumentEntry
+    ) -> tuple[Entry, CatalogPlan]:
+        """Plan and publish a document of one entry; returns the very version that the plan names, whoever has
+        published another since."""
+        plan = self._change(document, caller, namespace)
+        version = next(
+            change.version for change in plan.changes if (change.kind, change.code) == (item.kind, item.code)
+        )
+        entry = self._catalog.catalog.view(namespace).version(item.kind, item.code, version)
+        if entry is None:
+            raise _missing(item.kind, item.code, caller)
+        return entry, plan
 
     def _change(
-        self, document: Callable[[], Document], caller: Caller, lock: str, *, dry_run: bool = False,
-        retire: Sequence[tuple[str, str]] = (), tick: Tick | None = None,
+        self, document: Callable[[NamespaceView], Document], caller: Caller, namespace: str, kind: str = "", *,
+        dry_run: bool = False, retire: Sequence[tuple[str, str]] = (), tick: Tick | None = None,
     ) -> CatalogPlan:  # fmt: skip
-        """Plan from the document and publish."""
+        """Plan from the document and publish. The document and the plan have one view, so that a condition of the
+        document (If-Match) holds for the version that the plan replaces."""
         status = 409 if retire else 422
 
-        def plan() -> CatalogPlan:
-            return or_problem(
-                lambda: plan_document(self._catalog.catalog, document(), retire, tick or self._rest), status
-            )
+        def plan(view: NamespaceView) -> CatalogPlan:
+            return or_problem(lambda: plan_document(view, document(view), retire, tick or self._rest), status)
 
-        return self._publish(plan, caller, lock, dry_run=dry_run)
+        return self._publish(plan, caller, namespace, kind, dry_run=dry_run)
 
-    def _publish(self, make: Callable[[], CatalogPlan], caller: Caller, lock: str, *, dry_run: bool) -> CatalogPlan:
-        """Plan and publish under a lock, so that no plan is based on a catalog that another request is changing.
-        API keys have a separate lock, since documents do not contain them."""
-        with self._publisher.exclusive(lock):
+    def _publish(
+        self, make: Callable[[NamespaceView], CatalogPlan], caller: Caller, namespace: str, kind: str, *, dry_run: bool
+    ) -> CatalogPlan:
+        """Plan from the namespace's present view, and publish, under a lock, so that no plan is based on a catalog that
+        another request is changing. What another gateway publishes meanwhile makes the plan lose its claims. API keys
+        (``kind``) have a separate lock, since documents do not contain them."""
+        with self._publisher.exclusive(f"{namespace}/{kind}" if kind == KEYS else namespace):
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise _unavailable("this gateway has lost sight of the catalog")
-            plan = make()
-            self._may_send(plan, caller)
+            view = self._catalog.catalog.view(namespace)
+            plan = make(view)
+            _may_send(plan, view.settings, caller)
             try:
                 self._publisher.check(plan, caller.access.author)
                 if not dry_run:
@@ -256,29 +253,55 @@ class CatalogService:
                 raise _unavailable(str(error)) from None
         return plan
 
-    def _may_send(self, plan: CatalogPlan, caller: Caller) -> None:
-        """Raises Problem 403 for changes that need more than the scope "catalog": a webhook receives all invoices
-        and needs the scope admin, and bounds are set by the operator only."""
-        if caller.access.namespace is None:
-            return
-        for change in plan.to_publish():
-            if not isinstance(change.model, Namespace):
-                continue
-            standing = self._catalog.catalog.view(change.code).settings
-            if change.model.webhook != standing.webhook and "admin" not in caller.access.scopes:
-                detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
-                raise Problem(403, "scope", detail, path="$.namespace.webhook")
-            if change.model.bounds != standing.bounds:
-                detail = (
-                    "bounds are set by the operator, with the admin key of the settings; leave them out, and "
-                    "they stay as they are"
-                )
-                raise Problem(403, "scope", detail, path="$.namespace.bounds")
+
+def _may_send(plan: CatalogPlan, standing: Namespace, caller: Caller) -> None:
+    """Raises Problem 403 for changes that need more than the scope "catalog": a webhook receives all invoices
+    and needs the scope admin, and bounds are set by the operator only."""
+    if caller.access.namespace is None:
+        return
+    for change in plan.to_publish():
+        if not isinstance(change.model, Namespace):
+            continue
+        if change.model.webhook != standing.webhook and "admin" not in caller.access.scopes:
+            detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
+            raise Problem(403, "scope", detail, path="$.namespace.webhook")
+        if change.model.bounds != standing.bounds:
+            detail = (
+                "bounds are set by the operator, with the admin key of the settings; leave them out, and "
+                "they stay as they are"
+            )
+            raise Problem(403, "scope", detail, path="$.namespace.bounds")
 
 
-def lock_name(namespace: str, kind: str) -> str:
-    """Name of the lock shared by plans that may change the same entries."""
-    return f"{namespace}/{kind}" if kind == KEYS else namespace
+def _declared(view: NamespaceView, kind: str = "") -> NamespaceView:
+    """The view. Raises Problem 404 if its namespace is not declared, which an entry of kind "namespace" need not be."""
+    if kind != "namespace" and not view.known:
+        raise Problem(404, "unknown_namespace", f"no namespace {view.namespace[:80]!r}; declare it with `weir apply`")
+    return view
+
+
+def _in_force(view: NamespaceView, kind: str, code: str, caller: Caller) -> Entry:
+    """The entry's version in force. Raises Problem 404."""
+    entry = _declared(view, kind).get(kind, code)
+    if entry is None:
+        raise _missing(kind, code, caller)
+    return entry
+
+
+def _missing(kind: str, code: str, caller: Caller) -> Problem:
+    return Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
+
+
+def _check_number_of_keys(view: NamespaceView) -> None:
+    """Raises Problem 422 if the namespace has reached its limit of API keys."""
+    most = bounds_of(view.settings.bounds).api_keys
+    if len(view.all(KEYS)) >= most:
+        remedy = REMEDY.format(name="api_keys", value=most + 1)
+        detail = (
+            f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke "
+            f"some, or {remedy}"
+        )
+        raise Problem(422, "bound", detail)
 
 
 class Deadline:

@@ -20,7 +20,7 @@ from schemas.catalog.base import Model
 from schemas.catalog.bounds import bounds_of
 from schemas.catalog.meters import EventType, Meter
 from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
-from schemas.catalog.state import Catalog, Entry
+from schemas.catalog.state import Entry, NamespaceView
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
 from schemas.values.local_time import local_midnight, parse_zone
@@ -79,25 +79,24 @@ class CatalogPlan:
 
 
 def plan_document(
-    catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick
+    view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick
 ) -> CatalogPlan:
-    """Compare a document with the present catalog; ``retire``: further (kind, code) to retire.
+    """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire.
 
     Raises DocumentError with at most MAX_FAULTS faults, such as references to missing entries, and what ``tick``
     raises.
     """
-    return _Planner(catalog, document, retire, tick).plan()
+    return _Planner(view, document, retire, tick).plan()
 
 
 class _Planner:
     def __init__(
-        self, catalog: Catalog, document: Document, retire: Sequence[tuple[str, str]], tick: Tick = no_tick
+        self, view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]], tick: Tick = no_tick
     ) -> None:
-        self._catalog = catalog
         self._tick = tick
         self._plans: dict[str, int] = {}
         self._document = document
-        self._view = catalog.view(document.namespace)
+        self._view = view
         self._faults: list[Fault] = []
         self._by_kind: dict[str, dict[str, DocumentEntry]] = {kind: {} for kind in LISTS.values()}
         for item in document.items:
@@ -247,7 +246,7 @@ class _Planner:
             return day.astimezone(UTC)
         if entry is not None and isinstance(standing, datetime):
             # Compared in the time zone valid when the present entry was published: the same date is then no change.
-            zone = self._catalog.view(self._view.namespace, entry.offset).time_zone(proposed.account)
+            zone = self._view.at(entry.offset).time_zone(proposed.account)
             if local_midnight(day, parse_zone(zone)) == standing:
                 return standing
         return local_midnight(day, parse_zone(self._zone(proposed.account)))

@@ -88,7 +88,7 @@ def records() -> Iterator[Record]:
 def _catalog(catalog: Catalog) -> Iterator[tuple[str, bytes]]:
     """The demo's document as it is published, a record an entry; ``catalog`` takes each."""
     document = read_document(load_document(CATALOG.read_bytes()), NAMESPACE)
-    plan = plan_document(catalog, document)
+    plan = plan_document(catalog.view(NAMESPACE), document)
     for number, change in enumerate(plan.to_publish()):
         record = record_of(
             plan.namespace, change.model, kind=change.kind, version=change.version, author="golden",

@@ -81,7 +81,7 @@ def test_two_writers_of_one_version_one_loses(kafka_settings: Settings, namespac
     try:
         plans = [
             plan_document(
-                follower.catalog,
+                follower.catalog.view(namespace),
                 read_document(load_document(f"accounts: [{{code: a, name: {name}}}]".encode()), namespace),
             )
             for name in ("one", "two")

@@ -37,7 +37,7 @@ subscriptions: [{code: s1, account: NO, plan: pro, start: 2013-03-10}]
 
 
 def plan(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> CatalogPlan:
-    return plan_document(catalog, read_document(load_document(text.encode()), "shop"), retire or [])
+    return plan_document(catalog.view("shop"), read_document(load_document(text.encode()), "shop"), retire or [])
 
 
 def publish(catalog: Catalog, expected: CatalogPlan) -> None:
