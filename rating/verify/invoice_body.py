@@ -43,9 +43,11 @@ class PrepaidPart(TypedDict):
 
 class StoredCreditNote(TypedDict, total=False):
     """A credit note. ``at``: RFC 3339. ``lines``, or ``spread`` over them: which lines it credits; a note with neither
-    credits all in proportion to what is left of each."""
+    credits all in proportion to what is left of each. ``order``: its rank among its chain's, from 1; none in records of
+    older releases."""
 
     at: str
+    order: int
     amount: str
     lines: list[StoredNoteLine]
     spread: list[StoredNoteLine]
@@ -64,7 +66,7 @@ class InvoiceBody(TypedDict, total=False):
     """``voids``: void invoices of the subscription that it was planned after. ``reissues``: the void one whose period
     it bills again. ``terms``: of its own period; ``terms_ahead``: of the one after, for fees in advance. ``terms_of``:
     "period" since terms are those of periods. ``change``: it settles fees of a running period. ``noted``: how many
-    credit notes of earlier invoices it counted."""
+    credit notes of earlier invoices it counted; ``after_note``: the rank of the last of them in the chain, 0: none."""
 
     voids: list[str]
     reissues: str
@@ -75,6 +77,7 @@ class InvoiceBody(TypedDict, total=False):
     subtotal: str
     credit_notes: list[StoredCreditNote]
     noted: dict[str, int]
+    after_note: int
     payments: list[StoredPayment]
 
 

@@ -1,8 +1,9 @@
 """Check 4, of adjustments beside credit notes: what credit notes had credited of a line is not credited again by what
 adjusts it.
 
-By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body
-(``noted``); on invoices of before that, they are those made before it.
+By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body:
+all up to the rank ``after_note`` in the chain, whatever their times; on invoices of older releases those that ``noted``
+counts by invoice, else those made before it.
 """
 
 from __future__ import annotations
@@ -91,11 +92,14 @@ def _room(line: StoredLine) -> Fraction:
 
 
 def _notes(invoice: Head, head: Head) -> list[StoredCreditNote]:
-    """The credit notes of ``one`` that ``head`` counted."""
+    """The credit notes of ``invoice`` that ``head`` counted."""
     if '"credit_notes"' not in invoice.body:
         return []
     notes = read_body(invoice.body).get("credit_notes", [])
-    counted = read_body(head.body).get("noted", {})
+    fields = read_body(head.body)
+    if "after_note" in fields:
+        return [note for note in notes if note.get("order", 0) <= fields["after_note"]]
+    counted = fields.get("noted", {})
     if invoice.invoice_id in counted:
         return notes[: counted[invoice.invoice_id]]
     return [note for note in notes if _noted_at_us(note) < head.as_of_us]
