@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_the_tour_works_as_it_is_written(stack: Stack, world: World) -> None:
         ("http://127.0.0.1:8080", base_url(stack.settings, "gateway")),
         ("http://127.0.0.1:8081", base_url(stack.settings, "rating")),
         (".weir/admin-key", str(stack.data_dir / "admin-key")),
-        (".venv/bin/weir", str(Path(sys.executable).parent / "weir")),
+        (".venv/bin/weir", shlex.quote(str(Path(sys.executable).parent / "weir"))),
     ):
         assert printed in script
         script = script.replace(printed, here)
