@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import jsonschema_rs
+import pytest
 
 from schemas.http.scopes import TABLE, Service
 from tests.golden.made import DOCUMENTS
@@ -138,10 +139,8 @@ def held_to_the_document() -> Iterator[None]:
     async def send_async(self: httpx.AsyncClient, request: httpx.Request, **more: Any) -> httpx.Response:
         return judged(await whole_async(self, request, **more), bool(more.get("stream")))
 
-    # Replaced on purpose, and put back: every client of the test is judged.
-    httpx.Client.send, httpx.AsyncClient.send = send, send_async  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Client, "send", send)
+        patch.setattr(httpx.AsyncClient, "send", send_async)
         yield
-    finally:
-        httpx.Client.send, httpx.AsyncClient.send = whole, whole_async  # type: ignore[method-assign]
     assert not faults, "answers that the OpenAPI documents do not describe:\n" + "\n".join(faults)

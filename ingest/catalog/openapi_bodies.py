@@ -3,6 +3,7 @@ Pure."""
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any, Final
 
 from pydantic import ConfigDict, Field, create_model
@@ -65,8 +66,8 @@ BATCH_BODY: Final = _body(
     },
     {"events": [EVENT_EXAMPLE]},
 )
-# The classes are known only at run time.
-_LISTS: Any = {name: (list[KINDS[kind]], absent()) for name, kind in LISTS.items()}  # type: ignore[valid-type]
+# The classes are known only at run time: what ``list[…]`` makes is made by name.
+_LISTS: Any = {name: (GenericAlias(list, (KINDS[kind],)), absent()) for name, kind in LISTS.items()}
 CatalogDocument: Final = create_model(
     "CatalogDocument",
     __config__=ConfigDict(extra="forbid"),

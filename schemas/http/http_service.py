@@ -19,11 +19,22 @@ from schemas.http.openapi import Answered, document
 from schemas.http.problems import Problem, reason_of
 from schemas.http.scopes import Service
 from schemas.http.serving import Early, Server, bounded_protocol
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
 _KEEP_ALIVE_SECONDS: Final = 30
 _BACKLOG: Final = 2048
+
+
+class _Described(FastAPI):
+    """An application that makes its OpenAPI document by ``document``."""
+
+    document: Callable[[], JsonObject]
+
+    def openapi(self) -> JsonObject:
+        """See FastAPI."""
+        return self.document()
 
 
 def application(
@@ -33,13 +44,12 @@ def application(
 ) -> FastAPI:  # fmt: skip
     """The application, without routes. ``guard`` is called before every route; ``answers`` and ``models``: see
     ``openapi.document``."""
-    app = FastAPI(
+    app = _Described(
         title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
         dependencies=[Depends(guard)],
     )  # fmt: skip
     described = tuple(models)
-    # FastAPI's documented way to replace the document.
-    app.openapi = lambda: document(app, service, answers, described)  # type: ignore[method-assign]
+    app.document = lambda: document(app, service, answers, described)
     _problems(app)
     api_docs.install(app)
     return app
