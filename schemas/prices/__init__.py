@@ -1,6 +1,7 @@
 """Prices as JSON (DESIGN section 7): models, exact decimals, and error messages with remedies."""
 
 from schemas.prices.decimals import MAX_AMOUNT_DIGITS, MAX_QUANTITY_DIGITS, exact_decimal, plain
+from schemas.prices.line_parts import Proration, Split
 from schemas.prices.models import (
     OF_LINES,
     ByTime,
@@ -14,8 +15,6 @@ from schemas.prices.models import (
     PercentageTier,
     PerUnitPrice,
     Price,
-    Proration,
-    Split,
     Tier,
     TieredPercentagePrice,
     TieredPrice,

@@ -13,104 +13,28 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from schemas.prices.decimals import Amount, NotNegative, Positive, WorkedOut, WorkedOutUnits, plain
+from schemas.prices.decimals import Amount, NotNegative, Positive, plain
+from schemas.prices.line_parts import ZERO, PricePart, PriceProblem, Proration, Split, refuse
 from schemas.values.currency import exponent
 from schemas.values.json_text import JsonObject
 
-ZERO = Decimal(0)
 _BY_CLOSE: JsonObject = {"readOnly": True}  # occurs on invoice lines only
 
-PriceProblem = tuple[str, str]  # (place below the field or model, text with the remedy)
 
-
-def refuse(problems: list[PriceProblem]) -> None:
-    """Raise one pydantic error that carries all ``problems`` with their places; nothing if there are none."""
-    if problems:
-        text = "; ".join(f"{path}: {what}" if path else what for path, what in problems)
-        raise PydanticCustomError("price", "{text}", {"text": text, "problems": problems})
-
-
-class _Part(BaseModel):
-    """Frozen model that refuses unknown fields; null for an optional amount means the same as omitting it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    optional: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-        return data
-
-    @model_serializer(mode="wrap")
-    def _canonical(self, handler: SerializerFunctionWrapHandler) -> JsonObject:
-        """Omit fields that have their default value, so that writing a default does not change the text."""
-        fields = type(self).model_fields
-        written: JsonObject = handler(self)
-        return {
-            key: value
-            for key, value in written.items()
-            if key not in self.optional or getattr(self, key) != fields[key].default
-        }
-
-
-class Proration(_Part):
-    """The part of a full period that a line covers. Lengths are those of local periods, so a month with a clock
-    shift is an hour longer or shorter."""
-
-    part_seconds: NotNegative
-    whole_seconds: Positive
-
-    @model_validator(mode="after")
-    def _part_of_whole(self) -> Self:
-        if self.part_seconds > self.whole_seconds:
-            text = f"{plain(self.part_seconds)} is above whole_seconds {plain(self.whole_seconds)}; lower it"
-            refuse([("part_seconds", text)])
-        return self
-
-
-class Split(_Part):
-    """The position of a line among the lines of one charge in one period that was split by a change of price. A
-    line without it is not split.
-
-    ``of`` is equal on all lines of a group. ``included_before`` and ``free_before``: allowance units used by
-    earlier parts; null: the allowance starts anew. ``priced_before``: quantity priced by earlier parts, from which
-    tiers continue; null: tiers start anew. With it: ``package_left``: units left in a package that an earlier part
-    started; ``amount_before``: amount of earlier parts, which counts towards the maximum and an unprorated minimum.
-    ``priced_after``: quantity priced by later parts (volume tiers only).
-    """
-
-    optional: ClassVar[frozenset[str]] = frozenset(
-        {"included_before", "free_before", "priced_before", "package_left", "amount_before", "priced_after"}
-    )
-
-    of: str
-    included_before: WorkedOutUnits | None = None
-    free_before: WorkedOutUnits = ZERO
-    priced_before: WorkedOutUnits | None = None
-    package_left: WorkedOutUnits = ZERO
-    amount_before: WorkedOut = ZERO
-    priced_after: WorkedOutUnits = ZERO
-
-
-class EarlierPrice(_Part):
+class EarlierPrice(PricePart):
     """A price that the charge of a line had before the line's own, and for how many seconds of the line's time."""
 
     price: Price
     seconds: Positive
 
 
-class ByTime(_Part):
+class ByTime(PricePart):
     """A line that was measured once over time in which its price changed: each price counts by how long it held.
 
     ``seconds``: how long the price held that this is a field of, to the line's end. ``earlier``: those before it, in
@@ -127,7 +51,7 @@ class ByTime(_Part):
         return self
 
 
-class _Price(_Part):
+class _Price(PricePart):
     """Fields common to all prices. ``currency`` None: the plan's currency.
 
     The fields in ``OF_LINES`` occur on invoice lines only; the close sets them to make the line's price complete.
@@ -209,7 +133,7 @@ class PerUnitPrice(_Price):
     """what a unit costs"""
 
 
-class Tier(_Part):
+class Tier(PricePart):
     """A range of quantities: above the previous tier's ``up_to``, through its own (inclusive)."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
@@ -228,7 +152,7 @@ class Tier(_Part):
         return self
 
 
-class PercentageTier(_Part):
+class PercentageTier(PricePart):
     """As ``Tier``, with a percentage of the quantity in place of an amount per unit."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
@@ -335,7 +259,7 @@ def _dimension_value(value: Any) -> Any:
     return value
 
 
-class Cell(_Part):
+class Cell(PricePart):
     """The unit amount for one combination of dimension values."""
 
     values: tuple[Annotated[str, BeforeValidator(_dimension_value)], ...]
