@@ -32,6 +32,19 @@ HERE = Path(__file__).resolve().parent
 QUIET_RATE = 20.0
 
 
+class Answers(list[tuple[int, float]]):
+    """(status, seconds) of each; says in a line when there are as many as connections: the load is at its rate."""
+
+    def __init__(self, connections: int) -> None:
+        super().__init__()
+        self._connections = connections
+
+    def append(self, answer: tuple[int, float]) -> None:
+        super().append(answer)
+        if len(self) == self._connections:
+            print("begun", flush=True)
+
+
 class Connection:
     """Sends one event a request and reads the answer; ``answers``: (status, seconds)."""
 
@@ -65,7 +78,7 @@ class Connection:
 
 async def closed(port: int, key: str, name: str, connections: int, seconds: float) -> list[tuple[int, float]]:
     """As fast as the answers come."""
-    answers: list[tuple[int, float]] = []
+    answers = Answers(connections)
     end = time.monotonic() + seconds
 
     async def one(number: int) -> None:
@@ -81,7 +94,7 @@ async def opened(
     port: int, key: str, name: str, connections: int, seconds: float, rate: float
 ) -> list[tuple[int, float]]:
     """At their due times, as far as the connections reach."""
-    answers: list[tuple[int, float]] = []
+    answers = Answers(connections)
     began = time.monotonic()
     pace = connections / rate
 
@@ -113,8 +126,13 @@ def summed(answers: list[tuple[int, float]], seconds: float) -> dict[str, Any]:
 
 
 def drive(*arguments: object) -> subprocess.Popen[bytes]:
-    """A client in a process of its own."""
-    return subprocess.Popen([sys.executable, __file__, "--drive", *map(str, arguments)], stdout=subprocess.PIPE)
+    """A client in a process of its own, whose load is at its rate."""
+    client = subprocess.Popen(
+        [sys.executable, __file__, "--drive", *map(str, arguments)], stdout=subprocess.PIPE, bufsize=0
+    )
+    assert client.stdout is not None
+    client.stdout.readline()  # see ``Answers``
+    return client
 
 
 def answer(client: subprocess.Popen[bytes]) -> dict[str, Any]:
@@ -134,7 +152,6 @@ def measured(port: int, pid: int, keys: dict[str, str], seconds: float, run: str
     for phase, connections, rate in (("alone", 0, 0.0), ("twice", 600, 2 * capacity), ("connections", 1200, 0.0)):
         before = cpu_seconds(pid)
         noisy = drive(port, keys["noisy"], f"{run}-{phase}", connections, seconds + 1, rate) if connections else None
-        time.sleep(1.0)  # until the noise is at its rate: what is measured begins then
         quiet = answer(drive(port, keys["quiet"], f"{run}-{phase}-q", 4, seconds, QUIET_RATE))
         report[phase] = {"quiet": quiet, "noisy": None if noisy is None else answer(noisy)}
         report[phase] |= {"gateway_cpu_s": cpu_seconds(pid) - before, "rss_mib": memory_mib(pid)}

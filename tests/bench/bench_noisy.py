@@ -175,9 +175,10 @@ def scene(stack: Stack, name: str, quiet_key: str, seconds: float) -> dict[str, 
     report["prepared_s"] = round(time.monotonic() - began, 1)
     report["settled_before_s"] = round(settled(stack, quiet_key, f"{name}-s"), 1)
     report["alone"] = watched(stack, quiet_key, f"{name}-a", seconds / 2)
-    noise = subprocess.Popen([*command, str(seconds)], stdout=subprocess.PIPE, preexec_fn=lambda: os.nice(5))
+    noise = subprocess.Popen([*command, str(seconds)], stdout=subprocess.PIPE, bufsize=0, preexec_fn=lambda: os.nice(5))
     try:
-        time.sleep(0.7)  # its imports
+        assert noise.stdout is not None
+        noise.stdout.readline()  # it begins
         report["beside"] = watched(stack, quiet_key, f"{name}-b", seconds)
         pids = {process: stack.pid(process) for process in ("gateway", "worker-0", "rating")}
         report["rss_mib"] = {process: round(memory_mib(pid)) for process, pid in pids.items() if pid}

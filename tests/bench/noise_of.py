@@ -348,6 +348,7 @@ def main() -> None:
     if asked == "prepare":
         prepare(noisy)
         return
+    print("begun", flush=True)
     print(json.dumps(noise(noisy, float(asked))))
 
 
