@@ -4,7 +4,7 @@ Pure."""
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from typing import Final, Protocol
 
 import cramjam
 
@@ -15,6 +15,15 @@ NAMES: Final = {GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEAD_BYTES: Final = 16
 _ROOM: Final = 16  # ordinary batches compress less than 16-fold and are decompressed in a single attempt
+
+
+_GROWTH: Final = 8  # of the room for one that compresses better: memory is of its size, never at once of the limit's
+
+
+class _Codec(Protocol):
+    """A module of cramjam."""
+
+    def decompress_into(self, data: bytes, output: bytearray) -> int: ...
 
 
 class Unexpanded(WeirError, ValueError):
@@ -81,17 +90,18 @@ def _snappy_block(block: bytes, room: int, limit: int, begin: bytes) -> bytes:
     return bytes(cramjam.snappy.decompress_raw(block))
 
 
-def _framed(codec: object, data: bytes, limit: int) -> bytes:
-    # cramjam raises the same error for "output does not fit" and "input is corrupt"; only the text differs.
-    for room in sorted({min(limit, _ROOM * len(data) + 4096), limit}):
+def _framed(codec: _Codec, data: bytes, limit: int) -> bytes:
+    room = min(limit, _ROOM * len(data) + 4096)
+    while True:
         expanded = bytearray(room)
         try:
-            length = codec.decompress_into(data, expanded)  # type: ignore[attr-defined]  # a module of cramjam, by name
+            length = codec.decompress_into(data, expanded)
         except cramjam.DecompressionError as error:
+            # cramjam raises the same error for "output does not fit" and "input is corrupt"; only the text differs.
             if "whole buffer" not in str(error):
                 raise
             if room == limit:
                 raise _beyond(limit, bytes(expanded[: 1 << 16])) from None
+            room = min(limit, _GROWTH * room)
         else:
             return bytes(memoryview(expanded)[:length])
-    raise AssertionError("the last room is the limit")
