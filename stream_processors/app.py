@@ -30,7 +30,7 @@ REBALANCE_SECONDS = 30.0
 """How long a rebalance waits for a member that is busy, frozen or lost before the group continues without it."""
 
 
-def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> faust.App:
+def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> BoundedApp:
     """The metering app (usage.events) of one worker, with its /readyz and /metrics pages.
 
     ``index`` distinguishes workers on one machine (it names the data directory); each worker needs its own
@@ -95,7 +95,7 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
     transport.Consumer = ToCursors
 
 
-def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
+def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> BoundedApp:
     """The inboxes' app, in a consumer group of its own, so that declaring a namespace rebalances this group and not
     metering."""
     app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
@@ -116,7 +116,7 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     return app
 
 
-def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> faust.App:
+def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> BoundedApp:
     """The app of the ledger topics and of rejections, in a consumer group of its own.
 
     A rebalance waits until every member has finished its current take (``stream_wait_empty``). A roll-up may take
@@ -146,7 +146,7 @@ def _raw(app: faust.App, *topics: str) -> Any:
     return app.topic(*topics, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
 
-def _app(name: str, settings: Settings, index: int, session_timeout: float, **options: Any) -> faust.App:
+def _app(name: str, settings: Settings, index: int, session_timeout: float, **options: Any) -> BoundedApp:
     return BoundedApp(
         name,
         broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],

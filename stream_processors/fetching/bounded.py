@@ -21,6 +21,7 @@ import aiokafka.consumer.fetcher as fetcher
 import faust
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
+from faust.types.transports import ConsumerT
 from mode.utils.queues import ThrowableQueue
 
 from schemas.kafka.limits import EXPANSION
@@ -212,6 +213,12 @@ class ByteQueue(ThrowableQueue[Any]):
 
 class BoundedApp(faust.App):
     """A Faust app whose stream buffers are limited in bytes."""
+
+    @property
+    def made_consumer(self) -> ConsumerT | None:
+        """The consumer, None until the app has made it as it started. Whoever reads ``consumer`` before makes it
+        himself; in another thread than the loop's that is a consumer with which the app cannot start."""
+        return self._consumer
 
     def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> ByteQueue:
         """Faust's factory of stream buffers."""

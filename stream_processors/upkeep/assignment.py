@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from stream_processors.upkeep.watchdog import BALANCING, BUSY
@@ -21,26 +22,30 @@ class ConsumerApp(Protocol):
     """The part of a Faust app that is used here."""
 
     @property
-    def started(self) -> bool:
-        """Whether the app runs."""
-
-    @property
     def rebalancing(self) -> bool:
         """Whether its consumer group is rebalancing."""
 
     @property
-    def consumer(self) -> Consumer:
-        """Its consumer."""
+    def made_consumer(self) -> Consumer | None:
+        """Its consumer, None until the app has made it."""
+
+
+def assigned(app: ConsumerApp) -> Collection[TP]:
+    """The partitions that are assigned to the app's consumer; none before it runs."""
+    try:
+        return consumer.assignment() if (consumer := app.made_consumer) is not None else ()
+    except ConsumerNotStarted:
+        return ()
 
 
 def owned(app: ConsumerApp, topics: Mapping[str, int]) -> list[tuple[str, int]]:
     """The partitions of ``topics`` (name → number of partitions) that the app's consumer owns; all of them during a
     rebalance, since a rebalance may hang."""
-    if not app.started:
+    if app.made_consumer is None:
         return []
     if app.rebalancing:
         return [(topic, partition) for topic in sorted(topics) for partition in range(topics[topic])]
-    return [(tp.topic, tp.partition) for tp in app.consumer.assignment() if tp.topic in topics]
+    return [(tp.topic, tp.partition) for tp in assigned(app) if tp.topic in topics]
 
 
 def leash(app: ConsumerApp, busy: bool) -> float:

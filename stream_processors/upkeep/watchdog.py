@@ -33,7 +33,7 @@ BUSY: Final = 15.0
 class Watched:
     """A consumer as the watchdog observes it.
 
-    ``behind``: whether its partitions have unread records (raises KafkaException, RuntimeError, Stopping);
+    ``behind``: whether its partitions have unread records (raises Stopping; any other error counts as no);
     ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for something that fails;
     ``leash``: factor on the stall time.
     """
@@ -109,8 +109,8 @@ class Watchdog:
                 behind = consumer.behind()
             except Stopping:
                 return
-            except (KafkaException, RuntimeError) as error:
-                log.warning("watchdog of %s: %s", consumer.name, error)
+            except Exception as error:
+                _report(f"watchdog of {consumer.name}", error)
                 behind = False
             now = time.monotonic()
             stalled = stillness.seen(
@@ -122,7 +122,13 @@ class Watchdog:
                     consumer.nudge()
                 except Stopping:
                     return
-                except (KafkaException, RuntimeError) as error:
-                    log.warning("nudging %s: %s", consumer.name, error)
+                except Exception as error:
+                    _report(f"nudging {consumer.name}", error)
             if stalled:
                 end_hard(f"the consumer of {consumer.name} has stood still for {stalled:.0f} s with records to read")
+
+
+def _report(what: str, error: Exception) -> None:
+    """Whatever it is, the thread goes on: without it a silent consumer would stay silent."""
+    expected = isinstance(error, KafkaException | RuntimeError)
+    log.warning("%s: %s", what, error, exc_info=None if expected else error)

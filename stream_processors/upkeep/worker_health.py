@@ -11,7 +11,7 @@ from schemas.health.readiness import Readiness, ReadinessCheck, UnreadyReason, t
 from schemas.health.stages import Stage, standing
 from schemas.values.json_text import JsonObject
 from stream_processors.metering.flush import UnitMeter
-from stream_processors.upkeep.assignment import ConsumerApp
+from stream_processors.upkeep.assignment import ConsumerApp, assigned
 
 CATALOG_SECONDS = 10
 """A worker that has not read the catalog's end for this long is not ready."""
@@ -66,16 +66,16 @@ class WorkerHealth:
         """Whether the worker is ready, and the body of /readyz. It is ready if it follows the catalog, its consumer
         has partitions assigned or is not rebalancing, and no check gives a reason."""
         try:
-            assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in app.consumer.assignment())
+            partitions = sorted(f"{tp.topic}/{tp.partition}" for tp in assigned(app))
             joined = not app.rebalancing
         except Exception:
-            assigned, joined = [], False
+            partitions, joined = [], False
         reasons = self._readiness.reasons()
         if not joined:
             reasons += (UnreadyReason("balancing", "the consumer group is being balanced", "it goes on by itself"),)
         return not reasons, {
             "ready": not reasons,
-            "assigned": assigned,
+            "assigned": partitions,
             "catalog_offset": self._catalog.catalog.next_offset,
             "events_counted": self._meter.events_counted,
             "events_dropped": self._meter.events_dropped,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stream_processors.app import REBALANCE_SECONDS
-from stream_processors.upkeep.watchdog import BALANCING, BUSY, CHECK_SECONDS, STALL_SECONDS, Stillness
+from stream_processors.upkeep.watchdog import (
+    BALANCING,
+    BUSY,
+    CHECK_SECONDS,
+    STALL_SECONDS,
+    Stillness,
+    Watchdog,
+    Watched,
+)
 
 
 def seconds_until_noticed(**changed: Any) -> float | None:
@@ -67,3 +76,17 @@ def test_a_long_rebalance_does_not_count_against_who_then_gets_partitions() -> N
     assert stillness.seen(60.0, leash=1.0, **behind) == 0.0
     assert stillness.seen(80.0, leash=1.0, **behind) == 0.0
     assert stillness.seen(82.0, leash=1.0, **behind) == 22.0
+
+
+def test_the_watchdog_goes_on_whatever_a_look_raises() -> None:
+    rounds = iter((False, False, True))
+    stopping: Any = SimpleNamespace(wait=lambda _: next(rounds))
+    looks: list[int] = []
+
+    def behind() -> bool:
+        looks.append(len(looks))
+        raise LookupError("what nobody thought of")
+
+    consumer = Watched("a consumer", behind, lambda: 0.0, lambda: True, lambda: 1.0)
+    Watchdog([], stopping)._run(consumer)
+    assert looks == [0, 1]
