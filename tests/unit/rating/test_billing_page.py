@@ -1,16 +1,26 @@
-"""The examples of rating/BILLING.md, with the numbers that stand there, computed by what bills: the page cannot go
-stale."""
+"""The examples of rating/BILLING.md about what is measured, periods and terms, with the numbers that stand there,
+computed by what bills: the page cannot go stale."""
 
 from __future__ import annotations
 
 import json
-import re
+from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-from rating.invoices.transitions import due_date
-from rating.pricing import price_json
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoicing.run_plan import build_invoices, make_plan
+from rating.periods import local_midnight, parse_zone, period_containing, successive_periods
+from rating.usage import Usage, UsageGroup, UsageQuery, measured
+from rating.usage.carry import carried
+from rating.usage.usage_parameters import UsageParameters, read_parameters
+from schemas.catalog.backfill_jobs import jobs
+from schemas.catalog.meters import Meter
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import Catalog, record_of
+from schemas.ledgers.checkpoints import Cut, Run
+from tests.unit.rating.billing_page import example, fees, number, seats_in_advance
 from tests.unit.rating.builders import Shelf, us
 from tests.unit.rating.invoicing.builders import (
     APRIL,
@@ -24,40 +34,93 @@ from tests.unit.rating.invoicing.builders import (
     used,
 )
 
-PAGE = (Path(__file__).parents[3] / "rating/BILLING.md").read_text("utf8")
-CALLS = {"model": "per_unit", "unit_amount": "0.10"}
 
-
-def example(heading: str, pattern: str) -> tuple[str, ...]:
-    """What stands in a rule's text at the places of the pattern; the test fails where the text is another by now."""
-    (_, _, after) = PAGE.partition(f"\n## {heading}\n")
-    text = " ".join(after.partition("\n## ")[0].split())
-    match = re.search(pattern, text)
-    assert match is not None, f"rating/BILLING.md, {heading}: no longer says {pattern!r}; bring this test up to date"
-    return match.groups()
-
-
-def number(text: str) -> Decimal:
-    return Decimal(text.replace(",", ""))
-
-
-def fees(amount: str, **subscription: Any) -> Shelf:
-    """A fee a month, and nothing else."""
+def test_a_value_that_carries_over() -> None:
+    seats, billed = example(
+        "Values that carry over",
+        r"(\d+) seats are reported in January and nothing in February: February's line has (\d+) seats and counts no"
+        r" event\.$",
+    )
     shelf = Shelf()
-    shelf.add("product", {"code": "fee", "kind": "flat"})
-    charge = {"product": "fee", "price": {"model": "flat", "amount": amount}}
+    profile = {"code": "seats", "aggregation": "latest", "property": "n", "carry_over": True}
+    shelf.add("meter", {"code": "m", "profiles": [profile]})
+    shelf.add("product", {"code": "c", "profile": "m.seats"})
+    charge = {"product": "c", "price": {"model": "per_unit", "unit_amount": "1"}}
     shelf.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": [charge]})
     shelf.add("account", {"code": "acme"})
-    shelf.add("subscription", SUBSCRIPTION | subscription)
-    return shelf
+    shelf.add("subscription", SUBSCRIPTION)
+    books = Books(shelf, [used(3, seats)])
+    books.close(FEBRUARY)
+    plan = make_plan(shelf.view(), books.standing, MARCH, {})
+    (need,) = plan.needs()
+    query = UsageQuery("air", need.profile, need.start_us, need.end_us, by_account=True)
+    rows = carried(query, [UsageGroup(Usage(Decimal(seats), 1), "acme", 0)])
+    ((february,), _) = build_invoices(plan, {need: {"acme": rows}}, Run("run", 2, 0, MARCH, {}))
+    (line,) = february.lines
+    assert (line.quantity, line.events) == (billed, "0")
+    assert "carried over" in line.note
 
 
-def seats_in_advance(amount: str, **subscription: Any) -> Shelf:
-    charge = {"product": "fee", "price": {"model": "flat", "amount": amount}, "in_advance": True}
-    shelf = fees(amount, **subscription)
-    shelf.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": [charge]})
-    shelf.add("subscription", SUBSCRIPTION | subscription)
-    return shelf
+def test_a_start_in_the_past() -> None:
+    day, start, counted_from = example(
+        "A start in the past", r"published on (\d+) March with `start: (\S+)`: events since (\d+) January are measured"
+    )
+    catalog, meter = Catalog(), Meter.model_validate({"code": "m", "profiles": [{"code": "p", "aggregation": "count"}]})
+    record = record_of("air", meter, kind="meter", version=1, author="", claim_id="", valid_from_us=us(start))
+    billed_at = catalog.next_offset
+    assert catalog.apply(record, billed_at, us(f"2026-03-{day}T00:00:00Z"))
+    (job,) = jobs(catalog.view("air"))
+    assert job.start_us == us(f"2026-01-{int(counted_from):02}T00:00:00Z")
+    cut = Cut(7, {(1, 0): 100}, catalog.next_offset, 0, job.name)
+    entry = record_of("air", job.entry(cut), kind="backfill", version=1, author="", claim_id="", valid_from_us=None)
+    assert catalog.apply(entry, catalog.next_offset, us("2026-03-11T00:00:00Z"))
+    profile = measured(profile_versions(catalog.view("air")), JANUARY, MARCH)
+    assert profile.visible(None) == [cut.number]
+    assert profile.as_pinned(billed_at, cut.number - 1).visible(None) == []
+
+
+def test_a_voided_event() -> None:
+    calls, voided = example(
+        "Voided events",
+        r"(\d+) calls were billed, (one) of them is voided: the next invoice credits one call at its price",
+    )
+    assert voided == "one"
+    events = [used(3, int(calls) - 1), used(4, 1, voided=2)]
+    books = Books(catalog({"model": "per_unit", "unit_amount": "0.10"}), events)
+    (january,) = books.close(FEBRUARY)
+    assert january.lines[0].quantity == calls
+    assert amounts(books.close(MARCH)) == ["usage c 0.00", "adjustment c -0.10"]
+
+
+def test_a_dimension_that_is_called_as_a_time_step() -> None:
+    step, pieces, group = example(
+        "Names of dimensions",
+        r"`group_by=(\w+)` of one day are its (\d+) hours, `group_by=(dimension:\w+)` the values of the dimension",
+    )
+    shelf = Shelf()
+    profile = {"code": "p", "aggregation": "count", "dimensions": ["hour"]}
+    shelf.add("meter", {"code": "m", "profiles": [profile]})
+
+    def grouped(name: str) -> UsageQuery:
+        parameters = UsageParameters("m.p", start="2026-01-01", group_by=(name,))
+        return read_parameters(shelf.view(), parameters, datetime.fromisoformat("2026-01-02T00:00:00Z")).query
+
+    assert (grouped(step).dimensions, len(grouped(step).buckets_us)) == ((), int(pieces))
+    assert (grouped(group).dimensions, grouped(group).buckets_us) == (("hour",), ())
+
+
+def test_periods_of_a_zone_and_of_an_anchor() -> None:
+    zone, start, end, anchor, *starts = example(
+        "Periods",
+        r"in (\S+), billed by month: January 2026 is (\S+) to (\S+)\. With the anchor on the (\d+)st its periods begin"
+        r" on (\d+) January, (\d+) February, (\d+) March\.$",
+    )
+    local = parse_zone(zone)
+    january = period_containing(datetime.fromisoformat("2026-01-15T00:00:00Z"), "month", local)
+    assert [f"{instant:%Y-%m-%dT%H:%MZ}" for instant in (january.start, january.end)] == [start, end]
+    day = date(2026, 1, int(anchor))
+    periods = islice(successive_periods(local_midnight(day, local), "month", local, day), 3)
+    assert [str(period.start.astimezone(local).day) for period in periods] == starts
 
 
 def totals_of(shelf: Shelf) -> list[str]:
@@ -140,51 +203,41 @@ def test_a_commitment_is_met_by_fees_in_advance() -> None:
     assert sum(map(Decimal, totals_of(shelf))) == number(total)
 
 
-def test_included_units_when_the_price_changes() -> None:
-    units, price, dearer, each, first, second = example(
-        "A change of price in mid-period",
-        r"([\d,]+) included at ([\d.]+), from day 15 at ([\d.]+), ([\d,]+) used in each part:"
-        r" ([\d.]+) and ([\d.]+), not",
+def fee_of(amount: str) -> list[dict[str, Any]]:
+    return [{"charge": "fee", "price": {"model": "flat", "amount": amount}}]
+
+
+def test_a_change_of_a_fee_in_advance() -> None:
+    fee, more, day, ahead, half, old, following = example(
+        "Fees in advance",
+        r"a seat of ([\d.]+) in advance for June, ([\d.]+) from (\d+) June on, is ([\d.]+) on the invoice of 1 June"
+        r" and, on that of 1 July, ([\d.]+) for the second half less ([\d.]+) of the old fee, beside July's ([\d.]+)\.",
     )
-    assert two_parts(units, price, dearer, each, each) == [f"usage c {first}", f"usage c {second}"]
-    early, late, rest, amount = example(
-        "A change of price in mid-period",
-        r"With ([\d,]+) and ([\d,]+) used (\d+) of the second part are included: ([\d.]+)\.",
+    shelf = seats_in_advance(fee)
+    books = Books(shelf, [])
+    *_, may = books.close(us("2026-06-01T00:00:00Z"))
+    assert amounts([may]) == [f"flat fee {ahead}"]
+    shelf.add("subscription", SUBSCRIPTION | {"overrides": fee_of(more), "change_at": f"2026-06-{day}"})
+    (june,) = books.close(us("2026-07-01T00:00:00Z"))
+    assert sorted(amounts([june])) == [f"adjustment fee -{old}", f"flat fee {half}", f"flat fee {following}"]
+
+
+def test_a_fee_that_a_credit_note_credited() -> None:
+    credited, more, due, day = example(
+        "A fee that a credit note credited",
+        r"([\d.]+) credited, then ([\d.]+) for the same month, is ([\d.]+) to pay; where the fee goes on to day (\d+),"
+        r" its first half stays credited",
     )
-    assert two_parts(units, price, dearer, early, late) == ["usage c 0.00", f"usage c {amount}"]
-    assert number(rest) == number(units) - number(early)
-
-
-def two_parts(units: str, price: str, dearer: str, *quantities: str) -> list[str]:
-    """What is billed for a quantity before day 15 and one after it."""
-    cheap = {"model": "per_unit", "unit_amount": price, "included_units": str(number(units))}
-    shelf = catalog(cheap)
-    overrides = [{"charge": "c", "price": cheap | {"unit_amount": dearer}}]
-    shelf.add("subscription", SUBSCRIPTION | {"overrides": overrides, "change_at": "2026-01-15"})
-    events = [used(day, number(quantity)) for day, quantity in zip((3, 20), quantities, strict=True)]
-    return amounts(Books(shelf, events).close(FEBRUARY))
-
-
-def test_included_units_of_a_matrix() -> None:
-    *numbers, first, cheapest, shared = example(
-        "Included units of a matrix",
-        r"([\d.]+) M included of ([\d.]+) M `large` at ([\d.]+) and ([\d.]+) M `small` at ([\d.]+) a million:"
-        r" `large` first costs ([\d.]+), cheapest first ([\d.]+), pro rata ([\d.]+)\.",
-    )
-    included, large, large_price, small, small_price = map(Decimal, numbers)
-    million = Decimal(1_000_000)
-    cells = [
-        {"values": [name], "unit_amount": str(amount / million)} for name, amount in
-        (("large", large_price), ("small", small_price))
-    ]  # fmt: skip
-    price = {"model": "matrix", "dimensions": ["size"], "cells": cells, "included_units": str(included * million)}
-    used_units = (("large", large), ("small", small))
-    quantities = [{"values": [name], "quantity": str(count * million)} for name, count in used_units]
-    for order, amount in ((None, first), ("cheapest_first", cheapest), ("pro_rata", shared)):
-        ordered = price if order is None else price | {"included_order": order}
-        assert price_json(json.dumps({"price": ordered, "quantities": quantities}))[0]["amount"] == amount
-
-
-def test_a_due_date() -> None:
-    finalised, days, due = example("Due dates", r"finalised on (\S+), (\d+) days: due on (\S+)\.$")
-    assert due_date(us(f"{finalised}T00:00:00Z"), "UTC", int(days)) == due
+    first_of_second_half = f"2026-04-{int(day) + 1}"
+    for change_at, owed in (("2026-04-01", due), (first_of_second_half, f"{number(due) / 2:.2f}")):
+        shelf = seats_in_advance(credited, start="2026-04-01T00:00:00Z")
+        books = Books(shelf, [])
+        (opening,) = books.close(APRIL)
+        note = NewCreditNote("n", None, "sorry", "me", APRIL, (LineCredit(1, number(credited)),))
+        noted = with_credit_note(opening, note, books.standing.chain("air", "s"))
+        assert noted is not None
+        assert books.standing.apply(noted)
+        changed = {"start": "2026-04-01T00:00:00Z", "overrides": fee_of(more), "change_at": change_at}
+        shelf.add("subscription", SUBSCRIPTION | changed)
+        (april,) = books.close(us("2026-05-01T00:00:00Z"))
+        assert number(april.total) - number(more) == number(owed)  # beside the fee of May

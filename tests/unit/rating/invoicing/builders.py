@@ -3,7 +3,7 @@ folded here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
 from rating.invoicing.late_usage import Late
+from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
@@ -24,18 +25,22 @@ SUBSCRIPTION = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An event: quantity, dimension values, instant in microseconds, and the number of the close before which it
-    came."""
+    """An event: quantity, dimension values, instant in microseconds, and the numbers of the closes before which it
+    came and was voided (0: before the first; never)."""
 
     quantity: Decimal
     at_us: int
     values: tuple[str, ...] = ()
     close: int = 0
+    voided: int = 0
+
+    def counts(self, close: int) -> bool:
+        return self.close <= close and not 0 < self.voided <= close
 
 
-def used(day: float, quantity: Any, *values: str, close: int = 0) -> Used:
+def used(day: float, quantity: Any, *values: str, close: int = 0, voided: int = 0) -> Used:
     """On a day of 2026, counted from 0 (1 January)."""
-    return Used(Decimal(quantity), JANUARY + int(day * DAY), values, close)
+    return Used(Decimal(quantity), JANUARY + int(day * DAY), values, close, voided)
 
 
 def catalog(price: dict[str, Any], more: Sequence[dict[str, Any]] = (), **charge: Any) -> Shelf:
@@ -73,7 +78,7 @@ class Books:
     def close(self, as_of_us: int) -> list[Invoice]:
         """What the next run publishes: with everything that came before it, also late."""
         self.closes += 1
-        late = [event for event in self.events if event.close == self.closes and event.close]
+        late = [event for event in self.events if self.closes in (event.close, event.voided)]
         profiles = ("m.p", "m.top")
         records = (
             {"s": tuple(Late(name, item.at_us, item.at_us, 1) for item in late for name in profiles)} if late else {}
@@ -87,11 +92,15 @@ class Books:
         return list(invoices)
 
     def totals(self, found: RunPlan) -> Totals:
+        return self.measure(found.needs())
+
+    def measure(self, needs: Iterable[Need]) -> Totals:
+        """The totals of the events that count at the last close."""
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
-        for need in found.needs():
+        for need in needs:
             cells: dict[tuple[str, ...], list[Decimal]] = {}
             for event in self.events:
-                if need.start_us <= event.at_us < need.end_us and event.close <= self.closes:
+                if need.start_us <= event.at_us < need.end_us and event.counts(self.closes):
                     cells.setdefault(event.values if need.dimensions else (), []).append(event.quantity)
             folds: dict[str, Any] = {"max": max, "count_unique": lambda values: len(set(values))}
             fold = folds.get(need.profile.aggregation, sum)
