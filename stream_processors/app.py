@@ -23,9 +23,12 @@ from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICE
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
 from stream_processors.threads import guarded
+from stream_processors.upkeep.assignment import assigned as assigned_partitions
 from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
+LOOK_SECONDS = 5.0
+"""How often the admitting app looks for records that did not come."""
 REBALANCE_SECONDS = 30.0
 """How long a rebalance waits for a member that is busy, frozen or lost before the group continues without it."""
 
@@ -104,15 +107,30 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     @app.agent(_raw(app, *parts.inboxes.names()), name="admit", concurrency=1)
     async def admit(stream: Any) -> None:
         async for events in stream.noack_take(TAKE, within=0.05):
-            await guarded("admit", parts.agents.inbox.take(events, stream.ack))
+            await guarded("admit", parts.agents.inbox.take(events, stream.ack, app.consumer.seek))
             # On a rebalance Faust loses acknowledgements that it has not committed; the events would be admitted a
             # second time and be counted as duplicates.
             await app.consumer.commit({event.message.topic for event in events})
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
+        parts.agents.inbox.reassigned()
+
+    @app.on_partitions_assigned.connect(weak=False)
+    async def assigned(sender: Any, partitions: Any, **_: Any) -> None:
+        parts.agents.inbox.reassigned()
 
     async def follow() -> None:
         await follow_inboxes(app, parts)
 
     app.timer(interval=1.0)(follow)
+
+    async def look() -> None:
+        if not app.rebalancing:
+            owned_inboxes = [(tp.topic, tp.partition) for tp in assigned_partitions(app)]
+            await parts.agents.inbox.read_overdue(owned_inboxes, app.consumer.seek)
+
+    app.timer(interval=LOOK_SECONDS)(look)
     return app
 
 

@@ -4,6 +4,7 @@ own."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +31,9 @@ from stream_processors.backfill.staging import Staging
 from stream_processors.backfill.steps import Backfiller
 from stream_processors.inbox.admission import Admission
 from stream_processors.inbox.admit import InboxRecord
+from stream_processors.inbox.in_sequence import InSequence
 from stream_processors.inbox.inbox_agent import InboxAgent
+from stream_processors.inbox.inbox_log import KafkaInboxLog
 from stream_processors.inbox.open_inboxes import Inboxes, OpenGeneration
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
@@ -118,7 +121,7 @@ class Parts:
         self._ledger_work = Work()
         self.agents = Agents(
             pipeline,
-            InboxAgent(self._judge),
+            InboxAgent(self._judge, InSequence(KafkaInboxLog(settings, Lag(settings, ADMIT_GROUP)), time.monotonic)),
             LedgerAgent("reject", rejection_copy.run, REJECTED_PARTITIONS, self._ledger_work),
             LedgerAgent("rollup", lambda _: self._rollup.run(), 1, self._ledger_work),
             LedgerAgent("copy invoices", lambda _: invoice_copy.run(), INVOICE_PARTITIONS, self._ledger_work),
@@ -154,7 +157,7 @@ class Parts:
         self._ledgers_app = ledgers_app
         return [
             self._events.watched_in(app),
-            watched_inboxes(admit_app, self.inboxes.known, Lag(self.settings, ADMIT_GROUP), self.agents.inbox.work),
+            watched_inboxes(admit_app, self.inboxes.known, self.agents.inbox.unread, self.agents.inbox.work),
             watched_ledgers(ledgers_app, Lag(self.settings, LEDGERS_GROUP), self._ledger_work),
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,11 +77,14 @@ class EventsConsumer:
                 self.go_on_at(partition, cursor)
 
 
-def watched_inboxes(app: ConsumerApp, topics: Callable[[], set[str]], lag: Lag, work: Work) -> Watched:
-    """The consumer of the inboxes; ``topics`` returns the present ones, which grow with the namespaces."""
+def watched_inboxes(
+    app: ConsumerApp, topics: Callable[[], set[str]], unread: Callable[[Sequence[tuple[str, int]]], bool], work: Work
+) -> Watched:
+    """The consumer of the inboxes; ``topics`` returns the present ones, which grow with the namespaces. ``unread``:
+    whether any of these partitions has records that are not admitted."""
     return Watched(
         "the inboxes",
-        lambda: lag.behind(owned(app, dict.fromkeys(topics(), INBOX_PARTITIONS))),
+        lambda: unread(owned(app, dict.fromkeys(topics(), INBOX_PARTITIONS))),
         lambda: work.moved_at,
         lambda: bool(work.trouble),  # /readyz reports it
         lambda: leash(app, work.busy),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from schemas.settings import Settings
 
@@ -28,6 +28,14 @@ class Lag:
             low, high = self._connected().get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)
         return int(low), int(high)
 
+    def committed(self, topic: str, partition: int) -> int | None:
+        """The next offset that the group reads, None if it has committed nothing. Raises KafkaException."""
+        with self._lock:
+            (position,) = self._connected().committed([TopicPartition(topic, partition)], timeout=_TIMEOUT)
+        if position.error is not None:
+            raise KafkaException(position.error)
+        return int(position.offset) if position.offset >= 0 else None
+
     def behind(self, partitions: Sequence[tuple[str, int]]) -> bool:
         """Whether any of the partitions has records that the group has not committed. Raises KafkaException."""
         if not partitions:
@@ -41,6 +49,30 @@ class Lag:
             if high > max(partition.offset, low):  # the offset is negative if nothing was committed yet
                 return True
         return False
+
+    def standing(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int | None, int]]:
+        """Commit (None: nothing yet) and next offset of each partition, in two requests for all of them. A partition
+        that Kafka does not answer for is left out. Raises KafkaException."""
+        if not partitions:
+            return {}
+        with self._lock:
+            consumer = self._connected()
+            committed = consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT)
+            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+            questions = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
+            ends = {
+                (answer.topic, answer.partition): answer.offset
+                for answer in consumer.offsets_for_times(questions, timeout=_TIMEOUT)
+                if answer.error is None and answer.offset >= 0
+            }
+        return {
+            (commit.topic, commit.partition): (
+                commit.offset if commit.offset >= 0 else None,
+                ends[commit.topic, commit.partition],
+            )
+            for commit in committed
+            if commit.error is None and (commit.topic, commit.partition) in ends
+        }
 
     def _connected(self) -> Consumer:
         if self._consumer is None:
