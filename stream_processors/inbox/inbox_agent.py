@@ -32,7 +32,7 @@ Judge = Callable[[Sequence[InboxRecord]], Writing]
 """Judges records by the catalog as it is at the time of the call."""
 
 
-SeekConsumer = Callable[[TP, int], Awaitable[None]]
+SeekPartition = Callable[[TP, int], Awaitable[None]]
 """Makes the app's consumer read a partition again from an offset."""
 
 
@@ -54,7 +54,7 @@ class InboxAgent:
         """Whether any of the owned partitions has records that are not admitted. Raises KafkaException."""
         return self._in_sequence.unread(owned)
 
-    async def take(self, events: Sequence[FaustEvent], ack: Ack, seek: SeekConsumer) -> None:
+    async def take(self, events: Sequence[FaustEvent], ack: Ack, seek: SeekPartition) -> None:
         """Admit one take of Faust events."""
         for unit in units_of(events):
             with self.work:
@@ -75,7 +75,7 @@ class InboxAgent:
                 for (topic, partition), offset in parts.again.items():
                     await _seek(seek, TP(topic, partition), offset)
 
-    async def read_overdue(self, owned: Sequence[InboxPartition], seek: SeekConsumer) -> None:
+    async def read_overdue(self, owned: Sequence[InboxPartition], seek: SeekPartition) -> None:
         """Read again what is due in the owned partitions and did not come. Call it every few seconds."""
         if self.work.busy or not owned:
             return
@@ -89,7 +89,7 @@ class InboxAgent:
             await _seek(seek, TP(topic, partition), offset)
 
 
-async def _seek(seek: SeekConsumer, partition: TP, offset: int) -> None:
+async def _seek(seek: SeekPartition, partition: TP, offset: int) -> None:
     try:
         await seek(partition, offset)
     except Exception as error:
