@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from schemas.catalog.follower import CatalogFollower
@@ -15,6 +16,7 @@ from schemas.kafka.topics import (
     ADMIT_GROUP,
     CHECKPOINTS,
     INVOICE_PARTITIONS,
+    INVOICES,
     REJECTED,
     REJECTED_PARTITIONS,
     events_topic,
@@ -170,6 +172,10 @@ class Parts:
             self.settings, self._catalog.catalog, records, self._open_generation, self._rejected, self._acknowledged
         )
 
+    def _look(self, agent: LedgerAgent, topic: str, partitions: int) -> None:
+        app = self._ledgers_app
+        agent.look([] if app is None else [partition for _, partition in owned(app, {topic: partitions})])
+
     def _has_checkpoints(self) -> bool:
         return self._ledgers_app is not None and bool(owned(self._ledgers_app, {CHECKPOINTS: 1}))
 
@@ -204,6 +210,15 @@ class Parts:
                 lambda: self.settings.backfill_automatic,
             ),
             Chore("look for damaged parts", thread, self._damaged.look, self._damaged.due),
+            *(
+                Chore(f"look for records of {topic} that Faust skipped", agent.thread,
+                      partial(self._look, agent, topic, partitions), agent.due)
+                for agent, topic, partitions in (
+                    (self.agents.roll_up, CHECKPOINTS, 1),
+                    (self.agents.rejections, REJECTED, REJECTED_PARTITIONS),
+                    (self.agents.invoices, INVOICES, INVOICE_PARTITIONS),
+                )
+            ),
             Chore("forget", thread, lambda: forgetter.run(catalog), forgetter.due),
             Chore("cut", thread, clock.cut, clock.due),
         ]  # fmt: skip

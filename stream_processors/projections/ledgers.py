@@ -213,8 +213,11 @@ class RejectionCopy:
                 reader = LedgerReader(self._settings, REJECTED, begin={partition: 0})
             self._readers[partition] = reader
         pending = self._pending.setdefault(partition, [])
+        ends = reader.end_offsets()
+        if reader.positions == ends and not pending:
+            return 0
         written = size = 0
-        for record in reader.read_to(reader.end_offsets()):
+        for record in reader.read_to(ends):
             try:
                 pending.append(codec("rejected_event").decode(record.value))
             except CodecError as error:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from stream_processors.projections.catalog_copy import CatalogCopy
-from stream_processors.projections.ledger_agent import LedgerAgent
+from stream_processors.projections.ledger_agent import LOOK_SECONDS, LedgerAgent
 from stream_processors.threads import Work, executor
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.worker_health import stage_of
@@ -64,6 +64,20 @@ def test_a_ledger_agent_acknowledges_once_the_copy_has_what_its_take_has() -> No
     asyncio.run(run())
     assert (copied, acknowledged) == ([[0, 2], [0, 1, 2]], events)
     assert agent.work.position == "usage.invoices partition 2 offset 7"
+
+
+def test_a_copy_is_brought_up_to_date_now_and_then_without_a_record() -> None:
+    now = 100.0
+    copied: list[list[int]] = []
+    agent = LedgerAgent("copy invoices", lambda partitions: copied.append(sorted(partitions)), 3, Work(), lambda: now)
+    assert not agent.due()
+    now += LOOK_SECONDS
+    assert agent.due()
+    agent.look([2, 0])
+    assert not agent.due()
+    now += LOOK_SECONDS
+    agent.look([])  # another worker owns the topic
+    assert (copied, agent.due()) == ([[0, 2]], False)
 
 
 def test_catalog_entries_whose_write_failed_are_written_the_next_time() -> None:
