@@ -22,7 +22,8 @@ class LedgerAgent:
     """Updates a copy whenever its topic has new records. The records only trigger the update: the copy reads the
     topic itself, from its own position.
 
-    ``name`` labels log lines and the thread; ``group_work`` is shared by the agents of one consumer group. ``monotonic``: seconds of a monotonic clock.
+    ``name`` labels log lines and the thread; ``group_work`` is shared by the agents of one consumer group.
+    ``monotonic``: seconds of a monotonic clock.
     """
 
     def __init__(
