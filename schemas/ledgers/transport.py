@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
+FAILURES: Final = 5
+"""After so many failures in sequence a reader connects anew."""
 
 
 class LedgerUnavailable(WeirError):
@@ -57,28 +59,34 @@ class LedgerReader:
         self, settings: Settings, topic: str, wait_ms: int = 20, begin: Mapping[int, int] | None = None
     ) -> None:
         self.topic = topic
-        self._consumer = Consumer(
-            settings.librdkafka()
-            | {
-                "group.id": "weir-followers-commit-nothing",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": False,
-                "fetch.wait.max.ms": wait_ms,
-                "log_level": 2,
-            }
-        )
-        metadata = self._consumer.list_topics(topic, timeout=_TIMEOUT)
-        topic_metadata = metadata.topics[topic]
-        if topic_metadata.error is not None:
-            raise LedgerUnavailable(f"topic {topic}: {topic_metadata.error.str()}; `weir up` creates the topics")
-        self.positions: dict[int, int] = (
-            dict.fromkeys(sorted(topic_metadata.partitions), 0) if begin is None else dict(begin)
-        )
+        self._settings = settings.librdkafka() | {
+            "group.id": "weir-followers-commit-nothing",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": False,
+            "fetch.wait.max.ms": wait_ms,
+            "log_level": 2,
+        }
         self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
-        self._consumer.assign(
-            [TopicPartition(topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
+        self._failures = 0
+        self.positions: dict[int, int] = {} if begin is None else dict(begin)
+        self._consumer = self._connected()
+
+    def _connected(self) -> Consumer:
+        """A consumer at ``positions``. Raises KafkaException, LedgerUnavailable."""
+        consumer = Consumer(self._settings)
+        try:
+            metadata = consumer.list_topics(self.topic, timeout=_TIMEOUT).topics[self.topic]
+            if metadata.error is not None:
+                raise LedgerUnavailable(f"topic {self.topic}: {metadata.error.str()}; `weir up` creates the topics")
+        except BaseException:
+            consumer.close()
+            raise
+        self.positions = self.positions or dict.fromkeys(sorted(metadata.partitions), 0)
+        consumer.assign(
+            [TopicPartition(self.topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
         )
+        return consumer
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +121,28 @@ class LedgerReader:
     def end_offsets(self) -> dict[int, int]:
         """The present end offsets by partition. Raises LedgerUnavailable."""
         try:
+            ends = self._ends()
+        except LedgerUnavailable:
+            self._failures += 1
+            if self._failures % FAILURES == 0:
+                self._reconnect()
+            raise
+        self._failures = 0
+        return ends
+
+    def _reconnect(self) -> None:
+        """Go on with a new consumer. After a restart of Kafka librdkafka may keep an answer that a topic has no
+        partitions for minutes, in which a reader that is held would be without an end."""
+        try:
+            replacement = self._connected()
+        except (KafkaException, LedgerUnavailable) as error:
+            log.warning("%s: not connected anew: %s", self.topic, error)
+            return
+        previous, self._consumer = self._consumer, replacement
+        previous.close()
+
+    def _ends(self) -> dict[int, int]:
+        try:
             # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
             questions = [TopicPartition(self.topic, number, OFFSET_END) for number in self.positions]
             answers = self._consumer.offsets_for_times(questions, timeout=5)
@@ -130,6 +160,7 @@ class LedgerReader:
         deadline = time.monotonic() + timeout
         while any(self.positions[number] < end for number, end in ends.items()):
             if time.monotonic() > deadline:
+                self._reconnect()
                 raise LedgerUnavailable(f"{self.topic}: its end was not reached within {timeout:g} s")
             yield from self.poll(0.1)
 

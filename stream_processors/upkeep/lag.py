@@ -4,7 +4,8 @@ without joining the group. Thread-safe."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
@@ -14,7 +15,8 @@ _TIMEOUT = 10
 
 
 class Lag:
-    """Queries offsets of ``group``; connects on first use."""
+    """Queries offsets of ``group``; connects on first use, and anew after an error: after a restart of Kafka librdkafka
+    may keep an answer that a topic has no partitions for minutes."""
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
@@ -24,26 +26,24 @@ class Lag:
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset and next offset of a partition. Raises KafkaException."""
-        with self._lock:
-            low, high = self._connected().get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)
+        with self._connection() as consumer:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)
         return int(low), int(high)
 
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset that the group reads, None if it has committed nothing. Raises KafkaException."""
-        with self._lock:
-            (position,) = self._connected().committed([TopicPartition(topic, partition)], timeout=_TIMEOUT)
-        if position.error is not None:
-            raise KafkaException(position.error)
+        with self._connection() as consumer:
+            (position,) = consumer.committed([TopicPartition(topic, partition)], timeout=_TIMEOUT)
+            if position.error is not None:
+                raise KafkaException(position.error)
         return int(position.offset) if position.offset >= 0 else None
 
     def behind(self, partitions: Sequence[tuple[str, int]]) -> bool:
         """Whether any of the partitions has records that the group has not committed. Raises KafkaException."""
         if not partitions:
             return False
-        with self._lock:
-            committed = self._connected().committed(
-                [TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT
-            )
+        with self._connection() as consumer:
+            committed = consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT)
         for partition in committed:
             low, high = self.bounds(partition.topic, partition.partition)
             if high > max(partition.offset, low):  # the offset is negative if nothing was committed yet
@@ -55,16 +55,18 @@ class Lag:
         that Kafka does not answer for is left out. Raises KafkaException."""
         if not partitions:
             return {}
-        with self._lock:
-            consumer = self._connected()
+        with self._connection() as consumer:
             committed = consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT)
             # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
             questions = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
-            ends = {
-                (answer.topic, answer.partition): answer.offset
-                for answer in consumer.offsets_for_times(questions, timeout=_TIMEOUT)
-                if answer.error is None and answer.offset >= 0
-            }
+            answers = consumer.offsets_for_times(questions, timeout=_TIMEOUT)
+            if any(answer.error is not None for answer in (*committed, *answers)):
+                self._disconnect()
+        ends = {
+            (answer.topic, answer.partition): answer.offset
+            for answer in answers
+            if answer.error is None and answer.offset >= 0
+        }
         return {
             (commit.topic, commit.partition): (
                 commit.offset if commit.offset >= 0 else None,
@@ -74,8 +76,19 @@ class Lag:
             if commit.error is None and (commit.topic, commit.partition) in ends
         }
 
-    def _connected(self) -> Consumer:
-        if self._consumer is None:
-            consumer_settings = {"group.id": self._group, "enable.auto.commit": False, "log_level": 2}
-            self._consumer = Consumer(self._settings.librdkafka() | consumer_settings)
-        return self._consumer
+    @contextmanager
+    def _connection(self) -> Iterator[Consumer]:
+        with self._lock:
+            if self._consumer is None:
+                own = {"group.id": self._group, "enable.auto.commit": False, "log_level": 2}
+                self._consumer = Consumer(self._settings.librdkafka() | own)
+            try:
+                yield self._consumer
+            except KafkaException:
+                self._disconnect()
+                raise
+
+    def _disconnect(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+        self._consumer = None
