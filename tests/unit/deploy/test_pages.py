@@ -80,6 +80,18 @@ def test_every_file_in_code_style_is_there() -> None:
     assert lost == []
 
 
+def test_a_path_with_a_folder_is_one_of_its_page_s_package_or_of_the_whole() -> None:
+    lost = [
+        f"{path}: {code}"
+        for path, text in present_pages()
+        if path.parts[0] != "tests"
+        for code in CODE.findall(text)
+        if "/" in code and FILE.fullmatch(code)
+        if not (ROOT / path.parent / code).exists() and not (ROOT / code).exists()
+    ]
+    assert lost == []
+
+
 def test_every_command_of_weir_is_there() -> None:
     root = typer.main.get_command(app)
     lost = []
