@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rating.invoices.amounts.credited_in_all import moved_off
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     adjusted_by,
@@ -107,7 +108,13 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
         numbers = {line["line"] for line in lines} or {line.number for line in invoice.lines}
         names = {line.adjusts or name for line in invoice.lines if line.number in numbers}
         balances = (
-            exact_sum((balance_of_invoice(chain, invoice, adjusted), given_by_terms(chain, adjusted)))
+            exact_sum(
+                (
+                    balance_of_invoice(chain, invoice, adjusted),
+                    given_by_terms(chain, adjusted),
+                    moved_off(chain, adjusted, currency),
+                )
+            )
             for adjusted in names
         )
         limit = min(limit, exact_sum(max(balance, Decimal(0)) for balance in balances))
@@ -175,6 +182,10 @@ def _given_back(
     given = to_give_back(-amount, drawn, credits)
     in_money = max(exact_sum((Decimal(invoice.total), -amount_paid(notes))), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
+    if short > 0 and chain:
+        # What terms of a later invoice give less because it settles this one's fees was paid there.
+        settling = {item.invoice_id for item in chain if any(line.adjusts == name for line in item.lines)}
+        drawn = (*drawn, *drawn_on(chain, settling - {paid.invoice_id for paid in drawn}))
     given += _more(drawn, given, short)
     sums: dict[tuple[str, str], Decimal] = {}
     for paid, charge, part in given:

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from rating.invoices.amounts.credited_in_all import carriers
 from rating.invoices.amounts.line_balances import last_order
 from rating.invoices.amounts.reductions import paid
 from rating.invoices.chain import voids_of
@@ -138,14 +139,17 @@ def approved(
 
 
 def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
-    """Raises Refused if an invoice that the draft adjusts has other credit notes than the draft considered."""
+    """Raises Refused if an invoice that the draft adjusts, or off whose fees in advance its discounts are, has other
+    credit notes than the draft considered."""
     names = {line.adjusts for line in draft.lines}
+    if '"terms"' in draft.body or '"change"' in draft.body:
+        names |= carriers(chain, draft.period_start)
     counted = body_of(draft).noted
     for invoice in chain:
         name = invoice.invoice_id
         if name in names and len(body_of(invoice).credit_notes) != counted.get(name, 0):
             raise ChangeRefused(
-                f"invoice {name}, which draft {draft.invoice_id} adjusts, has other credit notes than it was made "
+                f"invoice {name}, which draft {draft.invoice_id} counts on, has other credit notes than it was made "
                 "with; `weir close`"
                 " refreshes it, then look at it again"
             )

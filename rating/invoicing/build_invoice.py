@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import structs
 
+from rating.invoices.amounts import credited_in_all
 from rating.invoices.amounts.billed_of_period import OF_PERIOD
 from rating.invoices.amounts.line_balances import NOTHING_NOTED, InHand, taken_back
 from rating.invoices.amounts.line_plans import pinned
@@ -24,7 +25,7 @@ from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
 from rating.pricing.identity_cache import IdentityCache
 from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
-from rating.subscriptions.period_terms import NO_TERMS
+from rating.subscriptions.period_terms import NO_TERMS, Terms
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.checkpoints import Run
@@ -33,6 +34,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
     LinePlan,
+    body_of,
 )
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.values.instants import rfc3339
@@ -140,12 +142,13 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
 class Adjusting:
     """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
     billed in advance. ``hand``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew on
-    grants."""
+    grants; ``noted``: the invoices that stand, if any of them has credit notes."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
     hand: InHand = NOTHING_NOTED
     drawn: Sequence[DrawnOn] = ()
+    noted: Sequence[Invoice] = ()
 
 
 NOTHING_ADJUSTED: Final = Adjusting()
@@ -179,6 +182,8 @@ def build_invoice(
     term_lines = by_terms(lines, due, agreed, settled)
     if hand.lines:
         further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, term_lines))]
+    if adjusting.noted:
+        further = [*further, *kept_above_notes([*lines, *term_lines, *further], due, agreed, adjusting.noted)]
     lines += term_lines
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
@@ -210,7 +215,11 @@ def build_invoice(
         body["terms_ahead"] = agreed.ahead.to_json()
     if agreed.terms != NO_TERMS or agreed.ahead != NO_TERMS or any(line.adjusts for line in lines):
         body["terms_of"] = OF_PERIOD
-    if noted := {name: count for name, count in hand.notes.items() if count}:
+    changed = {line.adjusts for line in further}
+    counts = {
+        item.invoice_id: len(body_of(item).credit_notes) for item in adjusting.noted if item.invoice_id in changed
+    }
+    if noted := {name: count for name, count in (counts | dict(hand.notes)).items() if count}:
         body["noted"] = noted
     if any(line.adjusts for line in lines):
         body["after_note"] = hand.order
@@ -239,6 +248,16 @@ def build_invoice(
     if wallet:
         wallet.draw(invoice)
     return invoice
+
+
+def kept_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Sequence[Invoice]) -> list[Line]:
+    """The lines that an invoice with these needs so that none of ``noted`` comes to less than was credited of it."""
+    change = due.kind == "change"
+    terms = agreed.ahead if change else agreed.terms
+    has_terms = change or (due.kind != "last_word" and terms != NO_TERMS)
+    discounts = Terms(terms.discounts) if has_terms else None
+    new = credited_in_all.Billing(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
+    return credited_in_all.kept_above_notes(noted, new, due.plan.currency)
 
 
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rating.invoices.amounts import credited_in_all
 from rating.invoices.amounts.line_balances import in_hand, nothing_further, taken_back
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
@@ -168,6 +169,8 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     changes += [(line, None) for line in adjusted_terms(terms, lines, currency)]
     further = [line for line, _ in changes]
     noted = taken_back(in_hand(chain, {line.adjusts for line in lines}), further, currency)
+    next_invoice = credited_in_all.Billing("", head.period_end, head.period_end, [*further, *noted], None)
+    noted += credited_in_all.kept_above_notes(credited_in_all.standing_with_notes(chain), next_invoice, currency)
     if nothing_further([*further, *noted]):
         return []
     changes += [(line, None) for line in noted]

@@ -11,6 +11,7 @@ from fractions import Fraction
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import text
+from rating.verify.independent.credited_in_all import check_in_all
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.paired import check_paired
@@ -42,6 +43,7 @@ def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog
             head_lines = lines.get((head.namespace, head.invoice_id, head.version), ())
             periods.check(head)
             check_notes(head, chain, lines, periods, findings)
+            check_in_all(head, chain, lines, periods, findings)
             _check_credits(head, head_lines, findings)
             for code, amount in _draws(head, head_lines):
                 key = head.namespace, code

@@ -36,7 +36,7 @@ def check_notes(
     own_lines = _lines_on(head, lines)
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     for name in dict.fromkeys(line.adjusts for line in own_lines if line.adjusts):
-        if name not in chain or all(not _notes(invoice, head) for invoice in earlier):
+        if name not in chain or all(not notes_before(invoice, head) for invoice in earlier):
             continue
         # What its own terms do is their effect; a further invoice of a period has none, it adjusts those of the first.
         further = periods.is_further(head, earlier) and "change" not in body(head)
@@ -91,7 +91,7 @@ def _room(line: StoredLine) -> Fraction:
     )
 
 
-def _notes(invoice: Head, head: Head) -> list[StoredCreditNote]:
+def notes_before(invoice: Head, head: Head) -> list[StoredCreditNote]:
     """The credit notes of ``invoice`` that ``head`` counted."""
     if '"credit_notes"' not in invoice.body:
         return []
@@ -109,7 +109,12 @@ def _noted_at_us(note: StoredCreditNote) -> int:
     return micros(parse_rfc3339(note["at"]))
 
 
-def _credited(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLines) -> dict[int, Fraction]:
+def last_note_us(notes: Iterable[StoredCreditNote]) -> int:
+    """Instant of the last of the notes, microseconds UTC; 0 for none."""
+    return max(map(_noted_at_us, notes), default=0)
+
+
+def credited_of(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLines) -> dict[int, Fraction]:
     """Line number → what the notes credited of it, major units; a note without lines credits in proportion to what is
     left of each."""
     line_amounts = {
@@ -141,20 +146,20 @@ def _to_take_back(
 ) -> Fraction | None:
     """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
     nothing of it."""
-    noted, last_note_us = Fraction(0), 0
+    noted, last_us = Fraction(0), 0
     for invoice in earlier:
-        notes = _notes(invoice, head)
-        credited = _credited(invoice, notes, lines) if notes else {}
+        notes = notes_before(invoice, head)
+        credited = credited_of(invoice, notes, lines) if notes else {}
         if part := sum(
             (credited.get(line.number, Fraction(0)) for line in _lines_of(name, key, invoice, lines)), Fraction(0)
         ):
-            noted, last_note_us = noted + part, max(last_note_us, *(_noted_at_us(note) for note in notes))
+            noted, last_us = noted + part, max(last_us, last_note_us(notes))
     if not noted:
         return None
     value = taken_back = value_then = taken_back_then = Fraction(0)
     for invoice in earlier:
         for line in _lines_of(name, key, invoice, lines):
-            amount, then = Fraction(line.amount), invoice.invoice_id == name or invoice.as_of_us <= last_note_us
+            amount, then = Fraction(line.amount), invoice.invoice_id == name or invoice.as_of_us <= last_us
             if line.charge.startswith(_NOTED):
                 taken_back, taken_back_then = taken_back + amount, taken_back_then + amount * then
             else:

@@ -1,0 +1,210 @@
+"""The floor of an invoice with credit notes: what later invoices credit of it, by discounts too, never makes it come to
+less than its credit notes credited. Pure.
+
+``line_balances`` takes back by line what both credit. That leaves what no line tells: a discount is of all lines, and
+one agreed later takes something off a fee that was credited before. For an invoice as a whole a line ``credit_note:``,
+without a charge, takes back what would make it negative, and returns it if the invoice comes to more again. The amount
+depends on the present state alone, not on the steps that led to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rating.invoices.amounts.billed_of_period import NOTED, OF_PERIOD, is_ahead, is_lump, reductions
+from rating.invoices.amounts.line_balances import credited_by_line, last_note_us
+from rating.pricing import money_text, plain
+from rating.pricing.exact import exact_sum
+from rating.pricing.priced_line import ZERO, Step
+from rating.subscriptions.period_terms import Terms, pinned_terms, pinned_terms_ahead
+from schemas.ledgers.invoice_claims import VOID
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
+
+DISCOUNT = "discount:"
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """An invoice that stands, or one that is being built. ``terms``: discounts of its own period, or of the running
+    period whose fees it changes (``change``); None where it has adjustments only, or discounts of another kind."""
+
+    invoice_id: str
+    start_us: int
+    end_us: int
+    lines: Sequence[Line]
+    terms: Terms | None
+    change: bool = False
+
+    def is_ahead(self, line: Line) -> bool:
+        """Whether a line of it, or one that adjusts it, is for the period that follows its own."""
+        return self.end_us <= line.period_start < line.period_end
+
+
+def _billing(invoice: Invoice) -> Billing:
+    change = "change" in body_of(invoice)
+    terms = None
+    if change or ('"terms"' in invoice.body and body_of(invoice).terms_of == OF_PERIOD):
+        terms = Terms((pinned_terms_ahead(invoice) if change else pinned_terms(invoice)).discounts)
+    lines = () if is_lump(invoice) else invoice.lines
+    return Billing(invoice.invoice_id, invoice.period_start, invoice.period_end, lines, terms, change)
+
+
+class _Billings:
+    """The invoices of a subscription in order, and what each comes to."""
+
+    def __init__(self, billings: Iterable[Billing], currency: str) -> None:
+        self._billings = list(billings)
+        self._currency = currency
+        self._by_id = {billing.invoice_id: billing for billing in self._billings}
+
+    def comes_to(self, name: str) -> Decimal:
+        """The amount of the invoice with all that adjusts it, and with what discounts take off its fees in advance on
+        whichever invoice; before credit notes and what is taken back of them."""
+        billing = self._by_id[name]
+        parts = [Decimal(line.amount) for line in self._lines_of(name) if not line.charge.startswith(NOTED)]
+        parts.append(self.moved(name))
+        if billing is self._of_period(billing.start_us):
+            parts += [-self.moved(item.invoice_id) for item in self._billings if item.end_us == billing.start_us]
+        return exact_sum(parts)
+
+    def taken_back(self, name: str) -> tuple[Decimal, Decimal]:
+        """What was taken back of credit notes: by line, and of the invoice as a whole."""
+        taken = [line for line in self._lines_of(name) if line.charge.startswith(NOTED)]
+        return (
+            exact_sum(Decimal(line.amount) for line in taken if line.charge != NOTED),
+            exact_sum(Decimal(line.amount) for line in taken if line.charge == NOTED),
+        )
+
+    def _lines_of(self, name: str) -> list[Line]:
+        return [
+            line
+            for billing in self._billings
+            for line in billing.lines
+            if line.kind != "credit" and (line.adjusts or billing.invoice_id) == name
+        ]
+
+    def _of_period(self, start_us: int) -> Billing | None:
+        """The invoice by whose terms the period is billed: its own, and while there is none the last that changed its
+        fees."""
+        own = [billing for billing in self._billings if billing.start_us == start_us < billing.end_us]
+        changes = [billing for billing in self._billings if billing.change and billing.end_us == start_us]
+        return next((billing for billing in own or reversed(changes) if billing.terms is not None), None)
+
+    def moved(self, name: str) -> Decimal:
+        """What other invoices' discounts take off the fees that the invoice billed in advance, beyond those that name
+        it: what the discounts of all charges of the period come to beyond those without its fees."""
+        carrier = self._by_id[name]
+        later = self._of_period(carrier.end_us)
+        if later is None or later.terms is None or later is carrier:
+            return ZERO
+        fees: list[tuple[str, Decimal]] = []
+        others: list[tuple[str, Decimal]] = []
+        taken: list[Decimal] = []
+        for billing in self._billings:
+            for line in billing.lines:
+                of = self._by_id.get(line.adjusts, billing)
+                ahead = of.is_ahead(line)
+                if line.kind == "credit" or (of.end_us if ahead else of.start_us) != carrier.end_us:
+                    continue
+                if ":" not in line.charge:
+                    (fees if ahead and of is carrier else others).append((line.product, Decimal(line.amount)))
+                elif ahead and of is carrier and line.charge.startswith(DISCOUNT):
+                    taken.append(Decimal(line.amount))
+        if not fees and not taken:
+            return ZERO
+        return exact_sum((self._off(fees + others, later.terms), -self._off(others, later.terms), -exact_sum(taken)))
+
+    def _off(self, charged: Iterable[tuple[str, Decimal]], terms: Terms) -> Decimal:
+        return exact_sum(part.amount for part in reductions(charged, terms, self._currency))
+
+
+def kept_above_notes(standing: Sequence[Invoice], new: Billing, currency: str) -> list[Line]:
+    """The lines that ``new`` needs beyond its own so that no invoice that it changes comes to less than its credit
+    notes credited; where the notes credited more already, to no less than then. ``standing``: the invoices before it
+    that are not void."""
+    notes = _notes(standing)
+    if not notes:
+        return []
+    adjusted = {line.adjusts for line in new.lines} - {""}
+    bounds = {edge for invoice in standing if invoice.invoice_id in adjusted for edge in _edges(invoice)}
+    bounds |= {new.start_us}
+    stated = {invoice.invoice_id: _billing(invoice) for invoice in standing}
+    now = _Billings([*stated.values(), new], currency)
+    lines: list[Line] = []
+    for invoice in standing:
+        name = invoice.invoice_id
+        if name not in notes or (name not in adjusted and bounds.isdisjoint(_edges(invoice))):
+            continue
+        noted, last_us = notes[name]
+        then = _Billings(
+            (stated[item.invoice_id] for item in standing if item is invoice or item.as_of <= last_us), currency
+        )
+        least = min(exact_sum((then.comes_to(name), *then.taken_back(name), -noted)), ZERO)
+        by_line, in_all = now.taken_back(name)
+        short = exact_sum((least, -now.comes_to(name), -by_line, noted))
+        if change := exact_sum((max(min(short, exact_sum((noted, -by_line))), ZERO), -in_all)):
+            lines.append(_line(invoice, new, change, currency))
+    return lines
+
+
+def standing_with_notes(chain: Sequence[Invoice]) -> tuple[Invoice, ...]:
+    """The invoices that are not void, if any has credit notes; else none."""
+    if not any('"credit_notes"' in invoice.body for invoice in chain):
+        return ()
+    return tuple(invoice for invoice in chain if invoice.state != VOID)
+
+
+def carriers(chain: Iterable[Invoice], start_us: int) -> set[str]:
+    """The invoices that stand and billed fees in advance of the period that begins at ``start_us``."""
+    return {
+        invoice.invoice_id
+        for invoice in chain
+        if invoice.state != VOID
+        and invoice.period_end == start_us
+        and any(is_ahead(line, invoice) for line in invoice.lines)
+    }
+
+
+def moved_off(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
+    """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance: 0 or less."""
+    billings = [_billing(invoice) for invoice in chain if invoice.state != VOID]
+    known = any(billing.invoice_id == name for billing in billings)
+    return min(_Billings(billings, currency).moved(name), ZERO) if known else ZERO
+
+
+def _edges(invoice: Invoice) -> tuple[int, int]:
+    return invoice.period_start, invoice.period_end
+
+
+def _notes(standing: Iterable[Invoice]) -> Mapping[str, tuple[Decimal, int]]:
+    """Invoice → what credit notes credited of its lines and of those that adjust it, and instant of the last one."""
+    notes: dict[str, tuple[Decimal, int]] = {}
+    for invoice in standing:
+        if '"credit_notes"' not in invoice.body:
+            continue
+        of_line, last_us = credited_by_line(invoice), last_note_us(invoice)
+        for line in invoice.lines:
+            if amount := of_line.get(line.number, ZERO):
+                name = line.adjusts or invoice.invoice_id
+                noted, before_us = notes.get(name, (ZERO, 0))
+                notes[name] = exact_sum((noted, amount)), max(before_us, last_us)
+    return notes
+
+
+def _line(invoice: Invoice, new: Billing, amount: Decimal, currency: str) -> Line:
+    was = (
+        "credited already by credit notes"
+        if amount > 0
+        else "no longer credited by the adjustment, but by credit notes"
+    )
+    text = f"{plain(abs(amount))} of {invoice.invoice_id} {was}"
+    return Line(
+        kind="adjustment", charge=NOTED, product="", description=f"Discounts and adjustments: {was}",
+        period_start=new.start_us, period_end=new.end_us, price=json.dumps({"credit_notes": invoice.invoice_id}),
+        amount=money_text(amount, currency), unrounded=plain(amount),
+        steps=json.dumps([Step("credit", amount, text).as_json()], ensure_ascii=False), note=text,
+        adjusts=invoice.invoice_id,
+    )  # fmt: skip

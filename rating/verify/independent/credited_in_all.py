@@ -1,0 +1,143 @@
+"""Check 4, of invoices with credit notes as a whole: what later invoices credit of one, by discounts too, does not make
+it come to less than its credit notes credited.
+
+By fractions and on its own: it shares no code with the close. What a line ``credit_note:`` without a charge takes back
+is held against what invoices and notes come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Final
+
+from rating.verify.chains import Head, StoredLine, StoredLines
+from rating.verify.difference import Findings
+from rating.verify.independent.amounts import Amounts, minus, reductions, text, total
+from rating.verify.independent.invoice_chain import before_it, body, is_ahead, is_by_period, terms_of
+from rating.verify.independent.notes import REMEDY, credited_of, last_note_us, notes_before
+from rating.verify.independent.periods import Periods
+from rating.verify.invoice_body import PeriodTerms
+
+_IN_ALL: Final = "credit_note:"
+"""Prefix of the charge of lines that take back of credit notes; alone: of an invoice as a whole."""
+
+
+def check_in_all(
+    head: Head, chain: Mapping[str, Head], lines: StoredLines, periods: Periods, findings: Findings
+) -> None:
+    """Of every invoice with credit notes that the invoice or its discounts change: what it takes back of the notes
+    beyond what it takes back by line."""
+    earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
+    own_lines = periods.lines_of(head)
+    taken = total((line.adjusts, line.amount) for line in own_lines if line.charge == _IN_ALL)
+    expected = dict(_expected(head, earlier, lines, periods)) if any(_has_notes(item) for item in earlier) else {}
+    for name in sorted(taken.keys() | expected.keys()):
+        wants, has = expected.get(name, Fraction(0)), taken.get(name, Fraction(0))
+        if wants != has:
+            location = f"{head.place}, {_IN_ALL} taken back of credit notes of {name} as a whole"
+            findings.add("invoice line", location, text(wants), text(has), REMEDY)
+
+
+def _has_notes(invoice: Head) -> bool:
+    return '"credit_notes"' in invoice.body
+
+
+def _expected(
+    head: Head, earlier: Sequence[Head], lines: StoredLines, periods: Periods
+) -> Iterator[tuple[str, Fraction]]:
+    noted, last_us = Amounts(), dict[str, int]()
+    for invoice in earlier:
+        notes = notes_before(invoice, head)
+        of_line = credited_of(invoice, notes, lines) if notes else {}
+        for line in periods.lines_of(invoice) if notes else ():
+            if part := of_line.get(line.number):
+                name = line.adjusts or invoice.invoice_id
+                noted[name] = noted.get(name, Fraction(0)) + part
+                last_us[name] = max(last_us.get(name, 0), last_note_us(notes))
+    adjusted = {line.adjusts for line in periods.lines_of(head) if line.adjusts and line.charge != _IN_ALL}
+    near = {head.start_us}
+    for invoice in earlier:
+        near |= {invoice.start_us, invoice.end_us} if invoice.invoice_id in adjusted else set()
+    for invoice in earlier:
+        name = invoice.invoice_id
+        if name not in noted or (name not in adjusted and not near & {invoice.start_us, invoice.end_us}):
+            continue
+        before = [item for item in earlier if item is invoice or item.as_of_us <= last_us[name]]
+        by_line, in_all = _taken_back([*earlier, head], name, periods)
+        in_all -= sum((Fraction(line.amount) for line in periods.lines_of(head) if _is_in_all(line, name)), Fraction(0))
+        left_then = _comes_to(before, name, periods) + sum(_taken_back(before, name, periods)) - noted[name]
+        left_now = _comes_to([*earlier, head], name, periods) + by_line - noted[name]
+        most = noted[name] - by_line
+        yield name, max(min(min(left_then, Fraction(0)) - left_now, most), Fraction(0)) - in_all
+
+
+def _is_in_all(line: StoredLine, name: str) -> bool:
+    return line.adjusts == name and line.charge == _IN_ALL
+
+
+def _of(heads: Iterable[Head], name: str, periods: Periods) -> Iterator[StoredLine]:
+    for invoice in heads:
+        if not periods.is_lump(invoice):
+            for line in periods.lines_of(invoice):
+                if line.kind != "credit" and name == (line.adjusts or invoice.invoice_id):
+                    yield line
+
+
+def _taken_back(heads: Sequence[Head], name: str, periods: Periods) -> tuple[Fraction, Fraction]:
+    """What was taken back of its credit notes: by line, and as a whole."""
+    taken = [line for line in _of(heads, name, periods) if line.charge.startswith(_IN_ALL)]
+    in_all = sum((Fraction(line.amount) for line in taken if line.charge == _IN_ALL), Fraction(0))
+    return sum((Fraction(line.amount) for line in taken), Fraction(0)) - in_all, in_all
+
+
+def _comes_to(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
+    """What the invoice comes to with what adjusts it and its part of discounts on other invoices; without credit
+    notes."""
+    lines = (Fraction(line.amount) for line in _of(heads, name, periods) if not line.charge.startswith(_IN_ALL))
+    amount = sum(lines, _elsewhere(heads, name, periods))
+    (invoice,) = (item for item in heads if item.invoice_id == name)
+    if _by_terms_of(heads, invoice.start_us) is invoice:
+        for carrier in heads:
+            if carrier.end_us == invoice.start_us:
+                amount -= _elsewhere(heads, carrier.invoice_id, periods)
+    return amount
+
+
+def _by_terms_of(heads: Sequence[Head], start_us: int) -> Head | None:
+    """The invoice whose terms the period has: its own first one with terms, or the last that changed its fees."""
+    own = [invoice for invoice in heads if invoice.start_us == start_us < invoice.end_us]
+    if not own:
+        changes = [invoice for invoice in heads if invoice.end_us == start_us and "change" in body(invoice)]
+        return changes[-1] if changes else None
+    return next((invoice for invoice in own if is_by_period(invoice) and "terms" in body(invoice)), None)
+
+
+def _elsewhere(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
+    """What discounts take off its fees in advance and no line says that names it: those of all charges of their period,
+    less those of the charges without them."""
+    (carrier,) = (item for item in heads if item.invoice_id == name)
+    of_period = _by_terms_of(heads, carrier.end_us)
+    if of_period is None or of_period is carrier:
+        return Fraction(0)
+    pinned = body(of_period).get("terms_ahead", {}) if "change" in body(of_period) else terms_of(of_period)
+    terms: PeriodTerms = {"discounts": pinned.get("discounts", [])}
+    by_id = {invoice.invoice_id: invoice for invoice in heads}
+    charged, fees, said = Amounts(), Amounts(), Fraction(0)
+    for invoice in heads:
+        for line in () if periods.is_lump(invoice) else periods.lines_of(invoice):
+            of = by_id.get(line.adjusts, invoice)
+            ahead = is_ahead(line, of)
+            if line.kind == "credit" or carrier.end_us != (of.end_us if ahead else of.start_us):
+                continue
+            is_fee = ahead and of is carrier
+            if line.charge.startswith("discount:"):
+                said += Fraction(line.amount) * is_fee
+            elif ":" not in line.charge:
+                charged = total([*charged.items(), (line.product, line.amount)])
+                fees = total([*fees.items(), (line.product, Fraction(line.amount) * is_fee)])
+    off = [
+        sum(reductions(amounts, terms, of_period.currency).values(), Fraction(0))
+        for amounts in (charged, minus(charged, fees))
+    ]
+    return off[0] - off[1] - said
