@@ -22,6 +22,7 @@ from schemas.catalog.state import Catalog, record_of
 from schemas.ledgers.checkpoints import Cut, Run
 from tests.unit.rating.billing_page import example, fees, number, seats_in_advance
 from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.invoices.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import (
     APRIL,
     FEBRUARY,
@@ -182,6 +183,23 @@ def test_proration() -> None:
     (january,) = Books(fees(fee, start=f"2026-01-{day}T00:00:00Z"), []).close(FEBRUARY)
     assert january.total == amount
     assert (int(days), int(all_days)) == (31 - int(day) + 1, 31)
+
+
+def test_a_discount_agreed_after_a_fee_was_credited() -> None:
+    fee, percent, usage, calls, discount, back, left = example(
+        "A fee that a credit note credited",
+        r"a fee of ([\d.]+) in advance is credited in full, then (\d+) % are agreed, and ([\d.]+) of usage come: "
+        r"([\d.]+) less ([\d.]+), and ([\d.]+) taken back, is ([\d.]+) to pay",
+    )
+    charge = {"product": "fee", "price": {"model": "flat", "amount": fee}, "in_advance": True}
+    books = Books(catalog({"model": "per_unit", "unit_amount": "1"}, more=[charge]), [used(20, usage)])
+    (start,) = books.close(JANUARY)
+    credit(books.standing, start, fee)
+    half = {"discounts": [{"code": "half", "percent": percent}], "end": "2026-02-01"}
+    books.shelf.add("subscription", SUBSCRIPTION | half, published="2026-01-12T00:00:00Z")
+    (january,) = books.close(FEBRUARY)
+    assert [line.amount for line in january.lines] == [calls, f"-{discount}", back]
+    assert january.total == left
 
 
 def test_a_discount_of_one_period_on_a_fee_in_advance() -> None:

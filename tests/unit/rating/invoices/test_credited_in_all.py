@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused
 from schemas.ledgers.invoice_record import Invoice, body_of
+from tests.unit.rating.invoices import draft_builders
 from tests.unit.rating.invoices.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import APRIL, FEBRUARY, JANUARY, MARCH, SUBSCRIPTION, Books, catalog, used
 from tests.unit.rating.verify.builders import verified
@@ -151,3 +153,27 @@ def as_before(invoice: Invoice) -> Invoice:
     total = str(sum(Decimal(line.amount) for line in lines))
     body = json.dumps(json.loads(invoice.body) | {"subtotal": total})
     return replace(invoice, lines=lines, total=total, body=body)
+
+
+def test_a_draft_whose_discount_is_of_a_fee_credited_since_is_refreshed_before_it_is_approved() -> None:
+    shelf, standing = draft_builders.catalog(), StandingInvoices()
+    charge = {"product": "support", "price": {"model": "flat", "amount": "30"}, "in_advance": True}
+    shelf.add("plan", draft_builders.basic_plan("required", grace=0) | {"charges": [charge]})
+    subscription = draft_builders.SUBSCRIPTION | {"code": "u", "plan_version": 2}
+    shelf.add("subscription", subscription)
+    start_of_u = draft_builders.of(draft_builders.drafts(shelf, standing, "2024-01-01T00:00:00Z"), "u")
+    (draft,) = draft_builders.applied(standing, start_of_u)
+    (start,) = draft_builders.applied(standing, [draft_builders.approve(shelf, standing, draft, 1) or draft])
+    half = subscription | {"discounts": [HALF], "end": "2024-02-01"}
+    shelf.add("subscription", half, published="2024-01-12T00:00:00Z")
+    at = "2024-02-01T00:00:00Z"
+    (draft,) = draft_builders.applied(standing, draft_builders.of(draft_builders.drafts(shelf, standing, at), "u"))
+    assert billed(draft) == [("discount:half", "-15.00")]
+    credit(standing, start, "30", of="u")
+    with pytest.raises(ChangeRefused, match="has other credit notes than it was made with"):
+        draft_builders.approve(shelf, standing, draft, 1)
+    again = draft_builders.of(draft_builders.drafts(shelf, standing, at, "again", 2), "u")
+    (draft,) = draft_builders.applied(standing, again)
+    assert billed(draft) == [("discount:half", "-15.00"), ("credit_note:", "15.00")]
+    draft_builders.applied(standing, [draft_builders.approve(shelf, standing, draft, draft.version) or draft])
+    assert verified(standing.chain("air", "u")) == []
