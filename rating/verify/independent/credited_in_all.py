@@ -24,14 +24,21 @@ _IN_ALL: Final = "credit_note:"
 
 
 def check_in_all(
-    head: Head, chain: Mapping[str, Head], lines: StoredLines, periods: Periods, findings: Findings
+    head: Head,
+    chain: Mapping[str, Head],
+    lines: StoredLines,
+    periods: Periods,
+    missing: Mapping[str, Fraction],
+    findings: Findings,
 ) -> None:
     """Of every invoice with credit notes that the invoice or its discounts change: what it takes back of the notes
-    beyond what it takes back by line."""
+    beyond what it takes back by line. ``missing``: adjusted invoice → what it should have taken back by line, which is
+    told there."""
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     own_lines = periods.lines_of(head)
     taken = total((line.adjusts, line.amount) for line in own_lines if line.charge == _IN_ALL)
-    expected = dict(_expected(head, earlier, lines, periods)) if any(_has_notes(item) for item in earlier) else {}
+    has_notes = any('"credit_notes"' in invoice.body for invoice in earlier)
+    expected = dict(_expected(head, earlier, lines, periods, missing)) if has_notes else {}
     for name in sorted(taken.keys() | expected.keys()):
         wants, has = expected.get(name, Fraction(0)), taken.get(name, Fraction(0))
         if wants != has:
@@ -39,12 +46,8 @@ def check_in_all(
             findings.add("invoice line", location, text(wants), text(has), REMEDY)
 
 
-def _has_notes(invoice: Head) -> bool:
-    return '"credit_notes"' in invoice.body
-
-
 def _expected(
-    head: Head, earlier: Sequence[Head], lines: StoredLines, periods: Periods
+    head: Head, earlier: Sequence[Head], lines: StoredLines, periods: Periods, missing: Mapping[str, Fraction]
 ) -> Iterator[tuple[str, Fraction]]:
     noted, last_us = Amounts(), dict[str, int]()
     for invoice in earlier:
@@ -65,6 +68,7 @@ def _expected(
             continue
         before = [item for item in earlier if item is invoice or item.as_of_us <= last_us[name]]
         by_line, in_all = _taken_back([*earlier, head], name, periods)
+        by_line += missing.get(name, Fraction(0))
         in_all -= sum((Fraction(line.amount) for line in periods.lines_of(head) if _is_in_all(line, name)), Fraction(0))
         left_then = _comes_to(before, name, periods) + sum(_taken_back(before, name, periods)) - noted[name]
         left_now = _comes_to([*earlier, head], name, periods) + by_line - noted[name]

@@ -42,8 +42,8 @@ def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog
                 continue
             head_lines = lines.get((head.namespace, head.invoice_id, head.version), ())
             periods.check(head)
-            check_notes(head, chain, lines, periods, findings)
-            check_in_all(head, chain, lines, periods, findings)
+            missing = check_notes(head, chain, lines, periods, findings)
+            check_in_all(head, chain, lines, periods, missing, findings)
             _check_credits(head, head_lines, findings)
             for code, amount in _draws(head, head_lines):
                 key = head.namespace, code

@@ -30,9 +30,10 @@ NotedLine = tuple[str, str, int, int]
 
 def check_notes(
     head: Head, chain: Mapping[str, Head], lines: StoredLines, periods: Periods, findings: Findings
-) -> None:
+) -> dict[str, Fraction]:
     """Of every line that the invoice adjusts: what it credits with what it takes back, against what credit notes had
-    credited."""
+    credited. Adjusted invoice → what is not taken back, as found."""
+    missing: dict[str, Fraction] = {}
     own_lines = _lines_on(head, lines)
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     for name in dict.fromkeys(line.adjusts for line in own_lines if line.adjusts):
@@ -63,6 +64,7 @@ def check_notes(
                 Fraction(0),
             )
             if noted_amount != expected:
+                missing[name] = missing.get(name, Fraction(0)) + expected - noted_amount
                 findings.add(
                     "invoice line",
                     f"{head.place}, line {line.number}, {line.charge} beside credit notes of {name}",
@@ -70,6 +72,7 @@ def check_notes(
                     text(change + noted_amount),
                     REMEDY,
                 )
+    return missing
 
 
 def _lines_on(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
