@@ -11,7 +11,7 @@ from fractions import Fraction
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import text
-from rating.verify.independent.credited_in_all import check_in_all
+from rating.verify.independent.credited_as_a_whole import check_in_all
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.paired import check_paired
