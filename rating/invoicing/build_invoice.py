@@ -256,7 +256,7 @@ def kept_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Seq
     terms = agreed.ahead if change else agreed.terms
     has_terms = change or (due.kind != "last_word" and terms != NO_TERMS)
     discounts = Terms(terms.discounts) if has_terms else None
-    new = credited_in_all.Billing(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
+    new = credited_in_all.BilledInvoice(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
     return credited_in_all.kept_above_notes(noted, new, due.plan.currency)
 
 

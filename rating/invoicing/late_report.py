@@ -169,7 +169,7 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     changes += [(line, None) for line in adjusted_terms(terms, lines, currency)]
     further = [line for line, _ in changes]
     noted = taken_back(in_hand(chain, {line.adjusts for line in lines}), further, currency)
-    next_invoice = credited_in_all.Billing("", head.period_end, head.period_end, [*further, *noted], None)
+    next_invoice = credited_in_all.BilledInvoice("", head.period_end, head.period_end, [*further, *noted], None)
     noted += credited_in_all.kept_above_notes(credited_in_all.standing_with_notes(chain), next_invoice, currency)
     if nothing_further([*further, *noted]):
         return []

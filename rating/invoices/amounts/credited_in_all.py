@@ -27,7 +27,7 @@ DISCOUNT = "discount:"
 
 
 @dataclass(frozen=True, slots=True)
-class Billing:
+class BilledInvoice:
     """An invoice that stands, or one that is being built. ``terms``: discounts of its own period, or of the running
     period whose fees it changes (``change``); None where it has adjustments only, or discounts of another kind."""
 
@@ -43,19 +43,19 @@ class Billing:
         return self.end_us <= line.period_start < line.period_end
 
 
-def _billing(invoice: Invoice) -> Billing:
+def _billing(invoice: Invoice) -> BilledInvoice:
     change = "change" in body_of(invoice)
     terms = None
     if change or ('"terms"' in invoice.body and body_of(invoice).terms_of == OF_PERIOD):
         terms = Terms((pinned_terms_ahead(invoice) if change else pinned_terms(invoice)).discounts)
     lines = () if is_lump(invoice) else invoice.lines
-    return Billing(invoice.invoice_id, invoice.period_start, invoice.period_end, lines, terms, change)
+    return BilledInvoice(invoice.invoice_id, invoice.period_start, invoice.period_end, lines, terms, change)
 
 
-class _Billings:
+class _BilledInvoices:
     """The invoices of a subscription in order, and what each comes to."""
 
-    def __init__(self, billings: Iterable[Billing], currency: str) -> None:
+    def __init__(self, billings: Iterable[BilledInvoice], currency: str) -> None:
         self._billings = list(billings)
         self._currency = currency
         self._by_id = {billing.invoice_id: billing for billing in self._billings}
@@ -86,7 +86,7 @@ class _Billings:
             if line.kind != "credit" and (line.adjusts or billing.invoice_id) == name
         ]
 
-    def _of_period(self, start_us: int) -> Billing | None:
+    def _of_period(self, start_us: int) -> BilledInvoice | None:
         """The invoice by whose terms the period is billed: its own, and while there is none the last that changed its
         fees."""
         own = [billing for billing in self._billings if billing.start_us == start_us < billing.end_us]
@@ -121,7 +121,7 @@ class _Billings:
         return exact_sum(part.amount for part in reductions(charged, terms, self._currency))
 
 
-def kept_above_notes(standing: Sequence[Invoice], new: Billing, currency: str) -> list[Line]:
+def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> list[Line]:
     """The lines that ``new`` needs beyond its own so that no invoice that it changes comes to less than its credit
     notes credited; where the notes credited more already, to no less than then. ``standing``: the invoices before it
     that are not void."""
@@ -132,14 +132,14 @@ def kept_above_notes(standing: Sequence[Invoice], new: Billing, currency: str) -
     bounds = {edge for invoice in standing if invoice.invoice_id in adjusted for edge in _edges(invoice)}
     bounds |= {new.start_us}
     stated = {invoice.invoice_id: _billing(invoice) for invoice in standing}
-    now = _Billings([*stated.values(), new], currency)
+    now = _BilledInvoices([*stated.values(), new], currency)
     lines: list[Line] = []
     for invoice in standing:
         name = invoice.invoice_id
         if name not in notes or (name not in adjusted and bounds.isdisjoint(_edges(invoice))):
             continue
         noted, last_us = notes[name]
-        then = _Billings(
+        then = _BilledInvoices(
             (stated[item.invoice_id] for item in standing if item is invoice or item.as_of <= last_us), currency
         )
         least = min(exact_sum((then.comes_to(name), *then.taken_back(name), -noted)), ZERO)
@@ -172,7 +172,7 @@ def moved_off(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
     """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance: 0 or less."""
     billings = [_billing(invoice) for invoice in chain if invoice.state != VOID]
     known = any(billing.invoice_id == name for billing in billings)
-    return min(_Billings(billings, currency).moved(name), ZERO) if known else ZERO
+    return min(_BilledInvoices(billings, currency).moved(name), ZERO) if known else ZERO
 
 
 def _edges(invoice: Invoice) -> tuple[int, int]:
@@ -194,7 +194,7 @@ def _notes(standing: Iterable[Invoice]) -> Mapping[str, tuple[Decimal, int]]:
     return notes
 
 
-def _line(invoice: Invoice, new: Billing, amount: Decimal, currency: str) -> Line:
+def _line(invoice: Invoice, new: BilledInvoice, amount: Decimal, currency: str) -> Line:
     was = (
         "credited already by credit notes"
         if amount > 0
