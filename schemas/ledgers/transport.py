@@ -69,11 +69,12 @@ class LedgerReader:
         }
         self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
         self._failures = 0
+        self._fetching = False
         self.positions: dict[int, int] = {} if begin is None else dict(begin)
         self._consumer = self._connected()
 
     def _connected(self) -> Consumer:
-        """A consumer at ``positions``. Raises KafkaException, LedgerUnavailable."""
+        """A consumer that fetches nothing yet. Raises KafkaException, LedgerUnavailable."""
         consumer = Consumer(self._settings)
         try:
             metadata = consumer.list_topics(self.topic, timeout=_TIMEOUT).topics[self.topic]
@@ -83,10 +84,20 @@ class LedgerReader:
             consumer.close()
             raise
         self.positions = self.positions or dict.fromkeys(sorted(metadata.partitions), 0)
-        consumer.assign(
-            [TopicPartition(self.topic, number, start or OFFSET_BEGINNING) for number, start in self.positions.items()]
-        )
         return consumer
+
+    def _fetch(self) -> None:
+        if not self._fetching:
+            self._consumer.assign(
+                [TopicPartition(self.topic, number, at or OFFSET_BEGINNING) for number, at in self.positions.items()]
+            )
+            self._fetching = True
+
+    def _pause(self) -> None:
+        """Fetch nothing until the next ``poll``: an idle consumer's fetches cost the broker 4 % of a core
+        (tests/bench/bench_held_readers.py), and a query of the log's end waits behind them."""
+        self._consumer.unassign()
+        self._fetching = False
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +109,7 @@ class LedgerReader:
         """The next records, in order within each partition; updates ``positions``. Raises KafkaException for fatal
         errors."""
         records: list[LogRecord] = []
+        self._fetch()
         # consume() alone would wait for ``limit`` messages or for all of ``timeout``.
         received = self._consumer.poll(timeout)
         messages = [] if received is None else [received, *self._consumer.consume(limit - 1, 0)]
@@ -139,6 +151,7 @@ class LedgerReader:
             log.warning("%s: not connected anew: %s", self.topic, error)
             return
         previous, self._consumer = self._consumer, replacement
+        self._fetching = False
         previous.close()
 
     def _ends(self) -> dict[int, int]:
@@ -158,14 +171,19 @@ class LedgerReader:
     def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
         """Yield records until all positions reach ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        while any(self.positions[number] < end for number, end in ends.items()):
-            if time.monotonic() > deadline:
-                self._reconnect()
-                raise LedgerUnavailable(f"{self.topic}: its end was not reached within {timeout:g} s")
-            yield from self.poll(0.1)
+        try:
+            while any(self.positions[number] < end for number, end in ends.items()):
+                if time.monotonic() > deadline:
+                    self._reconnect()
+                    raise LedgerUnavailable(f"{self.topic}: its end was not reached within {timeout:g} s")
+                yield from self.poll(0.1)
+        finally:
+            if self._fetching:
+                self._pause()
 
     def close(self) -> None:
         """Disconnect."""
+        self._fetching = False
         self._consumer.close()
 
 

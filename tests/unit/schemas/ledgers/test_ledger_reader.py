@@ -15,6 +15,28 @@ from schemas.settings import Settings
 TOPIC = "usage.rejected"
 
 
+class Message:
+    """A record of a partition, at an offset."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        self._position = partition, offset
+
+    def error(self) -> None:
+        return None
+
+    def partition(self) -> int:
+        return self._position[0]
+
+    def offset(self) -> int:
+        return self._position[1]
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 1
+
+    def value(self) -> bytes:
+        return b"x"
+
+
 class Kafka:
     """Makes consumers; ``forgetful``: how many of the first ones lose sight of the topic's partitions."""
 
@@ -27,7 +49,7 @@ class Kafka:
         kafka, number = self, len(self.consumers)
 
         class Consumer:
-            closed = False
+            closed = fetches = False
             assigned: list[TopicPartition]
 
             def list_topics(self, topic: str, timeout: float) -> Any:
@@ -36,7 +58,17 @@ class Kafka:
                 return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={0: None, 1: None})})
 
             def assign(self, partitions: list[TopicPartition]) -> None:
-                self.assigned = partitions
+                self.assigned, self.fetches = partitions, True
+
+            def unassign(self) -> None:
+                self.fetches = False
+
+            def poll(self, timeout: float) -> Any:
+                assert self.fetches
+                return Message(0, 0)
+
+            def consume(self, most: int, timeout: float) -> list[Any]:
+                return [Message(1, 7)]
 
             def offsets_for_times(self, questions: list[TopicPartition], timeout: float) -> list[Any]:
                 if number < kafka.forgetful:
@@ -72,6 +104,7 @@ def test_a_reader_connects_anew_where_it_was_after_some_failures(reader_of: Any)
     fail(reader, FAILURES)
     assert reader.end_offsets() == {0: 9, 1: 9}
     assert [consumer.closed for consumer in kafka.consumers] == [True, False]
+    assert [record.partition for record in reader.read_to({0: 1, 1: 8})] == [0, 1]
     assert {position.partition: position.offset for position in kafka.consumers[1].assigned}[1] == 7
 
 
@@ -84,3 +117,18 @@ def test_a_reader_keeps_its_consumer_while_kafka_is_away(reader_of: Any) -> None
     kafka.away = False
     fail(reader, FAILURES)
     assert reader.end_offsets() == {0: 9, 1: 9}
+
+
+def test_a_reader_fetches_only_while_it_reads(reader_of: Any) -> None:
+    kafka = Kafka(forgetful=0)
+    reader = reader_of(kafka)
+    (consumer,) = kafka.consumers
+    assert not consumer.fetches
+    assert list(reader.read_to({0: 0, 1: 0})) == []
+    for record in reader.read_to({0: 1, 1: 8}):
+        assert (record.partition, consumer.fetches) == (record.partition, True)
+    assert not consumer.fetches
+    reading = reader.read_to({0: 9, 1: 9})
+    next(reading)
+    reading.close()  # whoever reads may stop early
+    assert not consumer.fetches
