@@ -88,6 +88,8 @@ class InSequence:
             due = result.following.get(partition)
             if due is None:
                 due = result.following[partition] = self._due_of(partition)
+            if message.offset < due and self._made_anew(partition, due):
+                due = result.following[partition] = 0
             if message.offset < due:
                 result.before.append(event)
                 continue
@@ -147,6 +149,16 @@ class InSequence:
     def _due_of(self, partition: InboxPartition) -> int:
         due = self._due.get(partition)
         return self._log.committed(partition) if due is None else due
+
+    def _made_anew(self, partition: InboxPartition, due: int) -> bool:
+        """Whether the log ends below the due offset: its topic was deleted and made anew, or it lost its end."""
+        _, end = self._log.standing([partition]).get(partition, (None, due))
+        if end < due:
+            log.error(
+                "%s partition %d ends at %d, but everything below %d was admitted: it was made anew or restored; "
+                "admitting what it has", *partition, end, due,
+            )  # fmt: skip
+        return end < due
 
     def _first_at(self, partition: InboxPartition, due: int, begin: int) -> int:
         """The offset of the first record from ``due`` on, at most ``begin``."""

@@ -129,6 +129,19 @@ def test_offsets_without_a_record_are_passed_over() -> None:
     assert rig.seeks == []
 
 
+def test_a_log_that_ends_below_the_due_offset_was_made_anew_and_is_admitted_from_its_beginning() -> None:
+    rig = Rig()
+    rig.take(*range(10))
+    rig.log.end = 3
+    rig.take(0, 1)
+    rig.take(2)
+    assert rig.admitted == [*range(10), 0, 1, 2]
+    rig.log.end = 1000
+    rig.take(1, 2)
+    assert rig.acknowledged == [*range(10), 0, 1, 2, 1, 2]
+    assert rig.admitted == [*range(10), 0, 1, 2], "what comes again is not admitted again"
+
+
 def test_what_was_fetched_before_a_seek_makes_no_further_one_until_some_time_has_passed() -> None:
     rig = Rig()
     for offset in (4, 5, 6):
