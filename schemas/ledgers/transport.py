@@ -59,7 +59,8 @@ class LedgerReader:
         self, settings: Settings, topic: str, wait_ms: int = 20, begin: Mapping[int, int] | None = None
     ) -> None:
         self.topic = topic
-        self._settings = settings.librdkafka() | {
+        self._settings = settings
+        self._own = {
             "group.id": "weir-followers-commit-nothing",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
@@ -75,7 +76,7 @@ class LedgerReader:
 
     def _connected(self) -> Consumer:
         """A consumer that fetches nothing yet. Raises KafkaException, LedgerUnavailable."""
-        consumer = Consumer(self._settings)
+        consumer = Consumer(self._settings.librdkafka() | self._own)
         try:
             metadata = consumer.list_topics(self.topic, timeout=_TIMEOUT).topics[self.topic]
             if metadata.error is not None:

@@ -63,8 +63,9 @@ def at_once(requests: list[Callable[[], httpx.Response]]) -> list[httpx.Response
         return [done.result() for done in [pool.submit(request) for request in requests]]
 
 
-def key_of(world: World, **wanted: Any) -> str:
-    with world.http("gateway") as http:
+def key_of(world: World, url: str | None = None, **wanted: Any) -> str:
+    """A key, made at the gateway at ``url``, where it is in force at once (elsewhere within a second)."""
+    with world.http("gateway", **({"base_url": url} if url else {})) as http:
         made = http.post("/v1/api-keys", json=wanted)
         assert made.status_code == 201, made.text
         return str(made.json()["key"])
@@ -170,7 +171,7 @@ def small_gateway(settings: Settings, tmp_path: Path) -> Iterator[GatewayProcess
 def test_bodies_under_way_and_idle_connections_are_their_senders_trouble(
     world: World, quiet: World, small_gateway: GatewayProcess
 ) -> None:
-    noisy, other = (key_of(of, scopes=["ingest"]) for of in (world, quiet))
+    noisy, other = (key_of(of, small_gateway.url, scopes=["ingest"]) for of in (world, quiet))
     port = small_gateway.settings.gateway_port
     with ExitStack() as held:
         for _ in range(8):  # each announces a body of 8 MiB, and sends little of it
