@@ -13,7 +13,7 @@ acknowledges it only after its results are durable.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import faust
@@ -23,7 +23,7 @@ from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICE
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
 from stream_processors.threads import guarded
-from stream_processors.upkeep.assignment import assigned as assigned_partitions
+from stream_processors.upkeep.assignment import assigned
 from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
@@ -49,13 +49,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
         async for events in stream.noack_take(TAKE, within=0.02):
             await guarded("meter", parts.agents.meter.submit(events, stream.ack))
 
-    @app.on_partitions_revoked.connect(weak=False)
-    async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
-        parts.meter.reassigned()
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(sender: Any, partitions: Any, **_: Any) -> None:
-        parts.meter.reassigned()
+    _when_reassigned(app, lambda: parts.meter.reassigned())
 
     async def tick() -> None:
         await parts.housekeeping.tick()
@@ -79,6 +73,16 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     parts.seeker.bind_consumer(seek)
     _to_cursors(app, parts)
     return app
+
+
+def _when_reassigned(app: BoundedApp, call: Callable[[], None]) -> None:
+    """Call ``call`` whenever partitions are revoked from the app or assigned to it."""
+
+    async def reassigned(sender: Any, /, *_: Any, signal: Any, **__: Any) -> None:
+        call()
+
+    for signal in (app.on_partitions_revoked, app.on_partitions_assigned):
+        signal.connect(reassigned, weak=False)
 
 
 def _to_cursors(app: faust.App, parts: Parts) -> None:
@@ -112,13 +116,7 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
             # second time and be counted as duplicates.
             await app.consumer.commit({event.message.topic for event in events})
 
-    @app.on_partitions_revoked.connect(weak=False)
-    async def revoked(sender: Any, partitions: Any, **_: Any) -> None:
-        parts.agents.inbox.reassigned()
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(sender: Any, partitions: Any, **_: Any) -> None:
-        parts.agents.inbox.reassigned()
+    _when_reassigned(app, lambda: parts.agents.inbox.reassigned())
 
     async def follow() -> None:
         await follow_inboxes(app, parts)
@@ -127,7 +125,7 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
 
     async def look() -> None:
         if not app.rebalancing:
-            owned_inboxes = [(tp.topic, tp.partition) for tp in assigned_partitions(app)]
+            owned_inboxes = [(tp.topic, tp.partition) for tp in assigned(app)]
             await parts.agents.inbox.read_overdue(owned_inboxes, app.consumer.seek)
 
     app.timer(interval=LOOK_SECONDS)(look)

@@ -183,7 +183,7 @@ def build_invoice(
     if hand.lines:
         further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, term_lines))]
     if adjusting.noted:
-        further = [*further, *kept_above_notes([*lines, *term_lines, *further], due, agreed, adjusting.noted)]
+        further = [*further, *lines_above_notes([*lines, *term_lines, *further], due, agreed, adjusting.noted)]
     lines += term_lines
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
@@ -250,7 +250,7 @@ def build_invoice(
     return invoice
 
 
-def kept_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Sequence[Invoice]) -> list[Line]:
+def lines_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Sequence[Invoice]) -> list[Line]:
     """The lines that an invoice with these needs so that none of ``noted`` comes to less than was credited of it."""
     change = due.kind == "change"
     terms = agreed.ahead if change else agreed.terms

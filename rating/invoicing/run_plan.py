@@ -31,7 +31,7 @@ from rating.invoices.amounts.reductions import (
 from rating.invoices.draft_decisions import draft_of
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle
-from rating.invoicing.build_invoice import Adjusting, build_invoice, kept_above_notes
+from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
 from rating.invoicing.charges import ChargeBook, Need, ResolvedCharge, Totals
 from rating.invoicing.due import Due, change_due, due_of, last_word
 from rating.invoicing.late_usage import Late, LateBySubscription, Prior, adjustments, priors
@@ -219,15 +219,16 @@ def billing_of(
     """Plan one invoice. ``billed_before``: earlier invoices of the subscription in the same run; ``line``: timeline
     in which prices are searched for usage billed without one. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not billed_before else ()
+    noted = standing_with_notes(chain)
     if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         at_change = _agreed_at_change(due, chain)
-        hand, drawn_before = _credited_before(due, chain, prior, credits_due, at_change)
+        hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
-            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=standing_with_notes(chain),
+            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted,
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
@@ -241,21 +242,26 @@ def billing_of(
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
-    hand, drawn_before = _credited_before(due, chain, prior, credits_due, agreed)
+    hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
-        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=standing_with_notes(chain),
+        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted,
     )  # fmt: skip
 
 
 def _credited_before(
-    due: Due, chain: list[Invoice], prior: Iterable[Prior], settling: Iterable[Line], agreed: Agreed
+    due: Due,
+    chain: list[Invoice],
+    noted: Sequence[Invoice],
+    prior: Iterable[Prior],
+    settling: Iterable[Line],
+    agreed: Agreed,
 ) -> tuple[InHand, tuple[DrawnOn, ...]]:
     """For the invoices to adjust: what credit notes credited, and what prepaid credits paid. The latter also
     covers the invoice that billed the period's fees in advance, since discounts may lower it."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
-    if (due.kind == "change" or agreed.terms != NO_TERMS) and (noted := standing_with_notes(chain)):
+    if noted and (due.kind == "change" or agreed.terms != NO_TERMS):
         names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
     return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
@@ -353,7 +359,7 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
     if due.kind == "last_word":
         taken_lines = taken_back(billing.hand, further, due.plan.currency)
-        taken_lines += kept_above_notes([*further, *taken_lines], due, billing.agreed, billing.noted)
+        taken_lines += lines_above_notes([*further, *taken_lines], due, billing.agreed, billing.noted)
         if not further or nothing_further([*further, *taken_lines]):
             return None
     adjusting = Adjusting(

@@ -82,14 +82,17 @@ class InSequence:
         """Sort the unit. Raises what ``InboxLog`` raises; the call can be repeated then."""
         result = SortedUnit()
         waiting: set[InboxPartition] = set()
+        looked_at: set[InboxPartition] = set()
         for event in unit:
             message = event.message
             partition = (message.topic, message.partition)
             due = result.following.get(partition)
             if due is None:
                 due = result.following[partition] = self._due_of(partition)
-            if message.offset < due and self._made_anew(partition, due):
-                due = result.following[partition] = 0
+            if message.offset < due and partition not in looked_at:
+                looked_at.add(partition)
+                if self._made_anew(partition, due):
+                    due = result.following[partition] = 0
             if message.offset < due:
                 result.before.append(event)
                 continue
@@ -137,7 +140,8 @@ class InSequence:
                 seen[partition] = (due, now)
             elif now - since >= OVERDUE_SECONDS:
                 seen[partition] = (due, now)
-                first = self._log.first_at(partition, due)
+                # Where nothing was committed, the log may begin above 0, and nothing is lost below that.
+                first = self._log.first_at(partition, self._due_of(partition))
                 if first < end:
                     late[partition] = first
                     log.warning("%s partition %d: record %d has not come; reading again", *partition, first)

@@ -40,15 +40,11 @@ class Lag:
 
     def behind(self, partitions: Sequence[tuple[str, int]]) -> bool:
         """Whether any of the partitions has records that the group has not committed. Raises KafkaException."""
-        if not partitions:
-            return False
-        with self._connection() as consumer:
-            committed = consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT)
-        for partition in committed:
-            low, high = self.bounds(partition.topic, partition.partition)
-            if high > max(partition.offset, low):  # the offset is negative if nothing was committed yet
-                return True
-        return False
+        return any(
+            end > max(committed or 0, self.bounds(*partition)[0])
+            for partition, (committed, end) in self.standing(partitions).items()
+            if end > (committed or 0)
+        )
 
     def standing(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int | None, int]]:
         """Commit (None: nothing yet) and next offset of each partition, in two requests for all of them. A partition
@@ -80,7 +76,14 @@ class Lag:
     def _connection(self) -> Iterator[Consumer]:
         with self._lock:
             if self._consumer is None:
-                own = {"group.id": self._group, "enable.auto.commit": False, "log_level": 2}
+                own = {
+                    "group.id": self._group,
+                    "enable.auto.commit": False,
+                    # As Faust reads. Otherwise a log ends where a producer's open transaction begins, and that may be
+                    # below what was read.
+                    "isolation.level": "read_uncommitted",
+                    "log_level": 2,
+                }
                 self._consumer = Consumer(self._settings.librdkafka() | own)
             try:
                 yield self._consumer

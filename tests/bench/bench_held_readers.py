@@ -44,11 +44,17 @@ def main() -> None:
             )
 
 
+class _AlwaysFetching(LedgerReader):
+    """As readers were: fetches also between two calls."""
+
+    def _pause(self) -> None:
+        pass
+
+
 def _reader(settings: Settings, always: bool) -> LedgerReader:
-    reader = LedgerReader(settings, CLOCK)
+    reader = _AlwaysFetching(settings, CLOCK) if always else LedgerReader(settings, CLOCK)
     list(reader.read_to(reader.end_offsets()))
     if always:
-        reader._pause = lambda: None  # type: ignore[method-assign]
         reader.poll(0)
     return reader
 

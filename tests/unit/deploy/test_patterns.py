@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from re import _constants as c  # type: ignore[attr-defined]  # the standard library's own reading of a pattern
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]  # has no types, as it is no public module
 from typing import Any
 
 import pytest

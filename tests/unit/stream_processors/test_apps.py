@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,23 @@ def test_metering_shares_its_group_with_nothing_that_may_take_long() -> None:
         )
     }
     assert apps == {"weir-worker": {"meter"}, "weir-admit": {"admit"}, "weir-ledgers": {"reject", "rollup", "invoices"}}
+
+
+def test_a_rebalance_makes_metering_and_admission_forget_where_they_were() -> None:
+    calls: list[str] = []
+    parts: Any = SimpleNamespace(
+        **vars(PARTS),
+        meter=SimpleNamespace(reassigned=lambda: calls.append("meter")),
+        agents=SimpleNamespace(inbox=SimpleNamespace(reassigned=lambda: calls.append("admit"))),
+    )
+
+    async def rebalance() -> None:
+        for app in (build_app(Settings(), parts, web_port=1, **HOW), build_admit_app(Settings(), parts, **HOW)):
+            await app.on_partitions_revoked.send(set())
+            await app.on_partitions_assigned.send(set())
+
+    asyncio.run(rebalance())
+    assert calls == ["meter", "meter", "admit", "admit"]
 
 
 def app_with(*, made: bool, rebalancing: bool) -> Any:

@@ -43,4 +43,5 @@ def test_nothing_is_written_where_an_entry_is_too_large(monkeypatch: pytest.Monk
         assert [(entry.code, size > 5_000) for entry, size in raised.value.entries] == [("calls", True)]
     writer: Any = publisher._writer
     assert writer.written == []
-    publisher.check(SimpleNamespace(namespace="shop", to_publish=lambda: [small]), "author")  # type: ignore[arg-type]
+    plan.to_publish = lambda: [small]
+    publisher.check(plan, "author")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,8 +19,8 @@ from ingest.history.stream import judge
 from ingest.protocols import cloudevents, lago
 from rating.periods.ranges import parse_range
 from schemas.catalog.models import Namespace, Subscription
-from schemas.catalog.state import Catalog, record_of
-from schemas.events.acceptance import decode_any, decode_batch, decode_event
+from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.events.acceptance import RawEvent, decode_any, decode_batch, decode_event
 from schemas.values.fine_instants import Instant, InstantOrDate, may_be_fine
 from schemas.values.instants import EPOCH, micros
 from schemas.values.local_time import parse_zone
@@ -29,7 +29,7 @@ from stream_processors.inbox.admit import InboxRecord, admit
 NOW_US = 1_800_000_000_000_000
 
 
-def view():  # type: ignore[no-untyped-def]
+def view() -> NamespaceView:
     catalog = Catalog()
     settings = Namespace(code="ns", max_event_age_seconds=None)
     assert catalog.apply(record_of("ns", settings, kind="namespace", version=1, author="", claim_id="c"), 0, 0)
@@ -53,8 +53,10 @@ def inbox(value: str) -> int:
     return accepted_admit.events[-1].timestamp_us
 
 
-def of(raws: list[object]) -> int:
-    return micros(raws[-1].timestamp)  # type: ignore[attr-defined]
+def of(raws: Sequence[RawEvent]) -> int:
+    instant = raws[-1].timestamp
+    assert instant is not None
+    return micros(instant)
 
 
 HEADERS = {"ce-specversion": "1.0", "ce-id": "k", "ce-source": "s", "ce-type": "e", "ce-subject": "a"}

@@ -43,15 +43,20 @@ class Log:
     commit: int = 0
     end: int = 1000
     reads: int = 0
+    questions: int = 0
+    begin: int = 0
+    asked: list[int] = field(default_factory=list)
 
     def committed(self, partition: tuple[str, int]) -> int:
-        return self.commit
+        return max(self.commit, self.begin)
 
     def first_at(self, partition: tuple[str, int], offset: int) -> int:
         self.reads += 1
+        self.asked.append(offset)
         return min((present for present in self.offsets if present >= offset), default=self.end)
 
     def standing(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int | None, int]]:
+        self.questions += 1
         return dict.fromkeys(partitions, (self.commit or None, self.end))
 
 
@@ -140,6 +145,7 @@ def test_a_log_that_ends_below_the_due_offset_was_made_anew_and_is_admitted_from
     rig.take(1, 2)
     assert rig.acknowledged == [*range(10), 0, 1, 2, 1, 2]
     assert rig.admitted == [*range(10), 0, 1, 2], "what comes again is not admitted again"
+    assert rig.log.questions == 2, "once for all of a unit's events"
 
 
 def test_what_was_fetched_before_a_seek_makes_no_further_one_until_some_time_has_passed() -> None:
@@ -207,6 +213,16 @@ def test_the_end_of_a_log_without_a_record_is_passed_over_and_nothing_is_unread(
     clock.now += OVERDUE_SECONDS
     assert in_sequence.overdue([partition]) == {}
     assert not in_sequence.unread([partition])
+
+
+def test_what_kafka_deleted_of_a_log_of_which_nothing_was_committed_is_no_record_that_did_not_come() -> None:
+    log, clock = Log(offsets=(), commit=0, end=9, begin=9), Clock()
+    in_sequence = InSequence(log, clock)
+    in_sequence.overdue([(TOPIC, 0)])
+    clock.now += OVERDUE_SECONDS
+    assert in_sequence.overdue([(TOPIC, 0)]) == {}
+    assert log.asked == [9], "a question about offset 0 would tell of lost records"
+    assert not in_sequence.unread([(TOPIC, 0)])
 
 
 @given(

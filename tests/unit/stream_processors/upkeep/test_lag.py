@@ -12,7 +12,8 @@ from stream_processors.upkeep import lag
 from stream_processors.upkeep.lag import Lag
 
 FIRST, SECOND = ("usage.inbox.shop", 0), ("usage.inbox.shop", 1)
-COMMITS = {FIRST: 7, SECOND: -1001}
+COMMITS = {FIRST: 7, SECOND: -1001}  # nothing committed of the second
+BEGINS = {FIRST: 0, SECOND: 4}  # and its records are deleted
 ENDS = {FIRST: 9, SECOND: 4}
 
 
@@ -34,7 +35,7 @@ class Consumer:
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
         if (partition.topic, partition.partition) in self.unknown:
             raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
-        return 0, ENDS[partition.topic, partition.partition]
+        return BEGINS[key_of(partition)], ENDS[key_of(partition)]
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[Answer]:
         return [Answer(key, COMMITS[key]) for key in map(key_of, partitions)]
@@ -59,6 +60,7 @@ def consumers(monkeypatch: pytest.MonkeyPatch) -> list[Consumer]:
     made: list[Consumer] = []
 
     def make(settings: dict[str, Any]) -> Consumer:
+        assert settings["isolation.level"] == "read_uncommitted", "a log would end below what was read"
         made.append(Consumer(set() if made else {SECOND}))
         return made[-1]
 
@@ -71,7 +73,7 @@ def test_an_error_makes_the_next_query_connect_anew(consumers: list[Consumer]) -
     assert queries.bounds(*FIRST) == (0, 9)
     with pytest.raises(KafkaException):
         queries.bounds(*SECOND)
-    assert queries.bounds(*SECOND) == (0, 4)
+    assert queries.bounds(*SECOND) == (4, 4)
     assert [consumer.closed for consumer in consumers] == [True, False]
 
 
@@ -86,3 +88,12 @@ def test_a_partition_that_kafka_does_not_answer_for_is_left_out_this_time(consum
 def test_a_commit_is_none_until_there_is_one(consumers: list[Consumer]) -> None:
     queries = Lag(Settings(), "weir-admit")
     assert (queries.committed(*FIRST), queries.committed(*SECOND)) == (7, None)
+
+
+def test_a_group_is_behind_where_records_are_left_that_it_has_not_committed(consumers: list[Consumer]) -> None:
+    queries = Lag(Settings(), "weir-admit")
+    with pytest.raises(KafkaException):
+        queries.bounds(*SECOND)
+    assert queries.behind([FIRST, SECOND])
+    assert not queries.behind([SECOND])
+    assert not queries.behind([])
