@@ -11,7 +11,7 @@ from rating.invoices.ledger import StandingInvoices, invoices_reader, read_stand
 from schemas.ledgers.transport import LedgerReader
 from schemas.settings import Settings
 
-_READ_SECONDS: Final = 60.0
+_STALLED_SECONDS: Final = 60.0
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class InvoiceLedger:
         with self._lock:
             if self._reader is None:
                 self._reader, self._standing = invoices_reader(self._settings), StandingInvoices()
-            read_standing(self._reader, self._standing, _READ_SECONDS)
+            read_standing(self._reader, self._standing, _STALLED_SECONDS)
             return question(self._standing)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.invoice_claims import DRAFT, is_draft
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.transport import STALLED_SECONDS, LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 
@@ -115,9 +115,12 @@ class StandingInvoices:
         return self._invoices[namespace, names[-1]] if names else None
 
 
-def read_standing(reader: LedgerReader, standing: StandingInvoices, timeout: float = 120.0) -> StandingInvoices:
-    """Read ``reader``, which follows usage.invoices, to the log's present end. Raises LedgerUnavailable."""
-    for record in reader.read_to(reader.end_offsets(), timeout):
+def read_standing(
+    reader: LedgerReader, standing: StandingInvoices, stalled: float = STALLED_SECONDS
+) -> StandingInvoices:
+    """Read ``reader``, which follows usage.invoices, to the log's present end, however long that takes. Raises
+    LedgerUnavailable after ``stalled`` seconds in which nothing came."""
+    for record in reader.read_to(reader.end_offsets(), stalled):
         standing.apply_bytes(record.value)
     return standing
 

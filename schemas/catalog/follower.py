@@ -40,9 +40,10 @@ class CatalogFollower:
         if entry is not None and self._on_entry is not None:
             self._on_entry(entry)
 
-    def start(self, timeout: float = 60.0) -> CatalogFollower:
-        """Start following, and wait until the catalog's present end is read. Raises LedgerUnavailable."""
-        self._follower.start(timeout)
+    def start(self, stalled: float = 60.0) -> CatalogFollower:
+        """Start following, and wait until the catalog's present end is read, however long that takes. Raises
+        LedgerUnavailable after ``stalled`` seconds in which nothing came."""
+        self._follower.start(stalled)
         return self
 
     def stop(self) -> None:

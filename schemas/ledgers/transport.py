@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
+STALLED_SECONDS: Final = 120.0
+"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot be
+read in that time could never be read again."""
 FAILURES: Final = 5
 """After so many failures in sequence a reader connects anew."""
 
@@ -56,10 +59,16 @@ class LedgerReader:
     """
 
     def __init__(
-        self, settings: Settings, topic: str, wait_ms: int = 20, begin: Mapping[int, int] | None = None
+        self,
+        settings: Settings,
+        topic: str,
+        wait_ms: int = 20,
+        begin: Mapping[int, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.topic = topic
         self._settings = settings
+        self._clock = clock
         self._own = {
             "group.id": "weir-followers-commit-nothing",
             "enable.auto.commit": False,
@@ -169,15 +178,22 @@ class LedgerReader:
                 )
         return {answer.partition: answer.offset for answer in answers}
 
-    def read_to(self, ends: dict[int, int], timeout: float = 120.0) -> Iterator[LogRecord]:
-        """Yield records until all positions reach ``ends``. Raises LedgerUnavailable after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
+    def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
+        """Yield records until all positions reach ``ends``, however long that takes. Raises LedgerUnavailable after
+        ``stalled`` seconds of waiting in which nothing came."""
+        waiting_since = self._clock()
         try:
             while any(self.positions[number] < end for number, end in ends.items()):
-                if time.monotonic() > deadline:
+                if self._clock() - waiting_since > stalled:
                     self._reconnect()
-                    raise LedgerUnavailable(f"{self.topic}: its end was not reached within {timeout:g} s")
+                    raise LedgerUnavailable(
+                        f"{self.topic}: nothing came for {stalled:g} s before its end was reached, at "
+                        f"{_missing(self.positions, ends)}"
+                    )
+                before = dict(self.positions)
                 yield from self.poll(0.1)
+                if self.positions != before:  # pieces of a record that is not whole yet are progress, too
+                    waiting_since = self._clock()
         finally:
             if self._fetching:
                 self._pause()
@@ -186,6 +202,14 @@ class LedgerReader:
         """Disconnect."""
         self._fetching = False
         self._consumer.close()
+
+
+def _missing(positions: Mapping[int, int], ends: Mapping[int, int]) -> str:
+    return ", ".join(
+        f"partition {number} offset {positions[number]} of {end}"
+        for number, end in sorted(ends.items())
+        if positions[number] < end
+    )
 
 
 RecordPlace = tuple[int, int]
@@ -322,14 +346,19 @@ class Follower:
         self.caught_up_at: float = float("-inf")
         self.error: str | None = None
 
-    def start(self, timeout: float = 60.0) -> Self:
-        """Start, and wait until the log's present end is read. Raises LedgerUnavailable."""
+    def start(self, stalled: float = 60.0) -> Self:
+        """Start, and wait until the log's present end is read, however long that takes. Raises LedgerUnavailable
+        after ``stalled`` seconds in which nothing was applied."""
         self._thread.start()
         with self._changed:
-            if not self._changed.wait_for(lambda: self.caught_up_at > 0, timeout):
-                raise LedgerUnavailable(
-                    f"{self._topic} could not be read within {timeout:g} s: {self.error or 'no answer'}"
-                )
+            while self.caught_up_at <= 0:
+                applied = sum(self._positions.values())  # only grows, also where the log is read again
+                if not self._changed.wait_for(
+                    lambda before=applied: self.caught_up_at > 0 or sum(self._positions.values()) > before, stalled
+                ):
+                    raise LedgerUnavailable(
+                        f"{self._topic} could not be read, nothing came for {stalled:g} s: {self.error or 'no answer'}"
+                    )
         return self
 
     def stop(self) -> None:

@@ -1,7 +1,10 @@
-"""A reader that is held for long outlives a consumer that no longer knows its topic."""
+"""A reader that is held for long outlives a consumer that no longer knows its topic, and reading ends only where nothing
+comes."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from schemas.ledgers import transport
-from schemas.ledgers.transport import FAILURES, LedgerReader, LedgerUnavailable
+from schemas.ledgers.transport import FAILURES, Follower, LedgerReader, LedgerUnavailable, LogRecord
 from schemas.settings import Settings
 
 TOPIC = "usage.rejected"
@@ -84,9 +87,9 @@ class Kafka:
 
 @pytest.fixture
 def reader_of(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def reader(kafka: Kafka) -> LedgerReader:
+    def reader(kafka: Kafka, clock: Callable[[], float] = time.monotonic) -> LedgerReader:
         monkeypatch.setattr(transport, "Consumer", kafka.consumer)
-        return LedgerReader(Settings(), TOPIC)
+        return LedgerReader(Settings(), TOPIC, clock=clock)
 
     return reader
 
@@ -132,3 +135,107 @@ def test_a_reader_fetches_only_while_it_reads(reader_of: Any) -> None:
     next(reading)
     reading.close()  # whoever reads may stop early
     assert not consumer.fetches
+
+
+class Clock:
+    """Seconds, as a test lets them pass."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def slow_reader(reader: LedgerReader, clock: Clock, seconds: float, polls: list[list[int]]) -> None:
+    """Each poll takes ``seconds`` and brings the next offsets of partition 0, or nothing."""
+
+    def poll(timeout: float) -> list[LogRecord]:
+        clock.now += seconds
+        offsets = polls.pop(0)
+        for offset in offsets:
+            reader.positions[0] = offset + 1
+        return [LogRecord(0, offset, 0, b"") for offset in offsets]
+
+    reader.poll = poll  # type: ignore[method-assign, assignment]
+
+
+def test_reading_may_take_as_long_as_it_brings_something(reader_of: Any) -> None:
+    clock = Clock()
+    reader = reader_of(Kafka(forgetful=0), clock)
+    slow_reader(reader, clock, 100.0, [[number] for number in range(200)])
+    assert len(list(reader.read_to({0: 200}, stalled=120.0))) == 200
+    assert clock.now == 20_000
+
+
+def test_what_the_caller_does_with_a_record_is_no_waiting(reader_of: Any) -> None:
+    clock = Clock()
+    reader = reader_of(Kafka(forgetful=0), clock)
+    slow_reader(reader, clock, 1.0, [[0], [], [1]])
+    for _ in reader.read_to({0: 2}, stalled=120.0):
+        clock.now += 1000
+
+
+def test_reading_ends_where_nothing_comes_and_says_how_far_it_came(reader_of: Any) -> None:
+    clock = Clock()
+    reader = reader_of(Kafka(forgetful=0), clock)
+    slow_reader(reader, clock, 50.0, [[0], [1], [], [], [], []])
+    with pytest.raises(LedgerUnavailable, match="nothing came for 120 s before its end .* partition 0 offset 2 of 9"):
+        list(reader.read_to({0: 9, 1: 0}, stalled=120.0))
+    assert clock.now == 250
+
+
+def test_a_piece_of_a_large_record_is_progress(reader_of: Any) -> None:
+    clock = Clock()
+    reader = reader_of(Kafka(forgetful=0), clock)
+
+    def poll(timeout: float) -> list[LogRecord]:
+        clock.now += 100.0
+        reader.positions[0] += 1
+        return []
+
+    reader.poll = poll
+    assert list(reader.read_to({0: 50}, stalled=120.0)) == []
+
+
+class Condition:
+    """In place of a follower's condition: each wait takes up to its seconds, in which ``happens`` does something."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self._happens = happens
+        self.seconds = 0.0
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait_for(self, predicate: Callable[[], bool], timeout: float) -> bool:
+        self.seconds += timeout - 1
+        self._happens()
+        return predicate()
+
+
+def follower_that(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Follower], None]) -> tuple[Follower, Condition]:
+    follower = Follower(Settings(), TOPIC, lambda record: None)
+    condition = Condition(lambda: happens(follower))
+    monkeypatch.setattr(follower, "_changed", condition)
+    monkeypatch.setattr(follower, "_thread", SimpleNamespace(start=lambda: None))
+    return follower, condition
+
+
+def test_a_follower_starts_as_long_as_it_applies_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    def happens(follower: Follower) -> None:
+        follower._positions[0] = follower._positions.get(0, 0) + 1
+        if follower._positions[0] == 100:
+            follower.caught_up_at = 5.0
+
+    follower, condition = follower_that(monkeypatch, happens)
+    follower.start(60.0)
+    assert condition.seconds == 5900
+
+
+def test_a_follower_that_only_reads_again_what_it_had_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, condition = follower_that(monkeypatch, lambda follower: follower._positions.update({0: 7}))
+    with pytest.raises(LedgerUnavailable, match="nothing came for 60 s: no answer"):
+        follower.start(60.0)
+    assert condition.seconds == 118
