@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 _FOLLOWING_WAIT_MS: Final = 100
 _TIMEOUT: Final = 30.0
 STALLED_SECONDS: Final = 120.0
-"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot be
-read in that time could never be read again."""
+"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot
+be read in that time could never be read again."""
 FAILURES: Final = 5
 """After so many failures in sequence a reader connects anew."""
 
@@ -352,14 +353,19 @@ class Follower:
         self._thread.start()
         with self._changed:
             while self.caught_up_at <= 0:
-                applied = sum(self._positions.values())  # only grows, also where the log is read again
-                if not self._changed.wait_for(
-                    lambda before=applied: self.caught_up_at > 0 or sum(self._positions.values()) > before, stalled
-                ):
+                further = partial(self._further, self._applied())
+                if not self._changed.wait_for(further, stalled):
                     raise LedgerUnavailable(
                         f"{self._topic} could not be read, nothing came for {stalled:g} s: {self.error or 'no answer'}"
                     )
         return self
+
+    def _applied(self) -> int:
+        """Only grows, also where the log is read again from its beginning."""
+        return sum(self._positions.values())
+
+    def _further(self, applied: int) -> bool:
+        return self.caught_up_at > 0 or self._applied() > applied
 
     def stop(self) -> None:
         """Stop the thread and wait for it."""

@@ -1,5 +1,4 @@
-"""A reader that is held for long outlives a consumer that no longer knows its topic, and reading ends only where nothing
-comes."""
+"""A reader that is held for long outlives a consumer that no longer knows its topic, and gives up where nothing comes."""
 
 from __future__ import annotations
 
@@ -180,7 +179,7 @@ def test_reading_ends_where_nothing_comes_and_says_how_far_it_came(reader_of: An
     clock = Clock()
     reader = reader_of(Kafka(forgetful=0), clock)
     slow_reader(reader, clock, 50.0, [[0], [1], [], [], [], []])
-    with pytest.raises(LedgerUnavailable, match="nothing came for 120 s before its end .* partition 0 offset 2 of 9"):
+    with pytest.raises(LedgerUnavailable, match=r"nothing came for 120 s before its end .* partition 0 offset 2 of 9"):
         list(reader.read_to({0: 9, 1: 0}, stalled=120.0))
     assert clock.now == 250
 
