@@ -1,4 +1,4 @@
-"""A reader that is held for long outlives a consumer that no longer knows its topic, and gives up where nothing comes."""
+"""A reader that is held for long outlives a consumer that lost its topic, and gives up where nothing comes."""
 
 from __future__ import annotations
 
