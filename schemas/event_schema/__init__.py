@@ -7,9 +7,10 @@ reads what another accepted.
 
 from schemas.event_schema.check import compile_schema
 from schemas.event_schema.compatibility import incompatibilities
+from schemas.event_schema.errors import SchemaError
 from schemas.event_schema.mismatches import Mismatch, mismatch
 from schemas.event_schema.nodes import Schema
-from schemas.event_schema.parse_schema import SchemaError, parse_schema
+from schemas.event_schema.parse_schema import parse_schema
 from schemas.event_schema.scalars import ScalarCheck
 
 __all__ = [

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final, TypeGuard
 
-from schemas.errors import WeirError
 from schemas.event_schema.check import node_compiler
+from schemas.event_schema.errors import SchemaError, SchemaFault
 from schemas.event_schema.nodes import (
     Array,
     Enum,
@@ -54,22 +53,6 @@ _ATTRIBUTES: Final[dict[str, frozenset[str]]] = {
     "primitive": frozenset({"logicalType", "precision", "scale"}),
     "field": frozenset({"name", "type", "default", "order", "aliases"}),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaFault:
-    """A fault of the schema; ``path`` begins below the schema: ``.fields[2].type``."""
-
-    path: str
-    detail: str
-
-
-class SchemaError(WeirError, ValueError):
-    """A schema that is refused, with all its faults."""
-
-    def __init__(self, faults: tuple[SchemaFault, ...]) -> None:
-        super().__init__("; ".join(f"schema{fault.path}: {fault.detail}" for fault in faults))
-        self.faults = faults
 
 
 def parse_schema(value: Any) -> Schema:
