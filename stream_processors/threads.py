@@ -21,7 +21,7 @@ from confluent_kafka import KafkaException
 from schemas.clickhouse.errors import GIVE_UP_SECONDS
 from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.kafka.errors import RecordRefused, kafka_error, meaning
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from schemas.kafka.topics import (
     partition_count,
 )
 from schemas.ledgers.checkpoints import read_progress
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import LogWatch

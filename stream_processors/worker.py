@@ -20,7 +20,7 @@ import faust
 from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.processes import settle_memory
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app

@@ -14,7 +14,8 @@ from schemas.catalog.state import record_of
 from schemas.errors import WeirError
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG, create_inbox
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _READ_BACK_SECONDS: Final = 15.0

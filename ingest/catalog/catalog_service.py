@@ -25,7 +25,7 @@ from schemas.catalog.state import Entry, NamespaceView
 from schemas.errors import CannotGoOn
 from schemas.http.api_keys import Access, Denied
 from schemas.kafka.errors import RecordRefused
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 

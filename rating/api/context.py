@@ -28,7 +28,8 @@ from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoints import Checkpoints
-from schemas.ledgers.transport import Follower, LogRecord
+from schemas.ledgers.ledger_follower import Follower
+from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
 from schemas.values.instants import micros
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
 _STALLED_SECONDS: Final = 60.0

@@ -21,7 +21,7 @@ from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.send_again import ReplayRequest, send_again
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.fine_instants import Instant
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject

@@ -35,7 +35,7 @@ from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.checkpoints import CheckpointLedger, Run
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.values.instants import micros, rfc3339
 

@@ -11,7 +11,7 @@ from rating.close.checklist.checks import ChecklistPoint
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress
 from schemas.ledgers.checkpoints import CheckpointLedger
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
 

@@ -28,7 +28,7 @@ from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import micros, rfc3339
 from schemas.values.time_zones import VERSION
 

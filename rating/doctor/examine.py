@@ -27,7 +27,7 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.client import connect
 from schemas.filters import lookup
 from schemas.ledgers.checkpoints import read_progress
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets
 from schemas.values.instants import micros, rfc3339

@@ -12,9 +12,11 @@ from msgspec.structs import replace
 
 from rating.invoices.ledger import StandingInvoices, invoices_reader
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_claims import is_draft, record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
-from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _ATTEMPTS: Final = 20

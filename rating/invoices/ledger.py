@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.invoice_claims import DRAFT, is_draft
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import STALLED_SECONDS, LedgerReader
+from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 

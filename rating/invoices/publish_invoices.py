@@ -9,7 +9,8 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress, wait_until
 from schemas.ledgers.invoice_claims import record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
-from schemas.ledgers.transport import LedgerReader, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 
 STALLED_SECONDS: Final = 120.0
 # Reading back waits for the broker, a tenth of a second or so for each lot, however many are in it.

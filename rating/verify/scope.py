@@ -14,7 +14,7 @@ from schemas.clickhouse.client import connect
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.generations import Offsets
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 from schemas.values.json_text import JsonObject
 

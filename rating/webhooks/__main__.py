@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from rating.webhooks.delivery_service import DeliveryService
 from rating.webhooks.health_server import serve
 from schemas.errors import EXIT_HELD, CannotGoOn
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings
 
 

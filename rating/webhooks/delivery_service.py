@@ -41,7 +41,8 @@ from schemas.health.stages import Attempts, standing
 from schemas.kafka import errors
 from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.transport import LedgerReader, LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)

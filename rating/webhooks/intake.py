@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.notices import Notice, Notices
 from rating.webhooks.queue import QueuedDelivery
-from schemas.ledgers.transport import LogRecord
+from schemas.ledgers.ledger_reader import LogRecord
 
 
 class Intake:

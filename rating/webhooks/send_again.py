@@ -12,7 +12,7 @@ from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import delivery_of
 from rating.webhooks.notices import Notice, Notices
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
 

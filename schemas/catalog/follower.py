@@ -8,7 +8,8 @@ from collections.abc import Callable
 from schemas.catalog.state import Catalog, Entry
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import CATALOG
-from schemas.ledgers.transport import Follower, LedgerReader, LogRecord
+from schemas.ledgers.ledger_follower import Follower
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)

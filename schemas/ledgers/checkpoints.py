@@ -11,9 +11,11 @@ from typing import Any, Final, Literal
 from schemas.errors import WeirError
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
-from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter, LogRecord
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _codec = codec("checkpoint")

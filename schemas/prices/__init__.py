@@ -12,10 +12,8 @@ from schemas.prices.models import (
     MatrixPrice,
     PackagePrice,
     PercentagePrice,
-    PercentageTier,
     PerUnitPrice,
     Price,
-    Tier,
     TieredPercentagePrice,
     TieredPrice,
     VolumePrice,
@@ -24,6 +22,7 @@ from schemas.prices.models import (
 )
 from schemas.prices.parse_price import PriceError, parse_price
 from schemas.prices.parsed import pinned_price, price_in
+from schemas.prices.tiers import PercentageTier, Tier
 
 __all__ = [
     "MAX_AMOUNT_DIGITS",

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.prices.decimals import Amount, NotNegative, Positive, plain
 from schemas.prices.line_parts import ZERO, PricePart, PriceProblem, Proration, Split, refuse
+from schemas.prices.tiers import PercentageTier, Tier, check_bounds
 from schemas.values.currency import exponent
 from schemas.values.json_text import JsonObject
 
@@ -133,62 +134,6 @@ class PerUnitPrice(_Price):
     """what a unit costs"""
 
 
-class Tier(PricePart):
-    """A range of quantities: above the previous tier's ``up_to``, through its own (inclusive)."""
-
-    optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
-
-    up_to: Positive | None = None
-    """the last quantity of the tier; null: no end"""
-    unit_amount: Amount = ZERO
-    """what a unit costs"""
-    flat_amount: Amount = ZERO
-    """once, where the quantity reaches the tier; the first tier's also without usage"""
-
-    @model_validator(mode="after")
-    def _charges_something(self) -> Self:
-        if not self.model_fields_set & {"unit_amount", "flat_amount"}:
-            refuse([("", 'the tier has no amount; give unit_amount, flat_amount or both (a free tier has "0")')])
-        return self
-
-
-class PercentageTier(PricePart):
-    """As ``Tier``, with a percentage of the quantity in place of an amount per unit."""
-
-    optional: ClassVar[frozenset[str]] = frozenset({"flat_amount"})
-
-    up_to: Positive | None = None
-    """the last quantity of the tier; null: no end"""
-    rate: Amount = ZERO
-    """percent of the quantity"""
-    flat_amount: Amount = ZERO
-    """once, where the quantity reaches the tier; the first tier's also without usage"""
-
-    @model_validator(mode="after")
-    def _charges_something(self) -> Self:
-        if not self.model_fields_set & {"rate", "flat_amount"}:
-            refuse([("", 'the tier has no amount; give rate, flat_amount or both (a free tier has "0")')])
-        return self
-
-
-def _check_bounds(bounds: list[Decimal | None]) -> None:
-    """Require ascending bounds with an open last tier, so that every quantity falls into exactly one tier."""
-    if not bounds:
-        refuse([("", 'there are no tiers; give at least {"up_to": null, …}')])
-    problems: list[PriceProblem] = []
-    below: Decimal | None = None
-    for index, bound in enumerate(bounds[:-1]):
-        path = f"{index}.up_to"
-        if bound is None:
-            problems.append((path, "null, but only the last tier is open; give its inclusive upper bound"))
-        elif below is not None and bound <= below:
-            problems.append((path, f"{plain(bound)} is not above {plain(below)}, the tier before; sort tiers by up_to"))
-        below = bound if bound is not None else below
-    if bounds[-1] is not None:
-        problems.append((f"{len(bounds) - 1}.up_to", "the last tier must be open; write null"))
-    refuse(problems)
-
-
 class _Tiered(_Price):
     tiers: tuple[Tier, ...]
     """in ascending order, the last one open"""
@@ -196,7 +141,7 @@ class _Tiered(_Price):
     @field_validator("tiers")
     @classmethod
     def _bounds(cls, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-        _check_bounds([tier.up_to for tier in tiers])
+        check_bounds([tier.up_to for tier in tiers])
         return tiers
 
 
@@ -246,7 +191,7 @@ class TieredPercentagePrice(_Price):
     @field_validator("tiers")
     @classmethod
     def _bounds(cls, tiers: tuple[PercentageTier, ...]) -> tuple[PercentageTier, ...]:
-        _check_bounds([tier.up_to for tier in tiers])
+        check_bounds([tier.up_to for tier in tiers])
         return tiers
 
 

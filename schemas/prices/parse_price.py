@@ -9,7 +9,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import WeirError
-from schemas.prices.models import MODELS, Cell, PercentageTier, Price, Tier
+from schemas.prices.models import MODELS, Cell, Price
+from schemas.prices.tiers import PercentageTier, Tier
 from schemas.values.currency import exponent
 from schemas.values.json_text import JsonObject
 

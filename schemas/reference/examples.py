@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from schemas import prices
 from schemas.catalog import meters, models, terms
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhook_setting import Webhook
-from schemas.prices import models as prices
 from schemas.values.json_text import JsonObject
 
 Example = JsonObject

@@ -33,8 +33,10 @@ from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.kafka.topics import CATALOG, create_events_topic, events_topic, partition_count
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.generations import KIND, Generations, GenerationState, open_record, sealing_record
-from schemas.ledgers.transport import LedgerReader, LedgerUnavailable, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _SEAL_SECONDS: Final = 60.0

@@ -25,7 +25,8 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.kafka.topics import create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import GenerationState, open_record, sealing_record
-from schemas.ledgers.transport import LedgerReader, LedgerWriter, LogRecord
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.continuity import read_standing
 from schemas.usage_log.generation_change import GenerationError, Say, claim, read_generations, seal

@@ -11,8 +11,9 @@ from typing import Final
 from schemas.catalog.follower import read_catalog
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.given_up import OffsetRange, record_of
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _ATTEMPTS: Final = 5

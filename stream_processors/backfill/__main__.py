@@ -15,7 +15,7 @@ import threading
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.errors import CannotGoOn
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.backfill.steps import Backfiller
 from stream_processors.upkeep.logs import set_up

@@ -26,7 +26,7 @@ from schemas.clickhouse.client import Parameters
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets
 from stream_processors.backfill.journal_pages import DONE, PassProgress

@@ -18,7 +18,8 @@ from schemas.events.rejections import rejection_record
 from schemas.kafka.errors import explained, meaning
 from schemas.kafka.limits import packed_limit, topic_limits
 from schemas.kafka.topics import generation_of
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
 from stream_processors.inbox.admit import (

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from faust.types import TP
 
 from schemas.kafka.topics import namespace_of_inbox
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from stream_processors.inbox.admit import InboxRecord
 from stream_processors.inbox.in_sequence import InboxPartition, InSequence
 from stream_processors.takes import Ack, FaustEvent, Message, append_us, begin_of, units_of

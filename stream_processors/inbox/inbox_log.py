@@ -9,7 +9,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
 from stream_processors.inbox.in_sequence import InboxPartition
 from stream_processors.upkeep.lag import Lag

@@ -6,7 +6,8 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.catalog.state import Catalog
 from schemas.kafka.topics import events_topic, inbox_topic, partition_count
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 _TIMEOUT_SECONDS = 10

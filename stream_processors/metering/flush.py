@@ -35,7 +35,8 @@ from schemas.kafka.codec import CodecError
 from schemas.kafka.errors import RecordRefused
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from stream_processors.metering.breaker import WINDOW, Breaker, BreakerLimits
 from stream_processors.metering.dedupe import PartitionMemory, Record

@@ -15,7 +15,7 @@ from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import INVOICES, REJECTED
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, to_fields
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal

@@ -18,7 +18,7 @@ from schemas.catalog.state import Entry
 from schemas.kafka.topics import INVOICES, REJECTED_PARTITIONS
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_claims import is_draft
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import Say

@@ -21,7 +21,8 @@ from schemas.clickhouse.client import Parameters
 from schemas.errors import WeirError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
-from schemas.ledgers.transport import LedgerReader, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.flush import UnitMeter

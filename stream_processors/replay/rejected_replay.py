@@ -39,7 +39,8 @@ from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent, rejec
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
 from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import read_generations
 from schemas.values.instants import micros, rfc3339

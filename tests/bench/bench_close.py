@@ -38,7 +38,7 @@ from schemas.events.identity import content_hash, identity, partition_of
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG, events_topic
 from schemas.ledgers.checkpoints import CheckpointLedger
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import micros
 
 NAMESPACE = "bench"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from deploy.local.stack import Stack
 from schemas.kafka.topics import CLOCK, create_topics
-from schemas.ledgers.transport import LedgerReader, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
 

@@ -17,7 +17,7 @@ from schemas.clickhouse.client import connect
 from schemas.events.batch import decode_batch
 from schemas.events.voids import is_void
 from schemas.kafka.topics import events_topic
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 from tests.chaos.fold import METRICS, Totals, fold
 from tests.chaos.traffic import Identity, Sent

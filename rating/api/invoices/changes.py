@@ -22,8 +22,8 @@ from rating.invoices.read import read_invoice
 from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.transport import LedgerUnavailable
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject

@@ -16,7 +16,8 @@ from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch
 from schemas.events.identity import content_hash, identity
 from schemas.kafka.topics import create_topics, events_topic
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.generation_change import end_offsets
 from schemas.values.instants import micros

@@ -16,7 +16,7 @@ from deploy.local.stack import settings_environment
 from schemas.events.batch import UsageBatch, decode_batch
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.topics import REJECTED, events_topic
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
 

@@ -18,7 +18,7 @@ from schemas.events.identity import content_hash, identity, partition_of
 from schemas.events.voids import EventVoid, encode_void
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG, events_topic, partition_count
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.values.instants import micros
 

@@ -15,7 +15,7 @@ from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch
 from schemas.events.identity import content_hash, identity, partition_of
 from schemas.kafka.topics import events_topic
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from tests.integration.world import World
 

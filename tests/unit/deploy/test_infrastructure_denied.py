@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import schemas.kafka.topics
-import schemas.ledgers.transport
+import schemas.ledgers.ledger_reader
 from schemas.settings import Settings
 
 
@@ -29,6 +29,6 @@ def test_programs_of_the_stack_are_refused_and_others_run() -> None:
 
 def test_kafka_clients_are_refused_where_ours_name_them() -> None:
     with pytest.raises(AssertionError, match="Consumer"):
-        schemas.ledgers.transport.LedgerReader(Settings(), "usage.catalog")
+        schemas.ledgers.ledger_reader.LedgerReader(Settings(), "usage.catalog")
     with pytest.raises(AssertionError, match="AdminClient"):
         schemas.kafka.topics.create_topics(Settings())

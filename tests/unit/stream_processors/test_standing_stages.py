@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import EXIT_HELD
 from schemas.health.stages import Stage, standing
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from stream_processors import threads
 from stream_processors.takes import units_of
 from stream_processors.threads import Work, in_thread

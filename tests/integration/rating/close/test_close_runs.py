@@ -20,7 +20,7 @@ from rating.invoices.ledger import StandingInvoices, invoices_reader, read_stand
 from rating.invoices.publish_invoices import publish
 from rating.invoices.read import list_invoices, read_invoice
 from schemas.ledgers.checkpoints import CheckpointLedger
-from schemas.ledgers.transport import LedgerWriter
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import rfc3339
 from tests.integration.rating.road import Road
 

@@ -30,7 +30,7 @@ from schemas.catalog.profiles import resolve
 from schemas.catalog.state import Catalog
 from schemas.kafka.topics import CATALOG
 from schemas.ledgers.checkpoints import CheckpointLedger, rolled_up
-from schemas.ledgers.transport import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 from schemas.values.instants import micros, parse_rfc3339
 from stream_processors.backfill.steps import Backfiller, Stages

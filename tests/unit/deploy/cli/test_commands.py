@@ -18,7 +18,7 @@ from deploy.cli.connection import connection
 from deploy.cli.errors import Failure, explain, problem_text
 from deploy.cli.main import app, main
 from deploy.cli.output import table
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 
 PER_UNIT = {"price": {"model": "per_unit", "unit_amount": "0.105"}, "quantity": "3"}
 

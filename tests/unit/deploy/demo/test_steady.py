@@ -9,7 +9,7 @@ import pytest
 
 from deploy.cli.errors import Failure
 from deploy.demo.steady import steadily, wait
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 
 
 def failing(*errors: Exception) -> Callable[[], str]:

@@ -18,7 +18,7 @@ from schemas.catalog.models import Account
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.http.api_keys import Access
 from schemas.kafka.codec import codec
-from schemas.ledgers.transport import LogRecord
+from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
 
 CALLER = Caller("default", Access(None, frozenset({"admin"}), "clerk"))

@@ -14,7 +14,7 @@ from rating.webhooks.intake import Intake, deliveries_for, delivery_of
 from rating.webhooks.queue import QueuedDelivery
 from schemas.kafka.codec import codec
 from schemas.ledgers.invoice_claims import FINALIZED
-from schemas.ledgers.transport import LogRecord
+from schemas.ledgers.ledger_reader import LogRecord
 
 SINCE = 5
 HOOK = WebhookEndpoint(

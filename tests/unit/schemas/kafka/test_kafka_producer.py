@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import WeirError
 from schemas.kafka.kafka_producer import KafkaProducer
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log import generation_change
 from tests.unit.schemas.kafka.failing import REASON, fail, failing_after, mock_broker

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from schemas.ledgers import transport
-from schemas.ledgers.transport import FAILURES, Follower, LedgerReader, LedgerUnavailable, LogRecord
+from schemas.ledgers import ledger_reader
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_follower import Follower
+from schemas.ledgers.ledger_reader import FAILURES, LedgerReader, LogRecord
 from schemas.settings import Settings
 
 TOPIC = "usage.rejected"
@@ -87,7 +89,7 @@ class Kafka:
 @pytest.fixture
 def reader_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def reader(kafka: Kafka, clock: Callable[[], float] = time.monotonic) -> LedgerReader:
-        monkeypatch.setattr(transport, "Consumer", kafka.consumer)
+        monkeypatch.setattr(ledger_reader, "Consumer", kafka.consumer)
         return LedgerReader(Settings(), TOPIC, clock=clock)
 
     return reader

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.ledgers.generations import Generations, open_record, sealing_record
 from schemas.ledgers.given_up import GivenUp, OffsetRange, record_of, uncovered
-from schemas.ledgers.transport import LogRecord
+from schemas.ledgers.ledger_reader import LogRecord
 from schemas.usage_log.acknowledged import KEPT, Acknowledged
 from schemas.usage_log.continuity import GenerationStanding
 from schemas.usage_log.generation_recovery import never_metered

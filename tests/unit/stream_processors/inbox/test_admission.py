@@ -16,7 +16,7 @@ from schemas.errors import CannotGoOn
 from schemas.events.batch import decode_batch
 from schemas.kafka.codec import codec
 from schemas.kafka.limits import PACKED_BYTES
-from schemas.ledgers.transport import LedgerUnavailable
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import RefusedBatch
 from stream_processors.inbox import admission

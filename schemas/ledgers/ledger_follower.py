@@ -1,0 +1,99 @@
+"""Follows a ledger topic in a thread, from its beginning to whatever is appended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Self
+
+from confluent_kafka import KafkaException
+
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.settings import Settings
+
+_FOLLOWING_WAIT_MS: Final = 100
+
+
+class Follower:
+    """Follows a ledger topic in a thread and applies its records.
+
+    ``apply(record)`` is called in that thread, in log order within a partition, and must not raise.
+    ``caught_up_at``: monotonic instant at which the log's end was last known to be reached.
+    """
+
+    def __init__(self, settings: Settings, topic: str, apply: Callable[[LogRecord], None]) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._apply = apply
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
+        self._positions: dict[int, int] = {}
+        self.caught_up_at: float = float("-inf")
+        self.error: str | None = None
+
+    def start(self, stalled: float = 60.0) -> Self:
+        """Start, and wait until the log's present end is read, however long that takes. Raises LedgerUnavailable
+        after ``stalled`` seconds in which nothing was applied."""
+        self._thread.start()
+        with self._changed:
+            while self.caught_up_at <= 0:
+                further = partial(self._further, self._applied())
+                if not self._changed.wait_for(further, stalled):
+                    raise LedgerUnavailable(
+                        f"{self._topic} could not be read, nothing came for {stalled:g} s: {self.error or 'no answer'}"
+                    )
+        return self
+
+    def _applied(self) -> int:
+        """Only grows, also where the log is read again from its beginning."""
+        return sum(self._positions.values())
+
+    def _further(self, applied: int) -> bool:
+        return self.caught_up_at > 0 or self._applied() > applied
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def wait_for(self, partition: int, next_offset: int, timeout: float) -> bool:
+        """Wait until everything below ``next_offset`` of ``partition`` is applied; False after ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._positions.get(partition, 0) >= next_offset, timeout)
+
+    def fresh(self, seconds: float) -> bool:
+        """Whether the log's end was reached within the last ``seconds``."""
+        return time.monotonic() - self.caught_up_at <= seconds
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with LedgerReader(self._settings, self._topic, _FOLLOWING_WAIT_MS) as reader:
+                    self._follow(reader)
+            except (KafkaException, LedgerUnavailable) as error:
+                self.error = str(error)
+                self._stop.wait(0.5)
+
+    def _follow(self, reader: LedgerReader) -> None:
+        asked_at = float("-inf")
+        ends: dict[int, int] = {}
+        while not self._stop.is_set():
+            for record in reader.poll(0.05):
+                # After a reconnect the log is read again from its beginning; records already applied are skipped.
+                if record.offset >= self._positions.get(record.partition, 0):
+                    self._apply(record)
+                    self._positions[record.partition] = record.offset + 1
+            for partition, position in reader.positions.items():  # also past pieces that complete no record
+                self._positions[partition] = max(position, self._positions.get(partition, 0))
+            now = time.monotonic()
+            if now - asked_at > 0.5:
+                ends, asked_at = reader.end_offsets(), now
+            with self._changed:
+                if ends and all(reader.positions[number] >= end for number, end in ends.items()):
+                    self.caught_up_at = asked_at
+                    self.error = None
+                self._changed.notify_all()

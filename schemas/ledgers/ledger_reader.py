@@ -1,0 +1,202 @@
+"""Reads a ledger topic from its beginning, without a consumer group.
+
+Which records are valid is decided by ``first_valid.FirstValid``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from schemas.kafka.topics import LEDGERS
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.pieces import Joiner
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT: Final = 30.0
+STALLED_SECONDS: Final = 120.0
+"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot
+be read in that time could never be read again."""
+FAILURES: Final = 5
+"""After so many failures in sequence a reader connects anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record of a ledger topic. ``append_us``: broker append time, microseconds UTC. A record written in pieces
+    has the offset of its last piece."""
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+
+
+class LedgerReader:
+    """Reads all partitions of a topic from the beginning. Not thread-safe. Close it.
+
+    ``wait_ms``: how long the broker holds a fetch while no record is available; a query of the log's end waits
+    behind it on the same connection. Short for reading up to an end, long for following a topic. ``begin``:
+    partition → start offset; only these partitions are then read.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        wait_ms: int = 20,
+        begin: Mapping[int, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.topic = topic
+        self._settings = settings
+        self._clock = clock
+        self._own = {
+            "group.id": "weir-followers-commit-nothing",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": False,
+            "fetch.wait.max.ms": wait_ms,
+            "log_level": 2,
+        }
+        self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
+        self._failures = 0
+        self._fetching = False
+        self.positions: dict[int, int] = {} if begin is None else dict(begin)
+        self._consumer = self._connected()
+
+    def _connected(self) -> Consumer:
+        """A consumer that fetches nothing yet. Raises KafkaException, LedgerUnavailable."""
+        consumer = Consumer(self._settings.librdkafka() | self._own)
+        try:
+            metadata = consumer.list_topics(self.topic, timeout=_TIMEOUT).topics[self.topic]
+            if metadata.error is not None:
+                raise LedgerUnavailable(f"topic {self.topic}: {metadata.error.str()}; `weir up` creates the topics")
+        except BaseException:
+            consumer.close()
+            raise
+        self.positions = self.positions or dict.fromkeys(sorted(metadata.partitions), 0)
+        return consumer
+
+    def _fetch(self) -> None:
+        if not self._fetching:
+            self._consumer.assign(
+                [TopicPartition(self.topic, number, at or OFFSET_BEGINNING) for number, at in self.positions.items()]
+            )
+            self._fetching = True
+
+    def _pause(self) -> None:
+        """Fetch nothing until the next ``poll``: an idle consumer's fetches cost the broker 4 % of a core
+        (tests/bench/bench_held_readers.py), and a query of the log's end waits behind them."""
+        self._consumer.unassign()
+        self._fetching = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
+        """The next records, in order within each partition; updates ``positions``. Raises KafkaException for fatal
+        errors."""
+        records: list[LogRecord] = []
+        self._fetch()
+        # consume() alone would wait for ``limit`` messages or for all of ``timeout``.
+        received = self._consumer.poll(timeout)
+        messages = [] if received is None else [received, *self._consumer.consume(limit - 1, 0)]
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                if error.fatal() or error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    raise KafkaException(error)
+                continue
+            partition, offset = message.partition(), message.offset()
+            if partition is None or offset is None:
+                continue
+            self.positions[partition] = offset + 1
+            append_us = message.timestamp()[1] * 1000
+            value = message.value() or b""
+            record = self._joiners[partition].take(value, append_us) if self.topic in LEDGERS else value
+            if record is not None:
+                records.append(LogRecord(partition, offset, append_us, record))
+        return records
+
+    def end_offsets(self) -> dict[int, int]:
+        """The present end offsets by partition. Raises LedgerUnavailable."""
+        try:
+            ends = self._ends()
+        except LedgerUnavailable:
+            self._failures += 1
+            if self._failures % FAILURES == 0:
+                self._reconnect()
+            raise
+        self._failures = 0
+        return ends
+
+    def _reconnect(self) -> None:
+        """Go on with a new consumer. After a restart of Kafka librdkafka may keep an answer that a topic has no
+        partitions for minutes, in which a reader that is held would be without an end."""
+        try:
+            replacement = self._connected()
+        except (KafkaException, LedgerUnavailable) as error:
+            log.warning("%s: not connected anew: %s", self.topic, error)
+            return
+        previous, self._consumer = self._consumer, replacement
+        self._fetching = False
+        previous.close()
+
+    def _ends(self) -> dict[int, int]:
+        try:
+            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+            questions = [TopicPartition(self.topic, number, OFFSET_END) for number in self.positions]
+            answers = self._consumer.offsets_for_times(questions, timeout=5)
+        except KafkaException as error:
+            raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
+        for answer in answers:
+            if answer.error is not None or answer.offset < 0:
+                raise LedgerUnavailable(
+                    f"{self.topic}: the end of partition {answer.partition} is not known: {answer.error}"
+                )
+        return {answer.partition: answer.offset for answer in answers}
+
+    def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
+        """Yield records until all positions reach ``ends``, however long that takes. Raises LedgerUnavailable after
+        ``stalled`` seconds of waiting in which nothing came."""
+        waiting_since = self._clock()
+        try:
+            while any(self.positions[number] < end for number, end in ends.items()):
+                if self._clock() - waiting_since > stalled:
+                    self._reconnect()
+                    raise LedgerUnavailable(
+                        f"{self.topic}: nothing came for {stalled:g} s before its end was reached, at "
+                        f"{_missing(self.positions, ends)}"
+                    )
+                before = dict(self.positions)
+                yield from self.poll(0.1)
+                if self.positions != before:  # pieces of a record that is not whole yet are progress, too
+                    waiting_since = self._clock()
+        finally:
+            if self._fetching:
+                self._pause()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._fetching = False
+        self._consumer.close()
+
+
+def _missing(positions: Mapping[int, int], ends: Mapping[int, int]) -> str:
+    return ", ".join(
+        f"partition {number} offset {positions[number]} of {end}"
+        for number, end in sorted(ends.items())
+        if positions[number] < end
+    )

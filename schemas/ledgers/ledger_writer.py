@@ -1,0 +1,137 @@
+"""Writes records to a topic and waits until Kafka has acknowledged each of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.errors import CannotGoOn
+from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
+from schemas.kafka.kafka_producer import KafkaProducer, OnDelivery
+from schemas.kafka.limits import producing, value_limit
+from schemas.kafka.topics import LEDGERS
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.pieces import MAX_WHOLE_BYTES, cut
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+RecordPlace = tuple[int, int]
+"""(partition, offset) of a durable record; of its last piece if it was written in pieces."""
+
+
+class LedgerWriter:
+    """Writes small numbers of records with acks=all and idempotence. Thread-safe. A record beyond the size limit is
+    written in pieces to a ledger, and refused on other topics.
+
+    The producer requests its id from the broker on construction, and again after half a second: construct it before
+    reading what precedes a write.
+    """
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = topic
+        self.limit = value_limit(settings)
+        self._settings = settings
+        self._replacing = threading.Lock()
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> KafkaProducer:
+        own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
+        return KafkaProducer(self._settings, producing(self._settings) | own)
+
+    def _living(self) -> KafkaProducer:
+        """A producer that has not failed while nobody wrote."""
+        producer = self._producer
+        producer.poll(0)
+        return self._instead_of(producer) if producer.fatal is not None else producer
+
+    def _instead_of(self, failed: KafkaProducer) -> KafkaProducer:
+        """Another producer, with a sequence of its own: what the failed one left doubtful is its caller's to read back
+        or to repeat, as after any failure."""
+        with self._replacing:
+            if self._producer is failed:
+                self._producer = self._new_producer()
+            return self._producer
+
+    def append(self, key: bytes, value: bytes, partition: int | None = None) -> RecordPlace:
+        """Write one record and return its position. Raises as ``append_all``."""
+        return self.append_all([(key, value)], partition)[0]
+
+    def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[RecordPlace]:
+        """Write records, in order within a partition; returns their positions.
+
+        Raises RecordRefused if Kafka will never accept one of them, CannotGoOn if somebody must change something
+        first, and LedgerUnavailable if a retry may succeed. In each case some records may have been written, or may
+        still be.
+        """
+        placed: list[RecordPlace] = []
+        for (_, value), result in zip(records, self.deliver(records, partition), strict=True):
+            if not isinstance(result, KafkaError):
+                placed.append(result)
+            elif meaning(result) == "not this record":
+                raise RecordRefused(self.topic, len(value), self._most(), result.str())
+            elif meaning(result) == "cannot go on":
+                raise CannotGoOn(f"{self.topic}: {explained(result)}")
+            else:
+                raise LedgerUnavailable(f"{self.topic}: not written: {result.str()}")
+        return placed
+
+    def deliver(
+        self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None
+    ) -> list[RecordPlace | KafkaError]:
+        """Write records; returns for each its position, or the error due to which it may not be in Kafka."""
+        results: list[RecordPlace | KafkaError] = [
+            KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")
+        ] * len(records)
+        failed: dict[int, KafkaError] = {}
+
+        def report(number: int, last: bool) -> Callable[[Any, Any], None]:
+            def delivered(error: Any, message: Any) -> None:
+                if error is not None:
+                    failed.setdefault(number, error)
+                elif last:
+                    results[number] = (message.partition(), message.offset())
+
+            return delivered
+
+        where = -1 if partition is None else partition  # -1: by the key's hash
+        producer = self._living()
+        for number, (key, value) in enumerate(records):
+            pieces = list(cut(value, self.limit, os.urandom(16))) if self._cuts(value) else [value]
+            for index, piece in enumerate(pieces):
+                error = self._produce(producer, key, piece, where, report(number, index + 1 == len(pieces)))
+                if error is not None:
+                    failed.setdefault(number, error)
+                    break
+        producer.flush(20)
+        fatal = producer.fatal
+        for number, error in failed.items():
+            # Of a producer that failed for good the reports say that they were purged; the reason is its own.
+            results[number] = error if fatal is None or meaning(error) != "may pass" else fatal
+        if fatal is not None:
+            log.error("%s: the producer has failed for good and is made anew: %s", self.topic, fatal.str())
+            self._instead_of(producer)
+        return results
+
+    def _most(self) -> int:
+        return MAX_WHOLE_BYTES if self.topic in LEDGERS else self.limit
+
+    def _cuts(self, value: bytes) -> bool:
+        return self.topic in LEDGERS and self.limit < len(value) <= MAX_WHOLE_BYTES
+
+    def _produce(
+        self, producer: KafkaProducer, key: bytes, value: bytes, partition: int, on_delivery: OnDelivery
+    ) -> KafkaError | None:
+        while True:
+            try:
+                producer.produce(self.topic, value, on_delivery, key=key, partition=partition)
+                return None
+            except BufferError:  # the queue is full; records leave it within ``delivery.timeout.ms``
+                producer.poll(0.1)
+            except KafkaException as error:
+                return kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))
