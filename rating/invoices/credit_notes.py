@@ -24,15 +24,8 @@ from rating.invoices.chain import voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
-from schemas.ledgers.invoice_record import (
-    CreditedLineRecord,
-    CreditNoteEntry,
-    GivenBack,
-    Invoice,
-    Line,
-    NoteClaim,
-    body_of,
-)
+from schemas.ledgers.invoice_details import CreditedLineRecord, CreditNoteEntry, GivenBack, NoteClaim
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 

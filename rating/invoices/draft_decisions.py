@@ -24,12 +24,8 @@ from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.pricing.reduction_lines import Balance
 from schemas.ledgers.invoice_claims import FINALIZED, PAID, WITHDRAWN, is_draft
-from schemas.ledgers.invoice_record import (
-    Draft,
-    DraftApproval,
-    Invoice,
-    body_of,
-)
+from schemas.ledgers.invoice_details import Draft, DraftApproval
+from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 

@@ -17,10 +17,8 @@ from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine,
 from rating.pricing import money_text
 from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import DRAFT
-from schemas.ledgers.invoice_record import (
-    LinePlan,
-    body_of_text,
-)
+from schemas.ledgers.invoice_details import body_of_text
+from schemas.ledgers.invoice_record import LinePlan
 from schemas.values.json_text import JsonObject
 
 MAX_LIMIT: Final = 500

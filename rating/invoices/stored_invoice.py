@@ -15,7 +15,8 @@ from rating.invoices.transitions import amount_due, amount_paid
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
-from schemas.ledgers.invoice_record import EMPTY_BODY, Body, CreditNoteEntry, Invoice, Line, PaymentEntry
+from schemas.ledgers.invoice_details import EMPTY_BODY, Body, CreditNoteEntry, PaymentEntry
+from schemas.ledgers.invoice_record import Invoice, Line
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 

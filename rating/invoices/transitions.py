@@ -20,13 +20,8 @@ from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
 from schemas.errors import WeirError
 from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, is_draft
-from schemas.ledgers.invoice_record import (
-    Body,
-    CreditNoteEntry,
-    Invoice,
-    PaymentEntry,
-    body_of,
-)
+from schemas.ledgers.invoice_details import Body, CreditNoteEntry, PaymentEntry
+from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.currency import exponent
 from schemas.values.instants import instant, rfc3339
 

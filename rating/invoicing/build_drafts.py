@@ -21,11 +21,8 @@ from rating.invoicing.run_plan import RunPlan, invoice_of
 from rating.subscriptions.timeline import PlanningError
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
-from schemas.ledgers.invoice_record import (
-    Draft,
-    Invoice,
-    body_of,
-)
+from schemas.ledgers.invoice_details import Draft
+from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 

@@ -7,7 +7,8 @@ from hashlib import blake2b
 from typing import Final
 
 from schemas.ledgers.first_valid import Claim
-from schemas.ledgers.invoice_record import Invoice, NoteClaim, body_of
+from schemas.ledgers.invoice_details import NoteClaim
+from schemas.ledgers.invoice_record import Invoice, body_of
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.voids import EventVoid
@@ -49,3 +49,15 @@ class Judged:
     namespace: str = ""
     catalog_offset: int | None = None
     void: EventVoid | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """Result of a replay: ``entered`` events were (or, in a dry run, would be) appended, ``counted`` events had
+    counted before; ``why``: reason if the rejection stays refused; ``places``: positions of the appended records."""
+
+    rejection: Rejection
+    entered: int = 0
+    counted: int = 0
+    why: str = ""
+    places: Sequence[str] = field(default=())

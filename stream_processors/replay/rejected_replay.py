@@ -22,15 +22,13 @@ their key. A void without effect is appended again, and applies to the copy that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import NamespaceView
-from schemas.clickhouse.client import Parameters
 from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
@@ -43,39 +41,12 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import read_generations
-from schemas.values.instants import micros, rfc3339
 from stream_processors.inbox.admit import NOT_READ, AdmittedRecord, InboxRecord, admit, pack
-from stream_processors.replay.judged import Judged, Rejection
+from stream_processors.replay.judged import Judged, Rejection, ReplayOutcome
 from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
+from stream_processors.replay.rejected_rows import REPLAY, counted_before
 
-REPLAY: Final = "replay"
-_CHUNK: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Criteria of the rejections to read; empty or None matches any. ``since_us``: arrived at or after this instant
-    (microseconds UTC). At most ``limit``, newest first."""
-
-    namespace: str
-    ids: tuple[bytes, ...] = ()
-    reason: str = ""
-    stage: str = ""
-    since_us: int | None = None
-    replayed_too: bool = False
-    limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOutcome:
-    """Result of a replay: ``entered`` events were (or, in a dry run, would be) appended, ``counted`` events had
-    counted before; ``why``: reason if the rejection stays refused; ``places``: positions of the appended records."""
-
-    rejection: Rejection
-    entered: int = 0
-    counted: int = 0
-    why: str = ""
-    places: Sequence[str] = field(default=())
+_REJECTIONS_AT_ONCE: Final = 500
 
 
 def judge(rejection: Rejection, view: NamespaceView, *, keyless: bool = False) -> Judged:
@@ -177,69 +148,6 @@ def replay_record(outcome: ReplayOutcome) -> RejectedEvent:
     )
 
 
-def find(client: Client, criteria: Wanted) -> list[Rejection]:
-    """Matching rejections from ClickHouse, newest first. Undecodable records belong to no namespace and always
-    match it."""
-    conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
-    parameters: Parameters = {"n": criteria.namespace, "limit": criteria.limit}
-    if criteria.ids:
-        conditions.append("hex(rejection_id) IN {ids:Array(String)}")
-        parameters["ids"] = [rejection_id.hex().upper() for rejection_id in criteria.ids]
-    if criteria.reason:
-        conditions.append("reason = {reason:String}")
-        parameters["reason"] = criteria.reason
-    if criteria.stage:
-        conditions.append("stage = {stage:String}")
-        parameters["stage"] = criteria.stage
-    if criteria.since_us is not None:
-        conditions.append("received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
-        parameters["since"] = criteria.since_us
-    if not criteria.replayed_too:
-        conditions.append("replayed = ''")
-    rows = client.query(
-        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, "
-        "event_name,"
-        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told "
-        "AS replayed,"
-        " original_size, original_hash"
-        " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
-        f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
-        f") AS replays USING (rejection_id) WHERE {' AND '.join(conditions)}"
-        " ORDER BY received_at DESC, rejection_id LIMIT {limit:UInt64}",
-        parameters=parameters,
-    ).result_rows
-    return [
-        Rejection(
-            bytes.fromhex(row[0]), row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8],
-            bytes.fromhex(row[9]), row[10], int(row[11]), int(row[12]), micros(row[13]), row[14],
-            int(row[15]), row[16],
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
-    """The identities that have counted already. usage_events is searched as well (by account), since
-    usage_identities drops identities after W plus the log's retention."""
-    by_account: dict[tuple[str, str], list[str]] = {}
-    for judgement in judged:
-        for event in judgement.events:
-            by_account.setdefault((judgement.namespace, event.account_id), []).append(event.identity.hex())
-    counted: set[bytes] = set()
-    for (namespace, account), names in by_account.items():
-        for start in range(0, len(names), _CHUNK):
-            rows = client.query(
-                "WITH (SELECT groupArray(CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))) AS wanted"
-                " SELECT hex(identity) FROM usage_identities WHERE has(wanted, identity)"
-                " AND identity IN (SELECT CAST(unhex(arrayJoin({ids:Array(String)})) AS FixedString(16)))"
-                " UNION DISTINCT SELECT hex(identity) FROM usage_events WHERE namespace = {n:String}"
-                " AND account_id = {a:String} AND has(wanted, identity)",
-                parameters={"ids": names[start : start + _CHUNK], "n": namespace, "a": account},
-            ).result_rows
-            counted |= {bytes.fromhex(row[0]) for row in rows}
-    return counted
-
-
 class Replayer:
     """Replays rejections on the running stack that ``settings`` point to."""
 
@@ -253,10 +161,10 @@ class Replayer:
         """Steps 2 to 5. Raises LedgerUnavailable; repeating it is safe."""
         catalog = read_catalog(self._settings)
         outcomes: list[ReplayOutcome] = []
-        for start in range(0, len(rejections), _CHUNK):
+        for start in range(0, len(rejections), _REJECTIONS_AT_ONCE):
             judged = [
                 self._judged(rejection, catalog.view(rejection.namespace or self._settings.namespace), keyless)
-                for rejection in rejections[start : start + _CHUNK]
+                for rejection in rejections[start : start + _REJECTIONS_AT_ONCE]
             ]
             outcomes += self._enter(judged, catalog.next_offset, dry_run)
         return outcomes
@@ -305,30 +213,3 @@ class Replayer:
             for where, values in batches.items()
             for partition, offset in writer.append_all([(b"", value) for value in values], where)
         ]
-
-
-def replays_shown(client: Client, outcomes: Iterable[ReplayOutcome]) -> bool:
-    """Whether all replays are visible in ``rejected_events``, so that another replay would skip them."""
-    names = [outcome.rejection.rejection_id.hex().upper() for outcome in outcomes if not outcome.why]
-    rows = client.query(
-        f"SELECT uniqExact(rejection_id) FROM rejected_events WHERE stage = '{REPLAY}' AND hex(rejection_id) IN "
-        f"{{ids:Array(String)}}",
-        parameters={"ids": names},
-    ).result_rows
-    return int(rows[0][0]) == len(set(names))
-
-
-def to_json(rejection: Rejection) -> Mapping[str, Any]:
-    """A rejection as JSON: its bytes as text if they are UTF-8, else in hexadecimal."""
-    try:
-        original = {"original": rejection.original.decode()}
-    except UnicodeDecodeError:
-        original = {"original_hex": rejection.original.hex()}
-    return {
-        "id": rejection.rejection_id.hex(), "namespace": rejection.namespace, "stage": rejection.stage,
-        "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
-        "account_id": rejection.account_id, "event_name": rejection.event_name,
-        "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
-        "replayed": rejection.replayed,
-        **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
-    } | original  # fmt: skip

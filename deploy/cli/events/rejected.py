@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
-    from stream_processors.replay.rejected_replay import Wanted
+    from stream_processors.replay.rejected_rows import RejectionCriteria
 
 app: Final = typer.Typer(
     help="What was refused, with its reason and bytes; and its replay.", no_args_is_help=True, rich_markup_mode=None
@@ -47,13 +47,13 @@ def list_(
     """What was refused and not replayed yet, newest first."""
     from deploy.cli.output import console, print_json, say, table
     from schemas.values.instants import rfc3339
-    from stream_processors.replay.rejected_replay import find, to_json
+    from stream_processors.replay.rejected_rows import matching_rejections, rejection_json
 
     with _connected(namespace) as (settings, client):
         condition = _wanted(settings, (), reason=reason, stage=stage, since=since, limit=limit, everything=everything)
-        rejections = find(client, condition)
+        rejections = matching_rejections(client, condition)
     if as_json:
-        print_json([to_json(rejection) for rejection in rejections])
+        print_json([rejection_json(rejection) for rejection in rejections])
         return
     rows = [
         (
@@ -94,14 +94,15 @@ def replay(
     Doing it twice changes nothing. Exit code 1 where some rejection stays out.
     """
     from deploy.cli.output import console, print_json, say, table
-    from stream_processors.replay.rejected_replay import Replayer, find, replays_shown
+    from stream_processors.replay.rejected_replay import Replayer
+    from stream_processors.replay.rejected_rows import matching_rejections, replays_shown
 
     if not (ids or reason or stage or since):
         raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
     with _connected(namespace) as (settings, client):
         by_id = tuple(map(_id, ids or ()))
         condition = _wanted(settings, by_id, reason=reason, stage=stage, since=since, limit=limit, everything=False)
-        rejections = find(client, condition)
+        rejections = matching_rejections(client, condition)
         outcomes = Replayer(settings, client).replay(rejections, keyless=without_keys, dry_run=dry_run)
         done = [outcome for outcome in outcomes if not outcome.why]
         deadline = time.monotonic() + _SHOWN_SECONDS
@@ -150,12 +151,14 @@ def _connected(namespace: str | None) -> Iterator[tuple[Settings, Client]]:
 
 def _wanted(
     settings: Settings, ids: tuple[bytes, ...], *, reason: str, stage: str, since: str, limit: int, everything: bool
-) -> Wanted:
-    from stream_processors.replay.rejected_replay import Wanted
+) -> RejectionCriteria:
+    from stream_processors.replay.rejected_rows import RejectionCriteria
 
     if stage not in ("", "gateway", "admit", "meter"):
         raise Failure(f"--stage {stage} is not known; give gateway, admit or meter", USAGE)
-    return Wanted(settings.namespace, ids, reason, stage, _instant(since) if since else None, everything, limit)
+    return RejectionCriteria(
+        settings.namespace, ids, reason, stage, _instant(since) if since else None, everything, limit
+    )
 
 
 def _id(text: str) -> bytes:

@@ -19,13 +19,8 @@ from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, exactly, round_money, share
 from rating.pricing.priced_line import ZERO, Step
 from schemas.ledgers.invoice_claims import VOID
-from schemas.ledgers.invoice_record import (
-    CreditedLineRecord,
-    CreditNoteEntry,
-    Invoice,
-    Line,
-    body_of,
-)
+from schemas.ledgers.invoice_details import CreditedLineRecord, CreditNoteEntry
+from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import micros, parse_rfc3339
 
 _BEFORE: Final = -1

@@ -11,13 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from schemas.ledgers.invoice_record import (
-    Invoice,
-    Line,
-    LinePlan,
-    PlanOfLine,
-    body_of,
-)
+from schemas.ledgers.invoice_details import PlanOfLine
+from schemas.ledgers.invoice_record import Invoice, Line, LinePlan, body_of
 
 _CHARGES: Final = frozenset({"usage", "flat"})
 _NOTED: Final = re.compile(r"plan ([A-Za-z0-9_-]{1,64}) version (\d{1,9})(?:;|$)")

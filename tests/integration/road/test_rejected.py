@@ -11,7 +11,8 @@ from confluent_kafka import Producer
 from deploy.cli.main import app
 from schemas.clickhouse.client import connect
 from schemas.kafka.topics import inbox_topic
-from stream_processors.replay.rejected_replay import Replayer, Wanted, find, replays_shown
+from stream_processors.replay.rejected_replay import Replayer
+from stream_processors.replay.rejected_rows import RejectionCriteria, matching_rejections, replays_shown
 from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration
@@ -41,10 +42,10 @@ def test_what_was_refused_enters_once_by_its_own_door_and_is_recorded(world: Wor
 
     client = connect(world.settings)
     try:
-        wanted = Wanted(world.namespace)
+        wanted = RejectionCriteria(world.namespace)
         replayer = Replayer(world.settings, client)
         # Nothing has changed: everything is refused again, and stays listed.
-        refused = [one for one in find(client, wanted) if one.namespace]
+        refused = [one for one in matching_rejections(client, wanted) if one.namespace]
         assert {one.reason for one in refused} == {"too_old", "malformed"}
         assert all(one.why.startswith("still refused") for one in replayer.replay(refused))
 
@@ -53,19 +54,20 @@ def test_what_was_refused_enters_once_by_its_own_door_and_is_recorded(world: Wor
         world.metered()
         tried = replayer.replay(refused, dry_run=True)
         assert sum(one.entered for one in tried) == 3
-        assert len([one for one in find(client, wanted) if one.namespace]) == 4
+        assert len([one for one in matching_rejections(client, wanted) if one.namespace]) == 4
 
         outcomes = replayer.replay(refused)
         assert sorted((one.entered, one.counted, bool(one.why)) for one in outcomes) == [
             (0, 0, True), (1, 0, False), (1, 0, False), (1, 1, False)
         ]  # fmt: skip
         world.wait(lambda: replays_shown(client, outcomes))
-        assert [one.reason for one in find(client, wanted) if one.namespace] == ["malformed"]
+        assert [one.reason for one in matching_rejections(client, wanted) if one.namespace] == ["malformed"]
         # A replay that was killed before it was recorded, and two at once, come to this: the same rejections again.
         world.metered()
         again = replayer.replay(refused)
         assert sorted((one.entered, one.counted) for one in again) == [(0, 0), (0, 1), (0, 1), (0, 2)]
-        told = {one.replayed for one in find(client, Wanted(world.namespace, replayed_too=True)) if one.namespace}
+        listed = matching_rejections(client, RejectionCriteria(world.namespace, replayed_too=True))
+        told = {rejection.replayed for rejection in listed if rejection.namespace}
         assert len(told) > 1
     finally:
         client.close()
@@ -124,7 +126,8 @@ def test_what_was_too_large_to_be_kept_whole_is_read_again_at_its_origin(world: 
     world.wait(lambda: world.books()["refused"] == 3)
     client = connect(world.settings)
     try:
-        found = {one.reason: one for one in find(client, Wanted(world.namespace)) if one.namespace}
+        refused = matching_rejections(client, RejectionCriteria(world.namespace))
+        found = {rejection.reason: rejection for rejection in refused if rejection.namespace}
         assert {(one.reason, one.events, one.original_size) for one in found.values()} == {
             ("too_old", 1, len(large)), ("not_read", 2, -1)
         }  # fmt: skip

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from rating.invoices.accounting_export import COLUMNS, Row, write_lines
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine
-from schemas.ledgers.invoice_record import Body
+from schemas.ledgers.invoice_details import Body
 
 BIG = Decimal("12345678901234567890123456789012345678901234567890123456789.000000000001")
 HEAD = StoredInvoiceHead(
