@@ -1,4 +1,4 @@
-"""The details of an invoice, its record's body: totals before credits, pinned terms, draft, payments, credit notes, void."""
+"""The details of an invoice, its record's ``body``: terms, draft, payments, credit notes, void, totals before credits."""
 
 from __future__ import annotations
 
