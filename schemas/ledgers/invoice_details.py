@@ -1,4 +1,4 @@
-"""The details of an invoice, its record's ``body``: terms, draft, payments, credit notes, void, totals before credits."""
+"""An invoice's ``body``: terms, draft, payments, credit notes, void, and totals before credits."""
 
 from __future__ import annotations
 
