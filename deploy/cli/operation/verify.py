@@ -75,6 +75,7 @@ def doctor(
     period."""
     from deploy.cli.output import print_json, say
     from rating.doctor.examine import diagnose
+    from rating.doctor.findings import diagnosis_json, diagnosis_text
     from rating.periods import parse_range, parse_zone
 
     settings = connection(namespace)
@@ -85,9 +86,9 @@ def doctor(
     except (LookupError, ValueError) as error:
         raise Failure(str(error.args[0] if error.args else error), USAGE) from None
     if as_json:
-        print_json(diagnosis.to_json())
+        print_json(diagnosis_json(diagnosis))
     else:
-        say(diagnosis.to_text())
+        say(diagnosis_text(diagnosis))
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:

@@ -21,6 +21,7 @@ import pytest
 from deploy.local.stack import settings_environment
 from rating.doctor.diagnosis import Diagnosis
 from rating.doctor.examine import diagnose
+from rating.doctor.findings import findings_of
 from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
 from rating.verify.verification import verify
@@ -263,8 +264,8 @@ def test_a_later_version_replaces_the_one_before_it_from_its_start(backed: Backe
     assert "is being backfilled from 2013-02-10T06:15:00Z" in waits.problems[0]
     backed.run(dies_after="page")
     assert backed.totals() == folded(of_first(BEFORE) + of_both(LATER))
-    assert "ride.km, ride.last" in backed.doctor().findings[1]
-    assert "version 2 is backfilling from 2013-02-10T06:15:00Z on" in backed.doctor().findings[1]
+    assert "ride.km, ride.last" in findings_of(backed.doctor())[1]
+    assert "version 2 is backfilling from 2013-02-10T06:15:00Z on" in findings_of(backed.doctor())[1]
     with ThreadPoolExecutor(2) as both:
         list(both.map(lambda _: backed.run(), range(2)))
     assert len(backed.ledger.refresh().backfilled(backed.job().name)) == 1

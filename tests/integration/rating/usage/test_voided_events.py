@@ -13,6 +13,7 @@ import pytest
 
 from rating.books import read_books
 from rating.doctor.examine import diagnose
+from rating.doctor.findings import findings_of
 from rating.explain import Ledgers, explain, read_subject
 from rating.explain.answer import sentence
 from rating.invoices.read import read_invoice
@@ -131,7 +132,7 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
         3,
         0,
     )
-    assert any("test traffic" in sentence for sentence in found.findings)
+    assert any("test traffic" in sentence for sentence in findings_of(found))
     without = road.client.query(
         "SELECT idempotency_key, reason FROM rejected_events FINAL WHERE namespace = {n:String} "
         "ORDER BY idempotency_key",
