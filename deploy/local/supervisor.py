@@ -10,25 +10,19 @@ import contextlib
 import os
 import queue
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
+from deploy.local.life_cycle import LifeCycle
 from deploy.local.patience import Patience, activity
-from deploy.local.process import Child, Hook, StartStep, ask_to_end, last_words, launch, send_signal, why
+from deploy.local.process import Child, Hook, StartStep, ask_to_end, send_signal, why
 from deploy.local.stack_state import Phase, ProcessState, StackState, lock_data_dir, write_state
 from schemas.errors import WeirError
 
 _TICK_S = 0.05
-_BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.2, 5.0
-# A process that stayed ready for this long has recovered: its next death starts the backoff anew.
-_HEALTHY_S = 10.0
-# … and its last words are forgotten after this long.
-_RECOVERED_S = 300.0
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
 _REWRITE_S = 1.0
@@ -64,6 +58,7 @@ class Supervisor:
                 self._children[step.name] = child
                 self._stages[-1].append(child)
         self._commands: queue.SimpleQueue[tuple[Callable[[], None], Future[None]]] = queue.SimpleQueue()
+        self._life = LifeCycle(self._publish)
         self._stopping = threading.Event()
         self._ready = False
         self._unwritten_since: float | None = None
@@ -132,7 +127,7 @@ class Supervisor:
 
     def restart(self, name: str) -> None:
         """Stop one process in its grace time and start it again; returns when it has been started, not ready."""
-        self._command(lambda: self._restart(self._children[name]))
+        self._command(lambda: self._life.restart(self._children[name]))
 
     def wait_ready(self, name: str, timeout_s: float = 60.0, not_pid: int = 0) -> None:
         """Wait until the process is ready (as another one than ``not_pid``). Raises StartError when its start did
@@ -200,7 +195,7 @@ class Supervisor:
                 step.run()
                 self._report(step.name, "ready")
             else:
-                self._spawn(self._children[step.name])
+                self._life.start(self._children[step.name])
         self._await_ready(next(stages))
 
     def _await_ready(self, stage: Sequence[Child]) -> None:
@@ -233,61 +228,7 @@ class Supervisor:
         if self._unwritten_since is not None and now > self._unwritten_since + _REWRITE_S:
             self._publish()
         for child in self._children.values():
-            if child.state.phase in ("waiting", "stopped", "held"):
-                continue
-            if child.state.phase == "backoff":
-                if now >= child.retry_at:
-                    self._spawn(child)
-            elif child.process is None or child.process.poll() is not None:
-                self._died(child, now)
-            elif child.state.phase == "starting" and child.spec.ready():
-                child.ready_at = now
-                self._set(child, "ready")
-            elif child.state.phase == "ready" and child.state.note and now - child.ready_at >= _RECOVERED_S:
-                child.state = replace(child.state, note="")
-                self._publish()
-
-    def _died(self, child: Child, now: float) -> None:
-        send_signal(child, signal.SIGKILL)  # what it may have left behind in its group
-        if child.state.phase == "ready" and now - child.ready_at >= _HEALTHY_S:
-            child.failures = 0
-        child.retry_at = now + min(_BACKOFF_FIRST_S * 2**child.failures, _BACKOFF_LAST_S)
-        child.failures += 1
-        held = child.process is not None and child.process.poll() in child.spec.held_codes
-        child.process = None
-        child.state = replace(child.state, note=last_words(child))
-        self._set(child, "held" if held else "backoff")
-
-    def _restart(self, child: Child) -> None:
-        ask_to_end(child)
-        self._end(child, time.monotonic() + child.spec.stop_grace_s)
-        child.failures = 0  # somebody has seen to it
-        self._spawn(child)
-
-    def _spawn(self, child: Child) -> None:
-        restarts = child.state.restarts + (child.state.phase in ("backoff", "stopped", "held"))
-        # Who dies again and again is told of while he lives, too: he may live for a moment only each time.
-        child.state = replace(child.state, restarts=restarts, note=child.state.note if child.failures else "")
-        try:
-            launch(child)
-        except OSError as error:
-            # No room for a log, no process left: it is tried again, as after a death.
-            child.state = replace(child.state, note=f"cannot be started: {error}")
-            child.retry_at = time.monotonic() + _BACKOFF_LAST_S
-            child.failures += 1
-            self._set(child, "backoff")
-            return
-        self._set(child, "starting")
-
-    def _end(self, child: Child, deadline: float) -> None:
-        """After ``ask_to_end``: wait until the deadline, then kill."""
-        if child.process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            send_signal(child, signal.SIGKILL)
-            child.process.wait()
-            child.process = None
-        self._set(child, "stopped")
+            self._life.advance(child, now)
 
     def _stop_all(self) -> None:
         self._ready = False
@@ -298,12 +239,7 @@ class Supervisor:
                 ask_to_end(child)
             asked_at = time.monotonic()
             for child in begun:
-                self._end(child, min(deadline, asked_at + child.spec.stop_grace_s))
-
-    def _set(self, child: Child, phase: Phase) -> None:
-        pid = child.process.pid if child.process is not None else 0
-        child.state = replace(child.state, phase=phase, pid=pid, since=time.time())
-        self._publish()
+                self._life.end(child, min(deadline, asked_at + child.spec.stop_grace_s))
 
     def _publish(self) -> None:
         try:

@@ -175,8 +175,6 @@ def test_usage_that_nobody_pays_for(ward: Road) -> None:
     assert "Account 'early' is not in the catalog" in findings_of(examine(ward, "early"))[-1]
     unbilled = findings_of(examine(ward, "well", "songs.count"))[-1]
     assert "No charge of subscription sub-well bills songs.count" in unbilled
-        "No charge of subscription sub-well bills songs.count" in findings_of(examine(ward, "well", "songs.count"))[-1]
-    )
 
 
 def test_an_unknown_account_with_a_near_miss(ward: Road) -> None:
