@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -69,6 +70,13 @@ def _infrastructure_denied(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 
 def _native_clients() -> list[tuple[Any, str, Any]]:
+    """(module, name, class) of every place in the packages that holds a client which opens its sockets in C. Looked
+    for again only when a module was imported since: it takes 9 ms, and there are thousands of tests."""
+    return _native_clients_among(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _native_clients_among(_modules: int) -> list[tuple[Any, str, Any]]:
     kafka, admin, chdb = (sys.modules.get(name) for name in ("confluent_kafka", "confluent_kafka.admin", "chdb"))
     wanted = [getattr(kafka, "Producer", None), getattr(kafka, "Consumer", None), getattr(admin, "AdminClient", None)]
     wanted.append(getattr(chdb, "connect", None))

@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "ingest", "stream_processors", "rating", "deploy")
+from tests.trees import nodes_of, sources, tree_of
 
 CONVENTIONAL = {"__init__", "__main__", "app", "errors", "models"}
 """What frameworks and habit expect in more than one package."""
@@ -19,14 +18,9 @@ SHOWN = {"AcceptedEvent", "Invoice", "ProfileVersion", "VoidTaken"}
 ANSWERS = ("rating/api/answers/", "ingest/answers.py")
 
 
-def sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        yield from (path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py")))
-
-
 def test_no_two_modules_have_one_name() -> None:
     paths: dict[str, list[str]] = defaultdict(list)
-    for path in sources():
+    for path in map(Path, sources()):
         if path.stem not in CONVENTIONAL and not str(path).startswith(BY_RESOURCE):
             paths[path.stem].append(str(path))
     assert {name: where for name, where in paths.items() if len(where) > 1} == {}
@@ -35,11 +29,10 @@ def test_no_two_modules_have_one_name() -> None:
 def test_no_two_classes_or_type_aliases_have_one_name() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in sources():
-        tree = ast.parse((ROOT / path).read_text("utf8"))
-        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)} | set(aliases(tree))
-        for name in names:
-            if not (name in SHOWN and str(path).startswith(ANSWERS)):
-                places[name].append(str(path))
+        classes = {node.name for node in nodes_of(path) if isinstance(node, ast.ClassDef)}
+        for name in classes | set(aliases(tree_of(path))):
+            if not (name in SHOWN and path.startswith(ANSWERS)):
+                places[name].append(path)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 

@@ -7,15 +7,14 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from re import _constants as c  # type: ignore[attr-defined]  # the standard library's own reading of a pattern
 from re import _parser as parser  # type: ignore[attr-defined]  # has no types, as it is no public module
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "ingest", "rating", "stream_processors", "deploy")
+from tests.trees import nodes_of, sources
+
 OWN_TEXT = {"deploy/local/kafka.py", "deploy/demo/data.py", "deploy/demo/events.py", "schemas/migrations/__init__.py"}
 """Files whose patterns read what we wrote ourselves."""
 _FROM_ANYWHERE = ("search", "sub", "subn", "finditer", "findall", "split")
@@ -45,63 +44,51 @@ def constant(node: ast.expr, known: dict[str, Any]) -> Any:
 
 
 def patterns() -> Iterator[Found]:
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            result = str(path.relative_to(ROOT))
-            if result in OWN_TEXT:
-                continue
-            source = path.read_text()
-            tree = ast.parse(source)
-            known: dict[str, Any] = {}
-            names: dict[int, str] = {}
-            for node in ast.walk(tree):
-                target = (
-                    node.targets[0]
-                    if isinstance(node, ast.Assign)
-                    else node.target
-                    if isinstance(node, ast.AnnAssign)
-                    else None
-                )
-                if (
-                    isinstance(node, ast.Assign | ast.AnnAssign)
-                    and isinstance(target, ast.Name)
-                    and node.value is not None
-                ):
-                    known[target.id] = constant(node.value, known)
-                    names[id(node.value)] = target.id
-            for node in ast.walk(tree):
-                if not (
-                    isinstance(node, ast.Call)
-                    and isinstance(node.func, ast.Attribute)
-                    and isinstance(node.func.value, ast.Name)
-                ):
-                    continue
-                if node.func.value.id != "re" or node.func.attr not in (
-                    "compile",
-                    "match",
-                    "fullmatch",
-                    *_FROM_ANYWHERE,
-                ):
-                    continue
-                text = constant(node.args[0], known)
-                assert text is not None, f"{result}:{node.lineno}: a pattern that is not constant cannot be looked at"
-                flags = sum(
-                    getattr(re, part.attr) for arg in (*node.args[1:], *node.keywords)
-                    for part in ast.walk(arg) if isinstance(part, ast.Attribute) and part.attr.isupper()
-                )  # fmt: skip
-                name = names.get(id(node), "")
-                calls = "|".join(_FROM_ANYWHERE)
-                anywhere = node.func.attr in _FROM_ANYWHERE or bool(
-                    name and re.search(rf"\b{name}\.(?:{calls})\(", source)
-                )
-                full_value = node.func.attr == "fullmatch" or bool(name and f"{name}.fullmatch(" in source)
-                yield Found(
-                    f"{result}:{node.lineno}",
-                    text.decode("latin-1") if isinstance(text, bytes) else text,
-                    flags,
-                    anywhere,
-                    full_value,
-                )
+    for path, source in sources().items():
+        if path not in OWN_TEXT and "import re\n" in source:
+            yield from _patterns_of(path, source)
+
+
+def _patterns_of(path: str, source: str) -> Iterator[Found]:
+    known: dict[str, Any] = {}
+    names: dict[int, str] = {}
+    for node in nodes_of(path):
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
+        )
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(target, ast.Name) and node.value is not None:
+            known[target.id] = constant(node.value, known)
+            names[id(node.value)] = target.id
+    for node in nodes_of(path):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
+            continue
+        if node.func.value.id != "re" or node.func.attr not in ("compile", "match", "fullmatch", *_FROM_ANYWHERE):
+            continue
+        text = constant(node.args[0], known)
+        assert text is not None, f"{path}:{node.lineno}: a pattern that is not constant cannot be looked at"
+        flags = sum(
+            getattr(re, part.attr) for arg in (*node.args[1:], *node.keywords)
+            for part in ast.walk(arg) if isinstance(part, ast.Attribute) and part.attr.isupper()
+        )  # fmt: skip
+        name = names.get(id(node), "")
+        calls = "|".join(_FROM_ANYWHERE)
+        anywhere = node.func.attr in _FROM_ANYWHERE or bool(name and re.search(rf"\b{name}\.(?:{calls})\(", source))
+        full_value = node.func.attr == "fullmatch" or bool(name and f"{name}.fullmatch(" in source)
+        yield Found(
+            f"{path}:{node.lineno}",
+            text.decode("latin-1") if isinstance(text, bytes) else text,
+            flags,
+            anywhere,
+            full_value,
+        )
 
 
 class Matcher:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -12,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.clickhouse import errors
 from schemas.kafka import errors as kafka_errors
+from tests.trees import all_nodes
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,12 @@ SIGNALS = {"Ended", "Stopping", "Stopped", "_Beyond", "RefusedByChecks", "TooMuc
 
 
 def test_every_exception_of_weir_is_of_one_family() -> None:
-    root = Path(__file__).parents[3]
     outside = set()
-    for package in ("schemas", "ingest", "rating", "stream_processors", "deploy"):
-        for path in (root / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                bases = [base.id for base in getattr(node, "bases", ()) if isinstance(base, ast.Name)]
-                builtin = [base for base in bases if isinstance(getattr(builtins, base, None), type)]
-                if (
-                    any(issubclass(getattr(builtins, base), BaseException) for base in builtin)
-                    and "WeirError" not in bases
-                ):
-                    assert isinstance(node, ast.ClassDef)
-                    outside.add(node.name)
+    for _, node in all_nodes():
+        if isinstance(node, ast.ClassDef):
+            bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+            builtin = [base for base in bases if isinstance(getattr(builtins, base, None), type)]
+            exception = any(issubclass(getattr(builtins, base), BaseException) for base in builtin)
+            if exception and "WeirError" not in bases:
+                outside.add(node.name)
     assert outside == SIGNALS | {"WeirError"}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import ssl
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Set
 from typing import Any
 
 import clickhouse_connect
@@ -16,42 +15,36 @@ from pydantic import SecretStr
 from schemas.clickhouse.client import connect
 from schemas.settings import Settings
 from stream_processors.app import _credentials
+from tests.trees import all_nodes
 
-ROOT = Path(__file__).resolve().parents[4]
-PACKAGES = ("schemas", "ingest", "stream_processors", "rating", "deploy")
 KAFKA = {"Consumer", "Producer", "AdminClient"}
 # The local stack's probe asks the broker that the stack itself starts, which speaks plain text on loopback.
 LOCAL = {"deploy/local/kafka.py"}
 
 
-def calls() -> Iterator[tuple[str, str, str]]:
-    """(file, name of what is called, source of its arguments)."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call):
-                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                    arguments = [
-                        ast.unparse(item) for item in (*node.args, *(keyword.value for keyword in node.keywords))
-                    ]
-                    yield str(path.relative_to(ROOT)), name, " ".join(arguments)
+def calls(names: Set[str]) -> Iterator[tuple[str, str, str]]:
+    """(file, name, source of the arguments) of each call of what has one of these names."""
+    for path, node in all_nodes():
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in names:
+                arguments = (*node.args, *(keyword.value for keyword in node.keywords))
+                yield path, name, " ".join(ast.unparse(item) for item in arguments)
 
 
 def test_every_kafka_client_takes_the_settings_connection() -> None:
-    pairs = [(file, name, text) for file, name, text in calls() if name in KAFKA]
+    pairs = list(calls(KAFKA))
     assert {name for _, name, _ in pairs} == KAFKA
     bare = [(file, name) for file, name, text in pairs if "settings.librdkafka()" not in text and file not in LOCAL]
     assert bare == []
 
 
 def test_there_is_one_place_that_connects_to_clickhouse_and_one_that_makes_faust_apps() -> None:
-    assert {file for file, name, _ in calls() if name in ("get_client", "get_async_client")} == {
-        "schemas/clickhouse/client.py"
-    }
-    (app,) = [(file, text) for file, name, text in calls() if name == "BoundedApp"]
+    assert {file for file, _, _ in calls({"get_client", "get_async_client"})} == {"schemas/clickhouse/client.py"}
+    (app,) = [(file, text) for file, _, text in calls({"BoundedApp"})]
     assert app[0] == "stream_processors/app.py"
     assert "_credentials(settings)" in app[1]
-    assert [file for file, name, _ in calls() if name in ("AIOKafkaConsumer", "AIOKafkaProducer")] == []
+    assert list(calls({"AIOKafkaConsumer", "AIOKafkaProducer"})) == []
 
 
 def test_the_settings_say_it_to_librdkafka() -> None:
