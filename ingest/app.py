@@ -27,7 +27,7 @@ from ingest.delivery.loop_producer import LoopProducer
 from ingest.events.events_api import BATCH, EVENT, Door, EventsApi
 from ingest.events.voids_api import VoidsApi
 from ingest.gateway_metrics import CONTENT_TYPE, GatewayMetrics
-from ingest.gateway_readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_producer
+from ingest.gateway_readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_limits, of_producer
 from ingest.history.stream import HistoryApi
 from ingest.http.auth import Guard, admin_key
 from ingest.http.gateway_problems import overloaded, unknown_parameters
@@ -42,7 +42,9 @@ from schemas.http.http_service import application
 from schemas.http.parameters import KnownParameters
 from schemas.http.problems import Problem
 from schemas.http.serving import Headers
-from schemas.kafka.topics import CLOCK, events_topic, partition_count
+from schemas.kafka.limit_watch import LimitWatch
+from schemas.kafka.limits import packed_limit
+from schemas.kafka.topics import CLOCK, events_topic, partition_count, written_topics
 from schemas.ledgers.generations import Generation
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
@@ -74,6 +76,7 @@ class Gateway:
     watched: GatewayClock | None
     """This gateway's clock check; None if the topic usage.clock does not exist."""
     log_watch: LogWatch
+    limits: LimitWatch
 
     @classmethod
     async def start(cls, settings: Settings, sources: Sources) -> Gateway:
@@ -86,11 +89,15 @@ class Gateway:
         guard = Guard(settings, catalog, sources.now_us)
         rests = Rests(lambda: guard.served)
         clock = GatewayClock(sources.now_us)
-        producer = LoopProducer(settings, clock=clock)
+        limits = LimitWatch(settings, written_topics)
+        producer = LoopProducer(settings, clock=clock, on_refused=limits.look_soon)
         watched = await _asked(settings, clock, producer)
 
+        def packed_bytes(topic: str) -> int:
+            return packed_limit(settings, limits.limits.get(topic) or None)
+
         def route() -> Route | None:
-            return route_of(catalog.catalog.generations.state, first_generation)
+            return route_of(catalog.catalog.generations.state, first_generation, packed_bytes)
 
         acknowledged = Acknowledged("gateway")
 
@@ -100,6 +107,7 @@ class Gateway:
 
         log_watch = LogWatch(settings, written, acknowledged=acknowledged)
         await asyncio.to_thread(log_watch.start)
+        await asyncio.to_thread(limits.start)
         delivery = Delivery(
             producer,
             route,
@@ -110,7 +118,10 @@ class Gateway:
         room = Room(
             [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
         )
-        ready = Readiness(of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_producer(producer))
+        ready = Readiness(
+            of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_limits(settings, limits, route),
+            of_producer(producer),
+        )  # fmt: skip
         events = EventsApi(
             guard=guard,
             catalog=catalog,
@@ -128,7 +139,7 @@ class Gateway:
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
-            ready, watched, log_watch,
+            ready, watched, log_watch, limits,
         )  # fmt: skip
 
     def readiness(self, *, stopping: bool) -> JsonObject:
@@ -155,6 +166,7 @@ class Gateway:
         left = await self.producer.close(STOP_SECONDS)
         if left:
             log.error("%d records were without delivery report at the end; their senders got no 2xx", left)
+        self.limits.stop()
         await asyncio.to_thread(self.log_watch.stop)
         await asyncio.to_thread(self.catalog.stop)
 

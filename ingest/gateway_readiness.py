@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from ingest.delivery.in_flight import Route
 from ingest.delivery.loop_producer import LoopProducer
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.readiness import UnreadyReason
+from schemas.kafka.limit_watch import LimitWatch, takes_no_event
+from schemas.settings import Settings
 
 CATALOG_FRESH_SECONDS: Final = 5.0
 STALE_CATALOG: Final = "catalog_stale"
@@ -26,6 +29,19 @@ def of_catalog(catalog: CatalogFollower) -> Callable[[], Iterator[UnreadyReason]
                     "catalog", "look whether Kafka answers; it goes on by itself",
                 refuses=True,
             )  # fmt: skip
+
+    return check
+
+
+def of_limits(
+    settings: Settings, watch: LimitWatch, route: Callable[[], Route | None]
+) -> Callable[[], Iterator[UnreadyReason]]:
+    """Refuses events while the topic's limit is below what one event may need. A limit that is only lower than the
+    settings is told by the workers."""
+
+    def check() -> Iterator[UnreadyReason]:
+        if watch.limits and (target := route()) is not None:
+            yield from takes_no_event(settings, watch.limits, target.topic)
 
     return check
 

@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import WeirError
 
+LEAST_RECORD_BYTES: Final = 128 * 1024
+"""The least ``kafka_record_bytes``: in a smaller record an event alone may not fit."""
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
@@ -39,7 +42,7 @@ class Settings(BaseSettings):
     kafka_replication: int = Field(1, ge=1, le=9, description="replication factor of topics that Weir creates")
     kafka_record_bytes: int = Field(
         8 * 1024 * 1024,
-        ge=128 * 1024,
+        ge=LEAST_RECORD_BYTES,
         le=512 * 1024 * 1024,
         description="max.message.bytes of every topic, which producers and packing keep to; one number for all "
         "processes and brokers",

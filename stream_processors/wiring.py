@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.stages import Stage
+from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.topics import (
     ADMIT_GROUP,
     CHECKPOINTS,
@@ -21,6 +22,7 @@ from schemas.kafka.topics import (
     REJECTED_PARTITIONS,
     events_topic,
     partition_count,
+    written_topics,
 )
 from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.ledger_writer import LedgerWriter
@@ -139,7 +141,8 @@ class Parts:
         self._ledgers_app: ConsumerApp | None = None
         self.housekeeping = Housekeeping(self._catch_up, self._chores())
         self._log_watch = LogWatch(settings, lambda: generation, recording=True, acknowledged=self._acknowledged)
-        checks = (self._log_watch.reasons, self._damaged.reasons)
+        self._limits = LimitWatch(settings, written_topics)
+        checks = (self._log_watch.reasons, self._limits.reasons, self._damaged.reasons)
         self.health = WorkerHealth(self.meter, self._catalog, self._stages(), checks)
 
     def start(self) -> None:
@@ -147,11 +150,13 @@ class Parts:
         self._catalog.start()
         self._damaged.look()
         self._log_watch.start()
+        self._limits.start()
 
     def stop(self) -> None:
         """End all retries. Nothing that is not durable was acknowledged, so nothing is lost."""
         self.stopping.set()
         self._log_watch.stop()
+        self._limits.stop()
 
     def watched(self, app: ConsumerApp, admit_app: ConsumerApp, ledgers_app: ConsumerApp) -> list[Watched]:
         """The consumers for the watchdog, one per group. Also registers the app that shows which worker owns

@@ -13,6 +13,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import record_of
 from schemas.errors import WeirError
 from schemas.kafka.codec import codec
+from schemas.kafka.limits import value_limit
 from schemas.kafka.topics import CATALOG, create_inbox
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
@@ -62,6 +63,7 @@ class CatalogPublisher:
         self._settings = settings
         self._catalog = catalog
         self._writer = LedgerWriter(settings, CATALOG)
+        self._limit = value_limit(settings.kafka_record_bytes)
         self._new_claim = new_claim
         self._locks: dict[str, threading.Lock] = {}
 
@@ -106,12 +108,13 @@ class CatalogPublisher:
 
     def _records(self, plan: CatalogPlan, changes: Sequence[Change], author: str) -> list[tuple[bytes, bytes]]:
         records = [(self._key(plan, change), self._value(plan, change, author)) for change in changes]
-        limit = self._writer.limit
         large = [
-            (change, len(value)) for change, (_, value) in zip(changes, records, strict=True) if len(value) > limit
+            (change, len(value))
+            for change, (_, value) in zip(changes, records, strict=True)
+            if len(value) > self._limit
         ]
         if large:
-            raise EntriesTooLarge(large, limit)
+            raise EntriesTooLarge(large, self._limit)
         return records
 
     def _won(self, namespace: str, change: Change, offset: int) -> bool:

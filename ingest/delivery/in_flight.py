@@ -17,6 +17,7 @@ from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch
 from schemas.kafka.codec import CodecError
+from schemas.kafka.limits import PACKED_BYTES
 from schemas.kafka.topics import events_topic, generation_of
 from schemas.ledgers.generations import Generation, GenerationState
 from schemas.usage_log.acknowledged import Acknowledged
@@ -27,19 +28,23 @@ _LITTLE: Final = 16  # a namespace with less than this fraction of the limit in 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The topic that accepts events, and its number of partitions."""
+    """The topic that accepts events, its number of partitions, and the bytes up to which batches for it are packed."""
 
     topic: str
     partitions: int
+    packed_bytes: int = PACKED_BYTES
 
 
-def route_of(state: GenerationState, configured: Generation) -> Route | None:
+def route_of(
+    state: GenerationState, configured: Generation, packed_bytes: Callable[[str], int] = lambda topic: PACKED_BYTES
+) -> Route | None:
     """The route for events, None while the generation is being replaced. ``configured``: the generation in the
-    settings, with its partitions."""
+    settings, with its partitions; ``packed_bytes``: of a topic, see Route."""
     generation = state.writable(configured.number)
     if generation is None:
         return None
-    return Route(events_topic(generation.number), generation.partitions or configured.partitions or 1)
+    topic = events_topic(generation.number)
+    return Route(topic, generation.partitions or configured.partitions or 1, packed_bytes(topic))
 
 
 class NotDelivered(WeirError):
@@ -135,7 +140,7 @@ class Delivery:
         # Open batches go to the topic they were packed for; if it is sealed it refuses them, and their senders retry.
         for batch in self._packer.close_all():
             self._produce(batch)
-        self._route, self._packer = route, Packer(route.partitions)
+        self._route, self._packer = route, Packer(route.partitions, max_bytes=route.packed_bytes)
 
     async def close(self) -> None:
         """Accept nothing more and produce the open batches; the producer's ``close`` then waits for their reports."""

@@ -71,7 +71,7 @@ def rejection_record(rejected: RejectedEvent, limit: int | None = None) -> bytes
         "rejection_id": rejected.rejection_id,
     }  # fmt: skip
     if limit is not None and len(original) > limit - _ENVELOPE_BYTES:
-        record["original"] = original[: min(BEGINNING_BYTES, limit - _ENVELOPE_BYTES)]
+        record["original"] = original[: max(0, min(BEGINNING_BYTES, limit - _ENVELOPE_BYTES))]
         record["original_size"] = len(original)
         record["original_hash"] = hash_of(original)
     return _codec.encode(record)

@@ -9,7 +9,7 @@ need no limit: a broker sends a record even if it exceeds the requested size (KI
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import KafkaException
@@ -27,23 +27,29 @@ PACKED_BYTES: Final = 256 * 1024
 """A packed batch is closed before it exceeds this size; a single event may be larger."""
 EXPANSION: Final = 4
 """Limit on the decompressed size of a compressed batch, as a multiple of ``WEIR_KAFKA_RECORD_BYTES``."""
+MERGED_BYTES: Final = 64 * 1024
+"""Up to this size the client sends several records of a partition as one message set. A broker applies the topic's
+limit to the set and refuses all of it, so a set stays below what every topic may be set to; a larger record is sent
+alone."""
 MAX_BYTES: Final = "max.message.bytes"
 _TIMEOUT: Final = 15
 
 
-def value_limit(settings: Settings) -> int:
-    """The largest value, in bytes, that every topic accepts."""
-    return settings.kafka_record_bytes - FRAME_BYTES
+def value_limit(record_bytes: int) -> int:
+    """The largest value, in bytes, that a topic accepts whose limit is ``record_bytes``."""
+    return record_bytes - FRAME_BYTES
 
 
-def packed_limit(settings: Settings) -> int:
-    """The size up to which batches are packed, in bytes as counted by ``schemas.events.batch.size_of``."""
-    return min(PACKED_BYTES, value_limit(settings) // 2)
+def packed_limit(settings: Settings, topic_bytes: int | None = None) -> int:
+    """The size up to which batches are packed, in bytes as counted by ``schemas.events.batch.size_of``.
+    ``topic_bytes``: the topic's own limit where it is known; it counts if it is below the setting."""
+    record_bytes = settings.kafka_record_bytes if topic_bytes is None else min(topic_bytes, settings.kafka_record_bytes)
+    return min(PACKED_BYTES, (record_bytes - FRAME_BYTES) // 2)
 
 
-def producing(settings: Settings) -> dict[str, Any]:
-    """The size limit in a producer's configuration."""
-    return {"message.max.bytes": settings.kafka_record_bytes}
+def producing(record_bytes: int) -> dict[str, Any]:
+    """The size limits in a producer's configuration. ``record_bytes``: the topic's limit."""
+    return {"message.max.bytes": record_bytes, "batch.size": min(MERGED_BYTES, record_bytes // 2)}
 
 
 def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
@@ -56,7 +62,7 @@ def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
     }
 
 
-def too_small(settings: Settings, limits: dict[str, int]) -> list[str]:
+def too_small(settings: Settings, limits: Mapping[str, int]) -> list[str]:
     """Names of topics whose limit is below the setting. A limit of 0 marks a sealed topic and is ignored."""
     return sorted(topic for topic, limit in limits.items() if 0 < limit < settings.kafka_record_bytes)
 

@@ -6,20 +6,22 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import CannotGoOn
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
 from schemas.kafka.kafka_producer import KafkaProducer, OnDelivery
-from schemas.kafka.limits import producing, value_limit
+from schemas.kafka.limits import producing, topic_limits, value_limit
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, cut
-from schemas.settings import Settings
+from schemas.settings import LEAST_RECORD_BYTES, Settings
 
 log = logging.getLogger(__name__)
+
+_LEAST_PIECE_BYTES: Final = 4 * 1024
 
 RecordPlace = tuple[int, int]
 """(partition, offset) of a durable record; of its last piece if it was written in pieces."""
@@ -29,20 +31,28 @@ class LedgerWriter:
     """Writes small numbers of records with acks=all and idempotence. Thread-safe. A record beyond the size limit is
     written in pieces to a ledger, and refused on other topics.
 
+    The limit is that of the settings until the topic refuses a record by its size; then it is the topic's, and what
+    fits is written once more. ``limit``: the largest value that is written whole, in bytes.
+
     The producer requests its id from the broker on construction, and again after half a second: construct it before
     reading what precedes a write.
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.topic = topic
-        self.limit = value_limit(settings)
         self._settings = settings
+        self._record_bytes = settings.kafka_record_bytes
         self._replacing = threading.Lock()
         self._producer = self._new_producer()
 
+    @property
+    def limit(self) -> int:
+        """See the class."""
+        return value_limit(self._record_bytes)
+
     def _new_producer(self) -> KafkaProducer:
         own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
-        return KafkaProducer(self._settings, producing(self._settings) | own)
+        return KafkaProducer(self._settings, producing(self._record_bytes) | own)
 
     def _living(self) -> KafkaProducer:
         """A producer that has not failed while nobody wrote."""
@@ -74,7 +84,7 @@ class LedgerWriter:
             if not isinstance(result, KafkaError):
                 placed.append(result)
             elif meaning(result) == "not this record":
-                raise RecordRefused(self.topic, len(value), self._most(), result.str())
+                raise RecordRefused(self.topic, len(value), self._most(value), result.str())
             elif meaning(result) == "cannot go on":
                 raise CannotGoOn(f"{self.topic}: {explained(result)}")
             else:
@@ -84,7 +94,44 @@ class LedgerWriter:
     def deliver(
         self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None
     ) -> list[RecordPlace | KafkaError]:
-        """Write records; returns for each its position, or the error due to which it may not be in Kafka."""
+        """Write records; returns for each its position, or the error due to which it may not be in Kafka.
+
+        Records that the topic first refused by their size are written after the others.
+        """
+        results = self._attempt(records, partition)
+        refused = [number for number, result in enumerate(results) if _by_size(result)]
+        if refused:
+            try:
+                fits_now = self._adopt_limit()
+            except KafkaException as error:  # which of them fit is not known: all may be tried again
+                unknown = kafka_error(error) or KafkaError(KafkaError._TIMED_OUT, str(error))
+                for number in refused:
+                    results[number] = unknown
+                return results
+            if fits_now:
+                again = self._attempt([records[number] for number in refused], partition)
+                for number, result in zip(refused, again, strict=True):
+                    results[number] = result
+        return results
+
+    def _adopt_limit(self) -> bool:
+        """Take the topic's present limit for this writer's, with a producer that keeps to it; False if it is that
+        already. A limit of 0 marks a sealed topic, which takes nothing. Raises KafkaException."""
+        topic_bytes = topic_limits(self._settings, [self.topic])[self.topic]
+        record_bytes = min(topic_bytes, self._settings.kafka_record_bytes)
+        with self._replacing:
+            if topic_bytes == 0 or record_bytes == self._record_bytes:
+                return False
+            if record_bytes < LEAST_RECORD_BYTES:
+                log.error("%s: max.message.bytes is %d, less than Weir needs", self.topic, topic_bytes)
+            if value_limit(record_bytes) < _LEAST_PIECE_BYTES:
+                return False
+            log.warning("%s takes records of up to %d bytes: smaller ones are written", self.topic, record_bytes)
+            self._record_bytes = record_bytes
+            self._producer = self._new_producer()
+            return True
+
+    def _attempt(self, records: Sequence[tuple[bytes, bytes]], partition: int | None) -> list[RecordPlace | KafkaError]:
         results: list[RecordPlace | KafkaError] = [
             KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")
         ] * len(records)
@@ -118,8 +165,8 @@ class LedgerWriter:
             self._instead_of(producer)
         return results
 
-    def _most(self) -> int:
-        return MAX_WHOLE_BYTES if self.topic in LEDGERS else self.limit
+    def _most(self, value: bytes) -> int:
+        return MAX_WHOLE_BYTES if self.topic in LEDGERS and len(value) > MAX_WHOLE_BYTES else self.limit
 
     def _cuts(self, value: bytes) -> bool:
         return self.topic in LEDGERS and self.limit < len(value) <= MAX_WHOLE_BYTES
@@ -135,3 +182,7 @@ class LedgerWriter:
                 producer.poll(0.1)
             except KafkaException as error:
                 return kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))
+
+
+def _by_size(result: RecordPlace | KafkaError) -> bool:
+    return isinstance(result, KafkaError) and meaning(result) == "not this record"

@@ -83,7 +83,8 @@ class Admission:
             if trouble is not None:
                 raise _of(writer.topic, trouble)
         while self._rejections:
-            values = [(b"", rejection_record(rejection, self._rejected.limit)) for rejection in self._rejections]
+            limit = self._rejected.limit
+            values = [(b"", rejection_record(rejection, limit)) for rejection in self._rejections]
             results = self._rejected.deliver(values)
             self._rejections = [
                 rejection
@@ -91,7 +92,9 @@ class Admission:
                 if isinstance(result, KafkaError)
             ]
             for result in results:
-                if isinstance(result, KafkaError):
+                # Where the topic takes less than the settings say, less of the original is kept.
+                shorter = self._rejected.limit < limit
+                if isinstance(result, KafkaError) and not (meaning(result) == "not this record" and shorter):
                     raise _of(self._rejected.topic, result)
 
     def _delivered(

@@ -343,9 +343,9 @@ class UnitMeter:
         settle(flush, doubtful, contents)
 
     def _reject(self, rejections: Sequence[RejectedEvent]) -> None:
-        limit = self._rejected.limit
-        records = [(rejected.account_id.encode(), rejection_record(rejected, limit)) for rejected in rejections]
         while True:
+            limit = self._rejected.limit
+            records = [(rejected.account_id.encode(), rejection_record(rejected, limit)) for rejected in rejections]
             try:
                 self._rejected.append_all(records)
                 self._rejecting_trouble = ""
@@ -356,6 +356,8 @@ class UnitMeter:
                 if self._stop.wait(1.0):
                     raise Stopping("reject") from error
             except RecordRefused as error:
+                if self._rejected.limit < limit:  # the topic takes less than the settings say: so less is kept
+                    continue
                 raise CannotGoOn(
                     f"{error}; raise max.message.bytes of {REJECTED}, or lower WEIR_KAFKA_RECORD_BYTES"
                 ) from error

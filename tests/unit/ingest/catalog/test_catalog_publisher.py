@@ -15,7 +15,6 @@ from schemas.settings import Settings
 
 class Writer:
     def __init__(self, settings: Settings, topic: str) -> None:
-        self.limit = 2_000
         self.written: list[Any] = []
 
     def append_all(self, records: Any, partition: int) -> list[tuple[int, int]]:
@@ -30,7 +29,7 @@ def change(kind: str, model: Any) -> Any:
 def test_nothing_is_written_where_an_entry_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog_publisher, "LedgerWriter", Writer)
     catalog: Any = SimpleNamespace(wait_for=lambda offset, timeout: True)
-    publisher = CatalogPublisher(Settings(), catalog, lambda: "claim")
+    publisher = CatalogPublisher(Settings().model_copy(update={"kafka_record_bytes": 6_096}), catalog, lambda: "claim")
     small = change("account", Account(code="acme"))
     large = change("product", Product(code="calls", name="x" * 200, kind="flat"))
     large.model = large.model.model_copy(update={"name": "x" * 5_000})

@@ -24,10 +24,10 @@ def test_topics_producers_and_packing_agree() -> None:
         assert {specification.config["max.message.bytes"] for specification in _specifications(settings)} == {
             str(settings.kafka_record_bytes)
         }
-        assert producing(settings) == {"message.max.bytes": settings.kafka_record_bytes}
-        assert packed_limit(settings) < value_limit(settings) < settings.kafka_record_bytes
+        assert producing(settings.kafka_record_bytes)["message.max.bytes"] == settings.kafka_record_bytes
+        assert packed_limit(settings) < value_limit(settings.kafka_record_bytes) < settings.kafka_record_bytes
         # Whatever the setting, an event alone gets in.
-        assert value_limit(settings) > MAX_PROPERTIES_BYTES + 5 * 4 * MAX_TEXT
+        assert value_limit(settings.kafka_record_bytes) > MAX_PROPERTIES_BYTES + 5 * 4 * MAX_TEXT
 
 
 def test_a_topic_that_takes_less_is_told_with_both_remedies_and_a_sealed_one_is_not(
@@ -63,9 +63,9 @@ FIELDS = {
 def test_a_rejection_gets_in_whatever_its_size_whole_where_it_fits(size: int) -> None:
     original = b"\x00junk" * (size // 5)
     record = rejection_record(
-        RejectedEvent(**FIELDS | {"original": original, "detail": "é" * 9_999}), value_limit(SMALL)
+        RejectedEvent(**FIELDS | {"original": original, "detail": "é" * 9_999}), value_limit(SMALL.kafka_record_bytes)
     )
-    assert len(record) <= value_limit(SMALL)
+    assert len(record) <= value_limit(SMALL.kafka_record_bytes)
     decode = codec("rejected_event").decode(record)
     if size <= 110_000:
         assert (decode["original"], decode["original_size"], decode["original_hash"]) == (original, -1, "")
