@@ -137,6 +137,23 @@ def test_a_topic_that_is_being_sealed_refuses_in_the_same_words_and_is_waited_fo
         step.step()
 
 
+def test_a_rejection_keeps_less_where_its_topic_takes_less_than_the_settings_say() -> None:
+    """The writer adopts the topic's limit at its first refusal."""
+    large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+    def decide(value: bytes) -> KafkaError | None:
+        if len(value) <= 100_000:
+            return None
+        rejected.limit = 100_000
+        return large
+
+    rejected = Topic("usage.rejected", decide)
+    junk = InboxRecord("usage.inbox.shop", "shop", 0, 9, NOW_US, b"junk" * 100_000)
+    admission_of([junk], Topic("usage.events.1"), rejected).step()
+    [result] = rejections(rejected)
+    assert (result["reason"], len(result["original"]), result["original_size"]) == ("malformed", 64 * 1024, 400_000)
+
+
 def test_without_rights_admission_says_what_to_do() -> None:
     denied = Topic("usage.events.1", lambda value: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     with pytest.raises(CannotGoOn, match="give WEIR_KAFKA_SASL_USERNAME the rights"):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from schemas.errors import CannotGoOn
 from schemas.events.batch import encode_batch
+from schemas.kafka.codec import codec
+from schemas.kafka.errors import RecordRefused
 from stream_processors.metering import flush as meter
 from stream_processors.metering.meter_records import following
 from stream_processors.replay.offsets import parted, rows_of
@@ -120,3 +125,38 @@ def test_the_records_that_a_replay_keeps_are_those_that_its_events_match():
     places, records = rows_of(flush)
     assert places == {(0, 0), (0, 1)}
     assert records == {(0, 0, "song.plays", 1), (0, 0, "song.usa", 1), (0, 1, "song.plays", 1)}
+
+
+class LoweredTopic:
+    """usage.rejected whose limit turns out to be ``limit`` at the first refusal, as ``LedgerWriter`` adopts it."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self._true = 8_000_000, limit
+        self.values: list[bytes] = []
+
+    def append_all(self, records: list[tuple[bytes, bytes]]) -> None:
+        for _, value in records:
+            if len(value) > self._true:
+                self.limit = self._true
+                raise RecordRefused("usage.rejected", len(value), self.limit)
+        self.values += [value for _, value in records]
+
+
+@pytest.mark.parametrize("limit", [100_000, 100])
+def test_a_rejection_keeps_less_where_its_topic_takes_less_and_says_what_to_do_where_nothing_fits(limit: int):
+    item = Asked()
+    junk = item.prepare(record(5, b"junk" * 100_000)).rejections
+    rejected: Any = LoweredTopic(limit)
+    item.meter._rejected = rejected
+    if limit == 100:
+        with pytest.raises(CannotGoOn, match=r"raise max\.message\.bytes of usage\.rejected"):
+            item.meter._reject(junk)
+        return
+    item.meter._reject(junk)
+    [value] = rejected.values
+    decoded = codec("rejected_event").decode(value)
+    assert (decoded["reason"], len(decoded["original"]), decoded["original_size"]) == (
+        "undecodable",
+        64 * 1024,
+        400_000,
+    )

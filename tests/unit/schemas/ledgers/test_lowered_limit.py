@@ -1,0 +1,126 @@
+"""A topic whose max.message.bytes is lowered while it is written to, before a broker as Kafka's are: the limit is for
+the set of records that a client sends at once, and all of a refused set are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas.kafka.codec import codec
+from schemas.ledgers import transport
+from schemas.ledgers.pieces import Joiner
+from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
+from schemas.settings import Settings
+
+LARGE = KafkaError.MSG_SIZE_TOO_LARGE
+
+
+class Broker:
+    """Holds the records of one topic; ``limit`` is its max.message.bytes, None: nobody may ask for it."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.values: list[bytes] = []
+
+    def told(self, _: Settings, topics: list[str]) -> dict[str, int]:
+        if self.limit is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return dict.fromkeys(topics, self.limit)
+
+    def takes(self, batch: list[bytes]) -> bool:
+        if sum(map(len, batch)) > (self.limit if self.limit is not None else 1_000):
+            return False
+        self.values += batch
+        return True
+
+
+class Client:
+    """A producer that merges what is handed over into sets of up to ``batch.size``, as librdkafka does."""
+
+    def __init__(self, broker: Broker, configuration: Mapping[str, Any]) -> None:
+        self.fatal = None
+        self._broker = broker
+        self._most, self._merged = configuration["message.max.bytes"], configuration["batch.size"]
+        self._queue: list[tuple[bytes, Any]] = []
+
+    def produce(self, topic: str, value: bytes, on_delivery: Any, *, key: bytes, partition: int) -> None:
+        if len(value) > self._most:
+            raise KafkaException(KafkaError(LARGE))
+        self._queue.append((value, on_delivery))
+
+    def poll(self, seconds: float) -> None: ...
+
+    def flush(self, seconds: float) -> int:
+        while self._queue:
+            batch = [self._queue.pop(0)]
+            while self._queue and sum(len(value) for value, _ in batch) + len(self._queue[0][0]) <= self._merged:
+                batch.append(self._queue.pop(0))
+            first = len(self._broker.values)
+            taken = self._broker.takes([value for value, _ in batch])
+            for number, (_, report) in enumerate(batch):
+                report(None if taken else KafkaError(LARGE), Message(first + number))
+        return 0
+
+
+class Message:
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def writer_of(monkeypatch: pytest.MonkeyPatch, broker: Broker, topic: str) -> LedgerWriter:
+    monkeypatch.setattr(transport, "KafkaProducer", lambda _, configuration: Client(broker, configuration))
+    monkeypatch.setattr(transport, "topic_limits", broker.told)
+    return LedgerWriter(Settings(), topic)
+
+
+def values(*sizes: int) -> list[tuple[bytes, bytes]]:
+    return [(b"", number.to_bytes(4) + b"x" * (size - 4)) for number, size in enumerate(sizes)]
+
+
+def test_what_fits_is_written_and_what_does_not_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(50_000)
+    writer = writer_of(monkeypatch, broker, "usage.rejected")
+    records = values(*[3_000] * 60, 60_000, *[3_000] * 60)
+    results = writer.deliver(records, 0)
+    refused = [number for number, result in enumerate(results) if isinstance(result, KafkaError)]
+    assert refused == [60]
+    assert sorted(broker.values) == sorted(value for _, value in records if len(value) == 3_000)
+    assert writer.limit < 50_000
+    assert not [result for result in writer.deliver(values(*[3_000] * 60), 0) if isinstance(result, KafkaError)]
+    broker.limit = 8 * 1024 * 1024  # and once it takes as much as ever, so does the writer
+    assert not [result for result in writer.deliver(values(60_000), 0) if isinstance(result, KafkaError)]
+
+
+def test_a_ledgers_record_is_written_in_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(50_000)
+    writer = writer_of(monkeypatch, broker, "usage.invoices")
+    records = values(10, 200_000, 10)
+    places = writer.append_all(records, 0)
+    joiner = Joiner()
+    seen = {offset: joiner.take(value, 0) for offset, value in enumerate(broker.values)}
+    assert [seen[offset] for _, offset in places] == [value for _, value in records]
+    assert sum(codec("record_piece").knows(value) for value in broker.values) == 5
+    assert writer.append(b"", b"y" * 100_000, 0)
+
+
+@pytest.mark.parametrize("limit", [0, 5_000])
+def test_a_sealed_topic_or_one_without_room_refuses_as_before(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    writer = writer_of(monkeypatch, Broker(limit), "usage.events.1")
+    [result] = writer.deliver(values(6_000), 0)
+    assert isinstance(result, KafkaError)
+    assert result.code() == LARGE
+
+
+def test_where_the_limit_cannot_be_read_nothing_is_taken_for_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = writer_of(monkeypatch, Broker(None), "usage.rejected")
+    with pytest.raises(LedgerUnavailable):
+        writer.append_all(values(3_000), 0)
