@@ -17,7 +17,7 @@ from schemas.kafka.limits import producing, topic_limits, value_limit
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, cut
-from schemas.settings import LEAST_RECORD_BYTES, Settings
+from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -98,38 +98,34 @@ class LedgerWriter:
 
         Records that the topic first refused by their size are written after the others.
         """
+        record_bytes = self._record_bytes
         results = self._attempt(records, partition)
         refused = [number for number, result in enumerate(results) if _by_size(result)]
         if refused:
             try:
-                fits_now = self._adopt_limit()
+                self._adopt_limit()
             except KafkaException as error:  # which of them fit is not known: all may be tried again
                 unknown = kafka_error(error) or KafkaError(KafkaError._TIMED_OUT, str(error))
                 for number in refused:
                     results[number] = unknown
                 return results
-            if fits_now:
+            if self._record_bytes != record_bytes:
                 again = self._attempt([records[number] for number in refused], partition)
                 for number, result in zip(refused, again, strict=True):
                     results[number] = result
         return results
 
-    def _adopt_limit(self) -> bool:
-        """Take the topic's present limit for this writer's, with a producer that keeps to it; False if it is that
-        already. A limit of 0 marks a sealed topic, which takes nothing. Raises KafkaException."""
+    def _adopt_limit(self) -> None:
+        """Take the topic's present limit for this writer's, with a producer that keeps to it. A limit of 0 marks a
+        sealed topic, which takes nothing. Raises KafkaException."""
         topic_bytes = topic_limits(self._settings, [self.topic])[self.topic]
         record_bytes = min(topic_bytes, self._settings.kafka_record_bytes)
         with self._replacing:
-            if topic_bytes == 0 or record_bytes == self._record_bytes:
-                return False
-            if record_bytes < LEAST_RECORD_BYTES:
-                log.error("%s: max.message.bytes is %d, less than Weir needs", self.topic, topic_bytes)
-            if value_limit(record_bytes) < _LEAST_PIECE_BYTES:
-                return False
+            if record_bytes == self._record_bytes or value_limit(record_bytes) < _LEAST_PIECE_BYTES:
+                return
             log.warning("%s takes records of up to %d bytes: smaller ones are written", self.topic, record_bytes)
             self._record_bytes = record_bytes
             self._producer = self._new_producer()
-            return True
 
     def _attempt(self, records: Sequence[tuple[bytes, bytes]], partition: int | None) -> list[RecordPlace | KafkaError]:
         results: list[RecordPlace | KafkaError] = [

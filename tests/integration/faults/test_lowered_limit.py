@@ -15,7 +15,8 @@ from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from schemas.kafka.codec import codec
 from schemas.kafka.limits import MAX_BYTES
-from schemas.ledgers.transport import LedgerReader, LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from stream_processors.inbox.admission import Admission
 from stream_processors.inbox.admit import InboxRecord

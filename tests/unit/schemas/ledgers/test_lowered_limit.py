@@ -10,9 +10,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.kafka.codec import codec
-from schemas.ledgers import transport
+from schemas.ledgers import ledger_writer
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.ledgers.pieces import Joiner
-from schemas.ledgers.transport import LedgerUnavailable, LedgerWriter
 from schemas.settings import Settings
 
 LARGE = KafkaError.MSG_SIZE_TOO_LARGE
@@ -77,8 +78,8 @@ class Message:
 
 
 def writer_of(monkeypatch: pytest.MonkeyPatch, broker: Broker, topic: str) -> LedgerWriter:
-    monkeypatch.setattr(transport, "KafkaProducer", lambda _, configuration: Client(broker, configuration))
-    monkeypatch.setattr(transport, "topic_limits", broker.told)
+    monkeypatch.setattr(ledger_writer, "KafkaProducer", lambda _, configuration: Client(broker, configuration))
+    monkeypatch.setattr(ledger_writer, "topic_limits", broker.told)
     return LedgerWriter(Settings(), topic)
 
 
@@ -124,3 +125,20 @@ def test_where_the_limit_cannot_be_read_nothing_is_taken_for_too_large(monkeypat
     writer = writer_of(monkeypatch, Broker(None), "usage.rejected")
     with pytest.raises(LedgerUnavailable):
         writer.append_all(values(3_000), 0)
+
+
+def test_a_second_thread_that_was_refused_meanwhile_writes_by_the_limit_that_the_first_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Broker(50_000)
+    writer = writer_of(monkeypatch, broker, "usage.rejected")
+    attempt = writer._attempt
+
+    def beside(records: Any, partition: int | None) -> Any:
+        results = attempt(records, partition)
+        monkeypatch.setattr(writer, "_attempt", attempt)
+        writer.append_all(values(*[3_000] * 60), 0)  # another thread's
+        return results
+
+    monkeypatch.setattr(writer, "_attempt", beside)
+    assert len(writer.append_all(values(*[3_000] * 60), 0)) == 60
