@@ -15,7 +15,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from rating.invoices.amounts.credited_in_all import carriers
+from rating.invoices.amounts.billed_of_period import NOTED
+from rating.invoices.amounts.credited_in_all import beside, carriers
 from rating.invoices.amounts.line_balances import last_order
 from rating.invoices.amounts.reductions import paid
 from rating.invoices.chain import voids_of
@@ -23,7 +24,7 @@ from rating.invoices.transitions import ChangeRefused, due_date
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.pricing.reduction_lines import Balance
-from schemas.ledgers.invoice_claims import FINALIZED, PAID, WITHDRAWN, is_draft
+from schemas.ledgers.invoice_claims import FINALIZED, PAID, VOID, WITHDRAWN, is_draft
 from schemas.ledgers.invoice_details import Draft, DraftApproval
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import rfc3339
@@ -128,16 +129,18 @@ def approved(
     }
     if "holds" in draft:
         changes["holds"] = draft["holds"]
-    if any(line.adjusts for line in invoice.lines):
+    if any(line.adjusts for line in invoice.lines) or '"after_note"' in invoice.body:
         changes["after_note"] = last_order(chain)
     body = body_of(invoice).without("draft").changed(changes)
     return replace(invoice, version=1, state=FINALIZED if Decimal(invoice.total) else PAID, body=body.text())
 
 
 def _check_notes(chain: Sequence[Invoice], draft: Invoice) -> None:
-    """Raises Refused if an invoice that the draft adjusts, or off whose fees in advance its discounts are, has other
-    credit notes than the draft considered."""
+    """Raises Refused if an invoice that the draft adjusts, or one of a period beside it, or one off whose fees in
+    advance its discounts are, has other credit notes than the draft considered."""
+    changed = {line.adjusts for line in draft.lines if line.charge != NOTED}
     names = {line.adjusts for line in draft.lines}
+    names |= beside([invoice for invoice in chain if invoice.state != VOID], changed)
     if '"terms"' in draft.body or '"change"' in draft.body:
         names |= carriers(chain, draft.period_start)
     counted = body_of(draft).noted

@@ -142,13 +142,15 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
 class Adjusting:
     """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
     billed in advance. ``hand``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew on
-    grants; ``noted``: the invoices that stand, if any of them has credit notes."""
+    grants; ``noted``: the invoices that stand, if any of them has credit notes; ``fees_of``: those that stand, if one
+    billed fees of the period in advance off which its discounts may be."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
     hand: InHand = NOTHING_NOTED
     drawn: Sequence[DrawnOn] = ()
     noted: Sequence[Invoice] = ()
+    fees_of: Sequence[Invoice] = ()
 
 
 NOTHING_ADJUSTED: Final = Adjusting()
@@ -221,7 +223,9 @@ def build_invoice(
     }
     if noted := {name: count for name, count in (counts | dict(hand.notes)).items() if count}:
         body["noted"] = noted
-    if any(line.adjusts for line in lines):
+    if any(line.adjusts for line in lines) or (
+        adjusting.fees_of and credited_in_all.moves_fees(adjusting.fees_of, _billed(lines, due, agreed), currency)
+    ):
         body["after_note"] = hand.order
     if line_plans:
         body["line_plans"] = line_plans
@@ -252,12 +256,15 @@ def build_invoice(
 
 def lines_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Sequence[Invoice]) -> list[Line]:
     """The lines that an invoice with these needs so that none of ``noted`` comes to less than was credited of it."""
+    return credited_in_all.kept_above_notes(noted, _billed(lines, due, agreed), due.plan.currency)
+
+
+def _billed(lines: Sequence[Line], due: Due, agreed: Agreed) -> credited_in_all.BilledInvoice:
     change = due.kind == "change"
     terms = agreed.ahead if change else agreed.terms
     has_terms = change or (due.kind != "last_word" and terms != NO_TERMS)
     discounts = Terms(terms.discounts) if has_terms else None
-    new = credited_in_all.BilledInvoice(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
-    return credited_in_all.kept_above_notes(noted, new, due.plan.currency)
+    return credited_in_all.BilledInvoice(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
 
 
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:

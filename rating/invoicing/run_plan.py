@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
-from rating.invoices.amounts.credited_in_all import carriers, standing_with_notes
+from rating.invoices.amounts.credited_in_all import beside, carriers, standing_with_notes
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     NOTHING_NOTED,
@@ -64,6 +64,7 @@ class Billing:
     hand: InHand = NOTHING_NOTED
     drawn: tuple[DrawnOn, ...] = ()
     noted: tuple[Invoice, ...] = ()
+    fees_of: tuple[Invoice, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -228,7 +229,7 @@ def billing_of(
         hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
-            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted,
+            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(at_change, chain),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
@@ -245,7 +246,7 @@ def billing_of(
     hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
-        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted,
+        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(agreed, chain),
     )  # fmt: skip
 
 
@@ -261,10 +262,19 @@ def _credited_before(
     covers the invoice that billed the period's fees in advance, since discounts may lower it."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
+    if noted:
+        names |= beside(noted, paid)
     if noted and (due.kind == "change" or agreed.terms != NO_TERMS):
         names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
     hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
     return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
+
+
+def _fees_of(agreed: Agreed, chain: Iterable[Invoice]) -> tuple[Invoice, ...]:
+    """The invoices that stand, if one of them billed fees in advance of the period that ``agreed`` is for."""
+    if not (agreed.before.carrier or agreed.ahead_before.carrier):
+        return ()
+    return tuple(invoice for invoice in chain if invoice.state != VOID)
 
 
 def _agreed(
@@ -368,5 +378,6 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
         hand=billing.hand,
         drawn=billing.drawn,
         noted=billing.noted,
+        fees_of=billing.fees_of,
     )
     return build_invoice(due, billing.items, totals, run, agreed=billing.agreed, adjusting=adjusting, wallet=wallet)

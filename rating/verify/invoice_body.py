@@ -54,6 +54,12 @@ class StoredCreditNote(TypedDict, total=False):
     prepaid: list[PrepaidPart]
 
 
+class LastNote(TypedDict):
+    """What the chain was when an invoice's last credit note was written: ``head``, the id of its last invoice."""
+
+    head: str
+
+
 class StoredPayment(TypedDict, total=False):
     """A payment; ``invoice``: the invoice below zero that pays this one, or that this one pays."""
 
@@ -76,6 +82,7 @@ class InvoiceBody(TypedDict, total=False):
     change: object
     subtotal: str
     credit_notes: list[StoredCreditNote]
+    credited: LastNote
     noted: dict[str, int]
     after_note: int
     payments: list[StoredPayment]

@@ -10,7 +10,7 @@ depends on the present state alone, not on the steps that led to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -128,15 +128,13 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
     notes = _notes(standing)
     if not notes:
         return []
-    adjusted = {line.adjusts for line in new.lines} - {""}
-    bounds = {edge for invoice in standing if invoice.invoice_id in adjusted for edge in _edges(invoice)}
-    bounds |= {new.start_us}
+    changed = beside(standing, {line.adjusts for line in new.lines}, {new.start_us})
     stated = {invoice.invoice_id: _billing(invoice) for invoice in standing}
     now = _BilledInvoices([*stated.values(), new], currency)
     lines: list[Line] = []
     for invoice in standing:
         name = invoice.invoice_id
-        if name not in notes or (name not in adjusted and bounds.isdisjoint(_edges(invoice))):
+        if name not in notes or name not in changed:
             continue
         noted, last_us = notes[name]
         then = _BilledInvoices(
@@ -148,6 +146,28 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
         if change := exact_sum((max(min(short, exact_sum((noted, -by_line))), ZERO), -in_all)):
             lines.append(_line(invoice, new, change, currency))
     return lines
+
+
+def moves_fees(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> bool:
+    """Whether ``new`` changes what discounts take off the fees that earlier invoices billed in advance of its period,
+    so that credit notes of these count for it though no line of it names them. ``standing``: as in
+    ``kept_above_notes``."""
+    near = beside(standing, (), {new.start_us})
+    billings = [
+        _billing(invoice)
+        for invoice in standing
+        if invoice.invoice_id in near or any(line.adjusts in near for line in invoice.lines)
+    ]
+    before, now = _BilledInvoices(billings, currency), _BilledInvoices([*billings, new], currency)
+    return any(before.moved(name) != now.moved(name) for name in carriers(standing, new.start_us))
+
+
+def beside(invoices: Sequence[Invoice], names: Collection[str], instants: Iterable[int] = ()) -> set[str]:
+    """Those of ``invoices`` whose amounts may change with those of ``names`` (ids among them) or of a period that
+    begins at one of ``instants``: with their period, or the one before or after it, since discounts are of a period's
+    fees whichever invoice bills them."""
+    edges = {edge for invoice in invoices if invoice.invoice_id in names for edge in _edges(invoice)} | {*instants}
+    return {invoice.invoice_id for invoice in invoices if not edges.isdisjoint(_edges(invoice))}
 
 
 def standing_with_notes(chain: Sequence[Invoice]) -> tuple[Invoice, ...]:

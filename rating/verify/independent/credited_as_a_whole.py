@@ -51,7 +51,7 @@ def _expected(
 ) -> Iterator[tuple[str, Fraction]]:
     noted, last_us = Amounts(), dict[str, int]()
     for invoice in earlier:
-        notes = notes_before(invoice, head)
+        notes = notes_before(invoice, head, earlier)
         of_line = credited_of(invoice, notes, lines) if notes else {}
         for line in periods.lines_of(invoice) if notes else ():
             if part := of_line.get(line.number):

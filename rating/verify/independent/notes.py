@@ -2,7 +2,8 @@
 adjusts it.
 
 By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body:
-all up to the rank ``after_note`` in the chain, whatever their times; on invoices of older releases those that ``noted``
+all up to the rank ``after_note`` in the chain, whatever their times. Where it has no such rank, those count that were
+written while the invoice was not in the chain yet, as their own record says; of older releases those that ``noted``
 counts by invoice, else those made before it.
 """
 
@@ -37,7 +38,7 @@ def check_notes(
     own_lines = _lines_on(head, lines)
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     for name in dict.fromkeys(line.adjusts for line in own_lines if line.adjusts):
-        if name not in chain or all(not notes_before(invoice, head) for invoice in earlier):
+        if name not in chain or all(not notes_before(invoice, head, earlier) for invoice in earlier):
             continue
         # What its own terms do is their effect; a further invoice of a period has none, it adjusts those of the first.
         further = periods.is_further(head, earlier) and "change" not in body(head)
@@ -94,14 +95,16 @@ def _room(line: StoredLine) -> Fraction:
     )
 
 
-def notes_before(invoice: Head, head: Head) -> list[StoredCreditNote]:
-    """The credit notes of ``invoice`` that ``head`` counted."""
+def notes_before(invoice: Head, head: Head, earlier: Iterable[Head]) -> list[StoredCreditNote]:
+    """The credit notes of ``invoice`` that ``head``, which the invoices ``earlier`` precede, counted or had to count."""
     if '"credit_notes"' not in invoice.body:
         return []
     notes = read_body(invoice.body).get("credit_notes", [])
     fields = read_body(head.body)
     if "after_note" in fields:
         return [note for note in notes if note.get("order", 0) <= fields["after_note"]]
+    if (last := read_body(invoice.body).get("credited")) and any(item.invoice_id == last["head"] for item in earlier):
+        return notes
     counted = fields.get("noted", {})
     if invoice.invoice_id in counted:
         return notes[: counted[invoice.invoice_id]]
@@ -151,7 +154,7 @@ def _to_take_back(
     nothing of it."""
     noted, last_us = Fraction(0), 0
     for invoice in earlier:
-        notes = notes_before(invoice, head)
+        notes = notes_before(invoice, head, earlier)
         credited = credited_of(invoice, notes, lines) if notes else {}
         if part := sum(
             (credited.get(line.number, Fraction(0)) for line in _lines_of(name, key, invoice, lines)), Fraction(0)

@@ -55,15 +55,21 @@ def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoi
 
 
 def credit(
-    standing: StandingInvoices, invoice: Invoice, amount: str, line: int | None = None, *, of: str = "s"
+    standing: StandingInvoices,
+    invoice: Invoice,
+    amount: str,
+    line: int | None = None,
+    *,
+    of: str = "s",
+    at_us: int | None = None,
 ) -> None:
-    """Write a credit note of an invoice of the subscription ``of``, at the latest instant of its chain."""
+    """Write a credit note of an invoice of the subscription ``of``, by default at the latest instant of its chain."""
     lines = () if line is None else (LineCredit(line, Decimal(amount)),)
     full_value = Decimal(amount) if line is None else None
     newest = standing.invoice("air", invoice.invoice_id)
     assert newest is not None
     count = newest.version
-    at_us = max(item.as_of for item in standing.chain("air", of)) + 1
+    at_us = max(item.as_of for item in standing.chain("air", of)) + 1 if at_us is None else at_us
     note = NewCreditNote(f"c{count}", full_value, "sorry", "me", at_us, lines)
     following = with_credit_note(newest, note, standing.chain("air", of))
     assert following is not None
