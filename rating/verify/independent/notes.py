@@ -96,7 +96,7 @@ def _room(line: StoredLine) -> Fraction:
 
 
 def notes_before(invoice: Head, head: Head, earlier: Iterable[Head]) -> list[StoredCreditNote]:
-    """The credit notes of ``invoice`` that ``head``, which the invoices ``earlier`` precede, counted or had to count."""
+    """The credit notes of ``invoice`` that ``head``, after ``earlier``, counted or had to count."""
     if '"credit_notes"' not in invoice.body:
         return []
     notes = read_body(invoice.body).get("credit_notes", [])
