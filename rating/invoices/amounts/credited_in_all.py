@@ -29,7 +29,9 @@ DISCOUNT = "discount:"
 @dataclass(frozen=True, slots=True)
 class BilledInvoice:
     """An invoice that stands, or one that is being built. ``terms``: discounts of its own period, or of the running
-    period whose fees it changes (``change``); None where it has adjustments only, or discounts of another kind."""
+    period whose fees it changes (``change``); None where it has adjustments only. Invoices of older releases: ``older``
+    where the discounts were of its own charges alone, whichever invoice billed the period's fees in advance; ``lump``:
+    discounts of its charges and its fees in advance at once."""
 
     invoice_id: str
     start_us: int
@@ -37,19 +39,26 @@ class BilledInvoice:
     lines: Sequence[Line]
     terms: Terms | None
     change: bool = False
+    older: bool = False
+    lump: Terms | None = None
 
     def is_ahead(self, line: Line) -> bool:
         """Whether a line of it, or one that adjusts it, is for the period that follows its own."""
         return self.end_us <= line.period_start < line.period_end
 
 
-def _billing(invoice: Invoice) -> BilledInvoice:
+def billing_of(invoice: Invoice) -> BilledInvoice:
+    """The invoice with the discounts pinned on it."""
     change = "change" in body_of(invoice)
-    terms = None
-    if change or ('"terms"' in invoice.body and body_of(invoice).terms_of == OF_PERIOD):
+    terms = lump = None
+    if change or '"terms"' in invoice.body:
         terms = Terms((pinned_terms_ahead(invoice) if change else pinned_terms(invoice)).discounts)
-    lines = () if is_lump(invoice) else invoice.lines
-    return BilledInvoice(invoice.invoice_id, invoice.period_start, invoice.period_end, lines, terms, change)
+    if is_lump(invoice):
+        terms, lump = None, terms
+    return BilledInvoice(
+        invoice.invoice_id, invoice.period_start, invoice.period_end, invoice.lines, terms, change,
+        older=terms is not None and not change and body_of(invoice).terms_of != OF_PERIOD, lump=lump,
+    )  # fmt: skip
 
 
 class _BilledInvoices:
@@ -96,13 +105,18 @@ class _BilledInvoices:
     def moved(self, name: str) -> Decimal:
         """What other invoices' discounts take off the fees that the invoice billed in advance, beyond those that name
         it: what the discounts of all charges of the period come to beyond those without its fees."""
+        return self.by_terms_of(name)[1]
+
+    def by_terms_of(self, name: str) -> tuple[str, Decimal]:
+        """(the invoice whose discounts these are, "" for none; what is ``moved``)."""
         carrier = self._by_id[name]
         later = self._of_period(carrier.end_us)
         if later is None or later.terms is None or later is carrier:
-            return ZERO
+            return "", ZERO
         fees: list[tuple[str, Decimal]] = []
         others: list[tuple[str, Decimal]] = []
         taken: list[Decimal] = []
+        stated: list[Decimal] = []
         for billing in self._billings:
             for line in billing.lines:
                 of = self._by_id.get(line.adjusts, billing)
@@ -111,11 +125,21 @@ class _BilledInvoices:
                     continue
                 if ":" not in line.charge:
                     (fees if ahead and of is carrier else others).append((line.product, Decimal(line.amount)))
-                elif ahead and of is carrier and line.charge.startswith(DISCOUNT):
-                    taken.append(Decimal(line.amount))
+                elif line.charge.startswith(DISCOUNT) and (ahead or of.lump is None):
+                    (taken if ahead and of is carrier else stated).append(Decimal(line.amount))
+            if billing.lump is not None and billing.end_us == carrier.end_us:
+                (taken if billing is carrier else stated).append(self._taken_ahead(billing, billing.lump))
         if not fees and not taken:
-            return ZERO
-        return exact_sum((self._off(fees + others, later.terms), -self._off(others, later.terms), -exact_sum(taken)))
+            return "", ZERO
+        whole = exact_sum(taken + stated) if later.older else self._off(fees + others, later.terms)
+        return later.invoice_id, exact_sum((whole, -self._off(others, later.terms), -exact_sum(taken)))
+
+    def _taken_ahead(self, lump: BilledInvoice, terms: Terms) -> Decimal:
+        """What the discounts of a lump are beyond those of its own charges, so off its fees in advance."""
+        lines = [line for line in self._lines_of(lump.invoice_id) if not lump.is_ahead(line)]
+        charged = [(line.product, Decimal(line.amount)) for line in lines if ":" not in line.charge]
+        stated = (Decimal(line.amount) for line in lines if line.charge.startswith(DISCOUNT))
+        return exact_sum((*stated, -self._off(charged, terms)))
 
     def _off(self, charged: Iterable[tuple[str, Decimal]], terms: Terms) -> Decimal:
         return exact_sum(part.amount for part in reductions(charged, terms, self._currency))
@@ -129,7 +153,7 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
     if not notes:
         return []
     changed = beside(standing, {line.adjusts for line in new.lines}, {new.start_us})
-    stated = {invoice.invoice_id: _billing(invoice) for invoice in standing}
+    stated = {invoice.invoice_id: billing_of(invoice) for invoice in standing}
     now = _BilledInvoices([*stated.values(), new], currency)
     lines: list[Line] = []
     for invoice in standing:
@@ -148,18 +172,37 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
     return lines
 
 
-def moves_fees(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> bool:
-    """Whether ``new`` changes what discounts take off the fees that earlier invoices billed in advance of its period,
-    so that credit notes of these count for it though no line of it names them. ``standing``: as in
+@dataclass(frozen=True, slots=True)
+class MovedDiscount:
+    """A change of what discounts that the invoice ``of`` states take off the fees that ``carrier`` billed in advance;
+    below zero: they take more."""
+
+    carrier: str
+    of: str
+    amount: Decimal
+
+
+def moved_by(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> list[MovedDiscount]:
+    """What ``new`` changes of the discounts that are off fees which earlier invoices billed in advance, though no line
+    names these. So credit notes of the fees count for it, and prepaid credits that paid them. ``standing``: as in
     ``kept_above_notes``."""
-    near = beside(standing, (), {new.start_us})
+    near = beside(standing, {line.adjusts for line in new.lines}, {new.start_us})
     billings = [
-        _billing(invoice)
+        billing_of(invoice)
         for invoice in standing
         if invoice.invoice_id in near or any(line.adjusts in near for line in invoice.lines)
     ]
+    if all(billing.terms is None for billing in [*billings, new]):
+        return []
     before, now = _BilledInvoices(billings, currency), _BilledInvoices([*billings, new], currency)
-    return any(before.moved(name) != now.moved(name) for name in carriers(standing, new.start_us))
+    changes: list[MovedDiscount] = []
+    for carrier in (billing.invoice_id for billing in billings):
+        parts: dict[str, Decimal] = {}
+        for invoices, sign in ((before, -1), (now, 1)):
+            of, amount = invoices.by_terms_of(carrier)
+            parts[of] = exact_sum((parts.get(of, ZERO), sign * min(amount, ZERO)))  # above zero: rounding
+        changes += [MovedDiscount(carrier, of, amount) for of, amount in parts.items() if amount]
+    return changes
 
 
 def beside(invoices: Sequence[Invoice], names: Collection[str], instants: Iterable[int] = ()) -> set[str]:
@@ -190,7 +233,7 @@ def carriers(chain: Iterable[Invoice], start_us: int) -> set[str]:
 
 def moved_off(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
     """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance: 0 or less."""
-    billings = [_billing(invoice) for invoice in chain if invoice.state != VOID]
+    billings = [billing_of(invoice) for invoice in chain if invoice.state != VOID]
     known = any(billing.invoice_id == name for billing in billings)
     return min(_BilledInvoices(billings, currency).moved(name), ZERO) if known else ZERO
 

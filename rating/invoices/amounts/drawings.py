@@ -3,7 +3,7 @@
 A charge belongs to the invoice that billed it first, whichever invoice adjusts it. A drawing pays the charges of
 its own invoice first, then what that invoice adds to earlier ones. If an invoice lowers an earlier one that prepaid
 credits paid, without restoring them, that part has paid the later invoice's own charges first, then what it adds to
-others.
+others. A discount that is off fees in advance belongs to the invoice that billed them, whichever invoice states it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from rating.invoices.amounts.credited_in_all import MovedDiscount, billing_of, moved_by
 from rating.invoices.amounts.line_balances import credited_by_line
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn
 from rating.pricing.exact import exactly
@@ -59,9 +60,11 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
     if all(line.kind != "credit" for invoice in standing for line in invoice.lines):
         return ()
     accounts = {invoice.invoice_id: _Account() for invoice in standing}
+    has_discounts = any('"discounts"' in invoice.body for invoice in standing)
     with exactly():
-        for invoice in standing:
-            _book(invoice, accounts)
+        for position, invoice in enumerate(standing):
+            before = standing[:position] if has_discounts else ()
+            _book(invoice, accounts, moved_by(before, billing_of(invoice), invoice.currency) if before else ())
         return tuple(
             DrawnOn(name, of.left, tuple(of.drawn.items()))
             for name, of in accounts.items()
@@ -69,7 +72,7 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
         )
 
 
-def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
+def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[MovedDiscount]) -> None:
     own_account = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}
     draws: list[tuple[str, Decimal]] = []
@@ -81,6 +84,9 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account]) -> None:
             accounts.get(name, own_account).add(line.charge, -amount)
         else:
             draws.append((line.charge, -amount))
+    for discount in moved:
+        changes[discount.carrier] = changes.get(discount.carrier, ZERO) + discount.amount
+        changes[discount.of] = changes.get(discount.of, ZERO) - discount.amount
     for name, amount in changes.items():
         accounts.get(name, own_account).left += amount
     earlier = [

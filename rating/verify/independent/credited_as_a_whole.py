@@ -82,10 +82,9 @@ def _is_in_all(line: StoredLine, name: str) -> bool:
 
 def _of(heads: Iterable[Head], name: str, periods: Periods) -> Iterator[StoredLine]:
     for invoice in heads:
-        if not periods.is_lump(invoice):
-            for line in periods.lines_of(invoice):
-                if line.kind != "credit" and name == (line.adjusts or invoice.invoice_id):
-                    yield line
+        for line in periods.lines_of(invoice):
+            if line.kind != "credit" and name == (line.adjusts or invoice.invoice_id):
+                yield line
 
 
 def _taken_back(heads: Sequence[Head], name: str, periods: Periods) -> tuple[Fraction, Fraction]:
@@ -101,47 +100,54 @@ def _comes_to(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
     lines = (Fraction(line.amount) for line in _of(heads, name, periods) if not line.charge.startswith(_IN_ALL))
     amount = sum(lines, _elsewhere(heads, name, periods))
     (invoice,) = (item for item in heads if item.invoice_id == name)
-    if _by_terms_of(heads, invoice.start_us) is invoice:
+    if _by_terms_of(heads, invoice.start_us, periods) is invoice:
         for carrier in heads:
             if carrier.end_us == invoice.start_us:
                 amount -= _elsewhere(heads, carrier.invoice_id, periods)
     return amount
 
 
-def _by_terms_of(heads: Sequence[Head], start_us: int) -> Head | None:
-    """The invoice whose terms the period has: its own first one with terms, or the last that changed its fees."""
+def _by_terms_of(heads: Sequence[Head], start_us: int, periods: Periods) -> Head | None:
+    """The invoice whose terms the period has: its own first one with terms that are not of its fees in advance, too; or
+    the last that changed its fees."""
     own = [invoice for invoice in heads if invoice.start_us == start_us < invoice.end_us]
     if not own:
         changes = [invoice for invoice in heads if invoice.end_us == start_us and "change" in body(invoice)]
         return changes[-1] if changes else None
-    return next((invoice for invoice in own if is_by_period(invoice) and "terms" in body(invoice)), None)
+    return next((invoice for invoice in own if "terms" in body(invoice) and not periods.is_lump(invoice)), None)
 
 
 def _elsewhere(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
     """What discounts take off its fees in advance and no line says that names it: those of all charges of their period,
     less those of the charges without them."""
     (carrier,) = (item for item in heads if item.invoice_id == name)
-    of_period = _by_terms_of(heads, carrier.end_us)
+    of_period = _by_terms_of(heads, carrier.end_us, periods)
     if of_period is None or of_period is carrier:
         return Fraction(0)
     pinned = body(of_period).get("terms_ahead", {}) if "change" in body(of_period) else terms_of(of_period)
     terms: PeriodTerms = {"discounts": pinned.get("discounts", [])}
     by_id = {invoice.invoice_id: invoice for invoice in heads}
-    charged, fees, said = Amounts(), Amounts(), Fraction(0)
+    charged, fees, said, said_of_all = Amounts(), Amounts(), Fraction(0), Fraction(0)
     for invoice in heads:
-        for line in () if periods.is_lump(invoice) else periods.lines_of(invoice):
+        for line in periods.lines_of(invoice):
             of = by_id.get(line.adjusts, invoice)
             ahead = is_ahead(line, of)
             if line.kind == "credit" or carrier.end_us != (of.end_us if ahead else of.start_us):
                 continue
             is_fee = ahead and of is carrier
-            if line.charge.startswith("discount:"):
+            if line.charge.startswith("discount:") and (ahead or not periods.is_lump(of)):
                 said += Fraction(line.amount) * is_fee
+                said_of_all += Fraction(line.amount)
             elif ":" not in line.charge:
                 charged = total([*charged.items(), (line.product, line.amount)])
                 fees = total([*fees.items(), (line.product, Fraction(line.amount) * is_fee)])
-    off = [
+        if invoice.end_us == carrier.end_us and periods.is_lump(invoice):
+            at_once = sum(periods.taken_ahead(invoice, heads).values(), Fraction(0))
+            said, said_of_all = said + at_once * (invoice is carrier), said_of_all + at_once
+    of_all, of_others = (
         sum(reductions(amounts, terms, of_period.currency).values(), Fraction(0))
         for amounts in (charged, minus(charged, fees))
-    ]
-    return off[0] - off[1] - said
+    )
+    if not is_by_period(of_period) and "change" not in body(of_period):
+        of_all = said_of_all  # an older release took it off the invoice's own charges alone
+    return of_all - of_others - said

@@ -43,6 +43,10 @@ def check_notes(
         # What its own terms do is their effect; a further invoice of a period has none, it adjusts those of the first.
         further = periods.is_further(head, earlier) and "change" not in body(head)
         own_terms = [line for line in own_lines if is_term(line) and line.start_us == head.start_us and not further]
+        if head.start_us == head.end_us and "change" not in body(head):
+            # An opening that is billed again adjusts the period of its fees, too; such lines come after all charges'.
+            first = min((line.number for line in own_lines if line.adjusts and not is_term(line)), default=0)
+            own_terms = [line for line in own_terms if line.number < first]
         adjusting = [
             line for line in own_lines if line.adjusts == name and line.kind != "credit" and line not in own_terms
         ]

@@ -127,7 +127,7 @@ class Periods:
                 # it settles that.
                 known = None if is_by_period(head) else self._expected.get(invoice.invoice_id)
                 already = total(
-                    [*already.items(), *(self._taken_ahead(invoice, earlier) if known is None else known).items()]
+                    [*already.items(), *(self.taken_ahead(invoice, earlier) if known is None else known).items()]
                 )
         return minus(expected, already)
 
@@ -191,15 +191,17 @@ class Periods:
         return self._expected[head.invoice_id]
 
     def _terms_after(self, head: Head, earlier: Sequence[Head], until_us: int) -> PeriodTerms:
-        """The terms of the period after a lump: those pinned on its invoice, and while there is none those of the lump
-        that still hold."""
+        """The terms of the period after a lump: those of the lump that its invoice has, too (one agreed later is taken
+        off there), and while there is none those that still hold."""
         for invoice in self._chain.values():
             if (
                 invoice.start_us == head.end_us < invoice.end_us
                 and invoice.state != VOID
                 and head in before_it(invoice, self._chain)
             ):
-                return terms_of(invoice)
+                agreed = {discount["code"] for discount in terms_of(head).get("discounts", [])}
+                of_period = terms_of(invoice).get("discounts", [])
+                return {"discounts": [discount for discount in of_period if discount["code"] in agreed]}
         pinned = {
             invoice.start_us: body(invoice).get("terms", {})
             for invoice in [*earlier, head]
@@ -214,7 +216,7 @@ class Periods:
         ]
         return {"discounts": held}
 
-    def _taken_ahead(self, lump: Head, earlier: Sequence[Head]) -> Amounts:
+    def taken_ahead(self, lump: Head, earlier: Sequence[Head]) -> Amounts:
         """What a lump's discounts came to beyond those of its own charges."""
         charged, billed = self._lump(lump, earlier, ahead=False)
         billed.pop(COMMITMENT, None)
@@ -242,7 +244,7 @@ class Periods:
         ahead = [line for line in adjusting if by_period and is_ahead(line, original)]
         late = [line for line in adjusting if line not in ahead]
         if late and terms:
-            lump = not is_by_period(original)
+            lump = self.is_lump(original) or not by_period
             charged, billed = self._lump(original, earlier) if lump else self._period(head, original, earlier)
             self._changed(head, where, charged, billed, late, terms)
         if ahead and original.end_us != head.start_us:  # of a period that never was; else it is the invoice's own
@@ -250,7 +252,7 @@ class Periods:
             charged, billed = self._charged(earlier, start), self._reductions_on(earlier, start)
             terms = body(original).get("terms_ahead", {})
             if self.is_lump(original):
-                billed = total([*billed.items(), *self._taken_ahead(original, earlier).items()])
+                billed = total([*billed.items(), *self.taken_ahead(original, earlier).items()])
                 terms = {"discounts": body(original)["terms"].get("discounts", [])}
             self._changed(head, f"{where} in advance", charged, billed, ahead, terms)
 
