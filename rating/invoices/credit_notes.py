@@ -16,8 +16,8 @@ from rating.invoices.amounts.line_balances import (
     last_order,
     left_of_lines,
     noted_in_all,
-    spread,
 )
+from rating.invoices.amounts.note_spread import discounted, spread
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
 from rating.invoices.amounts.settlement_effects import given_by_terms
 from rating.invoices.chain import voids_of
@@ -117,7 +117,10 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
             f"{money_text(limit, currency)} are"
             " not credited; give more than 0 and at most that"
         )
-    parts = lines or (spread(amount, uncredited.each, currency) if uncredited is not None else [])
+    parts, is_uneven = lines, False
+    if uncredited is not None:
+        parts = spread(amount, discounted(invoice, uncredited.each, amount), currency)
+        is_uneven = parts != spread(amount, uncredited.each, currency)  # a note without ``spread`` is in proportion
     back = _given_back(invoice, chain, notes, amount, parts)
     owed = exact_sum((amount, *(-part for *_, part in back)))
     entry: CreditNoteEntry = {
@@ -129,7 +132,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     if back:
         entry["subtotal"] = money_text(amount, currency)
         entry["prepaid"] = [_given(grant, part, currency, paid if paid != name else None) for paid, grant, part in back]
-    if uncredited is not None and (uncredited.adjusted or back):
+    if uncredited is not None and (uncredited.adjusted or back or is_uneven):
         entry["spread"] = parts
     if not chain:
         return settled(invoice, {"credit_notes": [*notes, entry]})

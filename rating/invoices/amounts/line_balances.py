@@ -9,17 +9,18 @@ is credited once, in whatever order things happen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
 from rating.invoices.amounts.billed_of_period import NOTED
+from rating.invoices.amounts.note_spread import spread_parts
 from rating.pricing import money_text, plain
-from rating.pricing.exact import exact_sum, exactly, round_money, share
+from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO, Step
 from schemas.ledgers.invoice_claims import VOID
-from schemas.ledgers.invoice_details import CreditedLineRecord, CreditNoteEntry
+from schemas.ledgers.invoice_details import CreditNoteEntry
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import micros, parse_rfc3339
 
@@ -158,7 +159,7 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
             ]
             if "lines" not in note and "spread" not in note:
                 weights = [(number, amount - credited.get(number, ZERO)) for number, amount in lines.items()]
-                parts = list(_spread(Decimal(note["amount"]), weights, invoice.currency))
+                parts = list(spread_parts(Decimal(note["amount"]), weights, invoice.currency))
             for number, amount in parts:
                 credited[number] = credited.get(number, ZERO) + amount
     return credited
@@ -187,26 +188,6 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
             balance = balance_of(chain, invoice, line) if chain else amount_left
             left.append((line.number, max(min(amount_left, balance), ZERO)))
     return LinesLeft(tuple(left), left != plain_rest)
-
-
-def spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> list[CreditedLineRecord]:
-    """The distribution of a credit note's amount over lines, as pinned in its body."""
-    parts = _spread(amount, weights, currency)
-    return [{"line": number, "amount": money_text(part, currency)} for number, part in parts if part]
-
-
-def _spread(amount: Decimal, weights: Sequence[tuple[int, Decimal]], currency: str) -> Iterator[tuple[int, Decimal]]:
-    """Distribute ``amount`` in proportion to the weights, each part rounded, such that they add up to it; no part
-    exceeds its weight unless ``amount`` exceeds their sum."""
-    total_weight = exact_sum(weight for _, weight in weights)
-    if not total_weight:
-        return
-    weight_so_far = amount_so_far = ZERO
-    for number, weight in weights:
-        weight_so_far = exact_sum((weight_so_far, weight))
-        until = round_money(share(amount, weight_so_far, total_weight), currency)
-        yield number, exact_sum((until, -amount_so_far))
-        amount_so_far = until
 
 
 def taken_back(

@@ -117,6 +117,27 @@ def test_usage_that_falls_beneath_a_note_on_a_line_without_balance_leaves_nothin
     assert checked(account_books) == []
 
 
+def test_a_note_without_lines_is_spread_over_what_their_discounts_left_of_them() -> None:
+    """Of 40 calls and a fee of 30, 10 off, half is credited: 20 of the calls and 10 of the fee. So of calls that are
+    taken back 20 are left to credit."""
+    off_the_fee = {"discounts": [{"code": "d", "amount": "10", "product": "fee"}], "end": "2026-02-01"}
+    shelf = catalog(CALLS, more=[{**FEE, "in_advance": False}])
+    shelf.add("subscription", SUBSCRIPTION | off_the_fee)
+    account_books = Books(shelf, [used(20, 40), used(21, -40, close=2)])
+    (january,) = account_books.close(FEBRUARY)
+    assert january.total == "60.00"
+    credit(account_books.standing, january, "30")
+    noted = account_books.standing.invoice("air", january.invoice_id)
+    assert noted is not None
+    (note,) = body_of(noted).credit_notes
+    of_charge = {line.number: line.charge for line in january.lines}
+    assert {of_charge[part["line"]]: part["amount"] for part in note["spread"]} == {"c": "20.00", "fee": "10.00"}
+    (less,) = account_books.close(MARCH)
+    assert billed(less) == [("c", "-40.00"), ("credit_note:c", "20.00")]
+    credit(account_books.standing, january, "10")  # what is left of the fee
+    assert checked(account_books) == []
+
+
 def test_the_note_of_a_fee_whose_settlement_a_true_up_made_good_returns_what_a_grant_paid_of_that() -> None:
     """As in history 355: what the end takes off the fee, the true-up to the commitment adds, and a grant paid both."""
     terms = {"discounts": [HALF], "minimum_commitment": "60"}

@@ -1,0 +1,70 @@
+"""How a credit note without lines is spread over an invoice's lines: in proportion to what their discounts left of
+them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from rating.pricing import money_text
+from rating.pricing.exact import exact_sum, exactly, round_money, share
+from rating.pricing.priced_line import ZERO
+from schemas.ledgers.invoice_details import CreditedLineRecord
+from schemas.ledgers.invoice_record import Invoice, Line
+
+Weights = Sequence[tuple[int, Decimal]]
+"""(line number, amount in the invoice's currency)."""
+
+
+def spread(amount: Decimal, weights: Weights, currency: str) -> list[CreditedLineRecord]:
+    """The distribution of a credit note's amount over lines, as pinned in its body."""
+    return [
+        {"line": number, "amount": money_text(part, currency)}
+        for number, part in spread_parts(amount, weights, currency)
+        if part
+    ]
+
+
+def spread_parts(amount: Decimal, weights: Weights, currency: str) -> Iterator[tuple[int, Decimal]]:
+    """Distribute ``amount`` in proportion to the weights, each part rounded, such that they add up to it; no part
+    exceeds its weight unless ``amount`` exceeds their sum."""
+    total_weight = exact_sum(weight for _, weight in weights)
+    if not total_weight:
+        return
+    weight_so_far = amount_so_far = ZERO
+    for number, weight in weights:
+        weight_so_far = exact_sum((weight_so_far, weight))
+        until = round_money(share(amount, weight_so_far, total_weight), currency)
+        yield number, exact_sum((until, -amount_so_far))
+        amount_so_far = until
+
+
+def discounted(invoice: Invoice, left: Weights, amount: Decimal) -> Weights:
+    """What the invoice's discounts leave of ``left``, the amounts that can still be credited of its lines; ``left``
+    itself if that is less than ``amount``, the note's."""
+    lines = {line.number: line for line in invoice.lines}
+    weights = {number: Decimal(lines[number].amount) for number, _ in left}
+    with exactly():
+        for discount in invoice.lines:
+            off = -Decimal(discount.amount)
+            base = {number: weight for number, weight in weights.items() if _is_off(discount, lines[number])}
+            total = sum(base.values(), ZERO)
+            if off > 0 and total > 0:
+                for number, weight in base.items():
+                    weights[number] = weight - share(min(off, total), weight, total)
+        reduced = [
+            (number, max(amount_left - Decimal(lines[number].amount) + weights[number], ZERO))
+            for number, amount_left in left
+        ]
+        total = sum((weight for _, weight in reduced), ZERO)
+        return reduced if round_money(total, invoice.currency) >= amount else left
+
+
+def _is_off(discount: Line, line: Line) -> bool:
+    return (
+        discount.charge.startswith("discount:")
+        and ":" not in line.charge
+        and discount.product in ("", line.product)
+        and discount.adjusts == line.adjusts
+        and discount.period_start <= line.period_start < discount.period_end
+    )
