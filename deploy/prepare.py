@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 
 from deploy.demo.data import DataError, package
+from deploy.local.class_archive import archive_classes
 from deploy.local.kafka import KafkaError, kafka_libs
 
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Fetch Kafka's jars and the demo's data where they are missing."""
+    """Fetch Kafka's jars, archive their classes, and fetch the demo's data where they are missing."""
     try:
-        kafka_libs(_ROOT / ".weir")
+        archive_classes(kafka_libs(_ROOT / ".weir"))
         package()
     except (KafkaError, DataError) as error:
         sys.exit(f"setup: {error}")

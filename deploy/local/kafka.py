@@ -21,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.errors import WeirError
 
+ARCHIVE = "kafka.jsa"
+"""Name, beside the jars, of the archive that class_archive.py makes of their classes."""
 _POM = Path(__file__).with_name("pom.xml")
 _NODE = 1
 # A JVM's start takes a second, and minutes on a machine that has no processor left for it.
@@ -158,7 +160,11 @@ def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) 
 
 def _jvm(libs: Path, data_dir: Path) -> tuple[str, ...]:
     logging = data_dir.absolute() / "log4j2.properties"
-    return (java(), "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
+    archive = libs / ARCHIVE
+    size = archive.stat().st_size if archive.exists() else 0
+    # Said of another JVM's or other jars' archive, which is left aside: nothing that anybody could act on.
+    mapped = (f"-XX:SharedArchiveFile={archive}", "-Xshare:auto", "-Xlog:cds*=off") if size else ()
+    return (java(), *mapped, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
 
 
 def broker_ready(bootstrap: str) -> bool:

@@ -92,3 +92,13 @@ def test_maven_is_asked_once_for_one_pom(programs: Path, tmp_path: Path) -> None
     (libs / "pom.sha256").write_text("of an older pom")
     with pytest.raises(kafka.KafkaError, match="java is missing"):
         kafka.kafka_libs(cache)
+
+
+def test_an_archive_of_classes_is_used_where_there_is_one(programs: Path, tmp_path: Path) -> None:
+    fake(programs / "java", "echo 'openjdk version \"17.0.15\"' >&2")
+    archive = tmp_path / kafka.ARCHIVE
+    assert str(archive) not in " ".join(kafka.broker_command(tmp_path, tmp_path))
+    archive.touch()  # what a set-up leaves that could not make it
+    assert str(archive) not in " ".join(kafka.broker_command(tmp_path, tmp_path))
+    archive.write_bytes(b"classes")
+    assert f"-XX:SharedArchiveFile={archive}" in kafka.broker_command(tmp_path, tmp_path)
