@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.catalog.bounds import NamespaceBounds
+from schemas.catalog.keys import KeyLimits
 from schemas.http.api_keys import Access
 from schemas.settings import Settings
 
@@ -147,8 +148,8 @@ class BucketsByKey:
     def _found(self, access: Access, namespace: str, now: float) -> KeyBuckets:
         rates, together = self._rates(access), self._of_namespace(namespace)
         shared = self._kept((namespace, ""), together, now, None, f"the keys of namespace {namespace} together")
-        # A key with higher limits than its namespace was created by the operator and does not share the namespace's.
-        beside = rates.requests > together.requests or rates.events > together.events or rates.bytes > together.bytes
+        # A key to which the operator gave more than its namespace has does not share the namespace's.
+        beside = access.by_operator and _gives_more(access.limits, together)
         return self._kept((namespace, access.key_id), rates, now, None if beside else shared, "this key")
 
     def _kept(self, name: tuple[str, str], rates: Rates, now: float, shared: KeyBuckets | None, who: str) -> KeyBuckets:
@@ -192,3 +193,12 @@ class BucketsByKey:
             (limits and limits.events_per_second) or (bounds and bounds.events_per_second) or default.events,
             (limits and limits.bytes_per_second) or (bounds and bounds.bytes_per_second) or default.bytes,
         )
+
+
+def _gives_more(limits: KeyLimits | None, together: Rates) -> bool:
+    """Whether a limit that the key names is above its namespace's."""
+    return limits is not None and (
+        (limits.requests_per_second or 0) > together.requests
+        or (limits.events_per_second or 0) > together.events
+        or (limits.bytes_per_second or 0) > together.bytes
+    )

@@ -77,7 +77,8 @@ def key_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The rights of a key. ``namespace`` None: all namespaces (the admin key of the settings, which has no limits)."""
+    """The rights of a key. ``namespace`` None: all namespaces (the admin key of the settings, which has no limits).
+    ``by_operator``: whether the key was made with the admin key of the settings."""
 
     namespace: str | None
     scopes: frozenset[KeyScope]
@@ -85,6 +86,7 @@ class Access:
     key_id: str = ""
     limits: KeyLimits | None = None
     expires_us: int | None = None
+    by_operator: bool = False
 
     def require(self, sufficient: frozenset[KeyScope]) -> None:
         """Raises Denied (403) unless the key has one of the scopes; ``admin`` includes all."""
@@ -162,7 +164,8 @@ class Keyring:
             raise _wrong()
         expires = None if key.expires_at is None else micros(key.expires_at)
         author = f"{key.name} ({key.code})" if key.name else key.code
-        return Access(name.namespace, frozenset(key.scopes), author, key.code, key.limits, expires)
+        by_operator = versions[-1].author == ROOT_AUTHOR
+        return Access(name.namespace, frozenset(key.scopes), author, key.code, key.limits, expires, by_operator)
 
 
 def _wrong() -> Denied:

@@ -3,8 +3,10 @@ may shrink."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -38,6 +40,36 @@ def listed(values: int) -> str:
     )
 
 
+def dimensions(count: int) -> str:
+    names = ", ".join(f"d{number}" for number in range(count))
+    return f"meters: [{{code: m, profiles: [{{code: n, aggregation: count, dimensions: [{names}]}}]}}]\n"
+
+
+def matrix(count: int) -> str:
+    listed_cells = ", ".join(f"{{values: [v{number}], unit_amount: '1'}}" for number in range(count))
+    return f"{{model: matrix, dimensions: [d0], cells: [{listed_cells}], default_unit_amount: '1'}}"
+
+
+def cells(count: int) -> str:
+    return dimensions(1) + (
+        "products: [{code: p, profile: m}]\n"
+        f"plans: [{{code: b, currency: USD, charges: [{{product: p, price: {matrix(count)}}}]}}]\n"
+        "accounts: [{code: a}]\n"
+    )
+
+
+def override(count: int) -> str:
+    overrides = f"[{{charge: p, price: {matrix(count)}}}]"
+    return f"subscriptions: [{{code: s, account: a, plan: b, start: 2026-01-01, overrides: {overrides}}}]\n"
+
+
+def subscriptions(count: int) -> str:
+    return "subscriptions:\n" + "".join(
+        f"  - {{code: s{number}, account: a, plan: b, start: 20{30 + number}-01-01, end: 20{31 + number}-01-01}}\n"
+        for number in range(count)
+    )
+
+
 @pytest.mark.parametrize(
     ("own", "within", "beyond", "path", "named"),
     [
@@ -53,6 +85,12 @@ def listed(values: int) -> str:
             "2 event types"),
         ("entries: 3", "accounts: [{code: a}, {code: b}]", "accounts: [{code: a}, {code: b}, {code: c}]", "$",
             "4 entries"),
+        ("dimensions: 2", dimensions(2), dimensions(3), "$.meters[0].profiles[0].dimensions", "3 dimensions"),
+        ("price_cells: 2", cells(2), cells(3), "$.plans[0].charges[0].price.cells", "3 priced combinations"),
+        ("price_cells: 2", cells(2) + override(2), cells(2) + override(3),
+            "$.subscriptions[0].overrides[0].price.cells", "3 priced combinations"),
+        ("subscriptions_per_account: 2", cells(1) + subscriptions(2), cells(1) + subscriptions(3),
+            "$.subscriptions[2]", "3 subscriptions of account a"),
         ("catalog_bytes: 2000", "accounts: [{code: a}]", "accounts: [{code: a, name: " + "x" * 3000 + "}]", "$",
             "bytes of entries"),
     ],
@@ -97,6 +135,21 @@ def test_a_document_that_says_nothing_of_bounds_leaves_them() -> None:
 def test_the_table_and_what_may_be_set_name_the_same_bounds() -> None:
     names = {item.name for item in fields(Bounds)}
     assert names | {"requests_per_second", "events_per_second", "bytes_per_second"} == set(NamespaceBounds.model_fields)
+
+
+def test_the_page_tells_each_bound_with_its_number() -> None:
+    page = (Path(__file__).parents[4] / "ingest/README.md").read_text()
+    section = page.partition("## Bounds of a namespace")[2].partition("## ")[0]
+    rows = [row.split("|")[1:3] for row in section.splitlines() if row[:3] == "| `"]
+    told: dict[str, str] = {}
+    for names, numbers in rows:
+        bounds = re.findall(r"`([a-z_]+)`", names)
+        parts = numbers.split(";") if ";" in numbers else [numbers] * len(bounds)
+        told |= dict(zip(bounds, map(str.strip, parts), strict=True))
+    for item in fields(Bounds):
+        value = getattr(BOUNDS, item.name)
+        assert told[item.name] == (f"{value >> 20} MiB" if item.name == "catalog_bytes" else f"{value:,}"), item.name
+    assert set(told) == set(NamespaceBounds.model_fields)
 
 
 def test_the_size_of_a_catalog_follows_every_version() -> None:

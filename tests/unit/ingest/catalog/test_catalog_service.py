@@ -63,6 +63,7 @@ def service(catalog: Shared, monkeypatch: pytest.MonkeyPatch) -> CatalogService:
             return [(partition, catalog.append(value)) for _, value in records]
 
     monkeypatch.setattr(catalog_publisher, "LedgerWriter", Writer)
+    monkeypatch.setattr(catalog_publisher, "create_inbox", lambda *_: None)
     follower: Any = SimpleNamespace(catalog=catalog, wait_for=lambda *_: True, fresh=lambda _: True)
     return CatalogService(follower, CatalogPublisher(Settings(), follower, lambda: "ours"))
 

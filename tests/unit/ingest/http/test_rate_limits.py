@@ -3,6 +3,8 @@ again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,15 +117,35 @@ def test_the_keys_of_a_namespace_together_have_limits_that_the_operator_sets() -
         buckets.spend(0, 60)
 
 
-def test_a_key_of_more_than_its_namespace_was_made_by_the_operator_and_stands_beside_it() -> None:
+def test_a_key_to_which_the_operator_gave_more_than_its_namespace_has_stands_beside_it() -> None:
     limits = BucketsByKey(Settings(namespace_requests_per_second=1, key_requests_per_second=1))
-    large = limits.of(access("large", requests_per_second=5), 0.0)
+    large = limits.of(replace(access("large", requests_per_second=5), by_operator=True), 0.0)
     assert large is not None
     for _ in range(5):
         large.request(0.0)
     small = limits.of(access("small"), 0.0)
     assert small is not None
     small.request(0.0)
+
+
+@pytest.mark.parametrize(
+    ("by_operator", "own"),
+    [(False, {}), (True, {}), (False, {"events_per_second": 50_000}), (True, {"bytes_per_second": 9})],
+)
+def test_what_the_operator_lowers_for_a_namespace_holds_for_keys_of_any_age(
+    by_operator: bool, own: dict[str, int]
+) -> None:
+    """The default of a key, and limits that it was given while the namespace had more, are above the bound."""
+    limits = BucketsByKey(Settings(), lambda _namespace: NamespaceBounds(events_per_second=10))
+    for number in range(2):
+        buckets = limits.of(replace(access(f"key_{number}", **own), by_operator=by_operator), 0.0)
+        assert buckets is not None
+        if number == 0:
+            buckets.request(0.0)
+            buckets.spend(0, 11)
+        else:
+            with pytest.raises(TooMuch, match="the keys of namespace n together may send 10 events"):
+                buckets.request(0.0)
 
 
 def test_who_sends_one_long_body_is_told_how_long_to_pause() -> None:

@@ -28,9 +28,11 @@ class World:
         self.is_fresh = True
         self.keys = Keyring(ROOT, self.catalog, lambda: self.is_fresh)
 
-    def publish(self, namespace: str, model: ApiKey, version: int = 1, *, retired: bool = False) -> None:
+    def publish(
+        self, namespace: str, model: ApiKey, version: int = 1, *, retired: bool = False, author: str = "t"
+    ) -> None:
         record = record_of(
-            namespace, model, kind=KIND, version=version, author="t", claim_id="c", retired=retired
+            namespace, model, kind=KIND, version=version, author=author, claim_id="c", retired=retired
         )  # fmt: skip
         assert self.catalog.apply(record, self.catalog.next_offset, NOW) is not None
 
@@ -169,3 +171,11 @@ def test_what_is_remembered_is_never_older_than_the_catalog(steps: list[str]) ->
             assert world.denied(text).status == 401
         else:
             assert world.access(text).key_id == "key_1"
+
+
+@pytest.mark.parametrize(("author", "by_operator"), [("admin", True), ("admin (key_2)", False), ("key_2", False)])
+def test_only_keys_made_with_the_admin_key_of_the_settings_are_the_operators(author: str, by_operator: bool) -> None:
+    world = World()
+    text = key_text("n", "key_1", bytes(range(32)))
+    world.publish("n", ApiKey(code="key_1", hash=key_hash(text), scopes=("ingest",)), author=author)
+    assert world.access(text).by_operator is by_operator
