@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-large bench-noisy check format clean clean-data reference upgrade
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy check format clean clean-data reference upgrade
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench-gateway: setup ## one gateway beside a plain FastAPI one, and under grania
 
 bench-noisy: setup ## a quiet tenant's p99 beside each kind of noise that one tenant can make: some minutes
 	@$(BENCH)/bench_noisy.py --save build/bench-noisy.json
+
+bench-growth: setup ## what grows with history or with others, each at two sizes with the fitted growth: under 15 minutes
+	@PYTHONPATH=tests/bench:. $(PYTHON) -m growth --save build/bench-growth.json
 
 bench-large: setup ## usage queries and roll-up over 50 M records, memory by identities remembered: tens of minutes
 	@$(BENCH)/bench_usage.py --save build/bench-usage.json

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from ingest.catalog.audit_page import audit_page
 from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.catalog_service import RESOURCES, Caller, CatalogService, shown
+from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, load_document
-from ingest.catalog.document_plan import CatalogPlan
 from ingest.catalog.openapi_bodies import APPLY_BODY, IF_MATCH, entry_body
 from ingest.catalog.rests import Rests
 from ingest.catalog.turns import DOCUMENTS, ENTRIES, PAGES, Turns

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from ingest.catalog.changes import CatalogPlan, Change
 from ingest.catalog.document import Tick, no_tick
-from ingest.catalog.document_plan import CatalogPlan, Change
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import record_of
 from schemas.errors import WeirError

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaException
 
 from ingest.catalog.catalog_publisher import CatalogPublisher, EntriesTooLarge, LostClaims
+from ingest.catalog.changes import CatalogPlan, Change
 from ingest.catalog.checks.bound_faults import REMEDY
 from ingest.catalog.document import DocumentError, Fault, Tick, load_document, no_tick
-from ingest.catalog.document_plan import CatalogPlan, Change, plan_document
+from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import LISTS, Document, DocumentEntry, read_document, read_model
 from ingest.http.gateway_problems import Problem, of_denial
 from schemas.catalog.base import Model
@@ -171,16 +173,18 @@ class CatalogService:
         """At most ``limit`` entries in order of their codes, and the cursor of the next page (None on the last)."""
         after_code = _after(cursor)
         if kind == "namespace":
-            caller_namespace = caller.access.namespace
-            names = self._catalog.catalog.namespaces() if caller_namespace is None else [caller_namespace]
-            views = (self._catalog.catalog.view(name) for name in names)
-            entries = [entry for view in views if (entry := view.get(kind, view.namespace)) is not None]
+            entries = self._namespaces(caller, after_code)
         else:
-            histories = self.view(caller.namespace).histories(kind)
-            entries = [versions[-1] for versions in histories if retired or not versions[-1].retired]
-        following = sorted((entry for entry in entries if entry.code > after_code), key=lambda entry: entry.code)
-        page = following[:limit]
-        return page, _cursor(page[-1].code) if len(following) > limit else None
+            entries = self.view(caller.namespace).after(kind, after_code, retired=retired)
+        page = list(islice(entries, limit + 1))
+        return page[:limit], _cursor(page[limit - 1].code) if len(page) > limit else None
+
+    def _namespaces(self, caller: Caller, after_code: str) -> Iterator[Entry]:
+        """The settings of each namespace that the caller may see, in order of their codes."""
+        own = caller.access.namespace
+        for name in self._catalog.catalog.namespaces() if own is None else [own]:
+            if name > after_code and (entry := self._catalog.catalog.view(name).get("namespace", name)) is not None:
+                yield entry
 
     def view(self, namespace: str) -> NamespaceView:
         """The namespace's present catalog. Raises Problem 404 if it is not declared."""

@@ -2,98 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from functools import cached_property
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Final
 
-from ingest.catalog.checks.bound_faults import Current, bound_faults
+from ingest.catalog.changes import CatalogPlan, Change
+from ingest.catalog.checks.bound_faults import bound_faults
 from ingest.catalog.checks.dimension_names import name_faults
-from ingest.catalog.checks.references import After
+from ingest.catalog.checks.references import reference_faults
 from ingest.catalog.checks.schema_evolution import evolution_faults
+from ingest.catalog.checks.scope import Scope, touched
 from ingest.catalog.checks.warnings import catalog_warnings
 from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog.entries import LISTS, Document, DocumentEntry, says
+from ingest.catalog.planned import Planned
 from schemas.catalog.base import Model
-from schemas.catalog.bounds import bounds_of
+from schemas.catalog.bounds import Bounds, bounds_of
 from schemas.catalog.meters import EventType, Meter
-from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
+from schemas.catalog.models import Account, Namespace, Subscription
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.values.instants import micros, rfc3339
-from schemas.values.json_text import JsonObject
 from schemas.values.local_time import local_midnight, parse_zone
 
-PlannedAction = Literal["created", "changed", "retired", "unchanged"]
 MAX_FAULTS: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of one entry. ``version``: the version that results (for "unchanged": the present one)."""
-
-    action: PlannedAction
-    kind: str
-    code: str
-    version: int
-    model: Model
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogPlan:
-    """All changes of a document, in the order of publication."""
-
-    namespace: str
-    changes: tuple[Change, ...]
-    warnings: tuple[Fault, ...] = ()
-
-    def to_publish(self) -> list[Change]:
-        """The changes that need a record."""
-        return [change for change in self.changes if change.action != "unchanged"]
-
-    def summary(self) -> JsonObject:
-        """``{"namespace", "created": [{"kind", "code", "version"}], "changed", "retired", "unchanged"}``, and
-        ``"warnings": [{"path", "detail"}]`` if there are any. A published meter with a start also has ``start`` and
-        ``event_name``."""
-        lists: dict[str, list[JsonObject]] = {"created": [], "changed": [], "retired": [], "unchanged": []}
-        for change in self.changes:
-            summary = {"kind": change.kind, "code": change.code, "version": change.version}
-            if (
-                isinstance(change.model, Meter)
-                and change.model.start is not None
-                and change.action in ("created", "changed")
-            ):
-                summary |= {
-                    "start": rfc3339(micros(change.model.start)),
-                    "event_name": change.model.event_name or change.code,
-                }
-            lists[change.action].append(summary)
-        return {"namespace": self.namespace, **lists, **self.warned()}
-
-    def warned(self) -> JsonObject:
-        """``{"warnings": [{"path", "detail"}]}``, empty if there are none."""
-        if not self.warnings:
-            return {}
-        return {"warnings": [{"path": fault.path, "detail": fault.detail} for fault in self.warnings]}
-
-
 def plan_document(
-    view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick
-) -> CatalogPlan:
+    view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick,
+    scope_of: Callable[[Planned], Scope] = touched,
+) -> CatalogPlan:  # fmt: skip
     """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire.
+
+    The view's catalog is taken to be valid, so only what the document touches is checked (``scope_of``): the cost
+    depends on the document and what refers to it, not on the size of the catalog.
 
     Raises DocumentError with at most MAX_FAULTS faults, such as references to missing entries, and what ``tick``
     raises.
     """
-    return _Planner(view, document, retire, tick).plan()
+    return _Planner(view, document, retire, tick, scope_of).plan()
 
 
 class _Planner:
     def __init__(
-        self, view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]], tick: Tick = no_tick
-    ) -> None:
+        self, view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]], tick: Tick,
+        scope_of: Callable[[Planned], Scope],
+    ) -> None:  # fmt: skip
         self._tick = tick
+        self._scope_of = scope_of
         self._plans: dict[str, int] = {}
         self._document = document
         self._view = view
@@ -118,19 +73,24 @@ class _Planner:
                 self._tick()
                 model = self._pinned(item) if kind == "subscription" else item.model
                 changes.append(self._change(kind, item.code, model))
-        retired = [self._retirement(kind, code) for kind, code in self._retired]
-        current: dict[str, dict[str, Model]] = {}
-        if not self._faults:
-            current = self._after(changes)
-            self._faults += islice(self._bound_faults(current, [*changes, *retired]), MAX_FAULTS)
-        if not self._faults:
-            planned = After(current, self._plan_version(changes), self._place, self._was, self._tick)
-            self._faults += islice(planned.faults(), MAX_FAULTS)
+        changes += [self._retirement(kind, code) for kind, code in self._retired]
         if self._faults:
             raise DocumentError(*self._faults[:MAX_FAULTS])
-        return CatalogPlan(
-            self._document.namespace, (*changes, *retired), catalog_warnings(current, self._declared_at, self._tick)
-        )
+        planned = Planned(self._view, changes, {(item.kind, item.code): item.path for item in self._document.items})
+        self._raise_first(bound_faults(self._bounds(planned), planned))
+        scope = self._scope_of(planned)
+        self._raise_first(reference_faults(planned, scope, self._tick))
+        return CatalogPlan(self._document.namespace, tuple(changes), catalog_warnings(planned, scope, self._tick))
+
+    @staticmethod
+    def _raise_first(faults: Iterator[Fault]) -> None:
+        if first := list(islice(faults, MAX_FAULTS)):
+            raise DocumentError(*first)
+
+    def _bounds(self, planned: Planned) -> Bounds:
+        """The document's own bounds apply, so that it can raise a bound and use it at once."""
+        namespace = planned.get("namespace", self._document.namespace)
+        return bounds_of(namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds)
 
     def _namespace_change(self) -> Iterable[Change]:
         code, declared = self._document.namespace, self._document.declared
@@ -141,28 +101,6 @@ class _Planner:
         if declared.bounds is None:  # the document leaves them as they are
             declared = declared.model_copy(update={"bounds": self._view.settings.bounds if self._view.known else None})
         yield self._change("namespace", code, declared)
-
-    def _bound_faults(self, current: dict[str, dict[str, Model]], changes: Sequence[Change]) -> Iterator[Fault]:
-        published = [change for change in changes if change.action != "unchanged"]
-        if not published:
-            return
-        # The document's own bounds apply, so that it can raise a bound and use it at once.
-        namespace = current["namespace"].get(self._document.namespace)
-        bounds = namespace.bounds if isinstance(namespace, Namespace) else self._view.settings.bounds
-        changed = [(change.kind, change.code, self._standing(change.kind, change.code)) for change in published]
-
-        def before() -> Current:
-            return Current(self._held, self._view.size)
-
-        yield from bound_faults(bounds_of(bounds), before, current, changed, self._place)
-
-    @cached_property
-    def _held(self) -> dict[str, dict[str, Model]]:
-        return {kind: {entry.code: entry.model for entry in self._view.all(kind)} for kind in KINDS}
-
-    def _standing(self, kind: str, code: str) -> Model | None:
-        entry = self._view.get(kind, code)
-        return None if entry is None else entry.model
 
     def _change(self, kind: str, code: str, model: Model) -> Change:
         history = self._view.history(kind, code)
@@ -258,32 +196,6 @@ class _Planner:
             return declared.time_zone
         return self._view.time_zone(account)
 
-    def _after(self, changes: Iterable[Change]) -> dict[str, dict[str, Model]]:
-        current = {kind: dict(models) for kind, models in self._held.items()}
-        for change in changes:
-            current[change.kind][change.code] = change.model
-        for kind, code in self._retired:
-            current[kind].pop(code, None)
-        return current
-
-    def _plan_version(self, changes: Iterable[Change]) -> Any:
-        coming = {(change.code, change.version): change.model for change in changes if change.kind == "plan"}
-
-        def find(code: str, version: int) -> Plan | None:
-            plan = coming.get((code, version))
-            if plan is None and (entry := self._view.version("plan", code, version)) is not None:
-                plan = entry.model
-            return plan if isinstance(plan, Plan) else None
-
-        return find
-
-    def _was(self, kind: str, code: str) -> bool:
-        history = self._view.history(kind, code)
-        return bool(history) and history[-1].retired
-
-    def _declared_at(self, kind: str, code: str) -> str | None:
-        item = self._by_kind[kind].get(code)
-        return item.path if item else None
-
     def _place(self, kind: str, code: str) -> str:
-        return self._declared_at(kind, code) or "$"
+        item = self._by_kind[kind].get(code)
+        return item.path if item else "$"

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from schemas.catalog.base import STORED, Model
+from schemas.catalog.indexes import NamespaceIndexes, references
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import KINDS, Account, Namespace
 from schemas.ledgers.first_valid import Claim, FirstValid
@@ -95,7 +96,7 @@ class Catalog:
         self._versions: dict[tuple[str, str], dict[str, list[Entry]]] = {}
         self._changes: dict[str, list[int]] = {}
         self._changes_of: dict[tuple[str, str], list[int]] = {}  # by namespace and kind
-        self._sizes: dict[str, int] = {}
+        self._indexes: dict[str, NamespaceIndexes] = {}
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
         self._derived: Weighed[Any] = Weighed(MOST_DERIVED)
@@ -122,13 +123,9 @@ class Catalog:
             entry = read
             by_code = self._versions.setdefault((entry.namespace, entry.kind), {})
             versions = by_code.setdefault(entry.code, [])
-            standing = versions[-1] if versions and not versions[-1].retired else None
-            self._sizes[entry.namespace] = (
-                self._sizes.get(entry.namespace, 0)
-                + (0 if entry.retired else entry.size)
-                - (0 if standing is None else standing.size)
-            )
+            previous = versions[-1] if versions else None
             versions.append(entry)
+            self._indexes.setdefault(entry.namespace, NamespaceIndexes()).add(entry, previous)
             self._changes_of.setdefault((entry.namespace, entry.kind), []).append(offset)
             self._logs.setdefault(entry.namespace, []).append(entry)
             self._changes.setdefault(entry.namespace, []).append(offset)
@@ -177,9 +174,9 @@ class Catalog:
         value: T = self._derived.get(key, make)
         return value
 
-    def size(self, namespace: str) -> int:
-        """Total characters of the bodies of all entries in force."""
-        return self._sizes.get(namespace, 0)
+    def indexes(self, namespace: str) -> NamespaceIndexes:
+        """The indexes of everything read of the namespace."""
+        return self._indexes.get(namespace) or NamespaceIndexes()
 
     def entries(self, namespace: str, kind: str, before_offset: int) -> Iterator[list[Entry]]:
         """For each code (in order of first publication) its versions with offset < ``before_offset``, oldest first."""
@@ -227,9 +224,10 @@ class NamespaceView:
         return self._catalog.derived((what, self.namespace, entry.kind, entry.code, entry.version), make)
 
     @property
-    def size(self) -> int:
-        """Total characters of the bodies of all entries in force now, whatever the view's offset."""
-        return self._catalog.size(self.namespace)
+    def indexes(self) -> NamespaceIndexes:
+        """The namespace's indexes. Their counts are those of now, whatever the view's offset; codes found in them may
+        belong to versions that the view does not have, so read each from the view."""
+        return self._catalog.indexes(self.namespace)
 
     @property
     def known(self) -> bool:
@@ -265,6 +263,22 @@ class NamespaceView:
         return self._catalog.log(
             self.namespace, self.before if before_offset is None else min(before_offset, self.before)
         )
+
+    def referring(self, kind: str, to_kind: str, code: str) -> Iterator[Entry]:
+        """The entries of ``kind`` in force whose newest version refers to this entry of ``to_kind``, in order of their
+        first reference to it."""
+        for referring in self.indexes.referring(kind, to_kind, code):
+            entry = self.get(kind, referring)
+            if entry is not None and (to_kind, code) in references(kind, entry.body):
+                yield entry
+
+    def after(self, kind: str, code: str, *, retired: bool = False) -> Iterator[Entry]:
+        """The newest version of each entry whose code is above ``code``, in order of codes; retired ones as well if
+        ``retired``."""
+        for following in self.indexes.codes_after(kind, code):
+            versions = self.history(kind, following)
+            if versions and (retired or not versions[-1].retired):
+                yield versions[-1]
 
     def all(self, kind: str) -> list[Entry]:
         """The newest version of every code that is not retired."""

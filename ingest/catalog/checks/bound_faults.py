@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from ingest.catalog.changes import Change
 from ingest.catalog.document import Fault
+from ingest.catalog.planned import Planned
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import Bounds
 from schemas.catalog.meters import Meter
-from schemas.catalog.models import Plan, Subscription
+from schemas.catalog.models import KINDS, Plan, Subscription
 
 CountHeld = Callable[[Any], Mapping[str, int]]
 """Measures one entry: relative JSON path → size at that path."""
@@ -20,44 +22,28 @@ _ESTIMATED: Final = 64  # minimum size of an entry, in characters
 _CHANGE: Final = 1024  # growth of an existing entry that is allowed even in a full catalog, in characters
 
 
-class Current:
-    """The models in force by kind and code, and the total size of their JSON in characters."""
-
-    def __init__(self, models: Mapping[str, Mapping[str, Model]], size: int) -> None:
-        self.models = models
-        self.size = size
-
-
-def bound_faults(
-    bounds: Bounds,
-    current: Callable[[], Current],
-    planned: Mapping[str, Mapping[str, Model]],
-    changed: Sequence[tuple[str, str, Model | None]],
-    path_of: Callable[[str, str], str],
-) -> Iterator[Fault]:
-    """The bounds that publishing ``changed`` would exceed.
-
-    ``changed``: kind, code and present model (None if new) of each entry to publish; ``planned``: all models as
-    they would be. ``current`` is called only if a bound is exceeded. ``path_of``: see ``references.After``.
-    """
-    yield from _of_entries(bounds, planned, changed, path_of)
-    yield from _of_all(bounds, current, planned)
-    yield from _of_names(bounds, current, planned, changed, path_of)
-    yield from _of_accounts(bounds, current, planned, changed, path_of)
-    grown = [
-        (_size(planned[kind].get(code)) - _size(standing), standing)
-        for kind, code, standing in changed
-        if kind != "namespace"
-    ]
-    size = current().size + sum(growth for growth, _ in grown) if any(growth > 0 for growth, _ in grown) else 0
-    if size > bounds.catalog_bytes and any(growth > (_CHANGE if standing else 0) for growth, standing in grown):
+def bound_faults(bounds: Bounds, planned: Planned) -> Iterator[Fault]:
+    """The bounds that a plan would exceed."""
+    changed = list(planned.published())
+    if not changed:
+        return
+    yield from _of_entries(bounds, planned, changed)
+    yield from _of_all(bounds, planned, changed)
+    yield from _of_names(bounds, planned, changed)
+    yield from _of_accounts(bounds, planned, changed)
+    grown = []
+    for change in changed:
+        if change.kind != "namespace":
+            standing = planned.standing(change.kind, change.code)
+            grown.append((_size(planned.get(change.kind, change.code)) - _size(standing), standing))
+    if not any(growth > (_CHANGE if standing else 0) for growth, standing in grown):
+        return
+    size = planned.view.indexes.size + sum(growth for growth, _ in grown)
+    if size > bounds.catalog_bytes:
         yield _beyond("$", "catalog_bytes", bounds.catalog_bytes, size, "bytes of entries in all")
 
 
-def _of_entries(
-    bounds: Bounds, planned: Mapping[str, Mapping[str, Model]], changed: Sequence[tuple[str, str, Model | None]],
-    path_of: Callable[[str, str], str],
-) -> Iterator[Fault]:  # fmt: skip
+def _of_entries(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:
     measures: tuple[tuple[str, str, int, str, CountHeld], ...] = (
         ("meter", "filters", bounds.filters, "filters with its meter's", _filters),
         ("meter", "filter_values", bounds.filter_values, "values in one filter", _filter_values),
@@ -65,69 +51,74 @@ def _of_entries(
         ("plan", "price_cells", bounds.price_cells, "priced combinations", _plan_cells),
         ("subscription", "price_cells", bounds.price_cells, "priced combinations", _override_cells),
     )
-    for kind, code, standing in changed:
-        model = planned[kind].get(code)
-        for of_kind, name, bound, what, measure in measures:
-            if model is None or kind != of_kind:
+    for change in changed:
+        model = planned.get(change.kind, change.code)
+        for kind, name, bound, what, measure in measures:
+            if model is None or kind != change.kind:
                 continue
             for below, value in measure(model).items():
-                if value > bound and (standing is None or value > max(measure(standing).values(), default=0)):
-                    at = path_of(kind, code)
+                if value <= bound:
+                    continue
+                standing = planned.standing(kind, change.code)
+                if standing is None or value > max(measure(standing).values(), default=0):
+                    at = planned.path_of(kind, change.code)
                     yield _beyond(f"{at}.{below}" if at != "$" else at, name, bound, value, what)
 
 
-def _of_all(
-    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]]
-) -> Iterator[Fault]:
-    totals: tuple[tuple[str, str, int, str, Callable[[Mapping[str, Mapping[str, Model]]], int]], ...] = (
-        ("$", "entries", bounds.entries, "entries of all kinds", lambda models: sum(map(len, models.values()))),
-        ("$.event_types", "event_types", bounds.event_types, "event types", lambda models: len(models["event_type"])),
-        ("$.meters", "profiles", bounds.profiles, "profiles of all meters", _profiles),
-    )
-    for path, name, bound, what, total in totals:
-        value = total(planned)
-        if value > bound and value > total(current().models):
-            yield _beyond(path, name, bound, value, what)
+def _of_all(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:
+    indexes = planned.view.indexes
+    growth = sum(planned.growth(kind) for kind in KINDS)
+    profiles = _profile_growth(planned, changed).total()
+    totals = (
+        ("$", "entries", bounds.entries, "entries of all kinds", indexes.in_force.total(), growth),
+        (
+            "$.event_types", "event_types", bounds.event_types, "event types",
+            indexes.in_force["event_type"], planned.growth("event_type"),
+        ),
+        ("$.meters", "profiles", bounds.profiles, "profiles of all meters", indexes.profiles.total(), profiles),
+    )  # fmt: skip
+    for path, name, bound, what, before, more in totals:
+        if more > 0 and before + more > bound:
+            yield _beyond(path, name, bound, before + more, what)
 
 
-def _of_names(
-    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]],
-    changed: Sequence[tuple[str, str, Model | None]], path_of: Callable[[str, str], str],
-) -> Iterator[Fault]:  # fmt: skip
-    if not any(kind == "meter" for kind, _, _ in changed):
-        return
-    counts = _by_name(planned)
-    for name, value in counts.items():
-        if value > bounds.profiles_per_event_name and value > _by_name(current().models)[name]:
+def _of_names(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:
+    most = bounds.profiles_per_event_name
+    for name, more in _profile_growth(planned, changed).items():
+        value = planned.view.indexes.profiles[name] + more
+        if more > 0 and value > most:
             codes = (
-                code for kind, code, _ in changed if kind == "meter" and _event_name(planned[kind].get(code)) == name
+                change.code
+                for change in changed
+                if change.kind == "meter" and _event_name(planned.get("meter", change.code)) == name
             )
-            code = next(codes, "")
-            what = f"profiles that look at events named {name!r}"
-            at = path_of("meter", code)
-            yield _beyond(at, "profiles_per_event_name", bounds.profiles_per_event_name, value, what)
+            at = planned.path_of("meter", next(codes, ""))
+            yield _beyond(at, "profiles_per_event_name", most, value, f"profiles that look at events named {name!r}")
 
 
-def _of_accounts(
-    bounds: Bounds, current: Callable[[], Current], planned: Mapping[str, Mapping[str, Model]],
-    changed: Sequence[tuple[str, str, Model | None]], path_of: Callable[[str, str], str],
-) -> Iterator[Fault]:  # fmt: skip
-    codes = [code for kind, code, _ in changed if kind == "subscription" and code in planned[kind]]
-    if not codes:
-        return
-    counts = Counter(model.account for model in planned["subscription"].values() if isinstance(model, Subscription))
-    for account in dict.fromkeys(_account(planned["subscription"][code]) for code in codes):
-        value = counts[account]
-        if value > bounds.subscriptions_per_account:
-            held = sum(_account(model) == account for model in current().models["subscription"].values())
-            if value > held:
-                at = next(
-                    path_of("subscription", code)
-                    for code in codes
-                    if _account(planned["subscription"][code]) == account
-                )
-                what = f"subscriptions of account {account}"
-                yield _beyond(at, "subscriptions_per_account", bounds.subscriptions_per_account, value, what)
+def _profile_growth(planned: Planned, changed: Sequence[Change]) -> Counter[str]:
+    """By how many more profiles of meters would look at events of each name."""
+    growth: Counter[str] = Counter()
+    for change in changed:
+        if change.kind == "meter":
+            for model, sign in ((planned.get("meter", change.code), 1), (planned.standing("meter", change.code), -1)):
+                if isinstance(model, Meter):
+                    growth[_event_name(model)] += sign * len(model.profiles)
+    return growth
+
+
+def _of_accounts(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:
+    most = bounds.subscriptions_per_account
+    code_by_account: dict[str, str] = {}
+    for change in changed:
+        model = planned.get("subscription", change.code) if change.kind == "subscription" else None
+        if isinstance(model, Subscription):
+            code_by_account.setdefault(model.account, change.code)
+    for account, code in code_by_account.items():
+        value = len(planned.subscriptions(account))
+        if value > most and value > sum(1 for _ in planned.view.referring("subscription", "account", account)):
+            at = planned.path_of("subscription", code)
+            yield _beyond(at, "subscriptions_per_account", most, value, f"subscriptions of account {account}")
 
 
 def _beyond(path: str, name: str, bound: int, value: int, what: str) -> Fault:
@@ -147,24 +138,8 @@ def _size(model: Model | None) -> int:
     return 0 if model is None else max(_ESTIMATED, len(json.dumps(model.model_dump(mode="json"), ensure_ascii=False)))
 
 
-def _profiles(models: Mapping[str, Mapping[str, Model]]) -> int:
-    return sum(len(model.profiles) for model in models["meter"].values() if isinstance(model, Meter))
-
-
-def _by_name(models: Mapping[str, Mapping[str, Model]]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for model in models["meter"].values():
-        if isinstance(model, Meter):
-            counts[_event_name(model)] += len(model.profiles)
-    return counts
-
-
 def _event_name(model: Model | None) -> str:
     return model.event_name or model.code if isinstance(model, Meter) else ""
-
-
-def _account(model: Model) -> str:
-    return model.account if isinstance(model, Subscription) else ""
 
 
 def _filters(meter: Meter) -> Mapping[str, int]:

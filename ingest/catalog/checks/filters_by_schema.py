@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ingest.catalog.document import Fault
-from schemas.catalog.base import Model
+from ingest.catalog.planned import Planned
 from schemas.catalog.meters import EventType, Filter, Meter
 from schemas.event_schema import Schema, parse_schema
 from schemas.event_schema.check import compile_schema_node
@@ -15,18 +15,17 @@ from schemas.event_schema.nodes import Map, Node, RecordNode, Union
 from schemas.filters import compile_filter, exact_value
 
 
-def unfit_faults(
-    meters: Mapping[str, Model], types: Mapping[str, Model], path_of: Callable[[str, str], str]
-) -> Iterator[Fault]:
-    """Faults of the meters that the document contains, directly or through their event type. ``path_of``: see
-    ``references.After``."""
-    for code, meter in meters.items():
-        assert isinstance(meter, Meter)
-        declared = types.get(meter.event_name or code)
+def unfit_faults(planned: Planned, meters: Iterable[str]) -> Iterator[Fault]:
+    """Faults of those of these meters that the document contains, directly or through their event type."""
+    for code in meters:
+        meter = planned.get("meter", code)
+        if not isinstance(meter, Meter):
+            continue
+        declared = planned.get("event_type", meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None:
             continue
-        at = path_of("meter", code)
-        if at == "$" and path_of("event_type", declared.code) == "$":
+        at = planned.path_of("meter", code)
+        if at == "$" and planned.path_of("event_type", declared.code) == "$":
             continue  # existed before and is not part of this document
         where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
         for index, profile in enumerate(meter.profiles):

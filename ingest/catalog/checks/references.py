@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ingest.catalog.checks.filters_by_schema import unfit_faults
+from ingest.catalog.checks.scope import Scope
 from ingest.catalog.document import Fault, Tick, no_tick
+from ingest.catalog.planned import Planned
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import Feature, Plan, Product, Subscription
@@ -18,43 +20,31 @@ _COMPARED = 50_000  # limit on names compared to suggest similar ones, over all 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-class After:
-    """The catalog of one namespace as it would be after a plan.
+def reference_faults(planned: Planned, scope: Scope, tick: Tick = no_tick) -> Iterator[Fault]:
+    """References to entries that do not exist, and subscriptions that would bill the same usage twice, among what is
+    in ``scope``. Raises what ``tick`` raises."""
+    return _References(planned, scope, tick).faults()
 
-    ``current[kind][code]``: the models in force then. ``plan_version(code, version)``: a version of a plan, None if
-    it does not exist. ``path_of(kind, code)``: JSON path of an entry in the document, "$" if it is not in it.
-    ``retired(kind, code)``: whether the entry existed and is retired.
-    """
 
-    def __init__(
-        self,
-        current: dict[str, dict[str, Model]],
-        plan_version: Callable[[str, int], Plan | None],
-        path_of: Callable[[str, str], str],
-        retired: Callable[[str, str], bool],
-        tick: Tick = no_tick,
-    ) -> None:
-        self._current = current
-        self._plan_version = plan_version
-        self._path_of = path_of
-        self._retired = retired
+class _References:
+    def __init__(self, planned: Planned, scope: Scope, tick: Tick) -> None:
+        self._planned = planned
+        self._scope = scope
         self._tick = tick
         self._to_compare = _COMPARED
         self._billed_by_plan: dict[tuple[str, int], frozenset[str]] = {}
 
     def faults(self) -> Iterator[Fault]:
-        """References to entries that do not exist, and subscriptions that would bill the same usage twice."""
         for kind in ("feature", "product"):
-            for code, model in self._current[kind].items():
+            for code, model in self._models(kind):
                 assert isinstance(model, Feature | Product)
                 if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
                     yield self._fault(kind, code, ".profile", wrong)
-        yield from unfit_faults(self._current["meter"], self._current["event_type"], self._path_of)
-        for code, plan in self._current["plan"].items():
+        yield from unfit_faults(self._planned, self._scope.codes.get("meter", ()))
+        for code, plan in self._models("plan"):
             assert isinstance(plan, Plan)
-            self._tick()
             for number, charge in enumerate(plan.charges):
-                product = self._current["product"].get(charge.product)
+                product = self._planned.get("product", charge.product)
                 if product is None:
                     yield self._fault(
                         "plan", code, f".charges[{number}].product", self._absent("product", charge.product)
@@ -63,22 +53,25 @@ class After:
                     detail = f"product {product.code} is metered, and usage is billed in arrears; remove it"
                     yield self._fault("plan", code, f".charges[{number}].in_advance", detail)
             yield from self._discount_faults("plan", code, plan, plan)
-        for code, grant in self._current["credit_grant"].items():
+        for code, grant in self._models("credit_grant"):
             assert isinstance(grant, CreditGrant)
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
-                if owner is not None and owner not in self._current[kind]:
+                if owner is not None and not self._planned.has(kind, owner):
                     yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
-        by_account: dict[str, list[Subscription]] = {}
-        for code, subscription in self._current["subscription"].items():
+        for code, subscription in self._models("subscription"):
             assert isinstance(subscription, Subscription)
-            self._tick()
             yield from self._subscription_faults(code, subscription)
-            by_account.setdefault(subscription.account, []).append(subscription)
-        for subscriptions in by_account.values():
-            yield from self._overlaps(subscriptions)
+        for account in self._scope.accounts:
+            yield from self._overlaps(self._planned.subscriptions(account))
+
+    def _models(self, kind: str) -> Iterator[tuple[str, Model]]:
+        for code in self._scope.codes.get(kind, ()):
+            self._tick()
+            if (model := self._planned.get(kind, code)) is not None:
+                yield code, model
 
     def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
-        path = self._path_of(kind, code)
+        path = self._planned.path_of(kind, code)
         if path == "$" and below:
             return Fault("$", f"{kind} {code} (not in this document) at {below.removeprefix('.')}: {detail}")
         return Fault(path + below, detail)
@@ -86,7 +79,7 @@ class After:
     def _resolve(self, address: str) -> tuple[str, str]:
         """Resolve a profile address "meter" or "meter.profile" to (profile id, "") or ("", error)."""
         code, _, profile_code = address.partition(".")
-        meter = self._current["meter"].get(code)
+        meter = self._planned.get("meter", code)
         if meter is None:
             return "", self._absent("meter", code)
         assert isinstance(meter, Meter)
@@ -102,27 +95,26 @@ class After:
 
     def _absent(self, kind: str, code: str) -> str:
         """Error message for a missing entry, with the remedy."""
-        if self._retired(kind, code):
+        if self._planned.was_retired(kind, code):
             return f"{kind} {code} is retired; publish it again, or refer to another"
-        known = self._current[kind]
-        self._to_compare -= len(known)
-        near = similar(known, (code,)) if self._to_compare >= 0 else ()
+        self._to_compare -= self._planned.count(kind)
+        near = similar(self._planned.codes(kind), (code,)) if self._to_compare >= 0 else ()
         return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
 
     def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
-        if subscription.account not in self._current["account"]:
+        if not self._planned.has("account", subscription.account):
             yield self._fault("subscription", code, ".account", self._absent("account", subscription.account))
-        if subscription.plan not in self._current["plan"]:
+        if not self._planned.has("plan", subscription.plan):
             yield self._fault("subscription", code, ".plan", self._absent("plan", subscription.plan))
             return
         version = subscription.plan_version or 0
-        plan = self._plan_version(subscription.plan, version)
+        plan = self._planned.plan_version(subscription.plan, version)
         if plan is None:
             detail = f"plan {subscription.plan} has no version {version}; leave it out for the current one"
             yield self._fault("subscription", code, ".plan_version", detail)
             return
         for charge in plan.charges:
-            if charge.product not in self._current["product"]:
+            if not self._planned.has("product", charge.product):
                 detail = f"version {version} of plan {plan.code} charges product {charge.product}, which is not there"
                 yield self._fault("subscription", code, ".plan_version", detail)
         yield from self._discount_faults("subscription", code, plan, subscription)
@@ -150,8 +142,8 @@ class After:
         key = subscription.plan, subscription.plan_version or 0
         known = self._billed_by_plan.get(key)
         if known is None:
-            plan = self._plan_version(*key)
-            products = [self._current["product"].get(charge.product) for charge in (plan.charges if plan else ())]
+            plan = self._planned.plan_version(*key)
+            products = [self._planned.get("product", charge.product) for charge in (plan.charges if plan else ())]
             addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
             known = frozenset(address for address, _ in map(self._resolve, addresses) if address)
             self._billed_by_plan[key] = known
@@ -185,7 +177,7 @@ class After:
                 yield self._overlap(subscriptions[earlier], subscriptions[second], both[code])
 
     def _overlap(self, earlier: Subscription, later: Subscription, both: set[str]) -> Fault:
-        in_document = self._path_of("subscription", later.code) != "$"
+        in_document = self._planned.path_of("subscription", later.code) != "$"
         late, early = (later, earlier) if in_document else (earlier, later)
         detail = (
             f"bills {', '.join(sorted(both))} of account {earlier.account}, as subscription {early.code} does at "

@@ -3,12 +3,13 @@ cannot be measured. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
+from ingest.catalog.checks.scope import Scope
 from ingest.catalog.document import Fault, Tick, no_tick
-from schemas.catalog.base import Model
+from ingest.catalog.planned import Planned
 from schemas.catalog.meters import EventType, Meter
 from schemas.catalog.models import Plan, Product
 from schemas.event_schema import parse_schema
@@ -21,28 +22,24 @@ from schemas.values.quantity import number
 MAX_WARNINGS: Final = 100
 
 
-def catalog_warnings(
-    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick = no_tick
-) -> tuple[Fault, ...]:
+def catalog_warnings(planned: Planned, scope: Scope, tick: Tick = no_tick) -> tuple[Fault, ...]:
     """At most MAX_WARNINGS warnings about the plans, meters and event types that a document declares or affects.
-
-    ``current[kind][code]``: the models as they would be; ``path_of(kind, code)``: JSON path of an entry in the
-    document, None if it is not in it. Raises what ``tick`` raises.
-    """
-    return tuple(islice(chain(_warnings(current, path_of, tick), _defaults(current, path_of, tick)), MAX_WARNINGS))
+    Raises what ``tick`` raises."""
+    return tuple(islice(chain(_warnings(planned, scope, tick), _defaults(planned, scope, tick)), MAX_WARNINGS))
 
 
-def _defaults(
-    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick
-) -> Iterator[Fault]:
+def _defaults(planned: Planned, scope: Scope, tick: Tick) -> Iterator[Fault]:
     """Default values of event types that a profile cannot measure, for meters declared in the document directly or
     by their event type."""
-    for code, meter in current["meter"].items():
-        assert isinstance(meter, Meter)
-        declared = current["event_type"].get(meter.event_name or code)
+    path_of = planned.paths.get
+    for code in scope.codes.get("meter", ()):
+        meter = planned.get("meter", code)
+        if not isinstance(meter, Meter):
+            continue
+        declared = planned.get("event_type", meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None or not declared.fill_defaults:
             continue
-        at = path_of("meter", code) or path_of("event_type", declared.code)
+        at = path_of(("meter", code)) or path_of(("event_type", declared.code))
         if at is None:
             continue
         tick()
@@ -60,14 +57,15 @@ def _defaults(
                 )
 
 
-def _warnings(
-    current: Mapping[str, Mapping[str, Model]], path_of: Callable[[str, str], str | None], tick: Tick
-) -> Iterator[Fault]:
+def _warnings(planned: Planned, scope: Scope, tick: Tick) -> Iterator[Fault]:
+    path_of = planned.paths.get
     budget = Budget()
-    for code, plan in current["plan"].items():
-        assert isinstance(plan, Plan)
+    for code in scope.plans:
+        plan = planned.get("plan", code)
+        if not isinstance(plan, Plan):
+            continue
         tick()
-        at = path_of("plan", code)
+        at = path_of(("plan", code))
         if at is not None and (gone := withdrawn(plan.currency)) is not None:
             detail = (
                 f"{plan.currency} is not in use since {gone}; it bills what was used before, and each later "
@@ -77,15 +75,15 @@ def _warnings(
         charges: list[Measuring] = []
         declared = at is not None
         for charge in plan.charges:
-            product = current["product"].get(charge.product)
+            product = planned.get("product", charge.product)
             if not isinstance(product, Product) or product.profile is None:
                 continue
             meter_code, _, profile_code = product.profile.partition(".")
-            meter = current["meter"].get(meter_code)
+            meter = planned.get("meter", meter_code)
             if not isinstance(meter, Meter):
                 continue
             declared = (
-                declared or path_of("product", product.code) is not None or path_of("meter", meter.code) is not None
+                declared or path_of(("product", product.code)) is not None or path_of(("meter", meter.code)) is not None
             )
             profiles = [counted for counted in meter.profiles if not profile_code or counted.code == profile_code]
             charges += [Measuring.of(charge.key, meter, profile) for profile in profiles[:1]]

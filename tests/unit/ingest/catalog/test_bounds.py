@@ -156,12 +156,12 @@ def test_the_size_of_a_catalog_follows_every_version() -> None:
     catalog = applied()
     sizes = [sum(entry.size for kind in ("namespace", "meter", "feature", "product", "plan", "account", "subscription")
                  for entry in catalog.view("shop").all(kind))]  # fmt: skip
-    assert catalog.size("shop") == sizes[0] > 0
+    assert catalog.indexes("shop").size == sizes[0] > 0
     publish(catalog, plan(catalog, BASE.replace("code: NO,", "code: NO, name: Norma,")))
-    assert catalog.size("shop") > sizes[0]
+    assert catalog.indexes("shop").size > sizes[0]
     publish(catalog, plan(catalog, "features: []", retire=[("feature", "api")]))
     assert catalog.view("shop").get("feature", "api") is None
-    assert catalog.size("shop") < sizes[0] + 40
+    assert catalog.indexes("shop").size < sizes[0] + 40
 
 
 def test_a_filter_is_compiled_once_however_many_values_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ingest.catalog.catalog_service import Caller, CatalogService, shown
+from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, Tick, load_document
-from ingest.catalog.document_plan import CatalogPlan, plan_document
+from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import read_document
 from schemas.catalog.state import Catalog, record_of
 from schemas.http.api_keys import ALL_SCOPES, Access

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from ingest.catalog.changes import Change
 from ingest.catalog.checks.filters_by_schema import unfit_faults
+from ingest.catalog.planned import Planned
 from schemas.catalog.meters import EventType, Meter
+from schemas.catalog.state import Catalog
 
 PLACE = {
     "name": "Place",
@@ -32,9 +35,12 @@ def faults(
     profile = {"code": "n", "aggregation": "count", "filters": filters}
     meter = Meter.model_validate({"code": "m", "event_name": "call", "profiles": [profile]})
     declared = EventType.model_validate({"code": "call", "schema": schema})
-    places = {"meter": "$.meters[3]", "event_type": "$.event_types[1]"}
-    result = unfit_faults({"m": meter}, {"call": declared}, lambda kind, _: places[kind] if kind in within else "$")
-    return {fault.path: fault.detail for fault in result}
+    changes = [Change("created", "event_type", "call", 1, declared), Change("created", "meter", "m", 1, meter)]
+    paths = {("meter", "m"): "$.meters[3]", ("event_type", "call"): "$.event_types[1]"}
+    planned = Planned(
+        Catalog().view("shop"), changes, {entry: path for entry, path in paths.items() if entry[0] in within}
+    )
+    return {fault.path: fault.detail for fault in unfit_faults(planned, ["m"])}
 
 
 def one(path: str, operator: str, value: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,150 @@
+"""Indexes of one namespace's catalog that its fold keeps up to date: codes in order, which entries refer to which, and
+counts of what is in force. They hold codes of every version ever published, so a view as of any offset finds what it
+needs among them and looks at its own version of each.
+
+One thread adds entries; other threads may read meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right, insort
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
+
+_FEW: Final = 64  # codes that are inserted singly into a sorted list; more are sorted into it together
+_CHUNK: Final = 256  # codes copied at a time
+
+
+class Published(Protocol):
+    """What the indexes read of an entry (``state.Entry``)."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def retired(self) -> bool: ...
+    @property
+    def body(self) -> Mapping[str, Any]: ...
+    @property
+    def size(self) -> int: ...
+
+
+def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kind and code of each entry to which a stored body refers; a field of the wrong type refers to nothing."""
+    if kind == "subscription":
+        named = [("account", body.get("account")), ("plan", body.get("plan"))]
+    elif kind in ("product", "feature"):
+        profile = body.get("profile")
+        named = [("meter", profile.partition(".")[0] if isinstance(profile, str) else None)]
+    elif kind == "plan":
+        charges = body.get("charges")
+        named = [
+            ("product", charge.get("product"))
+            for charge in (charges if isinstance(charges, list) else ())
+            if isinstance(charge, dict)
+        ]
+    elif kind == "credit_grant":
+        named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
+    elif kind == "meter":
+        named = [("event_type", body.get("event_name") or body.get("code"))]
+    else:
+        return
+    for to_kind, code in named:
+        if isinstance(code, str):
+            yield to_kind, code
+
+
+class SortedCodes:
+    """The codes of one kind in ascending order. Sorted when they are read, so that adding one costs nothing."""
+
+    def __init__(self) -> None:
+        self._published: list[str] = []  # in order of first publication; only ever grows at its end
+        self._sorted: list[str] = []  # of the first so many of them
+        self._lock = threading.Lock()
+
+    def add(self, code: str) -> None:
+        """Add a code that is not there yet."""
+        self._published.append(code)
+
+    def after(self, code: str) -> Iterator[str]:
+        """The codes above ``code`` in ascending order."""
+        while chunk := self._chunk(code):
+            yield from chunk
+            code = chunk[-1]
+
+    def _chunk(self, code: str) -> list[str]:
+        with self._lock:
+            unsorted = self._published[len(self._sorted) :]
+            if len(unsorted) > _FEW:
+                self._sorted += unsorted
+                self._sorted.sort()
+            else:
+                for added in unsorted:
+                    insort(self._sorted, added)
+            start = bisect_right(self._sorted, code)
+            return self._sorted[start : start + _CHUNK]
+
+
+class NamespaceIndexes:
+    """The indexes of one namespace."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """total characters of the bodies of all entries in force"""
+        self.in_force: Counter[str] = Counter()
+        """number of entries in force by kind"""
+        self.profiles: Counter[str] = Counter()
+        """number of profiles of the meters in force, by the event name at which they look"""
+        self._codes: dict[str, SortedCodes] = {}
+        # By kind and the kind referred to: code referred to → the code that refers to it, or several as keys of a dict.
+        self._referring: dict[tuple[str, str], dict[str, str | dict[str, None]]] = {}
+
+    def add(self, entry: Published, previous: Published | None) -> None:
+        """Take in a new version of an entry; ``previous``: the version before it, None for the first."""
+        standing = None if previous is None or previous.retired else previous
+        if previous is None:
+            self._sorted_codes(entry.kind).add(entry.code)
+        if standing is not None:
+            self._count(standing, -1)
+        if not entry.retired:
+            self._count(entry, 1)
+        for to_kind, code in references(entry.kind, entry.body):
+            self._refer(self._referring.setdefault((entry.kind, to_kind), {}), code, entry.code)
+
+    def codes_after(self, kind: str, code: str) -> Iterator[str]:
+        """All codes ever published of the kind that are above ``code``, ascending."""
+        codes = self._codes.get(kind)
+        return iter(()) if codes is None else codes.after(code)
+
+    def referring(self, kind: str, to_kind: str, code: str) -> list[str]:
+        """Codes of the entries of ``kind`` of which some version refers to this entry of ``to_kind``, each once."""
+        codes = self._referring.get((kind, to_kind), {}).get(code)
+        return [] if codes is None else [codes] if isinstance(codes, str) else list(codes)
+
+    @staticmethod
+    def _refer(by_code: dict[str, str | dict[str, None]], code: str, referring: str) -> None:
+        known = by_code.get(code)
+        if known is None:
+            by_code[code] = referring
+        elif isinstance(known, dict):
+            known[referring] = None
+        elif known != referring:
+            by_code[code] = {known: None, referring: None}
+
+    def _sorted_codes(self, kind: str) -> SortedCodes:
+        codes = self._codes.get(kind)
+        if codes is None:
+            codes = self._codes[kind] = SortedCodes()
+        return codes
+
+    def _count(self, entry: Published, sign: int) -> None:
+        self.size += sign * entry.size
+        self.in_force[entry.kind] += sign
+        if entry.kind == "meter":
+            profiles = entry.body.get("profiles")
+            name = entry.body.get("event_name") or entry.code
+            if isinstance(profiles, list) and isinstance(name, str):
+                self.profiles[name] += sign * len(profiles)
