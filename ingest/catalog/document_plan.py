@@ -12,7 +12,7 @@ from ingest.catalog.checks.bound_faults import bound_faults
 from ingest.catalog.checks.dimension_names import name_faults
 from ingest.catalog.checks.references import reference_faults
 from ingest.catalog.checks.schema_evolution import evolution_faults
-from ingest.catalog.checks.scope import Scope, touched
+from ingest.catalog.checks.touched import Touched, touched_by
 from ingest.catalog.checks.warnings import catalog_warnings
 from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from ingest.catalog.entries import LISTS, Document, DocumentEntry, says
@@ -29,26 +29,26 @@ MAX_FAULTS: Final = 100
 
 def plan_document(
     view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick,
-    scope_of: Callable[[Planned], Scope] = touched,
+    choose: Callable[[Planned], Touched] = touched_by,
 ) -> CatalogPlan:  # fmt: skip
     """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire.
 
-    The view's catalog is taken to be valid, so only what the document touches is checked (``scope_of``): the cost
-    depends on the document and what refers to it, not on the size of the catalog.
+    The view's catalog is taken to be valid, so only what ``choose`` says is checked (what the document touches): the
+    cost depends on the document and on what refers to it, not on the size of the catalog.
 
     Raises DocumentError with at most MAX_FAULTS faults, such as references to missing entries, and what ``tick``
     raises.
     """
-    return _Planner(view, document, retire, tick, scope_of).plan()
+    return _Planner(view, document, retire, tick, choose).plan()
 
 
 class _Planner:
     def __init__(
         self, view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]], tick: Tick,
-        scope_of: Callable[[Planned], Scope],
+        choose: Callable[[Planned], Touched],
     ) -> None:  # fmt: skip
         self._tick = tick
-        self._scope_of = scope_of
+        self._choose = choose
         self._plans: dict[str, int] = {}
         self._document = document
         self._view = view
@@ -78,9 +78,9 @@ class _Planner:
             raise DocumentError(*self._faults[:MAX_FAULTS])
         planned = Planned(self._view, changes, {(item.kind, item.code): item.path for item in self._document.items})
         self._raise_first(bound_faults(self._bounds(planned), planned))
-        scope = self._scope_of(planned)
-        self._raise_first(reference_faults(planned, scope, self._tick))
-        return CatalogPlan(self._document.namespace, tuple(changes), catalog_warnings(planned, scope, self._tick))
+        touched = self._choose(planned)
+        self._raise_first(reference_faults(planned, touched, self._tick))
+        return CatalogPlan(self._document.namespace, tuple(changes), catalog_warnings(planned, touched, self._tick))
 
     @staticmethod
     def _raise_first(faults: Iterator[Fault]) -> None:

@@ -17,7 +17,7 @@ _FEW: Final = 64  # codes that are inserted singly into a sorted list; more are 
 _CHUNK: Final = 256  # codes copied at a time
 
 
-class Published(Protocol):
+class IndexedEntry(Protocol):
     """What the indexes read of an entry (``state.Entry``)."""
 
     @property
@@ -102,7 +102,7 @@ class NamespaceIndexes:
         # By kind and the kind referred to: code referred to → the code that refers to it, or several as keys of a dict.
         self._referring: dict[tuple[str, str], dict[str, str | dict[str, None]]] = {}
 
-    def add(self, entry: Published, previous: Published | None) -> None:
+    def add(self, entry: IndexedEntry, previous: IndexedEntry | None) -> None:
         """Take in a new version of an entry; ``previous``: the version before it, None for the first."""
         standing = None if previous is None or previous.retired else previous
         if previous is None:
@@ -140,7 +140,7 @@ class NamespaceIndexes:
             codes = self._codes[kind] = SortedCodes()
         return codes
 
-    def _count(self, entry: Published, sign: int) -> None:
+    def _count(self, entry: IndexedEntry, sign: int) -> None:
         self.size += sign * entry.size
         self.in_force[entry.kind] += sign
         if entry.kind == "meter":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ingest.catalog.checks.filters_by_schema import unfit_faults
-from ingest.catalog.checks.scope import Scope
+from ingest.catalog.checks.touched import Touched
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
 from schemas.catalog.base import Model
@@ -20,16 +20,16 @@ _COMPARED = 50_000  # limit on names compared to suggest similar ones, over all 
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def reference_faults(planned: Planned, scope: Scope, tick: Tick = no_tick) -> Iterator[Fault]:
+def reference_faults(planned: Planned, touched: Touched, tick: Tick = no_tick) -> Iterator[Fault]:
     """References to entries that do not exist, and subscriptions that would bill the same usage twice, among what is
-    in ``scope``. Raises what ``tick`` raises."""
-    return _References(planned, scope, tick).faults()
+    in ``touched``. Raises what ``tick`` raises."""
+    return _References(planned, touched, tick).faults()
 
 
 class _References:
-    def __init__(self, planned: Planned, scope: Scope, tick: Tick) -> None:
+    def __init__(self, planned: Planned, touched: Touched, tick: Tick) -> None:
         self._planned = planned
-        self._scope = scope
+        self._touched = touched
         self._tick = tick
         self._to_compare = _COMPARED
         self._billed_by_plan: dict[tuple[str, int], frozenset[str]] = {}
@@ -40,7 +40,7 @@ class _References:
                 assert isinstance(model, Feature | Product)
                 if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
                     yield self._fault(kind, code, ".profile", wrong)
-        yield from unfit_faults(self._planned, self._scope.codes.get("meter", ()))
+        yield from unfit_faults(self._planned, self._touched.codes.get("meter", ()))
         for code, plan in self._models("plan"):
             assert isinstance(plan, Plan)
             for number, charge in enumerate(plan.charges):
@@ -61,11 +61,11 @@ class _References:
         for code, subscription in self._models("subscription"):
             assert isinstance(subscription, Subscription)
             yield from self._subscription_faults(code, subscription)
-        for account in self._scope.accounts:
+        for account in self._touched.accounts:
             yield from self._overlaps(self._planned.subscriptions(account))
 
     def _models(self, kind: str) -> Iterator[tuple[str, Model]]:
-        for code in self._scope.codes.get(kind, ()):
+        for code in self._touched.codes.get(kind, ()):
             self._tick()
             if (model := self._planned.get(kind, code)) is not None:
                 yield code, model

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
-from ingest.catalog.checks.scope import Scope
+from ingest.catalog.checks.touched import Touched
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
 from schemas.catalog.meters import EventType, Meter
@@ -22,17 +22,17 @@ from schemas.values.quantity import number
 MAX_WARNINGS: Final = 100
 
 
-def catalog_warnings(planned: Planned, scope: Scope, tick: Tick = no_tick) -> tuple[Fault, ...]:
+def catalog_warnings(planned: Planned, touched: Touched, tick: Tick = no_tick) -> tuple[Fault, ...]:
     """At most MAX_WARNINGS warnings about the plans, meters and event types that a document declares or affects.
     Raises what ``tick`` raises."""
-    return tuple(islice(chain(_warnings(planned, scope, tick), _defaults(planned, scope, tick)), MAX_WARNINGS))
+    return tuple(islice(chain(_warnings(planned, touched, tick), _defaults(planned, touched, tick)), MAX_WARNINGS))
 
 
-def _defaults(planned: Planned, scope: Scope, tick: Tick) -> Iterator[Fault]:
+def _defaults(planned: Planned, touched: Touched, tick: Tick) -> Iterator[Fault]:
     """Default values of event types that a profile cannot measure, for meters declared in the document directly or
     by their event type."""
     path_of = planned.paths.get
-    for code in scope.codes.get("meter", ()):
+    for code in touched.codes.get("meter", ()):
         meter = planned.get("meter", code)
         if not isinstance(meter, Meter):
             continue
@@ -57,10 +57,10 @@ def _defaults(planned: Planned, scope: Scope, tick: Tick) -> Iterator[Fault]:
                 )
 
 
-def _warnings(planned: Planned, scope: Scope, tick: Tick) -> Iterator[Fault]:
+def _warnings(planned: Planned, touched: Touched, tick: Tick) -> Iterator[Fault]:
     path_of = planned.paths.get
     budget = Budget()
-    for code in scope.plans:
+    for code in touched.plans:
         plan = planned.get("plan", code)
         if not isinstance(plan, Plan):
             continue

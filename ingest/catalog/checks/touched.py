@@ -13,7 +13,7 @@ from schemas.catalog.models import Product, Subscription
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Touched:
     """What is checked.
 
     ``codes``: by kind, the entries whose references and terms are checked; ``accounts``: those whose subscriptions
@@ -37,8 +37,8 @@ _REFERRING_TO_RETIRED = {
 }
 
 
-def touched(planned: Planned) -> Scope:
-    """The scope of a plan on a catalog that was valid before it."""
+def touched_by(planned: Planned) -> Touched:
+    """What a plan touches, on a catalog that was valid before it."""
     codes: dict[str, dict[str, None]] = {}
     accounts: dict[str, None] = {}
 
@@ -65,7 +65,7 @@ def touched(planned: Planned) -> Scope:
                 add("subscription", code)
         elif change.kind == "product" and _measures_otherwise(planned, change):
             accounts |= dict.fromkeys(account for _, account in _charged(planned, change.code))
-    return Scope(codes, accounts, dict.fromkeys(_plans(planned)))
+    return Touched(codes, accounts, dict.fromkeys(_plans(planned)))
 
 
 def _charged(planned: Planned, product: str) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.catalog.changes import CatalogPlan
-from ingest.catalog.checks.scope import Scope, touched
+from ingest.catalog.checks.touched import Touched, touched_by
 from ingest.catalog.document import DocumentError, no_tick
 from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import LISTS, Document, read_document
@@ -31,11 +31,11 @@ SCHEMA = {
 }
 
 
-def whole(planned: Planned) -> Scope:
-    """The scope of a check of everything."""
+def whole(planned: Planned) -> Touched:
+    """What a check of everything looks at."""
     codes = {kind: planned.codes(kind) for kind in KINDS}
     models = [planned.get("subscription", code) for code in codes["subscription"]]
-    return Scope(codes, dict.fromkeys(model.account for model in models), codes["plan"])  # type: ignore[union-attr]
+    return Touched(codes, dict.fromkeys(model.account for model in models), codes["plan"])  # type: ignore[union-attr]
 
 
 def outcome(
@@ -138,7 +138,7 @@ def test_what_is_touched_is_all_that_can_be_wrong(history: list[tuple[dict[str, 
         except DocumentError:
             continue
         view = catalog.view("shop")
-        plan, said = outcome(view, document, retire, touched)
+        plan, said = outcome(view, document, retire, touched_by)
         reference, expected = outcome(view, document, retire, whole)
         assert said == expected
         assert (plan is None) == (reference is None)
