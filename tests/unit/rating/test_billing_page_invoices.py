@@ -40,11 +40,12 @@ from tests.unit.rating.invoicing.builders import (
     MARCH,
     Books,
     amounts,
+    amounts_of,
     catalog,
+    estimates,
     plan,
     used,
 )
-from tests.unit.rating.invoicing.test_estimate import amounts_of, estimates
 
 CALLS = {"model": "per_unit", "unit_amount": "1"}
 

@@ -3,16 +3,21 @@ folded here."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rating.invoices.amounts.prepaid_credits import owned_grants
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
-from rating.invoicing.late_usage import Late
+from rating.invoicing.due import current_span
+from rating.invoicing.expected_invoice import EstimateInputs, MeasureUsage, Running, expect
+from rating.invoicing.late_usage import Late, LateBySubscription
 from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
+from rating.subscriptions.timeline import timelines
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
@@ -126,3 +131,31 @@ def by_part(standing: StandingInvoices) -> dict[tuple[str, int], Decimal]:
             key = line.charge, line.period_start
             recorded[key] = recorded.get(key, Decimal(0)) + Decimal(line.amount)
     return recorded
+
+
+def estimates(
+    expected: Shelf,
+    standing: StandingInvoices,
+    at_us: int,
+    measure: MeasureUsage = lambda needs: {},
+    late: LateBySubscription | None = None,
+) -> dict[str, Invoice]:
+    """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
+    view = expected.view()
+    known = StandingInvoices.holding(item for chain in standing.chains("air") for item in chain)
+    lines = timelines(view, [])
+    running = []
+    for line in lines:
+        until = max((item.period_end for item in known.chain("air", line.subscription)), default=None)
+        if (result := current_span(line, until, at_us)) is not None:
+            running.append(Running(line, result[0]))
+    run = Run("", 1 + max((invoice.checkpoint for invoice in known.invoices("air")), default=0), 0, at_us, {})
+    account = EstimateInputs(view, known, lines, owned_grants(view), late or {})
+    account, periods, problems = expect(account, running, run, measure)
+    assert problems == {}
+    wallet = account.wallet()
+    return {period.running.line.subscription: period.invoice(period.totals, run, wallet) for period in periods}
+
+
+def amounts_of(invoice: Invoice) -> tuple[str, str]:
+    return json.loads(invoice.body)["subtotal"], invoice.total

@@ -168,3 +168,27 @@ def json_text(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(key)}:{json_text(inner)}" for key, inner in value.items()) + "}"
     return json.dumps(value)
+
+
+def record(*fields: Any, **extra: Any) -> dict[str, Any]:
+    return {"type": "record", "name": "R", "fields": list(fields), **extra}
+
+
+def field(kind: Any, name: str = "v", **extra: Any) -> dict[str, Any]:
+    return {"name": name, "type": kind, **extra}
+
+
+def decimal(precision: int, scale: int, **extra: Any) -> dict[str, Any]:
+    return {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale, **extra}
+
+
+MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
+
+
+LOCAL = {"type": "long", "logicalType": "local-timestamp-micros"}
+
+
+INNER = {"type": "record", "name": "I", "fields": [field("long", "n")]}
+
+
+NESTED = st.deferred(records).map(named)
