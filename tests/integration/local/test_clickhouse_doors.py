@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from schemas.clickhouse.client import connect
 from schemas.settings import Settings
-from tests.integration.local.test_clickhouse_front import ANALYST_PASSWORD, PASSWORD, FrontProcess
+from tests.integration.local.front_process import ANALYST_PASSWORD, PASSWORD, FrontProcess
 
 pytestmark = pytest.mark.integration
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
-import clickhouse_connect
 import httpx
 import pyarrow as pa
 import pytest
@@ -22,42 +17,9 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
 
-from deploy.local.ports import free_port
-from deploy.local.probes import http_ok
+from tests.integration.local.front_process import COLUMNS, PASSWORD, FrontProcess, events
 
 pytestmark = pytest.mark.integration
-
-
-PASSWORD, ANALYST_PASSWORD = "of the stack's own user", "of the analyst"
-
-
-class FrontProcess:
-    """One data folder, and the process that serves it now."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.start()
-
-    def start(self) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "deploy.local.clickhouse.front", "--path", str(self._path)]
-        secrets = {"WEIR_CLICKHOUSE_PASSWORD": PASSWORD, "WEIR_CLICKHOUSE_ANALYST_PASSWORD": ANALYST_PASSWORD}
-        more = ["--port", str(self.port), "--views", "totals,totals_of"]
-        self.process = subprocess.Popen([*command, *more], env=os.environ | secrets)
-        deadline = time.monotonic() + 60
-        while not http_ok("127.0.0.1", self.port, "/ping")():
-            assert self.process.poll() is None, "the front ended"
-            assert time.monotonic() < deadline, "the front does not answer"
-            time.sleep(0.05)
-
-    def client(self, **more: Any) -> Client:
-        more.setdefault("autogenerate_session_id", False)
-        more.setdefault("password", PASSWORD)
-        return clickhouse_connect.get_client(host="127.0.0.1", port=self.port, **more)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")
@@ -69,33 +31,6 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontProcess]:
 
 
 @pytest.fixture
-def own_front(tmp_path: Path) -> Iterator[FrontProcess]:
-    front = FrontProcess(tmp_path / "clickhouse")
-    yield front
-    front.kill()
-
-
-_COLUMNS = """(ns String, account String, ts DateTime64(6, 'UTC'), quantity Decimal(38, 12), tags Array(String),
-    labels Map(String, String), id FixedString(16), position UInt64)"""
-
-
-def events(count: int, first: int = 0) -> pa.Table:
-    """Rows whose bytes hold everything that could be mistaken for SQL: quotes, semicolons, newlines, zeros."""
-    numbers = range(first, first + count)
-    return pa.table(
-        {
-            "ns": pa.array(["live"] * count),
-            "account": pa.array([f"a-{n % 97};'\"\n`\\\x00é" for n in numbers]),
-            "ts": pa.array([1_700_000_000_000_000 + n for n in numbers], pa.timestamp("us", "UTC")),
-            "quantity": pa.array([Decimal(n).scaleb(-12) for n in numbers], pa.decimal128(38, 12)),
-            "tags": pa.array([["x", str(n)] for n in numbers]),
-            "id": pa.array([n.to_bytes(16, "big") for n in numbers], pa.binary(16)),
-            "position": pa.array(list(numbers), pa.uint64()),
-        }
-    )
-
-
-@pytest.fixture
 def client(front: FrontProcess) -> Client:
     return front.client(database="weir", settings={"async_insert": 0, "insert_deduplicate": 0})
 
@@ -103,7 +38,7 @@ def client(front: FrontProcess) -> Client:
 @pytest.fixture
 def table(client: Client, request: pytest.FixtureRequest) -> str:
     name = "t_" + "".join(c if c.isalnum() else "_" for c in request.node.name)
-    client.command(f"CREATE TABLE {name} {_COLUMNS} ENGINE = ReplacingMergeTree ORDER BY (ns, account, position)")
+    client.command(f"CREATE TABLE {name} {COLUMNS} ENGINE = ReplacingMergeTree ORDER BY (ns, account, position)")
     return name
 
 
@@ -291,50 +226,3 @@ def test_plain_http_as_curl_speaks_it(front: FrontProcess) -> None:
     assert httpx.post(base, content=b"x", headers={"content-encoding": "snappy"}, auth=own).status_code == 501
     assert httpx.post(base, content=b"x", headers={"content-encoding": "zstd"}, auth=own).status_code == 400
     assert httpx.post(base, content=b"", auth=own).status_code == 400
-
-
-def test_no_acknowledged_row_is_lost_by_kill_9(own_front: FrontProcess) -> None:
-    own_front.client().command("CREATE TABLE t (writer UInt32, n UInt32) ENGINE = MergeTree ORDER BY (writer, n)")
-    acknowledged = [0] * 4
-    stop = threading.Event()
-
-    def write(writer: int) -> None:
-        client = own_front.client()
-        while not stop.is_set():
-            n = acknowledged[writer]
-            try:
-                client.insert_arrow("t", pa.table({"writer": pa.array([writer] * 50), "n": pa.array(range(n, n + 50))}))
-            except ClickHouseError:
-                return  # the process was killed under this insert: it may or may not be there
-            acknowledged[writer] = n + 50
-
-    with ThreadPoolExecutor(4) as threads:
-        running = [threads.submit(write, writer) for writer in range(4)]
-        deadline = time.monotonic() + 60
-        while min(acknowledged) < 500 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        own_front.kill()
-        stop.set()
-        for one in running:
-            one.result(60)
-    own_front.start()
-    rows = (
-        own_front.client()
-        .query("SELECT writer, count(), max(n) + 1 FROM t GROUP BY writer ORDER BY writer")
-        .result_rows
-    )
-    assert len(rows) == 4
-    for writer, count, beyond in rows:
-        assert count == beyond, "a hole"
-        assert acknowledged[writer] <= count <= acknowledged[writer] + 50
-        assert acknowledged[writer] >= 500
-
-
-def test_sigterm_ends_it_cleanly_with_an_open_connection(own_front: FrontProcess, tmp_path: Path) -> None:
-    client = own_front.client()
-    client.command("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
-    client.command("INSERT INTO t VALUES (1)")
-    own_front.process.terminate()
-    assert own_front.process.wait(20) == 0
-    own_front.start()
-    assert own_front.client().command("SELECT sum(a) FROM t") == 1

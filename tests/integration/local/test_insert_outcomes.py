@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from deploy.local.clickhouse.front import EXIT_WRITE_REFUSED
-from tests.integration.local.test_clickhouse_front import FrontProcess
+from tests.integration.local.front_process import FrontProcess
 
 pytestmark = pytest.mark.integration
 

@@ -183,12 +183,6 @@ def decimal(precision: int, scale: int, **extra: Any) -> dict[str, Any]:
 
 
 MILLIS = {"type": "long", "logicalType": "timestamp-millis"}
-
-
 LOCAL = {"type": "long", "logicalType": "local-timestamp-micros"}
-
-
 INNER = {"type": "record", "name": "I", "fields": [field("long", "n")]}
-
-
 NESTED = st.deferred(records).map(named)

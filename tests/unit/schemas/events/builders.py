@@ -17,8 +17,6 @@ from schemas.events.event_types import NO_TYPES, EventTypes
 from schemas.values.instants import SECOND
 
 FOR_EVER = Namespace(code="ns", max_event_age_seconds=None)
-
-
 METER = Meter.model_validate(
     {
         "code": "e",
@@ -48,6 +46,4 @@ def judged(body: bytes, types: EventTypes = NO_TYPES) -> AcceptedEvent | Refused
 
 
 NOW = 1_700_000_000 * SECOND
-
-
 SETTINGS = Namespace(code="ns", max_event_age_seconds=1000, max_event_skew_seconds=100)

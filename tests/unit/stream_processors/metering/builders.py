@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis import strategies as st
+
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
@@ -164,3 +166,9 @@ def clean_pass(log: list[Record], expected: Catalog) -> tuple[Any, ...]:
     for record in log:
         store.write(meter(store, memory, [record], log, expected))
     return store.rows()
+
+
+batches_ = st.lists(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=5), min_size=1, max_size=10
+)
+MS = 1000
