@@ -14,12 +14,15 @@ from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.periods import local_midnight, parse_zone, period_containing, successive_periods
 from rating.usage import Usage, UsageGroup, UsageQuery, measured
 from rating.usage.carry import carried
+from rating.usage.query import split
 from rating.usage.usage_parameters import UsageParameters, read_parameters
 from schemas.catalog.backfill_jobs import jobs
 from schemas.catalog.meters import Meter
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.ledgers.checkpoints import Cut, Run
+from schemas.ledgers.invoice_record import encode_invoice
+from schemas.values.instants import SECOND
 from tests.unit.rating.billing_page import example, fees, number, seats_in_advance
 from tests.unit.rating.builders import Shelf, us
 from tests.unit.rating.invoices.test_line_balances import credit
@@ -30,10 +33,41 @@ from tests.unit.rating.invoicing.builders import (
     MARCH,
     SUBSCRIPTION,
     Books,
+    Used,
     amounts,
     catalog,
     used,
 )
+
+MINUTE = 60 * SECOND
+
+
+def test_totals_of_half_open_periods() -> None:
+    price, first, last_us, second, first_us, *billed = example(
+        "Totals",
+        r"at ([\d.]+) a call, (\d+) calls at (\S+Z) and (\d+) at (\S+Z): January's invoice has (\d+) calls for"
+        r" ([\d.]+), February's (\d+) for ([\d.]+);",
+    )
+    shelf = catalog({"model": "per_unit", "unit_amount": price})
+    events = [Used(Decimal(first), us(last_us)), Used(Decimal(second), us(first_us))]
+    books, second_books = Books(shelf, events), Books(shelf, events)
+    (january,) = books.close(FEBRUARY)
+    assert [encode_invoice(invoice) for invoice in second_books.close(FEBRUARY)] == [encode_invoice(january)]
+    (february,) = books.close(MARCH)
+    lines = [line for invoice in (january, february) for line in invoice.lines]
+    assert [text for line in lines for text in (line.quantity, line.amount)] == billed
+
+
+def test_totals_from_windows_and_records() -> None:
+    *edges, minutes_before, minutes_after = example(
+        "Totals",
+        r"usage from (\S+) to (\S+), kept in windows of an hour, (\S+) to (\S+) comes from windows, (\d+) and (\d+)"
+        r" minutes from records\.$",
+    )
+    start, end, first_edge, last_edge = (us(f"2026-01-01T{edge}:00Z") for edge in edges)
+    assert split([(start, end)], 60 * MINUTE) == (((first_edge, last_edge),), ((start, first_edge), (last_edge, end)))
+    assert first_edge - start == int(minutes_before) * MINUTE
+    assert end - last_edge == int(minutes_after) * MINUTE
 
 
 def test_a_value_that_carries_over() -> None:
