@@ -26,6 +26,6 @@ class RatedPlan:
         pinned = replace(run, body={})  # invoices do not depend on the body
         if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
             request = self._request
-            totals = measure(request.client, request.namespace, plan.needs(), cut, request.on_progress)
+            totals = measure(request.client, request.namespace, plan.needs(), cut, request.on_progress, plan.listed)
             self._rated = plan, pinned, build_invoices(plan, totals, run)
         return self._rated[2]

@@ -69,7 +69,7 @@ def refresh_drafts(
         wait_rolled_up(client, cut, on_progress)
     plan = make_plan(view, standing, micros(request.as_of), late(cut), "drafts")
     plan = replace(plan, listed=settings.priced_values)
-    totals = measure(client, name, plan.needs(), cut, on_progress)
+    totals = measure(client, name, plan.needs(), cut, on_progress, plan.listed)
     drafts, failed = build_drafts(plan, totals, run, standing)
     if not drafts:
         return Redrafted(problems=(*plan.problems, *failed))

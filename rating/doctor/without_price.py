@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.amounts.unpriced_values import completed, later_prices
+from rating.invoicing.bounded_groups import bounded
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.invoicing.unpriced_usage import UnpricedQuantity, told
@@ -15,11 +16,12 @@ from rating.pricing import MatrixQuantity, PriceError
 from rating.pricing.price_models import cell_amounts
 from rating.pricing.priced_line import ZERO
 from rating.subscriptions.timeline import Segment, Timeline
-from rating.usage import measured, usage_totals
+from rating.usage import measured, stream_groups
 from schemas.catalog.models import Charge
 from schemas.catalog.profiles import ProfileVersion
 from schemas.catalog.state import NamespaceView
 from schemas.prices import MatrixPrice, price_in
+from schemas.settings import LISTED_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ def without_price(
         if billed and lacking:  # the next invoice has it, or one has it already
             later = later_prices(line, charge.key, charge.product, start_us)
             priced = completed(price, lacking, later)[0]
-            named = cell_amounts(priced) if isinstance(priced, MatrixPrice) else {}
-            lacking = [part for part in lacking if part.values not in named]
+            if isinstance(priced, MatrixPrice):
+                named, default = cell_amounts(priced), priced.default_unit_amount
+                lacking = [part for part in lacking if part.values not in named and default is None]
         unpriced = [
             UnpricedQuantity(
                 line.account_id,
@@ -88,7 +91,9 @@ def _lacking(
     client: Client, namespace: str, need: Need, account_id: str, price: MatrixPrice
 ) -> Iterator[MatrixQuantity]:
     named = cell_amounts(price)
-    for row in usage_totals(client, query_for(namespace, need, [account_id], None)):
+    rows = stream_groups(client, query_for(namespace, need, [account_id], None))
+    for row in bounded(rows, named, LISTED_VALUES):
         values = tuple(value or "" for value in row.dimensions)
         if values not in named:
-            yield MatrixQuantity(values, row.usage.quantity or ZERO, row.usage.events)
+            quantity = row.usage.quantity or ZERO
+            yield MatrixQuantity(values, quantity, row.usage.events, row.others, row.below_zero)

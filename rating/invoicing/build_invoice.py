@@ -131,7 +131,11 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
     if isinstance(price, MatrixPrice):
         cells = tuple(
             MatrixQuantity(
-                tuple(value or "" for value in row.dimensions), row.usage.quantity or Decimal(0), row.usage.events
+                tuple(value or "" for value in row.dimensions),
+                row.usage.quantity or Decimal(0),
+                row.usage.events,
+                row.others,
+                row.below_zero,
             )
             for row in rows
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.need import Need
 from rating.invoicing.split_lines import Groups, by_time, joins
 from rating.pricing import PriceError
@@ -153,7 +154,7 @@ class ChargeBook:
         """The measurement needed to re-rate a line of a stored invoice. Raises PlanningError."""
         versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-        return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions)
+        return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions, named_values(price))
 
     def wait_for_backfills(self, items: Iterable[ResolvedCharge]) -> None:
         """Raises PlanningError if a profile of ``items`` has a pending backfill."""

@@ -23,6 +23,7 @@ from rating.invoices.amounts.unpriced_values import (
 )
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices
+from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.build_invoice import price_text, rate_rows, steps_text
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.pinned_prices import price_of
@@ -224,6 +225,9 @@ def priors(
             if timeline is not None and open_matrix
             else ()
         )
+        if later:  # what one of them names is priced by it
+            named = need.named.union(*(named_values(later_price.price) for later_price in later))
+            need = replace(need, named=named)
         result.append(Prior(invoice.invoice_id, line, price, need, billed, newest_line, plan_in(invoice, line), later))
     return tuple(result)
 
@@ -297,8 +301,8 @@ def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, curren
     for rated in rate_again(billed, totals, account_id, currency):
         prior, priced, usage = rated.prior, rated.priced, rated.usage
         difference = exact_sum((priced.amount, -prior.billed))
-        lacking = [(part.values, part.quantity) for part in priced.unpriced]
-        lacked = [(one.values, one.quantity) for one in unpriced_of(prior.newest)]
+        lacking = [(part.values, part.quantity, part.others) for part in priced.unpriced]
+        lacked = [(one.values, one.quantity, one.others) for one in unpriced_of(prior.newest)]
         if not difference and lacking == lacked:
             continue
         was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final
 
 from rating.invoices.waiting import Progress
+from rating.invoicing.bounded_groups import bounded
 from rating.invoicing.charges import Need, Totals
-from rating.usage import Measured, UsageGroup, UsageQuery, of_account_intervals, usage_totals
+from rating.usage import Measured, UsageGroup, UsageQuery, of_account_intervals, stream_groups, usage_totals
 from schemas.ledgers.checkpoints import Cut
+from schemas.settings import LISTED_VALUES
 
 # Parameters travel in the request's URL, whose length servers limit.
 MAX_NAMED_BYTES: Final = 8000
@@ -91,17 +94,25 @@ def measure(
     needs: Mapping[Need, Iterable[str]],
     as_of: Cut | None,
     on_progress: Progress,
+    listed: int = LISTED_VALUES,
 ) -> Totals:
-    """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live.
+    """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live. ``listed``:
+    limit on combinations of dimension values of an account that the need does not name; all others are one group.
     Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
+    accounts_of = {need: frozenset(accounts) for need, accounts in needs.items()}
     queries = list(asked(namespace, needs, as_of))
     for number, query in enumerate(queries, 1):
-        for row in usage_totals(client, query.query):
-            account = row.account_id or ""
-            need = query.need or query.each[account, row.bucket_us or 0]
-            totals[need].setdefault(account, []).append(
-                replace(row, bucket_us=None) if row.bucket_us is not None else row
-            )
+        for account, start_us, rows in _by_account(client, query.query):
+            need = query.need or query.each[account, start_us]
+            if account in accounts_of[need]:  # anybody's, where the query is of the whole namespace
+                totals[need][account] = bounded(rows, need.named, listed) if need.dimensions else list(rows)
         on_progress("rating", number, len(queries))
     return totals
+
+
+def _by_account(client: Any, query: UsageQuery) -> Iterator[tuple[str, int, Iterator[UsageGroup]]]:
+    """(account, start of its own interval or 0, its groups) of a query, one after another."""
+    groups = stream_groups(client, query) if query.dimensions else usage_totals(client, query)
+    for (account, start_us), rows in groupby(groups, key=lambda row: (row.account_id or "", row.bucket_us or 0)):
+        yield account, start_us, (replace(row, bucket_us=None) if row.bucket_us is not None else row for row in rows)

@@ -9,9 +9,13 @@ from rating.usage import Measured
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A total that one query answers for many accounts: a profile over a period, grouped by ``dimensions``."""
+    """A total that one query answers for many accounts: a profile over a period, grouped by ``dimensions``.
+
+    ``named``: combinations of dimension values that a price names, and that must stay apart however many there are.
+    """
 
     profile: Measured
     start_us: int
     end_us: int
     dimensions: tuple[str, ...] = ()
+    named: frozenset[tuple[str, ...]] = frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any, Final
@@ -14,7 +14,7 @@ from rating.invoicing.build_invoice import RatedItem
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
 from rating.pricing import plain
-from rating.pricing.price_models import cell_amounts
+from rating.pricing.price_models import cell_amounts, others_label
 from rating.pricing.priced_line import MatrixQuantity
 from rating.usage import Measured
 from rating.usage.render import Binder, record_conditions
@@ -73,6 +73,8 @@ class UnpricedQuantity:
     @property
     def label(self) -> str:
         """The values as text: ``model=a``."""
+        if self.part.others:
+            return others_label(self.part.others)
         return ", ".join(f"{name}={value}" for name, value in zip(self.dimensions, self.part.values, strict=True))
 
     def sentence(self) -> str:
@@ -84,8 +86,9 @@ class UnpricedQuantity:
                 f", {count} event{'' if count == 1 else 's'}, the first {self.first.idempotency_key} of "
                 f"{rfc3339(self.first.us)}"
             )
+        have = "have" if self.part.others > 1 else "has"
         return (
-            f"account {self.account_id}, charge {self.charge}: {self.label} has no price in plan {self.plan} version"
+            f"account {self.account_id}, charge {self.charge}: {self.label} {have} no price in plan {self.plan} version"
             f" {self.plan_version}, so {plain(self.part.quantity)} is not billed{event}; {self.remedy}"
         )
 
@@ -95,7 +98,7 @@ class UnpricedQuantity:
             "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.invoice_id or None,
             "charge": self.charge, "profile_id": self.profile_id,
             "period_start": rfc3339(self.start_us), "period_end": rfc3339(self.end_us),
-            "dimensions": dict(zip(self.dimensions, self.part.values, strict=True)),
+            "dimensions": {} if self.part.others else dict(zip(self.dimensions, self.part.values, strict=True)),
             "quantity": plain(self.part.quantity),
             "events": first_event.events if first_event is not None else self.part.events,
             "first_event": None
@@ -147,21 +150,34 @@ def told(
     Blocking."""
     result: list[UnpricedQuantity] = []
     known: dict[Any, dict[tuple[str, ...], EarliestEvent]] = {}
+    values_of: dict[Any, set[tuple[str, ...]]] = {}
     for usage in usages:
-        key = (usage.account_id, usage.profile_id, usage.start_us, usage.end_us, usage.dimensions)
+        values_of.setdefault(_total_of(usage), set()).add(usage.part.values)
+    for usage in usages:
+        key = _total_of(usage)
         profile = profiles.get(usage.profile_id)
         if key not in known and profile is not None and len(known) < MAX_LOOKED_UP:
             need = Need(profile, usage.start_us, usage.end_us, usage.dimensions)
-            known[key] = first_events(client, view.namespace, need, usage.account_id, as_of)
+            known[key] = first_events(client, view.namespace, need, usage.account_id, as_of, values_of[key])
         first_event = known.get(key, {}).get(usage.part.values)
         result.append(replace(usage, first=first_event, remedy=remedy(view, usage, first_event)))
     return result
 
 
+def _total_of(usage: UnpricedQuantity) -> tuple[str, str, int, int, tuple[str, ...]]:
+    """Equal for quantities of one total."""
+    return usage.account_id, usage.profile_id, usage.start_us, usage.end_us, usage.dimensions
+
+
 def first_events(
-    client: Any, namespace: str, need: Need, account_id: str, as_of: Cut | None
+    client: Any,
+    namespace: str,
+    need: Need,
+    account_id: str,
+    as_of: Cut | None,
+    values_shown: Collection[tuple[str, ...]],
 ) -> dict[tuple[str, ...], EarliestEvent]:
-    """The first event of each combination of values of an account. Blocking."""
+    """The first event of each of some combinations of values of an account. Blocking."""
     query = query_for(namespace, need, [account_id], as_of)
     bind = Binder()
     names = [bind(f"dimension_name_{number}", "String", name) for number, name in enumerate(need.dimensions)]
@@ -170,7 +186,7 @@ def first_events(
     group = ", ".join(f"dimension_{number}" for number in range(len(keys)))
     position = "generation, partition, offset, `index`"
     conditions = " AND ".join(record_conditions(query, bind))
-    rows = client.query(
+    sql = (
         f"SELECT {group}, idempotency_key, us, events, source FROM ("
         f"SELECT {columns}, argMin(({position}), (timestamp, {position})) AS place, "
         "toUnixTimestamp64Micro(min(timestamp)) AS us,"
@@ -178,13 +194,15 @@ def first_events(
         f" INNER JOIN (SELECT ({position}) AS place, idempotency_key, source FROM usage_events FINAL"
         " WHERE namespace = {namespace:String} AND account_id IN {accounts:Array(String)}"
         f" AND timestamp >= {bind.instant('start', need.start_us)} AND timestamp < "
-        f"{bind.instant('end', need.end_us)}) AS events USING (place)",
-        parameters=bind.parameters,
-    ).result_rows
-    return {
-        tuple(_text(value) for value in values): EarliestEvent(str(key), int(us), int(events), str(source))
-        for *values, key, us, events, source in rows
-    }
+        f"{bind.instant('end', need.end_us)}) AS events USING (place)"
+    )
+    firsts: dict[tuple[str, ...], EarliestEvent] = {}
+    with client.query_row_block_stream(sql, parameters=bind.parameters) as blocks:  # anybody can make up values
+        for block in blocks:
+            for *raw, key, us, events, source in block:
+                if (values := tuple(_text(value) for value in raw)) in values_shown:
+                    firsts[values] = EarliestEvent(str(key), int(us), int(events), str(source))
+    return firsts
 
 
 def remedy(view: NamespaceView, usage: UnpricedQuantity, first_event: EarliestEvent | None) -> str:

@@ -4,6 +4,7 @@ inside ``exactly()``."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -51,7 +52,7 @@ def take_off(price: Price, line: PricingLine, units: Decimal, kind: StepKind, wo
         explanation += _allocation(price, cell_units)
     left_units = line.quantity - used_units
     text = f"{plain(used_units)} of {plain(units)} {word} units used{explanation}; {plain(left_units)} left to price"
-    return PricingLine(left_units, line.events, cells, (*line.steps, Step(kind, ZERO, text, used_units)), line.unpriced)
+    return replace(line, quantity=left_units, cells=cells).then(Step(kind, ZERO, text, used_units))
 
 
 def allocated(price: MatrixPrice, line: PricingLine, used_units: Decimal) -> dict[tuple[str, ...], Decimal]:

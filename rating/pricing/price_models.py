@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final, assert_never
 
-from rating.pricing.priced_line import ZERO, PricingLine, Step
+from rating.pricing.priced_line import OTHERS, ZERO, PricingLine, Step
 from schemas.prices import (
     FlatPrice,
     MatrixPrice,
@@ -168,15 +168,29 @@ def _percentage(price: PercentagePrice, line: PricingLine) -> Iterator[Step]:
 
 
 def _matrix(price: MatrixPrice, line: PricingLine) -> Iterator[Step]:
-    """One step a combination of values: the price's cells in their order, then the others by their values."""
+    """One step a combination of values: the price's cells in their order, then the others by their values; those that
+    are measured together come last."""
     named = cell_amounts(price)
-    for values, quantity in ordered_cells(price, line).items():
+    cells = ordered_cells(price, line)
+    for values, quantity in cells.items():
+        if values == OTHERS:
+            continue
         unit_amount = named.get(values, price.default_unit_amount)
         assert unit_amount is not None, "what has no amount is left out before"
         amount = quantity * unit_amount
         origin = label(price, values) + ("" if values in named else " (default)")
         text = f"{origin}: {_times(quantity, unit_amount)} = {plain(amount)}"
         yield Step("cell", amount, text, quantity, unit_amount, values=values)
+    if OTHERS in cells:
+        quantity, unit_amount, count = (
+            cells[OTHERS],
+            price.default_unit_amount,
+            line.others.others if line.others else 0,
+        )
+        assert unit_amount is not None, "what has no amount is left out before"
+        amount = quantity * unit_amount
+        text = f"{others_label(count)} (default): {_times(quantity, unit_amount)} = {plain(amount)}"
+        yield Step("others", amount, text, quantity, unit_amount, count=count)
 
 
 def cell_amounts(price: MatrixPrice) -> dict[tuple[str, ...], Decimal]:
@@ -186,7 +200,14 @@ def cell_amounts(price: MatrixPrice) -> dict[tuple[str, ...], Decimal]:
 
 def label(price: MatrixPrice, values: tuple[str, ...]) -> str:
     """A combination as people read it: ``model=a, region=eu``."""
+    if values == OTHERS:
+        return "other combinations of values"
     return ", ".join(f"{name}={value}" for name, value in zip(price.dimensions, values, strict=True))
+
+
+def others_label(count: int) -> str:
+    """Combinations that share a quantity, as people read them."""
+    return f"{count} other combination{'' if count == 1 else 's'} of values"
 
 
 def ordered_cells(price: MatrixPrice, line: PricingLine) -> dict[tuple[str, ...], Decimal]:

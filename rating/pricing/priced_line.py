@@ -12,6 +12,8 @@ from schemas.prices import plain
 from schemas.values.json_text import JsonObject
 
 ZERO: Final = Decimal(0)
+OTHERS: Final[tuple[str, ...]] = ()
+"""In place of dimension values: many combinations that no cell of a price names, as one quantity."""
 
 StepKind = Literal[
     "negative_quantity",
@@ -26,6 +28,7 @@ StepKind = Literal[
     "percentage",
     "fixed_amount",
     "cell",
+    "others",
     "proration",
     "maximum",
     "minimum",
@@ -43,7 +46,8 @@ class Step:
     """One thing that happened to a line; the amounts of all steps sum to the unrounded amount.
 
     ``tier`` counts from 1; ``lower`` (exclusive) and ``upper`` (inclusive, None: open) are its bounds, in JSON
-    ``from`` and ``to``. ``rate`` is in percent. Fields that do not apply are None.
+    ``from`` and ``to``. ``rate`` is in percent. ``count``: number of combinations of dimension values that share the
+    step. Fields that do not apply are None.
     """
 
     kind: StepKind
@@ -57,6 +61,7 @@ class Step:
     lower: Decimal | None = None
     upper: Decimal | None = None
     values: tuple[str, ...] | None = None
+    count: int | None = None
 
     def as_json(self) -> JsonObject:
         """Ready for json.dumps: decimals as plain strings, what does not apply left out."""
@@ -71,29 +76,38 @@ class Step:
             number: Decimal | None = getattr(self, name)
             if number is not None:
                 written[name] = plain(number)
-        return written | {"amount": plain(self.amount), "text": self.text}
+        written |= {"amount": plain(self.amount), "text": self.text}
+        return written if self.count is None else written | {"count": self.count}
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixQuantity:
     """The quantity of one combination of values, in the order of the price's dimensions; ``events`` behind it, where
-    they are known."""
+    they are known.
+
+    ``others``: how many combinations it is the sum of, with OTHERS for values; 0 for a single one. ``below_zero``: the
+    sum of those of them that are negative.
+    """
 
     values: tuple[str, ...]
     quantity: Decimal
     events: int | None = None
+    others: int = 0
+    below_zero: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class PricingLine:
     """A line between two stages. ``quantity``: what is left to price. ``cells``: the same by dimension values, for a
-    matrix, else None. ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more."""
+    matrix, else None. ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more.
+    ``others``: what ``cells`` has for OTHERS, as it was measured."""
 
     quantity: Decimal
     events: Decimal | None = None
     cells: Mapping[tuple[str, ...], Decimal] | None = None
     steps: tuple[Step, ...] = ()
     unpriced: tuple[MatrixQuantity, ...] = ()
+    others: MatrixQuantity | None = None
 
     @property
     def total(self) -> Decimal:

@@ -9,8 +9,8 @@ from typing import Final
 
 from rating.pricing.allowance import take_off
 from rating.pricing.exact import exactly, round_money, share
-from rating.pricing.price_models import cell_amounts, label, model_steps
-from rating.pricing.priced_line import ZERO, MatrixQuantity, PricingLine, Rated, Step, StepKind
+from rating.pricing.price_models import cell_amounts, label, model_steps, others_label
+from rating.pricing.priced_line import OTHERS, ZERO, MatrixQuantity, PricingLine, Rated, Step, StepKind
 from schemas.prices import (
     FlatPrice,
     MatrixPrice,
@@ -85,7 +85,9 @@ def _by_time(
     for number, (held, seconds) in enumerate(prices):
         line = PricingLine(quantity, events)
         if isinstance(held, MatrixPrice):
-            line = without_price(held, replace(line, cells=_cells(held, quantity, quantities)), quantities, lacking)
+            others = next((part for part in quantities if part.others), None)
+            line = replace(line, cells=_cells(held, quantity, quantities), others=others)
+            line = without_price(held, line, quantities, lacking)
         if number:
             line = replace(line, steps=())  # what has no price is told once
         for stage in STAGES:
@@ -118,7 +120,7 @@ def _cells(
 ) -> dict[tuple[str, ...], Decimal]:
     cells: dict[tuple[str, ...], Decimal] = {}
     for index, part in enumerate(quantities or ()):
-        if len(part.values) != len(price.dimensions):
+        if not part.others and len(part.values) != len(price.dimensions):
             need = f"{len(price.dimensions)} ({', '.join(price.dimensions)})"
             raise PriceError(f"quantities.{index}.values: {len(part.values)} given; a value for each of {need}")
         if not part.quantity.is_finite():
@@ -145,15 +147,23 @@ def without_price(
     for part in parts:
         if part.events is not None:
             events[part.values] = events.get(part.values, 0) + part.events
-    unpriced = tuple(MatrixQuantity(values, cells[values], events.get(values)) for values in lacking)
+    others = line.others
+    unpriced = tuple(
+        replace(others, quantity=cells[values])
+        if others is not None and values == OTHERS
+        else MatrixQuantity(values, cells[values], events.get(values))
+        for values in lacking
+    )
     priced_cells = {values: quantity for values, quantity in cells.items() if values not in values_without}
     steps = [
         Step(
             "unpriced",
             ZERO,
-            f"{label(price, part.values)} has no price: {_counted(part)} not billed",
+            f"{others_label(part.others) if part.others else label(price, part.values)} "
+            f"{'have' if part.others > 1 else 'has'} no price: {_counted(part)} not billed",
             part.quantity,
-            values=part.values,
+            values=None if part.others else part.values,
+            count=part.others or None,
         )
         for part in unpriced
     ]
@@ -171,6 +181,11 @@ def negative_is_zero(price: Price, line: PricingLine) -> PricingLine:
     if line.cells is not None:
         negative = {values: cell for values, cell in line.cells.items() if cell < 0}
         cells = {values: ZERO if values in negative else cell for values, cell in line.cells.items()}
+        if line.others is not None and OTHERS in cells:  # each of them by itself, as if it were a cell of its own
+            negative.pop(OTHERS, None)
+            cells[OTHERS] = line.cells[OTHERS] - line.others.below_zero
+            if line.others.below_zero:
+                negative[OTHERS] = line.others.below_zero
         steps = [_negative(cell, values) for values, cell in sorted(negative.items())]
         return replace(line, cells=cells, quantity=sum(cells.values(), ZERO)).then(*steps)
     if line.quantity < 0:
@@ -179,9 +194,9 @@ def negative_is_zero(price: Price, line: PricingLine) -> PricingLine:
 
 
 def _negative(quantity: Decimal, values: tuple[str, ...] | None) -> Step:
-    of = f" of {', '.join(values)}" if values else ""
+    of = " of other combinations of values" if values == OTHERS else f" of {', '.join(values)}" if values else ""
     text = f"the quantity{of} is negative, {plain(quantity)}, and priced as zero"
-    return Step("negative_quantity", ZERO, text, quantity, values=values)
+    return Step("negative_quantity", ZERO, text, quantity, values=values or None)
 
 
 def included_units(price: Price, line: PricingLine) -> PricingLine:

@@ -4,7 +4,7 @@ Console, API, entitlements and invoices all come through here, so no two of them
 """
 
 from rating.usage.carry import looking_back
-from rating.usage.execute import usage_totals
+from rating.usage.execute import stream_groups, usage_totals
 from rating.usage.query import (
     AccountInterval,
     Measured,
@@ -30,6 +30,7 @@ __all__ = [
     "no_usage",
     "of_account_intervals",
     "render",
+    "stream_groups",
     "usage_totals",
     "valid_versions",
 ]

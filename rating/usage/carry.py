@@ -6,8 +6,9 @@ the start, and its answers are passed on from bucket to bucket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from rating.usage.query import Usage, UsageGroup, UsageQuery
@@ -30,14 +31,24 @@ def carried(query: UsageQuery, rows: Iterable[UsageGroup]) -> list[UsageGroup]:
     groups: dict[tuple[str | None, tuple[str | None, ...]], dict[int | None, Usage]] = {}
     for row in rows:
         groups.setdefault((row.account_id, row.dimensions), {})[row.bucket_us] = row.usage
-    carried_rows: list[UsageGroup] = []
-    for (account, dimensions), usages in groups.items():
-        last_usage = usages.get(EARLIEST_US)
-        for start in query.buckets_us or (query.start_us,):
-            usage = usages.get(start)
-            if usage is None and last_usage is not None:
-                usage = Usage(last_usage.quantity, 0)
-            if usage is not None:
-                last_usage = usage
-                carried_rows.append(UsageGroup(usage, account, start if query.buckets_us else None, dimensions))
+    carried_rows = [row for group, usages in groups.items() for row in _carried(query, *group, usages)]
     return sorted(carried_rows, key=lambda row: (row.account_id or "", row.bucket_us or 0))
+
+
+def carried_in_order(query: UsageQuery, rows: Iterable[UsageGroup]) -> Iterator[UsageGroup]:
+    """The same, one group after another: ``rows`` in order of account, dimensions and bucket, and so is what comes."""
+    for (account, dimensions), of_group in groupby(rows, key=lambda row: (row.account_id, row.dimensions)):
+        yield from _carried(query, account, dimensions, {row.bucket_us: row.usage for row in of_group})
+
+
+def _carried(
+    query: UsageQuery, account: str | None, dimensions: tuple[str | None, ...], usages: dict[int | None, Usage]
+) -> Iterator[UsageGroup]:
+    last_usage = usages.get(EARLIEST_US)
+    for start in query.buckets_us or (query.start_us,):
+        usage = usages.get(start)
+        if usage is None and last_usage is not None:
+            usage = Usage(last_usage.quantity, 0)
+        if usage is not None:
+            last_usage = usage
+            yield UsageGroup(usage, account, start if query.buckets_us else None, dimensions)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from rating.usage.carry import EARLIEST_US, carried, looking_back
+from rating.usage.carry import EARLIEST_US, carried, carried_in_order, looking_back
 from rating.usage.query import Usage, UsageGroup, UsageQuery, no_usage
 from rating.usage.render import render
 from schemas.values.json_text import canonical, exact
@@ -25,6 +25,22 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
     if not rows and not (query.by_account or query.buckets_us or query.dimensions):
         return [UsageGroup(no_usage(query.profile.aggregation))]
     return rows
+
+
+def stream_groups(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
+    """The groups of ``query``, which has some, that have usage: in order of account, start of an interval of its own,
+    and text of dimension values; blocking. However many there are, few are in memory at once."""
+    if query.profile.carry_over and query.start_us > EARLIEST_US:
+        return carried_in_order(query, _streamed(client, looking_back(query)))
+    return _streamed(client, query)
+
+
+def _streamed(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
+    rendered = render(query, by_text=True)
+    with client.query_row_block_stream(rendered.sql, parameters=rendered.parameters) as blocks:
+        for block in blocks:
+            for values in block:
+                yield _row(query, values)
 
 
 def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:

@@ -235,12 +235,16 @@ class UsageGroup:
     """Usage of one group; what the query does not group by is None, or () for dimensions.
 
     A dimension's value is its text (numbers and booleans as JSON writes them); None where the event had none.
+    ``others``: how many combinations of values the group is the sum of, without dimensions then; ``below_zero``: the
+    sum of those of them that are negative.
     """
 
     usage: Usage
     account_id: str | None = None
     bucket_us: int | None = None
     dimensions: tuple[str | None, ...] = ()
+    others: int = 0
+    below_zero: Decimal = Decimal(0)
 
 
 def no_usage(aggregation: Aggregation) -> Usage:

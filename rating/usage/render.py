@@ -94,10 +94,11 @@ class Binder:
         return f"fromUnixTimestamp64Micro({self(name, 'Int64', us)}, 'UTC')"
 
 
-def render(query: UsageQuery) -> Rendered:
+def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     """The SQL of ``query``. Columns: account_id, bucket, dimension_0… (as far as grouped by), quantity (text), events.
 
-    Only groups with at least one record come back. Rows are in order of their group.
+    Only groups with at least one record come back. Rows are in order of their group; ``by_text``: such that dimension
+    values of one text (1 and "1") stand together, and of a group of values all buckets.
     """
     bind = Binder()
     parts = _PARTS[query.profile.aggregation]
@@ -117,7 +118,7 @@ def render(query: UsageQuery) -> Rendered:
     # Without this an empty group would answer 0 where there is no maximum at all.
     lines += ["HAVING events > 0"]
     if keys:
-        lines += [f"ORDER BY {', '.join(keys)}"]
+        lines += [f"ORDER BY {', '.join(_order_by_text(query, keys) if by_text else keys)}"]
     return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
 
 
@@ -127,6 +128,13 @@ def _keys(query: UsageQuery) -> list[str]:
     if query.buckets_us or query.account_intervals:
         keys.append("bucket")
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
+
+
+def _order_by_text(query: UsageQuery, keys: Sequence[str]) -> list[str]:
+    values = [key for key in keys if key.startswith("dimension_")]
+    texts = [f"trim(BOTH '\"' FROM {key})" for key in values]
+    bucket = ["bucket"] if query.buckets_us else []
+    return [*(key for key in keys if key not in (*values, *bucket)), *texts, *values, *bucket]
 
 
 def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditions: Sequence[str]) -> str:

@@ -40,7 +40,14 @@ def at_end(need: Need | None, rows: Iterable[UsageGroup] | None, now_us: int) ->
     if not linear(need) or not need.start_us < now_us < need.end_us:
         return present
     unit, elapsed, period = _PLACES[need.profile.aggregation], now_us - need.start_us, need.end_us - need.start_us
-    return [replace(row, usage=_grown(row.usage, unit, elapsed, period)) for row in present]
+    return [
+        replace(
+            row,
+            usage=_grown(row.usage, unit, elapsed, period),
+            below_zero=_proportional(row.below_zero, unit, elapsed, period),
+        )
+        for row in present
+    ]
 
 
 def linear(need: Need) -> bool:
@@ -52,9 +59,12 @@ def _grown(usage: Usage, unit: Decimal, elapsed: int, period: int) -> Usage:
     """Usage × period / elapsed, both in microseconds, rounded to a multiple of ``unit``."""
     quantity = usage.quantity
     if quantity is not None:
-        proportional = _EXACT.divide(_EXACT.multiply(quantity, Decimal(period)), Decimal(elapsed))
-        quantity = proportional.quantize(unit, context=_EXACT)
+        quantity = _proportional(quantity, unit, elapsed, period)
     return Usage(quantity, (usage.events * period + elapsed // 2) // elapsed)
+
+
+def _proportional(quantity: Decimal, unit: Decimal, elapsed: int, period: int) -> Decimal:
+    return _EXACT.divide(_EXACT.multiply(quantity, Decimal(period)), Decimal(elapsed)).quantize(unit, context=_EXACT)
 
 
 def recent_invoices(client: Client, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:

@@ -2,6 +2,8 @@
 
 Anybody with an API key can invent values, and a matrix with a default prices each of them. The amount does not
 depend on the listing, since all unlisted values are priced by the default. ``weir explain`` lists every value.
+What is measured has that limit already (``rating.invoicing.bounded_groups``); here it is that of a line, which may
+have several prices.
 """
 
 from __future__ import annotations
@@ -65,6 +67,10 @@ def _line(line: Line, currency: str, most: int) -> Line:
     together: dict[int, list[JsonObject]] = {}
     for number in sorted(unlisted):
         together.setdefault(price_of[number], []).append(steps[number])
+    for number, step in enumerate(steps):  # what was measured together shares that step
+        if step["kind"] == REST and price_of[number] in together:
+            together[price_of[number]].append(step)
+            unlisted.add(number)
     written: list[JsonObject] = []
     for number, step in enumerate(steps):
         if number not in unlisted:
@@ -77,11 +83,9 @@ def _line(line: Line, currency: str, most: int) -> Line:
 def _bucket(unlisted: Sequence[JsonObject]) -> JsonObject:
     amount = exact_sum(Decimal(step["amount"]) for step in unlisted)
     quantity = exact_sum(Decimal(step["quantity"]) for step in unlisted)
-    unit_amount = unlisted[0]["unit_amount"]
-    text = (
-        f"{len(unlisted)} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
-    )
+    unit_amount, count = unlisted[0]["unit_amount"], sum(step.get("count", 1) for step in unlisted)
+    text = f"{count} other combinations of values (default): {plain(quantity)} × {unit_amount} = {plain(amount)}"
     return {
         "kind": REST, "amount": plain(amount), "text": text, "quantity": plain(quantity), "unit_amount": unit_amount,
-        "count": len(unlisted),
+        "count": count,
     }  # fmt: skip

@@ -17,8 +17,8 @@ from decimal import Decimal
 from typing import Final
 
 from rating.pricing import PriceError
-from rating.pricing.price_models import cell_amounts, label
-from rating.pricing.priced_line import MatrixQuantity
+from rating.pricing.price_models import cell_amounts, label, others_label
+from rating.pricing.priced_line import OTHERS, MatrixQuantity
 from rating.subscriptions.timeline import Timeline
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
@@ -65,7 +65,7 @@ def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
     if _MARK not in line.steps:
         return ()
     return tuple(
-        MatrixQuantity(tuple(step["values"]), Decimal(step["quantity"]))
+        MatrixQuantity(tuple(step.get("values", OTHERS)), Decimal(step["quantity"]), others=step.get("count", 0))
         for step in json.loads(line.steps)
         if step["kind"] == "unpriced"
     )
@@ -113,7 +113,8 @@ def completed(
     price: Price, lacking: Collection[MatrixQuantity], later: Collection[LaterPrice]
 ) -> tuple[Price, tuple[str, ...]]:
     """The price with a cell for each combination for which one of ``later`` has an amount, and a message for each;
-    otherwise unchanged."""
+    otherwise unchanged. Combinations that are measured together, none of which a price names, get the first default,
+    after the cells of the prices up to it."""
     parts = [_completed(held, lacking, later) for held, _ in prices_in_time(price)]
     notes = tuple(dict.fromkeys(note for _, part_notes in parts for note in part_notes))
     if not notes:
@@ -140,15 +141,42 @@ def _completed(
     cells: list[Cell] = []
     notes: list[str] = []
     named = cell_amounts(price)
-    for part in lacking:
+    default: Decimal | None = None
+    for part in sorted(lacking, key=lambda part: part.others):
         if part.values in named or price.default_unit_amount is not None:
             continue  # another of the line's prices lacks it
+        if part.others:
+            default, cells_before, place = _first_default(options)
+            if default is not None:
+                added = {cell.values for cell in cells}
+                cells += [
+                    Cell(values=values, unit_amount=amount)
+                    for values, amount in cells_before.items()
+                    if values not in named and values not in added
+                ]
+                notes.append(f"{others_label(part.others)} at {plain(default)}, of {place}")
+            continue
         for version, amounts in options:
             amount = amounts.get(part.values, version.price.default_unit_amount)
             if amount is not None:
                 cells.append(Cell(values=part.values, unit_amount=amount))
                 notes.append(f"{label(price, part.values)} at {plain(amount)}, of {version.place}")
                 break
-    if not cells:
+    if not notes:
         return price, ()
-    return price.model_copy(update={"cells": (*price.cells, *cells)}), tuple(notes)
+    changes: dict[str, object] = {"cells": (*price.cells, *cells)}
+    if default is not None:
+        changes["default_unit_amount"] = default
+    return price.model_copy(update=changes), tuple(notes)
+
+
+def _first_default(
+    options: Iterable[tuple[LaterPrice, dict[tuple[str, ...], Decimal]]],
+) -> tuple[Decimal | None, dict[tuple[str, ...], Decimal], str]:
+    """(the first default, the amounts of cells of the prices up to it, where it stands); None if none has one."""
+    cells: dict[tuple[str, ...], Decimal] = {}
+    for version, amounts in options:
+        cells = amounts | cells  # the first price in time decides
+        if version.price.default_unit_amount is not None:
+            return version.price.default_unit_amount, cells, version.place
+    return None, {}, ""
