@@ -11,7 +11,8 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import BadCursor
-from rating.usage.render import Binder
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import at_record
 from schemas.events.identity import identity
 from schemas.events.voids import WITHOUT_EFFECT
 from schemas.values.instants import rfc3339
@@ -118,20 +119,20 @@ def list_voided(
 
 def outcome_of(client: Client, namespace: str, void: VoidPosition) -> VoidOutcome | None:
     """What the void at a position did; None where that does not show yet. Ask once progress has passed it. Blocking."""
-    at = {"n": namespace, "g": void[0], "p": void[1], "o": void[2]}
+    bind = Binder()
+    of_namespace = f"namespace = {bind('namespace', 'String', namespace)}"
     rows = client.query(
-        f"SELECT {_COLUMNS} FROM voided_events FINAL WHERE namespace = {{n:String}} AND void_generation = {{g:UInt32}}"
-        " AND void_partition = {p:UInt32} AND void_offset = {o:UInt64}",
-        parameters=at,
+        f"SELECT {_COLUMNS} FROM voided_events FINAL WHERE {of_namespace} AND {at_record(void, bind, prefix='void_')}",
+        parameters=bind.parameters,
     ).result_rows
     if rows:
         return VoidOutcome(VOIDED, _event(rows[0]))
     # By way of usage.rejected, a moment after the cursor.
     rows = client.query(
-        "SELECT toString(reason), detail FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'"
-        " AND reason IN {reasons:Array(String)} AND origin_generation = {g:UInt32} AND origin_partition = {p:Int32}"
-        " AND origin_offset = {o:Int64}",
-        parameters=at | {"reasons": list(WITHOUT_EFFECT)},
+        f"SELECT toString(reason), detail FROM rejected_events FINAL WHERE {of_namespace} AND stage = 'meter'"
+        f" AND reason IN {bind('reasons', 'Array(String)', list(WITHOUT_EFFECT))}"
+        f" AND {at_record(void, bind, prefix='origin_')}",
+        parameters=bind.parameters,
     ).result_rows
     return VoidOutcome(rows[0][0], None, rows[0][1]) if rows else None
 

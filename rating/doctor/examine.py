@@ -17,14 +17,16 @@ from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
 from rating.subscriptions.timeline import timelines
 from rating.usage import UsageQuery, measured, usage_totals
-from rating.usage.render import Binder, conditions_with_voided
+from rating.usage.render import conditions_with_voided
 from rating.usage.void_conditions import not_voided
 from rating.verify.scope import Row
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
 from schemas.catalog.profiles import ProfileVersion, resolve
 from schemas.catalog.state import Catalog, NamespaceView
+from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.client import connect
+from schemas.clickhouse.positions import EVENT
 from schemas.filters import lookup
 from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.errors import LedgerUnavailable
@@ -56,7 +58,6 @@ SELECT countIf({_WITHIN}), countIf({_WITHIN} AND {{matched}} AND {_STANDING}),
     countIf({_AT} < {{start:Int64}}), maxIf({_AT}, {_AT} < {{start:Int64}}),
     countIf({_AT} >= {{end:Int64}}), minIf({_AT}, {_AT} >= {{end:Int64}})
 FROM usage_events FINAL WHERE {_NAMED}"""
-_POSITION: Final = "(generation, partition, offset, `index`)"
 _MATCHED: Final = "has(match_profile_ids, {profile:String})"
 _UNMATCHED: Final = f"""
 SELECT idempotency_key, {_AT}, properties, event_name,
@@ -144,7 +145,7 @@ class _Examination:
         if profile.backfilled:  # what the meter matched may be replaced, and what it did not be backfilled
             bind = Binder()
             counting = " AND ".join(conditions_with_voided(query, bind))
-            condition = f"{_POSITION} IN (SELECT {_POSITION} FROM usage_records FINAL WHERE {counting})"
+            condition = f"{EVENT} IN (SELECT {EVENT} FROM usage_records FINAL WHERE {counting})"
             parameters = bind.parameters
         counts, unmatched, fine = (sql.replace("{matched}", condition) for sql in (_COUNTS, _UNMATCHED, _FINE))
         received, matched, earlier, last_earlier, later, first_later = map(int, self._rows(counts, **parameters)[0])

@@ -17,8 +17,10 @@ from clickhouse_connect.driver.client import Client
 
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
-from rating.usage.render import Binder, position_below, record_conditions
+from rating.usage.render import record_conditions
 from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import at_events, position_below
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339
@@ -139,7 +141,7 @@ def _selection(query: UsageQuery, bind: Binder, beyond: Cut | None, everything: 
     # What is carried over may be decided by an event before the period.
     conditions = record_conditions(looking_back(query) if query.profile.carry_over else query, bind)
     if beyond is not None:
-        conditions.append(f"NOT {position_below(beyond, bind, 'after')}")
+        conditions.append(f"NOT {position_below(beyond.offsets, bind, 'after')}")
     groups = [
         f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})"
         for number, name in enumerate(query.dimensions)
@@ -171,12 +173,11 @@ def _cursor_bounds(cursor: str) -> list[int]:
 
 
 def _with_content(client: Client, query: UsageQuery, rows: Sequence[Sequence[Any]]) -> list[ExplainedEvent]:
-    """The records with the names, keys and properties of their events. Positions are numbers of our own: no text is
-    bound."""
+    """The records with the names, keys and properties of their events."""
     if not rows:
         return []
-    positions = ", ".join(f"({row[1]}, {row[2]}, {row[3]}, {row[4]})" for row in rows)
     bind = Binder()
+    positions = [(int(row[1]), int(row[2]), int(row[3]), int(row[4])) for row in rows]
     event_rows = client.query(
         f"SELECT {_POSITION}, toString(event_name), toString(source), idempotency_key, properties"
         " FROM usage_events FINAL"
@@ -184,7 +185,7 @@ def _with_content(client: Client, query: UsageQuery, rows: Sequence[Sequence[Any
         f" AND account_id IN {bind('accounts', 'Array(String)', list(query.accounts or ()))}"
         f" AND timestamp >= {bind.instant('first', min(row[0] for row in rows))}"
         f" AND timestamp <= {bind.instant('last', max(row[0] for row in rows))}"
-        f" AND ({_POSITION}) IN ({positions}) {_SETTINGS}",
+        f" AND {at_events(positions, bind)} {_SETTINGS}",
         parameters=bind.parameters,
     ).result_rows
     contents = {tuple(map(int, row[:4])): row[4:] for row in event_rows}

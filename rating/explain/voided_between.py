@@ -12,7 +12,9 @@ from clickhouse_connect.driver.client import Client
 from rating.explain.counted_events import COUNTING
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
-from rating.usage.render import Binder, conditions_with_voided, position_below
+from rating.usage.render import conditions_with_voided
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import position_below
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339
 from schemas.values.json_text import JsonObject
@@ -30,7 +32,7 @@ def voided_since(
     bind = Binder()
     counted_query = looking_back(query) if query.profile.carry_over else query
     records = " AND ".join(conditions_with_voided(replace(counted_query, as_of=earlier_cut), bind))
-    until = "" if query.as_of is None else f" AND {position_below(query.as_of, bind, 'until', 'void_')}"
+    until = "" if query.as_of is None else f" AND {position_below(query.as_of.offsets, bind, 'until', 'void_')}"
     rows = client.query(
         f"SELECT toUnixTimestamp64Micro(records.timestamp) AS us, {_POSITION}, toString(quantity),"
         " voids.idempotency_key, voids.source, voids.name, voids.reason, voids.author,"
@@ -38,7 +40,7 @@ def voided_since(
         f" FROM (SELECT * FROM usage_records FINAL WHERE {records}) AS records ANY INNER JOIN ("
         f"SELECT {_POSITION}, idempotency_key, source, toString(event_name) AS name, reason, author, void_append_time"
         f" FROM voided_events FINAL WHERE namespace = {bind('namespace', 'String', query.namespace)}"
-        f" AND NOT {position_below(earlier_cut, bind, prefix='void_')}{until}) AS voids USING ({_POSITION})"
+        f" AND NOT {position_below(earlier_cut.offsets, bind, prefix='void_')}{until}) AS voids USING ({_POSITION})"
         f" ORDER BY us, {_POSITION} LIMIT {bind('limit', 'UInt32', limit)} {_SETTINGS}",
         parameters=bind.parameters,
     ).result_rows

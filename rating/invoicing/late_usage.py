@@ -31,9 +31,9 @@ from rating.pricing import PriceError, Rated, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, Timeline
 from rating.usage import Usage
-from rating.usage.render import Binder, position_below
-from rating.usage.void_conditions import POSITION
 from schemas.catalog.profiles import FOREVER
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import EVENT, position_below
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
@@ -126,8 +126,8 @@ def _late_records(
 ) -> dict[str, list[Late]]:
     bind = Binder()
     came, voided = (
-        f"NOT {position_below(cut, bind, prefix=prefix)}"
-        + ("" if as_of is None else f" AND {position_below(as_of, bind, 'as_of', prefix)}")
+        f"NOT {position_below(cut.offsets, bind, prefix=prefix)}"
+        + ("" if as_of is None else f" AND {position_below(as_of.offsets, bind, 'as_of', prefix)}")
         for prefix in ("", "void_")
     )
     scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
@@ -139,7 +139,7 @@ def _late_records(
     # there is none it is NULL, which matches no record.
     batches = (
         f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND NOT {position_below(cut, bind)}"
+        f" AND NOT {position_below(cut.offsets, bind)}"
     )
     since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
     voids = f"FROM voided_events WHERE {scope} AND {voided}"
@@ -149,7 +149,7 @@ FROM (
     SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND {since} AND {late}
     UNION ALL
     SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND NOT {late}
-        AND account_id IN (SELECT account_id {voids}) AND {POSITION} IN (SELECT {POSITION} {voids})
+        AND account_id IN (SELECT account_id {voids}) AND {EVENT} IN (SELECT {EVENT} {voids})
 )
 GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
     result: dict[str, list[Late]] = {}

@@ -17,9 +17,10 @@ from rating.pricing import plain
 from rating.pricing.price_models import cell_amounts, others_label
 from rating.pricing.priced_line import MatrixQuantity
 from rating.usage import Measured
-from rating.usage.render import Binder, record_conditions
+from rating.usage.render import record_conditions
 from schemas.catalog.models import Plan
 from schemas.catalog.state import NamespaceView
+from schemas.clickhouse.binder import Binder
 from schemas.ledgers.checkpoints import Cut
 from schemas.ledgers.invoice_record import (
     Invoice,

@@ -12,12 +12,14 @@ Every value is bound; the text depends on the query's shape alone. Instants are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from rating.usage import void_conditions
 from rating.usage.query import UsageQuery, UsageRange, split
 from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import position_below
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import SECOND
 
@@ -76,22 +78,6 @@ _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
 _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(Int64)"), ("own_ends", "Array(Int64)"))
-
-
-@dataclass(slots=True)
-class Binder:
-    """Collects the values bound to the placeholders of one statement."""
-
-    parameters: dict[str, object] = field(default_factory=dict)
-
-    def __call__(self, name: str, kind: str, value: object) -> str:
-        """Bind ``value`` under ``name``; the placeholder of ClickHouse type ``kind`` to write in the SQL."""
-        self.parameters[name] = value
-        return f"{{{name}:{kind}}}"
-
-    def instant(self, name: str, us: int) -> str:
-        """Bind an instant, microseconds UTC, as a DateTime64(6)."""
-        return f"fromUnixTimestamp64Micro({self(name, 'Int64', us)}, 'UTC')"
 
 
 def render(query: UsageQuery, by_text: bool = False) -> Rendered:
@@ -207,8 +193,9 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
             for size, versions in query.profile.versions_by_size().items()
         ]
         if query.as_of is None:
-            beyond = record_below if query.profile.backfilled else position_below
-            ragged.append(f"NOT {beyond(query.windows_as_of(), bind)}")
+            cut = query.windows_as_of()
+            below = record_below(cut, bind) if query.profile.backfilled else position_below(cut.offsets, bind)
+            ragged.append(f"NOT {below}")
         conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
         conditions.append(void_conditions.not_voided(*_voids(query, bind)))
@@ -223,7 +210,7 @@ def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
         f"timestamp >= {bind.instant('start', query.start_us)}",
         f"timestamp < {bind.instant('end', query.end_us)}",
     ]
-    return scope, "" if query.as_of is None else position_below(query.as_of, bind, prefix="void_")
+    return scope, "" if query.as_of is None else position_below(query.as_of.offsets, bind, prefix="void_")
 
 
 def _windows(query: UsageQuery, bind: Binder) -> list[str]:
@@ -264,7 +251,7 @@ def conditions_as_of(query: UsageQuery, bind: Binder) -> list[str]:
     ]
     if query.as_of is not None:
         # A backfilled record counts by its checkpoint, whatever its position.
-        position = position_below(query.as_of, bind)
+        position = position_below(query.as_of.offsets, bind)
         conditions.append(f"(checkpoint > 0 OR {position})" if backfills else position)
     for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         cut = Cut(reach.checkpoint, reach.offsets, 0, 0)
@@ -300,21 +287,4 @@ def record_below(cut: Cut, bind: Binder, name: str = "cut") -> str:
     """A condition on usage_records: the record belongs to a checkpoint up to the cut, by its position or by its
     backfill."""
     number = bind(f"{name}_number", "UInt32", cut.number)
-    return f"if(checkpoint > 0, checkpoint <= {number}, {position_below(cut, bind, name)})"
-
-
-def position_below(cut: Cut, bind: Binder, name: str = "cut", prefix: str = "") -> str:
-    """A condition: the position lies below the cut; a partition that the cut does not know lies beyond it.
-
-    ``prefix``: of the position's columns, e.g. ``void_``.
-    """
-    items = sorted(cut.offsets.items())
-    keys = [(generation << 32) + partition for (generation, partition), _ in items]
-    ends = [end for _, end in items]
-    if not items:
-        return f"({prefix}offset < 0)"
-    return (
-        f"({prefix}offset < transform(bitShiftLeft(toUInt64({prefix}generation), 32) + {prefix}partition,"
-        f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)},"
-        f" {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
-    )
+    return f"if(checkpoint > 0, checkpoint <= {number}, {position_below(cut.offsets, bind, name)})"

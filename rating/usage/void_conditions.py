@@ -8,15 +8,14 @@ totalled from records alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-POSITION: Final = "(generation, partition, offset, `index`)"
+from schemas.clickhouse.positions import EVENT
 
 
 def not_voided(scope: Sequence[str], cut: str) -> str:
     """A condition on records: their event is not voided. ``scope``: conditions on ``namespace`` and ``timestamp`` that
     voided events share with the records; ``cut``: that on the voids' positions, "" for live."""
-    return f"{POSITION} NOT IN (SELECT {POSITION} {_voided(scope, cut)})"
+    return f"{EVENT} NOT IN (SELECT {EVENT} {_voided(scope, cut)})"
 
 
 def account_has_voids(scope: Sequence[str], cut: str) -> str:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
-from rating.usage.void_conditions import POSITION
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.records import position_text
 from rating.verify.scope import Scope
+from schemas.clickhouse.positions import EVENT
 from schemas.kafka.clock import TOLERANCE_US, words
 from schemas.values.instants import SECOND, rfc3339
 
@@ -21,7 +21,7 @@ SELECT toString(namespace), account_id, toString(event_name), idempotency_key, t
     toUnixTimestamp64Milli(append_time) * 1000, generation, partition, offset, `index`, count() OVER ()
 FROM usage_events FINAL
 WHERE {{metered}} AND dated AND ({_APART} > {TOLERANCE_US} OR {_APART} < -{{behind}})
-    AND {POSITION} NOT IN (SELECT {POSITION} FROM voided_events WHERE {{own}})
+    AND {EVENT} NOT IN (SELECT {EVENT} FROM voided_events WHERE {{own}})
 ORDER BY append_time, generation, partition, offset, `index`
 LIMIT {{{{room:UInt32}}}}"""
 

@@ -18,6 +18,8 @@ from clickhouse_connect.driver.client import Client
 
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Row, Scope
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import PositionRange, in_range, in_ranges
 from schemas.ledgers.given_up import OffsetRange
 
 NAME: Final = "acknowledged events"
@@ -124,17 +126,20 @@ class LostRecords:
 def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
     """Records below the cursors that were acknowledged and never metered, without what a recovery carried over.
     Blocking."""
-    parameters = {"n": namespace or ""}
-    given = _given([tuple(row) for row in client.query(_GIVEN).result_rows])
-    rows = client.query(_missing(_BELOW, given), parameters=parameters).result_rows
-    records = [_lost_record(row) for row in rows]
-    records += [_lost_record(row) for row in client.query(_twice(_BELOW, given), parameters=parameters).result_rows]
+    bind = Binder({"n": namespace or ""})
+    ranges = [PositionRange(*map(int, row)) for row in client.query(_GIVEN).result_rows]
+    given = in_ranges(ranges, bind, "given_up")
+    records = [
+        _lost_record(row)
+        for sql in (_missing, _twice)
+        for row in client.query(sql(_BELOW, given), parameters=bind.parameters).result_rows
+    ]
     if not records:
         return []
     under_way = {(int(row[0]) - 1, int(row[1])) for row in client.query(_UNDER_WAY).result_rows}
     carried = {
         (str(name), int(generation) - 1, int(partition)): int(events)
-        for name, generation, partition, events in client.query(_CARRIED, parameters=parameters).result_rows
+        for name, generation, partition, events in client.query(_CARRIED, parameters=bind.parameters).result_rows
     }
     return less_carried_over(
         carried, (record for record in records if (record.generation, record.partition) not in under_way)
@@ -182,18 +187,23 @@ def gap(
     client: Client, generation: int, partition: int, start: int, end: int, given_up: Iterable[OffsetRange] = ()
 ) -> Gap:
     """What is known of offsets [start, end) that the log does not have; ``given_up``: before. Blocking."""
-    range_condition = (
-        "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset < {b:UInt64}"
-    )
+    bind = Binder({"n": ""})
+    range_condition = in_range(PositionRange(generation, partition, start, end), bind, "gap")
     query = f"SELECT namespace, generation, partition, offset, events FROM ({_ACKNOWLEDGED}) WHERE {range_condition}"
-    parameters = {"n": "", "g": generation, "p": partition, "a": start, "b": end}
-    given = _given(
-        (gap_range.generation, gap_range.partition, gap_range.start, gap_range.end) for gap_range in given_up
+    given = in_ranges(
+        (
+            PositionRange(gap_range.generation, gap_range.partition, gap_range.start, gap_range.end)
+            for gap_range in given_up
+        ),
+        bind,
+        "given_up",
     )
-    missing = [_lost_record(row) for row in client.query(_missing(query, given), parameters=parameters).result_rows]
-    twice = [_lost_record(row) for row in client.query(_twice(query, given), parameters=parameters).result_rows]
+    missing, twice = (
+        [_lost_record(row) for row in client.query(sql(query, given), parameters=bind.parameters).result_rows]
+        for sql in (_missing, _twice)
+    )
     [[present]] = client.query(
-        f"SELECT uniqExact(offset) FROM usage_batches WHERE {range_condition}", parameters=parameters
+        f"SELECT uniqExact(offset) FROM usage_batches WHERE {range_condition}", parameters=bind.parameters
     ).result_rows
     events: dict[str, int] = defaultdict(int)
     for record in (*missing, *twice):
@@ -256,13 +266,3 @@ def _lost_record(row: Row) -> LostRecords:
     return LostRecords(
         str(namespace), int(generation), int(partition), int(start), int(end), int(records), int(events), bool(given)
     )
-
-
-def _given(ranges: Iterable[Row]) -> str:
-    """A condition: the position lies in one of the ranges (generation, partition, start, end)."""
-    parts = [
-        f"(generation = {int(generation)} AND partition = {int(partition)}"
-        f" AND offset >= {int(start)} AND offset < {int(end)})"
-        for generation, partition, start, end in ranges
-    ]
-    return f"({' OR '.join(parts)})" if parts else "false"

@@ -19,12 +19,12 @@ from rating.periods import Interval
 from rating.pricing import plain
 from rating.usage import UsageGroup, UsageQuery, measured, usage_totals
 from rating.usage.query import ZERO_WITHOUT_USAGE
-from rating.usage.render import Binder
 from rating.usage.void_conditions import not_voided
 from rating.verify.independent.event_totals import EventMeasure, Fold
 from schemas.catalog.meters import Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.clickhouse.binder import Binder
 from schemas.errors import WeirError
 from schemas.events.event_types import DefaultsByOffset
 from schemas.matching.rules import Match

@@ -23,6 +23,8 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient
 
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import PositionRange, in_range
 from schemas.kafka.topics import create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import GenerationState, open_record, sealing_record
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
@@ -118,9 +120,10 @@ def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> 
 
 
 def _appended(client: Any, generation: int, partition: int, records: Sequence[LogRecord]) -> dict[int, int]:
+    bind = Binder()
+    offsets = PositionRange(generation, partition, records[0].offset, records[-1].offset + 1)
     rows = client.query(
-        "SELECT offset, append_time FROM usage_batches FINAL WHERE generation = {g:UInt32} AND partition = {p:UInt32}"
-        " AND offset >= {a:UInt64} AND offset <= {b:UInt64}",
-        parameters={"g": generation, "p": partition, "a": records[0].offset, "b": records[-1].offset},
+        f"SELECT offset, append_time FROM usage_batches FINAL WHERE {in_range(offsets, bind)}",
+        parameters=bind.parameters,
     ).result_rows
     return {int(offset): micros(append_time) for offset, append_time in rows}

@@ -9,10 +9,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from schemas.catalog.backfill_jobs import Job
+from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.client import Parameters
 from schemas.values.instants import micros
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.slices import Slice, slice_sql
+from stream_processors.rollup.slices import Slice, in_slice
 
 DONE: Final = 99_999_999
 _KEY: Final = "account_id, timestamp, generation, partition, offset, `index`"
@@ -102,13 +103,14 @@ class Pages:
     def days(self, job: Job, ranges: Slice) -> list[tuple[int, int, bool]]:
         """The append days to read, ascending, each as (yyyymmdd, number of events, whether some of its batches
         already knew the version)."""
-        condition, parameters = slice_sql(ranges)
+        bind = Binder()
+        condition = in_slice(ranges, bind)
         rows = self._journal.query(
             f"count the events of {job.name}",
             f"SELECT toYYYYMMDD(append_time) AS day, count(), max(append_time) FROM usage_events WHERE {_EVENTS} AND "
             f"{condition}"
             " GROUP BY day ORDER BY day",
-            parameters | _parameters(job),
+            bind.parameters | _parameters(job),
         )
         # A batch that knew the version was appended after its publication, give or take an hour of broker clock skew.
         mixed_from = job.published_us - 3_600_000_000
@@ -123,7 +125,8 @@ class Pages:
         ``mixed``: leave out batches that knew the version, which metering has counted. ``offsets``: add the catalog
         offset of each event's batch as a column.
         """
-        condition, parameters = slice_sql(ranges)
+        bind = Binder()
+        condition = in_slice(ranges, bind)
         account, us, *position = after_key
         conditions = [_EVENTS, condition, "toYYYYMMDD(append_time) = {day:UInt32}"]
         if after_key != NOWHERE:
@@ -147,7 +150,9 @@ class Pages:
             " ORDER BY namespace, account_id, event_name, timestamp, generation, partition, offset, `index`"
             f" LIMIT {self._size}"
         )
-        values = _parameters(job) | parameters | {"day": day, "known": job.known_from, "account": account, "us": us}
+        values = (
+            _parameters(job) | bind.parameters | {"day": day, "known": job.known_from, "account": account, "us": us}
+        )
         values |= dict(zip("gpoi", position, strict=True))
         if offsets:
             sql = (

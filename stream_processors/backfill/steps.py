@@ -17,12 +17,13 @@ import logging
 import threading
 import time
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from schemas.catalog.backfill_jobs import Job, job_of, staged_name, waiting, watched
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.state import record_of
-from schemas.clickhouse.client import Parameters
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import position_below
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import CATALOG
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
@@ -88,14 +89,15 @@ class Backfiller:
         """Finished backfills for which events have arrived since in batches that did not yet know the version."""
         stragglers = []
         for job in watched(self._catalog.catalog, time.time_ns() // 1000):
-            condition, parameters = _beyond(job.reaches[-1].offsets)
+            bind = Binder()
+            below = position_below(job.reaches[-1].offsets, bind, "reach")
             rows = self._journal.query(
                 f"look for stragglers of {job.name}",
                 "SELECT count() FROM usage_batches WHERE namespace = {ns:String} AND catalog_offset < {known:UInt64} "
                 "AND events > 0"
-                f" AND append_time >= fromUnixTimestamp64Micro({{published:Int64}}, 'UTC') - toIntervalHour(1) AND "
-                f"{condition}",
-                parameters | {"ns": job.namespace, "known": job.known_from, "published": job.published_us},
+                f" AND append_time >= fromUnixTimestamp64Micro({{published:Int64}}, 'UTC') - toIntervalHour(1)"
+                f" AND NOT {below}",
+                bind.parameters | {"ns": job.namespace, "known": job.known_from, "published": job.published_us},
             )
             if rows[0][0]:
                 stragglers.append(job)
@@ -226,14 +228,3 @@ def _own(checkpoints: Checkpoints, job: Job, part: int) -> Cut | None:
     """The checkpoint of one part (from 1) of the backfill, None if it has none yet."""
     cuts = checkpoints.backfilled(job.name)
     return cuts[part - 1] if 0 < part <= len(cuts) else None
-
-
-def _beyond(offsets: Any) -> tuple[str, Parameters]:
-    """SQL condition, with its parameters: a position lies at or above ``offsets``. Partitions missing from
-    ``offsets`` always match."""
-    keys = [(generation << 32) + partition for generation, partition in offsets]
-    return (
-        "(offset >= transform(bitShiftLeft(toUInt64(generation), 32) + partition, {keys:Array(UInt64)}, "
-        "{ends:Array(UInt64)}, toUInt64(0)))",
-        {"keys": keys, "ends": list(offsets.values())},
-    )

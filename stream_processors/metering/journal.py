@@ -13,8 +13,10 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
+from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.client import Parameters, connect
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
+from schemas.clickhouse.positions import PositionRange, at_events, at_record, in_partition, in_range, in_records
 from schemas.errors import CannotGoOn
 from schemas.events.identity import IDENTITY_BYTES, hash_range
 from schemas.settings import Settings
@@ -117,21 +119,23 @@ class Journal:
 
     def cursor(self, generation: int, partition: int) -> int:
         """The next offset of a partition; all rows of offsets below it are durable. 0 if there is none."""
+        bind = Binder()
         rows = self.query(
             "read the cursor",
-            "SELECT max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} AND partition = {p:UInt32}",
-            {"g": generation, "p": partition},
+            f"SELECT max(next_offset) FROM usage_progress WHERE {in_partition(generation, partition, bind)}",
+            bind.parameters,
         )
         return int(rows[0][0])
 
     def poison(self, generation: int, partition: int, cursor: int, records: int) -> list[bool]:
         """For each of the last ``records`` records below the cursor, oldest first: whether it could not be decoded."""
+        bind = Binder()
+        last_records = PositionRange(generation, partition, max(0, cursor - records), cursor)
         rows = self.query(
             "read the last records",
-            "SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE generation = {g:UInt32} AND "
-            "partition = {p:UInt32} "
-            "AND offset >= {a:UInt64} AND offset < {b:UInt64} ORDER BY offset",
-            {"g": generation, "p": partition, "a": max(0, cursor - records), "b": cursor},
+            f"SELECT events = 0 AND namespace = '' FROM usage_batches FINAL WHERE {in_range(last_records, bind)}"
+            " ORDER BY offset",
+            bind.parameters,
         )
         return [bool(row[0]) for row in rows]
 
@@ -180,11 +184,12 @@ class Journal:
 
     def appended_before(self, generation: int, partition: int, cursor: int) -> int | None:
         """Append time (microseconds UTC) of the record just below the cursor; None if there is none."""
+        bind = Binder()
+        position = (generation, partition, max(0, cursor - 1))
         rows = self.query(
             "read the append time at the cursor",
-            "SELECT append_time FROM usage_batches WHERE generation = {g:UInt32} AND partition = {p:UInt32} "
-            "AND offset = {o:UInt64} LIMIT 1",
-            {"g": generation, "p": partition, "o": max(0, cursor - 1)},
+            f"SELECT append_time FROM usage_batches WHERE {at_record(position, bind)} LIMIT 1",
+            bind.parameters,
         )
         return micros(rows[0][0]) if cursor and rows else None
 
@@ -214,15 +219,15 @@ class Journal:
         contents: dict[tuple[int, int, int, int], tuple[str, str, str]] = {}
         for start in range(0, len(positions), _LOOK_UP):
             part = positions[start : start + _LOOK_UP]
+            bind = Binder()
+            batches = in_records(sorted({position[:3] for position in part}), bind)
             rows = self.query(
                 f"read {len(part)} events to compare",
                 "SELECT generation, partition, offset, `index`, event_name, account_id, properties FROM usage_events "
-                "WHERE (generation, partition, offset, `index`) IN "
-                "(SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))})) "
                 # No table is sorted by position; the append times of the batches prune the other days' partitions.
-                "AND append_time IN (SELECT append_time FROM usage_batches WHERE (generation, partition, offset) IN "
-                "(SELECT arrayJoin({batches:Array(Tuple(UInt32, UInt32, UInt64))})))",
-                {"at": list(part), "batches": sorted({position[:3] for position in part})},
+                f"WHERE {at_events(part, bind)} AND append_time IN (SELECT append_time FROM usage_batches WHERE "
+                f"{batches})",
+                bind.parameters,
             )
             contents |= {(row[0], row[1], row[2], row[3]): (row[4], row[5], row[6]) for row in rows}
         return contents

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import at_events
 from schemas.events.rejections import RejectedEvent
 from schemas.values.instants import micros
 from stream_processors.metering.dedupe import Counted, Record
@@ -88,13 +90,13 @@ def standing_voids(journal: Journal, targets: Sequence[Counted]) -> dict[CopyPos
     """The first durable void of each target, by the target's position."""
     places: dict[CopyPosition, VoidPlace] = {}
     for start in range(0, len(targets), _CHUNK):
+        bind = Binder()
+        positions = [position_of(target) for target in targets[start : start + _CHUNK]]
         rows = journal.query(
             "look up voids",
             "SELECT generation, partition, offset, `index`, min((void_generation, void_offset)) FROM voided_events"
-            " WHERE (generation, partition, offset, `index`) IN (SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, "
-            "UInt64, UInt32))}))"
-            " GROUP BY generation, partition, offset, `index`",
-            {"at": [position_of(target) for target in targets[start : start + _CHUNK]]},
+            f" WHERE {at_events(positions, bind)} GROUP BY generation, partition, offset, `index`",
+            bind.parameters,
         )
         places |= {(row[0], row[1], row[2], row[3]): (int(row[4][0]), int(row[4][1])) for row in rows}
     return places
@@ -109,6 +111,7 @@ def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[CopyPosition,
     for namespace, of_namespace in by_namespace.items():
         for start in range(0, len(of_namespace), _CHUNK):
             chunk = of_namespace[start : start + _CHUNK]
+            bind = Binder()
             # The append times let ClickHouse prune to the days on which the events were appended.
             rows = journal.query(
                 "read the events to void",
@@ -116,13 +119,8 @@ def targets_of(journal: Journal, voided: Sequence[Voided]) -> dict[CopyPosition,
                 "match_profile_ids"
                 " FROM usage_events WHERE namespace = {n:String}"
                 " AND append_time IN (SELECT fromUnixTimestamp64Milli(arrayJoin({ms:Array(Int64)}), 'UTC'))"
-                " AND (generation, partition, offset, `index`) IN"
-                " (SELECT arrayJoin({at:Array(Tuple(UInt32, UInt32, UInt64, UInt32))}))",
-                {
-                    "n": namespace,
-                    "ms": sorted({void.target.append_us // 1000 for void in chunk}),
-                    "at": [position_of(void.target) for void in chunk],
-                },
+                f" AND {at_events([position_of(void.target) for void in chunk], bind)}",
+                bind.parameters | {"n": namespace, "ms": sorted({void.target.append_us // 1000 for void in chunk})},
             )
             targets |= {
                 (row[0], row[1], row[2], row[3]): Target(row[4], row[5], micros(row[6]), tuple(row[7])) for row in rows

@@ -17,7 +17,8 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.catalog.follower import CatalogFollower
-from schemas.clickhouse.client import Parameters
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import PositionRange, in_range
 from schemas.errors import WeirError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
@@ -152,15 +153,17 @@ class Remeter:
         counted, recorded = rows_of(flush)
         dropped: set[RowPlace] = {(row.record.offset, row.dropped.index) for row in flush.duplicates}
         at = "Tuple(UInt64, UInt32)"
+        offsets = PositionRange(self._settings.generation, partition, unit[0].offset, unit[-1].offset + 1)
+        times = [raw.append_us // 1000 for raw in unit]
+        bind = Binder({"from": min(times), "to": max(times)})
+        in_unit = in_range(offsets, bind)
         removed = 0
         for name, position, kind, right in (
             *((name, _AT, at, counted) for name in _TABLES),
             ("usage_records", _RECORD_AT, "Tuple(UInt64, UInt32, String, UInt32)", recorded),
             ("duplicate_events", _AT, at, dropped),
         ):
-            where = (
-                "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
-            )
+            where = in_unit
             if position is _RECORD_AT:  # a backfill's records of counted events are not the meter's to delete
                 where += " AND checkpoint = 0"
             # No table is sorted by position; the append times prune the other days' partitions.
@@ -168,25 +171,18 @@ class Remeter:
                 " AND append_time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND append_time <= "
                 "fromUnixTimestamp64Milli({to:Int64}, 'UTC')"
             )
-            times = [raw.append_us // 1000 for raw in unit]
-            bounds: Parameters = {
-                "g": self._settings.generation, "p": partition, "a": unit[0].offset, "b": unit[-1].offset,
-                "from": min(times), "to": max(times),
-            }  # fmt: skip
             rows = self._journal.query(
-                f"look at {name}", f"SELECT DISTINCT {position} FROM {name} WHERE {where}", bounds
+                f"look at {name}", f"SELECT DISTINCT {position} FROM {name} WHERE {where}", bind.parameters
             )
             wrong = sorted({tuple(row[0]) for row in rows} - right)
             for start in range(0, len(wrong), 1000):
                 self._journal.command(
                     f"delete rows of {name} that no single pass writes",
                     f"DELETE FROM {name} WHERE {where} AND {position} IN (SELECT arrayJoin({{at:Array({kind})}}))",
-                    bounds | {"at": wrong[start : start + 1000]},
+                    bind.parameters | {"at": wrong[start : start + 1000]},
                 )
             removed += len(wrong)
-        return removed + remove_wrong_voids(
-            self._journal, self._settings.generation, partition, unit[0].offset, unit[-1].offset, flush.voids
-        )
+        return removed + remove_wrong_voids(self._journal, offsets, flush.voids)
 
     def _roll_up(self, partition: int, start: int, end: int, afresh: bool) -> list[int]:
         """Roll up again the checkpoints that contain the range. ``afresh``: delete their windows first."""

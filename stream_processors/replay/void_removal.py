@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from schemas.clickhouse.client import Parameters
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import PositionRange, in_range
 from stream_processors.metering.dedupe import Counted, Record
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import CopyPosition, position_of
@@ -41,19 +42,19 @@ def wrong_voids(
     return wrong
 
 
-def remove_wrong_voids(
-    journal: Journal, generation: int, partition: int, first_offset: int, last_offset: int, voids: Sequence[Record]
-) -> int:
-    """Delete rows of usage_voids and voided_events that ``voids``, all those of the offsets from ``first_offset`` to
-    ``last_offset``, did not write; how many. Events that do not count must be gone already. Raises Stopping."""
-    bounds: Parameters = {"g": generation, "p": partition, "a": first_offset, "b": last_offset}
-    return _of_records(journal, bounds, voids) + _of_events(journal, bounds, voids)
+def remove_wrong_voids(journal: Journal, offsets: PositionRange, voids: Sequence[Record]) -> int:
+    """Delete rows of usage_voids and voided_events that ``voids``, all those of the range, did not write; how many.
+    Events that do not count must be gone already. Raises Stopping."""
+    return _of_records(journal, offsets, voids) + _of_events(journal, offsets, voids)
 
 
-def _of_records(journal: Journal, bounds: Parameters, voids: Sequence[Record]) -> int:
-    where = "generation = {g:UInt32} AND partition = {p:UInt32} AND offset >= {a:UInt64} AND offset <= {b:UInt64}"
+def _of_records(journal: Journal, offsets: PositionRange, voids: Sequence[Record]) -> int:
+    bind = Binder()
+    where = in_range(offsets, bind)
     rows = journal.query(
-        "look at usage_voids", f"SELECT DISTINCT toString(namespace), offset FROM usage_voids WHERE {where}", bounds
+        "look at usage_voids",
+        f"SELECT DISTINCT toString(namespace), offset FROM usage_voids WHERE {where}",
+        bind.parameters,
     )
     wrong = sorted(
         {(str(row[0]), int(row[1])) for row in rows} - {(void_of(one).namespace, one.offset) for one in voids}
@@ -63,21 +64,19 @@ def _of_records(journal: Journal, bounds: Parameters, voids: Sequence[Record]) -
             "delete rows of usage_voids that no single pass writes",
             f"DELETE FROM usage_voids WHERE {where} AND (namespace, offset) IN "
             "(SELECT arrayJoin({at:Array(Tuple(String, UInt64))}))",
-            bounds | {"at": wrong},
+            bind.parameters | {"at": wrong},
         )
     return len(wrong)
 
 
-def _of_events(journal: Journal, bounds: Parameters, voids: Sequence[Record]) -> int:
-    where = (
-        "void_generation = {g:UInt32} AND void_partition = {p:UInt32} AND void_offset >= {a:UInt64} AND void_offset <= "
-        "{b:UInt64}"
-    )
+def _of_events(journal: Journal, offsets: PositionRange, voids: Sequence[Record]) -> int:
+    bind = Binder()
+    where = in_range(offsets, bind, prefix="void_")
     rows = journal.query(
         "look at voided_events",
         "SELECT DISTINCT void_offset, toString(namespace), source, idempotency_key, generation, partition, offset, "
         f"`index` FROM voided_events WHERE {where}",
-        bounds,
+        bind.parameters,
     )
     if not rows:
         return 0
@@ -91,6 +90,6 @@ def _of_events(journal: Journal, bounds: Parameters, voids: Sequence[Record]) ->
             "delete rows of voided_events that no single pass writes",
             f"DELETE FROM voided_events WHERE {where} AND (void_offset, generation, partition, offset, `index`) IN "
             "(SELECT arrayJoin({at:Array(Tuple(UInt64, UInt32, UInt32, UInt64, UInt32))}))",
-            bounds | {"at": [(row.void_offset, *row.target) for row in wrong]},
+            bind.parameters | {"at": [(row.void_offset, *row.target) for row in wrong]},
         )
     return len(wrong)

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from schemas.catalog.backfill_jobs import Job, job_of, staged_name
 from schemas.catalog.state import Catalog
+from schemas.clickhouse.binder import Binder
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from stream_processors.metering.journal import Journal
-from stream_processors.rollup.slices import Slice, between, slice_sql
+from stream_processors.rollup.slices import Slice, between, in_slice
 from stream_processors.rollup.windows import windows_sql
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def roll_up_backfill(
 
 
 def _take_in(journal: Journal, job: Job, cut: Cut, part: int, ranges: Slice) -> None:
-    condition, parameters = slice_sql(ranges)
+    bind = Binder()
+    condition = in_slice(ranges, bind)
     staged = {"staged": staged_name(job.name, part), "k": cut.number}
     months = journal.query(
         "list the months of a backfill",
@@ -67,7 +69,7 @@ def _take_in(journal: Journal, job: Job, cut: Cut, part: int, ranges: Slice) -> 
             f"INSERT INTO usage_records ({_RECORD}, checkpoint) SELECT {_RECORD}, {{k:UInt32}} FROM "
             "backfill_records FINAL"
             f" WHERE backfill = {{staged:String}} AND toYYYYMM(append_time) = {{month:UInt32}} AND {condition}",
-            parameters | staged | {"month": month},
+            bind.parameters | staged | {"month": month},
         )
     profiles = sorted({version.profile_id for version in job.versions})
     journal.command(

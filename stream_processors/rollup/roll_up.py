@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import BackfilledStage, roll_up_backfill
-from stream_processors.rollup.slices import Slice, slice_sql
+from stream_processors.rollup.slices import Slice, in_slice
 from stream_processors.rollup.windows import windows_sql
 from stream_processors.threads import Stopping
 
@@ -36,11 +37,12 @@ def roll_up_sql(ranges: Slice) -> tuple[str, Parameters]:
     the slice, not to the history. Window sizes and the need for unique values come from profile_versions; a record
     whose version is missing there makes the statement fail, since no window may be left out.
     """
-    condition, parameters = slice_sql(ranges)
+    bind = Binder()
+    condition = in_slice(ranges, bind)
     records = f"""checkpoint = 0 AND {condition}
         AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
         AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})"""
-    return windows_sql(records, backfilled=False), parameters
+    return windows_sql(records, backfilled=False), bind.parameters
 
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schemas.clickhouse.client import Parameters
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import PositionRange, in_ranges
 from schemas.ledgers.generations import Offsets
 
 Slice = Mapping[tuple[int, int], tuple[int, int]]
@@ -17,14 +18,6 @@ def between(start_offsets: Offsets, end_offsets: Offsets) -> dict[tuple[int, int
     return {key: (start, end) for key, (start, end) in ranges.items() if start < end}
 
 
-def slice_sql(ranges: Slice) -> tuple[str, Parameters]:
-    """The SQL condition, with its parameters, that a row's position lies in the slice."""
-    conditions = []
-    parameters: Parameters = {}
-    for number, ((generation, partition), (start, end)) in enumerate(sorted(ranges.items())):
-        conditions.append(
-            f"(generation = {{g{number}:UInt32}} AND partition = {{p{number}:UInt32}} "
-            f"AND offset >= {{a{number}:UInt64}} AND offset < {{b{number}:UInt64}})"
-        )
-        parameters |= {f"g{number}": generation, f"p{number}": partition, f"a{number}": start, f"b{number}": end}
-    return "(" + " OR ".join(conditions) + ")", parameters
+def in_slice(ranges: Slice, bind: Binder) -> str:
+    """The SQL condition that a row's position lies in the slice."""
+    return in_ranges((PositionRange(*partition, *offsets) for partition, offsets in ranges.items()), bind, "slice")

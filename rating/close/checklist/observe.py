@@ -7,8 +7,9 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from rating.close.checklist.checks import Seen
-from rating.usage.render import Binder, position_below
 from rating.usage.void_conditions import not_voided
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import position_below
 from schemas.kafka.topics import ADMIT_GROUP, inbox_topic
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
@@ -22,9 +23,9 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
     condition = f"namespace = {bind('namespace', 'String', namespace)}"
     span = (
         f"{condition} AND timestamp >= {bind.instant('start', start_us)} AND timestamp < {bind.instant('end', end_us)}"
-        + ("" if as_of is None else f" AND {position_below(as_of, bind)}")
+        + ("" if as_of is None else f" AND {position_below(as_of.offsets, bind)}")
     )
-    cut = "" if as_of is None else position_below(as_of, bind, prefix="void_")
+    cut = "" if as_of is None else position_below(as_of.offsets, bind, prefix="void_")
     span += f" AND {not_voided([condition], cut)}"
     backfills = "" if as_of is None else f" AND checkpoint <= {bind('checkpoint', 'UInt32', as_of.number)}"
     # Only distinct names are read, so duplicate rows do not matter and FINAL is not needed.
