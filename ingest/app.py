@@ -19,8 +19,8 @@ from ingest.answers import ANSWERS
 from ingest.catalog.catalog_api import CatalogApi
 from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.keys_api import KeysApi
+from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import BATCH_BODY, EVENT_BODY, MODELS
-from ingest.catalog.rests import Rests
 from ingest.delivery.clock_agreement import GatewayClock, ask, watch
 from ingest.delivery.in_flight import Delivery, Route, route_of
 from ingest.delivery.loop_producer import LoopProducer
@@ -87,7 +87,7 @@ class Gateway:
         catalog = CatalogFollower(settings)
         await asyncio.to_thread(catalog.start)
         guard = Guard(settings, catalog, sources.now_us)
-        rests = Rests(lambda: guard.served)
+        throttle = LoopThrottle(lambda: guard.served)
         clock = GatewayClock(sources.now_us)
         limits = LimitWatch(settings, written_topics)
         producer = LoopProducer(settings, clock=clock, on_refused=limits.look_soon)
@@ -132,8 +132,8 @@ class Gateway:
             ready=ready,
         )
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
-        catalog_api = CatalogApi(guard, catalog, publisher, rests)
-        keys_api = KeysApi(guard, catalog, publisher, sources, rests)
+        catalog_api = CatalogApi(guard, catalog, publisher, throttle)
+        keys_api = KeysApi(guard, catalog, publisher, sources, throttle)
         log.info("gateway reads usage.catalog to %d, writes %s",
                  catalog.catalog.next_offset, route())  # fmt: skip
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)

@@ -9,10 +9,10 @@ import sys
 from typing import Final
 
 from ingest.app import create_app
+from schemas.garbage_collection import freeze_startup_objects
 from schemas.http import http_service
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
-from schemas.processes import settle_memory
 from schemas.settings import Settings, SettingsError, load_settings
 
 _GRACE_SECONDS: Final = 8
@@ -36,7 +36,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops gracefully and then raises the signal again; a requested stop must exit with 0.
         signal.signal(number, lambda *_: None)
-    settle_memory()
+    freeze_startup_objects()
     # Catalog work runs in threads; a short switch interval returns the interpreter quickly to the event loop.
     sys.setswitchinterval(SWITCH_SECONDS)
     server.run()

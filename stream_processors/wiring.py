@@ -204,7 +204,7 @@ class Parts:
         thread = self.agents.roll_up.thread
         return [
             Chore("look whether ClickHouse has less than it had", thread, self._restored.look, self._restored.due),
-            Chore("go on after what was given up", thread, given_up.pass_over, given_up.due, told=False),
+            Chore("go on after what was given up", thread, given_up.pass_over, given_up.due, reported=False),
             Chore("copy what was carried over", thread, carried.copy, carried.due),
             Chore(
                 "copy the catalog", self.agents.rejections.thread, self._catalog_copy.write, self._catalog_copy.due

@@ -18,10 +18,10 @@ from types import FrameType
 import faust
 
 from schemas.errors import EXIT_HELD, CannotGoOn
+from schemas.garbage_collection import freeze_startup_objects
 from schemas.kafka.limits import confirm_topics
 from schemas.kafka.topics import written_topics
 from schemas.ledgers.errors import LedgerUnavailable
-from schemas.processes import settle_memory
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
 from stream_processors.fetching.bounded import bound_fetches
@@ -95,7 +95,7 @@ def main() -> int:
     )
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    settle_memory()
+    freeze_startup_objects()
     watchdog.start()
     try:
         worker.execute_from_commandline()

@@ -13,7 +13,7 @@ from deploy.cli.billing.invoice_tables import invoice_parts, local_date
 from deploy.cli.connection import base_url
 from deploy.cli.operation.verify import books_table
 from deploy.cli.output import say, table
-from deploy.demo.steady import steadily
+from deploy.demo.retrying import retried
 from ingest.client import Summary
 from rating.invoices.read import read_invoice
 from rating.invoices.stored_invoice import WholeInvoice
@@ -59,8 +59,8 @@ def _half_year(
     return table(title, columns, rows, right=columns[1:])
 
 
-def one_in_full(settings: Settings, invoices: Sequence[JsonObject]) -> list[RenderableType]:
-    """One invoice with its lines and steps: a month with a change of clocks."""
+def sample_invoice(settings: Settings, invoices: Sequence[JsonObject]) -> list[RenderableType]:
+    """An invoice with its lines and steps, as a sample: of a month with a change of clocks."""
     ids = [
         invoice["invoice_id"]
         for invoice in invoices
@@ -76,7 +76,7 @@ def one_in_full(settings: Settings, invoices: Sequence[JsonObject]) -> list[Rend
         finally:
             client.close()
 
-    invoice = steadily("reading an invoice", read)
+    invoice = retried("reading an invoice", read)
     return [] if invoice is None else invoice_parts(invoice.to_json())
 
 

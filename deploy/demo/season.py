@@ -15,7 +15,7 @@ from deploy.cli.output import StepsBar, console, progress_bar, say
 from deploy.demo import data, report
 from deploy.demo.demo_requests import BATCH, events_sent, requests
 from deploy.demo.events import event
-from deploy.demo.steady import steadily, wait
+from deploy.demo.retrying import retried, wait
 from deploy.local import daemon
 from deploy.local.stack import ALL
 from deploy.local.stack_state import read_state
@@ -98,18 +98,18 @@ def bill(settings: Settings, season: Season) -> DemoResult:
     # 1. The catalog: what it declares already changes nothing.
     document = CATALOG.read_bytes()
     with services_of(settings).http("gateway") as client:
-        steadily("publishing the catalog", lambda: publish(client, document))
+        retried("publishing the catalog", lambda: publish(client, document))
     # 2. The events, unless all of them are metered.
     sent: Summary | None = None
     began = time.monotonic()
-    if steadily("reading the ledger", lambda: books(settings))["metered"] < season.flights:
+    if retried("reading the ledger", lambda: books(settings))["metered"] < season.flights:
         sent = send_all(settings, season)
         # 3. Everything that the gateway acknowledged is metered.
         wait_metered(settings)
     seconds = time.monotonic() - began
     # 4. The months.
     with StepsBar() as bar:
-        closed = steadily(
+        closed = retried(
             "closing", lambda: run_close(settings, NAMESPACE, season.as_of, datetime.now(UTC), bar), seconds=_STALLED_S
         )
     return DemoResult(sent, seconds, closed)
@@ -130,7 +130,7 @@ def send_all(settings: Settings, season: Season) -> Summary:
 
 def wait_metered(settings: Settings) -> None:
     """Until the cursor has reached the log's end of this moment."""
-    ends = steadily("reading the log's end", lambda: end_offsets(settings))
+    ends = retried("reading the log's end", lambda: end_offsets(settings))
 
     def measure() -> tuple[int, int]:
         client = connect(settings)
@@ -157,15 +157,15 @@ def books(settings: Settings) -> JsonObject:
 def show(settings: Settings, season: Season, outcome: DemoResult) -> None:
     """Print what stands and what this run did."""
     with services_of(settings).http("rating") as client:
-        invoices = steadily("reading the invoices", lambda: fetch_invoices(client))
+        invoices = retried("reading the invoices", lambda: fetch_invoices(client))
     out = console()
     for part in report.invoices_tables(invoices, data.airlines()):
         out.print(part)
         out.print()
-    for part in report.one_in_full(settings, invoices):
+    for part in report.sample_invoice(settings, invoices):
         out.print(part)
     out.print()
-    for part in report.ledger(steadily("reading the ledger", lambda: books(settings))):
+    for part in report.ledger(retried("reading the ledger", lambda: books(settings))):
         out.print(part)
     out.print()
     if outcome.sent is not None:

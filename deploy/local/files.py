@@ -37,8 +37,9 @@ def write_whole(path: Path, text: str) -> None:
     _sync_folder(path.parent)
 
 
-def made_once(path: Path, make: Callable[[], str], *, prefix: str, broken: str) -> str:
-    """The one word that a file holds; the file is made where there is none. Safe from several processes at once.
+def read_or_create(path: Path, make: Callable[[], str], *, prefix: str, broken: str) -> str:
+    """The text of a file of one word, which is created with ``make()`` where there is none. Safe from several
+    processes at once.
     ``prefix`` begins what ``make`` makes, and a line end ends it; a word that somebody put there needs neither.
 
     Raises BrokenFileError where the file is empty or half-written; ``broken`` is the remedy.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from deploy.local.process import Child, ask_to_end, last_words, launch, send_signal
+from deploy.local.process import Child, last_log_line, launch, send_signal, terminate
 from deploy.local.stack_state import Phase
 
 BACKOFF_FIRST_S: Final = 0.2
@@ -66,13 +66,13 @@ class LifeCycle:
 
     def restart(self, child: Child) -> None:
         """End the child in its grace time and start it again."""
-        ask_to_end(child)
+        terminate(child)
         self.end(child, time.monotonic() + child.spec.stop_grace_s)
         child.failures = 0  # somebody has seen to it
         self.start(child)
 
     def end(self, child: Child, deadline: float) -> None:
-        """After ``ask_to_end``: wait until the deadline, then kill."""
+        """After ``terminate``: wait until the deadline, then kill."""
         if child.process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
@@ -89,7 +89,7 @@ class LifeCycle:
         child.failures += 1
         held = child.process is not None and child.process.poll() in child.spec.held_codes
         child.process = None
-        child.state = replace(child.state, note=last_words(child))
+        child.state = replace(child.state, note=last_log_line(child))
         self._enter(child, "held" if held else "backoff")
 
     def _enter(self, child: Child, phase: Phase) -> None:

@@ -86,7 +86,7 @@ def launch(child: Child) -> None:
         )
 
 
-def ask_to_end(child: Child) -> None:
+def terminate(child: Child) -> None:
     """SIGTERM to the process itself; what it started is its own to end."""
     if child.process is not None and child.process.poll() is None:
         child.process.send_signal(signal.SIGTERM)
@@ -106,12 +106,12 @@ def _tail(child: Child) -> list[str]:
         return []
 
 
-def last_words(child: Child) -> str:
+def last_log_line(child: Child) -> str:
     """The last line of its log that says something."""
     return next((line for line in reversed(_tail(child)) if line.strip()), "")
 
 
-def why(child: Child, what: str) -> str:
+def failure_text(child: Child, what: str) -> str:
     """The sentence that ``what`` happened to the child, with the end of its log."""
     tail = _tail(child)
     return "\n  ".join([f"{child.spec.name} {what}; the end of {child.state.log}:", *tail])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from deploy.local.files import made_once, private_folder
+from deploy.local.files import private_folder, read_or_create
 
 _MADE_ANEW = "delete the file, and `weir up` makes a new password"
 
@@ -35,4 +35,4 @@ def analyst_password(data_dir: Path) -> str:
 def _secret(path: Path, prefix: str, remedy: str) -> str:
     if not path.parent.exists():
         private_folder(path.parent)
-    return made_once(path, lambda: prefix + secrets.token_urlsafe(24), prefix=prefix, broken=remedy)
+    return read_or_create(path, lambda: prefix + secrets.token_urlsafe(24), prefix=prefix, broken=remedy)

@@ -17,8 +17,8 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from deploy.local.life_cycle import LifeCycle
-from deploy.local.patience import Patience, activity
-from deploy.local.process import Child, Hook, StartStep, ask_to_end, send_signal, why
+from deploy.local.process import Child, Hook, StartStep, failure_text, send_signal, terminate
+from deploy.local.ready_timeout import ReadyTimeout, activity
 from deploy.local.stack_state import Phase, ProcessState, StackState, lock_data_dir, write_state
 from schemas.errors import WeirError
 
@@ -133,18 +133,18 @@ class Supervisor:
         """Wait until the process is ready (as another one than ``not_pid``). Raises StartError when its start did
         nothing for ``timeout_s`` or has gone on for ten times as long."""
         child = self._children[name]
-        patience = Patience(timeout_s, 10 * timeout_s, time.monotonic())
+        timeout = ReadyTimeout(timeout_s, 10 * timeout_s, time.monotonic())
         while True:
             state = child.state
             if state.phase == "ready" and state.pid != not_pid:
                 return
             if state.phase == "held":
-                raise StartError(why(child, "needs you"))
+                raise StartError(failure_text(child, "needs you"))
             # What is ready already, and is to be another, makes no progress.
             gone_on = activity(0, "") if state.phase == "ready" else activity(state.pid, state.log)
-            trouble = patience.over(gone_on, time.monotonic())
+            trouble = timeout.expired(gone_on, time.monotonic())
             if trouble or self._stopping.is_set():
-                raise StartError(why(child, trouble or "is being stopped"))
+                raise StartError(failure_text(child, trouble or "is being stopped"))
             time.sleep(_TICK_S)
 
     def _command(self, work: Callable[[], None]) -> None:
@@ -200,8 +200,9 @@ class Supervisor:
 
     def _await_ready(self, stage: Sequence[Child]) -> None:
         missing, reported = list(stage), time.monotonic()
-        patience = {
-            child.spec.name: Patience(child.spec.ready_timeout_s, child.spec.ready_limit_s, reported) for child in stage
+        timeouts = {
+            child.spec.name: ReadyTimeout(child.spec.ready_timeout_s, child.spec.ready_limit_s, reported)
+            for child in stage
         }
         while missing:
             self._tick()
@@ -215,11 +216,11 @@ class Supervisor:
                     missing.remove(child)
                     self._report(child.spec.name, "ready")
                 elif child.state.phase == "held":
-                    raise StartError(why(child, "needs you"))
+                    raise StartError(failure_text(child, "needs you"))
                 elif child.failures > _START_DEATHS:
-                    raise StartError(why(child, f"died {child.failures} times"))
-                elif trouble := patience[child.spec.name].over(activity(child.state.pid, child.state.log), now):
-                    raise StartError(why(child, trouble))
+                    raise StartError(failure_text(child, f"died {child.failures} times"))
+                elif trouble := timeouts[child.spec.name].expired(activity(child.state.pid, child.state.log), now):
+                    raise StartError(failure_text(child, trouble))
             if missing and self._stopping.wait(_TICK_S):
                 raise StartError("the start was interrupted")
 
@@ -236,7 +237,7 @@ class Supervisor:
         for stage in reversed(self._stages):
             begun = [child for child in reversed(stage) if child.state.phase != "waiting"]
             for child in begun:
-                ask_to_end(child)
+                terminate(child)
             asked_at = time.monotonic()
             for child in begun:
                 self._life.end(child, min(deadline, asked_at + child.spec.stop_grace_s))

@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, Response
 
 from ingest.catalog.audit_page import audit_page
 from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import RESOURCES, Caller, CatalogService, shown
+from ingest.catalog.catalog_service import RESOURCES, Caller, CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, load_document
+from ingest.catalog.fair_pool import DOCUMENTS, ENTRIES, PAGES, FairPool
+from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import APPLY_BODY, IF_MATCH, entry_body
-from ingest.catalog.rests import Rests
-from ingest.catalog.turns import DOCUMENTS, ENTRIES, PAGES, Turns
 from ingest.http.auth import Guard
 from ingest.http.gateway_problems import Problem
 from schemas.catalog.follower import CatalogFollower
@@ -34,12 +34,14 @@ class CatalogApi:
     """Maps requests to CatalogService, each call in a worker thread because it waits for Kafka or reads a whole
     catalog."""
 
-    def __init__(self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, rests: Rests) -> None:
+    def __init__(
+        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, throttle: LoopThrottle
+    ) -> None:
         self._guard = guard
-        self._service = CatalogService(catalog, publisher, rests.tick)
-        self._documents = Turns(DOCUMENTS, "catalog documents", rests)
-        self._entries = Turns(ENTRIES, "catalog changes", rests)
-        self._pages = Turns(PAGES, "catalog pages", rests)
+        self._service = CatalogService(catalog, publisher, throttle.tick)
+        self._documents = FairPool(DOCUMENTS, "catalog documents", throttle)
+        self._entries = FairPool(ENTRIES, "catalog changes", throttle)
+        self._pages = FairPool(PAGES, "catalog pages", throttle)
 
     def stop(self) -> None:
         """Start no further work."""
@@ -96,7 +98,7 @@ class CatalogApi:
 
         def answer() -> Response:
             versions = self._service.history(kind, code, caller)
-            return JSONResponse({"items": [shown(entry) for entry in versions], "next_cursor": None})
+            return JSONResponse({"items": [entry_json(entry) for entry in versions], "next_cursor": None})
 
         return await self._pages.run(caller, answer)
 
@@ -106,7 +108,7 @@ class CatalogApi:
 
         def answer() -> Response:
             entries, following = self._service.page(kind, caller, limit, cursor)
-            return JSONResponse({"items": [shown(entry) for entry in entries], "next_cursor": following})
+            return JSONResponse({"items": [entry_json(entry) for entry in entries], "next_cursor": following})
 
         return await self._pages.run(caller, answer)
 
@@ -193,6 +195,6 @@ def _resource(app: FastAPI, api: Callable[[], CatalogApi], name: str, kind: str)
 
 
 def _entry(entry: Entry, plan: CatalogPlan | None = None, status: int = 200) -> JSONResponse:
-    """Response for an entry as ``shown``, with the warnings of the plan that published it."""
+    """Response for an entry as ``entry_json``, with the warnings of the plan that published it."""
     warned = {} if plan is None else plan.warned()
-    return JSONResponse(shown(entry) | warned, status, headers={"ETag": f'"{entry.version}"'})
+    return JSONResponse(entry_json(entry) | warned, status, headers={"ETag": f'"{entry.version}"'})

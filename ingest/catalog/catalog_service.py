@@ -42,7 +42,7 @@ KEYS: Final = "api_key"
 T = TypeVar("T")
 
 
-def shown(entry: Entry) -> JsonObject:
+def entry_json(entry: Entry) -> JsonObject:
     """An entry's JSON representation: its body with version, publication instant and whether it is retired.
 
     If it is valid from before its publication, ``backfill`` holds the instant from which older events count and

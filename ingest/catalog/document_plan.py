@@ -15,7 +15,7 @@ from ingest.catalog.checks.schema_evolution import evolution_faults
 from ingest.catalog.checks.touched import Touched, touched_by
 from ingest.catalog.checks.warnings import catalog_warnings
 from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
-from ingest.catalog.entries import LISTS, Document, DocumentEntry, says
+from ingest.catalog.entries import LISTS, Document, DocumentEntry, canonical_model
 from ingest.catalog.planned import Planned
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import Bounds, bounds_of
@@ -111,9 +111,9 @@ class _Planner:
         if isinstance(model, Meter) and model.start is None:
             # Without a start it is unchanged if it equals the present version, whatever start that one has.
             standing: Meter = history[-1].model
-            unchanged = says(standing) == says(model.model_copy(update={"start": standing.start}))
+            unchanged = canonical_model(standing) == canonical_model(model.model_copy(update={"start": standing.start}))
         else:
-            unchanged = says(history[-1].model) == says(model)
+            unchanged = canonical_model(history[-1].model) == canonical_model(model)
         if unchanged:
             return Change("unchanged", kind, code, len(history), model)
         if isinstance(model, Meter):

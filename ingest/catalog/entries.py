@@ -148,7 +148,7 @@ def body_of(model: Model) -> JsonObject:
     return body
 
 
-def says(model: Model) -> str:
+def canonical_model(model: Model) -> str:
     """Canonical text of a model: equal for entries with the same meaning, however their prices are written, so that
     unchanged entries are recognised."""
     body = body_of(model)

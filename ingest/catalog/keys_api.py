@@ -16,9 +16,9 @@ from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.catalog_service import Caller, CatalogService, or_problem
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.entries import read_model
+from ingest.catalog.fair_pool import KEYS, FairPool
+from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import KEY_BODY
-from ingest.catalog.rests import Rests
-from ingest.catalog.turns import KEYS, Turns
 from ingest.http.auth import Guard
 from ingest.http.rate_limits import Rates
 from ingest.sources import Sources
@@ -38,16 +38,21 @@ class KeysApi:
     """API keys by HTTP. Calls run in worker threads, since publishing waits for Kafka."""
 
     def __init__(
-        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, sources: Sources, rests: Rests
+        self,
+        guard: Guard,
+        catalog: CatalogFollower,
+        publisher: CatalogPublisher,
+        sources: Sources,
+        throttle: LoopThrottle,
     ) -> None:
         self._guard = guard
-        self._service = CatalogService(catalog, publisher, rests.tick)
+        self._service = CatalogService(catalog, publisher, throttle.tick)
         self._sources = sources
-        self._turns = Turns(KEYS, "changes of keys", rests)
+        self._pool = FairPool(KEYS, "changes of keys", throttle)
 
     def stop(self) -> None:
         """Start no further work."""
-        self._turns.stop()
+        self._pool.stop()
 
     def _caller(self, request: Request) -> Caller:
         access: Access = request.state.access
@@ -62,18 +67,18 @@ class KeysApi:
         text = key_text(caller.namespace, key_id, self._sources.new_id() + self._sources.new_id())
         most = self._guard.may_give(caller.access)
         model = or_problem(
-            lambda: within(
-                wanted(body, key_id, key_hash(text), self._sources.now_us()), most, self._guard.default_rates
+            lambda: limited_to_rates(
+                requested_key(body, key_id, key_hash(text), self._sources.now_us()), most, self._guard.default_rates
             )
         )
-        entry = await self._turns.run(caller, lambda: self._service.add(KIND, model, caller))
+        entry = await self._pool.run(caller, lambda: self._service.add(KIND, model, caller))
         headers = {"Cache-Control": "no-store", "Location": f"/v1/api-keys/{key_id}"}
-        return JSONResponse({"key": text, **shown([entry])}, 201, headers)
+        return JSONResponse({"key": text, **key_json([entry])}, 201, headers)
 
     async def revoke(self, request: Request, key_id: str) -> Response:
         """204. This gateway refuses the key at once, other processes within a second."""
         caller = self._caller(request)
-        await self._turns.run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
+        await self._pool.run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
         return Response(status_code=204)
 
     async def page(self, request: Request, limit: int, cursor: str | None) -> Response:
@@ -82,10 +87,10 @@ class KeysApi:
 
         def answer() -> Response:
             entries, following = self._service.page(KIND, caller, limit, cursor, retired=True)
-            items = [shown(self._service.history(KIND, entry.code, caller)) for entry in entries]
+            items = [key_json(self._service.history(KIND, entry.code, caller)) for entry in entries]
             return JSONResponse({"items": items, "next_cursor": following})
 
-        return await self._turns.run(caller, answer)
+        return await self._pool.run(caller, answer)
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:
@@ -106,7 +111,7 @@ class KeysApi:
             return await api().revoke(request, key_id)
 
 
-def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
+def requested_key(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
     """The entry for the key requested by ``body``. Raises DocumentError with every fault."""
     value = load_document(body, json_only=True)
     faults = [Fault(f"$.{name}", "is made by the server; leave it out") for name in _OURS if name in value]
@@ -120,7 +125,7 @@ def wanted(body: bytes, key_id: str, hash_text: str, now_us: int) -> ApiKey:
     return model
 
 
-def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
+def limited_to_rates(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
     """Limit ``key`` to the rates that its creator may grant (``most``, None = any).
 
     A rate that the key does not name is set to the creator's if the ``default`` would be higher. Raises
@@ -150,7 +155,7 @@ def within(key: ApiKey, most: Rates | None, default: Rates) -> ApiKey:
     return key.model_copy(update={"limits": KeyLimits(**limits)})
 
 
-def shown(history: list[Entry]) -> JsonObject:
+def key_json(history: list[Entry]) -> JsonObject:
     """A key's JSON representation, without its hash. ``history``: all versions of its entry."""
     created, newest = history[0], history[-1]
     key: ApiKey = newest.model

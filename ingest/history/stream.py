@@ -69,7 +69,7 @@ class WarnedLine:
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportCounts:
     """Counts so far. ``warned``: accepted lines that a profile cannot measure, as far as checked. Every line up to
     ``last_acknowledged_line`` is in Kafka, or refused and recorded."""
 
@@ -139,11 +139,11 @@ class HistoryApi:
         if encoding and encoding not in ENCODINGS:
             understood = ", ".join(ENCODINGS)
             raise Problem(415, "encoding", f"Content-Encoding {encoding[:40]!r} is not understood; send {understood}")
-        toll = Toll(self._guard, request)
+        toll = StreamLimits(self._guard, request)
         return HistoryStream(self._events, toll, namespace, encoding, self._now_us, self._stopping)
 
 
-class Toll:
+class StreamLimits:
     """Counts a stream against its key's rate limits. Beyond the limits the sender is slowed down, not refused."""
 
     def __init__(self, guard: Guard, request: Request) -> None:
@@ -177,7 +177,7 @@ class HistoryStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, events: EventsApi, toll: Toll, namespace: str, encoding: str, now_us: Callable[[], int],
+        self, events: EventsApi, toll: StreamLimits, namespace: str, encoding: str, now_us: Callable[[], int],
         stopping: Callable[[], bool],
     ) -> None:  # fmt: skip
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"})
@@ -189,7 +189,7 @@ class HistoryStream(Response):
         self._lines = Lines()
         self._now_us = now_us
         self._stopping = stopping
-        self._tally = Tally()
+        self._tally = ImportCounts()
         self._untold: deque[RefusedLine | WarnedLine] = deque()
         self._in_flight: deque[asyncio.Task[None]] = deque()
 

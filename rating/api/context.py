@@ -16,8 +16,8 @@ from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
 from rating.api.invoice_ledger import InvoiceLedger
-from rating.api.login_attempts import LoginTries
-from rating.api.questions import NOBODY, Asker, GoOn, Questions
+from rating.api.login_attempts import LoginAttempts
+from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_denial, unknown_parameters
 from rating.explain import Ledgers
 from schemas.catalog.follower import CatalogFollower
@@ -47,10 +47,10 @@ class Rating:
         self.checkpoints = Checkpoints()
         self.invoice_ledger = InvoiceLedger(settings)
         self.approving = asyncio.Lock()
-        self.login_tries = LoginTries()
+        self.login_tries = LoginAttempts()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
-        self._questions = Questions(settings)
+        self._questions = QueryScheduler(settings)
         self._pool = ClickHousePool(settings, 1)  # of the process itself
         self._asker = NOBODY
         self.keys = Keyring(
@@ -77,12 +77,12 @@ class Rating:
         """The same state for one request: its questions take the share of its tenant and its key, and those of a reader
         are ended when the client has gone."""
         bound = copy(self)
-        bound._asker = Asker(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
+        bound._asker = QueryTenant(tenant, key, request.is_disconnected if request.method in ("GET", "HEAD") else None)
         return bound
 
     async def ask(self, question: Callable[[Client], T]) -> T:
-        """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as ``Questions.ask``
-        does."""
+        """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as
+        ``QueryScheduler.ask`` does."""
         return await self._questions.ask(question, self._asker)
 
     async def ask_long(self, question: Callable[[Client, GoOn], T], request: Request) -> T:

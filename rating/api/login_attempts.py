@@ -29,7 +29,7 @@ class _Spent:
         return max(self.tries - (seconds - self.at) / seconds_a_try, 0.0)
 
 
-class LoginTries:
+class LoginAttempts:
     """Wrong tries by address, in this process alone: two services count two times."""
 
     def __init__(self) -> None:

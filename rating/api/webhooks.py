@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, wrong
 from rating.webhooks import message, store
-from rating.webhooks.hook import WebhookEndpoint, hook_of
+from rating.webhooks.hook import WebhookEndpoint, webhook_of
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
@@ -60,7 +60,7 @@ async def webhook_status(rating: Rating, view: NamespaceView) -> JsonObject:
     summary, seen_us = await rating.ask(
         lambda client: (store.summary(client, view.namespace), store.last_alive_us(client))
     )
-    hook = hook_of(view)
+    hook = webhook_of(view)
     return {
         "namespace": view.namespace,
         "webhook": None if hook is None else _hook(hook),
@@ -150,7 +150,7 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
 
 
 def _required(view: NamespaceView) -> WebhookEndpoint:
-    hook = hook_of(view)
+    hook = webhook_of(view)
     if hook is None:
         raise RatingProblem(
             HTTPStatus.CONFLICT,

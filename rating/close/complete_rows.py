@@ -11,7 +11,7 @@ from rating.invoices.waiting import CloseError
 from rating.verify.backfills_complete import LostBackfill, lost_backfills
 from rating.verify.completeness import Damage, find_damage
 from schemas.catalog.state import Catalog
-from schemas.clickhouse.damaged_parts import reasons, set_aside
+from schemas.clickhouse.damaged_parts import damaged_parts_of, reasons
 from schemas.ledgers.generations import Offsets
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -25,7 +25,7 @@ def require_complete(
 ) -> None:
     """Raises CloseError, with the commands that repair it, if rows of the namespace below ``ends`` are missing or
     superfluous."""
-    if parts := set_aside(client):
+    if parts := damaged_parts_of(client):
         raise CloseError(
             "ClickHouse has set damaged parts aside, and nothing is billed of less than all rows: "
             f"{'; '.join(map(str, reasons(parts)))}"

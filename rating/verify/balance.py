@@ -1,4 +1,4 @@
-"""Check 5, first half: the books balance, as of one instant of the log."""
+"""The books balance, as of one instant of the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check 4, first half: invoices as ClickHouse has them, and each subscription's chain of them."""
+"""Invoices as ClickHouse has them, and each subscription's chain of them."""
 
 from __future__ import annotations
 

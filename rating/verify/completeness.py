@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from rating.verify.backfills_complete import lost_backfills
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import FINAL_SETTINGS, Row, Scope, below
-from schemas.clickhouse.damaged_parts import set_aside
+from schemas.clickhouse.damaged_parts import damaged_parts_of
 from schemas.events.voids import WITHOUT_EFFECT
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 from schemas.ledgers.generations import Offsets
@@ -65,7 +65,7 @@ def check_complete(scope: Scope, findings: Findings, on_progress: VerifyProgress
         )
     for backfill in lost_backfills(scope.client, scope.catalog, scope.namespace):
         findings.add("completeness", backfill.place, "every record of it", backfill.what, backfill.remedy)
-    for part in set_aside(scope.client):
+    for part in damaged_parts_of(scope.client):
         findings.add("part", f"{part.table}, part {part.name}", "in its table", f"set aside ({part.why})", part.remedy)
     on_progress(NAME, 1, 1)
 

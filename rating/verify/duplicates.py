@@ -1,4 +1,4 @@
-"""Check 3: what was dropped had counted before, and nothing counted twice (DESIGN invariant 3)."""
+"""What was dropped had counted before, and nothing counted twice (DESIGN invariant 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check 2, from the events: every event is matched again, against the catalog at its batch's offset, and compared.
+"""Every event is matched again, against the catalog at its batch's offset, and compared.
 
 Blocks of columns are compared as Arrow arrays; only a block that differs is looked at event by event. Identities and
 content hashes are computed again on the way.

@@ -1,4 +1,4 @@
-"""Check 2, in ClickHouse: usage_records and usage_identities hold what usage_events says, row by row.
+"""usage_records and usage_identities hold what usage_events says, row by row.
 
 Both are filled by views of usage_events; sums of row hashes compare whole groups in one pass, and only a group that
 differs is looked at row by row.

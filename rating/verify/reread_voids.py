@@ -1,4 +1,4 @@
-"""Check 6: voided_events hold what the voids in the log did, worked out again from usage_voids and usage_events.
+"""Voided_events hold what the voids in the log did, worked out again from usage_voids and usage_events.
 
 A void means the last copy of its identity that had counted before it; the first void of a copy takes it back, a later
 one does nothing.

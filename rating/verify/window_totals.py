@@ -1,4 +1,4 @@
-"""Check 1: usage_windows against usage_records, slice by slice (DESIGN invariants 7 and 8).
+"""usage_windows against usage_records, slice by slice (DESIGN invariants 7 and 8).
 
 A backfilled record belongs to the checkpoint that its column names, any other to the slice of its position.
 The SQL here shares nothing with the roll-up's: another way to find a record's slice, its window and its aggregates.

@@ -25,7 +25,7 @@ from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
-from rating.webhooks.hook import WebhookEndpoint, hook_of
+from rating.webhooks.hook import WebhookEndpoint, webhook_of
 from rating.webhooks.intake import Intake, deliveries_for
 from rating.webhooks.notices import Notice
 from rating.webhooks.queue import QueuedDelivery
@@ -37,7 +37,7 @@ from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.errors import CannotGoOn
 from schemas.health.readiness import UnreadyReason
-from schemas.health.stages import Attempts, standing
+from schemas.health.stages import Attempts, stalled
 from schemas.kafka import errors
 from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import INVOICES
@@ -103,7 +103,7 @@ class DeliveryService:
     def reasons(self) -> tuple[UnreadyReason, ...]:
         """Why it is not ready: what has stood still for a minute. Any thread."""
         stages = self._attempts.stages("webhooks (usage.invoices to receivers)", self._position)
-        return tuple(standing(stages, time.monotonic(), _now_us()))
+        return tuple(stalled(stages, time.monotonic(), _now_us()))
 
     def _position(self) -> str:
         positions = ", ".join(
@@ -122,7 +122,7 @@ class DeliveryService:
         with self._lock:
             changed, self._changed = self._changed, set()
         for name in changed:
-            hook = hook_of(self._catalog.catalog.view(name))
+            hook = webhook_of(self._catalog.catalog.view(name))
             if hook is None:
                 self._hooks.pop(name, None)
             else:

@@ -50,7 +50,7 @@ class WebhookEndpoint:
         return f"{parts.scheme}://{parts.netloc}"
 
 
-def hook_of(view: NamespaceView) -> WebhookEndpoint | None:
+def webhook_of(view: NamespaceView) -> WebhookEndpoint | None:
     """The namespace's webhook as of the view; None where it has none."""
     return fold_hook(view.namespace, view.history("namespace", view.namespace))
 

@@ -21,7 +21,7 @@ from schemas.ledgers.given_up import KIND as GIVEN_UP
 from schemas.ledgers.given_up import GivenUp
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
-from schemas.values.weighted_cache import Weighed
+from schemas.values.weighted_cache import WeightedCache
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class Catalog:
         self._indexes: dict[str, NamespaceIndexes] = {}
         self._logs: dict[str, list[Entry]] = {}
         self._views: dict[tuple[str, int], NamespaceView] = {}
-        self._derived: Weighed[Any] = Weighed(MOST_DERIVED)
+        self._derived: WeightedCache[Any] = WeightedCache(MOST_DERIVED)
         self.generations = Generations()
         self.given_up = GivenUp()
         self.next_offset = 0
@@ -170,7 +170,7 @@ class Catalog:
         return changed_offset
 
     def derived(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
-        """The cached value for ``key``, computed by ``make`` if missing; see ``Weighed.get``."""
+        """The cached value for ``key``, computed by ``make`` if missing; see ``WeightedCache.get``."""
         value: T = self._derived.get(key, make)
         return value
 

@@ -23,7 +23,7 @@ WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versi
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class DamagedPart:
     """A part in the folder ``detached`` of its table; ``why``: ClickHouse's reason, such as broken-on-start."""
 
     table: str
@@ -50,7 +50,7 @@ class SetAside:
         )
 
 
-def set_aside(client: Any) -> list[SetAside]:
+def damaged_parts_of(client: Any) -> list[DamagedPart]:
     """The damaged parts of Weir's tables. Parts that somebody detached manually have no reason and are ignored."""
     rows = client.query(
         "SELECT table, name, reason FROM system.detached_parts"
@@ -58,15 +58,15 @@ def set_aside(client: Any) -> list[SetAside]:
         "'covered-by-broken',"
         " 'noquorum', 'unexpected') AND reason != 'covered-by-broken' ORDER BY table, name"
     ).result_rows
-    return [SetAside(str(table), str(name), str(why)) for table, name, why in rows]
+    return [DamagedPart(str(table), str(name), str(why)) for table, name, why in rows]
 
 
-def drop(client: Any, part: SetAside) -> None:
+def drop(client: Any, part: DamagedPart) -> None:
     """Delete a detached part, after its rows were restored."""
     client.command(f"ALTER TABLE `{part.table}` DROP DETACHED PART '{part.name}' SETTINGS allow_drop_detached = 1")
 
 
-def reasons(parts: list[SetAside]) -> Iterator[UnreadyReason]:
+def reasons(parts: list[DamagedPart]) -> Iterator[UnreadyReason]:
     """One readiness reason per remedy."""
     for remedy in sorted({part.remedy for part in parts}):
         alike = [part for part in parts if part.remedy == remedy]

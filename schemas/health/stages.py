@@ -27,7 +27,7 @@ class Stage:
     position: Callable[[], str]
 
 
-def standing(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[UnreadyReason]:
+def stalled(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[UnreadyReason]:
     """A reason for each stage that has stalled (60 s with an error, 180 s without). ``now``: monotonic seconds;
     ``now_us``: the same instant in microseconds UTC."""
     for stage in stages:

@@ -9,14 +9,14 @@ from typing import Final
 from schemas.prices.models import MatrixPrice, Price, TieredPercentagePrice, TieredPrice, VolumePrice
 from schemas.prices.parse_price import parse_price
 from schemas.values.json_text import JsonObject
-from schemas.values.weighted_cache import Weighed
+from schemas.values.weighted_cache import WeightedCache
 
 MOST_PARTS: Final = 50_000
 """Tiers and cells of the prices that are held, some 50 MB with the JSON they came from; the least recently used are
 parsed again."""
 _WHOLE: Final = 4  # of what a price takes beside its tiers and cells, in as many of them
 
-_PARSED: Final[Weighed[tuple[JsonObject | str, Price]]] = Weighed(MOST_PARTS)
+_PARSED: Final[WeightedCache[tuple[JsonObject | str, Price]]] = WeightedCache(MOST_PARTS)
 
 
 def price_in(written: JsonObject, currency: str | None = None) -> Price:

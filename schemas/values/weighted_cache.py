@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Weighed(Generic[T]):
+class WeightedCache(Generic[T]):
     """Cache of computed values. The total weight stays below ``most``, except for the last value computed."""
 
     def __init__(self, most: int) -> None:

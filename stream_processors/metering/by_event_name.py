@@ -27,7 +27,7 @@ class _Run:
         ]
 
 
-class Runs:
+class EventsByName:
     """The counted events of one namespace under one matcher, by event name."""
 
     def __init__(self, matcher: ColumnMatcher) -> None:

@@ -58,7 +58,7 @@ from stream_processors.metering.meter_records import (
 )
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import horizon
-from stream_processors.metering.settle_voids import blank
+from stream_processors.metering.settle_voids import void_batch
 from stream_processors.metering.void_rows import decide_voids, write_voids
 from stream_processors.threads import Stopping
 
@@ -275,7 +275,7 @@ class UnitMeter:
             try:
                 if is_void(raw.value):
                     void = decode_void(raw.value)
-                    batch = blank(void.namespace)
+                    batch = void_batch(void.namespace)
                 else:
                     # Nothing at all: whether a sealed generation takes records was tried out, and it did.
                     batch = decode_batch(raw.value) if raw.value else EMPTY

@@ -16,7 +16,7 @@ from schemas.events.acceptance import same_content
 from schemas.events.event_types import event_types
 from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.matching.columns import ColumnMatcher
-from stream_processors.metering.by_event_name import Runs
+from stream_processors.metering.by_event_name import EventsByName
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record, window_us
 from stream_processors.metering.flush_tables import DuplicateRow, EventColumns
 from stream_processors.metering.metered_topic import RawRecord
@@ -85,14 +85,14 @@ def meter_records(
     differs from that of the counted copy; ``settle`` decides whether they are duplicates or conflicts.
     """
     doubtful: list[DuplicateRow] = []
-    runs: dict[int, Runs] = {}
+    runs: dict[int, EventsByName] = {}
     for record in records:
         batch = record.batch
         matcher, window = matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
         decision = memory.decide(record, window, journal)
         if decision.counted:
             row = flush.events.add(record, decision.counted)
-            runs.setdefault(id(matcher), Runs(matcher)).add(batch, decision.counted, row)
+            runs.setdefault(id(matcher), EventsByName(matcher)).add(batch, decision.counted, row)
         for dropped in decision.dropped:
             duplicate = DuplicateRow(record, dropped)
             if dropped.first.content_hash == batch.content_hash(dropped.index):

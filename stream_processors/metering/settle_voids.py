@@ -53,7 +53,7 @@ class Settled:
     rejections: list[RejectedEvent]
 
 
-def blank(namespace: str) -> UsageBatch:
+def void_batch(namespace: str) -> UsageBatch:
     """An empty batch of ``namespace``, used as the batch of a void's record."""
     return UsageBatch(
         namespace, 0, 0, b"", b"", (), EMPTY.name_indexes, EMPTY.timestamps_us, EMPTY.account_ids,
@@ -68,7 +68,7 @@ def void_of(record: Record) -> EventVoid:
     return record.void
 
 
-def meant(record: Record, copies: Mapping[bytes, Sequence[Counted]]) -> Counted | None:
+def voided_copy(record: Record, copies: Mapping[bytes, Sequence[Counted]]) -> Counted | None:
     """The copy that a void refers to: the last one of its identity that counted before it. None if there is none."""
     return latest_before(copies.get(void_of(record).identity, ()), (record.generation, record.offset, 0))
 
@@ -87,7 +87,7 @@ def settle_voids(
     first_void = dict(standing)
     settled = Settled([], [])
     for record in records:
-        target = meant(record, copies)
+        target = voided_copy(record, copies)
         if target is None:
             why = (
                 "no event with this key and source had counted before it; mind the source, and void once the event "

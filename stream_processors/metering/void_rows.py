@@ -18,9 +18,9 @@ from stream_processors.metering.settle_voids import (
     Target,
     Voided,
     VoidPlace,
-    meant,
     settle_voids,
     void_of,
+    voided_copy,
     voided_table,
     voids_table,
 )
@@ -39,7 +39,7 @@ class DecidedVoids:
 def decide_voids(journal: Journal, voids: Sequence[Record], topic: str) -> DecidedVoids:
     """Look up what the voids do. Every event before them must be durable. Raises Stopping."""
     copies = copies_of(journal, voids)
-    targets = [target for record in voids if (target := meant(record, copies)) is not None]
+    targets = [target for record in voids if (target := voided_copy(record, copies)) is not None]
     settled = settle_voids(voids, copies, standing_voids(journal, targets), topic)
     return DecidedVoids(settled, targets_of(journal, settled.voided))
 
@@ -64,7 +64,7 @@ def copies_of(journal: Journal, records: Sequence[Record]) -> dict[bytes, list[C
     copies = journal.counted(list({void_of(record).identity for record in records}))
     forgotten: dict[str, set[bytes]] = {}
     for record in records:
-        if meant(record, copies) is None:
+        if voided_copy(record, copies) is None:
             void = void_of(record)
             forgotten.setdefault(void.namespace, set()).add(void.identity)
     for namespace, names in forgotten.items():

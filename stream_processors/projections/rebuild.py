@@ -34,7 +34,7 @@ _Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class KeptVersion:
     """A version of an invoice that ClickHouse has and usage.invoices lacks. ``topic``: the newest version in the
     topic, 0 if none."""
 
@@ -57,14 +57,14 @@ class Rebuild:
         """Stop retries that are under way."""
         self._stop.set()
 
-    def invoices(self, say: Say) -> list[Ahead]:
+    def invoices(self, say: Say) -> list[KeptVersion]:
         """Rebuild invoices, drafts and their lines; returns versions that were kept although the topic lacks them.
         Raises LedgerUnavailable."""
         say(
             f"{InvoiceCopy(self._settings, self._journal, again=True).run()} versions of invoices and drafts "
             "copied again"
         )
-        ahead: list[Ahead] = []
+        ahead: list[KeptVersion] = []
         topic = self._versions()
         newest: dict[tuple[bool, str, str], int] = {}
         for drafts, namespace, name, version in topic:
@@ -138,7 +138,7 @@ class Rebuild:
                     versions[key] = [line.number for line in invoice.lines]
         return versions
 
-    def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[Ahead]:
+    def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[KeptVersion]:
         states = []
         for namespace, name, version in sorted(keys):
             rows = self._journal.query(
@@ -147,7 +147,9 @@ class Rebuild:
                 "version = {v:UInt32}",
                 {"n": namespace, "i": name, "v": version},
             )
-            states.append(Ahead(namespace, name, version, newest.get((False, namespace, name), 0), str(rows[0][0])))
+            states.append(
+                KeptVersion(namespace, name, version, newest.get((False, namespace, name), 0), str(rows[0][0]))
+            )
         return states
 
     def _delete(self, table: str, keys: list[_Key]) -> None:

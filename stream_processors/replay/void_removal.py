@@ -10,7 +10,7 @@ from schemas.clickhouse.positions import PositionRange, in_range
 from stream_processors.metering.dedupe import Counted, Record
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import CopyPosition, position_of
-from stream_processors.metering.settle_voids import meant, void_of
+from stream_processors.metering.settle_voids import void_of, voided_copy
 from stream_processors.metering.void_rows import copies_of
 
 
@@ -33,7 +33,7 @@ def wrong_voids(
     for row in rows:
         record = voids.get(row.void_offset)
         if record is not None:
-            void, target = void_of(record), meant(record, copies)
+            void, target = void_of(record), voided_copy(record, copies)
             said = (void.namespace, void.source, void.idempotency_key)
             # Where no copy is there the journal lacks the event, and who lacks it says nothing of the row.
             if said == row[1:4] and (target is None or position_of(target) == row.target):

@@ -48,6 +48,6 @@ def owned(app: ConsumerApp, topics: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(tp.topic, tp.partition) for tp in assigned(app) if tp.topic in topics]
 
 
-def leash(app: ConsumerApp, busy: bool) -> float:
+def stall_tolerance(app: ConsumerApp, busy: bool) -> float:
     """The factor by which the app's consumer may stall longer than an idle one."""
     return BUSY if busy else BALANCING if app.rebalancing else 1.0

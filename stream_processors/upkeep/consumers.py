@@ -19,7 +19,7 @@ from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.threads import Work
-from stream_processors.upkeep.assignment import ConsumerApp, leash, owned
+from stream_processors.upkeep.assignment import ConsumerApp, owned, stall_tolerance
 from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.watchdog import Watched
 
@@ -53,7 +53,7 @@ class EventsConsumer:
             lambda: self._behind(app),
             lambda: self.pipeline.moved_at,
             lambda: self.meter.failing_since is not None or self.meter.held,
-            lambda: leash(app, self.pipeline.busy),
+            lambda: stall_tolerance(app, self.pipeline.busy),
             lambda: self._nudge(app),
         )
 
@@ -87,7 +87,7 @@ def watched_inboxes(
         lambda: unread(owned(app, dict.fromkeys(topics(), INBOX_PARTITIONS))),
         lambda: work.moved_at,
         lambda: bool(work.trouble),  # /readyz reports it
-        lambda: leash(app, work.busy),
+        lambda: stall_tolerance(app, work.busy),
     )
 
 
@@ -98,5 +98,5 @@ def watched_ledgers(app: ConsumerApp, lag: Lag, work: Work) -> Watched:
         lambda: lag.behind(owned(app, LEDGERS)),
         lambda: work.moved_at,
         lambda: work.busy,  # a roll-up has no time limit
-        lambda: leash(app, False),
+        lambda: stall_tolerance(app, False),
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from schemas.clickhouse.damaged_parts import DEDUPLICATION, SetAside, reasons, set_aside
+from schemas.clickhouse.damaged_parts import DEDUPLICATION, DamagedPart, damaged_parts_of, reasons
 from schemas.health.readiness import UnreadyReason
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
@@ -27,7 +27,7 @@ class DamagedParts:
     def __init__(self, journal: Journal, meter: UnitMeter) -> None:
         self._journal = journal
         self._meter = meter
-        self._parts: list[SetAside] = []
+        self._parts: list[DamagedPart] = []
         self._looked_at = float("-inf")
 
     def due(self) -> bool:
@@ -37,7 +37,7 @@ class DamagedParts:
     def look(self) -> None:
         """Check for damaged parts, and pause or resume the meter. Raises Stopping."""
         self._looked_at = time.monotonic()
-        self._parts = self._journal.run("look for damaged parts", set_aside)
+        self._parts = self._journal.run("look for damaged parts", damaged_parts_of)
         hold = any(part.table in DEDUPLICATION for part in self._parts)
         if hold and not self._meter.held:
             log.error("metering waits: %s", "; ".join(map(str, self.reasons())))

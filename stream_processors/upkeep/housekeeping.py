@@ -18,13 +18,13 @@ def always() -> bool:
 @dataclass(frozen=True, slots=True)
 class Chore:
     """A periodic task: ``run`` is called in ``thread`` every second in which ``due`` returns True, and must be safe
-    to repeat. ``told``: whether /readyz reports it when it stalls."""
+    to repeat. ``reported``: whether /readyz reports it when it stalls."""
 
     name: str
     thread: ThreadPoolExecutor
     run: Callable[[], object]
     due: Callable[[], bool] = always
-    told: bool = True
+    reported: bool = True
 
 
 class Housekeeping:
@@ -49,7 +49,7 @@ class Housekeeping:
         for chore in self._chores:
             if not chore.due():
                 continue
-            if not chore.told:
+            if not chore.reported:
                 await in_thread(chore.thread, chore.name, chore.run)
                 continue
             with self.work:

@@ -10,7 +10,7 @@ from typing import Final
 SECONDS: Final = 5.0
 
 
-class Sparing(logging.Filter):
+class LogRateLimit(logging.Filter):
     """Rate limit for log records: of each logger below ``prefix``, at most one record per level in ``seconds``; the
     next one states how many were suppressed.
 
@@ -40,7 +40,7 @@ class Sparing(logging.Filter):
         return True
 
 
-class Quiet(logging.Filter):
+class RebalanceErrorFilter(logging.Filter):
     """Lowers a misleading ERROR of Faust, logged for every partition after every rebalance, to DEBUG.
 
     Faust measures from the worker's start instead of the assignment: once the worker is older than about a minute,
@@ -73,5 +73,5 @@ def set_up() -> None:
     for retried in ("urllib3", "clickhouse_connect"):  # the journal logs their failures and its retries
         logging.getLogger(retried).setLevel(logging.CRITICAL)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(Quiet())
-        handler.addFilter(Sparing("aiokafka"))
+        handler.addFilter(RebalanceErrorFilter())
+        handler.addFilter(LogRateLimit("aiokafka"))

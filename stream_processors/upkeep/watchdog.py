@@ -35,51 +35,51 @@ class Watched:
 
     ``behind``: whether its partitions have unread records (raises Stopping; any other error counts as no);
     ``moved_at``: monotonic instant of its last step; ``excused``: whether it waits for something that fails;
-    ``leash``: factor on the stall time.
+    ``tolerance``: the factor by which it may stall longer than ``stall``.
     """
 
     name: str
     behind: Callable[[], bool]
     moved_at: Callable[[], float]
     excused: Callable[[], bool]
-    leash: Callable[[], float]
+    tolerance: Callable[[], float]
     nudge: Callable[[], None] = lambda: None
     """Called once per stall, long before the process is ended; may get the consumer going again."""
 
 
-class Stillness:
+class StallTimer:
     """How long a consumer has stalled with records to read. Pure: instants and durations are in seconds."""
 
     def __init__(self, now: float, stall: float) -> None:
         self._since = now
         self._stall = stall
-        self._leash = 1.0
+        self._tolerance = 1.0
         self._nudged = False
 
     def seen(
-        self, now: float, *, looked_for: float, behind: bool, excused: bool, leash: float, moved_at: float
+        self, now: float, *, looked_for: float, behind: bool, excused: bool, tolerance: float, moved_at: float
     ) -> float:
         """Take an observation; returns the seconds stalled if that is too long, else 0. ``looked_for``: duration of
         the observation.
 
         A slow observation means that Kafka or ClickHouse was away meanwhile, which excuses the consumer. A change
-        of ``leash`` restarts the measurement: a consumer that has just been assigned its partitions did not stall
+        of ``tolerance`` restarts the measurement: a consumer that has just been assigned its partitions did not stall
         while it waited for them.
         """
-        if excused or not behind or looked_for > CHECK_SECONDS or leash != self._leash:
+        if excused or not behind or looked_for > CHECK_SECONDS or tolerance != self._tolerance:
             self._since = now
-        self._leash = leash
+        self._tolerance = tolerance
         still = now - max(self._since, moved_at)
-        self._nudged = self._nudged and still > self._stall * leash * NUDGE
-        return still if still > self._stall * leash else 0.0
+        self._nudged = self._nudged and still > self._stall * tolerance * NUDGE
+        return still if still > self._stall * tolerance else 0.0
 
     def nudges(self, now: float, moved_at: float) -> bool:
         """Whether to nudge now: the consumer is idle, has partitions and has stalled for the fraction ``NUDGE``.
         True once per stall."""
         due = (
             not self._nudged
-            and self._leash == 1.0
-            and now - max(self._since, moved_at) > self._stall * self._leash * NUDGE
+            and self._tolerance == 1.0
+            and now - max(self._since, moved_at) > self._stall * self._tolerance * NUDGE
         )
         self._nudged = self._nudged or due
         return due
@@ -102,7 +102,7 @@ class Watchdog:
             thread.start()
 
     def _run(self, consumer: Watched) -> None:
-        stillness = Stillness(time.monotonic(), self._stall)
+        stillness = StallTimer(time.monotonic(), self._stall)
         while not self._stopping.wait(CHECK_SECONDS):
             looked = time.monotonic()
             try:
@@ -114,7 +114,7 @@ class Watchdog:
                 behind = False
             now = time.monotonic()
             stalled = stillness.seen(
-                now, looked_for=now - looked, behind=behind, excused=consumer.excused(), leash=consumer.leash(),
+                now, looked_for=now - looked, behind=behind, excused=consumer.excused(), tolerance=consumer.tolerance(),
                 moved_at=consumer.moved_at()
             )  # fmt: skip
             if not stalled and stillness.nudges(now, consumer.moved_at()):

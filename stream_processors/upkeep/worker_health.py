@@ -8,7 +8,7 @@ from typing import Protocol
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.readiness import Readiness, ReadinessCheck, UnreadyReason, to_json
-from schemas.health.stages import Stage, standing
+from schemas.health.stages import Stage, stalled
 from schemas.values.json_text import JsonObject
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.upkeep.assignment import ConsumerApp, assigned
@@ -101,7 +101,7 @@ class WorkerHealth:
             )
 
     def _of_stages(self) -> Iterator[UnreadyReason]:
-        return standing(self._stages, time.monotonic(), time.time_ns() // 1000)
+        return stalled(self._stages, time.monotonic(), time.time_ns() // 1000)
 
     def _failing_seconds(self) -> int:
         since = self._meter.failing_since

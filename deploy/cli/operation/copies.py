@@ -68,11 +68,11 @@ def rebuild(
 def _drop_set_aside(copies: list[str]) -> None:
     """Damaged parts whose rows are there again."""
     from schemas.clickhouse.client import connect
-    from schemas.clickhouse.damaged_parts import COPIES, NUMBERS, WINDOWS, drop, set_aside
+    from schemas.clickhouse.damaged_parts import COPIES, NUMBERS, WINDOWS, damaged_parts_of, drop
 
     client = connect(connection())
     try:
-        for part in set_aside(client):
+        for part in damaged_parts_of(client):
             if (part.table in WINDOWS and "windows" in copies) or (
                 part.table in COPIES | NUMBERS and set(KINDS) <= set(copies)
             ):

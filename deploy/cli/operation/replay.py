@@ -107,7 +107,7 @@ def _mend(
     """Replay all that is missing, in order of positions, and count backfills again that lost records; what is missing
     still. Then parts that were set aside are dropped."""
     from schemas.clickhouse.client import connect
-    from schemas.clickhouse.damaged_parts import METERED, drop, set_aside
+    from schemas.clickhouse.damaged_parts import METERED, damaged_parts_of, drop
 
     client = connect(settings)
     try:
@@ -121,7 +121,7 @@ def _mend(
             left += _damages(settings, client)
             left += _lost_backfills(settings, client)
         if not left:
-            for part in set_aside(client):
+            for part in damaged_parts_of(client):
                 if part.table in METERED:
                     drop(client, part)
         return left
@@ -157,10 +157,10 @@ def _damages(settings: Settings, client: Client) -> list[Damage]:
 
 def _voids(client: Client) -> list[Damage]:
     from rating.verify.completeness import voids_below
-    from schemas.clickhouse.damaged_parts import set_aside
+    from schemas.clickhouse.damaged_parts import damaged_parts_of
     from schemas.ledgers.checkpoints import read_progress
 
-    lost = any(part.table == "voided_events" for part in set_aside(client))
+    lost = any(part.table == "voided_events" for part in damaged_parts_of(client))
     return voids_below(client, read_progress(client)) if lost else []
 
 

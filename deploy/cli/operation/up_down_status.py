@@ -37,12 +37,12 @@ def up(
         running = read_state(folder)
         state = running or daemon.detach(folder, workers=workers)
         say("the stack is running already" if running else "the stack is up")
-        for line in (*where(connection(local_stack=True), state), *lines(reasons_not_ready(state))):
+        for line in (*address_lines(connection(local_stack=True), state), *lines(reasons_not_ready(state))):
             say(line)
         return
 
     def ready(stack: Stack) -> None:
-        for line in (*where(stack.settings, stack.state()), *lines(reasons_not_ready(stack.state()))):
+        for line in (*address_lines(stack.settings, stack.state()), *lines(reasons_not_ready(stack.state()))):
             say(line)
         say("Ctrl-C stops everything; what was stored stays.")
 
@@ -65,7 +65,7 @@ def down() -> None:
     say("stopped" if daemon.down(data_dir()) else "no stack is running")
 
 
-def where(settings: Settings, state: StackState) -> list[str]:
+def address_lines(settings: Settings, state: StackState) -> list[str]:
     """Lines that say where everything listens."""
     return [
         f"gateway     {base_url(settings, 'gateway')}/docs",
@@ -73,13 +73,13 @@ def where(settings: Settings, state: StackState) -> list[str]:
         f"Kafka       {settings.kafka_bootstrap}",
         f"ClickHouse  http://{settings.clickhouse_host}:{settings.clickhouse_port}"
         f"   database {settings.clickhouse_database}",
-        *(analysts(settings) if "clickhouse" in state.processes else ()),
+        *(analyst_lines(settings) if "clickhouse" in state.processes else ()),
         f"admin key   {settings.data_dir}/admin-key",
         f"logs        {settings.data_dir}/logs   supervisor pid {state.pid}",
     ]
 
 
-def analysts(settings: Settings) -> list[str]:
+def analyst_lines(settings: Settings) -> list[str]:
     """Lines that say how one connects to the local ClickHouse."""
     return [
         f"            user {settings.clickhouse_user}, password in {settings.data_dir}/clickhouse-password",
@@ -106,7 +106,7 @@ def lag(settings: Settings) -> dict[str, int]:
     }
 
 
-def webhooks(settings: Settings) -> list[JsonObject]:
+def undelivered_by_namespace(settings: Settings) -> list[JsonObject]:
     """Namespaces with messages that wait or were given up."""
     from rating.webhooks.store import undelivered
     from schemas.clickhouse.client import connect
@@ -140,7 +140,7 @@ def status(as_json: JsonOption = False) -> None:
         raise Failure(f"no stack is running on {folder}: start one with `weir up`")
     settings = connection(local_stack=True)
     behind, trouble = _or_trouble(lambda: lag(settings))
-    undelivered, _ = _or_trouble(lambda: webhooks(settings))
+    undelivered, _ = _or_trouble(lambda: undelivered_by_namespace(settings))
     reasons = reasons_not_ready(state)
     ready = state.ready and not reasons
     zones, _ = _or_trouble(lambda: status_lines.time_zones(settings))
@@ -204,7 +204,7 @@ def status(as_json: JsonOption = False) -> None:
             say(line)
         if zones is not None:
             say(status_lines.time_zone_line(zones))
-        for line in where(settings, state):
+        for line in address_lines(settings, state):
             say(line)
     if not ready:
         raise typer.Exit(1)

@@ -24,7 +24,7 @@ _SHOWN: Final = 120  # characters of a filter's value in a message
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedFilter:
     """A filter with its rank among the profile's filters and its JSON path."""
 
     order: int
@@ -67,11 +67,11 @@ class Placed:
 
 def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
     """The contradictions of each profile, with its filters combined with its meter's."""
-    common = [Placed(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
+    common = [PlacedFilter(number, f"{path}.filters[{number}]", item) for number, item in enumerate(meter.filters)]
     reported: set[str] = set()
     for index, profile in enumerate(meter.profiles):
         profile_filters = [
-            Placed(len(common) + number, f"{path}.profiles[{index}].filters[{number}]", item)
+            PlacedFilter(len(common) + number, f"{path}.profiles[{index}].filters[{number}]", item)
             for number, item in enumerate(profile.filters)
         ]
         for fault in _never([*common, *profile_filters]):
@@ -80,8 +80,8 @@ def never_faults(meter: Meter, path: str) -> Iterator[Fault]:
                 yield fault
 
 
-def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
-    by_property: dict[tuple[str, ...], list[Placed]] = {}
+def _never(filters: Sequence[PlacedFilter]) -> Iterator[Fault]:
+    by_property: dict[tuple[str, ...], list[PlacedFilter]] = {}
     for placed in filters:
         by_property.setdefault(placed.filter.property, []).append(placed)
     for same_property in by_property.values():
@@ -96,7 +96,7 @@ def _never(filters: Sequence[Placed]) -> Iterator[Fault]:
                     yield _both(placed, deeper, why)
 
 
-def _contradiction(filters: Sequence[Placed]) -> Fault | None:
+def _contradiction(filters: Sequence[PlacedFilter]) -> Fault | None:
     """A contradiction among the filters on one property, None if there is none."""
     listed = [placed for placed in filters if placed.filter.operator in _LISTS]
     if listed:
@@ -110,7 +110,7 @@ def _contradiction(filters: Sequence[Placed]) -> Fault | None:
     return _of_range(filters) or _of_starts(filters)
 
 
-def _of_list(listed: Placed, filters: Sequence[Placed]) -> Fault | None:
+def _of_list(listed: PlacedFilter, filters: Sequence[PlacedFilter]) -> Fault | None:
     """Try each value that ``listed`` allows on all the filters."""
     values = listed.values
     if not values:
@@ -123,7 +123,7 @@ def _of_list(listed: Placed, filters: Sequence[Placed]) -> Fault | None:
     return None
 
 
-def _of_range(filters: Sequence[Placed]) -> Fault | None:
+def _of_range(filters: Sequence[PlacedFilter]) -> Fault | None:
     lowest = max(
         (placed for placed in filters if placed.filter.operator in _ABOVE),
         key=lambda placed: (_bound(placed), placed.filter.operator == "gt"),
@@ -142,11 +142,11 @@ def _of_range(filters: Sequence[Placed]) -> Fault | None:
     return _both(lowest, highest, "no number is in both")
 
 
-def _bound(placed: Placed) -> Decimal:
+def _bound(placed: PlacedFilter) -> Decimal:
     return Decimal(number(exact_value(placed.filter.value)) or 0)
 
 
-def _of_starts(filters: Sequence[Placed]) -> Fault | None:
+def _of_starts(filters: Sequence[PlacedFilter]) -> Fault | None:
     starts = sorted(
         (shorter for shorter in filters if shorter.filter.operator == "starts_with"),
         key=lambda shorter: len(shorter.filter.value),
@@ -157,7 +157,7 @@ def _of_starts(filters: Sequence[Placed]) -> Fault | None:
     return None
 
 
-def _both(left: Placed, right: Placed, why: str) -> Fault:
+def _both(left: PlacedFilter, right: PlacedFilter, why: str) -> Fault:
     """A fault at the later of two filters that names the earlier one."""
     if left is right:
         return Fault(left.path, f"{left} lets no event pass; {why}")

@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from rating.api.context import Authorized, View
-from rating.api.questions import GoOn, interruptible
+from rating.api.query_scheduler import GoOn, interruptible
 from rating.invoices.accounting_export import COLUMNS, MEDIA_TYPES, ExportFormat, line_pages, write_lines
 
 router = APIRouter(tags=["invoices"])

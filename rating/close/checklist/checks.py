@@ -43,7 +43,7 @@ class ChecklistPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observations:
     """Observations of a namespace over [start_us, end_us), the time that a run bills.
 
     ``waiting``: inbox records not yet admitted. ``rejected``: (stage, reason) → events refused since ``start_us``
@@ -82,7 +82,7 @@ class PlannedInvoices:
 
 
 def checklist(
-    seen: Seen, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: ChecklistLimits
+    seen: Observations, planned: PlannedInvoices, billed: Collection[tuple[str, str]], limits: ChecklistLimits
 ) -> tuple[ChecklistPoint, ...]:
     """The checklist of a run; ``billed``: (account, profile) pairs for which its invoices have a line."""
     view, invoices, standing = planned.view, planned.invoices, planned.standing
@@ -197,7 +197,9 @@ def _amounts(invoice: Invoice) -> dict[tuple[str, str], Decimal]:
     return sums
 
 
-def _unbilled(seen: Seen, view: NamespaceView, billed: Collection[tuple[str, str]]) -> tuple[list[str], list[str]]:
+def _unbilled(
+    seen: Observations, view: NamespaceView, billed: Collection[tuple[str, str]]
+) -> tuple[list[str], list[str]]:
     """Accounts without a subscription in the time, and profiles that the subscribed accounts' plans do not charge."""
     open_pairs = [pair for pair in seen.used if pair not in billed]
     if not open_pairs:

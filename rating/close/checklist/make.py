@@ -9,11 +9,11 @@ from rating.close.checklist.checks import (
     MAX_EXAMPLES,
     ChecklistLimits,
     ChecklistPoint,
+    Observations,
     PlannedInvoices,
-    Seen,
     checklist,
 )
-from rating.close.checklist.observe import look
+from rating.close.checklist.observe import observe_namespace
 from rating.invoices.amounts.listed_values import beyond
 from rating.invoicing.unpriced_usage import UnpricedQuantity, on_invoices, told
 from rating.usage import Measured
@@ -35,10 +35,10 @@ def make_checks(
     # A run with flat fees only uses their periods, in which there may be usage that nobody pays for.
     spans = [(need.start_us, need.end_us) for need in needs]
     spans = spans or [(invoice.period_start, invoice.period_end) for invoice in invoices]
-    seen = Seen()
+    seen = Observations()
     if spans:
         start_us, end_us = min(start for start, _ in spans), max(end for _, end in spans)
-        seen = look(settings, client, view.namespace, start_us, end_us, cut)
+        seen = observe_namespace(settings, client, view.namespace, start_us, end_us, cut)
     limits = ChecklistLimits(settings.close_differs_factor, settings.close_differs_amount)
     checks = checklist(seen, planned, billed, limits)
     profiles = {need.profile.profile_id: need.profile for need in needs}

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from rating.close.checklist.checks import Seen
+from rating.close.checklist.checks import Observations
 from rating.usage.void_conditions import not_voided
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below
@@ -17,7 +17,9 @@ from schemas.settings import Settings
 _TIMEOUT = 10
 
 
-def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None) -> Seen:
+def observe_namespace(
+    settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None
+) -> Observations:
     """Observe [start_us, end_us) as of a cut (None: live). Blocking. Raises KafkaException."""
     bind = Binder()
     condition = f"namespace = {bind('namespace', 'String', namespace)}"
@@ -45,7 +47,7 @@ def look(settings: Settings, client: Any, namespace: str, start_us: int, end_us:
         " GROUP BY stage, reason HAVING sum(events) > 0",
         {"namespace": namespace, "start": start_us},
     ).result_rows
-    return Seen(
+    return Observations(
         start_us,
         end_us,
         waiting(settings, namespace),

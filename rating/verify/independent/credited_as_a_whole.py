@@ -1,5 +1,5 @@
-"""Check 4, of invoices with credit notes as a whole: what later invoices credit of one, by discounts too, does not make
-it come to less than its credit notes credited.
+"""Invoices with credit notes as a whole: what later invoices credit of one, by discounts too, does not make it come to
+less than its credit notes credited.
 
 By fractions and on its own: it shares no code with the close. What a line ``credit_note:`` without a charge takes back
 is held against what invoices and notes come to.

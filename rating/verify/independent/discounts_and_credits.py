@@ -1,7 +1,5 @@
-"""Check 4, last part: discounts and true-ups by their periods (``periods``), subtotals, and prepaid credits, worked out
-again from the lines and the terms pinned on each invoice. By fractions and on its own: it shares no arithmetic with the
-close.
-"""
+"""Discounts and true-ups by their periods (``periods``), subtotals, and prepaid credits, worked out again from the
+lines and the terms pinned on each invoice. By fractions and on its own: it shares no arithmetic with the close."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Check 4, of adjustments beside credit notes: what credit notes had credited of a line is not credited again by what
-adjusts it.
+"""Adjustments beside credit notes: what credit notes had credited of a line is not credited again by what adjusts it.
 
 By fractions and on its own: it shares no code with the close. Which credit notes an invoice counted stands in its body:
 all up to the rank ``after_note`` in the chain, whatever their times. Where it has no such rank, those count that were

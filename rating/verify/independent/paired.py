@@ -1,4 +1,4 @@
-"""Check 4, of invoices below zero that paid others: both payments of a draw are there, and come to nothing.
+"""Invoices below zero that paid others: both payments of a draw are there, and come to nothing.
 
 On its own: it shares no code with the close.
 """

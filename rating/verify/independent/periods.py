@@ -1,5 +1,4 @@
-"""Check 4, last part: what each billing period owes by its terms, worked out again from the lines of all invoices that
-carry any of it.
+"""What each billing period owes by its terms, worked out again from the lines of all invoices that carry any of it.
 
 A period's discounts and its true-up are worked out over its own charges, whichever invoice bills them: fees in advance
 stand on the invoice before. By fractions and on its own: it shares no code with the close.

@@ -1,6 +1,6 @@
-"""Check 5: invoices against raw events. Every line with usage is measured again from the events' own properties as of
-the invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part
-in it.
+"""Invoices against raw events. Every line with usage is measured again from the events' own properties as of the
+invoice's checkpoint, and priced again by other arithmetic; records, windows, usage queries and pricing have no part in
+it.
 
 One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and
 its instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that

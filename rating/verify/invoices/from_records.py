@@ -1,7 +1,5 @@
-"""Check 4: invoices against records. Every usage line is totalled again straight from usage_records as of the invoice's
-checkpoint, by SQL of its own,
-voided events left out, and priced again from the price pinned on the line.
-"""
+"""Invoices against records. Every usage line is totalled again straight from usage_records as of the invoice's
+checkpoint, by SQL of its own, voided events left out, and priced again from the price pinned on the line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Check 6: ClickHouse's invoices against the topic usage.invoices, which alone decides what stands, and the prices
-pinned on their lines against the catalog that they were billed from.
-"""
+"""ClickHouse's invoices against the topic usage.invoices, which alone decides what stands, and the prices pinned on
+their lines against the catalog that they were billed from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Check 6, of terms: the discounts and the commitment pinned on an invoice against those that the catalog gives its
-period.
+"""The discounts and the commitment pinned on an invoice against those that the catalog gives its period.
 
 By the close's own rule of now, as of the catalog that the invoice was billed from. Those of before ``change_at`` held
 for terms may have been billed by terms of another time; their amounts stand until somebody voids them.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
-from rating.webhooks.receiver.special_addresses import Address, innermost, is_nobodys, is_public
+from rating.webhooks.receiver.special_addresses import Address, embedded_ipv4, is_never_a_receiver, is_public
 from schemas.errors import WeirError
 from schemas.settings import Settings
 
@@ -34,8 +34,8 @@ class Rules:
     def refusal(self, text: str, port: int, scheme: str) -> str:
         """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one
         may."""
-        address = innermost(ip_address(text))
-        if is_nobodys(address):
+        address = embedded_ipv4(ip_address(text))
+        if is_never_a_receiver(address):
             return "is an address that no receiver has"
         if (address.is_loopback and port in self.own_ports) or (address, port) in self.own_receivers:
             return "is a port of Weir's own parts"
@@ -86,7 +86,7 @@ def rules_of(settings: Settings) -> Rules:
     }
     return Rules(
         settings.webhook_reach,
-        frozenset((innermost(address), port) for address, port in settings.webhook_receivers()),
+        frozenset((embedded_ipv4(address), port) for address, port in settings.webhook_receivers()),
         frozenset(own_ports | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
         frozenset(literal),
     )
@@ -94,6 +94,6 @@ def rules_of(settings: Settings) -> Rules:
 
 def _literal(host: str) -> Address | None:
     try:
-        return innermost(ip_address(host))
+        return embedded_ipv4(ip_address(host))
     except ValueError:
         return None

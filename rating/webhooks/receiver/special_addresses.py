@@ -43,7 +43,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = IPv6Network("::/96")
 
 
-def innermost(address: Address) -> Address:
+def embedded_ipv4(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for, where it does: mapped, behind a NAT64, by 6to4, or of the old
     compatible form."""
     if isinstance(address, IPv4Address):
@@ -54,14 +54,14 @@ def innermost(address: Address) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether an ``innermost`` address is one of the public Internet."""
+    """Whether an ``embedded_ipv4`` address is one of the public Internet."""
     for network, reachable in _TABLE:
         if address.version == network.version and address in network:
             return reachable
     return address.version == 4 or address in _UNICAST
 
 
-def is_nobodys(address: Address) -> bool:
+def is_never_a_receiver(address: Address) -> bool:
     """Whether nothing can be a receiver there, also in an inner network: link-local (where clouds keep their
     credentials), multicast, unspecified, reserved, and tunnels that could lead anywhere."""
     return any(address.version == network.version and address in network for network in _NEVER) or (

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from rating.close.checklist.checks import (
     ChecklistLimits,
     ChecklistPoint,
+    Observations,
     PlannedInvoices,
-    Seen,
     checklist,
     differs,
     warnings,
@@ -69,7 +69,7 @@ def test_the_checklist() -> None:
     planned = PlannedInvoices(
         plan=RunPlan(billings=()), view=shelf().view(), invoices=[], standing=StandingInvoices(), problems=()
     )
-    points = checklist(Seen(), planned, set(), ChecklistLimits(Decimal(2), Decimal(10)))
+    points = checklist(Observations(), planned, set(), ChecklistLimits(Decimal(2), Decimal(10)))
     assert listed == {point.name for point in points} | {"many_values", "unpriced_usage"}
     all_found = [ChecklistPoint(point.name, 1, point.text) for point in points]
     informing = re.findall(r"^\| `(\w+)` \| [^\n]*; tells, and does not keep", section, re.MULTILINE)

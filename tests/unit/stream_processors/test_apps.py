@@ -11,7 +11,7 @@ from faust.exceptions import ConsumerNotStarted
 
 from schemas.settings import Settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
-from stream_processors.upkeep.assignment import assigned, leash, owned
+from stream_processors.upkeep.assignment import assigned, owned, stall_tolerance
 from stream_processors.upkeep.watchdog import BALANCING, BUSY
 
 PARTS: Any = SimpleNamespace(
@@ -69,8 +69,8 @@ def test_the_watchdog_looks_at_what_is_owned_and_at_everything_while_that_is_not
 ) -> None:
     app = app_with(made=made, rebalancing=rebalancing)
     assert owned(app, {"a": 2, "b": 1}) == looked_at
-    assert leash(app, busy=False) == (BALANCING if rebalancing else 1.0)
-    assert leash(app, busy=True) == BUSY
+    assert stall_tolerance(app, busy=False) == (BALANCING if rebalancing else 1.0)
+    assert stall_tolerance(app, busy=True) == BUSY
 
 
 def test_who_looks_at_an_app_that_starts_does_not_make_its_consumer() -> None:

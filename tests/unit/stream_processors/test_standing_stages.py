@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import EXIT_HELD
-from schemas.health.stages import Stage, standing
+from schemas.health.stages import Stage, stalled
 from schemas.ledgers.errors import LedgerUnavailable
 from stream_processors import threads
 from stream_processors.takes import units_of
@@ -31,11 +31,11 @@ def stage(*, busy: bool = True, moved_at: float = 0.0, trouble: str = "no answer
     ],
 )  # fmt: skip
 def test_after_a_minute_with_an_error_and_after_three_without(how: dict[str, Any], now: float, stands: bool) -> None:
-    assert bool(list(standing([stage(**how)], now, 0))) == stands
+    assert bool(list(stalled([stage(**how)], now, 0))) == stands
 
 
 def test_the_reason_says_which_since_when_where_and_why() -> None:
-    [reason] = standing([stage()], 90.0, 1_790_000_000_000_000)
+    [reason] = stalled([stage()], 90.0, 1_790_000_000_000_000)
     assert reason.lasting
     for item in ("admission", "90 s", "2026-09-21T14:11:50Z", "partition 1 offset 7", "no answer"):
         assert item in reason.detail

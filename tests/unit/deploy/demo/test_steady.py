@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from deploy.cli.errors import Failure
-from deploy.demo.steady import steadily, wait
+from deploy.demo.retrying import retried, wait
 from schemas.ledgers.errors import LedgerUnavailable
 
 
@@ -24,20 +24,20 @@ def failing(*errors: Exception) -> Callable[[], str]:
 
 
 def test_it_tries_again_while_the_outside_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.demo.steady._PAUSE_S", 0)
+    monkeypatch.setattr("deploy.demo.retrying._PAUSE_S", 0)
     refused, gone = httpx.ConnectError("refused"), LedgerUnavailable("usage.catalog: no answer")
-    assert steadily("reading", failing(refused, gone, Failure("503"))) == "done"
+    assert retried("reading", failing(refused, gone, Failure("503"))) == "done"
 
 
 def test_it_gives_up_with_the_last_reason() -> None:
     with pytest.raises(Failure, match=r"reading: usage\.catalog: no answer"):
-        steadily("reading", failing(LedgerUnavailable("usage.catalog: no answer")), seconds=-1)
+        retried("reading", failing(LedgerUnavailable("usage.catalog: no answer")), seconds=-1)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), Failure("the document is wrong", 2)])
 def test_what_trying_again_cannot_mend_passes_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):
-        steadily("reading", failing(error))
+        retried("reading", failing(error))
 
 
 def test_waiting_shows_progress_and_ends_at_the_goal_or_at_a_standstill() -> None:

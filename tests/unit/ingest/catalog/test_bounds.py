@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.catalog.catalog_publisher import batched
-from ingest.catalog.checks.empty_filters import Placed
+from ingest.catalog.checks.empty_filters import PlacedFilter
 from ingest.catalog.document import DocumentError
 from schemas.catalog.bounds import BOUNDS, Bounds, NamespaceBounds, bounds_of
 from schemas.catalog.meters import Filter
@@ -173,7 +173,7 @@ def test_a_filter_is_compiled_once_however_many_values_are_asked(monkeypatch: py
     catalog = Catalog()
     plan(catalog, listed(500))
     assert sorted(compiled) == ["exists", "in"]
-    assert len(str(Placed(0, "$", Filter(property=("x",), operator="in", value=["v"] * 500)))) < 200
+    assert len(str(PlacedFilter(0, "$", Filter(property=("x",), operator="in", value=["v"] * 500)))) < 200
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8), st.sampled_from(["p", "q"])), min_size=1, max_size=12)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest.catalog.catalog_service import Caller, CatalogService, shown
+from ingest.catalog.catalog_service import Caller, CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, Tick, load_document
 from ingest.catalog.document_plan import plan_document
@@ -375,7 +375,7 @@ def test_a_single_entry_is_answered_with_the_warnings_of_a_document_and_may_be_s
     warned = create.warned()["warnings"]
     assert [item["path"] for item in warned] == ["$.currency", "$"]
     assert "can bill one event store both" in warned[1]["detail"]
-    answered = shown(entry) | create.warned()
+    answered = entry_json(entry) | create.warned()
     _, create = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
     assert (codes(create, "changed"), len(create.warnings)) == ([("plan", "twice", 2)], 2)
     assert service.create("account", {"code": "quiet"}, caller)[1].warned() == {}

@@ -12,8 +12,8 @@ from rating.close.checklist.checks import (
     MAX_EXAMPLES,
     ChecklistLimits,
     ChecklistPoint,
+    Observations,
     PlannedInvoices,
-    Seen,
     checklist,
     differs,
     warnings,
@@ -26,7 +26,7 @@ from tests.unit.rating.builders import Shelf, invoice_of, line_of, shelf, us
 LIMITS = ChecklistLimits(Decimal(2), Decimal(10))
 START, END = us("2013-02-01T05:00:00Z"), us("2013-03-01T05:00:00Z")
 DAY = 86_400_000_000
-NOTHING = Seen()
+NOTHING = Observations()
 
 
 def line(amount: str, events: str, charge: str = "call") -> Line:
@@ -59,7 +59,7 @@ def planned(
 
 
 def found(
-    observed: Seen = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
+    observed: Observations = NOTHING, billed: set[tuple[str, str]] | None = None, invoices: list[Any] | None = None,
     standing: list[Any] | None = None, book: Shelf | None = None, problems: tuple[str, ...] = (),
 ) -> dict[str, ChecklistPoint]:  # fmt: skip
     stands = StandingInvoices()
@@ -70,7 +70,7 @@ def found(
 
 
 def test_nothing_found_is_a_list_of_fine_points_that_survives_json() -> None:
-    checks = checklist(Seen(), planned(shelf()), set(), LIMITS)
+    checks = checklist(Observations(), planned(shelf()), set(), LIMITS)
     assert [check.name for check in checks] == [
         "lag", "silent_accounts", "rejections", "unbilled_accounts", "uncharged_profiles", "unmetered_events",
         "changed_lines", "unplanned",
@@ -150,14 +150,14 @@ def test_usage_without_subscription_and_profiles_without_charge() -> None:
         ("paying", "x.y"),
         ("now", "x.y"),
     }
-    names = found(Seen(START, END, used=used), {("now", "x.y")}, book=book)
+    names = found(Observations(START, END, used=used), {("now", "x.y")}, book=book)
     assert names["unbilled_accounts"].examples == ("nobody", "soon")
     assert names["uncharged_profiles"].examples == ("calls.n: 1 accounts", "x.y: 1 accounts")
     assert set(names) == {"unbilled_accounts", "uncharged_profiles"}
 
 
 def test_lag_rejections_and_events_that_nobody_meters() -> None:
-    observed_seen = Seen(
+    observed_seen = Observations(
         START, END, 7, {("gateway", "too_old"): 3, ("admit", "malformed"): 2}, (), ("visit",),
         (("calls.s", "property s is missing"),)
     )  # fmt: skip
@@ -172,7 +172,7 @@ def test_lag_rejections_and_events_that_nobody_meters() -> None:
 
 
 def test_examples_are_bounded_and_the_count_is_not() -> None:
-    check = found(Seen(START, END, used={(f"a{n}", "x.y") for n in range(100)}))["unbilled_accounts"]
+    check = found(Observations(START, END, used={(f"a{n}", "x.y") for n in range(100)}))["unbilled_accounts"]
     assert (check.count, len(check.examples)) == (100, MAX_EXAMPLES)
 
 
@@ -200,7 +200,7 @@ def test_a_property_that_may_be_left_out_is_nothing_to_warn_of_where_its_default
         for name, path in paths.items()
     ]
     book.add("meter", {"code": "tokens", "event_name": "completion", "profiles": profiles})
-    observed_seen = Seen(
+    observed_seen = Observations(
         START, END, unmeterable={(f"tokens.{name}", "missing") for name in paths} | {("tokens.cached", "not_a_number")}
     )
     everything = sorted([*(f"tokens.{name}: missing" for name in paths), "tokens.cached: not_a_number"])
@@ -244,7 +244,7 @@ def gigabytes(*, second_plan: bool = False, accounts: tuple[str, ...] = ("a", "b
 
 
 def told(name: str, book: Shelf, invoices: list[Any] | None = None) -> ChecklistPoint:
-    checks = checklist(Seen(START, END), planned(book, invoices), set(), LIMITS)
+    checks = checklist(Observations(START, END), planned(book, invoices), set(), LIMITS)
     assert name not in {check.name for check in warnings(checks)}  # a strict close bills all the same
     return next(check for check in checks if check.name == name)
 

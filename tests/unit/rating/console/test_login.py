@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from rating.api.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginTries
+from rating.api.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
 from rating.app import build_app
 from schemas.settings import Settings
 
@@ -51,7 +51,7 @@ def test_the_right_key_opens_and_forgets_the_wrong_ones(caplog: pytest.LogCaptur
 
 
 def test_tries_come_back_with_time_and_by_address() -> None:
-    tries = LoginTries()
+    tries = LoginAttempts()
     for _ in range(BURST):
         assert tries.wait("2001:db8::1", 0) == 0
         tries.failed("2001:db8::1", 0)
@@ -63,7 +63,7 @@ def test_tries_come_back_with_time_and_by_address() -> None:
 
 
 def test_all_addresses_together_have_a_bound_and_few_are_remembered() -> None:
-    tries = LoginTries()
+    tries = LoginAttempts()
     for number in range(ALL_BURST):
         tries.failed(f"198.51.{number // 250}.{number % 250}", 0)
     assert tries.wait("203.0.113.1", 0) == 1

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from rating.webhooks.receiver.address import AddressRefused, Rules, rules_of
-from rating.webhooks.receiver.special_addresses import innermost, is_nobodys, is_public
+from rating.webhooks.receiver.special_addresses import embedded_ipv4, is_never_a_receiver, is_public
 from schemas.settings import Settings, SettingsError, load_settings
 
 Reach = Literal["public", "loopback", "any"]
@@ -71,8 +71,8 @@ def test_addresses_of_inner_networks_are_not_sent_to(
     ],
 )
 def test_what_ianas_registries_keep_from_the_internet_is_not_public(address: str) -> None:
-    inner = innermost(ip_address(address))
-    assert not is_public(inner) or is_nobodys(inner)
+    inner = embedded_ipv4(ip_address(address))
+    assert not is_public(inner) or is_never_a_receiver(inner)
 
 
 @pytest.mark.parametrize(

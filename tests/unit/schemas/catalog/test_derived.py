@@ -13,7 +13,7 @@ from schemas.catalog.models import Account
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.event_types import event_types
-from schemas.values.weighted_cache import Weighed
+from schemas.values.weighted_cache import WeightedCache
 from stream_processors.metering.meter_records import Matchers
 
 SCHEMA = {"type": "record", "name": "R", "fields": [{"name": "x", "type": "int"}]}
@@ -73,7 +73,7 @@ def test_a_matcher_is_the_same_until_a_meter_changes_and_for_hundreds_of_namespa
 
 def test_a_cache_is_bounded_by_weight_and_keeps_what_is_used() -> None:
     collected: list[str] = []
-    cache: Weighed[str] = Weighed(10)
+    cache: WeightedCache[str] = WeightedCache(10)
 
     def get(key: str, weight: int) -> str:
         def make() -> tuple[str, int]:

@@ -19,7 +19,7 @@ from schemas.values.instants import DAY, micros
 from stream_processors.metering.bloom import DailyFilters, keys_of
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record
 from stream_processors.metering.meter_records import Flush, Matchers, content_of, meter_records, position_of, settle
-from stream_processors.metering.settle_voids import VoidPlace, blank, settle_voids, void_of
+from stream_processors.metering.settle_voids import VoidPlace, settle_voids, void_batch, void_of
 
 HOUR = 3_600_000_000
 METER = Meter.model_validate(
@@ -75,7 +75,7 @@ def mixed_log(steps: Sequence[list[tuple[int, int]] | int], append_us: Sequence[
     for offset, step in enumerate(steps):
         if isinstance(step, int):
             void = EventVoid("default", "", str(step), "sent twice", "test")
-            log[offset] = Record(1, 0, offset, append_us[offset], blank("default"), void)
+            log[offset] = Record(1, 0, offset, append_us[offset], void_batch("default"), void)
     return log
 
 

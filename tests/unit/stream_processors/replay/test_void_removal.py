@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stream_processors.metering.dedupe import Counted, Record
-from stream_processors.metering.settle_voids import blank, void_of
+from stream_processors.metering.settle_voids import void_batch, void_of
 from stream_processors.replay.void_removal import StoredVoid, wrong_voids
 from tests.unit.stream_processors.metering.test_settle_voids import VOID
 
 FIRST, SECOND = (Counted(1, 0, offset, 2, 0, b"") for offset in (3, 7))
 LATER = Counted(1, 0, 11, 0, 0, b"")
-RECORD = Record(1, 0, 9, 0, blank("default"), VOID)
+RECORD = Record(1, 0, 9, 0, void_batch("default"), VOID)
 COPIES = {void_of(RECORD).identity: [FIRST, SECOND, LATER]}
 RIGHT = StoredVoid(9, "default", "", "6", (1, 0, 7, 2))
 

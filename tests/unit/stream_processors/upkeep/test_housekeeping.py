@@ -24,7 +24,7 @@ def test_chores_are_done_in_their_order_once_caught_up_and_only_where_they_are_d
     house = Housekeeping(
         catch_up,
         [
-            Chore("pass over", THREAD, lambda: done.append(f"untold at {house.work.position!r}"), told=False),
+            Chore("pass over", THREAD, lambda: done.append(f"untold at {house.work.position!r}"), reported=False),
             Chore("forget", THREAD, lambda: done.append("forget"), due=lambda: False),
             Chore("cut", THREAD, lambda: done.append(f"told at {house.work.position!r}")),
         ],

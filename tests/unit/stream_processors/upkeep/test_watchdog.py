@@ -13,7 +13,7 @@ from stream_processors.upkeep.watchdog import (
     BUSY,
     CHECK_SECONDS,
     STALL_SECONDS,
-    Stillness,
+    StallTimer,
     Watchdog,
     Watched,
 )
@@ -21,12 +21,12 @@ from stream_processors.upkeep.watchdog import (
 
 def seconds_until_noticed(**changed: Any) -> float | None:
     """The first check at which a consumer that last moved at 0 is noticed within an hour; None: never."""
-    stillness = Stillness(0.0, STALL_SECONDS)
+    stillness = StallTimer(0.0, STALL_SECONDS)
     observed: dict[str, Any] = {
         "looked_for": 0.01,
         "behind": True,
         "excused": False,
-        "leash": 1.0,
+        "tolerance": 1.0,
         "moved_at": 0.0,
     } | changed
     for check in range(1, 1800):
@@ -51,7 +51,7 @@ def test_nothing_to_read_and_failing_neighbours_excuse(excuse: dict[str, Any]) -
 
 
 def test_work_gets_longer_than_a_request_to_clickhouse_may_take_and_a_rebalance_longer_than_kafka_waits() -> None:
-    working, balancing = seconds_until_noticed(leash=BUSY), seconds_until_noticed(leash=BALANCING)
+    working, balancing = seconds_until_noticed(tolerance=BUSY), seconds_until_noticed(tolerance=BALANCING)
     assert working is not None
     assert balancing is not None
     assert working > STALL_SECONDS * BUSY > 2 * 120
@@ -59,8 +59,8 @@ def test_work_gets_longer_than_a_request_to_clickhouse_may_take_and_a_rebalance_
 
 
 def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None:
-    stillness = Stillness(0.0, 20.0)
-    calm: dict[str, Any] = {"looked_for": 0.0, "leash": 1.0, "behind": True}
+    stillness = StallTimer(0.0, 20.0)
+    calm: dict[str, Any] = {"looked_for": 0.0, "tolerance": 1.0, "behind": True}
     assert stillness.seen(100.0, excused=True, moved_at=0.0, **calm) == 0.0
     assert stillness.seen(119.0, excused=False, moved_at=0.0, **calm) == 0.0
     assert stillness.seen(121.0, excused=False, moved_at=0.0, **calm) == 21.0
@@ -69,13 +69,13 @@ def test_time_counts_from_the_end_of_the_excuse_and_from_the_last_step() -> None
 
 
 def test_a_long_rebalance_does_not_count_against_who_then_gets_partitions() -> None:
-    stillness = Stillness(0.0, 20.0)
+    stillness = StallTimer(0.0, 20.0)
     behind: dict[str, Any] = {"looked_for": 0.0, "behind": True, "excused": False, "moved_at": 0.0}
     for now in range(2, 60, 2):
-        assert stillness.seen(float(now), leash=BALANCING, **behind) == 0.0
-    assert stillness.seen(60.0, leash=1.0, **behind) == 0.0
-    assert stillness.seen(80.0, leash=1.0, **behind) == 0.0
-    assert stillness.seen(82.0, leash=1.0, **behind) == 22.0
+        assert stillness.seen(float(now), tolerance=BALANCING, **behind) == 0.0
+    assert stillness.seen(60.0, tolerance=1.0, **behind) == 0.0
+    assert stillness.seen(80.0, tolerance=1.0, **behind) == 0.0
+    assert stillness.seen(82.0, tolerance=1.0, **behind) == 22.0
 
 
 def test_the_watchdog_goes_on_whatever_a_look_raises() -> None:

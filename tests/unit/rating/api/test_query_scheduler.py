@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from rating.api import questions
-from rating.api.questions import NOBODY, Asker, Questions, interruptible
+from rating.api import query_scheduler
+from rating.api.query_scheduler import NOBODY, QueryScheduler, QueryTenant, interruptible
 from schemas.http.problems import Problem
 from schemas.settings import Settings
 
@@ -35,11 +35,11 @@ class Client:
 def killed(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     event = threading.Event()
     monkeypatch.setattr(
-        questions,
+        query_scheduler,
         "connect",
         lambda _settings, settings_of_queries=None: Client((settings_of_queries or {}).get("log_comment", ""), event),
     )
-    monkeypatch.setattr(questions, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(query_scheduler, "_LOOK_SECONDS", 0.01)
     return event
 
 
@@ -47,8 +47,8 @@ def run(check: Coroutine[Any, Any, None]) -> None:
     asyncio.run(check)
 
 
-def asked(**limits: int) -> Questions:
-    return Questions(Settings(**limits))
+def asked(**limits: int) -> QueryScheduler:
+    return QueryScheduler(Settings(**limits))
 
 
 def test_a_question_whose_time_is_over_is_cancelled_and_its_asker_told_what_to_do(killed: threading.Event) -> None:
@@ -71,8 +71,8 @@ def test_a_question_ends_when_its_asker_has_gone_and_its_place_is_free_then(kill
     async def check() -> None:
         result = asked()
         with pytest.raises(Problem):
-            await result.ask_long(lambda client, _go_on: client.work(), Asker("t", "k", gone))
-        assert await result.ask_long(lambda _client, _go_on: 7, Asker("t", "k")) == 7
+            await result.ask_long(lambda client, _go_on: client.work(), QueryTenant("t", "k", gone))
+        assert await result.ask_long(lambda _client, _go_on: 7, QueryTenant("t", "k")) == 7
         result.stop()
 
     run(check())
@@ -102,7 +102,7 @@ def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: t
             assert go.wait(20)
             return 1
 
-        waiting = [asyncio.create_task(result.ask_long(long, Asker("noisy", "k"))) for _ in range(16)]
+        waiting = [asyncio.create_task(result.ask_long(long, QueryTenant("noisy", "k"))) for _ in range(16)]
         while not begun.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(0)
         while sum(task.done() for task in waiting) < 7:  # noqa: ASYNC110
@@ -110,7 +110,7 @@ def test_one_tenant_has_one_long_question_at_a_time_and_a_bounded_line(killed: t
         refused = [task.exception() for task in waiting if task.done()]
         assert all(isinstance(error, Problem) and error.status == 429 for error in refused)
         assert not begun.acquire(blocking=False), "one of them runs"
-        second_create_task = asyncio.create_task(result.ask_long(long, Asker("quiet", "k")))
+        second_create_task = asyncio.create_task(result.ask_long(long, QueryTenant("quiet", "k")))
         while not begun.acquire(blocking=False):  # noqa: ASYNC110
             await asyncio.sleep(0)
         go.set()

@@ -8,7 +8,7 @@ from typing import Final
 _THRESHOLDS: Final = (50_000, 20, 50)
 
 
-def settle_memory() -> None:
+def freeze_startup_objects() -> None:
     """Call once after start-up: objects allocated so far are excluded from collection, and later collections run
     less often.
 

@@ -1,4 +1,4 @@
-"""How long to wait for a process that is not ready yet: as long as it gets on, and no longer than an outer limit.
+"""How long to wait until a process is ready: as long as it makes progress, and no longer than an outer limit.
 
 A clock alone is no measure: on a machine under load the same start takes three seconds or three minutes.
 """
@@ -22,8 +22,8 @@ class Activity:
     cpu_s: float
 
 
-class Patience:
-    """Over when nothing moved for ``idle_s`` seconds, or after ``limit_s`` in any case. Times are
+class ReadyTimeout:
+    """Expires when the process made no progress for ``idle_s`` seconds, or after ``limit_s`` in any case. Times are
     ``time.monotonic()``."""
 
     def __init__(self, idle_s: float, limit_s: float, now: float) -> None:
@@ -31,8 +31,8 @@ class Patience:
         self._began = self._moved = now
         self._mark: Activity | None = None
 
-    def over(self, activity: Activity, now: float) -> str:
-        """Why there is nothing left to wait for, as the end of a sentence; empty while there is."""
+    def expired(self, activity: Activity, now: float) -> str:
+        """Why waiting is over, as the end of a sentence; empty while it is not."""
         mark = self._mark
         if (
             mark is None

@@ -1,5 +1,5 @@
-"""Questions of many tenants to ClickHouse. Each tenant has its share of the places; a question is ended when it takes
-too long, needs too much memory, or nobody waits for its answer any longer."""
+"""Schedules the ClickHouse queries of many tenants: each has its share of the places, and a query is ended when it
+takes too long, needs too much memory, or its client has left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemas.settings import Settings
 
 T = TypeVar("T")
 GoOn = Callable[[], None]
-"""Called between two steps of a long question: raises Stopped where it is to end."""
+"""Called between two steps of a long question: raises QueryStopped where it is to end."""
 
 LIGHT: Final = SharePlan(places=8, each=4, each_key=3, waiting=100, seconds=15.0)
 HEAVY: Final = SharePlan(places=2, each=1, each_key=1, waiting=8, seconds=60.0)
@@ -40,21 +40,21 @@ def interruptible(items: Iterable[T], go_on: GoOn) -> Iterator[T]:
         yield item
 
 
-class Stopped(Exception):
-    """A question was ended: its time is over, or nobody waits for its answer."""
+class QueryStopped(Exception):
+    """A query was ended: its time is over, or its client has left."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Whose share of the places a question takes. ``gone``: tells whether the client has left; None for a change, which
-    is carried through."""
+class QueryTenant:
+    """The namespace and the key whose share of the places a query takes. ``gone``: tells whether the client has left;
+    None for a change, which is carried through."""
 
     tenant: str = ""
     key: str = ""
     gone: Callable[[], Awaitable[bool]] | None = None
 
 
-NOBODY: Final = Asker()
+NOBODY: Final = QueryTenant()
 
 
 class _Lane:
@@ -68,9 +68,9 @@ class _Lane:
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what)
         self._local = threading.local()
 
-    async def ask(self, question: Callable[[Client, GoOn], T], asker: Asker, kill: Callable[[str], None]) -> T:
+    async def ask(self, question: Callable[[Client, GoOn], T], asker: QueryTenant, kill: Callable[[str], None]) -> T:
         """``question`` in a thread of a free place; ``kill`` ends what ClickHouse works at under a name. Raises Busy,
-        Stopped, and what the question raises."""
+        QueryStopped, and what the question raises."""
         async with self._shares.turn(asker.tenant, asker.key):
             stop = threading.Event()
             names: list[str] = []
@@ -115,7 +115,7 @@ class _Lane:
 
         def go_on() -> None:
             if stop.is_set():
-                raise Stopped
+                raise QueryStopped
 
         go_on()
         return question(self._local.client, go_on)
@@ -124,7 +124,7 @@ class _Lane:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class Questions:
+class QueryScheduler:
     """Two sets of places, so that questions of many seconds never keep those of milliseconds waiting."""
 
     def __init__(self, settings: Settings) -> None:
@@ -133,23 +133,23 @@ class Questions:
         self._heavy = _Lane(settings, HEAVY, "long-questions", settings.rating_long_question_seconds)
         self._local = threading.local()
 
-    async def ask(self, question: Callable[[Client], T], asker: Asker) -> T:
+    async def ask(self, question: Callable[[Client], T], asker: QueryTenant) -> T:
         """``question(client)``, which blocks, in a thread. Raises what it raises; Problem: 429 where this key has
         enough in line, 503 where no place became free or the time is over, 422 where it needs more memory than one
         may."""
         return await self._ask_in(self._light, lambda client, _go_on: question(client), asker)
 
-    async def ask_long(self, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
+    async def ask_long(self, question: Callable[[Client, GoOn], T], asker: QueryTenant) -> T:
         """The same for work of many seconds, of which a tenant may have one at a time. ``question`` calls its second
         argument between steps."""
         return await self._ask_in(self._heavy, question, asker)
 
-    async def _ask_in(self, lane: _Lane, question: Callable[[Client, GoOn], T], asker: Asker) -> T:
+    async def _ask_in(self, lane: _Lane, question: Callable[[Client, GoOn], T], asker: QueryTenant) -> T:
         try:
             return await lane.ask(question, asker, self._kill)
         except Busy as busy:
             raise of_busy(busy) from None
-        except Stopped:
+        except QueryStopped:
             raise _too_long(lane.seconds) from None
         except ClickHouseError as error:
             text = str(error)

@@ -21,7 +21,7 @@ MOST_SECONDS: Final = 0.5
 """Upper limit of one rest."""
 
 
-class Rests:
+class LoopThrottle:
     """Shared by the threads of one gateway. ``served``: when the loop last started a request, by ``clock``."""
 
     def __init__(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from deploy.local.patience import Activity, Patience
+from deploy.local.ready_timeout import Activity, ReadyTimeout
 
 
 def ended(samples: Iterable[tuple[float, Activity]], idle_s: float = 60, limit_s: float = 600) -> tuple[float, str]:
     """When patience was over, and why; (-1, "") where it never was."""
-    patience = Patience(idle_s, limit_s, 0.0)
+    patience = ReadyTimeout(idle_s, limit_s, 0.0)
     for now, sample in samples:
-        if trouble := patience.over(sample, now):
+        if trouble := patience.expired(sample, now):
             return now, trouble
     return -1, ""
 

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 
-from ingest.catalog.rests import LATELY_SECONDS, MOST_SECONDS, WORK_SECONDS, Rests
+from ingest.catalog.loop_throttle import LATELY_SECONDS, MOST_SECONDS, WORK_SECONDS, LoopThrottle
 
 
 class Clocks:
@@ -19,13 +19,13 @@ class Clocks:
         self.served = self.now
         self.slept: list[float] = []
 
-    def rests(self) -> Rests:
-        return Rests(lambda: self.served, lambda: self.now, lambda: self.cpu, self.slept.append)
+    def throttle(self) -> LoopThrottle:
+        return LoopThrottle(lambda: self.served, lambda: self.now, lambda: self.cpu, self.slept.append)
 
-    def work(self, rests: Rests, seconds: float) -> None:
+    def work(self, throttle: LoopThrottle, seconds: float) -> None:
         self.cpu += seconds
         self.now += seconds
-        rests.tick()
+        throttle.tick()
 
 
 @pytest.fixture
@@ -34,28 +34,28 @@ def clocks() -> Clocks:
 
 
 def test_a_thread_sleeps_twice_as_long_as_it_has_worked_while_others_are_served(clocks: Clocks) -> None:
-    rests = clocks.rests()
-    with rests.working():
-        clocks.work(rests, WORK_SECONDS / 2)
+    throttle = clocks.throttle()
+    with throttle.working():
+        clocks.work(throttle, WORK_SECONDS / 2)
         assert clocks.slept == []
-        clocks.work(rests, WORK_SECONDS)
+        clocks.work(throttle, WORK_SECONDS)
         assert clocks.slept == [pytest.approx(3 * WORK_SECONDS)]
-        clocks.work(rests, WORK_SECONDS / 2)
-        clocks.work(rests, 100 * MOST_SECONDS)
+        clocks.work(throttle, WORK_SECONDS / 2)
+        clocks.work(throttle, 100 * MOST_SECONDS)
         clocks.served = clocks.now
         assert len(clocks.slept) == 1, "nobody had been served while it worked so long"
-        clocks.work(rests, LATELY_SECONDS * 0.9)
+        clocks.work(throttle, LATELY_SECONDS * 0.9)
     assert clocks.slept[1:] == [MOST_SECONDS]
 
 
 def test_nobody_served_and_work_of_others_cost_no_rest(clocks: Clocks) -> None:
-    rests = clocks.rests()
-    clocks.work(rests, 1.0)
+    throttle = clocks.throttle()
+    clocks.work(throttle, 1.0)
     clocks.served = clocks.now
-    rests.tick()
+    throttle.tick()
     clocks.served -= LATELY_SECONDS
-    with rests.working():
-        clocks.work(rests, 1.0)
+    with throttle.working():
+        clocks.work(throttle, 1.0)
     assert clocks.slept == []
 
 
@@ -63,12 +63,12 @@ def test_the_more_threads_work_the_longer_each_rests() -> None:
     slept: list[float] = []
     barrier = Barrier(3)
     cpu = iter((0.0, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01))
-    rests = Rests(lambda: 0.0, lambda: 0.0, lambda: next(cpu), slept.append)
+    throttle = LoopThrottle(lambda: 0.0, lambda: 0.0, lambda: next(cpu), slept.append)
 
     def work(_: int) -> None:
-        with rests.working():
+        with throttle.working():
             barrier.wait(10)
-            rests.tick()
+            throttle.tick()
             barrier.wait(10)
 
     with ThreadPoolExecutor(3) as pool:
@@ -77,9 +77,9 @@ def test_the_more_threads_work_the_longer_each_rests() -> None:
 
 
 def test_what_ends_with_an_error_works_no_longer(clocks: Clocks) -> None:
-    rests = clocks.rests()
-    with pytest.raises(ValueError, match="broken"), rests.working():
+    throttle = clocks.throttle()
+    with pytest.raises(ValueError, match="broken"), throttle.working():
         raise ValueError("broken")
-    with rests.working():
-        clocks.work(rests, WORK_SECONDS)
+    with throttle.working():
+        clocks.work(throttle, WORK_SECONDS)
     assert clocks.slept == [pytest.approx(2 * WORK_SECONDS)]

@@ -1,4 +1,4 @@
-"""Going on while parts of the stack are killed and come back."""
+"""Retries what fails because a part of the stack was killed and is not back yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 _PAUSE_S = 0.5
 
 
-def steadily(doing: str, action: Callable[[], Result], seconds: float = 180.0) -> Result:
+def retried(doing: str, action: Callable[[], Result], seconds: float = 180.0) -> Result:
     """``action``'s result, tried again for ``seconds`` while something outside does not answer.
 
     For actions that may be repeated. Raises Failure with the last reason; a bug and wrong input pass at once.
@@ -36,7 +36,7 @@ def wait(doing: str, measure: Callable[[], tuple[int, int]], show: Callable[[int
     previous: tuple[int, int] | None = None
     deadline = time.monotonic() + seconds
     while True:
-        now = steadily(doing, measure)
+        now = retried(doing, measure)
         if now != previous:
             show(*now)
             previous, deadline = now, time.monotonic() + seconds

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from ingest.catalog.catalog_service import Caller
-from ingest.catalog.rests import Rests
+from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.http.gateway_problems import of_busy
 from schemas.http.shares import Busy, SharePlan, Shares
 
@@ -21,12 +21,12 @@ PAGES: Final = SharePlan(places=4, each=2, each_key=2, waiting=100, seconds=20.0
 KEYS: Final = SharePlan(places=4, each=2, each_key=2, waiting=100, seconds=20.0)
 
 
-class Turns:
+class FairPool:
     """Runs blocking work in a thread pool, shared out as ``plan`` says."""
 
-    def __init__(self, plan: SharePlan, what: str, rests: Rests) -> None:
+    def __init__(self, plan: SharePlan, what: str, throttle: LoopThrottle) -> None:
         self._shares = Shares(plan, what)
-        self._rests = rests
+        self._throttle = throttle
         self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
@@ -45,7 +45,7 @@ class Turns:
             raise of_busy(busy) from None
 
     def _worked(self, work: Callable[[], T]) -> T:
-        with self._rests.working():
+        with self._throttle.working():
             return work()
 
     def stop(self) -> None:
