@@ -128,6 +128,7 @@ class FateGroups:
 
 
 def parsed(properties: str) -> object:
+    """An event's properties with exact numbers; {} where they are no JSON."""
     try:
         return exact(properties)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A line of a stored invoice, understood again: the query that gave its quantity, as of its own checkpoint and
+"""The line of a stored invoice that is explained, with the query that gave its quantity, as of its own checkpoint and
 catalog."""
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
     return max((invoice.sequence + 1 for invoice in chain if invoice.period_start == start_us), default=0)
 
 
-def vacant(chain: Sequence[Invoice]) -> Iterator[Invoice]:
+def periods_to_reissue(chain: Sequence[Invoice]) -> Iterator[Invoice]:
     """The newest invoice of each period whose invoices are all void, in order of the periods; these periods must be
     billed again.
 
@@ -60,7 +60,7 @@ def billed_up_to(chain: Sequence[Invoice]) -> int:
     return checkpoint
 
 
-def counted_on_by(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
+def invoices_built_on(chain: Sequence[Invoice], invoice_id: str) -> list[str]:
     """Valid invoices that adjust the given one, or settle a change of fees it billed in advance; for one that
     settles a change, the invoice of its period. It cannot be voided while there are any."""
     invoice_counted = next((invoice for invoice in chain if invoice.invoice_id == invoice_id), None)

@@ -40,6 +40,7 @@ class LineCredit:
     quantity: Decimal | None = None
 
     def to_json(self) -> JsonObject:
+        """The credit as requested, by which a repeated request is recognised."""
         what = {"amount": self.amount, "quantity": self.quantity}
         return {"line": self.number} | {name: plain(value) for name, value in what.items() if value is not None}
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from rating.invoices.chain import counted_on_by, credited_since, given_back_by, voids_of
+from rating.invoices.chain import credited_since, given_back_by, invoices_built_on, voids_of
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
@@ -80,7 +80,7 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
             f"invoice {name} has payments of {plain(paid)} {invoice.currency}; record what is paid back as a payment"
             " of a negative amount first"
         )
-    if others := counted_on_by(chain, name):
+    if others := invoices_built_on(chain, name):
         raise ChangeRefused(
             f"invoice {name} is adjusted by {', '.join(others)}; void {_that(others)} first, the last one before "
             "the others"

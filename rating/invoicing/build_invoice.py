@@ -266,7 +266,7 @@ def lines_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Se
 def _billed(lines: Sequence[Line], due: Due, agreed: Agreed) -> credited_in_all.BilledInvoice:
     change = due.kind == "change"
     terms = agreed.ahead if change else agreed.terms
-    has_terms = change or (due.kind != "last_word" and terms != NO_TERMS)
+    has_terms = change or (due.kind != "further" and terms != NO_TERMS)
     discounts = Terms(terms.discounts) if has_terms else None
     return credited_in_all.BilledInvoice(due.invoice_id, due.start_us, due.end_us, lines, discounts, change)
 

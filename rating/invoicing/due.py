@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Literal
 
-from rating.invoices.chain import last_period, next_sequence, vacant, voids_of
+from rating.invoices.chain import last_period, next_sequence, periods_to_reissue, voids_of
 from rating.invoices.ledger import StandingInvoices
 from rating.subscriptions.billing_periods import PeriodPart, Span, span_of, spans
 from rating.subscriptions.timeline import Timeline
@@ -20,9 +20,9 @@ SETTLED_AT_ONCE: Final[frozenset[BillingInterval]] = frozenset({"quarter", "year
 """Intervals long enough that a change of fees in advance is billed at once; for shorter ones, with the period."""
 
 
-Kind = Literal["period", "change", "last_word"]
+Kind = Literal["period", "change", "further"]
 """period: it bills a period, or opens the chain with fees in advance; change: it settles the running period's fees in
-advance at a change of them; last_word: a further invoice of a period that is billed, with adjustments alone."""
+advance at a change of them; further: another invoice of a period that is billed, with adjustments alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterato
 
 def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], following: Span | None) -> Iterator[Due]:
     """The stored periods whose invoices are void; ``following``: the first period without any invoice."""
-    vacancies = list(vacant(chain))
+    vacancies = list(periods_to_reissue(chain))
     predecessor = chain[-1].invoice_id if chain else ""
     previous: Due | None = None
     upcoming: Span | None
@@ -231,7 +231,7 @@ def _fees_ahead(chain: list[Invoice], span: Span) -> bool:
     return span.in_advance and ends
 
 
-def last_word(line: Timeline, standing: StandingInvoices) -> Due | None:
+def further_invoice_due(line: Timeline, standing: StandingInvoices) -> Due | None:
     """A further invoice for the last period of an ended and completely billed subscription, for late usage and
     credits that no next invoice can contain; None if another period follows or nothing was billed."""
     chain = standing.chain(line.namespace, line.subscription)
@@ -243,7 +243,7 @@ def last_word(line: Timeline, standing: StandingInvoices) -> Due | None:
     return Due(
         namespace=line.namespace, subscription=line.subscription, account_id=line.account_id,
         plan=segment.plan, plan_version=segment.plan_version, time_zone=latest.time_zone,
-        start_us=latest.period_start, end_us=latest.period_end, position=position, kind="last_word",
+        start_us=latest.period_start, end_us=latest.period_end, position=position, kind="further",
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
 from rating.invoicing.charges import ChargeBook, Need, ResolvedCharge, Totals
-from rating.invoicing.due import Due, change_due, due_of, last_word
+from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
 from rating.invoicing.late_usage import Late, LateBySubscription, Prior, adjustments, priors
 from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share
@@ -71,7 +71,7 @@ class Billing:
         """Whether an invoice with adjustments only, or for a change, would have no content."""
         if self.due.kind == "change":
             return not self.items and not self.credits
-        return self.due.kind == "last_word" and not self.prior and not self.credits
+        return self.due.kind == "further" and not self.prior and not self.credits
 
     @property
     def in_force(self) -> TermsOf:
@@ -177,7 +177,7 @@ def ended_dues(line: Timeline, standing: StandingInvoices, as_of_us: int) -> lis
     dues = list(due_of(line, standing, as_of_us))
     if not dues and (change := change_due(line, standing, as_of_us)) is not None:
         dues = [change]
-    if not dues and (last_due := last_word(line, standing)) is not None:
+    if not dues and (last_due := further_invoice_due(line, standing)) is not None:
         dues = [last_due]
     chain = standing.chain(line.namespace, line.subscription)
     if dues and chain:
@@ -231,18 +231,18 @@ def billing_of(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(at_change, chain),
         )  # fmt: skip
-    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "last_word" else due.start_us)
+    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
     adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-    if due.kind == "last_word":
+    if due.kind == "further":
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
     if due.reissue is not None and due.reissue.keeps_fees:
         void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
-    agreed = NO_AGREEMENT if due.kind == "last_word" else _agreed(due, chain, billed_before, ahead)
+    agreed = NO_AGREEMENT if due.kind == "further" else _agreed(due, chain, billed_before, ahead)
     hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
@@ -367,14 +367,14 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
     further = [*billing.credits, *late]
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
-    if due.kind == "last_word":
+    if due.kind == "further":
         taken_lines = taken_back(billing.hand, further, due.plan.currency)
         taken_lines += lines_above_notes([*further, *taken_lines], due, billing.agreed, billing.noted)
         if not further or nothing_further([*further, *taken_lines]):
             return None
     adjusting = Adjusting(
         lines=further,
-        settled=() if due.kind == "last_word" else billing.credits,
+        settled=() if due.kind == "further" else billing.credits,
         hand=billing.hand,
         drawn=billing.drawn,
         noted=billing.noted,

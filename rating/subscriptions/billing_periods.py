@@ -132,7 +132,7 @@ def _charging(timeline: Timeline, start: int, end: int) -> list[Segment]:
             previous is not None
             and previous.end_us == from_us
             and not segment.begins
-            and segment.charges_like(previous)
+            and segment.same_charges(previous)
         ):
             from_us, charging = previous.start_us, charging[:-1]
         charging.append(replace(segment, start_us=from_us, end_us=until_us))

@@ -38,13 +38,13 @@ class Segment:
     anchor: date | None = None
     trial_end: datetime | date | None = None
 
-    def charges_like(self, segment: Segment) -> bool:
+    def same_charges(self, segment: Segment) -> bool:
         """Whether plan version and prices are equal; discounts and commitment may differ. Usage is not split
         between such segments."""
         same_plan = (self.plan.code, self.plan_version) == (segment.plan.code, segment.plan_version)
         return same_plan and self.plan.charges == segment.plan.charges
 
-    def says_like(self, segment: Segment) -> bool:
+    def same_terms(self, segment: Segment) -> bool:
         """Whether everything is equal except the time."""
         same_terms = (self.plan, self.anchor, self.trial_end) == (segment.plan, segment.anchor, segment.trial_end)
         return self.plan_version == segment.plan_version and same_terms
@@ -165,15 +165,15 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
             anchor=model.billing_anchor, trial_end=model.trial_end,
         )  # fmt: skip
         latest_change = changes[-1] if changes else None
-        if latest_change is None or not new.charges_like(latest_change):
+        if latest_change is None or not new.same_charges(latest_change):
             changes.append(new)
         elif (
             len(changes) > 1
             and latest_change.start_us > entry.published_us
-            and not latest_change.charges_like(changes[-2])
+            and not latest_change.same_charges(changes[-2])
         ):
             changes[-1] = new if model.change_at is not None else replace(new, start_us=latest_change.start_us)
-        elif not new.says_like(latest_change):
+        elif not new.same_terms(latest_change):
             changes.append(new)
         elif (
             len(changes) > 1

@@ -18,15 +18,15 @@ from typing import Final
 from rating.verify.backfilled_records import check_backfilled
 from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
-from rating.verify.dated import NAME, check_dated
 from rating.verify.difference import Difference, Findings, VerifyProgress
 from rating.verify.duplicates import check_duplicates
-from rating.verify.invoices.from_events import check_rerated
-from rating.verify.invoices.from_records import check_invoices
-from rating.verify.invoices.from_topic import check_copies
+from rating.verify.invoices.from_events import check_against_events
+from rating.verify.invoices.from_records import check_against_records
+from rating.verify.invoices.from_topic import check_against_topic
 from rating.verify.invoices.numbers import check_numbers
 from rating.verify.lost_records import check_acknowledged
 from rating.verify.matches import check_matches
+from rating.verify.misdated_events import NAME, check_misdated
 from rating.verify.records import check_identities, check_records
 from rating.verify.reread_voids import check_voids
 from rating.verify.scope import Scope, open_scope
@@ -43,11 +43,11 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "records from matches": check_records,
     "backfilled records": check_backfilled,
     "identities from events": check_identities,
-    NAME: check_dated,
+    NAME: check_misdated,
     "duplicates": check_duplicates,
     "voided events": check_voids,
-    "invoices from records": check_invoices,
-    "invoices from the topic": check_copies,
+    "invoices from records": check_against_records,
+    "invoices from the topic": check_against_topic,
     "numbers of invoices": check_numbers,
     "books": check_books,
 }
@@ -57,13 +57,13 @@ INVOICE_CHECKS: Final[dict[str, RunCheck]] = {
     "acknowledged events": check_acknowledged,
     "duplicates": check_duplicates,
     "voided events": check_voids,
-    "invoices from records": check_invoices,
-    "invoices from the topic": check_copies,
+    "invoices from records": check_against_records,
+    "invoices from the topic": check_against_topic,
     "numbers of invoices": check_numbers,
-    "invoices from events": check_rerated,
+    "invoices from events": check_against_events,
 }
 """What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
-_OF_INVOICES: Final = (check_invoices, check_copies, check_numbers)
+_OF_INVOICES: Final = (check_against_records, check_against_topic, check_numbers)
 
 
 def _silent(what: str, done: int, total: int) -> None:

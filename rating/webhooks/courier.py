@@ -64,7 +64,7 @@ class Courier:
         more, it is given up."""
         previous, self._hook = self._hook, hook
         if previous is not None and hook is not None and previous != hook:
-            self._queue.renew(_now_us())
+            self._queue.reset_receiver(_now_us())
         self._woken.set()
 
     def add(self, deliveries: Iterable[QueuedDelivery]) -> None:

@@ -169,7 +169,7 @@ class Queue:
         )
         self._leave(delivery)
         if was_down:
-            self.hasten(now_us)
+            self.retry_now(now_us)
         return done
 
     def failed(
@@ -216,18 +216,18 @@ class Queue:
         """Give up all deliveries that wait and are not under way; returns them."""
         return self._give_up(reason, lambda _: True)
 
-    def hasten(self, now_us: int) -> None:
+    def retry_now(self, now_us: int) -> None:
         """Make all that waits due now: the receiver is back, or has another address."""
         self._held_us = 0
         for lane, due_us in list(self._due.items()):
             if due_us > now_us:
                 self._schedule(lane, now_us)
 
-    def renew(self, now_us: int) -> None:
+    def reset_receiver(self, now_us: int) -> None:
         """Forget what is known of the receiver: it is another one from now on."""
         self._refused.clear()
         self._probes = 0
-        self.hasten(now_us)
+        self.retry_now(now_us)
 
     def _stale(self, first_us: int, bound_us: int) -> list[QueuedDelivery]:
         """Give up what has waited since ``bound_us`` behind a receiver that was down all that time, tried or not."""

@@ -35,10 +35,12 @@ class ChecklistPoint:
     examples: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
+        """As it stands in the run's announcement."""
         return {"check": self.name, "count": self.count, "text": self.text, "examples": list(self.examples)}
 
     @staticmethod
     def from_json(fields: Mapping[str, Any]) -> ChecklistPoint:
+        """The item that ``to_json`` gave."""
         return ChecklistPoint(fields["check"], fields["count"], fields["text"], tuple(fields["examples"]))
 
 

@@ -26,7 +26,7 @@ from rating.invoices.amounts.billed_of_period import (
     key_of,
     reductions,
 )
-from rating.invoices.chain import vacant
+from rating.invoices.chain import periods_to_reissue
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO, Step
@@ -231,7 +231,7 @@ def _with_fees_to_come(billed: Billed, chain: Sequence[Invoice], invoice: Invoic
     start_us = invoice.period_start
     fees = [
         (line.product, Decimal(line.amount))
-        for void in (vacant(chain) if any(invoice.state == VOID for invoice in chain) else ())
+        for void in (periods_to_reissue(chain) if any(invoice.state == VOID for invoice in chain) else ())
         if void.period_end == start_us
         for line in void.lines
         if line.kind == "flat" and is_ahead(line, void)

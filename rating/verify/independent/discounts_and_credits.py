@@ -9,10 +9,10 @@ from fractions import Fraction
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import text
+from rating.verify.independent.balance_payments import check_balance_payments
 from rating.verify.independent.credited_as_a_whole import check_in_all
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
-from rating.verify.independent.paired import check_paired
 from rating.verify.independent.periods import REMEDY, Periods
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog
@@ -28,7 +28,7 @@ def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog
     """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
     chains: dict[tuple[str, str], dict[str, Head]] = {}
     all_heads = list(heads)
-    check_paired(all_heads, findings)
+    check_balance_payments(all_heads, findings)
     for head in all_heads:
         chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
     used: dict[tuple[str, str], Fraction] = {}

@@ -23,8 +23,8 @@ from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
-from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import PriceJson, cost, prices_by_time, rounded
+from rating.verify.independent.split_numbers import PlainPart, pinned, splits
 from rating.verify.invoices.from_records import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import CountedPosition, FirstVoid, work_out_voids
@@ -91,7 +91,7 @@ class _Work:
             self.folds.setdefault(cell, Fold()).add(event.us, measure, counts=event.us >= self.line.start_us)
 
 
-def check_rerated(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
+def check_against_events(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
     heads, lines = read_invoices(scope)
     catalogs, pins = _Catalogs(scope), Pins(scope, heads)

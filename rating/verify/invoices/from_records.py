@@ -82,7 +82,7 @@ class _Total:
         return Decimal(self.numbers[_PLACES[aggregation]])
 
 
-def check_invoices(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
+def check_against_records(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
     heads, lines = read_invoices(scope)
     check_chains(heads, findings)

@@ -36,7 +36,7 @@ _AHEAD_REMEDY: Final = (
 _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir explain` with the plan's versions"
 
 
-def check_copies(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
+def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
     other. So are drafts, in tables of their own."""
     on_progress(NAME, 0, 1)

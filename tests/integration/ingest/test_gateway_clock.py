@@ -12,8 +12,8 @@ import pytest
 
 from ingest.app import create_app
 from ingest.sources import Sources, system_sources
-from rating.verify.dated import check_dated
 from rating.verify.difference import Findings
+from rating.verify.misdated_events import check_misdated
 from rating.verify.scope import open_scope
 from schemas.kafka.clock import kafka_time_us
 from schemas.values.instants import DAY, SECOND, micros, parse_rfc3339
@@ -78,7 +78,7 @@ def test_a_clock_that_falls_behind_is_noticed_by_the_next_delivery_and_what_it_d
     scope = open_scope(world.settings, world.namespace)
     findings = Findings()
     try:
-        check_dated(scope, findings, lambda *_: None)
+        check_misdated(scope, findings, lambda *_: None)
     finally:
         scope.client.close()
     (one,) = findings.differences()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.chain import billed_up_to, vacant
+from rating.invoices.chain import billed_up_to, periods_to_reissue
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, amount_paid, voided, with_payment
@@ -128,7 +128,7 @@ def test_whatever_is_voided_when_the_chain_comes_to_what_is_owed(
     anew = StandingInvoices()
     close(result, anew, START + 200 * DAY)
     assert billed(standing) == billed(anew)
-    assert list(vacant(standing.chain("air", "s"))) == []
+    assert list(periods_to_reissue(standing.chain("air", "s"))) == []
     assert differences(standing) == []
 
 

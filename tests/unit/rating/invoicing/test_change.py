@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.chain import counted_on_by, vacant
+from rating.invoices.chain import invoices_built_on, periods_to_reissue
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused
@@ -188,18 +188,18 @@ def test_voiding_it_bills_the_change_again_and_what_it_counts_on_stays() -> None
     close(result, standing, "2026-05-01")
     change = last(standing)
     chain = standing.chain("air", "s")
-    assert counted_on_by(chain, opening.invoice_id) == [change.invoice_id]
-    assert counted_on_by(chain, change.invoice_id) == []
+    assert invoices_built_on(chain, opening.invoice_id) == [change.invoice_id]
+    assert invoices_built_on(chain, change.invoice_id) == []
     void = {"reason": "r", "author": "a", "at": "", "head": change.invoice_id, "voids": []}
     body = '{"change": "2026-05-01T00:00:00Z", "void": ' + str(void).replace("'", '"') + "}"
     assert standing.apply(replace(change, version=2, state=VOID, body=body))
-    assert list(vacant(standing.chain("air", "s"))) == []
+    assert list(periods_to_reissue(standing.chain("air", "s"))) == []
     assert close(result, standing, "2026-05-02") == [
         ["flat seat 26-05-01..27-01-01 490.00", "adjustment seat 26-01-01..27-01-01 -245.00"]
     ]
     repeated_last = last(standing)
     close(result, standing, "2027-01-01")
-    assert counted_on_by(standing.chain("air", "s"), repeated_last.invoice_id) == [last(standing).invoice_id]
+    assert invoices_built_on(standing.chain("air", "s"), repeated_last.invoice_id) == [last(standing).invoice_id]
 
 
 def test_a_plan_that_requires_approval_makes_a_draft_of_it() -> None:

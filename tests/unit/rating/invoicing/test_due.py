@@ -8,7 +8,7 @@ import pytest
 
 from rating.close.announced_runs import run_id
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.due import ChainPosition, Due, current_span, last_word
+from rating.invoicing.due import ChainPosition, Due, current_span, further_invoice_due
 from rating.invoicing.run_plan import make_plan
 from rating.subscriptions.timeline import Timeline, timeline
 from schemas.ledgers.invoice_record import Invoice
@@ -165,15 +165,15 @@ def test_only_a_subscription_that_ended_and_is_billed_gets_an_invoice_of_adjustm
     result, standing = shelf(end="2013-03-01"), StandingInvoices()
     january, february = due_of(result, standing, "2013-04-01T00:00:00Z")
     for due in (january, february):
-        assert last_word(line_of(result), standing) is None
+        assert further_invoice_due(line_of(result), standing) is None
         assert standing.apply(billing(due, time_zone=ZONE))
-    last_last_word = last_word(line_of(result), standing)
-    assert last_last_word is not None
-    assert (last_last_word.position, last_last_word.start_us) == (
+    second_due = further_invoice_due(line_of(result), standing)
+    assert second_due is not None
+    assert (second_due.position, second_due.start_us) == (
         ChainPosition(february.invoice_id, 1),
         february.start_us,
     )
-    assert last_last_word.invoice_id not in (january.invoice_id, february.invoice_id)
+    assert second_due.invoice_id not in (january.invoice_id, february.invoice_id)
 
 
 def test_a_chain_takes_the_first_successor_only() -> None:

@@ -16,8 +16,8 @@ from rating.pricing import MatrixQuantity, parse_price, rate
 from rating.pricing.exact import share
 from rating.pricing.split_charges import Quantity, rate_parts
 from rating.verify.independent.event_totals import EventMeasure, Fold, Raw, dimension_values, measure_of, parse
-from rating.verify.independent.parts import PlainPart, pinned, splits
 from rating.verify.independent.price_arithmetic import cost, rounded
+from rating.verify.independent.split_numbers import PlainPart, pinned, splits
 from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher

@@ -21,7 +21,7 @@ _BY_HAND: Final = (
 )
 
 
-def check_paired(heads: Iterable[Head], findings: Findings) -> None:
+def check_balance_payments(heads: Iterable[Head], findings: Findings) -> None:
     """Of every payment by which an invoice below zero pays another: the other's, or that it came back; and none without
     it."""
     by_id = {(head.namespace, head.invoice_id): head for head in heads}

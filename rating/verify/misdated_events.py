@@ -26,7 +26,7 @@ ORDER BY append_time, generation, partition, offset, `index`
 LIMIT {{{{room:UInt32}}}}"""
 
 
-def check_dated(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
+def check_misdated(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each of them with its key, the two instants, and how to date it rightly. Voided ones are done with."""
     on_progress(NAME, 0, 1)
     # An accepted event waits for Kafka so long at most: a date that is less behind its append time may be right.
