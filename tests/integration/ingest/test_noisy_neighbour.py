@@ -195,6 +195,72 @@ def test_bodies_under_way_and_idle_connections_are_their_senders_trouble(
             assert http.post("/v1/events", json=event("small")).status_code == 202, "small ones need no room"
 
 
+CLOUDEVENT = {"specversion": "1.0", "id": "k", "source": "s", "type": "call", "subject": "a", "data": {"x": 1}}
+LAGO = {"transaction_id": "k", "external_subscription_id": "a", "code": "call", "properties": {"x": 1}}
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+BINARY = {"ce-specversion": "1.0", "ce-id": "k", "ce-source": "s", "ce-type": "call", "ce-subject": "a"}
+EVENT_DOORS: dict[str, tuple[str, Any, dict[str, str]]] = {
+    "one": ("/v1/events", event("k"), {}),
+    "batch": ("/v1/events/batch", {"events": [event("k")] * 2}, {}),
+    "cloudevent": ("/api/v1/events", CLOUDEVENT, STRUCTURED),
+    "cloudevents": ("/api/v1/events", [CLOUDEVENT] * 2, {"content-type": "application/cloudevents-batch+json"}),
+    "binary cloudevent": ("/api/v1/events", {"x": 1}, BINARY),
+    "lago": ("/api/v1/events", {"event": LAGO}, {}),
+    "lago's batch": ("/api/v1/events/batch", {"events": [LAGO] * 2}, {}),
+}
+"""path, body, headers of every door for events that answers as a whole; the stream of history is apart"""
+OTHER_DOORS: dict[str, tuple[str, str, Any]] = {
+    "void": ("POST", "/v1/events/void", {"idempotency_key": "n", "reason": "r"}),
+    "void by path": ("POST", "/v1/events/n/void", {"reason": "r"}),
+    "apply": ("POST", "/v1/catalog/apply", {"accounts": [{"code": "a"}]}),
+    "entry": ("POST", "/v1/accounts", {"code": "b"}),
+    "new version": ("PUT", "/v1/accounts/a", {"code": "a", "name": "n"}),
+    "namespace": ("PUT", "/v1/namespaces/n", {"code": "n"}),
+    "key": ("POST", "/v1/api-keys", {"scopes": ["ingest"]}),
+}
+
+
+def test_every_door_counts_what_it_receives_broken_or_refused_too_and_a_key_in_debt_passes_none(world: World) -> None:
+    """Bytes as they come, of bodies that cannot be read; events that are refused. All limits are looked at in one
+    place, so a key in debt is held at a door whatever it owes."""
+    broken = gzip.compress(b"{" * 5_000)[:-20] + b"x" * 500
+    gzipped = {"content-encoding": "gzip"}
+
+    def limited(**limits: int) -> httpx.Client:
+        return world.http("gateway", headers=bearer(key_of(world, scopes=["admin"], limits=limits)))
+
+    def held(http: httpx.Client, what: str) -> None:
+        answer = http.get("/v1/accounts")
+        assert (answer.status_code, answer.json()["limit"]) == (429, what)
+        assert int(answer.headers["retry-after"]) >= 1
+
+    posts = {name: ("POST", path) for name, (path, _, _) in EVENT_DOORS.items()}
+    posts |= {name: (method, path) for name, (method, path, _) in OTHER_DOORS.items()}
+    for name, (method, path) in posts.items():
+        with limited(bytes_per_second=1) as http:
+            answer = http.request(method, path, content=broken, headers=gzipped)
+            assert answer.is_client_error, (name, answer.text)
+            held(http, "bytes")
+    for name, (path, body, headers) in EVENT_DOORS.items():
+        refused = json.dumps(body).replace('"call"', '""')
+        headers = {key: "" if key == "ce-type" else value for key, value in headers.items()}
+        with limited(events_per_second=1) as http:
+            answers = at_once([lambda: http.post(path, content=refused, headers=headers)] * 10)  # noqa: B023
+            codes = {answer.status_code for answer in answers}
+            assert codes <= {400, 422, 429}, (name, codes)
+            assert 429 in codes, (name, codes)
+    with limited(bytes_per_second=1) as http:
+        assert http.post("/v1/events", json=event("k") | {"properties": {"x": "y" * 5_000}}).status_code == 202
+        for name, (path, body, headers) in EVENT_DOORS.items():
+            assert http.post(path, content=json.dumps(body), headers=headers).status_code == 429, name
+        for name, (method, path, body) in OTHER_DOORS.items():
+            assert http.request(method, path, json=body).status_code == 429, name
+        assert http.post("/v1/events/stream", content=b"").status_code == 429
+        assert http.delete("/v1/accounts/a").status_code == 429
+        for path in ("/v1/accounts", "/v1/accounts/a", "/v1/api-keys", "/v1/catalog/audit", "/v1/namespaces"):
+            assert http.get(path).status_code == 429, path
+
+
 def test_limits_hold_at_every_door_and_for_everything_that_is_received(world: World) -> None:
     def limited(scope: str, **limits: int) -> httpx.Client:
         return world.http("gateway", headers=bearer(key_of(world, scopes=[scope], limits=limits)))
