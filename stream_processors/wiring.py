@@ -232,10 +232,7 @@ class Parts:
         pipeline, agents, rollup = self.agents.meter, self.agents, self._rollup
         house_journals = (self._copy_journal, self._house_journal, rollup)
         return [
-            Stage(
-                "metering (usage.events to usage_events)", lambda: pipeline.busy, lambda: pipeline.moved_at,
-                lambda: self.meter.trouble, lambda: pipeline.position,
-            ),
+            stage_of("metering (usage.events to usage_events)", pipeline, journals=(self.meter,)),
             stage_of("admission (usage.inbox.* to usage.events)", agents.inbox.work),
             stage_of(
                 "the copy of rejections (usage.rejected to rejected_events)", agents.rejections.work,

@@ -11,8 +11,6 @@ from schemas.values.instants import rfc3339
 
 STANDS: Final = "stage_stands"
 STANDING_SECONDS: Final = 60.0
-SILENT_SECONDS: Final = 180.0
-"""How long a piece of work without an error may take: a request to ClickHouse times out after 120 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +26,20 @@ class Stage:
 
 
 def stalled(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[UnreadyReason]:
-    """A reason for each stage that has stalled (60 s with an error, 180 s without). ``now``: monotonic seconds;
-    ``now_us``: the same instant in microseconds UTC."""
+    """A reason for each stage that has stood still for STANDING_SECONDS with work before it. ``now``: monotonic
+    seconds; ``now_us``: the same instant in microseconds UTC."""
     for stage in stages:
         if not stage.busy():
             continue
         trouble = stage.trouble()
         still = now - stage.moved_at()
-        if still < (STANDING_SECONDS if trouble else SILENT_SECONDS):
+        if still < STANDING_SECONDS:
             continue
         since = rfc3339(now_us - int(still * 1_000_000))
         where = stage.position() or "a position that is not known"
         yield UnreadyReason(
             STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
-                f"{trouble or 'one piece of work takes so long'}",
+                f"{trouble or 'one step of its work takes so long'}",
             "it goes on by itself once that is mended; the worker's log "
             "has more" if trouble else "look at the worker's log and at ClickHouse's load",
             lasting=True,

@@ -60,6 +60,11 @@ class Staging:
         """What is being tried again; "" for nothing."""
         return self._journal.trouble
 
+    @property
+    def answered_at(self) -> float:
+        """Monotonic instant of ClickHouse's last answer."""
+        return self._journal.answered_at
+
     def complete(self, job: Job, cut: Cut, checkpoints: Checkpoints) -> None:
         """Have everything staged that the backfill's checkpoint ``cut`` takes in. It is staged already, unless
         ClickHouse has less than it had: restored from a copy that is older than the backfill. Raises Stopping."""

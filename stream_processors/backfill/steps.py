@@ -67,6 +67,16 @@ class Backfiller:
         self._staging = Staging(settings, catalog, stop, report=report, stages=self._stages)
         self._ledger: CheckpointLedger | None = None
 
+    @property
+    def trouble(self) -> str:
+        """The error being retried; "" if none."""
+        return self._journal.trouble or self._staging.trouble
+
+    @property
+    def answered_at(self) -> float:
+        """Monotonic instant of ClickHouse's last answer."""
+        return max(self._journal.answered_at, self._staging.answered_at)
+
     def run(self, only: str | None = None) -> int:
         """Run the pending backfills (``only``: just the one of that name), process stragglers of finished ones and
         drop staged rows.

@@ -118,6 +118,11 @@ class UnitMeter:
         return self._writing.trouble or self._reading.trouble or self._rejecting_trouble or self._catalog_trouble
 
     @property
+    def answered_at(self) -> float:
+        """Monotonic instant of ClickHouse's last answer."""
+        return max(self._reading.answered_at, self._writing.answered_at)
+
+    @property
     def failing_since(self) -> float | None:
         """Monotonic instant since when ClickHouse has refused, None while it answers."""
         stuck = [since for since in (self._reading.failing_since, self._writing.failing_since) if since is not None]

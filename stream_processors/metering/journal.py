@@ -48,7 +48,8 @@ class Journal:
     instead of being guessed.
 
     Calls raise Stopping once ``stop`` is set, and CannotGoOn for an error that persists and that retries cannot fix
-    (``schemas.clickhouse.errors``). ``trouble``: the error being retried, "" while ClickHouse answers.
+    (``schemas.clickhouse.errors``). ``trouble``: the error being retried, "" while ClickHouse answers. ``answered_at``:
+    monotonic instant of its last answer.
     """
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
@@ -57,6 +58,7 @@ class Journal:
         self._client: Client | None = None
         self.failing_since: float | None = None
         self.trouble = ""
+        self.answered_at = float("-inf")
         self.outages = 0
         """How often ClickHouse was away and answered again: it may have been restored from a copy meanwhile."""
 
@@ -68,6 +70,7 @@ class Journal:
                 if self._client is None:
                     self._client = connect(self._settings, timeout_seconds=120)
                 result = call(self._client)
+                self.answered_at = time.monotonic()
                 if self.failing_since is not None:
                     log.warning(
                         "%s: ClickHouse answers again after %.1f s", what, time.monotonic() - self.failing_since

@@ -42,6 +42,11 @@ class MeterPipeline:
         self.position = ""
 
     @property
+    def trouble(self) -> str:
+        """The error being retried, or what is waited for; "" if none."""
+        return self._meter.trouble
+
+    @property
     def busy(self) -> bool:
         """Whether a unit is being prepared or written."""
         acknowledging = self._acknowledging

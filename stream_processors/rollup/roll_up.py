@@ -98,6 +98,11 @@ class RollUp:
         """The error being retried or the condition waited for; "" if none."""
         return self._journal.trouble or self._waiting
 
+    @property
+    def answered_at(self) -> float:
+        """Monotonic instant of ClickHouse's last answer."""
+        return self._journal.answered_at
+
     def checkpoints(self) -> Checkpoints:
         """All checkpoints recorded up to now. Raises LedgerUnavailable."""
         return self._open().refresh()

@@ -17,16 +17,26 @@ CATALOG_SECONDS = 10
 """A worker that has not read the catalog's end for this long is not ready."""
 
 
-class Troubled(Protocol):
-    """Something that retries; ``trouble`` is the error being retried, "" if none."""
+class Answering(Protocol):
+    """Something that asks ClickHouse. ``trouble``: the error being retried, "" if none; ``answered_at``: the monotonic
+    instant of the last answer."""
 
     @property
     def trouble(self) -> str:
         """See the class."""
 
+    @property
+    def answered_at(self) -> float:
+        """See the class."""
 
-class Working(Troubled, Protocol):
-    """Something that may stall; ``moved_at`` is the monotonic instant of its last step."""
+
+class Working(Protocol):
+    """Something that may stall. ``trouble``: the error being retried, "" if none; ``moved_at``: the monotonic instant
+    of its last step."""
+
+    @property
+    def trouble(self) -> str:
+        """See the class."""
 
     @property
     def busy(self) -> bool:
@@ -41,13 +51,19 @@ class Working(Troubled, Protocol):
         """What it is working on, as text for people."""
 
 
-def stage_of(name: str, work: Working, *, journals: Sequence[Troubled] = ()) -> Stage:
-    """A processing stage for /readyz. Its error is that of ``work``, or else of one of the ``journals`` it uses."""
+def stage_of(name: str, work: Working, *, journals: Sequence[Answering] = ()) -> Stage:
+    """A processing stage for /readyz. Its error is that of ``work``, or else of one of the ``journals`` that it asks.
+    While there is none, an answer to a journal is a step: a piece of work may take many."""
 
     def trouble() -> str:
-        return next((part.trouble for part in (work, *journals) if part.trouble), "")
+        return work.trouble or next((journal.trouble for journal in journals if journal.trouble), "")
 
-    return Stage(name, lambda: work.busy, lambda: work.moved_at, trouble, lambda: work.position)
+    def moved_at() -> float:
+        # What waits for a condition asks again and again, and stands still all the same.
+        answers = [] if trouble() else [journal.answered_at for journal in journals]
+        return max(work.moved_at, *answers, float("-inf"))
+
+    return Stage(name, lambda: work.busy, moved_at, trouble, lambda: work.position)
 
 
 class WorkerHealth:

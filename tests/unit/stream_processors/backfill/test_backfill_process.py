@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from schemas.catalog.backfill_jobs import waiting
 from schemas.catalog.meters import Meter, Profile
 from schemas.catalog.state import Catalog, record_of
+from schemas.health.stages import standing
 from schemas.ledgers.checkpoints import Cut
-from stream_processors.backfill.backfill_process import BackfillChild
+from stream_processors.backfill.backfill_process import BackfillChild, Progress
+from stream_processors.upkeep.worker_health import stage_of
 
 FAILS = (sys.executable, "-c", "raise SystemExit(70)")
 ENDS = (sys.executable, "-c", "")
@@ -37,6 +40,23 @@ def ended(child: BackfillChild) -> None:
     """Wait until its process has ended; ``look`` still has to find out."""
     assert child.pid is not None
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+def telling(*lines: bytes) -> tuple[str, ...]:
+    """A process that writes these lines, and waits for its parent's end."""
+    text = b"".join(lines)
+    return (
+        sys.executable,
+        "-c",
+        f"import sys; sys.stdout.buffer.write({text!r}); sys.stdout.flush(); sys.stderr.close(); sys.stdin.read()",
+    )
+
+
+def looked_until(child: BackfillChild, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        child.look(True)
 
 
 class Clock:
@@ -81,6 +101,37 @@ def test_one_that_failed_is_started_again_after_a_pause() -> None:
     child.look(True)
     assert child.pid is not None
     ended(child)
+
+
+def test_a_process_that_stands_still_is_told_with_what_it_retries() -> None:
+    lines = [Progress(0.5, "").line(), b"a library's line\n", Progress(61.0, "insert: refused").line(), b'{"still": 1']
+    child, clock = made(catalog_with(("meter", METER, 5)), telling(*lines))
+    stage = stage_of("backfill", child)
+    assert not child.busy
+    child.look(True)
+    assert list(standing([stage], clock.now, 0)) == []
+    looked_until(child, lambda: child.trouble == "insert: refused")
+    [reason] = standing([stage], clock.now, 0)
+    assert "backfill has stood still for 61 s" in reason.detail
+    assert "insert: refused" in reason.detail
+    assert child._process is not None
+    assert child._process.stdin is not None
+    child._process.stdin.close()
+    ended(child)
+    child.look(False)
+    assert (child.busy, child.trouble) == (False, "")
+
+
+def test_a_process_that_ends_again_and_again_is_told_whatever_it_says_meanwhile() -> None:
+    script = f"import sys; sys.stdout.buffer.write({Progress(0.0, '').line()!r}); sys.exit(70)"
+    child, clock = made(catalog_with(("meter", METER, 5)), (sys.executable, "-c", script))
+    for _ in range(12):
+        child.look(True)
+        ended(child)
+        child.look(True)
+        clock.now += 6
+    [reason] = standing([stage_of("backfill", child)], clock.now, 0)
+    assert "its process ends with code 70 again and again" in reason.detail
 
 
 def test_stragglers_are_looked_for_once_a_minute(monkeypatch: Any) -> None:
