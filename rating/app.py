@@ -23,6 +23,7 @@ from rating.api.usage import current, totals
 from rating.api.void_list import router as voids_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
+from schemas.health.readiness import to_json
 from schemas.http.http_service import application
 from schemas.http.problems import Problem
 from schemas.settings import Settings, SettingsError
@@ -80,14 +81,9 @@ def build_app(settings: Settings) -> FastAPI:
 
     @app.get("/readyz", tags=["operation"], summary="Kafka and ClickHouse answer, and the catalog is up to date")
     async def readyz() -> Response:
-        reason = rating.unready()
-        if reason is None:
-            try:
-                await rating.answers()
-            except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
-                reason = f"ClickHouse does not answer: {type(error).__name__}"
+        reason = await rating.unready()
         if reason is not None:
-            return JSONResponse({"status": "unready", "reason": reason}, 503)
+            return JSONResponse({"status": "unready", "reason": reason.detail, "reasons": to_json([reason])}, 503)
         return JSONResponse({"status": "ready"})
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")

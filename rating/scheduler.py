@@ -1,5 +1,5 @@
 """``python -m rating.scheduler``: closes every namespace, or those it is told, again and again, so that periods are
-billed as they become due.
+billed as they become due. /readyz at WEIR_SCHEDULER_HOST:WEIR_SCHEDULER_PORT names what fails round after round.
 
 It bills what `weir close` would at that moment, never ahead of a plan's grace. It keeps nothing: killed at any point
 and started again, or run twice, it publishes the same invoices once. What fails is logged and tried again in the next
@@ -12,19 +12,32 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import Final
+
+from prometheus_client import CollectorRegistry
 
 from rating.close import CloseResult, run_close
 from rating.close.checklist.checks import warnings
+from rating.health_server import serve
 from schemas.catalog.follower import read_catalog
+from schemas.health.readiness import UnreadyReason
+from schemas.health.stages import Attempts, standing
 from schemas.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger("rating.scheduler")
 
+_CLOSE: Final = "close of"
+_CATALOG: Final = "reading the catalog"
 
-def close_all(names: Iterable[str], close: Callable[[str], CloseResult], stopping: Callable[[], bool]) -> int:
-    """Close every namespace once, and give how many failed. A failure of one never keeps another from its close."""
+
+def close_all(
+    names: Iterable[str], close: Callable[[str], CloseResult], stopping: Callable[[], bool], attempts: Attempts
+) -> int:
+    """Close every namespace once, and give how many failed. A failure of one never keeps another from its close; it is
+    noted in ``attempts`` until the namespace's close succeeds."""
     failed = 0
     for name in names:
         if stopping():
@@ -33,8 +46,10 @@ def close_all(names: Iterable[str], close: Callable[[str], CloseResult], stoppin
             result = close(name)
         except Exception as error:  # whatever it is, the next round tries again; a close that died half way is joined
             log.error("close of %s failed, next round tries again: %s: %s", name, type(error).__name__, error)
+            attempts.failed(f"{_CLOSE} {name}", f"{type(error).__name__}: {error}")
             failed += 1
             continue
+        attempts.done(f"{_CLOSE} {name}")
         if result.run is not None:
             log.info("%s", result.summary())
             for check in warnings(result.checks):
@@ -52,7 +67,13 @@ def scheduled(names: Iterable[str], only: str) -> list[str]:
     return [name for name in names if not chosen or name in chosen]
 
 
-def run(settings: Settings, stop: threading.Event) -> None:
+def not_ready(attempts: Attempts) -> tuple[UnreadyReason, ...]:
+    """What has failed for a minute and not succeeded since."""
+    stages = attempts.stages("scheduler", lambda: "its last round")
+    return tuple(standing(stages, time.monotonic(), time.time_ns() // 1000))
+
+
+def run(settings: Settings, stop: threading.Event, attempts: Attempts) -> None:
     """Rounds at settings.close_schedule_seconds, counted from the end of one to the start of the next, until
     ``stop``."""
 
@@ -64,8 +85,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
             names = scheduled(read_catalog(settings).namespaces(), settings.close_schedule_namespaces)
         except Exception as error:  # Kafka may be away; it is asked again
             log.error("the catalog cannot be read, next round tries again: %s: %s", type(error).__name__, error)
+            attempts.failed(_CATALOG, f"{type(error).__name__}: {error}")
         else:
-            close_all(names, close, stop.is_set)
+            attempts.done(_CATALOG)
+            close_all(names, close, stop.is_set, attempts)
         if stop.wait(settings.close_schedule_seconds):
             return
 
@@ -94,7 +117,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, end)
     which = settings.close_schedule_namespaces or "every namespace"
     log.info("closing %s each %d s", which, settings.close_schedule_seconds)
-    run(settings, stop)
+    attempts = Attempts(time.monotonic)
+    try:
+        serve(settings.scheduler_host, settings.scheduler_port, CollectorRegistry(), lambda: not_ready(attempts))
+    except OSError as error:
+        log.error("/readyz is not shown, set WEIR_SCHEDULER_PORT to a free port: %s", error)
+    run(settings, stop, attempts)
     return 0
 
 

@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     close_schedule_seconds: int = Field(
         0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"
     )
+    scheduler_host: str = Field("127.0.0.1", description="address that the scheduler shows its /readyz at")
+    scheduler_port: int = Field(8083, ge=0, le=65535, description="port of it; where it is taken, closes go on without")
     close_schedule_namespaces: str = Field(
         "", description="the namespaces that are closed on schedule, with commas between; empty: all"
     )

@@ -173,6 +173,7 @@ class Stack:
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
             webhook_port=self._port(base.webhook_port),
+            scheduler_port=self._port(base.scheduler_port),
             data_dir=str(self.data_dir),
         )
         if not base.admin_key.get_secret_value():
@@ -215,9 +216,9 @@ class Stack:
                 steps.append(ProcessSpec(kind, _python("rating.webhooks"), env, ready, ports=ports, held_codes=held))
             elif kind == "scheduler":
                 # It may be killed at any time: the close that it was in is joined by the next one.
-                steps += (
-                    [ProcessSpec(kind, _python("rating.scheduler"), env)] if settings.close_schedule_seconds else []
-                )
+                ports = {"metrics": settings.scheduler_port}
+                own = ProcessSpec(kind, _python("rating.scheduler"), env, ports=ports)
+                steps += [own] if settings.close_schedule_seconds else []
             else:
                 ready = answers(settings.rating_host, settings.rating_port)
                 ports = {"http": settings.rating_port}

@@ -23,6 +23,7 @@ from rating.explain import Ledgers
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
+from schemas.health.readiness import UnreadyReason
 from schemas.http.api_keys import Access, Denied, Keyring
 from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
@@ -34,6 +35,7 @@ from schemas.settings import Settings
 from schemas.values.instants import micros
 
 _FRESH_SECONDS: Final = 10.0
+_PASSES: Final = "`weir status` tells what is up; it goes on by itself"
 
 T = TypeVar("T")
 
@@ -90,10 +92,6 @@ class Rating:
         asker = replace(self._asker, gone=request.is_disconnected)
         return await self._questions.ask_long(question, asker)
 
-    async def answers(self) -> None:
-        """Send ClickHouse an empty question, past every queue. Raises what stands in the way."""
-        await self._pool.ask(lambda client: client.query("SELECT 1"))
-
     def namespaces(self) -> list[str]:
         """All declared namespaces."""
         return self._catalog.catalog.namespaces()
@@ -111,12 +109,17 @@ class Rating:
         """Catalog and checkpoints as far as they have been read."""
         return Ledgers(self._catalog.catalog, self.checkpoints)
 
-    def unready(self) -> str | None:
+    async def unready(self) -> UnreadyReason | None:
         """Why this process cannot answer for the present, None where it can."""
         if not self._catalog.fresh(_FRESH_SECONDS):
-            return "the catalog is not up to date: Kafka does not answer"
+            return UnreadyReason("catalog_stale", "the catalog is not up to date: Kafka does not answer", _PASSES)
         if not self._checkpoints_follower.fresh(_FRESH_SECONDS):
-            return "the checkpoints are not up to date: Kafka does not answer"
+            detail = "the checkpoints are not up to date: Kafka does not answer"
+            return UnreadyReason("checkpoints_stale", detail, _PASSES)
+        try:  # past every queue of questions
+            await self._pool.ask(lambda client: client.query("SELECT 1"))
+        except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
+            return UnreadyReason("clickhouse_silent", f"ClickHouse does not answer: {type(error).__name__}", _PASSES)
         return None
 
     def key_is(self, key: str) -> bool:

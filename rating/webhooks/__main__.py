@@ -10,8 +10,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from rating.health_server import serve
 from rating.webhooks.delivery_service import DeliveryService
-from rating.webhooks.health_server import serve
 from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings, SettingsError, load_settings

@@ -40,8 +40,8 @@ def stalled(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Unread
         yield UnreadyReason(
             STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
                 f"{trouble or 'one step of its work takes so long'}",
-            "it goes on by itself once that is mended; the worker's log "
-            "has more" if trouble else "look at the worker's log and at ClickHouse's load",
+            "it goes on by itself once that is mended; the process's log "
+            "has more" if trouble else "look at the process's log and at ClickHouse's load",
             lasting=True,
         )  # fmt: skip
 

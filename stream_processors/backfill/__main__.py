@@ -19,7 +19,7 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.errors import CannotGoOn
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
-from stream_processors.backfill.backfill_process import Progress
+from stream_processors.backfill.backfill_process import BackfillBeat
 from stream_processors.backfill.steps import Backfiller
 from stream_processors.upkeep.logs import set_up
 
@@ -39,7 +39,7 @@ def _tell(backfiller: Backfiller, began: float) -> None:
         time.sleep(_TELL_SECONDS)
         still = time.monotonic() - max(began, backfiller.answered_at)
         try:
-            sys.stdout.buffer.write(Progress(round(still, 1), backfiller.trouble).line())
+            sys.stdout.buffer.write(BackfillBeat(round(still, 1), backfiller.trouble).line())
             sys.stdout.flush()
         except OSError:
             return  # the parent has gone, and so does this process

@@ -2,7 +2,7 @@
 
 The worker that is assigned usage.checkpoints starts it, so there is normally one for all workers. During a
 rebalance two may run at once; both then do the same work and write the same rows. The process tells how it gets on
-by lines of JSON on its standard output (``Progress``).
+by lines of JSON on its standard output (``BackfillBeat``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WATCH_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BackfillBeat:
     """``still``: seconds since the process's last step; ``trouble``: the error that it retries, "" if none."""
 
     still: float
@@ -58,7 +58,7 @@ class BackfillChild:
         self._looked_at = -1
         self._not_before = 0.0
         self._watch_at = clock() + _WATCH_SECONDS
-        self._told = Progress(0.0, "")
+        self._told = BackfillBeat(0.0, "")
         self._unread = b""
         self._ended = ""
         self.moved_at = clock()
@@ -87,7 +87,7 @@ class BackfillChild:
             self._listen(self._process)
             if code is None:
                 return
-            self._told = Progress(0.0, "")
+            self._told = BackfillBeat(0.0, "")
             if code:
                 log.warning("the backfill ended with %d; starting it again where something waits", code)
                 self._not_before = self._clock() + _AGAIN_SECONDS
@@ -118,7 +118,7 @@ class BackfillChild:
         for line in lines:
             try:
                 told = json.loads(line)
-                self._told = Progress(float(told["still"]), str(told["trouble"]))
+                self._told = BackfillBeat(float(told["still"]), str(told["trouble"]))
             except (ValueError, TypeError, KeyError):
                 continue  # a line of a library
             if not self._ended:  # a process that ends again and again gets no further, whatever it says meanwhile

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from schemas.health.readiness import UnreadyReason
 
 _PORTS = ("http", "web", "metrics")
-_SAYING = ("gateway", "worker", "rating", "webhooks")
+_SAYING = ("gateway", "worker", "rating", "webhooks", "scheduler")
 
 
 def reasons_not_ready(state: StackState) -> list[tuple[str, UnreadyReason]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import Field
+
 from rating.api.answers import explained, invoices, prices, usage, webhooks, whatif
-from schemas.http.openapi import Answer, Answered, Content, of_status, ok
+from schemas.http.openapi import Answer, Answered, Content, Reason, of_status, ok
 
 
 class Alive(Answer):
@@ -16,10 +18,11 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """``reason``: what stands in the way."""
+    """``reason``: what stands in the way; ``reasons``: the same with the remedy."""
 
     status: str
     reason: str = ""
+    reasons: list[Reason] = Field(default_factory=list)
 
 
 _FILE: Final = (Content(None, "text/csv"), Content(None, "application/vnd.apache.parquet"))

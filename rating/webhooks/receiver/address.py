@@ -72,6 +72,7 @@ def rules_of(settings: Settings) -> Rules:
         (settings.gateway_host, settings.gateway_port),
         (settings.rating_host, settings.rating_port),
         (settings.webhook_host, settings.webhook_port),
+        (settings.scheduler_host, settings.scheduler_port),
     }
     for broker in settings.kafka_bootstrap.split(","):
         name, _, port = broker.rpartition(":")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from rating.close import CloseError, CloseResult
-from rating.scheduler import close_all, main, scheduled
+from rating.scheduler import close_all, main, not_ready, scheduled
+from schemas.health.stages import Attempts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,7 +29,7 @@ def test_a_failure_of_one_namespace_keeps_none_from_its_close(caplog: pytest.Log
         return nothing(name, ("subscription x: no plan",) if name == "c" else ())
 
     with caplog.at_level(logging.INFO):
-        assert close_all(["a", "broken", "c"], close, lambda: False) == 1
+        assert close_all(["a", "broken", "c"], close, lambda: False, Attempts(time.monotonic)) == 1
     assert closed == ["a", "broken", "c"]
     assert [record.getMessage() for record in caplog.records] == [
         "close of broken failed, next round tries again: CloseError: metering: no progress",
@@ -42,8 +44,31 @@ def test_it_stops_between_two_namespaces() -> None:
         closed.append(name)
         return nothing(name)
 
-    assert close_all(["a", "b", "c"], close, lambda: len(closed) == 2) == 0
+    assert close_all(["a", "b", "c"], close, lambda: len(closed) == 2, Attempts(time.monotonic)) == 0
     assert closed == ["a", "b"]
+
+
+def test_a_namespace_whose_close_fails_round_after_round_is_told_until_it_succeeds() -> None:
+    now = time.monotonic()
+    clock = iter([now - 90, now - 30])
+    attempts = Attempts(lambda: next(clock))
+    broken = [True]
+
+    def close(name: str) -> CloseResult:
+        if broken[0]:
+            raise CloseError("metering: no progress")
+        return nothing(name)
+
+    assert not_ready(attempts) == ()
+    for _ in range(2):
+        close_all(["shop"], close, lambda: False, attempts)
+    [reason] = not_ready(attempts)
+    assert (reason.name, reason.refuses) == ("stage_stands", False)
+    assert "scheduler: close of shop has stood still for 90 s" in reason.detail
+    assert "metering: no progress" in reason.detail
+    broken[0] = False
+    close_all(["shop"], close, lambda: False, attempts)
+    assert not_ready(attempts) == ()
 
 
 def test_a_schedule_of_no_seconds_is_refused(

@@ -13,7 +13,7 @@ from schemas.catalog.meters import Meter, Profile
 from schemas.catalog.state import Catalog, record_of
 from schemas.health.stages import standing
 from schemas.ledgers.checkpoints import Cut
-from stream_processors.backfill.backfill_process import BackfillChild, Progress
+from stream_processors.backfill.backfill_process import BackfillBeat, BackfillChild
 from stream_processors.upkeep.worker_health import stage_of
 
 FAILS = (sys.executable, "-c", "raise SystemExit(70)")
@@ -104,7 +104,12 @@ def test_one_that_failed_is_started_again_after_a_pause() -> None:
 
 
 def test_a_process_that_stands_still_is_told_with_what_it_retries() -> None:
-    lines = [Progress(0.5, "").line(), b"a library's line\n", Progress(61.0, "insert: refused").line(), b'{"still": 1']
+    lines = [
+        BackfillBeat(0.5, "").line(),
+        b"a library's line\n",
+        BackfillBeat(61.0, "insert: refused").line(),
+        b'{"still": 1',
+    ]
     child, clock = made(catalog_with(("meter", METER, 5)), telling(*lines))
     stage = stage_of("backfill", child)
     assert not child.busy
@@ -123,7 +128,7 @@ def test_a_process_that_stands_still_is_told_with_what_it_retries() -> None:
 
 
 def test_a_process_that_ends_again_and_again_is_told_whatever_it_says_meanwhile() -> None:
-    script = f"import sys; sys.stdout.buffer.write({Progress(0.0, '').line()!r}); sys.exit(70)"
+    script = f"import sys; sys.stdout.buffer.write({BackfillBeat(0.0, '').line()!r}); sys.exit(70)"
     child, clock = made(catalog_with(("meter", METER, 5)), (sys.executable, "-c", script))
     for _ in range(12):
         child.look(True)

@@ -1,4 +1,4 @@
-"""/metrics and /readyz of the process that delivers, in a thread of its own."""
+"""/metrics and /readyz of a process without an HTTP service (webhooks, scheduler), in a thread of its own."""
 
 from __future__ import annotations
 
