@@ -24,7 +24,7 @@ from rating.close.checklist.checks import warnings
 from rating.health_server import serve
 from schemas.catalog.follower import read_catalog
 from schemas.health.readiness import UnreadyReason
-from schemas.health.stages import Attempts, standing
+from schemas.health.stages import Attempts, stalled
 from schemas.settings import Settings, SettingsError, load_settings
 
 log = logging.getLogger("rating.scheduler")
@@ -70,7 +70,7 @@ def scheduled(names: Iterable[str], only: str) -> list[str]:
 def not_ready(attempts: Attempts) -> tuple[UnreadyReason, ...]:
     """What has failed for a minute and not succeeded since."""
     stages = attempts.stages("scheduler", lambda: "its last round")
-    return tuple(standing(stages, time.monotonic(), time.time_ns() // 1000))
+    return tuple(stalled(stages, time.monotonic(), time.time_ns() // 1000))
 
 
 def run(settings: Settings, stop: threading.Event, attempts: Attempts) -> None:

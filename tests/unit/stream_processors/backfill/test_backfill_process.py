@@ -11,7 +11,7 @@ from typing import Any
 from schemas.catalog.backfill_jobs import waiting
 from schemas.catalog.meters import Meter, Profile
 from schemas.catalog.state import Catalog, record_of
-from schemas.health.stages import standing
+from schemas.health.stages import stalled
 from schemas.ledgers.checkpoints import Cut
 from stream_processors.backfill.backfill_process import BackfillBeat, BackfillChild
 from stream_processors.upkeep.worker_health import stage_of
@@ -114,9 +114,9 @@ def test_a_process_that_stands_still_is_told_with_what_it_retries() -> None:
     stage = stage_of("backfill", child)
     assert not child.busy
     child.look(True)
-    assert list(standing([stage], clock.now, 0)) == []
+    assert list(stalled([stage], clock.now, 0)) == []
     looked_until(child, lambda: child.trouble == "insert: refused")
-    [reason] = standing([stage], clock.now, 0)
+    [reason] = stalled([stage], clock.now, 0)
     assert "backfill has stood still for 61 s" in reason.detail
     assert "insert: refused" in reason.detail
     assert child._process is not None
@@ -135,7 +135,7 @@ def test_a_process_that_ends_again_and_again_is_told_whatever_it_says_meanwhile(
         ended(child)
         child.look(True)
         clock.now += 6
-    [reason] = standing([stage_of("backfill", child)], clock.now, 0)
+    [reason] = stalled([stage_of("backfill", child)], clock.now, 0)
     assert "its process ends with code 70 again and again" in reason.detail
 
 
