@@ -90,6 +90,11 @@ def _compile_test(operator: str, value: Any) -> Predicate:
     raise ValueError(f"unknown operator {operator!r}; known are {', '.join(OPERATORS)}")
 
 
+def equals_one_of(operator: str, value: Any) -> Sequence[Any] | None:
+    """The values that a filter accepts if its operator compares for equality (``in``, ``eq``), else None."""
+    return _wanted(operator, exact_value(value)) if operator in ("in", "eq") else None
+
+
 def _wanted(operator: str, value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) and operator in ("in", "not_in") else [value]
 

@@ -32,7 +32,8 @@ class Bounds:
     profiles: int = 10_000
     """profiles of all meters"""
     profiles_per_event_name: int = 256
-    """profiles that match events of one name: each costs a worker about 0.3 µs per event, and a record per match"""
+    """profiles that match events of one name: each costs a worker about 0.3 µs per event, unless filters on one
+    property (``eq``, ``in``) tell them apart, and a record per match"""
     filters: int = 100
     """filters of one profile, with its meter's"""
     filter_values: int = 10_000

@@ -10,7 +10,8 @@ import pyarrow as pa
 from schemas.catalog.backfill_jobs import Job, staged_name
 from schemas.event_schema.filled import NO_DEFAULTS, Defaults
 from schemas.events.event_types import DefaultsByOffset
-from schemas.matching.columns import ColumnMatcher, Events, Matches
+from schemas.matching.columns import ColumnMatcher
+from schemas.matching.rule_columns import Events, Matches
 from stream_processors.metering.flush_tables import quantities
 
 _POSITION: Final = ("generation", "partition", "offset", "index")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events.batch import UsageBatch
-from schemas.matching.columns import ColumnMatcher, Events, Matches
+from schemas.matching.columns import ColumnMatcher
+from schemas.matching.rule_columns import Events, Matches
 
 _Counted = NDArray[np.intp]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas.events.batch import UsageBatch
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.ledgers.given_up import OffsetRange
-from schemas.matching.columns import Matches, RuleFailures, RuleMatches
+from schemas.matching.rule_columns import Matches, RuleFailures, RuleMatches
 from schemas.values.text_columns import Texts
 from stream_processors.metering.dedupe import Dropped, Record
 

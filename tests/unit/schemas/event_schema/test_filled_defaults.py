@@ -21,7 +21,8 @@ from schemas.event_schema.filled import Defaults
 from schemas.events.event_types import DefaultsByOffset, event_types
 from schemas.events.measurable import measurable
 from schemas.filters import MISSING
-from schemas.matching.columns import ColumnMatcher, Events, Matches
+from schemas.matching.columns import ColumnMatcher
+from schemas.matching.rule_columns import Events, Matches
 from schemas.matching.rules import Matcher
 from schemas.values.quantity import unscaled
 from stream_processors.metering.meter_records import Matchers

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
-from schemas.matching.columns import ColumnMatcher, Events, Matches
+from schemas.matching.columns import ColumnMatcher
+from schemas.matching.rule_columns import Events, Matches, RuleColumns
 from schemas.matching.rules import UNMATCHED, Match, Matched, Matcher
 
 PATHS = st.sampled_from([("n",), ("country",), ("to", "country"), ("to", "x", "y"), ("ø \"'",)])
@@ -123,6 +125,11 @@ PROPERTIES = st.one_of(
 def test_columns_give_what_one_event_at_a_time_gives(
     rules: list[ProfileVersion], events: list[tuple[str, int]]
 ) -> None:
+    agrees(rules, events)
+
+
+def agrees(rules: list[ProfileVersion], events: list[tuple[str, int]]) -> None:
+    """Whole columns give to each event (properties, timestamp) what the rules give to it alone."""
     keys = [f"key {number}" for number in range(len(events))]
     matches = Matches()
     ColumnMatcher(rules).match(
@@ -135,6 +142,7 @@ def test_columns_give_what_one_event_at_a_time_gives(
         ),
         matches,
     )
+    assert all((np.diff(item.rows) > 0).all() for item in (*matches.matched, *matches.failed))
     one_by_one = Matcher(rules)
     for number, (text, stamp) in enumerate(events):
         try:
@@ -142,6 +150,83 @@ def test_columns_give_what_one_event_at_a_time_gives(
         except ValueError:
             expected = UNMATCHED
         assert given_to(matches, 10 + number) == expected
+
+
+EQUALS = st.one_of(
+    st.tuples(st.just("eq"), st.sampled_from(["USA", "1", "", 1, 1.0, 2.5, True, None, {"x": 1}, ["USA"], "é"])),
+    st.tuples(st.just("in"), st.lists(st.sampled_from(["USA", "FR", "1", 1, 7, True, False, None, {}]), max_size=4)),
+)
+TOLD_APART = st.lists(
+    st.tuples(
+        st.sampled_from([("country",), ("country",), ("to", "country"), ("n",)]),
+        st.one_of(EQUALS, EQUALS, EQUALS, FILTERS),
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(TOLD_APART, SPANS, st.sampled_from(["sum", "count", "latest", "count_unique"])), max_size=12),
+    st.lists(st.tuples(PROPERTIES, st.integers(0, 9)), min_size=1, max_size=12),
+)
+def test_profiles_told_apart_by_equality_give_what_one_event_at_a_time_gives(
+    profiles: list[Any], events: list[tuple[str, int]]
+) -> None:
+    """The index of equality filters: numbers by value, text, null, objects, missing and nested properties, filters
+    beside the indexed one, spans, and several profiles for one value."""
+    rules = [
+        ProfileVersion(
+            profile_id=f"m.p{number}", version=1, meter="m", profile=f"p{number}", name="", unit="", event_name="e",
+            aggregation=aggregation, property=None if aggregation == "count" else ("n",),
+            filters=tuple(Filter(property=path, operator=name, value=value) for path, (name, value) in filters),
+            dimensions=(("country",),), window_seconds=60, valid_from_us=span[0], valid_to_us=span[1], by_text=False,
+        )
+        for number, (filters, span, aggregation) in enumerate(profiles)
+    ]  # fmt: skip
+    agrees(rules, events)
+
+
+def counting(number: int, *filters: Filter) -> ProfileVersion:
+    return ProfileVersion(
+        profile_id=f"m.p{number}", version=1, meter="m", profile=f"p{number}", name="", unit="", event_name="e",
+        aggregation="count", property=None, dimensions=(), window_seconds=60, filters=filters,
+        valid_from_us=BEGINNING, valid_to_us=FOREVER, by_text=False,
+    )  # fmt: skip
+
+
+def test_a_profile_of_several_values_takes_its_events_in_order() -> None:
+    """Also where another profile tells its values apart."""
+    rules = [
+        counting(0, Filter(property=("n",), operator="in", value=["USA", 1, "FR", "USA", 1.0, True, None])),
+        counting(1, Filter(property=("n",), operator="eq", value="USA")),
+    ]
+    agrees(
+        rules, [(json.dumps({"n": value}), 0) for value in ("USA", 1, "FR", "USA", 1.0, "1", True, "FR", None, "true")]
+    )
+
+
+def test_an_event_is_looked_at_by_the_profiles_of_its_value_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred profiles, those that want another value cost nothing."""
+    rules = [
+        counting(
+            number,
+            Filter(property=("kind",), operator="eq", value="call"),
+            Filter(property=("to", "country"), operator="in", value=[f"C{number}", number]),
+        )
+        for number in range(100)
+    ]
+    looked: list[str] = []
+    match = RuleColumns.match
+
+    def noted(column: Any, *given: Any) -> None:
+        looked.append(column.rule.profile_id)
+        match(column, *given)
+
+    monkeypatch.setattr(RuleColumns, "match", noted)
+    texts = ['{"kind":"call","to":{"country":"C7"}}', '{"kind":"call","to":{"country":9.0}}', '{"kind":"call"}']
+    agrees(rules, [(text, 0) for text in texts])
+    assert looked == ["m.p7", "m.p9"]
 
 
 def given_to(expected: Matches, row: int) -> Matched:

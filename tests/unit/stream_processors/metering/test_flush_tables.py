@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.ledgers.invoice_record import from_fields
-from schemas.matching.columns import RuleFailures, RuleMatches
+from schemas.matching.rule_columns import RuleFailures, RuleMatches
 from schemas.values.quantity import LIMIT, UNIT, unscaled
 from stream_processors.metering.flush_tables import EventColumns, quantities
 from stream_processors.projections.ledgers import invoice_tables

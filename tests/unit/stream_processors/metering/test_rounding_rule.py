@@ -21,7 +21,8 @@ from schemas.catalog.state import Catalog, record_of
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import decode_batch, encode_batch
 from schemas.events.identity import content_hash, identity
-from schemas.matching.columns import ColumnMatcher, Events, Matches
+from schemas.matching.columns import ColumnMatcher
+from schemas.matching.rule_columns import Events, Matches
 from schemas.matching.rules import Matcher
 from schemas.values.quantity import TOO_MANY_DECIMALS, Unmeterable, scaled
 from stream_processors.backfill.backfill_matcher import BackfillMatcher
