@@ -31,6 +31,9 @@ class Lines:
         """The lines completed by this piece."""
         *ended, remainder = piece.split(b"\n")
         for text in ended:
+            if not text and not self._rest:  # a body may be nothing but these
+                self.number += 1
+                continue
             self._append(text)
             yield from self._end()
         self._append(remainder)

@@ -49,12 +49,13 @@ async def chunks_of(receive: Receive, stopping: Callable[[], bool]) -> AsyncIter
             pending.cancel()
 
 
-async def drain(chunks: AsyncIterator[bytes | None]) -> None:
+async def drain(chunks: AsyncIterator[bytes | None], count: Callable[[int, int], None]) -> None:
     """Read and discard the body for a few seconds, since a sender that reads only at the end would not get the
-    response otherwise."""
+    response otherwise. ``count`` is called with the bytes of each chunk, as sent and (0) as decompressed."""
     deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
     with contextlib.suppress(Ended):
-        async for _ in chunks:
+        async for chunk in chunks:
+            count(len(chunk or b""), 0)
             if asyncio.get_running_loop().time() > deadline:
                 return
 

@@ -152,6 +152,7 @@ class StreamLimits:
         self._access: Access = request.state.access
         self._sent = 0
         self._plain = 0
+        self._lines = 0
 
     def bytes(self, sent: int, plain: int) -> None:
         """Count received and decompressed bytes; the larger total counts."""
@@ -159,10 +160,12 @@ class StreamLimits:
         self._sent, self._plain = self._sent + sent, self._plain + plain
         self._guard.spend(self._access, size=max(self._sent, self._plain) - counted)
 
-    async def events(self, count: int, stopping: Callable[[], bool]) -> None:
-        """Count lines, and wait until the key may send more. Raises Ended if the key was revoked or has expired
-        meanwhile."""
-        self._guard.spend(self._access, events=count)
+    async def lines(self, number: int, stopping: Callable[[], bool]) -> None:
+        """Count the lines up to ``number``, blank ones too, as events; let other requests run, and wait until the key
+        may send more. Raises Ended if the key was revoked or has expired meanwhile."""
+        self._guard.spend(self._access, events=number - self._lines)
+        self._lines = number
+        await asyncio.sleep(0)
         while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110
             await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
         try:
@@ -234,6 +237,7 @@ class HistoryStream(Response):
                     self._toll.bytes(0, len(piece))
                     for line in self._lines.feed(piece):
                         group = await self._add(group, line)
+                    await self._toll.lines(self._lines.number, self._stopping)
                 if not chunk and group.lines:  # no data for a while: deliver what is there
                     group = await self._close(group)
                 await self._settle(GROUPS_IN_FLIGHT)
@@ -251,7 +255,7 @@ class HistoryStream(Response):
             trouble = await self._wind_up(_LineGroup(), "the gateway failed; its log says more")
         else:
             return None
-        await drain(chunks)
+        await drain(chunks, self._toll.bytes)
         return trouble
 
     async def _wind_up(self, group: _LineGroup, trouble: str) -> str:
@@ -274,11 +278,10 @@ class HistoryStream(Response):
 
     async def _close(self, group: _LineGroup) -> _LineGroup:
         if group.lines:
-            await self._toll.events(len(group.lines), self._stopping)
+            await self._toll.lines(self._lines.number, self._stopping)
             await self._settle(GROUPS_IN_FLIGHT)
             previous_part = self._in_flight[-1] if self._in_flight else None
             self._in_flight.append(asyncio.create_task(self._deliver(group.lines, previous_part)))
-            await asyncio.sleep(0)  # let other requests run
         return _LineGroup()
 
     async def _settle(self, fewer_than: int) -> None:

@@ -195,6 +195,7 @@ def test_bodies_under_way_and_idle_connections_are_their_senders_trouble(
             assert http.post("/v1/events", json=event("small")).status_code == 202, "small ones need no room"
 
 
+GZIP = {"content-encoding": "gzip"}
 CLOUDEVENT = {"specversion": "1.0", "id": "k", "source": "s", "type": "call", "subject": "a", "data": {"x": 1}}
 LAGO = {"transaction_id": "k", "external_subscription_id": "a", "code": "call", "properties": {"x": 1}}
 STRUCTURED = {"content-type": "application/cloudevents+json"}
@@ -224,7 +225,6 @@ def test_every_door_counts_what_it_receives_broken_or_refused_too_and_a_key_in_d
     """Bytes as they come, of bodies that cannot be read; events that are refused. All limits are looked at in one
     place, so a key in debt is held at a door whatever it owes."""
     broken = gzip.compress(b"{" * 5_000)[:-20] + b"x" * 500
-    gzipped = {"content-encoding": "gzip"}
 
     def limited(**limits: int) -> httpx.Client:
         return world.http("gateway", headers=bearer(key_of(world, scopes=["admin"], limits=limits)))
@@ -238,7 +238,7 @@ def test_every_door_counts_what_it_receives_broken_or_refused_too_and_a_key_in_d
     posts |= {name: (method, path) for name, (method, path, _) in OTHER_DOORS.items()}
     for name, (method, path) in posts.items():
         with limited(bytes_per_second=1) as http:
-            answer = http.request(method, path, content=broken, headers=gzipped)
+            answer = http.request(method, path, content=broken, headers=GZIP)
             assert answer.is_client_error, (name, answer.text)
             held(http, "bytes")
     for name, (path, body, headers) in EVENT_DOORS.items():
@@ -267,7 +267,7 @@ def test_limits_hold_at_every_door_and_for_everything_that_is_received(world: Wo
 
     broken = gzip.compress(json.dumps({"events": [event("k")] * 50}).encode())[:-20] + b"x" * 5000
     with limited("ingest", bytes_per_second=10) as http:
-        first = http.post("/v1/events/batch", content=broken, headers={"content-encoding": "gzip"})
+        first = http.post("/v1/events/batch", content=broken, headers=GZIP)
         second = http.post("/v1/events", json=event("k"))
         assert (first.status_code, second.status_code, second.json()["limit"]) == (400, 429, "bytes")
     with limited("catalog", bytes_per_second=10) as http:
@@ -282,6 +282,14 @@ def test_limits_hold_at_every_door_and_for_everything_that_is_received(world: Wo
         summary = json.loads(answer.text.splitlines()[-1])
         assert (summary["complete"], summary["accepted"]) == (True, 60)
         assert summary["seconds"] >= 1.5, "held back to 20 a second, after a second's worth at once"
+    # What holds no event is held back too: blank lines cost what lines cost, and a line without an end its bytes.
+    for limits, body in (
+        ({"events_per_second": 1_000}, b"\n" * 3_000),
+        ({"bytes_per_second": 100_000}, b"0" * 300_000),
+    ):
+        with limited("admin", **limits) as http:
+            answer = http.post("/v1/events/stream", content=gzip.compress(body), headers=GZIP)
+            assert json.loads(answer.text.splitlines()[-1])["seconds"] >= 1.5, limits
     with limited("admin") as http:
         over = http.post("/v1/api-keys", json={"scopes": ["ingest"], "limits": {"events_per_second": 10**8}})
         assert (over.status_code, over.json()["path"]) == (422, "$.limits.events_per_second")
