@@ -3,15 +3,14 @@ namespace waits behind another's documents."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from ingest.catalog.catalog_service import Caller
 from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.http.gateway_problems import of_busy
-from schemas.http.shares import Busy, SharePlan, Shares
+from schemas.http.fair_threads import FairThreads
+from schemas.http.shares import Busy, SharePlan
 
 T = TypeVar("T")
 
@@ -25,22 +24,14 @@ class FairPool:
     """Runs blocking work in a thread pool, shared out as ``plan`` says."""
 
     def __init__(self, plan: SharePlan, what: str, throttle: LoopThrottle) -> None:
-        self._shares = Shares(plan, what)
+        self._threads = FairThreads(plan, what)
         self._throttle = throttle
-        self._threads = ThreadPoolExecutor(plan.places, thread_name_prefix=what.replace(" ", "-"))
 
     async def run(self, caller: Caller, work: Callable[[], T]) -> T:
         """Run ``work`` and return its result. Raises what ``work`` raises, Problem 429 if the namespace has too
         much queued, and 503 if no thread becomes free in time."""
         try:
-            async with self._shares.turn(caller.namespace):
-                done = asyncio.get_running_loop().run_in_executor(self._threads, self._worked, work)
-                try:
-                    return await asyncio.shield(done)
-                except asyncio.CancelledError:
-                    # The client has disconnected. A running thread cannot be cancelled: it keeps its place.
-                    await asyncio.wait({done})
-                    raise
+            return await self._threads.run(caller.namespace, "", lambda: self._worked(work))
         except Busy as busy:
             raise of_busy(busy) from None
 
@@ -50,4 +41,4 @@ class FairPool:
 
     def stop(self) -> None:
         """Cancel work that has not started."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.stop()

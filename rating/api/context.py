@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections import defaultdict
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -18,15 +19,17 @@ from fastapi import Depends, Header, Request
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
-from rating.api.rating_problems import RatingProblem, missing, of_denial, unknown_parameters
+from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
 from rating.explain import Ledgers
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.health.readiness import UnreadyReason
 from schemas.http.api_keys import Access, Denied, Keyring
+from schemas.http.fair_threads import FairThreads
 from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
+from schemas.http.shares import Busy, SharePlan
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.ledger_follower import Follower
@@ -34,6 +37,8 @@ from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
 from schemas.values.instants import micros
 
+COMPUTING: Final = SharePlan(places=2, each=1, each_key=1, waiting=20, seconds=15.0)
+CHANGING: Final = SharePlan(places=6, each=3, each_key=2, waiting=100, seconds=15.0)
 _FRESH_SECONDS: Final = 10.0
 _PASSES: Final = "`weir status` tells what is up; it goes on by itself"
 
@@ -48,11 +53,14 @@ class Rating:
         self.settings = settings
         self.checkpoints = Checkpoints()
         self.invoice_ledger = InvoiceLedger(settings)
-        self.approving = asyncio.Lock()
+        self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._questions = QueryScheduler(settings)
+        self._computing = FairThreads(COMPUTING, "calculations")
+        self._changing = FairThreads(CHANGING, "changes of invoices")
         self._pool = ClickHousePool(settings, 1)  # of the process itself
         self._asker = NOBODY
         self.keys = Keyring(
@@ -74,6 +82,8 @@ class Rating:
         self.invoice_ledger.close()
         self._pool.stop()
         self._questions.stop()
+        self._computing.stop()
+        self._changing.stop()
 
     def on_behalf_of(self, request: Request, tenant: str, key: str) -> Rating:
         """The same state for one request: its questions take the share of its tenant and its key, and those of a reader
@@ -86,6 +96,22 @@ class Rating:
         """Run ``question(client)``, which blocks, in a thread that owns a client. Raises Problem as
         ``QueryScheduler.ask`` does."""
         return await self._questions.ask(question, self._asker)
+
+    async def compute(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which computes for at most some seconds and needs no ClickHouse, in a thread. Raises what it
+        raises; Problem: 429 where this key has enough in line, 503 where no thread became free in time."""
+        return await self._in_threads(self._computing, work)
+
+    async def change(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which writes to a ledger and waits for Kafka, in a thread; it is carried through whether or
+        not the client waits. Raises as ``compute``."""
+        return await self._in_threads(self._changing, work)
+
+    async def _in_threads(self, threads: FairThreads, work: Callable[[], T]) -> T:
+        try:
+            return await threads.run(self._asker.tenant, self._asker.key, work)
+        except Busy as busy:
+            raise of_busy(busy) from None
 
     async def ask_long(self, question: Callable[[Client, GoOn], T], request: Request) -> T:
         """The same for work of many seconds that only reads, whatever its method."""

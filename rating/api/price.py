@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -38,7 +37,7 @@ async def price(rating: Authorized, request: Request) -> Any:
     body = await _read(request)
     try:
         text = body.decode()
-        results = await asyncio.to_thread(price_json, text)
+        results = await rating.compute(lambda: price_json(text))
     except UnicodeDecodeError as error:
         raise RatingProblem(HTTPStatus.BAD_REQUEST, f"the body is not UTF-8: {error}") from None
     except PriceError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
@@ -149,7 +148,7 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Amend
         raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
     subscription = present.head.subscription
     try:
-        stands = await asyncio.to_thread(amend, rating.settings, namespace, subscription, invoice_id, change)
+        stands = await rating.change(lambda: amend(rating.settings, namespace, subscription, invoice_id, change))
     except ChangeRefused as refused:
         raise RatingProblem(HTTPStatus.CONFLICT, str(refused)) from None
     except LedgerUnavailable as error:

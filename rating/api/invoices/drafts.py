@@ -54,7 +54,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
     # Two drafts of one account that are approved at once share its credits: the second is to see what the first has
     # drawn.
     shared = any(owned.grant.account is not None for owned in owned_grants(view))
-    async with rating.approving if shared else nullcontext():
+    async with rating.approving[view.namespace] if shared else nullcontext():
         stands = await amended(rating, view.namespace, invoice_id, change)
     if is_draft(stands):
         raise RatingProblem(
