@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Final
 
+from rating.api.body_room import BodyRoom
 from rating.app import build_app
 from schemas.http import http_service
 from schemas.http.serving import BoundedBodies
@@ -28,7 +29,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201  # the process's last words
         return 2
-    bounded = BoundedBodies(app, MAX_BODY)
+    bounded = BoundedBodies(BodyRoom(app, app.state.rating.keys, settings.body_bytes, MAX_BODY), MAX_BODY)
     server = http_service.server(
         bounded, settings.rating_host, settings.rating_port, settings.connections, _GRACE_SECONDS
     )
