@@ -29,7 +29,7 @@ from ingest.events.voids_api import VoidsApi
 from ingest.gateway_metrics import CONTENT_TYPE, GatewayMetrics
 from ingest.gateway_readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_limits, of_producer
 from ingest.history.stream import HistoryApi
-from ingest.http.auth import Guard, admin_key
+from ingest.http.auth import Guard, ShedRequest, admin_key
 from ingest.http.gateway_problems import overloaded, unknown_parameters
 from ingest.protocols import detection
 from ingest.protocols.detection import Foreign
@@ -38,10 +38,11 @@ from ingest.sources import Sources, system_sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.disk_room import Room
 from schemas.health.readiness import Readiness, UnreadyReason, to_json
+from schemas.http.connections import Headers
+from schemas.http.early_answers import EarlyAnswer
 from schemas.http.http_service import application
 from schemas.http.parameters import KnownParameters
 from schemas.http.problems import Problem
-from schemas.http.serving import Headers
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.limits import packed_limit
 from schemas.kafka.topics import CLOCK, events_topic, partition_count, written_topics
@@ -242,15 +243,22 @@ class Application:
         self._state = state
 
     def early(self, target: bytes, headers: Headers) -> object:
-        """See ``serving.Early``: under overload, event requests are refused from their headers alone, at a tenth of
+        """See ``early_answers.Early``: under overload, event requests are refused from their headers alone, at a tenth of
         a request's cost."""
         if target not in _EARLY or (gateway := self._state.get("gateway")) is None:
             return None
-        try:
-            return gateway.guard.early(headers)
-        except Problem:
-            gateway.metrics.requests.labels(str(_SHED.status_code)).inc()
-            return _SHED
+        admitted = gateway.guard.early(headers)
+        if not isinstance(admitted, ShedRequest):
+            return admitted
+        guard, shed, metrics = gateway.guard, admitted, gateway.metrics
+        metrics.shed += 1
+
+        def again() -> bool:
+            sheds = guard.sheds(shed)
+            metrics.shed += sheds
+            return sheds
+
+        return EarlyAnswer(_SHED, again)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""

@@ -21,6 +21,8 @@ class GatewayMetrics:
             ("status",),
             registry=registry,
         )
+        self.shed = 0
+        """Requests that were refused by their heads alone, and are not among ``requests`` until these are rendered."""
         self.events_accepted = Counter(
             "weir_gateway_events_accepted_total",
             "Events acknowledged with 2xx, so in Kafka.",
@@ -69,4 +71,6 @@ class GatewayMetrics:
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""
+        self.requests.labels("503").inc(self.shed)
+        self.shed = 0
         return generate_latest(self.registry)

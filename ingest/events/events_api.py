@@ -126,6 +126,7 @@ class EventsApi:
         admitted: AdmittedRequest | None = None
         try:
             admitted = self._guard.admit(request)
+            await self._guard.begin(admitted)
             accepted, warned = await self._take(request, door, admitted)
             self.count_accepted(len(accepted))
             response = door.answer(accepted, warned)

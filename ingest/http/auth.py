@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Final
 from starlette.requests import Request
 
 from ingest.http.bodies import MAX_BODY, announced, read_body
+from ingest.http.fair_turns import FairTurns
 from ingest.http.gateway_problems import Problem, of_busy, of_denial, overloaded, too_much
 from ingest.http.overload import Overload
 from ingest.http.rate_limits import BucketsByKey, Rates, TooMuch
@@ -20,7 +22,8 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
 from schemas.http.api_keys import Access, Denied, Keyring
 from schemas.http.scopes import Scopes, scopes_of
-from schemas.http.serving import EARLY, Headers
+from schemas.http.connections import Headers
+from schemas.http.early_answers import EARLY
 from schemas.http.shares import Busy, SharePlan, Shares
 from schemas.settings import Settings, SettingsError
 
@@ -52,6 +55,15 @@ class AdmittedRequest:
     in_hand: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class ShedRequest:
+    """An event request that is refused under overload; ``as_of``: see ``Keyring.unchanged``."""
+
+    access: Access
+    tenant: str
+    as_of: int
+
+
 class Guard:
     """Checks each request by its headers, before its body is read."""
 
@@ -68,6 +80,7 @@ class Guard:
         self._clock = clock
         self._default_namespace = settings.namespace
         self.overload = Overload()
+        self._turns: FairTurns | None = None
         self.served = 0.0
         """When the last request was started, by the clock."""
 
@@ -87,9 +100,21 @@ class Guard:
         """
         admitted: AdmittedRequest | None = request.scope.get("state", {}).get(EARLY)
         if admitted is None:
-            admitted = self._admitted(self._bearer(request), request.headers.get(NAMESPACE_HEADER))
-        self.overload.begun(self.overload.clock() - admitted.since)
+            access = self._bearer(request)
+            tenant = self._tenant(access, request.headers.get(NAMESPACE_HEADER))
+            if self.overload.refuses(tenant):
+                raise overloaded()
+            admitted = self._admitted(access, tenant)
         return admitted
+
+    async def begin(self, admitted: AdmittedRequest) -> None:
+        """Wait until it is the request's turn to be worked at."""
+        if (turns := self._turns) is None:
+            loop = asyncio.get_running_loop()
+            turns = self._turns = FairTurns(loop.call_soon, self.overload.begun_in_a_turn)
+        if (waits := turns.enter(admitted.tenant, asyncio.get_running_loop().create_future)) is not None:
+            await waits
+        self.overload.begun(self.overload.clock() - admitted.since)
 
     def sent(self, admitted: AdmittedRequest) -> None:
         """Mark the request as waiting for Kafka: it is no longer in hand."""
@@ -130,20 +155,26 @@ class Guard:
         if (buckets := self._limits.of(access, self._clock())) is not None:
             buckets.spend(size, events)
 
-    def early(self, headers: Headers) -> AdmittedRequest | None:
+    def early(self, headers: Headers) -> AdmittedRequest | ShedRequest | None:
         """As ``admit``, from the headers alone. None if the key is invalid; the application then answers with the
-        reason. Raises Problem (503)."""
+        reason."""
         fields = dict(reversed(headers))  # the first of repeated fields, as the application reads them
+        as_of = self._catalog.next_offset  # before the key is looked up: a change meanwhile is a change since
         try:
             access = self._keys.access(_text(fields.get(b"authorization")), self._now_us())
         except Denied:
             return None
-        return self._admitted(access, _text(fields.get(_NAMESPACE_FIELD)))
-
-    def _admitted(self, access: Access, namespace: str | None) -> AdmittedRequest:
-        tenant = self._tenant(access, namespace)
+        tenant = self._tenant(access, _text(fields.get(_NAMESPACE_FIELD)))
         if self.overload.refuses(tenant):
-            raise overloaded()
+            return ShedRequest(access, tenant, as_of)
+        return self._admitted(access, tenant)
+
+    def sheds(self, shed: ShedRequest) -> bool:
+        """Whether a request with the same headers is to be refused now, too. False also where its key has to be
+        verified again."""
+        return self._keys.unchanged(shed.access, shed.as_of, self._now_us()) and self.overload.refuses(shed.tenant)
+
+    def _admitted(self, access: Access, tenant: str) -> AdmittedRequest:
         self.overload.take(tenant)
         return AdmittedRequest(access, tenant, self.overload.clock())
 

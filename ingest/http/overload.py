@@ -16,11 +16,14 @@ from collections.abc import Callable
 from typing import Final
 
 TURN_SECONDS: Final = 0.025
+STEP_SECONDS: Final = 0.005
 WINDOW_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 0.25
 LEAST_IN_HAND: Final = 16
+LEAST_BEGUN: Final = 4
 _FIRST_RATE: Final = 3000.0  # requests a second, until it is measured
 _SMOOTHING: Final = 0.3
+_REFUSALS_FOR_A_REQUEST: Final = 6  # cost the loop as much; else a flood of refusals would look like a slow machine
 
 
 class Overload:
@@ -47,6 +50,10 @@ class Overload:
     def bound(self) -> float:
         """Requests that may be in hand."""
         return max(LEAST_IN_HAND, self._rate * TURN_SECONDS)
+
+    def begun_in_a_turn(self) -> int:
+        """Requests whose work a turn of the loop may begin: what it finishes in STEP_SECONDS."""
+        return max(LEAST_BEGUN, round(self._rate * STEP_SECONDS))
 
     def refuses(self, tenant: str) -> bool:
         """Whether a request of ``tenant`` that has just come is to be told 503."""
@@ -90,7 +97,8 @@ class Overload:
         seconds = now - self._window_end + WINDOW_SECONDS
         exceeded = 2 * self._late > self._begun
         if exceeded or self._refused:
-            self._rate += _SMOOTHING * (self._finished / seconds - self._rate)
+            done = self._finished + self._refused / _REFUSALS_FOR_A_REQUEST
+            self._rate += _SMOOTHING * (done / seconds - self._rate)
         if not exceeded:
             self._exceeded_since = now
         # Once begun it goes on as long as there is something to refuse: that turns are short is then its own doing.

@@ -151,6 +151,12 @@ class Keyring:
             )
         return access
 
+    def unchanged(self, access: Access, as_of: int, now_us: int) -> bool:
+        """Whether ``access``, which this keyring gave when ``as_of`` was the catalog's next offset, would be given
+        again, as no key was changed since."""
+        expired = access.expires_us is not None and now_us >= access.expires_us
+        return self._catalog.next_offset == as_of and not expired and self._fresh()
+
     def _verified(self, text: str, digest: str) -> Access:
         name = key_name(text)
         # Not through a view: views are cached by namespace, and this name comes from an unauthenticated request.

@@ -15,10 +15,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Lifespan
 
 from schemas.http import api_docs
+from schemas.http.connections import bounded_protocol
+from schemas.http.early_answers import Early, answering_protocol
 from schemas.http.openapi import Answered, document
 from schemas.http.problems import Problem, reason_of
 from schemas.http.scopes import Service
-from schemas.http.serving import Early, Server, bounded_protocol
+from schemas.http.serving import Server
 from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
@@ -84,10 +86,11 @@ def server(
     app: ASGIApp, host: str, port: int, connections: int, grace_seconds: int, early: Early | None = None
 ) -> Server:
     """The uvicorn server of ``app``. After a signal, responses in progress have ``grace_seconds``. ``early``: see
-    ``serving.Early``."""
+    ``early_answers.Early``."""
+    protocol = bounded_protocol(connections) if early is None else answering_protocol(early, connections)
     return Server(
         uvicorn.Config(
-            app, host=host, port=port, loop="uvloop", http=bounded_protocol(connections, early), ws="none",
+            app, host=host, port=port, loop="uvloop", http=protocol, ws="none",
             lifespan="on", access_log=False,
             log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=grace_seconds,

@@ -1,0 +1,71 @@
+"""Whose request is worked at next: a turn of the event loop begins a bounded number of requests, and a tenant that asks
+for little does not wait behind one that asks for much.
+
+A request begins at once as long as its turn has room, or its tenant has had less than its share of the turn. Those
+beyond wait, and each turn begins the oldest of one waiting tenant after another, tenants that have just come first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+
+
+class FairTurns:
+    """Belongs to one loop. ``call_soon`` calls a function once in the loop's next turn; ``most``: how many requests a
+    turn begins, or twice as many where tenants that wait for nothing come beside those that do."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], most: Callable[[], int]) -> None:
+        self._call_soon = call_soon
+        self._ask_most = most
+        self._most = 1
+        self._begun: Counter[str] = Counter()  # in this turn
+        self._total = 0
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._new: deque[str] = deque()  # tenants that wait and were not served since they do
+        self._old: deque[str] = deque()
+        self._turning = False
+
+    def enter(self, tenant: str, future: Callable[[], asyncio.Future[None]]) -> asyncio.Future[None] | None:
+        """None if a request of ``tenant`` begins now; else ``future()``, which is done when it is to begin."""
+        if not self._turning:
+            self._turning = True
+            self._call_soon(self._next_turn)
+            self._most = self._ask_most()
+        if tenant not in self._waiting and (self._total < self._most or self._below_share(tenant)):
+            self._begin(tenant)
+            return None
+        if tenant not in self._waiting:
+            self._waiting[tenant] = deque()
+            self._new.append(tenant)
+        waits = future()
+        self._waiting[tenant].append(waits)
+        return waits
+
+    def _below_share(self, tenant: str) -> bool:
+        tenants = len(self._waiting.keys() | self._begun.keys() | {tenant})
+        return self._total < 2 * self._most and self._begun[tenant] < max(1, self._most // tenants)
+
+    def _begin(self, tenant: str) -> None:
+        self._begun[tenant] += 1
+        self._total += 1
+
+    def _next_turn(self) -> None:
+        self._begun.clear()
+        self._total = 0
+        self._most = self._ask_most()
+        while self._waiting and self._total < self._most:
+            tenant = (self._new or self._old).popleft()
+            queue = self._waiting[tenant]
+            waits = queue.popleft()
+            if queue:
+                self._old.append(tenant)
+            else:
+                del self._waiting[tenant]
+            if not waits.done():  # else its task was cancelled
+                waits.set_result(None)
+                self._begin(tenant)
+        self._turning = bool(self._waiting or self._total)
+        if self._turning:
+            self._call_soon(self._next_turn)
