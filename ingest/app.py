@@ -42,7 +42,6 @@ from schemas.http.connections import Headers
 from schemas.http.early_answers import EarlyAnswer
 from schemas.http.http_service import application
 from schemas.http.parameters import KnownParameters
-from schemas.http.problems import Problem
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.limits import packed_limit
 from schemas.kafka.topics import CLOCK, events_topic, partition_count, written_topics
@@ -243,8 +242,8 @@ class Application:
         self._state = state
 
     def early(self, target: bytes, headers: Headers) -> object:
-        """See ``early_answers.Early``: under overload, event requests are refused from their headers alone, at a tenth of
-        a request's cost."""
+        """See ``early_answers.Early``: under overload, event requests are refused from their headers alone, at a sixth
+        of a request's cost."""
         if target not in _EARLY or (gateway := self._state.get("gateway")) is None:
             return None
         admitted = gateway.guard.early(headers)

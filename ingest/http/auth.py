@@ -21,9 +21,9 @@ from ingest.http.rate_limits import BucketsByKey, Rates, TooMuch
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
 from schemas.http.api_keys import Access, Denied, Keyring
-from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.connections import Headers
 from schemas.http.early_answers import EARLY
+from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.shares import Busy, SharePlan, Shares
 from schemas.settings import Settings, SettingsError
 

@@ -13,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from schemas.http.serving import EARLY, EARLY_BODY, BoundedProtocol, Headers, Server, bounded_protocol
+from schemas.http.connections import Headers
+from schemas.http.early_answers import EARLY, EARLY_BODY, AnsweringProtocol, EarlyAnswer, answering_protocol
+from schemas.http.serving import Server
 from tests.integration.ingest.served import served
 
 pytestmark = pytest.mark.integration
 
-SHED = Response(b"shed", 503)
+SHED = EarlyAnswer(Response(b"shed", 503), lambda: True)
 
 
 def early(target: bytes, _headers: Headers) -> object:
@@ -35,14 +37,14 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    protocol: type[BoundedProtocol] = bounded_protocol(early=early)
-    protocol.head_seconds = 1.0
-    BoundedProtocol.pauses, pauses = (0.0, 3600.0), BoundedProtocol.pauses
+    protocol = answering_protocol(early, 1_000)
+    AnsweringProtocol.pause_for_each, for_each = 3600.0, AnsweringProtocol.pause_for_each
+    AnsweringProtocol.most_pause, most = 3600.0, AnsweringProtocol.most_pause
     server = Server(
         uvicorn.Config(answer, port=0, http=protocol, lifespan="off", log_level="critical", ws="none", loop="uvloop")
     )
     yield from served(server)
-    BoundedProtocol.pauses = pauses
+    AnsweringProtocol.pause_for_each, AnsweringProtocol.most_pause = for_each, most
 
 
 def post(target: str, body: bytes, *fields: str) -> bytes:
@@ -70,7 +72,7 @@ END = post("/end", b"", "Connection: close")
 
 def test_the_connection_goes_on_and_the_body_is_thrown_away(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # Without a pause: the second refusal in a row would end the reading for an hour, if the third came only then.
-    monkeypatch.setattr(BoundedProtocol, "pauses", (0.0,))
+    monkeypatch.setattr(AnsweringProtocol, "pause_for_each", 0.0)
     assert answers(port, post("/shed", b"abc"), post("/shed", b""), post("/other", b"abcd"), END) == [
         (503, b"shed"), (503, b"shed"), (200, b"/other 4 0"), (200, b"/end 0 0"),
     ]  # fmt: skip
@@ -91,7 +93,7 @@ def test_a_connection_that_asks_again_at_once_is_read_later_and_the_others_are_n
 def test_it_is_read_again_after_the_pause_whatever_was_refused_before(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(BoundedProtocol, "pauses", (0.0, 0.001))
+    monkeypatch.setattr(AnsweringProtocol, "pause_for_each", 0.001)
     assert answers(port, *[post("/shed", b"")] * 9, post("/other", b"abcd"), END)[-2:] == [
         (200, b"/other 4 0"),
         (200, b"/end 0 0"),
@@ -122,7 +124,8 @@ def test_what_is_not_small_or_not_kept_open_goes_to_the_application(port: int, r
     assert answers(port, request_ + END)[0][0] == 200
 
 
-def test_a_body_that_does_not_come_has_no_more_time_than_a_head(port: int) -> None:
+def test_a_body_that_does_not_come_has_no_more_time_than_a_head(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AnsweringProtocol, "head_seconds", 0.5)
     assert answers(port, post("/shed", b"abc")[:-1])[:2][0] == (503, b"shed")
 
 

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from ingest.http import bodies
 from ingest.http.bodies import BadBody, read_body
-from schemas.http.serving import BoundedBodies, BoundedProtocol, Server
+from schemas.http.connections import BoundedProtocol
+from schemas.http.serving import BoundedBodies, Server
 from tests.integration.ingest.served import served
 
 pytestmark = pytest.mark.integration

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from ingest.http.overload import LEAST_IN_HAND, PATIENCE_SECONDS, TURN_SECONDS, WINDOW_SECONDS, Overload
+from ingest.http.overload import LEAST_IN_HAND, PATIENCE_SECONDS, STEP_SECONDS, TURN_SECONDS, WINDOW_SECONDS, Overload
 
 COST = 0.0005  # seconds for a request; its refusal costs a tenth
 
@@ -58,6 +58,13 @@ def test_lasting_overload_is_refused_but_for_what_fits_a_turn_and_a_quiet_tenant
         assert LEAST_IN_HAND / 2 <= served["noisy"] <= 2 * TURN_SECONDS / COST
         assert served["quiet"] == 3
         assert loop.now - began < 600 * COST / 10 + 2 * TURN_SECONDS
+
+
+def test_a_flood_of_refusals_does_not_pass_for_a_slow_machine() -> None:
+    loop = Loop()
+    loop.overloaded(noisy=1200)
+    # Refusals take most of the loop's time; what it could begin in a turn without them is what it may begin with them.
+    assert STEP_SECONDS / COST / 2 <= loop.overload.begun_in_a_turn() <= 2 * STEP_SECONDS / COST
 
 
 def test_a_loop_that_is_busy_with_what_fits_its_turns_sheds_nothing() -> None:

@@ -179,3 +179,16 @@ def test_only_keys_made_with_the_admin_key_of_the_settings_are_the_operators(aut
     text = key_text("n", "key_1", bytes(range(32)))
     world.publish("n", ApiKey(code="key_1", hash=key_hash(text), scopes=("ingest",)), author=author)
     assert world.access(text).by_operator is by_operator
+
+
+def test_an_access_stands_until_any_key_may_have_changed_it_expires_or_the_catalog_is_out_of_sight() -> None:
+    world = World()
+    text, _ = world.key(expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+    access, as_of = world.access(text), world.catalog.next_offset
+    assert world.keys.unchanged(access, as_of, NOW)
+    assert not world.keys.unchanged(access, as_of, micros(datetime(2026, 1, 2, tzinfo=UTC)))
+    world.is_fresh = False
+    assert not world.keys.unchanged(access, as_of, NOW)
+    world.is_fresh = True
+    world.key(key_id="another")
+    assert not world.keys.unchanged(access, as_of, NOW)

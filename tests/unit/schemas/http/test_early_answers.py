@@ -1,0 +1,253 @@
+"""Requests that a connection refuses by itself: a head that was refused before is not parsed again, a connection that
+asks again at once is read later, and what is no longer to be refused goes to the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from schemas.http.connections import CLOSING, Headers
+from schemas.http.early_answers import AnsweringProtocol, EarlyAnswer
+
+EACH = 0.01
+
+
+@dataclass
+class Handle:
+    """A call that is due at some time."""
+
+    due: float
+    call: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass(eq=False)
+class Loop:
+    """Time stands still until ``advance``; requests that the application would get are counted."""
+
+    now: float = 0.0
+    calls: list[Handle] = field(default_factory=list)
+    applied: int = 0
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[..., Any], *arguments: Any) -> Handle:
+        self.calls.append(handle := Handle(self.now + seconds, call, arguments))
+        return handle
+
+    def create_task(self, work: Coroutine[Any, Any, None], **_options: Any) -> Loop:
+        work.close()
+        self.applied += 1
+        return self
+
+    def add_done_callback(self, _call: Callable[..., Any]) -> None:
+        """Of a task."""
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        due = [handle for handle in self.calls if handle.due <= self.now]
+        self.calls = [handle for handle in self.calls if handle.due > self.now]
+        for handle in due:
+            if not handle.cancelled:
+                handle.call(*handle.arguments)
+
+
+@dataclass
+class Transport:
+    """What was written, and whether it is read."""
+
+    written: list[bytes] = field(default_factory=list)
+    reading: bool = True
+    closed: bool = False
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Never runs."""
+
+
+class Served:
+    """One connection; ``refuses``: whether requests are refused now."""
+
+    def __init__(self, connections: int = 3) -> None:
+        self.refuses = True
+        self.heads = 0  # that ``early`` was asked about
+        self.loop, self.transport = Loop(), Transport()
+        self.state = ServerState()
+        self.state.connections.update(object() for _ in range(connections - 1))  # type: ignore[misc]
+        kind = type("Kind", (AnsweringProtocol,), {"early": staticmethod(self.early), "pause_for_each": EACH})
+        config = uvicorn.Config(application, http=kind, log_config=None, timeout_keep_alive=30)
+        self.protocol: AnsweringProtocol = kind(config=config, server_state=self.state, app_state={}, _loop=self.loop)
+        self.protocol.connection_made(self.transport)
+
+    def early(self, _target: bytes, _headers: Headers) -> object:
+        self.heads += 1
+        return EarlyAnswer(Response(b"shed", 503), lambda: self.refuses) if self.refuses else "taken"
+
+    def send(self, data: bytes) -> int:
+        """How many answers came to it at once."""
+        before = len(self.transport.written)
+        self.protocol.data_received(data)
+        return len(self.transport.written) - before
+
+
+def post(body: bytes, *fields: str) -> bytes:
+    lines = "".join(f"{field}\r\n" for field in ("Host: x", f"Content-Length: {len(body)}", *fields))
+    return f"POST /e HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def test_a_head_that_was_refused_is_refused_again_without_being_parsed() -> None:
+    served = Served()
+    assert [served.send(post(b"a%d" % number)) for number in range(5)] == [1] * 5
+    assert served.heads == 1
+    assert len(set(served.transport.written)) == 1
+    assert served.transport.written[0].startswith(b"HTTP/1.1 503 ")
+
+
+@pytest.mark.parametrize(
+    "following",
+    [post(b"abc"), post(b"ab", "Authorization: x"), post(b"ab").replace(b"/e", b"/f")],
+    ids=["longer", "another field", "another target"],
+)
+def test_another_head_is_parsed(following: bytes) -> None:
+    served = Served()
+    served.send(post(b"ab"))
+    assert served.send(following) == 1
+    assert served.heads == 2
+
+
+@pytest.mark.parametrize("cut", [1, 10, -1], ids=["in its first line", "in its head", "in its body"])
+def test_a_request_in_pieces_is_parsed_and_what_follows_it_is_whole(cut: int) -> None:
+    served = Served()
+    for _ in range(2):
+        served.send(post(b"ab"))
+    assert served.send(post(b"ab")[:cut]) + served.send(post(b"ab")[cut:]) == 1
+    assert served.send(post(b"ab")) == 1
+    assert len(served.transport.written) == 4
+
+
+def test_two_requests_in_a_piece_are_two_and_their_bytes_are_never_taken_for_one() -> None:
+    served = Served()
+    assert served.send(post(b"ab") * 2) == 2
+    assert served.send(post(b"ab") * 2) == 2
+    assert served.heads == 4
+
+
+def test_a_body_that_reads_like_a_head_is_a_body() -> None:
+    served = Served()
+    inner = post(b"")
+    for _ in range(3):
+        assert served.send(post(inner)) == 1
+
+
+def test_what_is_no_longer_refused_goes_to_the_application() -> None:
+    served = Served()
+    for _ in range(3):
+        served.send(post(b"ab"))
+    served.refuses = False
+    assert served.send(post(b"ab")) == 0
+    assert served.loop.applied == 1
+    assert served.protocol.scope["state"]["early"] == "taken"
+
+
+def test_nothing_overtakes_a_request_that_the_application_works_at() -> None:
+    served = Served()
+    served.send(post(b"ab"))
+    served.refuses = False
+    served.send(post(b"ab"))
+    served.refuses = True
+    assert served.send(post(b"ab")) == 0
+    assert len(served.protocol.pipeline) == 1
+
+
+def test_a_service_that_stops_gives_no_early_answer() -> None:
+    served = Served()
+    served.send(post(b"ab"))
+    served.state.default_headers.append(CLOSING)
+    assert served.send(post(b"ab")) == 0
+    assert served.loop.applied == 1
+
+
+def test_a_connection_that_asks_again_at_once_is_read_after_a_pause_by_the_number_of_connections() -> None:
+    served = Served(connections=7)
+    served.send(post(b"ab"))
+    assert served.transport.reading
+    served.send(post(b"ab"))
+    assert not served.transport.reading
+    served.loop.advance(6.9 * EACH)
+    assert not served.transport.reading
+    served.loop.advance(0.2 * EACH)
+    assert served.transport.reading
+
+
+def test_the_pause_ends_after_half_a_second_however_many_there_are() -> None:
+    served = Served(connections=700)
+    for _ in range(2):
+        served.send(post(b"ab"))
+    served.loop.advance(0.51)
+    assert served.transport.reading
+
+
+def test_a_request_that_is_taken_ends_the_row_of_refusals() -> None:
+    served = Served()
+    for _ in range(2):
+        served.send(post(b"ab"))
+    served.loop.advance(1)
+    served.refuses = False
+    served.send(post(b"ab"))
+    served.protocol.cycle.response_complete = True
+    served.refuses = True
+    served.send(post(b"ab"))
+    assert served.transport.reading
+
+
+def test_a_connection_is_kept_from_its_last_answer_on_also_one_to_a_known_head() -> None:
+    served = Served()
+    served.send(post(b"ab"))
+    served.loop.advance(20)
+    served.send(post(b"ab"))
+    served.loop.advance(20)
+    assert not served.transport.closed
+    served.loop.advance(10.1)
+    assert served.transport.closed
+
+
+def test_only_a_head_that_is_not_whole_has_a_timer() -> None:
+    served = Served()
+    served.refuses = False
+    served.send(post(b"ab"))
+    served.protocol.cycle.response_complete = True
+    assert not [handle for handle in served.loop.calls if not handle.cancelled]
+    served.send(post(b"ab")[:10])
+    served.loop.advance(10.1)
+    assert served.transport.closed
+    assert b" 408 " in served.transport.written[-1]
