@@ -134,7 +134,7 @@ class Parts:
         self._damaged = DamagedParts(self._house_journal, self.meter)
         self._restored = RestoredClickHouse(
             self._house_journal, (watching, self._house_journal, self._copy_journal, self._invoice_journal), self.meter,
-            self._rollup, lambda: invoice_copy.versions, lambda: rejection_copy.copied,
+            self._rollup, versions=lambda: invoice_copy.versions, copied=lambda: rejection_copy.copied,
         )  # fmt: skip
         backfiller = Backfiller(settings, self._catalog, self.stopping)
         self._backfill = BackfillChild(catalog, lambda: bool(backfiller.with_stragglers()))

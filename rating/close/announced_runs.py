@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.close.result import stored_checks
 from schemas.ledgers.checkpoints import Checkpoints, Run
@@ -35,7 +36,7 @@ def run_of(checkpoints: Checkpoints, namespace: str, run_id: str) -> Run | None:
     return run if run is not None and run.body.get("namespace") == namespace else None
 
 
-def invoice_counts(client: Any, namespace: str, runs: Iterable[Run]) -> dict[str, int]:
+def invoice_counts(client: Client, namespace: str, runs: Iterable[Run]) -> dict[str, int]:
     """Run id → number of invoices, including void ones; runs without invoices are missing. Blocking."""
     rows = client.query(
         "SELECT run_id, uniqExact(invoice_id) FROM invoices WHERE namespace = {namespace:String}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
 from rating.invoices.waiting import CloseError, Progress, wait_until
@@ -19,7 +20,7 @@ STALLED_SECONDS: Final = 120.0
 _WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one"
 
 
-def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
+def wait_metered(client: Client, ends: Offsets, on_progress: Progress) -> None:
     """Wait until usage_progress covers ``ends``, so that all rows below them are durable. Raises CloseError."""
 
     def metered() -> tuple[int, int]:
@@ -29,7 +30,7 @@ def wait_metered(client: Any, ends: Offsets, on_progress: Progress) -> None:
     wait_until("metering", metered, on_progress, STALLED_SECONDS, _WORKER)
 
 
-def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends: Offsets, now: datetime) -> Cut:
+def covering_cut(settings: Settings, client: Client, ledger: CheckpointLedger, ends: Offsets, now: datetime) -> Cut:
     """The last checkpoint if it covers ``ends``, else a new one; ``ends`` must be metered. Raises CloseError,
     LedgerUnavailable."""
 
@@ -49,6 +50,6 @@ def covering_cut(settings: Settings, client: Any, ledger: CheckpointLedger, ends
     return cut
 
 
-def wait_rolled_up(client: Any, cut: Cut, on_progress: Progress) -> None:
+def wait_rolled_up(client: Client, cut: Cut, on_progress: Progress) -> None:
     """Wait until all slices up to the cut are in usage_windows. Raises CloseError."""
     wait_until("roll-up", lambda: (rolled_up(client), cut.number), on_progress, STALLED_SECONDS, _WORKER)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.close.checklist.checks import ChecklistPoint
 from rating.invoices.ledger import StandingInvoices
@@ -24,7 +25,7 @@ class CloseRequest:
     """
 
     settings: Settings
-    client: Any
+    client: Client
     namespace: str
     as_of: datetime
     now: datetime

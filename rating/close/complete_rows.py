@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.waiting import CloseError
-from rating.verify.backfills_complete import LostBackfill, lost_backfills
+from rating.verify.backfills.backfills_complete import LostBackfill, lost_backfills
 from rating.verify.completeness import Damage, find_damage
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.damaged_parts import damaged_parts_of, reasons
@@ -21,7 +23,7 @@ _SHOWN: Final = 5
 
 
 def require_complete(
-    client: Any, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
+    client: Client, namespace: str, ends: Offsets, catalog: Catalog, wait: Callable[[float], None] = time.sleep
 ) -> None:
     """Raises CloseError, with the commands that repair it, if rows of the namespace below ``ends`` are missing or
     superfluous."""
@@ -45,7 +47,7 @@ def require_complete(
 class CompleteRows:
     """``require_complete`` for one close; offsets that were found complete are not checked again."""
 
-    def __init__(self, client: Any, namespace: str, catalog: Callable[[], Catalog]) -> None:
+    def __init__(self, client: Client, namespace: str, catalog: Callable[[], Catalog]) -> None:
         self._client = client
         self._namespace = namespace
         self._catalog = catalog

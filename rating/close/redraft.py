@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.close.checklist.checks import PlannedInvoices
 from rating.close.checklist.make import make_checks
@@ -90,7 +91,7 @@ def refresh_drafts(
     return Redrafted(tuple(invoice for invoice in drafts if invoice.state == DRAFT), (*plan.problems, *failed), run)
 
 
-def wait_drafts_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
+def wait_drafts_visible(client: Client, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
     """Wait until ClickHouse has every version of every draft (written by the `invoices` agent). Raises CloseError."""
     total = standing.draft_versions(namespace)
     wait_written(client, namespace, "invoice_drafts", "invoice_id, version", total, on_progress)

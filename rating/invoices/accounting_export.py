@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any, Final, Literal
 
+from clickhouse_connect.driver.client import Client
+
 from rating.csv_text import write_rows
 from rating.invoices.credit_notes import credited
 from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
@@ -115,7 +117,7 @@ Row = tuple[StoredInvoiceHead, StoredInvoiceLine]
 
 
 def line_pages(
-    client: Any, namespace: str, *, account_id: str | None = None, state: str | None = None
+    client: Client, namespace: str, *, account_id: str | None = None, state: str | None = None
 ) -> Iterator[list[Row]]:
     """All lines of valid invoices, latest period first, in pages of some hundred invoices. Blocking."""
     cursor: str | None = None

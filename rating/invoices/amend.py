@@ -6,8 +6,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from clickhouse_connect.driver.client import Client
 from msgspec.structs import replace
 
 from rating.invoices.ledger import StandingInvoices, invoices_reader
@@ -69,7 +70,7 @@ def _follow(
             standing.apply_bytes(record.value)
 
 
-def wait_shown(client: Any, namespace: str, invoice: Invoice, seconds: float) -> bool:
+def wait_shown(client: Client, namespace: str, invoice: Invoice, seconds: float) -> bool:
     """Whether the invoice's or draft's version becomes visible in ClickHouse within ``seconds`` (written by the
     `invoices` agent). Blocking."""
     deadline = time.monotonic() + seconds

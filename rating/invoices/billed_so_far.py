@@ -4,10 +4,11 @@ included."""
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 
-def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]:
+def billed_until(client: Client, namespace: str, account_id: str) -> dict[str, int]:
     """Subscription of the account → end of its last invoice's period, microseconds UTC. Blocking."""
     rows = client.query(
         "SELECT subscription, toUnixTimestamp64Micro(max(period_end)) FROM invoices FINAL"
@@ -17,7 +18,7 @@ def billed_until(client: Any, namespace: str, account_id: str) -> dict[str, int]
     return {str(row[0]): int(row[1]) for row in rows}
 
 
-def credits_drawn(client: Any, namespace: str, account_id: str) -> dict[str, Decimal]:
+def credits_drawn(client: Client, namespace: str, account_id: str) -> dict[str, Decimal]:
     """Credit grant → amount drawn by the account's invoices that are not void, minus what their credit notes
     restored. Blocking."""
     rows = client.query(

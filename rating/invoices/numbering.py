@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.credit_notes import notes_in_series
 from schemas.catalog.models import Namespace
@@ -36,7 +36,7 @@ def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable
 
 def number_invoices(
     ledger: CheckpointLedger,
-    client: Any,
+    client: Client,
     namespace: str,
     settings: Namespace,
     invoices: Collection[Invoice],
@@ -62,7 +62,7 @@ def _prefix(text: str, now: datetime) -> str:
     return text.replace("{year}", str(now.year))
 
 
-def _show(client: Any, table: str, column: str, namespace: str, numbers: InvoiceNumbers) -> None:
+def _show(client: Client, table: str, column: str, namespace: str, numbers: InvoiceNumbers) -> None:
     rows = client.query(
         f"SELECT max(rank) FROM {table} WHERE namespace = {{namespace:String}}", parameters={"namespace": namespace}
     ).result_rows

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress, wait_until
@@ -62,13 +64,13 @@ def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
         yield lot
 
 
-def wait_visible(client: Any, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
+def wait_visible(client: Client, namespace: str, standing: StandingInvoices, on_progress: Progress) -> None:
     """Wait until ClickHouse has every valid invoice, including those of an earlier run that died (written by the
     `invoices` agent). Raises CloseError."""
     wait_written(client, namespace, "invoices", "invoice_id", standing.count(namespace), on_progress)
 
 
-def wait_written(client: Any, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
+def wait_written(client: Client, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
     """Wait until ``table`` has ``total`` distinct ``key`` values in the namespace. Raises CloseError."""
     sql = f"SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}"
 

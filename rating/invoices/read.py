@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+from clickhouse_connect.driver.client import Client
+
 from rating.invoices.amounts.line_plans import plan_of
 from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
@@ -50,7 +52,7 @@ ORDER BY version DESC LIMIT 1 BY invoice_id"""
 
 
 def list_invoices(
-    client: Any,
+    client: Client,
     namespace: str,
     *,
     account_id: str | None = None,
@@ -88,7 +90,7 @@ def list_invoices(
     return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if has_more else None)
 
 
-def read_heads(client: Any, namespace: str, invoice_ids: Collection[str]) -> list[StoredInvoiceHead]:
+def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> list[StoredInvoiceHead]:
     """The newest versions of these invoices, without lines. Blocking."""
     parameters = {"namespace": namespace, "ids": sorted(invoice_ids)}
     rows = client.query(_NEWEST % "AND invoice_id IN {ids:Array(String)}", parameters=parameters).result_rows
@@ -102,7 +104,7 @@ def _parse_cursor(cursor: str) -> tuple[int, str]:
     return int(start), name
 
 
-def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice | None:
+def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoice | None:
     """The newest version of an invoice or draft with its lines; None if there is none. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "invoice_id": invoice_id}
     for newest in (_NEWEST, _NEWEST_DRAFT):
@@ -113,7 +115,7 @@ def read_invoice(client: Any, namespace: str, invoice_id: str) -> WholeInvoice |
 
 
 def read_versions(
-    client: Any, namespace: str, names: Iterable[tuple[str, int]], *, draft: bool = False
+    client: Client, namespace: str, names: Iterable[tuple[str, int]], *, draft: bool = False
 ) -> dict[tuple[str, int], WholeInvoice]:
     """(invoice id, version) → that version of the invoice or draft, with its present number; missing ones are left
     out. Blocking."""
@@ -129,7 +131,7 @@ def read_versions(
     return {(invoice.head.invoice_id, invoice.head.version): invoice for invoice in invoices}
 
 
-def read_invoices(client: Any, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
+def read_invoices(client: Client, namespace: str, *, adjusts: str) -> list[WholeInvoice]:
     """The newest versions of all invoices with a line that adjusts the invoice ``adjusts``. Blocking."""
     having = (
         "AND invoice_id IN (SELECT invoice_id FROM invoice_lines WHERE namespace = {namespace:String}"
@@ -150,7 +152,7 @@ def _lots(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + _NAMED] for start in range(0, len(items), _NAMED))
 
 
-def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
+def read_chains(client: Client, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
     """The newest versions of all invoices of the given subscriptions and of those that have billed the account,
     each chain in order. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "account_id": account_id}
@@ -172,7 +174,7 @@ def read_chains(client: Any, namespace: str, account_id: str, subscriptions: Ite
     return [invoice for part in _lots(ordered) for invoice in with_lines(client, namespace, part)]
 
 
-def with_lines(client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
+def with_lines(client: Client, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
     """The invoices of ``heads`` (one namespace, all drafts or none) with their lines, in the same order, by one
     query. Blocking."""
     table = _lines_table(heads[0]) if heads else "invoice_lines"
@@ -193,7 +195,7 @@ def with_lines(client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]) 
     ]
 
 
-def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
+def _heads(client: Client, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
     """Heads with their assigned numbers."""
     heads = [_head(row) for row in rows]
     if not heads:
@@ -226,7 +228,7 @@ def _heads(client: Any, namespace: str, rows: Iterable[Sequence[Any]]) -> list[S
 
 
 def _service_spans(
-    client: Any, namespace: str, heads: Sequence[StoredInvoiceHead]
+    client: Client, namespace: str, heads: Sequence[StoredInvoiceHead]
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """(invoice, version) → [start, end) of the fees, for invoices over no time."""
     if not heads:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clickhouse_connect.driver.client import Client
+
 from rating.invoices.read import MAX_LIMIT, BadCursor, read_heads
 from rating.invoices.stored_invoice import StoredInvoiceHead
 from schemas.values.json_text import JsonObject
@@ -34,7 +36,7 @@ class NotePage:
 
 
 def list_credit_notes(
-    client: Any, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 50
+    client: Client, namespace: str, *, account_id: str | None = None, cursor: str | None = None, limit: int = 50
 ) -> NotePage:
     """A page of credit notes. Raises BadCursor. Blocking."""
     of_account, condition = "", "1"

@@ -11,7 +11,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.verify.backfills_complete import lost_backfills
+from rating.verify.backfills.backfills_complete import lost_backfills
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import FINAL_SETTINGS, Row, Scope, below
 from schemas.clickhouse.damaged_parts import damaged_parts_of

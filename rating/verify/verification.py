@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from rating.verify.backfilled_records import check_backfilled
+from rating.verify.backfills.backfilled_records import check_backfilled
 from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
 from rating.verify.difference import Difference, Findings, VerifyProgress

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
 
 from schemas.health.readiness import UnreadyReason
 
@@ -50,7 +52,7 @@ class DamagedPart:
         )
 
 
-def damaged_parts_of(client: Any) -> list[DamagedPart]:
+def damaged_parts_of(client: Client) -> list[DamagedPart]:
     """The damaged parts of Weir's tables. Parts that somebody detached manually have no reason and are ignored."""
     rows = client.query(
         "SELECT table, name, reason FROM system.detached_parts"
@@ -61,7 +63,7 @@ def damaged_parts_of(client: Any) -> list[DamagedPart]:
     return [DamagedPart(str(table), str(name), str(why)) for table, name, why in rows]
 
 
-def drop(client: Any, part: DamagedPart) -> None:
+def drop(client: Client, part: DamagedPart) -> None:
     """Delete a detached part, after its rows were restored."""
     client.command(f"ALTER TABLE `{part.table}` DROP DETACHED PART '{part.name}' SETTINGS allow_drop_detached = 1")
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from clickhouse_connect.driver.client import Client
+
 from schemas.errors import WeirError
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
@@ -229,7 +231,7 @@ def next_cut(previous_cut: Cut | None, progress: Offsets, catalog_offset: int, a
     return Cut((previous_cut.number if previous_cut else 0) + 1, offsets, catalog_offset, as_of)
 
 
-def read_progress(client: Any) -> dict[tuple[int, int], int]:
+def read_progress(client: Client) -> dict[tuple[int, int], int]:
     """(generation, partition) → next offset, from usage_progress; all rows below are durable."""
     rows = client.query(
         "SELECT generation, partition, max(next_offset) FROM usage_progress GROUP BY generation, partition"
@@ -237,7 +239,7 @@ def read_progress(client: Any) -> dict[tuple[int, int], int]:
     return {(int(row[0]), int(row[1])): int(row[2]) for row in rows.result_rows}
 
 
-def rolled_up(client: Any) -> int:
+def rolled_up(client: Client) -> int:
     """The greatest checkpoint up to which all slices are rolled up; 0 if none."""
     rows = client.query("SELECT DISTINCT number FROM usage_checkpoints").result_rows
     numbers = {int(row[0]) for row in rows}

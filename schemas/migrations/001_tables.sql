@@ -1,5 +1,6 @@
 -- Every table is a ReplacingMergeTree whose sorting key ends in the position (or in what names the row), so that a
--- replayed write collapses. Read with FINAL. Instants are UTC. {database}, {on_cluster} and {engine:…} are filled in by migrations.py.
+-- replayed write collapses. Read with FINAL. Instants are UTC. {database}, {on_cluster} and {engine:…} are filled in by
+-- schemas/migrations/__init__.py.
 
 CREATE TABLE IF NOT EXISTS {database}.usage_batches {on_cluster}
 (

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -103,7 +104,7 @@ def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
     return {number: (low, ends[1][number]) for number, low in ends[0].items()}
 
 
-def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
+def metered(client: Client, generation: int) -> tuple[str, dict[int, int]]:
     """The id of the topic that was metered ("" if none is recorded), and the cursors."""
     ids = client.query(
         "SELECT topic_id FROM usage_topics WHERE generation = {g:UInt32} ORDER BY recorded_at LIMIT 1",
@@ -116,7 +117,7 @@ def metered(client: Any, generation: int) -> tuple[str, dict[int, int]]:
     return str(ids[0][0]) if ids else "", {int(partition): int(cursor) for partition, cursor in cursors}
 
 
-def read_standing(admin: AdminClient, client: Any, generation: int) -> GenerationStanding:
+def read_standing(admin: AdminClient, client: Client, generation: int) -> GenerationStanding:
     """The present state. Raises KafkaException and clickhouse_connect's errors."""
     # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)

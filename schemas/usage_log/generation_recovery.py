@@ -19,8 +19,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
 from schemas.clickhouse.binder import Binder
@@ -45,7 +46,7 @@ class Recovered:
     carried: int
 
 
-def recover_generation(settings: Settings, client: Any, say: Say = lambda _: None) -> Recovered:
+def recover_generation(settings: Settings, client: Client, say: Say = lambda _: None) -> Recovered:
     """Steps 1 to 5. Raises GenerationError where there is nothing to recover, LedgerUnavailable, KafkaException."""
     state = read_generations(settings)
     old = state.newest(settings.generation).number
@@ -88,7 +89,7 @@ def recover_generation(settings: Settings, client: Any, say: Say = lambda _: Non
     return Recovered(state, carried)
 
 
-def _carry_over(settings: Settings, client: Any, generation: int, partition: int, end: int) -> tuple[int, int]:
+def _carry_over(settings: Settings, client: Client, generation: int, partition: int, end: int) -> tuple[int, int]:
     """Number of records, and the offset after the last of them."""
     writer = LedgerWriter(settings, events_topic(generation + 1))
     carried = next_offset = 0
@@ -119,7 +120,7 @@ def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> 
     return [record.value for record in records if record.value and appended.get(record.offset) != record.append_us]
 
 
-def _appended(client: Any, generation: int, partition: int, records: Sequence[LogRecord]) -> dict[int, int]:
+def _appended(client: Client, generation: int, partition: int, records: Sequence[LogRecord]) -> dict[int, int]:
     bind = Binder()
     offsets = PositionRange(generation, partition, records[0].offset, records[-1].offset + 1)
     rows = client.query(

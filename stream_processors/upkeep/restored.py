@@ -31,6 +31,7 @@ class RestoredClickHouse:
         journals: Sequence[Journal],
         meter: UnitMeter,
         rollup: RollUp,
+        *,
         versions: Callable[[], int],
         copied: Callable[[], Mapping[int, int]],
         end: Callable[[str], object] = end_hard,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from deploy.cli.output import StepsBar
-    from rating.verify.backfills_complete import LostBackfill
+    from rating.verify.backfills.backfills_complete import LostBackfill
     from rating.verify.completeness import Damage
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
@@ -141,7 +141,7 @@ def _restore(settings: Settings, backfill: LostBackfill, bar: StepsBar) -> JsonO
 
 
 def _lost_backfills(settings: Settings, client: Client) -> list[LostBackfill]:
-    from rating.verify.backfills_complete import lost_backfills
+    from rating.verify.backfills.backfills_complete import lost_backfills
     from schemas.catalog.follower import read_catalog
 
     return list(lost_backfills(client, read_catalog(settings)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+
+from clickhouse_connect.driver.client import Client
 
 from rating.close.checklist.checks import (
     MAX_EXAMPLES,
@@ -25,7 +26,7 @@ from schemas.settings import Settings
 
 def make_checks(
     settings: Settings,
-    client: Any,
+    client: Client,
     planned: PlannedInvoices,
     cut: Cut | None,
 ) -> tuple[ChecklistPoint, ...]:
@@ -62,7 +63,7 @@ def _unlisted(invoices: Sequence[Invoice]) -> Iterator[ChecklistPoint]:
 
 
 def _unpriced(
-    client: Any,
+    client: Client,
     view: NamespaceView,
     usage: Sequence[UnpricedQuantity],
     profiles: Mapping[str, Measured],

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, TopicPartition
 
 from rating.close.checklist.checks import Observations
@@ -18,7 +17,7 @@ _TIMEOUT = 10
 
 
 def observe_namespace(
-    settings: Settings, client: Any, namespace: str, start_us: int, end_us: int, as_of: Cut | None
+    settings: Settings, client: Client, namespace: str, start_us: int, end_us: int, as_of: Cut | None
 ) -> Observations:
     """Observe [start_us, end_us) as of a cut (None: live). Blocking. Raises KafkaException."""
     bind = Binder()

@@ -18,7 +18,7 @@ from fractions import Fraction
 from typing import Final
 
 from rating.pricing import plain
-from rating.verify.backfilled_records import Pin, Pins
+from rating.verify.backfills.backfilled_records import Pin, Pins
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, read_invoices
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import is_reduction

@@ -11,7 +11,7 @@ from typing import Final
 
 from rating.pricing import MatrixQuantity, PriceError, plain, rate
 from rating.pricing.exact import exactly
-from rating.verify.backfilled_records import Pin, Pins, counted_sql
+from rating.verify.backfills.backfilled_records import Pin, Pins, counted_sql
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, check_chains, read_invoices
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import check_reductions, is_reduction

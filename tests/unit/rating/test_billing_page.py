@@ -25,7 +25,7 @@ from schemas.ledgers.invoice_record import encode_invoice
 from schemas.values.instants import SECOND
 from tests.unit.rating.billing_page import example, fees, number, seats_in_advance
 from tests.unit.rating.builders import Shelf, us
-from tests.unit.rating.invoices.test_line_balances import credit
+from tests.unit.rating.invoices.amounts.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import (
     APRIL,
     FEBRUARY,

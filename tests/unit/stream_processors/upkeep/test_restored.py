@@ -23,7 +23,14 @@ class Stand:
         meter: Any = SimpleNamespace(durable={(1, 0): 9})
         rollup: Any = SimpleNamespace(done=4)
         self.watch = RestoredClickHouse(
-            journal, [journal], meter, rollup, lambda: 3, lambda: {2: 6}, self.ended.append, lambda: self.now
+            journal,
+            [journal],
+            meter,
+            rollup,
+            versions=lambda: 3,
+            copied=lambda: {2: 6},
+            end=self.ended.append,
+            clock=lambda: self.now,
         )
 
     def run(self, what: str, call: Any) -> Any:

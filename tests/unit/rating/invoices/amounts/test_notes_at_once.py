@@ -16,9 +16,9 @@ from rating.invoicing.run_plan import Bills, build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, body_of
 from tests.unit.rating.builders import us
+from tests.unit.rating.invoices.amounts.test_credited_in_all import CALLS, FEE, HALF, agree, billed, books, checked
+from tests.unit.rating.invoices.amounts.test_line_balances import credit
 from tests.unit.rating.invoices.draft_builders import ME
-from tests.unit.rating.invoices.test_credited_in_all import CALLS, FEE, HALF, agree, billed, books, checked
-from tests.unit.rating.invoices.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import FEBRUARY, JANUARY, MARCH, Books, plan, used
 
 AMOUNT = {"code": "d", "amount": "25"}

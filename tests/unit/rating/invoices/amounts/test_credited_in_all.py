@@ -14,7 +14,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused
 from schemas.ledgers.invoice_record import Invoice, body_of
 from tests.unit.rating.invoices import draft_builders
-from tests.unit.rating.invoices.test_line_balances import credit
+from tests.unit.rating.invoices.amounts.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import APRIL, FEBRUARY, JANUARY, MARCH, SUBSCRIPTION, Books, catalog, used
 from tests.unit.rating.verify.builders import verified
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from rating.invoices.transitions import ChangeRefused
 from schemas.ledgers.invoice_record import Invoice
-from tests.unit.rating.invoices.test_credited_in_all import HALF, agree, as_before, billed, books, checked
-from tests.unit.rating.invoices.test_line_balances import credit
+from tests.unit.rating.invoices.amounts.test_credited_in_all import HALF, agree, as_before, billed, books, checked
+from tests.unit.rating.invoices.amounts.test_line_balances import credit
 from tests.unit.rating.invoicing.builders import FEBRUARY, JANUARY, MARCH, Books, used
 from tests.unit.rating.verify.builders import verified
 

@@ -1,0 +1,1 @@
+"""What backfills counted, verified: their records one by one, and whether ClickHouse has all of them."""
