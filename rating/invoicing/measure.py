@@ -20,6 +20,8 @@ MAX_NAMED_BYTES: Final = 8000
 FEW: Final = 20
 """Needs of at most this many accounts are combined with others, since a separate query would cost more than reading
 their records."""
+MAX_PROFILES: Final = 50
+"""Profiles of one query, whose ids travel in the request's URL."""
 _INSTANT_BYTES: Final = 60  # two instants with URL-encoded separators
 
 
@@ -46,18 +48,25 @@ def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query with the needs it answers: one need, or several by (account, start)."""
+    """A query with the needs it answers: one need, or several by (account, start), or several by profile."""
 
     query: UsageQuery
     need: Need | None
     each: Mapping[tuple[str, int], Need] = field(default_factory=dict)
+    by_profile: Mapping[str, Need] = field(default_factory=dict)
 
 
 def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[Asked]:
     """The queries that answer all ``needs``: one per need shared by many accounts, and combined ones for the
-    others, such as first periods that start at sign-up. Pure."""
+    others, such as first periods that start at sign-up. Live, profiles that are measured alike for the same few
+    accounts share one. Pure."""
     alike: dict[tuple[Measured, tuple[str, ...]], list[Need]] = {}
+    shared = list(_of_profiles(namespace, needs)) if as_of is None else []
+    yield from shared
+    together = {need for query in shared for need in query.by_profile.values()}
     for need, accounts in needs.items():
+        if need in together:
+            continue
         if need.profile.carry_over or len(set(accounts)) > FEW:
             yield Asked(query_for(namespace, need, accounts, as_of), need)
         else:
@@ -70,6 +79,26 @@ def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None
                 continue
             intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
             yield Asked(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
+
+
+def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterator[Asked]:
+    """A live query for each lot of profiles that are measured alike, over one period, for the same few accounts; two
+    needs of a profile are never in one lot."""
+    alike: dict[Any, dict[str, Need]] = {}
+    for need, accounts in needs.items():
+        profile, named = need.profile, frozenset(accounts)
+        if not (need.dimensions or profile.carry_over or profile.backfilled) and len(named) <= FEW:
+            key = (profile.aggregation, need.start_us, need.end_us, named)
+            alike.setdefault(key, {}).setdefault(profile.profile_id, need)
+    for (*_, named), by_profile in alike.items():
+        ids = list(by_profile)
+        for start in range(0, len(ids), MAX_PROFILES):
+            lot = ids[start : start + MAX_PROFILES]
+            if len(lot) > 1:
+                query = query_for(namespace, by_profile[lot[0]], named, None)
+                yield Asked(
+                    replace(query, alike=tuple(lot[1:])), None, by_profile={name: by_profile[name] for name in lot}
+                )
 
 
 def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:
@@ -103,16 +132,22 @@ def measure(
     accounts_of = {need: frozenset(accounts) for need, accounts in needs.items()}
     queries = list(asked(namespace, needs, as_of))
     for number, query in enumerate(queries, 1):
-        for account, start_us, rows in _by_account(client, query.query):
-            need = query.need or query.each[account, start_us]
+        for account, need, rows in _by_need(client, query):
             if account in accounts_of[need]:  # anybody's, where the query is of the whole namespace
                 totals[need][account] = bounded(rows, need.named, listed) if need.dimensions else list(rows)
         on_progress("rating", number, len(queries))
     return totals
 
 
-def _by_account(client: Any, query: UsageQuery) -> Iterator[tuple[str, int, Iterator[UsageGroup]]]:
-    """(account, start of its own interval or 0, its groups) of a query, one after another."""
+def _by_need(client: Any, asked_query: Asked) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:
+    """(account, need, its groups) of a query, one after another."""
+    query = asked_query.query
     groups = stream_groups(client, query) if query.dimensions else usage_totals(client, query)
-    for (account, start_us), rows in groupby(groups, key=lambda row: (row.account_id or "", row.bucket_us or 0)):
-        yield account, start_us, (replace(row, bucket_us=None) if row.bucket_us is not None else row for row in rows)
+    for (profile, account, start_us), rows in groupby(
+        groups, key=lambda row: (row.profile_id, row.account_id or "", row.bucket_us or 0)
+    ):
+        if profile is not None:
+            yield account, asked_query.by_profile[profile], (replace(row, profile_id=None) for row in rows)
+            continue
+        need = asked_query.need or asked_query.each[account, start_us]
+        yield account, need, (replace(row, bucket_us=None) if row.bucket_us is not None else row for row in rows)

@@ -13,7 +13,7 @@ from schemas.values.json_text import canonical, exact
 
 
 def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
-    """The groups of ``query`` that have usage, in order of account, bucket and dimensions; blocking.
+    """The groups of ``query`` that have usage, in order of profile, account, bucket and dimensions; blocking.
 
     Without any grouping there is always exactly one row, also where there is no usage.
     ``client`` is from ``schemas.clickhouse.client.connect``.
@@ -50,10 +50,11 @@ def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:
 
 def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     left = list(values)
+    profile = str(left.pop(0)) if query.alike else None
     account = str(left.pop(0)) if query.by_account else None
     bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals else None
     dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
-    return UsageGroup(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions)
+    return UsageGroup(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions, profile_id=profile)
 
 
 def _dimension(raw: str) -> str | None:

@@ -140,6 +140,8 @@ class UsageQuery:
 
     ``account_intervals``: intervals of single accounts, in place of one for all, within which they lie; answered by
     account and by start of the interval, as a bucket is. Made by ``of_account_intervals``.
+
+    ``alike``: ids of further profiles that are measured as ``profile`` is, from records, and answered by profile.
     """
 
     namespace: str
@@ -154,10 +156,13 @@ class UsageQuery:
     rolled_up: Cut | None = None
     plan: QueryPlan = "records"
     account_intervals: tuple[AccountInterval, ...] = ()
+    alike: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
             raise ValueError("an empty interval: start must be before end")
+        if self.alike and (self.plan != "records" or self.profile.carry_over or self.profile.backfilled):
+            raise ValueError("profiles are alike from records, without carry_over and backfills")
         if self.account_intervals and (
             self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over
         ):
@@ -236,7 +241,7 @@ class UsageGroup:
 
     A dimension's value is its text (numbers and booleans as JSON writes them); None where the event had none.
     ``others``: how many combinations of values the group is the sum of, without dimensions then; ``below_zero``: the
-    sum of those of them that are negative.
+    sum of those of them that are negative. ``profile_id``: where the query is of several profiles.
     """
 
     usage: Usage
@@ -245,6 +250,7 @@ class UsageGroup:
     dimensions: tuple[str | None, ...] = ()
     others: int = 0
     below_zero: Decimal = Decimal(0)
+    profile_id: str | None = None
 
 
 def no_usage(aggregation: Aggregation) -> Usage:

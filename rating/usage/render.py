@@ -81,7 +81,8 @@ _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(I
 
 
 def render(query: UsageQuery, by_text: bool = False) -> Rendered:
-    """The SQL of ``query``. Columns: account_id, bucket, dimension_0… (as far as grouped by), quantity (text), events.
+    """The SQL of ``query``. Columns: profile_id, account_id, bucket, dimension_0… (as far as grouped by),
+    quantity (text), events.
 
     Only groups with at least one record come back. Rows are in order of their group; ``by_text``: such that dimension
     values of one text (1 and "1") stand together, and of a group of values all buckets.
@@ -110,10 +111,14 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
 
 def _keys(query: UsageQuery) -> list[str]:
     """The columns that the query groups by."""
-    keys = ["account_id"] if query.by_account else []
+    keys = _entity_keys(query)
     if query.buckets_us or query.account_intervals:
         keys.append("bucket")
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
+
+
+def _entity_keys(query: UsageQuery) -> list[str]:
+    return [*(["profile_id"] if query.alike else []), *(["account_id"] if query.by_account else [])]
 
 
 def _order_by_text(query: UsageQuery, keys: Sequence[str]) -> list[str]:
@@ -125,7 +130,7 @@ def _order_by_text(query: UsageQuery, keys: Sequence[str]) -> list[str]:
 
 def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditions: Sequence[str]) -> str:
     """The SELECT of partial states of one table by group."""
-    keys = ["account_id"] if query.by_account else []
+    keys = _entity_keys(query)
     join = ""
     if query.buckets_us:
         # Bucket starts come from one source of time zones, ours; the join finds each row's by binary search.
@@ -160,11 +165,11 @@ def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditi
 
 
 def _scope(query: UsageQuery, bind: Binder) -> list[str]:
-    return [
-        f"namespace = {bind('namespace', 'String', query.namespace)}",
-        f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}",
-        *_accounts(query, bind),
-    ]
+    if query.alike:
+        profile = f"profile_id IN {bind('profile_ids', 'Array(String)', [query.profile.profile_id, *query.alike])}"
+    else:
+        profile = f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}"
+    return [f"namespace = {bind('namespace', 'String', query.namespace)}", profile, *_accounts(query, bind)]
 
 
 def _accounts(query: UsageQuery, bind: Binder) -> list[str]:

@@ -272,6 +272,12 @@ class NamespaceView:
             if entry is not None and (to_kind, code) in references(kind, entry.body):
                 yield entry
 
+    def histories_referring(self, kind: str, to_kind: str, code: str) -> list[list[Entry]]:
+        """All versions of each entry of ``kind`` of which some version refers to this entry of ``to_kind``, in order
+        of their first publication."""
+        histories = (self.history(kind, referring) for referring in self.indexes.referring(kind, to_kind, code))
+        return sorted((history for history in histories if history), key=lambda history: history[0].offset)
+
     def after(self, kind: str, code: str, *, retired: bool = False) -> Iterator[Entry]:
         """The newest version of each entry whose code is above ``code``, in order of codes; retired ones as well if
         ``retired``."""

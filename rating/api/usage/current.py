@@ -16,7 +16,7 @@ from fastapi import APIRouter, Query
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing, wrong
 from rating.api.usage import projection
-from rating.invoices.amounts.prepaid_credits import Wallet, owned_grants
+from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
@@ -96,7 +96,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
 class Estimates:
     """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits
     while they are estimated one after another, for what is there and for what is projected; ``problems``: subscription
-    → why it has no estimate."""
+    → why it has no estimate; ``billed``: the account's invoices."""
 
     account: EstimateInputs
     periods: list[Expected]
@@ -104,6 +104,7 @@ class Estimates:
     run: Run
     now: Wallet
     projected: Wallet
+    billed: list[WholeInvoice]
 
 
 def _estimates(
@@ -112,7 +113,7 @@ def _estimates(
     """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
     problems: dict[str, str] = {}
     lines: list[Timeline] = []
-    for versions in view.histories("subscription"):
+    for versions in view.histories_referring("subscription", "account", account_id):
         if versions[-1].model.account != account_id:
             continue
         try:
@@ -121,14 +122,15 @@ def _estimates(
         except (PlanningError, ValueError) as error:
             problems[versions[-1].code] = str(error)
     names = [line.subscription for line in lines]
-    billed = [invoice.record() for invoice in read_chains(client, view.namespace, account_id, names)]
+    stored = read_chains(client, view.namespace, account_id, names)
+    billed = [invoice.record() for invoice in stored]
     # Of an instant in the past: what was billed after it tells nothing.
     standing = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end <= now_us])
     later = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end > now_us])
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id=account_id)
     late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
-    grants = tuple(grant for grant in owned_grants(view) if grant.account_id == account_id)
+    grants = grants_of_account(view, account_id)
     newest = checkpoints.last
     run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
     running = list(_running(lines, standing, view.namespace, now_us))
@@ -140,7 +142,8 @@ def _estimates(
     )
     active = {period.line.subscription for period in running}
     problems |= {name: why for name, why in failed.items() if name in active}
-    return Estimates(account, periods, problems, run, account.wallet(), account.wallet())
+    own = [invoice for invoice in stored if invoice.head.account_id == account_id]
+    return Estimates(account, periods, problems, run, account.wallet(), account.wallet(), own)
 
 
 def _running(lines: Iterable[Timeline], standing: StandingInvoices, namespace: str, now_us: int) -> Iterator[Running]:
@@ -157,8 +160,7 @@ def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: 
     the period's invoice would have them."""
     line, span, billing, now_us = period.running.line, period.running.span, period.billing, estimates.run.as_of_us
     plan = span.plan
-    recent = projection.recent_invoices(client, line.namespace, line.account_id, line.subscription)
-    previous = projection.invoice_before(recent, span.start_us)
+    previous = projection.invoice_before(estimates.billed, line.subscription, span.start_us)
     rows = {need: period.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
     then = {need: projection.at_end(need, rows_now, now_us) or [] for need, rows_now in rows.items()}
     by_now = list(rate_items(billing.items, rows.get, plan.currency))

@@ -12,9 +12,6 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
-from clickhouse_connect.driver.client import Client
-
-from rating.invoices.read import list_invoices, with_lines
 from rating.invoices.stored_invoice import StoredInvoiceLine, WholeInvoice
 from rating.invoicing.charges import Need
 from rating.pricing import plain
@@ -28,7 +25,6 @@ METHOD: Final = (
 )
 _PLACES: Final = {"sum": Decimal(1).scaleb(-12), "count": Decimal(1)}
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
-_RECENT: Final = 24
 _CHARGES: Final = frozenset({"usage", "flat"})
 
 
@@ -67,20 +63,18 @@ def _proportional(quantity: Decimal, unit: Decimal, elapsed: int, period: int) -
     return _EXACT.divide(_EXACT.multiply(quantity, Decimal(period)), Decimal(elapsed)).quantize(unit, context=_EXACT)
 
 
-def recent_invoices(client: Client, namespace: str, account_id: str, subscription: str) -> list[WholeInvoice]:
-    """A subscription's latest invoices that stand, newest period first. Blocking."""
-    heads = list_invoices(client, namespace, account_id=account_id, subscription=subscription, limit=_RECENT).invoices
-    return with_lines(client, namespace, [head for head in heads if head.state != VOID])
-
-
-def invoice_before(recent: Iterable[WholeInvoice], start_us: int) -> WholeInvoice | None:
-    """The invoice with charges of the period directly before one from ``start_us`` on; ``recent``: of its
-    subscription."""
-    for invoice in recent:
-        directly = invoice.head.period_start_us < invoice.head.period_end_us == start_us
-        if directly and any(line.kind in _CHARGES for line in invoice.lines):
-            return invoice
-    return None
+def invoice_before(invoices: Iterable[WholeInvoice], subscription: str, start_us: int) -> WholeInvoice | None:
+    """The subscription's invoice that stands, with charges of the period directly before one from ``start_us`` on; of
+    several the one whose period began last."""
+    directly = [
+        invoice
+        for invoice in invoices
+        if invoice.head.subscription == subscription
+        and invoice.head.state != VOID
+        and invoice.head.period_start_us < invoice.head.period_end_us == start_us
+        and any(line.kind in _CHARGES for line in invoice.lines)
+    ]
+    return max(directly, key=lambda invoice: (invoice.head.period_start_us, invoice.head.invoice_id), default=None)
 
 
 def trend(previous: WholeInvoice | None, charge: str, projected: Decimal) -> JsonObject | None:

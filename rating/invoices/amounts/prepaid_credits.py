@@ -59,7 +59,24 @@ def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, 
     owned = [
         _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
     ]
-    return tuple(sorted(owned, key=lambda grant_owned: grant_owned.grant.order(grant_owned.zone)))
+    return _in_drawing_order(owned)
+
+
+def grants_of_account(view: NamespaceView, account_id: str, *, retired: bool = False) -> tuple[Owned, ...]:
+    """Those of ``owned_grants`` that the account or one of its subscriptions owns, without looking at others."""
+    subscriptions = view.histories_referring("subscription", "account", account_id)
+    owners = [("account", account_id), *(("subscription", history[0].code) for history in subscriptions)]
+    newest = {
+        history[0].code: history[-1]
+        for kind, code in owners
+        for history in view.histories_referring("credit_grant", kind, code)
+    }
+    owned = [_owned(view, entry) for entry in newest.values() if retired or not entry.retired]
+    return _in_drawing_order(grant for grant in owned if grant.account_id == account_id)
+
+
+def _in_drawing_order(grants: Iterable[Owned]) -> tuple[Owned, ...]:
+    return tuple(sorted(grants, key=lambda owned: owned.grant.order(owned.zone)))
 
 
 def _owned(view: NamespaceView, entry: Entry) -> Owned:
@@ -198,8 +215,7 @@ def grant_balances(
     """The grants of the account and its subscriptions, in drawing order."""
     return [
         _balance(owned_grant, used.get(owned_grant.grant.code, Decimal(0)), now_us)
-        for owned_grant in owned_grants(view, retired=True)
-        if owned_grant.account_id == account_id
+        for owned_grant in grants_of_account(view, account_id, retired=True)
     ]
 
 

@@ -241,6 +241,33 @@ def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
     assert totals(engine, of_account_intervals(engine.namespace, profile, each, dimensions, as_of)) == expected
 
 
+def test_profiles_measured_alike_have_in_one_query_what_each_has_alone(engine: Engine) -> None:
+    """Of records of three profiles, each account's, voided ones left out; a profile without records has no row."""
+    columns = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
+               "generation", "partition", "offset", "index"]  # fmt: skip
+    rows = [
+        [engine.namespace, name, 1, row.account, instant(row.at), row.quantity + shift, row.unique,
+         GENERATION, row.partition, row.offset, number]
+        for shift, name in enumerate(("alike.a", "alike.b"))
+        for number, row in enumerate(engine.rows[:: shift + 1])
+    ]  # fmt: skip
+    engine.client.insert("usage_records", rows, column_names=columns)
+    names = ("m.p", "alike.a", "alike.b", "alike.none")
+    for aggregation in get_args(Aggregation):
+        alone = {
+            name: UsageQuery(
+                engine.namespace, Measured(name, aggregation, ((1, 3600),)), BEGIN + DAY, BEGIN + 5 * DAY + 1,
+                accounts=ACCOUNTS[:2], by_account=True,
+            )
+            for name in names
+        }  # fmt: skip
+        expected = {name: usage_totals(engine.client, query) for name, query in alone.items()}
+        assert len(expected["alike.a"]) == 2
+        together = usage_totals(engine.client, replace(alone["m.p"], alike=names[1:]))
+        for name in names:
+            assert [replace(row, profile_id=None) for row in together if row.profile_id == name] == expected[name]
+
+
 def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:
     query = UsageQuery(engine.namespace, Measured("big.sum", "sum", ((1, 86_400),)), BEGIN, BEGIN + DAY)
     largest = Decimal("99999999999999999999999999.999999999999")

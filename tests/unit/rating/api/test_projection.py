@@ -87,22 +87,26 @@ def test_a_trend_compares_with_the_same_charge_of_the_last_invoice() -> None:
 
 
 def test_the_period_before_is_the_one_directly_before_and_no_older_one() -> None:
-    def invoice(name: str, end: int, kind: str = "usage", length: int = 9) -> WholeInvoice:
+    def invoice(
+        name: str, end: int, kind: str = "usage", length: int = 9, of: str = "sub", state: str = "paid"
+    ) -> WholeInvoice:
         head = StoredInvoiceHead(
-            "s", name, 1, "", "sub", 0, "a", "p", 1, end - length, end, "UTC", "run", 1, 1, 1, "paid", "USD", "1", "1"
+            "s", name, 1, "", of, 0, "a", "p", 1, end - length, end, "UTC", "run", 1, 1, 1, state, "USD", "1", "1"
         )
         line = StoredInvoiceLine(1, kind, "c", "", "", "", (), 0, 1, None, None, "", {}, "1", "1", (), "", "")
         return WholeInvoice(head, (line,))
 
     recent = [
+        invoice("void", 100, length=2, state="void"),
+        invoice("another's", 100, length=2, of="another"),
         invoice("late", 200),
         invoice("opening", 100, length=0),
         invoice("adjusting", 100, "adjustment"),
         invoice("good", 100),
         invoice("old", 90),
     ]
-    result = invoice_before(recent, 100)
+    result = invoice_before(recent, "sub", 100)
     assert result is not None
     assert result.head.invoice_id == "good"
-    assert invoice_before(recent, 150) is None  # years may lie between: it is no last period
-    assert invoice_before(recent, 50) is None
+    assert invoice_before(recent, "sub", 150) is None  # years may lie between: it is no last period
+    assert invoice_before(recent, "sub", 50) is None

@@ -4,14 +4,18 @@ interval."""
 from __future__ import annotations
 
 from collections import Counter
-from typing import get_args
+from dataclasses import replace
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any, get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import Need
-from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, asked
-from rating.usage import Measured
+from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, asked, measure
+from rating.usage import Measured, Usage, UsageGroup
+from rating.usage.query import Backfilled
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
@@ -34,6 +38,15 @@ def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str
     for item in asked("n", needs, as_of):
         query = item.query
         assert query.as_of == as_of
+        if item.by_profile:
+            assert as_of is None
+            assert list(item.by_profile) == [query.profile.profile_id, *query.alike]
+            assert query.accounts is not None
+            for profile, need in item.by_profile.items():
+                assert need.profile == replace(query.profile, profile_id=profile)
+                assert (need.start_us, need.end_us, need.dimensions) == (query.start_us, query.end_us, ())
+                counter.update((need, account) for account in query.accounts)
+            continue
         if item.need is not None:
             assert (query.profile, query.dimensions) == (item.need.profile, item.need.dimensions)
             assert (query.start_us, query.end_us, query.account_intervals) == (item.need.start_us, item.need.end_us, ())
@@ -58,3 +71,36 @@ def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None
     assert [query.query.plan for query in queries].count("windows") == 1
     for query in queries:
         assert sum(len(account) for account, _, _ in query.query.account_intervals) * 2 < MAX_NAMED_BYTES
+
+
+def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> None:
+    """However many there are; those by dimensions, carried over or backfilled have their own."""
+    profiles = [Measured(f"m.p{number}", ("sum", "max")[number % 2], ((1, 3600),)) for number in range(40)]
+    needs = {Need(profile, 0, 10): {"acme"} for profile in profiles}
+    assert [len(query.by_profile) for query in asked("n", needs, None)] == [20, 20]
+    assert len(list(asked("n", needs, CUT))) == 40
+    backfilled = Measured("m.backfilled", "sum", ((2, 60),), backfilled=(Backfilled(2, 5, (), replaces=True),))
+    apart = {
+        Need(Measured("m.dimensions", "sum", ((1, 3600),)), 0, 10, ("region",)): {"acme"},
+        Need(Measured("m.carried", "latest", ((1, 3600),), carry_over=True), 0, 10): {"acme"},
+        Need(backfilled, 0, 10): {"acme"},
+        Need(profiles[0], 0, 9): {"acme"},
+        Need(profiles[2], 0, 10): {"acme", "other"},
+    }
+    assert not any(query.by_profile for query in asked("n", apart, None))
+
+
+def test_what_one_query_says_of_several_profiles_goes_to_each_need() -> None:
+    needs = {Need(Measured(name, "sum", ((1, 3600),)), 0, 10): {"acme"} for name in ("m.a", "m.b", "m.c")}
+
+    class Client:
+        def query(self, sql: str, parameters: dict[str, Any]) -> Any:
+            assert parameters["profile_ids"] == ["m.a", "m.b", "m.c"]
+            return SimpleNamespace(result_rows=[("m.a", "acme", "1.5", 2), ("m.c", "acme", "7", 1)])
+
+    totals = measure(Client(), "n", needs, None, lambda *_: None)
+    usage = {need.profile.profile_id: rows for need, rows in totals.items()}
+    assert usage == {
+        "m.a": {"acme": [UsageGroup(Usage(Decimal("1.5"), 2), "acme")]}, "m.b": {},
+        "m.c": {"acme": [UsageGroup(Usage(Decimal(7), 1), "acme")]},
+    }  # fmt: skip

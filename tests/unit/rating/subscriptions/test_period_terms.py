@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.amounts.prepaid_credits import drawn, grant_balances, owned_grants
+from rating.invoices.amounts.prepaid_credits import drawn, grant_balances, grants_of_account, owned_grants
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms, reduced
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import voided
@@ -160,6 +160,11 @@ def test_credits_are_drawn_by_priority_expiry_start_and_code_and_go_on_with_what
         }.items()
     ]  # fmt: skip
     catalog = shelf(*grants, ("account", {"code": "beta"}))
+    view = catalog.view("air")
+    for account in ("acme", "beta", "nobody"):
+        own = [grant for grant in owned_grants(view) if grant.account_id == account]
+        assert list(grants_of_account(view, account)) == own
+        assert bool(own) == (account != "nobody")
     january, february, march = billed(catalog, "2026-04-02")
     assert shown(january)[2:] == [("credit:first", "-50.00"), ("credit:soon", "-50.00"), ("credit:young", "-20.00")]
     assert shown(february)[2:] == [("credit:young", "-30.00"), ("credit:late", "-50.00"), ("credit:never", "-40.00")]

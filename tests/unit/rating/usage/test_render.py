@@ -184,3 +184,13 @@ def test_every_value_is_bound_and_every_bound_value_stands_in_the_text(aggregati
     )  # fmt: skip
     assert "OR 1=1" not in rendered.sql
     assert set(re.findall(r"\{(\w+):[\w()]+\}", rendered.sql)) == set(rendered.parameters)
+
+
+def test_profiles_that_are_measured_alike_are_answered_by_profile() -> None:
+    hostile = "x') OR 1=1 --"
+    rendered = render(query(accounts=("acme",), by_account=True, alike=(hostile, "b")))
+    assert "OR 1=1" not in rendered.sql
+    assert set(re.findall(r"\{(\w+):[\w()]+\}", rendered.sql)) == set(rendered.parameters)
+    assert rendered.parameters["profile_ids"] == ["flights.miles", hostile, "b"]
+    assert rendered.sql.startswith("SELECT profile_id, account_id, toString(sum(part)) AS quantity")
+    assert rendered.sql.count("GROUP BY profile_id, account_id") == 2
