@@ -41,7 +41,6 @@ from stream_processors.inbox.inbox_log import KafkaInboxLog
 from stream_processors.inbox.open_inboxes import Inboxes, OpenGeneration
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
 from stream_processors.metering.metered_topic import MeteredTopic
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.metering.retention import Forgetter
@@ -58,6 +57,7 @@ from stream_processors.upkeep.consumers import EventsConsumer, watched_inboxes, 
 from stream_processors.upkeep.damage_watch import DamagedParts
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.lag import Lag
+from stream_processors.upkeep.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
 from stream_processors.upkeep.restored import RestoredClickHouse
 from stream_processors.upkeep.watchdog import Watched
 from stream_processors.upkeep.worker_health import WorkerHealth, stage_of

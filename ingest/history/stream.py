@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -22,17 +22,17 @@ from starlette.types import Receive, Scope, Send
 
 from ingest.delivery.in_flight import NotDelivered
 from ingest.events.events_api import EventsApi
-from ingest.history.body_lines import MAX_LINE, Lines, NumberedLine
+from ingest.history.body_lines import Lines, NumberedLine
 from ingest.history.chunks import Ended, chunks_of, drain
+from ingest.history.line_judgement import RefusedLine, WarnedLine, judge_lines
+from ingest.history.stream_limits import StreamLimits
 from ingest.http.auth import Guard
 from ingest.http.decompression import ENCODINGS, BrokenBody, Inflater
 from ingest.http.gateway_problems import Problem, unavailable
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_event
-from schemas.events.event_types import event_types
+from schemas.events.acceptance import AcceptedEvent, Refused
 from schemas.events.measurable import measurable
 from schemas.events.refused_body import Sketch, sketch
-from schemas.http.api_keys import Access
 from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
@@ -46,26 +46,6 @@ LISTED: Final = 1000  # limit on reported refusals: a sender that reads only at 
 PROGRESS_SECONDS: Final = 1.0
 PATIENCE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedLine:
-    """A refused line with the reason."""
-
-    line: int
-    reason: str
-    path: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class WarnedLine:
-    """An accepted line that a profile cannot measure."""
-
-    line: int
-    profile: str
-    reason: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -84,36 +64,6 @@ class ImportCounts:
 class _LineGroup:
     lines: list[NumberedLine] = field(default_factory=list)
     size: int = 0
-
-
-def judge(line: NumberedLine, view: NamespaceView, now_us: int) -> AcceptedEvent:
-    """The event of one line. Raises Refused."""
-    if line.too_long:
-        raise Refused("too_large", "$", f"the line is longer than {MAX_LINE} bytes")
-    [raw] = decode_event(line.text)
-    for name, value in (("idempotency_key", raw.idempotency_key), ("timestamp", raw.timestamp)):
-        if value is None:
-            raise Refused(
-                "missing", f"$.{name}", "missing; a line of history needs its own, so that it can be sent again"
-            )
-    [accepted] = accept(
-        view.namespace, view.settings, [raw], now_us=now_us, mint_key=lambda _: "", types=event_types(view), single=True
-    )  # fmt: skip
-    return accepted
-
-
-def judge_all(
-    lines: Iterable[NumberedLine], view: NamespaceView, now_us: int
-) -> tuple[list[AcceptedEvent], list[tuple[NumberedLine, Refused]]]:
-    """Judge each line separately: the events of accepted lines, and the refusals of the others."""
-    accepted: list[AcceptedEvent] = []
-    refused: list[tuple[NumberedLine, Refused]] = []
-    for line in lines:
-        try:
-            accepted.append(judge(line, view, now_us))
-        except Refused as why:
-            refused.append((line, why))
-    return accepted, refused
 
 
 class HistoryApi:
@@ -139,39 +89,8 @@ class HistoryApi:
         if encoding and encoding not in ENCODINGS:
             understood = ", ".join(ENCODINGS)
             raise Problem(415, "encoding", f"Content-Encoding {encoding[:40]!r} is not understood; send {understood}")
-        toll = StreamLimits(self._guard, request)
-        return HistoryStream(self._events, toll, namespace, encoding, self._now_us, self._stopping)
-
-
-class StreamLimits:
-    """Counts a stream against its key's rate limits. Beyond the limits the sender is slowed down, not refused."""
-
-    def __init__(self, guard: Guard, request: Request) -> None:
-        self._guard = guard
-        self._request = request
-        self._access: Access = request.state.access
-        self._sent = 0
-        self._plain = 0
-        self._lines = 0
-
-    def bytes(self, sent: int, plain: int) -> None:
-        """Count received and decompressed bytes; the larger total counts."""
-        counted = max(self._sent, self._plain)
-        self._sent, self._plain = self._sent + sent, self._plain + plain
-        self._guard.spend(self._access, size=max(self._sent, self._plain) - counted)
-
-    async def lines(self, number: int, stopping: Callable[[], bool]) -> None:
-        """Count the lines up to ``number``, blank ones too, as events; let other requests run, and wait until the key
-        may send more. Raises Ended if the key was revoked or has expired meanwhile."""
-        self._guard.spend(self._access, events=number - self._lines)
-        self._lines = number
-        await asyncio.sleep(0)
-        while (seconds := self._guard.pause(self._access)) > 0 and not stopping():  # noqa: ASYNC110
-            await asyncio.sleep(min(seconds, _PAUSE_SECONDS))
-        try:
-            self._guard.still(self._request)
-        except Problem as problem:
-            raise Ended(problem.detail) from None
+        limits = StreamLimits(self._guard, request)
+        return HistoryStream(self._events, limits, namespace, encoding, self._now_us, self._stopping)
 
 
 class HistoryStream(Response):
@@ -180,20 +99,20 @@ class HistoryStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, events: EventsApi, toll: StreamLimits, namespace: str, encoding: str, now_us: Callable[[], int],
+        self, events: EventsApi, limits: StreamLimits, namespace: str, encoding: str, now_us: Callable[[], int],
         stopping: Callable[[], bool],
     ) -> None:  # fmt: skip
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"})
         del self.headers["content-length"]
         self._events = events
-        self._toll = toll
+        self._limits = limits
         self._namespace = namespace
         self._inflater = Inflater(encoding)
         self._lines = Lines()
         self._now_us = now_us
         self._stopping = stopping
-        self._tally = ImportCounts()
-        self._untold: deque[RefusedLine | WarnedLine] = deque()
+        self._counts = ImportCounts()
+        self._unreported: deque[RefusedLine | WarnedLine] = deque()
         self._in_flight: deque[asyncio.Task[None]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,19 +128,19 @@ class HistoryStream(Response):
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         finished = asyncio.Event()
-        telling = asyncio.create_task(self._tell(send, finished))
+        reporting = asyncio.create_task(self._report_progress(send, finished))
         try:
             trouble = await self._take(first_chunk, chunks)
         finally:
             for task in self._in_flight:
                 task.cancel()
             finished.set()
-            await asyncio.wait({telling})
-        summary = {"type": "summary", "complete": trouble is None, "lines": self._lines.number} | asdict(self._tally)
+            await asyncio.wait({reporting})
+        summary = {"type": "summary", "complete": trouble is None, "lines": self._lines.number} | asdict(self._counts)
         summary["seconds"] = round(asyncio.get_running_loop().time() - started, 3)
         if trouble is not None:
             summary["trouble"] = (
-                f"{trouble}; send on from line {self._tally.last_acknowledged_line + 1}, or the whole again: both "
+                f"{trouble}; send on from line {self._counts.last_acknowledged_line + 1}, or the whole again: both "
                 "are safe"
             )
         await self._send_lines(send, [*self._refusals(), summary], last=True)
@@ -232,12 +151,12 @@ class HistoryStream(Response):
         try:
             chunk = first_chunk
             while chunk is not None:
-                self._toll.bytes(len(chunk), 0)
+                self._limits.bytes(len(chunk), 0)
                 for piece in self._inflater.feed(chunk):
-                    self._toll.bytes(0, len(piece))
+                    self._limits.bytes(0, len(piece))
                     for line in self._lines.feed(piece):
                         group = await self._add(group, line)
-                    await self._toll.lines(self._lines.number, self._stopping)
+                    await self._limits.lines(self._lines.number, self._stopping)
                 if not chunk and group.lines:  # no data for a while: deliver what is there
                     group = await self._close(group)
                 await self._settle(GROUPS_IN_FLIGHT)
@@ -247,7 +166,7 @@ class HistoryStream(Response):
                 group = await self._add(group, line)
             await self._close(group)
             await self._settle(1)
-            self._tally.last_acknowledged_line = self._lines.number
+            self._counts.last_acknowledged_line = self._lines.number
         except (BrokenBody, NotDelivered, Ended) as error:
             trouble = await self._wind_up(group, str(error))
         except Exception:
@@ -255,7 +174,7 @@ class HistoryStream(Response):
             trouble = await self._wind_up(_LineGroup(), "the gateway failed; its log says more")
         else:
             return None
-        await drain(chunks, self._toll.bytes)
+        await drain(chunks, self._limits.bytes)
         return trouble
 
     async def _wind_up(self, group: _LineGroup, trouble: str) -> str:
@@ -278,7 +197,7 @@ class HistoryStream(Response):
 
     async def _close(self, group: _LineGroup) -> _LineGroup:
         if group.lines:
-            await self._toll.lines(self._lines.number, self._stopping)
+            await self._limits.lines(self._lines.number, self._stopping)
             await self._settle(GROUPS_IN_FLIGHT)
             previous_part = self._in_flight[-1] if self._in_flight else None
             self._in_flight.append(asyncio.create_task(self._deliver(group.lines, previous_part)))
@@ -308,8 +227,8 @@ class HistoryStream(Response):
             if previous_part.cancelled() or previous_part.exception() is not None:
                 raise NotDelivered("lines before were not delivered")
         self._count(lines, [RefusedLine(line.number, why.reason, why.path, why.detail) for line, why, _ in refused])
-        self._untold.extend(warned[: max(0, WARNED - self._tally.warned)])
-        self._tally.warned += len(warned)
+        self._unreported.extend(warned[: max(0, WARNED - self._counts.warned)])
+        self._counts.warned += len(warned)
 
     async def _attempt(
         self, lines: Sequence[NumberedLine]
@@ -319,7 +238,7 @@ class HistoryStream(Response):
         warned: list[WarnedLine] = []
 
         def judged(view: NamespaceView) -> list[AcceptedEvent]:
-            accepted, refused = judge_all(lines, view, self._now_us())
+            accepted, refused = judge_lines(lines, view, self._now_us())
             refusals.extend((line, why, sketch(line.text, None, view.settings, single=True)) for line, why in refused)
             bad = {line.number for line, _ in refused}
             numbers = [line.number for line in lines if line.number not in bad]
@@ -334,28 +253,29 @@ class HistoryStream(Response):
         await self._events.record(self._namespace, why.reason, f"line {line.number}: {why}", refused_body, line.text)
 
     def _count(self, lines: Sequence[NumberedLine], refused: Sequence[RefusedLine]) -> None:
-        tally = self._tally
+        counts = self._counts
         self._events.count_accepted(len(lines) - len(refused))
-        tally.accepted += len(lines) - len(refused)
-        tally.refused += len(refused)
-        listed = refused[: max(0, LISTED - (tally.refused - len(refused)))]
-        tally.refused_unlisted += len(refused) - len(listed)
-        self._untold.extend(listed)
-        tally.last_acknowledged_line = lines[-1].number
+        counts.accepted += len(lines) - len(refused)
+        counts.refused += len(refused)
+        listed = refused[: max(0, LISTED - (counts.refused - len(refused)))]
+        counts.refused_unlisted += len(refused) - len(listed)
+        self._unreported.extend(listed)
+        counts.last_acknowledged_line = lines[-1].number
 
-    async def _tell(self, send: Send, finished: asyncio.Event) -> None:
+    async def _report_progress(self, send: Send, finished: asyncio.Event) -> None:
         while not finished.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), PROGRESS_SECONDS)
             if not finished.is_set():  # sent even if nothing changed, to keep the connection alive
-                progress = {"type": "progress", "lines": self._lines.number} | asdict(self._tally)
+                progress = {"type": "progress", "lines": self._lines.number} | asdict(self._counts)
                 await self._send_lines(send, [*self._refusals(), progress])
 
     def _refusals(self) -> list[JsonObject]:
         refusals = [
-            {"type": "refused" if isinstance(item, RefusedLine) else "warning"} | asdict(item) for item in self._untold
+            {"type": "refused" if isinstance(item, RefusedLine) else "warning"} | asdict(item)
+            for item in self._unreported
         ]
-        self._untold.clear()
+        self._unreported.clear()
         return refusals
 
     @staticmethod

@@ -19,27 +19,22 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Final
 
-import numpy as np
-
 from schemas.catalog.follower import CatalogFollower
 from schemas.errors import CannotGoOn
-from schemas.events.batch import EMPTY, UsageBatch, decode_batch
 from schemas.events.rejections import RejectedEvent, rejection_record
-from schemas.events.voids import decode_void, is_void
-from schemas.kafka.codec import CodecError
 from schemas.kafka.errors import RecordRefused
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
-from stream_processors.metering.breaker import WINDOW, Breaker, BreakerLimits
+from stream_processors.metering.breaker import WINDOW, BreakerLimits
 from stream_processors.metering.dedupe import PartitionMemory, Record
+from stream_processors.metering.due_records import DueRecords, by_partition
 from stream_processors.metering.flush_tables import DuplicateRow, batches_table, duplicates_table, progress_table
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import (
@@ -54,17 +49,14 @@ from stream_processors.metering.meter_records import (
     meter_records,
     position_of,
     settle,
-    undecodable_rejection,
 )
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import horizon
-from stream_processors.metering.settle_voids import void_batch
 from stream_processors.metering.void_rows import decide_voids, write_voids
 from stream_processors.threads import Stopping
 
 log = logging.getLogger(__name__)
 
-SEEK_AGAIN_SECONDS: Final = 5.0
 FLUSH_ROWS: Final = 500_000
 """Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace
 measures of an event; a partition whose share is used up goes on in the next one. At least one batch of each is
@@ -89,18 +81,15 @@ class UnitMeter:
         self._matchers = Matchers(catalog.catalog)
         self._rejected = rejected
         self._stop = stop
-        self._seek = topic.seek
-        self._log_start = topic.log_start
         self._reading = Journal(settings, stop)
         self._writing = Journal(settings, stop)
         self._memories: dict[int, PartitionMemory] = {}
         self._assignment = 0
         self._built_for = 0
-        self._sought: dict[int, tuple[int, float]] = {}
         self._horizon = horizon(catalog.catalog)
         self._horizon_at = -1
-        self._limits = BreakerLimits(settings.poison_percent, settings.poison_minimum)
-        self._breakers: dict[int, Breaker] = {}
+        limits = BreakerLimits(settings.poison_percent, settings.poison_minimum)
+        self._due = DueRecords(topic, settings.generation, limits, self._matchers, self._await_catalog)
         self._begins: dict[int, int] = {}
         self._undurable: dict[tuple[int, int, int], Record] = {}
         self._durable: dict[int, int] = {}
@@ -158,19 +147,19 @@ class UnitMeter:
         if assignment != self._built_for:
             _finish(in_flight)
             self._memories.clear()
-            self._sought.clear()
+            self._due.reassigned()
             self._built_for = assignment
         if self._lifted():
             self._memories.clear()
         work: list[tuple[PartitionMemory, list[Record]]] = []
-        groups = _by_partition(raws)
+        groups = by_partition(raws)
         room = FLUSH_ROWS // max(1, len(groups))
         for partition, group in groups.items():
             memory = self._memories.get(partition)
             if memory is None:
                 _finish(in_flight)
                 memory = self._memories[partition] = self._remember(partition)
-            if records := self._at_cursor(flush, memory, group, room):
+            if records := self._due.take(flush, memory, group, room):
                 work.append((memory, records))
         self._await_catalog(
             max((batch_record.batch.catalog_offset for _, records in work for batch_record in records), default=0)
@@ -260,72 +249,9 @@ class UnitMeter:
         first_day = None if appended is None else self._horizon.first_day(appended)
         filters = self._reading.filters(partition, self._partitions, self._horizon.lifted, first_day)
         history = self._reading.poison(self._generation, partition, cursor, WINDOW)
-        self._breakers[partition] = Breaker(self._limits, history)
+        self._due.begin(partition, history)
         log.info("partition %d: cursor %d, %d identities in the filters", partition, cursor, filters.size)
         return PartitionMemory(self._generation, partition, cursor, filters)
-
-    def _at_cursor(self, flush: Flush, memory: PartitionMemory, group: Sequence[RawRecord], room: int) -> list[Record]:
-        rows = 0
-        records: list[Record] = []
-        expected = memory.cursor
-        breaker = self._breakers.setdefault(memory.partition, Breaker(self._limits))
-        for raw in group:
-            if raw.offset < expected:
-                continue
-            if raw.offset > expected:
-                flush.gaps[memory.partition] = expected
-                self._gap(memory.partition, expected, raw.offset)
-                break
-            void = None
-            try:
-                if is_void(raw.value):
-                    void = decode_void(raw.value)
-                    batch = void_batch(void.namespace)
-                else:
-                    # Nothing at all: whether a sealed generation takes records was tried out, and it did.
-                    batch = decode_batch(raw.value) if raw.value else EMPTY
-                rows += self._rows(batch)
-                if rows > room and records:
-                    flush.left[memory.partition] = expected
-                    break
-                breaker.see(False)
-            except CodecError as error:
-                if breaker.see(True):
-                    position = f"{self._topic} partition {raw.partition} offset {raw.offset}"
-                    raise breaker.verdict(position, str(error)) from None
-                log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
-                batch = EMPTY
-                flush.rejections.append(undecodable_rejection(self._topic, self._generation, raw, str(error)))
-            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void))
-            expected += 1
-        if records:
-            self._sought.pop(memory.partition, None)
-        return records
-
-    def _rows(self, batch: UsageBatch) -> int:
-        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at
-        its name."""
-        if not batch.size or not batch.names:
-            return 0
-        self._await_catalog(batch.catalog_offset)
-        matcher, _ = self._matchers.at(batch.namespace, batch.catalog_offset)
-        counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
-        return batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
-
-    def _gap(self, partition: int, cursor: int, offset: int) -> None:
-        sought, at = self._sought.get(partition, (-1, float("-inf")))
-        if sought != cursor or time.monotonic() - at > SEEK_AGAIN_SECONDS:
-            start = self._log_start(partition)
-            if start > cursor:
-                # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records
-                # up.
-                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir "
-                    "status` says what to do",
-                          self._topic, partition, start, cursor)  # fmt: skip
-            else:
-                log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, offset, cursor)
-            self._sought[partition] = (cursor, time.monotonic())
-            self._seek(partition, cursor)
 
     def _await_catalog(self, offset: int) -> None:
         while not self._catalog.wait_for(offset, 1.0):
@@ -371,10 +297,3 @@ class UnitMeter:
 def _finish(in_flight: Future[None] | None) -> None:
     if in_flight is not None:
         in_flight.result()
-
-
-def _by_partition(raws: Sequence[RawRecord]) -> dict[int, list[RawRecord]]:
-    groups: dict[int, list[RawRecord]] = {}
-    for raw in raws:
-        groups.setdefault(raw.partition, []).append(raw)
-    return groups

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.history.body_lines import Lines, NumberedLine
-from ingest.history.stream import judge, judge_all
+from ingest.history.line_judgement import judge_line, judge_lines
 from ingest.http.decompression import PIECE, BrokenBody, Inflater, zstd
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
@@ -96,12 +96,12 @@ GOOD = b'{"event_name": "e", "account_id": "a", "idempotency_key": "k%d", "times
 )  # fmt: skip
 def test_a_line_needs_what_makes_it_safe_to_send_again(line: NumberedLine, reason: str, path: str) -> None:
     with pytest.raises(Refused) as caught:
-        judge(line, HISTORY, NOW)
+        judge_line(line, HISTORY, NOW)
     assert (caught.value.reason, caught.value.path) == (reason, path)
 
 
 def test_a_bad_line_stops_no_other() -> None:
     lines = [NumberedLine(1, GOOD % 1), NumberedLine(2, b"nonsense"), NumberedLine(4, GOOD % 4)]
-    accepted, refused = judge_all(lines, HISTORY, NOW)
+    accepted, refused = judge_lines(lines, HISTORY, NOW)
     assert [event.idempotency_key for event in accepted] == ["k1", "k4"]
     assert [line.number for line, _ in refused] == [2]

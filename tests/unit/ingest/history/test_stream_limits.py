@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from ingest.history import stream as module
-from ingest.history.stream import HistoryStream, StreamLimits
+from ingest.history.stream import HistoryStream
+from ingest.history.stream_limits import StreamLimits
 
 PIECE = 64 * 1024
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from ingest.history.body_lines import NumberedLine
-from ingest.history.stream import judge_all
+from ingest.history.line_judgement import judge_lines
 from ingest.http.bodies import BadBody
 from ingest.http.gateway_problems import Problem, of_refusal
 from ingest.protocols import detection
@@ -164,7 +164,7 @@ def test_nothing_but_an_answer_comes_out(path: str, kind: str, told: dict[str, s
 @given(st.lists(bodies, max_size=4))
 def test_every_line_of_history_is_judged(texts: list[bytes]) -> None:
     lines = [NumberedLine(number, text) for number, text in enumerate(texts, 1)]
-    accepted, refused = judge_all(lines, VIEW, NOW)
+    accepted, refused = judge_lines(lines, VIEW, NOW)
     assert len(accepted) + len(refused) == len(lines)
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from deploy.cli.billing.close import parse_as_of
 from ingest.client.wire import body_of, item_of
 from ingest.history.body_lines import NumberedLine
-from ingest.history.stream import judge
+from ingest.history.line_judgement import judge_line
 from ingest.protocols import cloudevents, lago
 from rating.periods.ranges import parse_range
 from schemas.catalog.models import Namespace, Subscription
@@ -69,7 +69,9 @@ DOORS: dict[str, Callable[[str], int]] = {
         decode_batch(f'{{"events": [{native("2026-01-01T00:00:00Z")}, {native(text)}]}}'.encode())
     ),
     "a bare list": lambda text: of(decode_any(f"[{native(text)}]".encode())),
-    "a line of history": lambda text: judge(NumberedLine(1, native(text).encode(), False), VIEW, NOW_US).timestamp_us,
+    "a line of history": lambda text: (
+        judge_line(NumberedLine(1, native(text).encode(), False), VIEW, NOW_US).timestamp_us
+    ),
     "a CloudEvent": lambda text: of(cloudevents.decode_structured(cloud(text).encode())),
     "CloudEvents": lambda text: of(cloudevents.decode_structured(f"[{cloud(text)}]".encode())),
     "a CloudEvent in headers": lambda text: of(cloudevents.decode_binary(HEADERS | {"ce-time": text}, b"{}")),
