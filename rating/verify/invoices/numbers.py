@@ -7,15 +7,17 @@ from typing import Final
 
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
-from schemas.ledgers.invoice_numbers import Numbered
+from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
 
 NAME: Final = "numbers of invoices"
+NUMBERED_SECONDS: Final = 3600
+"""A close that goes on for so long without numbering what it published has ended."""
 _REMEDY: Final = "`weir copies rebuild numbers` shows them again as usage.checkpoints gave them"
 
 
 def check_numbers(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each number that is shown was given, to that invoice or credit note, and none below the greatest shown one is
-    left out."""
+    left out; and each invoice of an hour ago or longer has one."""
     on_progress(NAME, 0, 1)
     ledger = scope.checkpoints
     for kind, numbers in (("invoice", ledger.numbers), ("credit_note", ledger.note_numbers)):
@@ -27,7 +29,21 @@ def check_numbers(scope: Scope, findings: Findings, on_progress: VerifyProgress)
             shown.setdefault(str(namespace), {})[str(name)] = int(rank), str(number)
         for namespace, rows in sorted(shown.items()):
             compare_numbers(namespace, rows, numbers.given(namespace), findings, kind.replace("_", " "))
+    finalised = scope.rows(
+        f"SELECT toString(namespace), invoice_id FROM invoices WHERE {scope.of_namespace} "
+        f"GROUP BY namespace, invoice_id HAVING min(as_of) < now64(6, 'UTC') - toIntervalSecond({NUMBERED_SECONDS})"
+    )
+    find_unnumbered([(str(namespace), str(name)) for namespace, name in finalised], ledger.numbers, findings)
     on_progress(NAME, 1, 1)
+
+
+def find_unnumbered(finalised: Iterable[tuple[str, str]], numbers: InvoiceNumbers, findings: Findings) -> None:
+    """``finalised``: (namespace, invoice) of invoices that should have been numbered by the close that published them.
+    One that died or failed before it came to that leaves them without."""
+    for namespace, name in sorted(finalised):
+        if numbers.of(namespace, name) is None:
+            location = f"number of invoice {name} of {namespace}"
+            findings.add("invoice number", location, "a number", "none", f"`weir close -n {namespace}` gives it")
 
 
 def compare_numbers(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest.catalog import catalog_publisher
-from ingest.catalog.catalog_publisher import CatalogPublisher, EntriesTooLarge
+from ingest.catalog.catalog_publisher import CatalogPublisher, EntriesTooLarge, LostClaims
 from schemas.catalog.models import Account, Product
 from schemas.settings import Settings
 
@@ -16,10 +16,12 @@ from schemas.settings import Settings
 class Writer:
     def __init__(self, settings: Settings, topic: str) -> None:
         self.written: list[Any] = []
+        self.parts: list[int] = []
 
     def append_all(self, records: Any, partition: int) -> list[tuple[int, int]]:
+        self.parts.append(len(records))
         self.written += records
-        return [(0, number) for number in range(len(records))]
+        return [(0, len(self.written) - len(records) + number) for number in range(len(records))]
 
 
 def change(kind: str, model: Any) -> Any:
@@ -44,3 +46,23 @@ def test_nothing_is_written_where_an_entry_is_too_large(monkeypatch: pytest.Monk
     assert writer.written == []
     plan.to_publish = lambda: [small]
     publisher.check(plan, "author")
+
+
+def test_a_large_document_is_written_in_parts_each_read_back_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Followers reach the log's end between parts, so that no gateway takes its catalog for stale, and another's change
+    waits for one part alone."""
+    monkeypatch.setattr(catalog_publisher, "LedgerWriter", Writer)
+    monkeypatch.setattr(catalog_publisher, "AT_ONCE", 3)
+    seen: list[tuple[int, int]] = []
+    versions = SimpleNamespace(versions=lambda *_: [])
+    catalog: Any = SimpleNamespace(
+        wait_for=lambda end, timeout: seen.append((end, len(publisher._writer.written))) or True, catalog=versions
+    )
+    publisher: Any = CatalogPublisher(Settings(), catalog, lambda: "claim")
+    plan: Any = SimpleNamespace(
+        namespace="shop", to_publish=lambda: [change("account", Account(code=f"a{number}")) for number in range(7)]
+    )
+    with pytest.raises(LostClaims):  # nobody's catalog has them in this test
+        publisher.publish(plan, "author")
+    assert publisher._writer.parts == [3, 3, 1]
+    assert seen == [(3, 3), (6, 6), (7, 7)]

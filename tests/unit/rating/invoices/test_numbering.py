@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from rating.invoices.numbering import unnumbered
 from rating.verify.difference import Findings
-from rating.verify.invoices.numbers import compare_numbers
+from rating.verify.invoices.numbers import compare_numbers, find_unnumbered
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
@@ -86,3 +86,14 @@ def test_verification_tells_what_differs(change: dict[str, tuple[int, str] | Non
     strs = [str(difference) for difference in findings.differences()]
     assert len(strs) == len(found)
     assert all(part in full_item for part, full_item in zip(found, strs, strict=True))
+
+
+def test_verification_tells_an_invoice_that_a_close_left_without_a_number() -> None:
+    numbers = InvoiceNumbers()
+    numbers.give("air", "A-", ["inv_1"])
+    findings = Findings()
+    find_unnumbered([("air", "inv_1"), ("air", "inv_2"), ("sea", "inv_1")], numbers, findings)
+    told = [str(difference) for difference in findings.differences()]
+    assert len(told) == 2
+    assert "number of invoice inv_2 of air: expected a number, found none" in told[0]
+    assert "`weir close -n sea` gives it" in told[1]
