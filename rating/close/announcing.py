@@ -13,7 +13,7 @@ from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
 from rating.close.planning import Planning
 from rating.close.rated_plan import RatedPlan
-from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.values.instants import rfc3339

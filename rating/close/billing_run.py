@@ -27,8 +27,8 @@ from rating.invoices.ledger import StandingInvoices, invoices_reader, read_stand
 from rating.invoices.numbering import number_invoices
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
-from rating.invoicing.late_report import again
-from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.late.late_report import again
+from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from schemas.clickhouse.client import connect
 from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words

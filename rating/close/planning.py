@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.invoices.waiting import CloseError
-from rating.invoicing.late_usage import LateBySubscription, find_late
+from rating.invoicing.late.late_usage import LateBySubscription, find_late
 from rating.invoicing.run_plan import RunPlan, make_plan
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions

@@ -20,7 +20,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.publish_invoices import publish, wait_written
 from rating.invoices.waiting import Progress
 from rating.invoicing.build_drafts import build_drafts
-from rating.invoicing.late_usage import LateBySubscription
+from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.measure import measure
 from rating.invoicing.run_plan import make_plan
 from schemas.catalog.state import NamespaceView

@@ -34,7 +34,8 @@ from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
 from rating.invoicing.charges import ChargeBook, Need, ResolvedCharge, Totals
 from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
-from rating.invoicing.late_usage import Late, LateBySubscription, Prior, adjustments, priors
+from rating.invoicing.late.adjustments import adjustments
+from rating.invoicing.late.late_usage import Late, LateBySubscription, Prior, priors
 from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share
 from rating.subscriptions.billing_periods import PeriodPart

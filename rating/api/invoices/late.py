@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from rating.api.context import Authorized, View
 from rating.api.rating_problems import RatingProblem
-from rating.invoicing.late_report import late_report
+from rating.invoicing.late.late_report import late_report
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.json_text import JsonObject
 

@@ -26,7 +26,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import NewPayment, amount_due, due_date, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
-from rating.invoicing.late_usage import Late
+from rating.invoicing.late.late_usage import Late
 from rating.invoicing.run_plan import RunPlan, make_plan
 from schemas.catalog.models import Namespace
 from schemas.ledgers.checkpoints import Run

@@ -14,7 +14,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, MeasureUsage, Running, expect
-from rating.invoicing.late_usage import Late, LateBySubscription
+from rating.invoicing.late.late_usage import Late, LateBySubscription
 from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.subscriptions.timeline import timelines

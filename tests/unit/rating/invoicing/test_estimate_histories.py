@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.invoicing.late_usage import Late
+from rating.invoicing.late.late_usage import Late
 from schemas.values.instants import DAY
 from tests.unit.rating.builders import Shelf
 from tests.unit.rating.invoicing.builders import JANUARY, SUBSCRIPTION, Books, Used, amounts_of, estimates, used

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import Need
-from rating.invoicing.late_usage import Prior, adjustments
+from rating.invoicing.late.adjustments import adjustments
+from rating.invoicing.late.late_usage import Prior
 from rating.pricing import parse_price, price_json, rate
 from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageGroup

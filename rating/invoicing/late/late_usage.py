@@ -4,12 +4,10 @@ invariant 10)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
-
-from msgspec import structs
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import (
@@ -19,18 +17,14 @@ from rating.invoices.amounts.unpriced_values import (
     newest,
     same_line,
     unpriced_lines,
-    unpriced_of,
 )
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.bounded_groups import named_values
-from rating.invoicing.build_invoice import price_text, rate_rows, steps_text
-from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.charges import ChargeBook, Need
 from rating.invoicing.pinned_prices import price_of
-from rating.pricing import PriceError, Rated, money_text, plain
 from rating.pricing.exact import exact_sum
-from rating.subscriptions.timeline import PlanningError, Timeline
-from rating.usage import Usage
+from rating.subscriptions.timeline import Timeline
 from schemas.catalog.profiles import FOREVER
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import EVENT, position_below
@@ -42,7 +36,6 @@ from schemas.ledgers.invoice_record import (
     LinePlan,
 )
 from schemas.prices import MatrixPrice, Price, prices_in_time
-from schemas.values.instants import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,70 +245,3 @@ def _billed(chain: Iterable[Invoice], invoice_id: str, line: Line) -> Decimal:
         if same_line(adjusting, line)
         and (adjusting.adjusts == invoice_id or (adjusting is line and invoice.invoice_id == invoice_id))
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """A re-rated line: ``price`` as it would be pinned now, and a note."""
-
-    prior: Prior
-    price: Price
-    priced: Rated
-    usage: Usage
-    note: str
-
-
-def rate_again(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Again]:
-    """Re-rate each line by present totals; parts of one period together. Raises PlanningError."""
-    groups: dict[Hashable, list[Prior]] = {}
-    for number, prior in enumerate(billed):
-        groups.setdefault(prior.group or number, []).append(prior)
-    result: list[Again] = []
-    for group in groups.values():
-        if len(group) > 1:
-            group.sort(key=lambda prior_of_group: prior_of_group.line.period_start)
-        parts = [(prior.price, prior.need, totals[prior.need].get(account_id)) for prior in group]
-        try:
-            rated = rate_rows(parts, currency)
-            completions = [
-                completed(price, priced.unpriced, prior_of_group.later)
-                for prior_of_group, (price, priced, _, _) in zip(group, rated, strict=True)
-            ]
-            if any(completed_notes for _, completed_notes in completions):
-                parts = [(price, need, rows) for (price, _), (_, need, rows) in zip(completions, parts, strict=True)]
-                rated = rate_rows(parts, currency)
-        except PriceError as error:
-            group_head = group[0]
-            raise PlanningError(
-                f"adjustment of {group_head.invoice_id}, line {group_head.line.number}: {error}"
-            ) from None
-        for prior, (price, priced, usage, note), (_, completed_notes) in zip(group, rated, completions, strict=True):
-            result.append(Again(prior, price, priced, usage, "; ".join([*completed_notes, *([note] if note else [])])))
-    return result
-
-
-def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
-    """An adjustment for each line whose amount has changed, or of which other usage has no price now. Raises
-    PlanningError."""
-    lines: list[Line] = []
-    for rated in rate_again(billed, totals, account_id, currency):
-        prior, priced, usage = rated.prior, rated.priced, rated.usage
-        difference = exact_sum((priced.amount, -prior.billed))
-        lacking = [(part.values, part.quantity, part.others) for part in priced.unpriced]
-        lacked = [(one.values, one.quantity, one.others) for one in unpriced_of(prior.newest)]
-        if not difference and lacking == lacked:
-            continue
-        was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
-        span = f"{rfc3339(prior.line.period_start)} to {rfc3339(prior.line.period_end)}"
-        lines.append(
-            structs.replace(
-                prior.line,
-                kind="adjustment", description=f"{prior.line.description}, adjusted for late or voided usage",
-                price=prior.newest.price if rated.price == prior.price else price_text(rated.price),
-                quantity=plain(usage.quantity or Decimal(0)), events=str(usage.events),
-                amount=money_text(difference, currency), unrounded=plain(difference), steps=steps_text(priced),
-                note="; ".join(part for part in (f"{span}: {was}", rated.note) if part), adjusts=prior.invoice_id,
-                of_plan=prior.plan,
-            )
-        )  # fmt: skip
-    return lines

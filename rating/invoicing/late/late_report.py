@@ -15,7 +15,8 @@ from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Need, Totals
-from rating.invoicing.late_usage import LateBySubscription, Prior, adjustments, find_late, priors, rate_again
+from rating.invoicing.late.adjustments import adjustments, rate_again
+from rating.invoicing.late.late_usage import LateBySubscription, Prior, find_late, priors
 from rating.invoicing.measure import measure
 from rating.invoicing.unpriced_usage import UnpricedQuantity, on_line, told
 from rating.pricing import money_text
