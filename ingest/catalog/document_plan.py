@@ -159,6 +159,14 @@ class _Planner:
                 f"{proposed.plan} is in {new}, the plan before it in {old}; end this subscription and start another"
             )
             self._faults.append(Fault(f"{item.path}.plan", detail))
+        named = pinned.change_at is not None and standing is not None and pinned.change_at != standing.change_at
+        if named and standing is not None and standing.account != pinned.account:
+            detail = (
+                f"an account holds for all that is not billed, also before change_at; end {proposed.code} there and "
+                f"start another subscription of {pinned.account}, or leave change_at out to correct the account of all "
+                "of it"
+            )
+            self._faults.append(Fault(f"{item.path}.account", detail))
         return pinned
 
     def _planned_version(self, item: DocumentEntry) -> int:

@@ -3,7 +3,7 @@ may be voided. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from schemas.ledgers.invoice_claims import VOID
@@ -19,6 +19,19 @@ def voids_of(chain: Sequence[Invoice]) -> tuple[str, ...]:
 def last_period(chain: Sequence[Invoice]) -> Invoice | None:
     """The invoice with the last period, void or not; the next period starts where it ended."""
     return max(chain, key=lambda invoice: (invoice.period_end, invoice.period_start, invoice.sequence), default=None)
+
+
+def last_order(chain: Iterable[Invoice]) -> int:
+    """Rank of the chain's last credit note; 0 if there is none, or if it stems from a release without ranks."""
+    return max(
+        (
+            note.get("order", 0)
+            for invoice in chain
+            if '"credit_notes"' in invoice.body
+            for note in body_of(invoice).credit_notes
+        ),
+        default=0,
+    )
 
 
 def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:

@@ -3,24 +3,24 @@ it. Pure; a credit note is part of the invoice's next version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rating.invoices.amounts.credited_in_all import moved_off
+from rating.invoices.amounts.credited_in_all import beside, moved_off
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     adjusted_by,
     balance_of,
     balance_of_invoice,
-    last_order,
     left_of_lines,
+    left_of_periods,
     noted_in_all,
 )
 from rating.invoices.amounts.note_spread import discounted, spread
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
-from rating.invoices.amounts.settlement_effects import given_by_terms
-from rating.invoices.chain import voids_of
+from rating.invoices.amounts.settlement_effects import added_by_true_ups
+from rating.invoices.chain import last_order, voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
@@ -94,24 +94,14 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     check_digits(amount, currency)
     left = _left(invoice, chain, notes)
     uncredited = left_of_lines(chain, invoice) if not lines else None
-    limit = left
-    if uncredited is not None and uncredited.adjusted:
-        # A line is credited once: the note excludes what adjustments have credited of it.
-        limit = min(left, exact_sum(part for _, part in uncredited.each))
+    limit, weights = left, list[tuple[int, Decimal]]()
+    if uncredited is not None:
+        weights = discounted(invoice, uncredited.each, uncredited.unnoted)
+        if uncredited.adjusted:
+            # A line is credited once: the note excludes what adjustments have credited of it.
+            limit = min(left, round_money(exact_sum(part for _, part in weights), currency))
     if chain:
-        numbers = {line["line"] for line in lines} or {line.number for line in invoice.lines}
-        names = {line.adjusts or name for line in invoice.lines if line.number in numbers}
-        balances = (
-            exact_sum(
-                (
-                    balance_of_invoice(chain, invoice, adjusted),
-                    given_by_terms(chain, adjusted),
-                    moved_off(chain, adjusted, currency),
-                )
-            )
-            for adjusted in names
-        )
-        limit = min(limit, exact_sum(max(balance, Decimal(0)) for balance in balances))
+        limit = min(limit, _left_in_chain(invoice, chain, {line["line"] for line in lines}))
     if not 0 < amount <= limit:
         raise ChangeRefused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which "
@@ -120,7 +110,8 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
         )
     parts, is_uneven = lines, False
     if uncredited is not None:
-        parts = spread(amount, discounted(invoice, uncredited.each, amount), currency)
+        has_room = round_money(exact_sum(part for _, part in weights), currency) >= amount
+        parts = spread(amount, weights if has_room else uncredited.each, currency)
         is_uneven = parts != spread(amount, uncredited.each, currency)  # a note without ``spread`` is in proportion
     back = _given_back(invoice, chain, notes, amount, parts)
     owed = exact_sum((amount, *(-part for *_, part in back)))
@@ -158,9 +149,23 @@ def _given(grant: str, amount: Decimal, currency: str, invoice_id: str | None) -
 def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNoteEntry]) -> Decimal:
     """The amount billed before prepaid credits that is not credited by credit notes or later invoices."""
     drew = (-Decimal(line.amount) for line in invoice.lines if line.kind == "credit")
-    given = given_by_terms(chain, invoice.invoice_id)
-    adjusted = min(exact_sum((adjusted_by(chain, invoice), given)), Decimal(0))
+    of_terms = added_by_true_ups(chain, invoice.invoice_id), moved_off(chain, invoice.invoice_id, invoice.currency)
+    adjusted = min(exact_sum((adjusted_by(chain, invoice), *of_terms)), Decimal(0))
     return max(exact_sum((Decimal(invoice.total), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
+
+
+def _left_in_chain(invoice: Invoice, chain: Sequence[Invoice], numbers: Collection[int]) -> Decimal:
+    """What the chain leaves to credit of the lines ``numbers`` (none: all): of each invoice that they are of, with all
+    that adjusts it and with discounts and true-ups, at most what this one bills of it; and no more than what is left of
+    their periods."""
+    names = {line.adjusts or invoice.invoice_id for line in invoice.lines if line.number in numbers or not numbers}
+    left = left_of_periods(chain, invoice)
+    balances: list[Decimal] = []
+    for name in names:
+        terms = added_by_true_ups(chain, name), moved_off(chain, name, invoice.currency)
+        balance = exact_sum((balance_of_invoice(chain, invoice, name), *terms))
+        balances.append(max(min(balance, balance_of_invoice((), invoice, name)), Decimal(0)))
+    return max(min(left, exact_sum(balances)), Decimal(0))
 
 
 def _given_back(
@@ -180,9 +185,10 @@ def _given_back(
     in_money = max(exact_sum((Decimal(invoice.total), -amount_paid(notes))), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
     if short > 0 and chain:
-        # What terms of a later invoice give less because it settles this one's fees was paid there.
+        # What terms of later invoices give less because these settle this one's fees was paid there.
         settling = {item.invoice_id for item in chain if any(line.adjusts == name for line in item.lines)}
-        drawn = (*drawn, *drawn_on(chain, settling - {paid.invoice_id for paid in drawn}))
+        for names in (settling, beside(chain, {name} | settling)):
+            drawn = (*drawn, *drawn_on(chain, names - {paid.invoice_id for paid in drawn}))
     given += _more(drawn, given, short)
     sums: dict[tuple[str, str], Decimal] = {}
     for paid, charge, part in given:

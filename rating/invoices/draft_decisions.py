@@ -17,9 +17,8 @@ from msgspec.structs import replace
 
 from rating.invoices.amounts.billed_of_period import NOTED
 from rating.invoices.amounts.credited_in_all import beside, carriers
-from rating.invoices.amounts.line_balances import last_order
 from rating.invoices.amounts.reductions import paid
-from rating.invoices.chain import voids_of
+from rating.invoices.chain import last_order, voids_of
 from rating.invoices.transitions import ChangeRefused, due_date
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from rating.invoices.chain import credited_since, given_back_by, invoices_built_on, voids_of
+from rating.invoices.chain import credited_since, given_back_by, invoices_built_on, last_order, voids_of
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
@@ -24,6 +24,7 @@ from schemas.ledgers.invoice_details import Body, CreditNoteEntry, PaymentEntry
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.currency import exponent
 from schemas.values.instants import instant, rfc3339
+from schemas.values.json_text import JsonObject
 
 E = TypeVar("E", PaymentEntry, CreditNoteEntry)
 
@@ -95,10 +96,12 @@ def voided(chain: Sequence[Invoice], invoice: Invoice, reason: str, author: str,
             f"invoice {name} added to {', '.join(noted)}, of which a credit note has credited something since, and may"
             " have credited that; take back the events instead (`weir void`), which the next invoice adjusts"
         )
-    void = {
+    void: JsonObject = {
         "reason": reason, "author": author, "at": rfc3339(at_us),
         "head": chain[-1].invoice_id, "voids": list(voids_of(chain)),
     }  # fmt: skip
+    if any(line.adjusts for line in invoice.lines):
+        void["after_note"] = last_order(chain)
     return _next(invoice, VOID, {"void": void})
 
 

@@ -228,7 +228,7 @@ def build_invoice(
     if noted := {name: count for name, count in (counts | dict(hand.notes)).items() if count}:
         body["noted"] = noted
     if any(line.adjusts for line in lines) or (
-        adjusting.fees_of and credited_in_all.moved_by(adjusting.fees_of, _billed(lines, due, agreed), currency)
+        adjusting.fees_of and credited_in_all.moves_fees(adjusting.fees_of, _billed(lines, due, agreed), currency)
     ):
         body["after_note"] = hand.order
     if line_plans:

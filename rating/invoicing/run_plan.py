@@ -14,7 +14,6 @@ from rating.invoices.amounts.line_balances import (
     NOTHING_NOTED,
     InHand,
     in_hand,
-    last_order,
     nothing_further,
     taken_back,
 )
@@ -28,6 +27,7 @@ from rating.invoices.amounts.reductions import (
     prior_terms,
     prior_terms_ahead,
 )
+from rating.invoices.chain import last_order
 from rating.invoices.draft_decisions import draft_of
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle

@@ -54,7 +54,7 @@ class StoredCreditNote(TypedDict, total=False):
     prepaid: list[PrepaidPart]
 
 
-class LastNote(TypedDict):
+class ChainOfNote(TypedDict):
     """What the chain was when an invoice's last credit note was written: ``head``, the id of its last invoice."""
 
     head: str
@@ -82,7 +82,7 @@ class InvoiceBody(TypedDict, total=False):
     change: object
     subtotal: str
     credit_notes: list[StoredCreditNote]
-    credited: LastNote
+    credited: ChainOfNote
     noted: dict[str, int]
     after_note: int
     payments: list[StoredPayment]

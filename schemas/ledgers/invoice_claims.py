@@ -41,9 +41,9 @@ def claim_of(invoice: Invoice) -> Claim:
     approved invoice names the draft version that was approved.
 
     A version with a credit note (``credited``) claims the state of the chain on which it is based and its rank
-    among the chain's credit notes (``order``). An invoice that adjusts others names the last credit note it
-    considered (``after_note``). So nothing is credited twice, and no credit note misses what an invoice has just
-    credited. Records of older releases have neither field.
+    among the chain's credit notes (``order``). An invoice that adjusts others, and the void version of one, names the
+    last credit note it considered (``after_note``). So nothing is credited twice, and no credit note misses what an
+    invoice has just credited. Records of older releases have neither field.
     """
     namespace, name, version = invoice.namespace, invoice.invoice_id, invoice.version
     key, chain = (namespace, name), (namespace, invoice.subscription)
@@ -68,7 +68,9 @@ def claim_of(invoice: Invoice) -> Claim:
             return _credited(Claim(key, version), chain, namespace, body.credited)
         void = body.fields["void"]
         head, voids = void["head"], tuple(void["voids"])
-        return Claim(key, version, chain, _head(namespace, head, voids), _head(namespace, head, sorted({*voids, name})))
+        predecessor, successor = _head(namespace, head, voids), _head(namespace, head, sorted({*voids, name}))
+        notes = (((chain, "notes"), void["after_note"] or None),) if "after_note" in void else ()
+        return Claim(key, version, chain, predecessor, successor, needs=notes)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Claim(key, _NEVER)  # not written by Weir
 

@@ -110,6 +110,7 @@ class InvoiceVoid(TypedDict):
     at: str  # RFC 3339
     head: str  # invoice_id of the chain's last invoice then
     voids: list[str]  # ids of the chain's void invoices then, sorted
+    after_note: NotRequired[int]  # rank of the chain's last credit note then, 0: none; where it adjusts others
 
 
 class PlanOfLine(TypedDict):

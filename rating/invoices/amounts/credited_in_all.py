@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rating.invoices.amounts.billed_of_period import NOTED, OF_PERIOD, is_ahead, is_lump, reductions
-from rating.invoices.amounts.line_balances import credited_by_line, last_note_us
+from rating.invoices.amounts.line_balances import LastNote, credited_by_line, last_note
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.pricing.priced_line import ZERO, Step
@@ -105,14 +105,10 @@ class _BilledInvoices:
     def moved(self, name: str) -> Decimal:
         """What other invoices' discounts take off the fees that the invoice billed in advance, beyond those that name
         it: what the discounts of all charges of the period come to beyond those without its fees."""
-        return self.by_terms_of(name)[1]
-
-    def by_terms_of(self, name: str) -> tuple[str, Decimal]:
-        """(the invoice whose discounts these are, "" for none; what is ``moved``)."""
         carrier = self._by_id[name]
         later = self._of_period(carrier.end_us)
         if later is None or later.terms is None or later is carrier:
-            return "", ZERO
+            return ZERO
         fees: list[tuple[str, Decimal]] = []
         others: list[tuple[str, Decimal]] = []
         taken: list[Decimal] = []
@@ -130,9 +126,9 @@ class _BilledInvoices:
             if billing.lump is not None and billing.end_us == carrier.end_us:
                 (taken if billing is carrier else stated).append(self._taken_ahead(billing, billing.lump))
         if not fees and not taken:
-            return "", ZERO
+            return ZERO
         whole = exact_sum(taken + stated) if later.older else self._off(fees + others, later.terms)
-        return later.invoice_id, exact_sum((whole, -self._off(others, later.terms), -exact_sum(taken)))
+        return exact_sum((whole, -self._off(others, later.terms), -exact_sum(taken)))
 
     def _taken_ahead(self, lump: BilledInvoice, terms: Terms) -> Decimal:
         """What the discounts of a lump are beyond those of its own charges, so off its fees in advance."""
@@ -160,9 +156,9 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
         name = invoice.invoice_id
         if name not in notes or name not in changed:
             continue
-        noted, last_us = notes[name]
+        noted, last = notes[name]
         then = _BilledInvoices(
-            (stated[item.invoice_id] for item in standing if item is invoice or item.as_of <= last_us), currency
+            (stated[item.invoice_id] for item in standing if item is invoice or last.found(item)), currency
         )
         least = min(exact_sum((then.comes_to(name), *then.taken_back(name), -noted)), ZERO)
         by_line, in_all = now.taken_back(name)
@@ -172,37 +168,44 @@ def kept_above_notes(standing: Sequence[Invoice], new: BilledInvoice, currency: 
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class MovedDiscount:
-    """A change of what discounts that the invoice ``of`` states take off the fees that ``carrier`` billed in advance;
-    below zero: they take more."""
-
-    carrier: str
-    of: str
-    amount: Decimal
-
-
-def moved_by(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> list[MovedDiscount]:
-    """What ``new`` changes of the discounts that are off fees which earlier invoices billed in advance, though no line
-    names these. So credit notes of the fees count for it, and prepaid credits that paid them. ``standing``: as in
-    ``kept_above_notes``."""
+def moves_fees(standing: Sequence[Invoice], new: BilledInvoice, currency: str) -> bool:
+    """Whether ``new`` changes what discounts take off fees that earlier invoices billed in advance, though no line
+    names these: credit notes of the fees count for it. ``standing``: as in ``kept_above_notes``."""
     near = beside(standing, {line.adjusts for line in new.lines}, {new.start_us})
     billings = [
         billing_of(invoice)
         for invoice in standing
         if invoice.invoice_id in near or any(line.adjusts in near for line in invoice.lines)
     ]
-    if all(billing.terms is None for billing in [*billings, new]):
-        return []
     before, now = _BilledInvoices(billings, currency), _BilledInvoices([*billings, new], currency)
-    changes: list[MovedDiscount] = []
-    for carrier in (billing.invoice_id for billing in billings):
-        parts: dict[str, Decimal] = {}
-        for invoices, sign in ((before, -1), (now, 1)):
-            of, amount = invoices.by_terms_of(carrier)
-            parts[of] = exact_sum((parts.get(of, ZERO), sign * min(amount, ZERO)))  # above zero: rounding
-        changes += [MovedDiscount(carrier, of, amount) for of, amount in parts.items() if amount]
-    return changes
+    names = [billing.invoice_id for billing in billings]
+    # Above zero it is rounding, or stated off the fees and off others by now.
+    return any(min(before.moved(name), ZERO) != min(now.moved(name), ZERO) for name in names)
+
+
+def off_fees(before: Sequence[Invoice], invoice: Invoice) -> list[tuple[str, Decimal]]:
+    """(invoice in ``before``, amount below zero): what the discounts of ``invoice`` are beyond those of its own charges
+    alone, so off the fees that these billed in advance, in their order."""
+    billing = billing_of(invoice)
+    if billing.terms is None or not billing.terms.discounts:
+        return []
+    own = [line for line in invoice.lines if not line.adjusts and (billing.change or not billing.is_ahead(line))]
+    charged = [(line.product, Decimal(line.amount)) for line in own if line.kind != "credit" and ":" not in line.charge]
+    of_own = [-part.amount for part in reductions(charged, Terms(billing.terms.discounts), invoice.currency)]
+    beyond = exact_sum((*(Decimal(line.amount) for line in own if line.charge.startswith(DISCOUNT)), *of_own))
+    names = carriers(before, invoice.period_start) if beyond < 0 else ()
+    parts: list[tuple[str, Decimal]] = []
+    for carrier in [item for item in before if item.invoice_id in names]:
+        fees = exact_sum(
+            Decimal(line.amount)
+            for item in [*before, invoice]
+            for line in item.lines
+            if (line.adjusts or item.invoice_id) == carrier.invoice_id and is_ahead(line, carrier)
+        )
+        if part := max(beyond, -max(fees, ZERO)):
+            parts.append((carrier.invoice_id, part))
+            beyond = exact_sum((beyond, -part))
+    return parts
 
 
 def beside(invoices: Sequence[Invoice], names: Collection[str], instants: Iterable[int] = ()) -> set[str]:
@@ -232,28 +235,29 @@ def carriers(chain: Iterable[Invoice], start_us: int) -> set[str]:
 
 
 def moved_off(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
-    """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance: 0 or less."""
+    """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance, and no line says
+    that names it; above 0: what they give back of what lines do say."""
     billings = [billing_of(invoice) for invoice in chain if invoice.state != VOID]
     known = any(billing.invoice_id == name for billing in billings)
-    return min(_BilledInvoices(billings, currency).moved(name), ZERO) if known else ZERO
+    return _BilledInvoices(billings, currency).moved(name) if known else ZERO
 
 
 def _edges(invoice: Invoice) -> tuple[int, int]:
     return invoice.period_start, invoice.period_end
 
 
-def _notes(standing: Iterable[Invoice]) -> Mapping[str, tuple[Decimal, int]]:
-    """Invoice → what credit notes credited of its lines and of those that adjust it, and instant of the last one."""
-    notes: dict[str, tuple[Decimal, int]] = {}
+def _notes(standing: Iterable[Invoice]) -> Mapping[str, tuple[Decimal, LastNote]]:
+    """Invoice → what credit notes credited of its lines and of those that adjust it, and the last one."""
+    notes: dict[str, tuple[Decimal, LastNote]] = {}
     for invoice in standing:
         if '"credit_notes"' not in invoice.body:
             continue
-        of_line, last_us = credited_by_line(invoice), last_note_us(invoice)
+        of_line, last = credited_by_line(invoice), last_note(invoice)
         for line in invoice.lines:
             if amount := of_line.get(line.number, ZERO):
                 name = line.adjusts or invoice.invoice_id
-                noted, before_us = notes.get(name, (ZERO, 0))
-                notes[name] = exact_sum((noted, amount)), max(before_us, last_us)
+                noted, before = notes.get(name, (ZERO, None))
+                notes[name] = exact_sum((noted, amount)), last.or_later(before)
     return notes
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from rating.invoices.amounts.credited_in_all import MovedDiscount, billing_of, moved_by
+from rating.invoices.amounts.credited_in_all import off_fees
 from rating.invoices.amounts.line_balances import credited_by_line
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn
 from rating.pricing.exact import exactly
@@ -64,7 +64,7 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
     with exactly():
         for position, invoice in enumerate(standing):
             before = standing[:position] if has_discounts else ()
-            _book(invoice, accounts, moved_by(before, billing_of(invoice), invoice.currency) if before else ())
+            _book(invoice, accounts, off_fees(before, invoice) if before else ())
         return tuple(
             DrawnOn(name, of.left, tuple(of.drawn.items()))
             for name, of in accounts.items()
@@ -72,7 +72,7 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
         )
 
 
-def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[MovedDiscount]) -> None:
+def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[tuple[str, Decimal]]) -> None:
     own_account = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}
     draws: list[tuple[str, Decimal]] = []
@@ -84,9 +84,9 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[Mo
             accounts.get(name, own_account).add(line.charge, -amount)
         else:
             draws.append((line.charge, -amount))
-    for discount in moved:
-        changes[discount.carrier] = changes.get(discount.carrier, ZERO) + discount.amount
-        changes[discount.of] = changes.get(discount.of, ZERO) - discount.amount
+    for carrier, amount in moved:
+        changes[carrier] = changes.get(carrier, ZERO) + amount
+        changes[invoice.invoice_id] = changes.get(invoice.invoice_id, ZERO) - amount
     for name, amount in changes.items():
         accounts.get(name, own_account).left += amount
     earlier = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from rating.invoices.amounts.billed_of_period import NOTED
+from rating.invoices.amounts.billed_of_period import NOTED, is_ahead
 from rating.invoices.amounts.note_spread import spread_parts
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, exactly
@@ -23,9 +23,6 @@ from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_details import CreditNoteEntry
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import micros, parse_rfc3339
-
-_BEFORE: Final = -1
-_EVER: Final = 2**63
 
 LineKey = tuple[str, str, str, int, int]
 """(invoice id, charge, product, period start, period end) of a billed line."""
@@ -56,7 +53,7 @@ class Hand:
 class InHand:
     """Lines of which credit notes credited something. ``notes``: number of credit notes considered, by the invoice that
     is adjusted and by each that adjusts one; ``order``: the chain's last credit note considered, 0 for none
-    (``last_order``)."""
+    (``chain.last_order``)."""
 
     lines: Mapping[LineKey, Hand] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
@@ -71,8 +68,8 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
     names = set(adjusted)
     standing = [invoice for invoice in chain if invoice.state != VOID]
     noted: dict[LineKey, Decimal] = {}
-    last_us: dict[LineKey, int] = {}
-    parts: dict[LineKey, list[tuple[int, bool, Decimal]]] = {}
+    last: dict[LineKey, LastNote] = {}
+    parts: dict[LineKey, list[tuple[Invoice, Line]]] = {}
     for invoice in standing:
         of_notes = credited_by_line(invoice) if '"credit_notes"' in invoice.body else {}
         for line in invoice.lines:
@@ -80,26 +77,26 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
             if name not in names or line.kind == "credit":
                 continue
             key = key_of_line(name, line)
-            at_us = invoice.as_of if line.adjusts else _BEFORE
-            parts.setdefault(key, []).append((at_us, line.charge.startswith(NOTED), Decimal(line.amount)))
+            parts.setdefault(key, []).append((invoice, line))
             if amount := of_notes.get(line.number, ZERO):
                 noted[key] = exact_sum((noted.get(key, ZERO), amount))
-                last_us[key] = max(last_us.get(key, 0), last_note_us(invoice))
+                last[key] = last_note(invoice).or_later(last.get(key))
     counts = {
         invoice.invoice_id: len(body_of(invoice).credit_notes)
         for invoice in standing
         if invoice.invoice_id in names
         or ('"credit_notes"' in invoice.body and any(line.adjusts in names for line in invoice.lines))
     }
-    return InHand({key: _hand(amount, parts[key], last_us[key]) for key, amount in noted.items()}, counts)
+    return InHand({key: _hand(amount, parts[key], last[key]) for key, amount in noted.items()}, counts)
 
 
-def _hand(noted: Decimal, parts: Sequence[tuple[int, bool, Decimal]], last_us: int) -> Hand:
-    """``parts``: (as of, whether it was taken back, amount) of the line and of all lines that adjust it."""
+def _hand(noted: Decimal, parts: Sequence[tuple[Invoice, Line]], last: LastNote) -> Hand:
+    """``parts``: (invoice, line) of the line and of all lines that adjust it."""
+    then = [(invoice, line) for invoice, line in parts if not line.adjusts or last.found(invoice)]
     sums = [
-        exact_sum(amount for at_us, back, amount in parts if back == stays and at_us <= until)
-        for until in (_EVER, last_us)
-        for stays in (False, True)
+        exact_sum(Decimal(line.amount) for _, line in present if line.charge.startswith(NOTED) == is_back)
+        for present in (parts, then)
+        for is_back in (False, True)
     ]
     return Hand(noted, *sums)
 
@@ -118,23 +115,32 @@ def returned(invoice: Invoice) -> dict[str, Decimal]:
     return amounts
 
 
-def last_order(chain: Iterable[Invoice]) -> int:
-    """Rank of the chain's last credit note; 0 if there is none, or if it stems from a release without ranks."""
-    return max(
-        (
-            note.get("order", 0)
-            for invoice in chain
-            if '"credit_notes"' in invoice.body
-            for note in body_of(invoice).credit_notes
-        ),
-        default=0,
-    )
+@dataclass(frozen=True, slots=True)
+class LastNote:
+    """The last of some credit notes: its rank in the chain, 0 in records of before there were ranks, and its instant
+    (microseconds UTC)."""
+
+    order: int = 0
+    at_us: int = 0
+
+    def or_later(self, note: LastNote | None) -> LastNote:
+        """The later of both."""
+        return self if note is None else LastNote(max(self.order, note.order), max(self.at_us, note.at_us))
+
+    def found(self, invoice: Invoice) -> bool:
+        """Whether the invoice stood when the note was written. Its time alone does not tell: a close as of an earlier
+        instant may come after the note."""
+        counted = body_of(invoice).after_note
+        return invoice.as_of <= self.at_us if counted is None or not self.order else counted < self.order
 
 
-def last_note_us(invoice: Invoice) -> int:
-    """Instant of the invoice's last credit note, microseconds UTC; 0 for none."""
+def last_note(invoice: Invoice) -> LastNote:
+    """The last credit note of an invoice that has some."""
     notes = body_of(invoice).credit_notes
-    return max((micros(parse_rfc3339(note["at"])) for note in notes), default=0)
+    return LastNote(
+        max((note.get("order", 0) for note in notes), default=0),
+        max((micros(parse_rfc3339(note["at"])) for note in notes), default=0),
+    )
 
 
 def key_of_line(invoice_id: str, line: Line) -> LineKey:
@@ -167,27 +173,31 @@ def credited_by_line(invoice: Invoice) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class LinesLeft:
-    """(line, amount that can still be credited) of each line; ``adjusted``: whether other invoices have adjusted
-    some of them."""
+    """(line, amount that can still be credited) of each line, and (``unnoted``) amount that the invoice's own credit
+    notes have not credited; ``adjusted``: whether other invoices have adjusted some of them."""
 
     each: tuple[tuple[int, Decimal], ...]
-    adjusted: bool
+    unnoted: tuple[tuple[int, Decimal], ...]
+
+    @property
+    def adjusted(self) -> bool:
+        return self.each != self.unnoted
 
 
 def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
     """What credit notes of the invoice can still credit of its lines; ``chain``: the present chain, empty if only
     the invoice counts."""
     noted = credited_by_line(invoice)
-    plain_rest: list[tuple[int, Decimal]] = []
+    unnoted: list[tuple[int, Decimal]] = []
     left: list[tuple[int, Decimal]] = []
     for line in invoice.lines:
         amount = Decimal(line.amount)
         if line.kind != "credit" and not line.charge.startswith(NOTED) and amount > 0:
             amount_left = exact_sum((amount, -noted.get(line.number, ZERO)))
-            plain_rest.append((line.number, amount_left))
+            unnoted.append((line.number, amount_left))
             balance = balance_of(chain, invoice, line) if chain else amount_left
             left.append((line.number, max(min(amount_left, balance), ZERO)))
-    return LinesLeft(tuple(left), left != plain_rest)
+    return LinesLeft(tuple(left), tuple(unnoted))
 
 
 def taken_back(
@@ -265,6 +275,25 @@ def balance_of_invoice(chain: Iterable[Invoice], invoice: Invoice, name: str) ->
         notes = credited_by_line(standing)
         for line in standing.lines:
             if line.kind != "credit" and (line.adjusts or standing.invoice_id) == name:
+                parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
+    return exact_sum(parts)
+
+
+def left_of_periods(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
+    """What all invoices bill of the periods that the invoice's lines are of, and credit by no credit note."""
+    standing = _with(chain, invoice)
+    by_id = {item.invoice_id: item for item in standing}
+
+    def start_of(item: Invoice, line: Line) -> int:
+        of = by_id.get(line.adjusts, item)
+        return int(of.period_end if is_ahead(line, of) else of.period_start)
+
+    starts = {start_of(invoice, line) for line in invoice.lines if line.kind != "credit"}
+    parts: list[Decimal] = []
+    for item in standing:
+        notes = credited_by_line(item)
+        for line in item.lines:
+            if line.kind != "credit" and (line.charge == NOTED or start_of(item, line) in starts):
                 parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
     return exact_sum(parts)
 

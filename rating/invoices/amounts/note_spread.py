@@ -39,25 +39,25 @@ def spread_parts(amount: Decimal, weights: Weights, currency: str) -> Iterator[t
         amount_so_far = until
 
 
-def discounted(invoice: Invoice, left: Weights, amount: Decimal) -> Weights:
-    """What the invoice's discounts leave of ``left``, the amounts that can still be credited of its lines; ``left``
-    itself if that is less than ``amount``, the note's."""
+def discounted(invoice: Invoice, left: Weights, unnoted: Weights) -> list[tuple[int, Decimal]]:
+    """What the invoice's discounts leave of its lines to credit: of ``unnoted``, what its own credit notes have not
+    credited, and at most ``left``, what adjustments leave, too."""
     lines = {line.number: line for line in invoice.lines}
-    weights = {number: Decimal(lines[number].amount) for number, _ in left}
+    taken_off = dict.fromkeys((number for number, _ in left), ZERO)
     with exactly():
         for discount in invoice.lines:
             off = -Decimal(discount.amount)
-            base = {number: weight for number, weight in weights.items() if _is_off(discount, lines[number])}
+            base = {
+                number: Decimal(lines[number].amount) - taken
+                for number, taken in taken_off.items()
+                if _is_off(discount, lines[number])
+            }
             total = sum(base.values(), ZERO)
             if off > 0 and total > 0:
                 for number, weight in base.items():
-                    weights[number] = weight - share(min(off, total), weight, total)
-        reduced = [
-            (number, max(amount_left - Decimal(lines[number].amount) + weights[number], ZERO))
-            for number, amount_left in left
-        ]
-        total = sum((weight for _, weight in reduced), ZERO)
-        return reduced if round_money(total, invoice.currency) >= amount else left
+                    taken_off[number] += share(min(off, total), weight, total)
+        rest = dict(unnoted)
+        return [(number, max(min(part, rest[number] - taken_off[number]), ZERO)) for number, part in left]
 
 
 def _is_off(discount: Line, line: Line) -> bool:

@@ -15,7 +15,7 @@ from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import Amounts, minus, reductions, text, total
 from rating.verify.independent.invoice_chain import before_it, body, is_ahead, is_by_period, terms_of
-from rating.verify.independent.notes import REMEDY, credited_of, last_note_us, notes_before
+from rating.verify.independent.notes import REMEDY, Rank, credited_of, last_of, notes_before, stood_by
 from rating.verify.independent.periods import Periods
 from rating.verify.invoice_body import PeriodTerms
 
@@ -49,7 +49,7 @@ def check_in_all(
 def _expected(
     head: Head, earlier: Sequence[Head], lines: StoredLines, periods: Periods, missing: Mapping[str, Fraction]
 ) -> Iterator[tuple[str, Fraction]]:
-    noted, last_us = Amounts(), dict[str, int]()
+    noted, last = Amounts(), dict[str, Rank]()
     for invoice in earlier:
         notes = notes_before(invoice, head, earlier)
         of_line = credited_of(invoice, notes, lines) if notes else {}
@@ -57,7 +57,7 @@ def _expected(
             if part := of_line.get(line.number):
                 name = line.adjusts or invoice.invoice_id
                 noted[name] = noted.get(name, Fraction(0)) + part
-                last_us[name] = max(last_us.get(name, 0), last_note_us(notes))
+                last[name] = last_of(notes, last.get(name, (0, 0)))
     adjusted = {line.adjusts for line in periods.lines_of(head) if line.adjusts and line.charge != _IN_ALL}
     near = {head.start_us}
     for invoice in earlier:
@@ -66,7 +66,7 @@ def _expected(
         name = invoice.invoice_id
         if name not in noted or (name not in adjusted and not near & {invoice.start_us, invoice.end_us}):
             continue
-        before = [item for item in earlier if item is invoice or item.as_of_us <= last_us[name]]
+        before = [item for item in earlier if item is invoice or stood_by(item, last[name])]
         by_line, in_all = _taken_back([*earlier, head], name, periods)
         by_line += missing.get(name, Fraction(0))
         in_all -= sum((Fraction(line.amount) for line in periods.lines_of(head) if _is_in_all(line, name)), Fraction(0))

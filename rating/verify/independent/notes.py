@@ -118,9 +118,21 @@ def _noted_at_us(note: StoredCreditNote) -> int:
     return micros(parse_rfc3339(note["at"]))
 
 
-def last_note_us(notes: Iterable[StoredCreditNote]) -> int:
-    """Instant of the last of the notes, microseconds UTC; 0 for none."""
-    return max(map(_noted_at_us, notes), default=0)
+Rank = tuple[int, int]
+"""(rank in the chain, instant in microseconds UTC) of the last of some credit notes; a rank of 0: of older releases."""
+
+
+def last_of(notes: Iterable[StoredCreditNote], last: Rank = (0, 0)) -> Rank:
+    """The last of the notes, or ``last`` where that is later."""
+    for note in notes:
+        last = max(last[0], note.get("order", 0)), max(last[1], _noted_at_us(note))
+    return last
+
+
+def stood_by(invoice: Head, last: Rank) -> bool:
+    """Whether the invoice stood when the note of that rank was written: by what it counted, else by their times."""
+    counted = body(invoice).get("after_note")
+    return invoice.as_of_us <= last[1] if counted is None or not last[0] else counted < last[0]
 
 
 def credited_of(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredLines) -> dict[int, Fraction]:
@@ -155,20 +167,20 @@ def _to_take_back(
 ) -> Fraction | None:
     """How much more of the line is to be taken back where it changes by ``change``; None where credit notes credited
     nothing of it."""
-    noted, last_us = Fraction(0), 0
+    noted, last = Fraction(0), (0, 0)
     for invoice in earlier:
         notes = notes_before(invoice, head, earlier)
         credited = credited_of(invoice, notes, lines) if notes else {}
         if part := sum(
             (credited.get(line.number, Fraction(0)) for line in _lines_of(name, key, invoice, lines)), Fraction(0)
         ):
-            noted, last_us = noted + part, max(last_us, last_note_us(notes))
+            noted, last = noted + part, last_of(notes, last)
     if not noted:
         return None
     value = taken_back = value_then = taken_back_then = Fraction(0)
     for invoice in earlier:
         for line in _lines_of(name, key, invoice, lines):
-            amount, then = Fraction(line.amount), invoice.invoice_id == name or invoice.as_of_us <= last_us
+            amount, then = Fraction(line.amount), invoice.invoice_id == name or stood_by(invoice, last)
             if line.charge.startswith(_NOTED):
                 taken_back, taken_back_then = taken_back + amount, taken_back_then + amount * then
             else:

@@ -144,6 +144,22 @@ def test_a_subscription_moves_to_another_plan_of_its_currency_only() -> None:
     }
 
 
+def test_another_account_has_no_instant_of_its_own_so_it_is_no_change_of_next_year() -> None:
+    catalog = applied()
+    another = BASE.replace("York}]", "York}, {code: SO}]").replace("account: NO, plan", "account: SO, plan")
+    assert codes(plan(catalog, another), "changed") == [("subscription", "s1", 2)]  # a correction of all of it
+    dated = another.replace("start: 2013-03-10", "start: 2013-03-10, change_at: 2014-01-01")
+    told = faults(catalog, dated)
+    assert list(told) == ["$.subscriptions[0].account"]
+    assert (
+        "end s1 there and start another subscription of SO, or leave change_at out"
+        in told["$.subscriptions[0].account"]
+    )
+    kept = applied(BASE.replace("start: 2013-03-10", "start: 2013-03-10, change_at: 2014-01-01T00:00:00Z"))
+    dated = another.replace("start: 2013-03-10", "start: 2013-03-10, change_at: 2014-01-01T00:00:00Z")
+    assert codes(plan(kept, dated), "changed") == [("subscription", "s1", 2)]  # a change_at that stood there before
+
+
 def test_usage_is_not_billed_in_advance() -> None:
     text = BASE.replace("{model: per_unit, unit_amount: 0.10}}", "{model: flat, amount: 1}, in_advance: true}")
     assert faults(Catalog(), text) == {

@@ -6,15 +6,18 @@ from __future__ import annotations
 import calendar
 import json
 import random
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
@@ -291,6 +294,20 @@ class History:
     def _write(self, record: Invoice | None, claim: str) -> None:
         if record is not None:
             assert self.standing.apply(replace(record, claim_id=claim))
+
+    def credit_all(self) -> None:
+        """Credit what can be credited of each invoice, in any order."""
+        for number in range(2 * len(self.standing_invoices)):
+            invoice = self.draw.choice([item for item in self.standing_invoices if Decimal(item.total) >= 0])
+            chain = self.standing.chain("air", invoice.subscription)
+            note = NewCreditNote(f"g{number}", Decimal(99_999), "sorry", "me", START + 240 * DAY + number)
+            with pytest.raises(ChangeRefused, match=r"of which \S+ are not credited") as refused:
+                with_credit_note(invoice, note, chain)
+            (left,) = re.findall(r"of which (\S+) are not credited", str(refused.value))
+            if Decimal(left):
+                self._write(
+                    with_credit_note(invoice, replace_dataclass(note, amount=Decimal(left)), chain), f"g{number}"
+                )
 
     def _late(self, agreed: Agreement, today: int) -> tuple[Late, ...]:
         until = max((item.period_end for item in self.standing.chain("air", agreed.code)), default=0)

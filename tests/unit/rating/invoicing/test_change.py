@@ -291,6 +291,24 @@ def credit(standing: StandingInvoices, at: str, amount: str) -> None:
     assert standing.apply(replace(following, claim_id=at))
 
 
+@pytest.mark.parametrize(
+    ("discount", "left"), [({"percent": "50"}, "126.00"), ({"amount": "500"}, "0.00"), (None, "252.00")]
+)
+def test_after_a_downgrade_at_a_discount_no_more_of_the_opening_invoice_is_credited_than_the_discount_left(
+    discount: dict[str, str] | None, left: str
+) -> None:
+    """Of 766.50 four months stay: 252, of which a discount agreed with the change is off, too."""
+    found, standing = catalog(), StandingInvoices()
+    found.add("subscription", BASE | {"plan": "plus"})
+    close(found, standing, "2026-01-01")
+    opening = last(standing)
+    move(found, "basic", "2026-05-01", discounts=[{"code": "d"} | discount] if discount else [])
+    close(found, standing, "2026-05-01")
+    note = NewCreditNote("n", Decimal("253"), "sorry", "me", us("2026-05-02T00:00:00Z"))
+    with pytest.raises(ChangeRefused, match=f"of which {left} are not credited"):
+        with_credit_note(opening, note, standing.chain("air", "s"))
+
+
 def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() -> None:
     """Of 365 at half price four months stay: 120, of which 60 were asked for. That the discount of the other 245 came
     back stands on the invoice of the change alone, within its own discount."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from rating.invoices.draft_decisions import approved
-from rating.invoices.transitions import ChangeRefused
+from rating.invoices.transitions import ChangeRefused, voided
 from rating.invoicing.build_drafts import build_drafts
 from rating.invoicing.late.late_usage import Late
 from rating.invoicing.run_plan import Bills, build_invoices, make_plan
@@ -19,7 +19,7 @@ from tests.unit.rating.builders import us
 from tests.unit.rating.invoices.amounts.test_credited_in_all import CALLS, FEE, HALF, agree, billed, books, checked
 from tests.unit.rating.invoices.amounts.test_line_balances import credit
 from tests.unit.rating.invoices.draft_builders import ME
-from tests.unit.rating.invoicing.builders import FEBRUARY, JANUARY, MARCH, Books, plan, used
+from tests.unit.rating.invoicing.builders import APRIL, FEBRUARY, JANUARY, MARCH, Books, plan, used
 
 AMOUNT = {"code": "d", "amount": "25"}
 LATE = {"s": (Late("m.p", us("2026-01-20T00:00:00Z"), us("2026-01-26T00:00:00Z"), 1),)}
@@ -129,3 +129,31 @@ def test_a_note_that_comes_while_a_draft_is_approved_makes_the_approval_void() -
     assert invoice is not None
     credit(account_books.standing, start, "30")
     assert not account_books.standing.apply(invoice)
+
+
+def test_a_note_of_what_an_invoice_added_that_comes_while_that_is_voided_makes_the_voiding_void() -> None:
+    account_books = books(used(20, 4), used(21, 10, close=3), end="2026-02-01")
+    _, january = account_books.close(FEBRUARY)
+    account_books.closes += 1
+    (late,) = account_books.close(MARCH)
+    assert billed(late) == [("c", "10.00")]
+    void = voided(account_books.standing.chain("air", "s"), late, "wrong", "me", 0)
+    assert void is not None
+    credit(account_books.standing, january, "4")
+    assert not account_books.standing.apply(void)
+    with pytest.raises(ChangeRefused, match=r"added to .* of which a credit note has credited something since"):
+        voided(account_books.standing.chain("air", "s"), late, "wrong", "me", 0)
+
+
+def test_what_comes_after_a_note_counts_as_later_though_it_was_billed_as_of_an_earlier_instant() -> None:
+    """Of 100 calls 10 are credited, after the instant as of which a later close takes 30 back: so 10 of these were
+    credited, and 5 that come later are billed."""
+    account_books = books(used(20, 100), used(21, -30, close=3), used(22, 5, close=4), end="2026-02-01")
+    _, january = account_books.close(FEBRUARY)
+    account_books.closes += 1
+    credit(account_books.standing, january, "10", 1, at_us=MARCH + 1)
+    (less,) = account_books.close(MARCH)
+    assert billed(less) == [("c", "-30.00"), ("credit_note:c", "10.00")]
+    (more,) = account_books.close(APRIL)
+    assert billed(more) == [("c", "5.00")]
+    assert checked(account_books) == []
