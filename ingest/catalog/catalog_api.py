@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ingest.catalog.audit_page import audit_page
+from ingest.catalog.catalog_problems import Caller
 from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import RESOURCES, Caller, CatalogService, entry_json
+from ingest.catalog.catalog_service import RESOURCES, CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, load_document
 from ingest.catalog.fair_pool import DOCUMENTS, ENTRIES, PAGES, FairPool

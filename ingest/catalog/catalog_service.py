@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from confluent_kafka import KafkaException
 
+from ingest.catalog.catalog_problems import (
+    KEYS,
+    Caller,
+    Deadline,
+    check_allowed,
+    check_number_of_keys,
+    check_version,
+    declared,
+    in_force,
+    missing,
+    or_problem,
+    unavailable,
+)
 from ingest.catalog.catalog_publisher import CatalogPublisher, EntriesTooLarge, LostClaims
 from ingest.catalog.changes import CatalogPlan, Change
-from ingest.catalog.checks.bound_faults import REMEDY
 from ingest.catalog.document import DocumentError, Fault, Tick, load_document, no_tick
 from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import LISTS, Document, DocumentEntry, read_document, read_model
-from ingest.http.gateway_problems import Problem, of_denial
+from ingest.http.gateway_problems import Problem
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import bounds_of
 from schemas.catalog.follower import CatalogFollower
-from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.errors import CannotGoOn
-from schemas.http.api_keys import Access, Denied
 from schemas.kafka.errors import RecordRefused
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.instants import rfc3339
@@ -37,9 +45,6 @@ RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
 _OURS: Final = ("version", "retired", "published_at", "backfill", "warnings")  # fields added to an entry's body
 FRESH_SECONDS: Final = 5.0
 DOCUMENT_SECONDS: Final = 120.0
-KEYS: Final = "api_key"
-
-T = TypeVar("T")
 
 
 def entry_json(entry: Entry) -> JsonObject:
@@ -60,22 +65,6 @@ def entry_json(entry: Entry) -> JsonObject:
             "progress": "GET /v1/backfills of the rating service",
         }
     return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The access rights of a request, and the namespace it addresses."""
-
-    namespace: str
-    access: Access
-
-    def home(self, kind: str, code: str) -> str:
-        """The namespace that contains an entry; a namespace's settings are contained in the namespace itself.
-        Raises Problem 403 if the key does not reach it."""
-        try:
-            return self.access.reach(code) if kind == "namespace" else self.namespace
-        except Denied as denied:
-            raise of_denial(denied) from None
 
 
 class CatalogService:
@@ -107,7 +96,7 @@ class CatalogService:
         home = caller.home(kind, item.code)
 
         def document(view: NamespaceView) -> Document:
-            if (entry := _declared(view, kind).get(kind, item.code)) is not None:
+            if (entry := declared(view, kind).get(kind, item.code)) is not None:
                 detail = f"{kind} {item.code} exists at version {entry.version}; change it with PUT and If-Match"
                 raise Problem(409, "exists", detail)
             return _document(item, home)
@@ -127,7 +116,7 @@ class CatalogService:
         home = caller.home(kind, code)
 
         def document(view: NamespaceView) -> Document:
-            _matches(_in_force(view, kind, code, caller), if_match, required=True)
+            check_version(in_force(view, kind, code, caller), if_match, required=True)
             return _document(item, home)
 
         return self._changed(document, caller, home, item)
@@ -138,21 +127,21 @@ class CatalogService:
             raise Problem(405, "method_not_allowed", "namespaces are not retired: their events and invoices stay")
 
         def document(view: NamespaceView) -> Document:
-            _matches(_in_force(view, kind, code, caller), if_match, required=False)
+            check_version(in_force(view, kind, code, caller), if_match, required=False)
             return Document(caller.namespace, None, False, frozenset(), ())
 
         self._change(document, caller, caller.namespace, kind, retire=[(kind, code)])
 
     def get(self, kind: str, code: str, caller: Caller) -> Entry:
         """The version in force. Raises Problem 404."""
-        return _in_force(self._catalog.catalog.view(caller.home(kind, code)), kind, code, caller)
+        return in_force(self._catalog.catalog.view(caller.home(kind, code)), kind, code, caller)
 
     def history(self, kind: str, code: str, caller: Caller) -> list[Entry]:
         """All versions, oldest first, including retired ones. Raises Problem 404 if there is none."""
-        view = _declared(self._catalog.catalog.view(caller.home(kind, code)), kind)
+        view = declared(self._catalog.catalog.view(caller.home(kind, code)), kind)
         versions = view.history(kind, code)
         if not versions:
-            raise _missing(kind, code, caller)
+            raise missing(kind, code, caller)
         return versions
 
     def add(self, kind: str, model: Model, caller: Caller) -> Entry:
@@ -161,7 +150,7 @@ class CatalogService:
         code = DocumentEntry(kind, "$", model).code
 
         def plan(view: NamespaceView) -> CatalogPlan:
-            _check_number_of_keys(_declared(view, kind))
+            check_number_of_keys(declared(view, kind))
             return CatalogPlan(view.namespace, (Change("created", kind, code, 1, model),))
 
         self._publish(plan, caller, caller.namespace, kind, dry_run=False)
@@ -188,7 +177,7 @@ class CatalogService:
 
     def view(self, namespace: str) -> NamespaceView:
         """The namespace's present catalog. Raises Problem 404 if it is not declared."""
-        return _declared(self._catalog.catalog.view(namespace))
+        return declared(self._catalog.catalog.view(namespace))
 
     def _changed(
         self, document: Callable[[NamespaceView], Document], caller: Caller, namespace: str, item: DocumentEntry
@@ -201,7 +190,7 @@ class CatalogService:
         )
         entry = self._catalog.catalog.view(namespace).version(item.kind, item.code, version)
         if entry is None:
-            raise _missing(item.kind, item.code, caller)
+            raise missing(item.kind, item.code, caller)
         return entry, plan
 
     def _change(
@@ -225,10 +214,10 @@ class CatalogService:
         (``kind``) have a separate lock, since documents do not contain them."""
         with self._publisher.exclusive(f"{namespace}/{kind}" if kind == KEYS else namespace):
             if not self._catalog.fresh(FRESH_SECONDS):
-                raise _unavailable("this gateway has lost sight of the catalog")
+                raise unavailable("this gateway has lost sight of the catalog")
             view = self._catalog.catalog.view(namespace)
             plan = make(view)
-            _may_send(plan, view.settings, caller)
+            check_allowed(plan, view.settings, caller)
             try:
                 self._publisher.check(plan, caller.access.author)
                 if not dry_run:
@@ -254,103 +243,12 @@ class CatalogService:
             except CannotGoOn as error:
                 raise Problem(503, "misconfigured", str(error)) from None
             except (LedgerUnavailable, KafkaException) as error:
-                raise _unavailable(str(error)) from None
+                raise unavailable(str(error)) from None
         return plan
-
-
-def _may_send(plan: CatalogPlan, standing: Namespace, caller: Caller) -> None:
-    """Raises Problem 403 for changes that need more than the scope "catalog": a webhook receives all invoices
-    and needs the scope admin, and bounds are set by the operator only."""
-    if caller.access.namespace is None:
-        return
-    for change in plan.to_publish():
-        if not isinstance(change.model, Namespace):
-            continue
-        if change.model.webhook != standing.webhook and "admin" not in caller.access.scopes:
-            detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
-            raise Problem(403, "scope", detail, path="$.namespace.webhook")
-        if change.model.bounds != standing.bounds:
-            detail = (
-                "bounds are set by the operator, with the admin key of the settings; leave them out, and "
-                "they stay as they are"
-            )
-            raise Problem(403, "scope", detail, path="$.namespace.bounds")
-
-
-def _declared(view: NamespaceView, kind: str = "") -> NamespaceView:
-    """The view. Raises Problem 404 if its namespace is not declared, which an entry of kind "namespace" need not be."""
-    if kind != "namespace" and not view.known:
-        raise Problem(404, "unknown_namespace", f"no namespace {view.namespace[:80]!r}; declare it with `weir apply`")
-    return view
-
-
-def _in_force(view: NamespaceView, kind: str, code: str, caller: Caller) -> Entry:
-    """The entry's version in force. Raises Problem 404."""
-    entry = _declared(view, kind).get(kind, code)
-    if entry is None:
-        raise _missing(kind, code, caller)
-    return entry
-
-
-def _missing(kind: str, code: str, caller: Caller) -> Problem:
-    return Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
-
-
-def _check_number_of_keys(view: NamespaceView) -> None:
-    """Raises Problem 422 if the namespace has reached its limit of API keys."""
-    most = bounds_of(view.settings.bounds).api_keys
-    if len(view.all(KEYS)) >= most:
-        remedy = REMEDY.format(name="api_keys", value=most + 1)
-        detail = (
-            f"this namespace has {most} keys that are not revoked, as many as it may (api_keys); revoke "
-            f"some, or {remedy}"
-        )
-        raise Problem(422, "bound", detail)
-
-
-class Deadline:
-    """A tick that calls ``rest`` and raises Problem 503 once ``seconds`` have passed since construction."""
-
-    def __init__(self, seconds: float, rest: Tick = no_tick, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rest = rest
-        self._seconds = seconds
-        self._clock = clock
-        self._end = clock() + seconds
-
-    def tick(self) -> None:
-        """To be called every few hundred steps and for each entry."""
-        self._rest()
-        if self._clock() > self._end:
-            detail = (
-                f"the document could not be worked through within {self._seconds:g} s; nothing was published. "
-                "Apply it in parts"
-            )
-            raise Problem(503, "too_slow", detail, headers={"Retry-After": "10"})
 
 
 def _named(change: Change) -> JsonObject:
     return {"kind": change.kind, "code": change.code, "version": change.version}
-
-
-def _unavailable(detail: str) -> Problem:
-    return Problem(503, "unavailable", f"{detail}; apply again, it is safe", headers={"Retry-After": "1"})
-
-
-def or_problem(step: Callable[[], T], status: int = 422) -> T:
-    """The step's result; converts a DocumentError to a Problem with all its faults."""
-    try:
-        return step()
-    except DocumentError as error:
-        faults = [{"path": fault.path, "detail": fault.detail} for fault in error.faults]
-        first = error.faults[0]
-        count = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise Problem(
-            400 if error.malformed else status,
-            "malformed" if error.malformed else "invalid" if status == 422 else "in_use",
-            f"{first.path}: {first.detail}{count}",
-            path=first.path,
-            errors=faults,
-        ) from None
 
 
 def _item(kind: str, value: Any) -> DocumentEntry:
@@ -367,18 +265,6 @@ def _document(item: DocumentEntry, namespace: str) -> Document:
     if item.kind == "namespace":
         return Document(namespace, item.model, False, frozenset(), ())
     return Document(namespace, None, False, frozenset(), (item,))
-
-
-def _matches(entry: Entry, if_match: str | None, *, required: bool) -> None:
-    if if_match is None:
-        if required:
-            detail = f'send If-Match: "{entry.version}", the ETag of the version you have read'
-            raise Problem(428, "precondition_required", detail)
-        return
-    tags = {tag.strip().removeprefix("W/").strip('"') for tag in if_match.split(",")}
-    if "*" not in tags and str(entry.version) not in tags:
-        detail = f"{entry.kind} {entry.code} is at version {entry.version}, not {if_match[:40]}; read it again"
-        raise Problem(412, "version_mismatch", detail)
 
 
 def _cursor(code: str) -> str:

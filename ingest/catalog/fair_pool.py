@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ingest.catalog.catalog_service import Caller
+from ingest.catalog.catalog_problems import Caller
 from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.http.gateway_problems import of_busy
 from schemas.http.fair_threads import FairThreads

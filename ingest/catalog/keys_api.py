@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ingest.catalog.catalog_api import Cursor, Limit
+from ingest.catalog.catalog_problems import Caller, or_problem
 from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import Caller, CatalogService, or_problem
+from ingest.catalog.catalog_service import CatalogService
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.entries import read_model
 from ingest.catalog.fair_pool import KEYS, FairPool

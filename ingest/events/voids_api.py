@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ingest.catalog.catalog_service import or_problem
+from ingest.catalog.catalog_problems import or_problem
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.openapi_bodies import VOID_BODY, VOID_OF_BODY
 from ingest.delivery.in_flight import Route

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from growth.fit import cpu_ms
-from ingest.catalog.catalog_service import Caller, CatalogService
+from ingest.catalog.catalog_problems import Caller
+from ingest.catalog.catalog_service import CatalogService
 from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import Document, DocumentEntry
 from schemas.catalog.models import KINDS

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ingest.catalog.catalog_service import Caller, CatalogService
+from ingest.catalog.catalog_problems import Caller
+from ingest.catalog.catalog_service import CatalogService
 from ingest.http.gateway_problems import Problem
 from schemas.catalog.keys import ApiKey
 from schemas.http.api_keys import ALL_SCOPES, KIND, Access

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ingest.catalog import catalog_publisher
+from ingest.catalog.catalog_problems import Caller
 from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import Caller, CatalogService
+from ingest.catalog.catalog_service import CatalogService
 from ingest.http.gateway_problems import Problem
 from schemas.catalog.follower import apply_record
 from schemas.catalog.models import Account

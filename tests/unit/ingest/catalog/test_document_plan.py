@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest.catalog.catalog_service import Caller, CatalogService, entry_json
+from ingest.catalog.catalog_problems import Caller
+from ingest.catalog.catalog_service import CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, Tick, load_document
 from ingest.catalog.document_plan import plan_document
