@@ -65,6 +65,10 @@ class Planned:
         """The changes that need a record."""
         return (change for change in self.changes if change.action != "unchanged")
 
+    def declares(self, kind: str, code: str) -> bool:
+        """Whether the document contains the entry."""
+        return (kind, code) in self.paths
+
     def path_of(self, kind: str, code: str) -> str:
         """JSON path of an entry of the document, "$" if it is not in it."""
         return self.paths.get((kind, code), "$")

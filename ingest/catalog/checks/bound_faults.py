@@ -61,8 +61,7 @@ def _of_entries(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> 
                     continue
                 standing = planned.standing(kind, change.code)
                 if standing is None or value > max(measure(standing).values(), default=0):
-                    at = planned.path_of(kind, change.code)
-                    yield _beyond(f"{at}.{below}" if at != "$" else at, name, bound, value, what)
+                    yield _beyond(f"{planned.path_of(kind, change.code)}.{below}", name, bound, value, what)
 
 
 def _of_all(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:

@@ -24,8 +24,8 @@ def unfit_faults(planned: Planned, meters: Iterable[str]) -> Iterator[Fault]:
         declared = planned.get("event_type", meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None:
             continue
-        at = planned.path_of("meter", code)
-        if at == "$" and planned.path_of("event_type", declared.code) == "$":
+        own = planned.declares("meter", code)
+        if not own and not planned.declares("event_type", declared.code):
             continue  # existed before and is not part of this document
         where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
         for index, profile in enumerate(meter.profiles):
@@ -34,8 +34,10 @@ def unfit_faults(planned: Planned, meters: Iterable[str]) -> Iterator[Fault]:
         for below, item in where:
             if (why := _unfit(schema, item)) is not None:
                 detail = f"no event passes: {why} (schema of event type {declared.code})"
-                path = at if at == "$" else f"{at}.{below}"
-                yield Fault(path, f"meter {code} at {below}: {detail}" if at == "$" else detail)
+                if own:
+                    yield Fault(f"{planned.path_of('meter', code)}.{below}", detail)
+                else:
+                    yield Fault("$", f"meter {code} at {below}: {detail}")
 
 
 def _unfit(schema: Schema, item: Filter) -> str | None:

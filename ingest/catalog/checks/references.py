@@ -71,10 +71,9 @@ class _References:
                 yield code, model
 
     def _fault(self, kind: str, code: str, below: str, detail: str) -> Fault:
-        path = self._planned.path_of(kind, code)
-        if path == "$" and below:
+        if not self._planned.declares(kind, code) and below:
             return Fault("$", f"{kind} {code} (not in this document) at {below.removeprefix('.')}: {detail}")
-        return Fault(path + below, detail)
+        return Fault(self._planned.path_of(kind, code) + below, detail)
 
     def _resolve(self, address: str) -> tuple[str, str]:
         """Resolve a profile address "meter" or "meter.profile" to (profile id, "") or ("", error)."""
@@ -177,7 +176,7 @@ class _References:
                 yield self._overlap(subscriptions[earlier], subscriptions[second], both[code])
 
     def _overlap(self, earlier: Subscription, later: Subscription, both: set[str]) -> Fault:
-        in_document = self._planned.path_of("subscription", later.code) != "$"
+        in_document = self._planned.declares("subscription", later.code)
         late, early = (later, earlier) if in_document else (earlier, later)
         detail = (
             f"bills {', '.join(sorted(both))} of account {earlier.account}, as subscription {early.code} does at "

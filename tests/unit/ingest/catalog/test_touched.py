@@ -15,7 +15,7 @@ from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.checks.touched import Touched, touched_by
 from ingest.catalog.document import DocumentError, no_tick
 from ingest.catalog.document_plan import plan_document
-from ingest.catalog.entries import LISTS, Document, read_document
+from ingest.catalog.entries import LISTS, Document, DocumentEntry, read_document
 from ingest.catalog.planned import Planned
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import Catalog, NamespaceView
@@ -242,6 +242,30 @@ def test_a_plan_is_warned_of_for_what_it_charges(change: dict[str, Any]) -> None
         publish(catalog, plan_document(catalog.view("shop"), read_document(raw, "shop")))
     plan = plan_document(catalog.view("shop"), read_document(change, "shop"))
     assert [warning.detail.partition(":")[0] for warning in plan.warnings] == ["plan d"]
+
+
+def alone(kind: str, body: dict[str, Any]) -> Document:
+    """What POST and PUT of one entry plan."""
+    return Document("shop", None, False, frozenset(), (DocumentEntry(kind, "$", KINDS[kind].model_validate(body)),))
+
+
+def test_an_entry_by_itself_is_checked_as_in_a_document_and_faults_are_placed_in_its_body() -> None:
+    """Filters that its event type's schema rules out were let through; others were said to be in no document."""
+    catalog = Catalog()
+    publish(catalog, plan_document(catalog.view("shop"), read_document(FIRST, "shop")))
+    unfit = counting("d", "p", event_name="a", value="9")
+    standing = FIRST["subscriptions"][0]
+    entries: list[tuple[str, dict[str, Any], str, str]] = [
+        ("meter", unfit, "$.profiles[0].filters[0]", "no event passes: x is one of"),
+        ("subscription", standing | {"plan": "x"}, "$.plan", "no plan x; declare it"),
+        ("subscription", standing | {"code": "d"}, "$", "bills a.p of account a, as subscription a does"),
+    ]
+    for kind, body, path, detail in entries:
+        with pytest.raises(DocumentError) as refused:
+            plan_document(catalog.view("shop"), alone(kind, body))
+        (fault,) = refused.value.faults
+        assert fault.path == path
+        assert fault.detail.startswith(detail)
 
 
 def test_a_change_looks_at_what_it_touches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
