@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from ingest.http.decompression import ENCODINGS, PIECE, BrokenBody, Inflater
 from ingest.http.gateway_problems import Problem
+from schemas.http.connections import REST
 
 MAX_BODY: Final = 8 * 1024 * 1024
 PAUSE_SECONDS: Final = 10.0
@@ -58,6 +59,7 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
                 size += len(chunk)
                 received(len(chunk))
                 if size > limit:
+                    request.scope.setdefault("state", {})[REST] = received
                     raise _too_large(limit, chunks[0] if chunks else chunk)
                 chunks.append(chunk)
                 if expected:

@@ -19,6 +19,10 @@ from schemas.http.problems import Problem
 MAX_HEAD: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
 MOST_CONNECTIONS: Final = 10_000
+REST_BYTES: Final = 64 * 1024 * 1024
+REST_SECONDS: Final = 30.0
+REST: Final = "rest_of_body"
+"""In a request's state: what is called with the number of bytes that come after its answer."""
 CLOSING: Final = (b"connection", b"close")
 """Among the headers of each answer once the service is about to stop."""
 _OTHER_FILES: Final = 128  # that the process needs beside its connections
@@ -40,10 +44,16 @@ def connections_within_limits(wished_connections: int) -> int:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A head has MAX_HEAD bytes and HEAD_SECONDS, counted from the connection, or from its first byte on a kept one."""
+    """A head has MAX_HEAD bytes and HEAD_SECONDS, counted from the connection, or from its first byte on a kept one.
+
+    A client may send the rest of a body that was answered before it was read, so that it comes to read the answer: up
+    to REST_BYTES within REST_SECONDS.
+    """
 
     max_head = MAX_HEAD
     head_seconds = HEAD_SECONDS
+    rest_bytes = REST_BYTES
+    rest_seconds = REST_SECONDS
     most_connections = MOST_CONNECTIONS
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -53,6 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parsed = 0  # bytes of its target and fields
         self._head_timer: TimerHandle | None = None
         self._idle_since = 0.0
+        self._rest = 0  # bytes of a body that came after its answer
 
     def connection_made(self, transport: Any) -> None:
         """A connection on which nothing comes is ended like one on which too little comes. Beyond ``most_connections``
@@ -99,6 +110,27 @@ class BoundedProtocol(HttpToolsProtocol):
         """See uvicorn."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
+        if self._answered_in_body and not self.transport.is_closing():
+            self._forget_timer()
+            self._rest = 0
+            self._head_timer = self.loop.call_later(self.rest_seconds, self.transport.close)
+
+    @property
+    def _answered_in_body(self) -> bool:
+        """Whether the request whose body is coming has its answer."""
+        return not self._in_head and self.cycle is not None and self.cycle.response_complete
+
+    def on_body(self, body: bytes) -> None:
+        """See uvicorn. What comes after the answer is counted, and thrown away."""
+        if not self._answered_in_body:
+            super().on_body(body)
+            return
+        self._rest += len(body)
+        count = self.scope["state"].get(REST)
+        if count is not None:
+            count(len(body))
+        if self._rest > self.rest_bytes:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
@@ -143,6 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """What comes next is a head."""
         self.body_is_complete()
+        self._forget_timer()
         self._in_head, self._received, self._parsed = True, 0, 0
 
     def body_is_complete(self) -> None:

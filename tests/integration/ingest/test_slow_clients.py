@@ -27,6 +27,12 @@ class Hasty(BoundedProtocol):
 
     max_head = 4096
     head_seconds = 1.0
+    rest_bytes = 4_000_000
+    rest_seconds = 1.0
+
+
+def received(size: int) -> None:
+    """Bytes of bodies that the gateway's way of reading counts."""
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +41,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         return
     request = Request(scope, receive)
     try:
-        body = b"" if scope["path"] == "/plain" else await read_body(request, limit=100_000)
+        body = b"" if scope["path"] == "/plain" else await read_body(request, 100_000, lambda size: received(size))
         if scope["path"] == "/plain":
             body = await request.body()
         response = Response(b"%d" % len(body))
@@ -104,6 +110,43 @@ def test_each_has_a_defined_answer_and_the_connection_ends(
     assert answer.startswith(b"HTTP/1.1 " + status), answer
     assert b'"reason":"' + reason + b'"' in answer
     assert b"connection: close" in answer.lower()
+    assert httpx.post(f"http://127.0.0.1:{port}/", content=b"abc").text == "3", "others are served"
+
+
+def send_without_end(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    for _ in range(10_000):
+        connection.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+
+
+def test_a_body_without_an_end_is_counted_and_ends_with_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was answered when it was too large, and read for ever."""
+    counted: list[int] = []
+    monkeypatch.setattr(f"{__name__}.received", counted.append)
+    plain = uvicorn.Config(echo, port=0, http=Hasty, lifespan="off", log_level="critical", ws="none")
+    for port in served(Server(plain)):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            with pytest.raises(OSError, match=r"reset|pipe"):
+                send_without_end(connection)
+        assert 4_000_000 < sum(counted) < 20_000_000
+
+
+def test_who_was_answered_and_sends_a_byte_now_and_then_does_not_keep_the_connection(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=0.05) as connection:
+        connection.sendall(HEAD + b"content-length: 300000\r\n\r\n")
+        answer = b""
+        for _ in range(400):
+            try:
+                if not (more := connection.recv(65536)):
+                    break
+                answer += more
+            except TimeoutError:
+                connection.sendall(b"x")
+            except ConnectionResetError:
+                break
+        else:
+            pytest.fail("the connection is kept")
+    assert answer.startswith(b"HTTP/1.1 413"), answer
     assert httpx.post(f"http://127.0.0.1:{port}/", content=b"abc").text == "3", "others are served"
 
 
