@@ -125,9 +125,9 @@ def test_a_body_without_an_end_is_counted_and_ends_with_its_connection(monkeypat
     monkeypatch.setattr(f"{__name__}.received", counted.append)
     plain = uvicorn.Config(echo, port=0, http=Hasty, lifespan="off", log_level="critical", ws="none")
     for port in served(Server(plain)):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-            with pytest.raises(OSError, match=r"reset|pipe"):
-                send_without_end(connection)
+        connected = socket.create_connection(("127.0.0.1", port), timeout=20)
+        with connected as connection, pytest.raises(OSError, match=r"reset|pipe"):
+            send_without_end(connection)
         assert 4_000_000 < sum(counted) < 20_000_000
 
 
