@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     )
     namespace: str = Field("default", description="namespace of requests that name none")
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
+    snapshot_dir: str = Field(
+        "",
+        description="folder for snapshots of usage.invoices, so that closes and payments read only what is new; empty: "
+        "none. `weir up` names its own",
+    )
     watched_folders: str = Field(
         "",
         description="folders whose disks must have room for the gateway to take events, with commas between; `weir "

@@ -169,6 +169,7 @@ class Stack:
         folders = ",".join(str(self.data_dir / name) for name in ("", "kafka", "clickhouse"))
         if "," not in str(self.data_dir):
             overrides.setdefault("watched_folders", base.watched_folders or folders)
+        overrides.setdefault("snapshot_dir", base.snapshot_dir or str(self.data_dir / "snapshots"))
         overrides.update(
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),

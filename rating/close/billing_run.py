@@ -23,8 +23,8 @@ from rating.invoices.amend import wait_shown
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.draft_decisions import awaiting
-from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
-from rating.invoices.numbering import number_invoices
+from rating.invoices.ledger import followed_invoices, read_standing
+from rating.invoices.numbering import number_invoices, unnumbered
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
 from rating.invoicing.late.late_report import again
@@ -90,8 +90,11 @@ def run_close(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with invoices_reader(settings) as reader, closing(CheckpointLedger(settings)) as checkpoints:
-            return Close(request, FollowedLedgers(reader, checkpoints, StandingInvoices(name))).run()
+        with (
+            followed_invoices(settings, name) as (reader, standing),
+            closing(CheckpointLedger(settings)) as checkpoints,
+        ):
+            return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
     finally:
         if collecting:
             gc.enable()
@@ -251,15 +254,15 @@ class Close:
 
     def number(self) -> None:
         """Assign numbers to invoices and credit notes that have none. Raises LedgerUnavailable."""
-        request, ledgers = self._request, self._ledgers
-        number_invoices(
-            ledgers.checkpoints,
-            request.client,
-            request.namespace,
-            self.planning.view().settings,
-            ledgers.standing.invoices(request.namespace),
-            request.now,
-        )
+        request, ledgers, standing = self._request, self._ledgers, self._ledgers.standing
+        numbers = ledgers.checkpoints.refresh().numbers
+        invoices = standing.invoices(request.namespace)
+        lacking = len(unnumbered(numbers, request.namespace, invoices))
+        if len(numbers.given(request.namespace)) + lacking < standing.count(request.namespace):
+            standing.expand_account(request.namespace, None)  # a run that died had not numbered what it published
+            invoices = standing.invoices(request.namespace)
+        settings = self.planning.view().settings
+        number_invoices(ledgers.checkpoints, request.client, request.namespace, settings, invoices, request.now)
 
     def balance(self) -> None:
         """Use negative invoices to pay what their accounts owe. Safe to repeat and to run in two processes. Raises
@@ -268,8 +271,12 @@ class Close:
         changed: dict[str, Invoice] = {}
         for _ in range(_ROUNDS):
             invoices = ledgers.standing.invoices(request.namespace)
-            if not any(standing_invoice.total.startswith("-") for standing_invoice in invoices):
+            negative = {invoice.account_id for invoice in invoices if invoice.total.startswith("-")}
+            if not negative:
                 break
+            for account_id in sorted(negative):  # which may pay any invoice of its account
+                ledgers.standing.expand_account(request.namespace, account_id)
+            invoices = ledgers.standing.invoices(request.namespace)
             now_us = micros(request.now)
             following = list(counterparts(invoices, now_us)) or draws(invoices, now_us)
             if not following:

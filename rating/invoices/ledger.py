@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from rating.invoices.snapshot.invoice_store import InvoiceStore
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_claims import DRAFT, is_draft
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
 from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
+from schemas.usage_log.continuity import topic_id
+
+log = logging.getLogger(__name__)
 
 
 class StandingInvoices:
@@ -17,6 +29,9 @@ class StandingInvoices:
 
     Drafts are kept separately and belong to no chain. ``applied``: number of valid records applied. ``only``: keep
     one namespace only; None: all.
+
+    Of a store (``of_store``) it has the end of each chain and what is not quiet (``quiet.is_quiet``); ``expand`` adds
+    the rest of a chain where something touches it.
     """
 
     def __init__(self, only: str | None = None) -> None:
@@ -28,6 +43,42 @@ class StandingInvoices:
         self._draft_versions: dict[str, int] = {}
         self._invoices: dict[tuple[str, str], Invoice] = {}
         self._chains: dict[tuple[str, str], list[str]] = {}
+        self._counts: dict[str, int] = {}
+        self._store: InvoiceStore | None = None
+        self._expanded: set[str] = set()
+
+    @classmethod
+    def of_store(cls, store: InvoiceStore, namespace: str) -> StandingInvoices:
+        """The namespace as ``store`` has it; further records are applied to this state alone. The store must stand
+        still as long as this is used (``InvoiceStore.as_it_stands``)."""
+        standing = cls(namespace)
+        for invoice in store.tails(namespace):
+            standing.assume(invoice)
+        standing._drafts = {(namespace, draft.invoice_id): draft for draft in store.drafts(namespace)}
+        standing._valid = store.claims().valid
+        standing._counts = {namespace: store.count(namespace)}
+        standing._draft_versions = {namespace: store.draft_versions(namespace)}
+        standing._store = store
+        return standing
+
+    def expand(self, namespace: str, subscription: str) -> None:
+        """Add the invoices of a chain that are not here."""
+        if self._store is None or subscription in self._expanded:
+            return
+        self._expanded.add(subscription)
+        earlier = self._store.chain(namespace, subscription)
+        names = {invoice.invoice_id: None for invoice in earlier}
+        names |= dict.fromkeys(self._chains.get((namespace, subscription), ()))  # and those that came since
+        if names:
+            self._chains[namespace, subscription] = list(names)
+        for invoice in earlier:
+            self._invoices.setdefault((namespace, invoice.invoice_id), invoice)
+
+    def expand_account(self, namespace: str, account_id: str | None) -> None:
+        """``expand`` for all chains of an account; None: of all accounts."""
+        if self._store is not None:
+            for subscription in self._store.subscriptions(namespace, account_id):
+                self.expand(namespace, subscription)
 
     @classmethod
     def holding(cls, invoices: Iterable[Invoice]) -> StandingInvoices:
@@ -41,6 +92,7 @@ class StandingInvoices:
     def assume(self, invoice: Invoice) -> None:
         """Append an invoice to its chain without checking its claim, for hypothetical states."""
         self._invoices[invoice.namespace, invoice.invoice_id] = invoice
+        self._counts[invoice.namespace] = self._counts.get(invoice.namespace, 0) + 1
         self._chains.setdefault((invoice.namespace, invoice.subscription), []).append(invoice.invoice_id)
 
     def apply(self, record: Invoice) -> bool:
@@ -57,9 +109,12 @@ class StandingInvoices:
             self._drafts[key] = record
             self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
             return
+        if record.version > 1 and key not in self._invoices:
+            self.expand(record.namespace, record.subscription)
         self._invoices[key] = record
         if record.version == 1:
             self._drafts.pop(key, None)
+            self._counts[record.namespace] = self._counts.get(record.namespace, 0) + 1
             self._chains.setdefault((record.namespace, record.subscription), []).append(record.invoice_id)
 
     def apply_bytes(self, value: bytes) -> bool:
@@ -88,7 +143,7 @@ class StandingInvoices:
         return self._draft_versions.get(namespace, 0)
 
     def invoices(self, namespace: str) -> list[Invoice]:
-        """The newest versions of all invoices of a namespace."""
+        """The newest versions of all invoices of a namespace that are here."""
         return [invoice for (owner, _), invoice in self._invoices.items() if owner == namespace]
 
     def namespaces(self) -> list[str]:
@@ -96,8 +151,8 @@ class StandingInvoices:
         return sorted({owner for ledger in (self._invoices, self._drafts) for owner, _ in ledger})
 
     def count(self, namespace: str) -> int:
-        """Number of valid invoices in the namespace."""
-        return sum(1 for owner, _ in self._invoices if owner == namespace)
+        """Number of valid invoices in the namespace, also of those that are not here."""
+        return self._counts.get(namespace, 0)
 
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
         """The newest versions of a subscription's invoices, oldest first."""
@@ -128,3 +183,39 @@ def read_standing(
 def invoices_reader(settings: Settings) -> LedgerReader:
     """A reader of usage.invoices from its beginning. Raises LedgerUnavailable. Close it."""
     return LedgerReader(settings, INVOICES)
+
+
+@contextmanager
+def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[LedgerReader, StandingInvoices]]:
+    """A reader of usage.invoices and the namespace's invoices as far as it has read: of the snapshot, which is brought
+    up to the log's end, if there is a folder for it; else nothing yet. Raises LedgerUnavailable."""
+    with invoices_reader(settings) as reader, ExitStack() as stack:
+        standing = StandingInvoices(namespace)
+        if path := snapshot_path(settings):
+            try:
+                store = stack.enter_context(closing(InvoiceStore(path, log_id(settings))))
+                store.follow_to_end(reader)
+                reader.seek(stack.enter_context(store.as_it_stands()))
+                standing = StandingInvoices.of_store(store, namespace)
+            except sqlite3.Error as error:  # it saves time and decides nothing
+                log.warning("%s cannot be used, the log is read from its beginning: %s", path, error)
+                stack.close()
+                reader.seek(dict.fromkeys(reader.positions, 0))
+        yield reader, standing
+
+
+def snapshot_path(settings: Settings) -> str:
+    """The file of the snapshot; "" if there is no folder for it."""
+    if not settings.snapshot_dir:
+        return ""
+    folder = Path(settings.snapshot_dir)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return str(folder / "invoices.sqlite")
+
+
+def log_id(settings: Settings) -> str:
+    """Tells the log from others of its name: Kafka's id of the topic. Raises LedgerUnavailable."""
+    try:
+        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES)
+    except KafkaException as error:
+        raise LedgerUnavailable(f"{INVOICES}: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,35 @@ class Claim:
         return self.chain is not None and (self.version == 1 or self.successor is not None)
 
 
-class FirstValid:
-    """The state after the claims offered so far."""
+class ClaimState(Protocol):
+    """A part of the state of the claims, by key."""
 
-    def __init__(self) -> None:
-        self._versions: dict[Hashable, int] = {}
-        self._heads: dict[Hashable, Hashable] = {}
-        self._facts: dict[Hashable, Hashable] = {}
+    def get(self, key: Hashable, otherwise: Any = None, /) -> Any:
+        """The value of a key, or ``otherwise``."""
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+    def __setitem__(self, key: Hashable, value: Any, /) -> None: ...
+
+
+class FirstValid:
+    """The state after the claims offered so far: ``versions`` of keys, ``heads`` of chains, and ``facts``. None: none
+    were offered yet."""
+
+    def __init__(
+        self, versions: ClaimState | None = None, heads: ClaimState | None = None, facts: ClaimState | None = None
+    ) -> None:
+        self._versions: ClaimState = {} if versions is None else versions
+        self._heads: ClaimState = {} if heads is None else heads
+        self._facts: ClaimState = {} if facts is None else facts
 
     def offer(self, claim: Claim) -> bool:
         """Apply the next claim in log order; True if it is valid."""
         if not self.would_win(claim):
             return False
         self._versions[claim.key] = claim.version
-        self._facts.update(claim.sets)
+        for fact, value in claim.sets:
+            self._facts[fact] = value
         if claim.chained:
             self._heads[claim.chain] = claim.key if claim.successor is None else claim.successor
         return True
@@ -65,8 +81,9 @@ class FirstValid:
 
     def version(self, key: Hashable) -> int:
         """The present version of the key; 0 if there is none."""
-        return self._versions.get(key, 0)
+        return int(self._versions.get(key, 0))
 
     def head(self, chain: Hashable) -> Hashable | None:
         """The chain's head, which its next claim must name as predecessor; None for an empty chain."""
-        return self._heads.get(chain)
+        head: Hashable | None = self._heads.get(chain)
+        return head

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -171,6 +172,14 @@ class LedgerReader:
     def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
         """Yield records until all positions reach ``ends``, however long that takes. Raises LedgerUnavailable after
         ``stalled`` seconds of waiting in which nothing came."""
+        with closing(self.lots_to(ends, stalled)) as lots:
+            for lot in lots:
+                yield from lot
+
+    def lots_to(
+        self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS
+    ) -> Generator[list[LogRecord], None, None]:
+        """The same, in lots as they come: ``positions`` and ``resumable`` are those after the lot."""
         waiting_since = self._clock()
         try:
             while any(self.positions[number] < end for number, end in ends.items()):
@@ -181,12 +190,23 @@ class LedgerReader:
                         f"{_missing(self.positions, ends)}"
                     )
                 before = dict(self.positions)
-                yield from self.poll(0.1)
+                yield self.poll(0.1)
                 if self.positions != before:  # pieces of a record that is not whole yet are progress, too
                     waiting_since = self._clock()
         finally:
             if self._fetching:
                 self._pause()
+
+    def resumable(self) -> dict[int, int]:
+        """The positions at which another reader can go on: those of partitions in which no record is incomplete."""
+        return {number: at for number, at in self.positions.items() if not self._joiners[number].begun}
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Go on at ``positions`` of the partitions that it reads, as ``resumable`` gave them."""
+        if any(self.positions[number] != at for number, at in positions.items()):
+            self._joiners.clear()
+            self._pause()
+            self.positions |= positions
 
     def close(self) -> None:
         """Disconnect."""

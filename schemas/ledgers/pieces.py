@@ -49,6 +49,11 @@ class Joiner:
     def __init__(self) -> None:
         self._begun: dict[bytes, _Whole] = {}
 
+    @property
+    def begun(self) -> bool:
+        """Whether a record is incomplete at this position."""
+        return bool(self._begun)
+
     def take(self, value: bytes, append_us: int) -> bytes | None:
         """The record at this position: ``value`` itself, the record completed by it, or None for any other piece."""
         if self._begun:

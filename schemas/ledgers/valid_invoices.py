@@ -14,10 +14,11 @@ log = logging.getLogger(__name__)
 
 
 class ValidInvoices:
-    """Applies the first-valid rule to invoice records. All records of a chain must be offered in log order."""
+    """Applies the first-valid rule to invoice records. All records of a chain must be offered in log order. ``claims``:
+    the state to go on from, None: that of the log's beginning."""
 
-    def __init__(self) -> None:
-        self._claims = FirstValid()
+    def __init__(self, claims: FirstValid | None = None) -> None:
+        self._claims = claims or FirstValid()
 
     def offer(self, invoice: Invoice) -> bool:
         """Apply the next record; whether it is valid."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing
-from rating.invoices.amend import Amendment, amend, wait_shown
+from rating.invoices.amend import Amendment, wait_shown
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.numbering import number_invoices
 from rating.invoices.read import read_invoice
@@ -148,7 +148,7 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Amend
         raise missing(f"there is no invoice {invoice_id[:64]!r} in namespace {namespace}")
     subscription = present.head.subscription
     try:
-        stands = await rating.change(lambda: amend(rating.settings, namespace, subscription, invoice_id, change))
+        stands = await rating.change(lambda: rating.invoice_ledger.amend(namespace, subscription, invoice_id, change))
     except ChangeRefused as refused:
         raise RatingProblem(HTTPStatus.CONFLICT, str(refused)) from None
     except LedgerUnavailable as error:

@@ -90,9 +90,10 @@ def _balances(rating: Rating, view: NamespaceView, draft: Invoice) -> list[Balan
         return []
 
     used = rating.invoice_ledger.ask(
+        view.namespace,
         lambda standing: drawn(
             invoice for invoice in standing.invoices(view.namespace) if invoice.account_id == account
-        )
+        ),
     )
     moment_us = max(draft.period_end - 1, draft.period_start)
     return Wallet(grants, used).balances(account, draft.subscription, draft.currency, moment_us)

@@ -29,7 +29,7 @@ async def late_usage(
     try:
         report = await rating.ask_long(
             lambda client, _go_on: rating.invoice_ledger.ask(
-                lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
+                view.namespace, lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
             ),
             request,
         )

@@ -109,7 +109,10 @@ def find_late(
                 for record in by_account.get(chain[-1].account_id, ())
                 if record.first_us < end
             )
-            if of_chain and prior_lines(chain, of_chain):
+            if not of_chain:
+                continue
+            standing.expand(namespace, chain[-1].subscription)
+            if prior_lines(standing.chain(namespace, chain[-1].subscription), of_chain):
                 by_subscription[chain[-1].subscription] = of_chain
     return by_subscription
 

@@ -205,6 +205,7 @@ class History:
     is written."""
 
     LAST = 230
+    SEAT_IN_ADVANCE = True
 
     def __init__(
         self, seed: int, *, subscriptions: int = 1, terms: bool = True, notes: bool = False, grants: bool = False
@@ -238,7 +239,7 @@ class History:
         for item in self.agreements:
             for code, (seat, support, unit) in PLANS.items():
                 charges: list[dict[str, Any]] = [
-                    {"product": "seat", "price": {"model": "flat", "amount": seat}, "in_advance": True}
+                    {"product": "seat", "price": {"model": "flat", "amount": seat}, "in_advance": self.SEAT_IN_ADVANCE}
                 ]
                 if support != "0":
                     charges.append({"product": "support", "price": {"model": "flat", "amount": support}})

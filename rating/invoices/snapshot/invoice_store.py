@@ -1,0 +1,307 @@
+"""The fold of usage.invoices in a file: which records are valid, and every invoice by its chain.
+
+A cache, never a second truth: each record goes through the rule that every reader of the log obeys
+(``first_valid.FirstValid``), and the file is made anew from the log where it is absent, of another version, or of
+another log. `weir verify` compares it with the log. Several processes may share the file; each adds what the log has
+beyond it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from rating.invoices.snapshot.quiet import is_quiet
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.invoice_claims import VOID, is_draft
+from schemas.ledgers.invoice_record import Invoice, decode_invoice
+from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader, LogRecord
+from schemas.ledgers.valid_invoices import ValidInvoices
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+"""Of the tables and of ``is_quiet``: raise it with either."""
+_AT_ONCE: Final = 2000
+_TABLES: Final = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE claims (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
+CREATE TABLE invoices (place INTEGER PRIMARY KEY, namespace TEXT, subscription TEXT, account TEXT, invoice_id TEXT,
+    draft INTEGER, open INTEGER, version INTEGER, quiet INTEGER, record BLOB, UNIQUE (namespace, invoice_id, draft));
+CREATE INDEX of_chain ON invoices (namespace, subscription, place) WHERE draft = 0;
+CREATE INDEX not_quiet ON invoices (namespace) WHERE draft = 0 AND quiet = 0;
+CREATE INDEX drafts ON invoices (namespace, open, version) WHERE draft = 1;
+CREATE TABLE chains (namespace TEXT, subscription TEXT, account TEXT, last INTEGER, broken INTEGER,
+    PRIMARY KEY (namespace, subscription)) WITHOUT ROWID;
+CREATE INDEX of_account ON chains (namespace, account);
+"""
+
+
+_CONTENTS: Final = (
+    "SELECT 'invoice', namespace, invoice_id, subscription, account, draft, open, version, quiet, record,"
+    " row_number() OVER (PARTITION BY namespace, subscription, draft ORDER BY place)"
+    " FROM invoices ORDER BY namespace, invoice_id, draft",
+    "SELECT 'chain', chains.namespace, invoice_id, chains.subscription, chains.account, broken FROM chains"
+    " LEFT JOIN invoices ON place = last ORDER BY chains.namespace, chains.subscription",
+    "SELECT 'claim', part, key, value FROM claims ORDER BY part, key",
+)
+
+
+class _ClaimColumn:
+    """One part of the claims' state by key, read from the file when it is first asked for. ``changed``: what the file
+    does not have yet."""
+
+    def __init__(self, database: sqlite3.Connection, part: str) -> None:
+        self._database = database
+        self._part = part
+        self.changed: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, otherwise: Any = None) -> Any:
+        if key in self.changed:
+            return self.changed[key]
+        sql = "SELECT value FROM claims WHERE part = ? AND key = ?"
+        row = self._database.execute(sql, (self._part, msgspec.json.encode(key))).fetchone()
+        return otherwise if row is None else _tuples(msgspec.json.decode(row[0]))
+
+    def __contains__(self, key: Hashable) -> bool:
+        return self.get(key, _ABSENT) is not _ABSENT
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        self.changed[key] = value
+
+    def rows(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """What the file lacks."""
+        for key, value in self.changed.items():
+            yield self._part, msgspec.json.encode(key), msgspec.json.encode(value)
+
+
+_ABSENT: Final = object()
+
+
+def _tuples(value: Any) -> Any:
+    """Keys and values of claims are tuples, which JSON has no word for."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+class InvoiceStore:
+    """``path``: the file, "" for a temporary one of this object's own. ``log_id``: tells one log from another that has
+    its name. For one thread at a time. Close it."""
+
+    def __init__(self, path: str, log_id: str) -> None:
+        self._path = path
+        self._about = {"version": str(VERSION), "log": log_id}
+        try:
+            self._database = self._opened()
+        except sqlite3.DatabaseError as error:
+            log.warning("%s cannot be read and is made anew: %s", path, error)
+            for part in ("", "-wal", "-shm"):
+                Path(path + part).unlink(missing_ok=True)
+            self._database = self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        """The file; what it has of another version or log is dropped. Raises sqlite3.DatabaseError."""
+        database = sqlite3.connect(self._path, timeout=60.0, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            with _transaction(database):
+                about = dict(database.execute("SELECT name, value FROM about")) if "about" in _tables(database) else {}
+                if about and about != self._about:
+                    log.warning("%s is of another version or log, and is made anew: %s", self._path, about)
+                if about != self._about:
+                    self._make_anew(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _make_anew(self, database: sqlite3.Connection) -> None:
+        for name in _tables(database):
+            database.execute(f"DROP TABLE {name}")
+        for statement in _TABLES.split(";"):
+            database.execute(statement)
+        database.executemany("INSERT INTO about VALUES (?, ?)", self._about.items())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def follow_to_end(self, reader: LedgerReader, stalled: float = STALLED_SECONDS) -> None:
+        """``follow`` to the log's present end. A log that ends before what the file has is another one by its contents:
+        the file is made anew."""
+        known, ends = self.positions(), reader.end_offsets()
+        if any(known.get(number, 0) > end for number, end in ends.items()):
+            log.warning("%s has records that the log lacks, and is made anew", self._path)
+            with _transaction(self._database):
+                self._make_anew(self._database)
+        self.follow(reader, ends, stalled)
+
+    def follow(self, reader: LedgerReader, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> None:
+        """Apply what the log has up to ``ends`` and the file lacks; ``reader`` follows usage.invoices. Raises
+        LedgerUnavailable; what was read by then stays."""
+        while not self._followed(reader, ends, stalled):
+            log.warning("%s was made anew by another process, and is followed from its beginning", self._path)
+
+    def _followed(self, reader: LedgerReader, ends: Mapping[int, int], stalled: float) -> bool:
+        """False if the file does not have any longer what it had."""
+        known = self.positions()
+        begin = {number: known.get(number, 0) for number in reader.positions}
+        reader.seek(begin)
+        pending: list[LogRecord] = []
+        for lot in reader.lots_to(ends, stalled):
+            pending += lot
+            if len(pending) >= _AT_ONCE:
+                if not self.apply(pending, begin, reader.resumable()):
+                    return False
+                begin |= reader.resumable()
+                pending.clear()
+        return self.apply(pending, begin, reader.resumable())
+
+    def apply(self, records: Iterable[LogRecord], begin: Mapping[int, int], end: Mapping[int, int]) -> bool:
+        """Apply records, all that the log has from ``begin`` on; it can be read on at ``end``. False, and nothing is
+        applied, if the file lacks some before them. What it has already is passed over."""
+        with _transaction(self._database):
+            known = self.positions()
+            if any(known.get(number, 0) < offset for number, offset in begin.items()):
+                return False
+            claims = Claims(self._database)
+            for record in records:
+                if record.offset >= known.get(record.partition, 0):
+                    invoice = claims.valid.offer_bytes(record.value)
+                    if invoice is not None:
+                        self._keep(invoice, record.value)
+            self._database.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", claims.rows())
+            self._database.executemany(
+                "INSERT OR REPLACE INTO positions VALUES (?, ?)",
+                [(number, offset) for number, offset in end.items() if offset > known.get(number, 0)],
+            )
+        return True
+
+    def _keep(self, invoice: Invoice, record: bytes) -> None:
+        execute = self._database.execute
+        namespace, name, subscription = invoice.namespace, invoice.invoice_id, invoice.subscription
+        chain = (namespace, subscription)
+        draft = is_draft(invoice)
+        values = (invoice.account_id, invoice.version, not draft and is_quiet(invoice), record)
+        if invoice.version > 1:
+            sql = "UPDATE invoices SET account = ?, version = ?, quiet = ?, record = ?"
+            execute(f"{sql} WHERE namespace = ? AND invoice_id = ? AND draft = ?", (*values, namespace, name, draft))
+            if invoice.state == VOID:
+                execute("UPDATE chains SET broken = 1 WHERE namespace = ? AND subscription = ?", chain)
+            return
+        place = execute(
+            "INSERT INTO invoices (account, version, quiet, record, namespace, invoice_id, draft, subscription, open)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, namespace, name, draft, subscription, draft),
+        ).lastrowid
+        if draft:
+            return
+        execute("UPDATE invoices SET open = 0 WHERE namespace = ? AND invoice_id = ? AND draft = 1", (namespace, name))
+        execute(
+            "INSERT INTO chains VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET last = excluded.last",
+            (*chain, invoice.account_id, place),
+        )
+
+    def positions(self) -> dict[int, int]:
+        """Partition → next offset: every record below it is applied."""
+        return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
+
+    @contextmanager
+    def as_it_stands(self) -> Iterator[Mapping[int, int]]:
+        """The positions; until the end of the context all that is read is of them, whatever others add."""
+        self._database.execute("BEGIN")
+        try:
+            yield self.positions()
+        finally:
+            self._database.execute("ROLLBACK")
+
+    def claims(self) -> Claims:
+        """The state of all claims, to go on from; nothing of that is written to the file."""
+        return Claims(self._database)
+
+    def tails(self, namespace: str) -> Iterator[Invoice]:
+        """Of each chain the last invoice and those that are not quiet, all of a chain with a void one; in its
+        order."""
+        return self._invoices(
+            "SELECT place FROM invoices WHERE namespace = :namespace AND draft = 0 AND quiet = 0"
+            " UNION SELECT last FROM chains WHERE namespace = :namespace"
+            " UNION SELECT place FROM chains JOIN invoices USING (namespace, subscription)"
+            " WHERE namespace = :namespace AND broken AND draft = 0",
+            {"namespace": namespace},
+        )
+
+    def chain(self, namespace: str, subscription: str) -> list[Invoice]:
+        """All invoices of a chain, in its order."""
+        places = "SELECT place FROM invoices WHERE namespace = :namespace AND subscription = :name AND draft = 0"
+        return list(self._invoices(places, {"namespace": namespace, "name": subscription}))
+
+    def drafts(self, namespace: str) -> Iterator[Invoice]:
+        """The drafts that have not become invoices, withdrawn or not, in the order in which they were made."""
+        places = "SELECT place FROM invoices WHERE namespace = :namespace AND draft = 1 AND open = 1"
+        return self._invoices(places, {"namespace": namespace})
+
+    def draft(self, namespace: str, invoice_id: str) -> Invoice | None:
+        """The newest version of a draft that has not become an invoice, withdrawn or not."""
+        places = "SELECT place FROM invoices WHERE namespace = :namespace AND invoice_id = :name AND draft = 1 AND open"
+        return next(self._invoices(places, {"namespace": namespace, "name": invoice_id}), None)
+
+    def _invoices(self, places: str, values: Mapping[str, str]) -> Iterator[Invoice]:
+        sql = f"SELECT record FROM invoices WHERE place IN ({places}) ORDER BY place"
+        for (record,) in self._database.execute(sql, values):
+            yield decode_invoice(record)
+
+    def subscriptions(self, namespace: str, account_id: str | None = None) -> list[str]:
+        """The subscriptions with a chain; of one account, if it is given."""
+        sql = "SELECT subscription FROM chains WHERE namespace = ? AND (? IS NULL OR account = ?)"
+        return [name for (name,) in self._database.execute(sql, (namespace, account_id, account_id))]
+
+    def count(self, namespace: str) -> int:
+        """Number of invoices."""
+        sql = "SELECT count(*) FROM invoices WHERE namespace = ? AND draft = 0"
+        return int(self._database.execute(sql, (namespace,)).fetchone()[0])
+
+    def draft_versions(self, namespace: str) -> int:
+        """Number of draft versions, also of those that have become invoices."""
+        sql = "SELECT coalesce(sum(version), 0) FROM invoices WHERE namespace = ? AND draft = 1"
+        return int(self._database.execute(sql, (namespace,)).fetchone()[0])
+
+    def contents(self) -> Iterator[tuple[Any, ...]]:
+        """All that it has, in an order that does not depend on how the log was read: of two stores of one log at the
+        same positions they are equal."""
+        for sql in _CONTENTS:
+            yield from self._database.execute(sql)
+
+
+class Claims:
+    """The state of the claims as the file has it, with what is offered to ``valid`` since."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._parts = [_ClaimColumn(database, part) for part in ("version", "head", "fact")]
+        self.valid = ValidInvoices(FirstValid(*self._parts))
+
+    def rows(self) -> Iterator[tuple[str, bytes, bytes]]:
+        """What the file lacks."""
+        for part in self._parts:
+            yield from part.rows()
+
+
+def _tables(database: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")

@@ -1,0 +1,57 @@
+"""A log of invoices in memory, and a store that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rating.invoices.snapshot.invoice_store import InvoiceStore
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from schemas.ledgers.ledger_reader import LogRecord
+
+
+class Log:
+    """Partitions of records; ``lot``: how many come at once. Stands for a reader, too."""
+
+    def __init__(self, partitions: int = 1, lot: int = 3) -> None:
+        self.records: list[list[bytes]] = [[] for _ in range(partitions)]
+        self.positions = dict.fromkeys(range(partitions), 0)
+        self.lot = lot
+        self.read: list[tuple[int, int]] = []
+
+    def append(self, value: bytes, partition: int = 0) -> int:
+        self.records[partition].append(value)
+        return len(self.records[partition])
+
+    def add(self, invoices: Iterable[Invoice]) -> None:
+        for invoice in invoices:
+            self.append(encode_invoice(invoice))
+
+    def end_offsets(self) -> dict[int, int]:
+        return {number: len(records) for number, records in enumerate(self.records)}
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        self.positions |= positions
+
+    def resumable(self) -> dict[int, int]:
+        return dict(self.positions)
+
+    def lots_to(self, ends: Mapping[int, int], stalled: float = 0.0) -> Iterator[list[LogRecord]]:
+        while any(self.positions[number] < end for number, end in ends.items()):
+            for number, records in enumerate(self.records):
+                begin = self.positions[number]
+                lot = records[begin : begin + self.lot]
+                self.positions[number] += len(lot)
+                self.read += [(number, begin + index) for index in range(len(lot))]
+                yield [LogRecord(number, begin + index, 0, value) for index, value in enumerate(lot)]
+
+    def read_to(self, ends: Mapping[int, int], stalled: float = 0.0) -> Iterator[LogRecord]:
+        for lot in self.lots_to(ends):
+            yield from lot
+
+
+def followed(log: Any, path: str = "", log_id: str = "log") -> InvoiceStore:
+    """A store of ``path`` at the log's end."""
+    store = InvoiceStore(path, log_id)
+    store.follow_to_end(log)
+    return store
