@@ -24,6 +24,7 @@ from rating.verify.invoices.from_events import check_against_events
 from rating.verify.invoices.from_records import check_against_records
 from rating.verify.invoices.from_topic import check_against_topic
 from rating.verify.invoices.numbers import check_numbers
+from rating.verify.invoices.snapshot import check_snapshot
 from rating.verify.lost_records import check_acknowledged
 from rating.verify.matches import check_matches
 from rating.verify.misdated_events import NAME, check_misdated
@@ -48,6 +49,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "voided events": check_voids,
     "invoices from records": check_against_records,
     "invoices from the topic": check_against_topic,
+    "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
     "books": check_books,
 }
@@ -59,11 +61,12 @@ INVOICE_CHECKS: Final[dict[str, RunCheck]] = {
     "voided events": check_voids,
     "invoices from records": check_against_records,
     "invoices from the topic": check_against_topic,
+    "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
     "invoices from events": check_against_events,
 }
 """What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
-_OF_INVOICES: Final = (check_against_records, check_against_topic, check_numbers)
+_OF_INVOICES: Final = (check_against_records, check_against_topic, check_snapshot, check_numbers)
 
 
 def _silent(what: str, done: int, total: int) -> None:

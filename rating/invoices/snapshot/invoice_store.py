@@ -45,11 +45,11 @@ CREATE INDEX of_account ON chains (namespace, account);
 
 
 _CONTENTS: Final = (
-    "SELECT 'invoice', namespace, invoice_id, subscription, account, draft, open, version, quiet, record,"
-    " row_number() OVER (PARTITION BY namespace, subscription, draft ORDER BY place)"
-    " FROM invoices ORDER BY namespace, invoice_id, draft",
-    "SELECT 'chain', chains.namespace, invoice_id, chains.subscription, chains.account, broken FROM chains"
-    " LEFT JOIN invoices ON place = last ORDER BY chains.namespace, chains.subscription",
+    "SELECT 'invoice', namespace, invoice_id || iif(draft, ' (draft)', ''), subscription, account, open, version,"
+    " quiet, record, row_number() OVER (PARTITION BY namespace, subscription, draft ORDER BY place)"
+    " FROM invoices ORDER BY 2, 3",
+    "SELECT 'chain', chains.namespace, chains.subscription, chains.account, invoice_id, broken FROM chains"
+    " LEFT JOIN invoices ON place = last ORDER BY 2, 3",
     "SELECT 'claim', part, key, value FROM claims ORDER BY part, key",
 )
 

@@ -17,6 +17,8 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.invoices.transitions import NewPayment, with_payment
+from rating.verify.difference import Findings
+from rating.verify.invoices.snapshot import compare, fill
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
 from tests.unit.rating.builders import invoice_of, line_of
@@ -201,3 +203,36 @@ QUIET = invoice(3)
 def test_what_a_later_invoice_may_depend_on_is_not_quiet(changes: dict[str, Any]) -> None:
     assert is_quiet(QUIET)
     assert not is_quiet(replace(QUIET, **changes))
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (None, []),
+        (
+            "DELETE FROM invoices WHERE invoice_id = 'inv_s2' AND draft = 0",
+            ["invoice air inv_s2", "invoice air inv_s3"],
+        ),
+        ("UPDATE invoices SET quiet = 1 WHERE invoice_id = 'inv_s2' AND draft = 0", ["invoice air inv_s2"]),
+        ("UPDATE chains SET broken = 0 WHERE subscription = 's'", ["chain air s"]),
+        ("UPDATE chains SET last = NULL WHERE subscription = 't'", ["chain air t"]),
+        ("INSERT INTO chains VALUES ('air', 'zz', 'acme', NULL, 0)", ["chain air zz"]),
+        (
+            "UPDATE claims SET value = '9' WHERE part = 'version' AND key = '[\"air\",\"inv_t1\"]'",
+            ['claim version b\'["air","inv_t1"]\''],
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_snapshot_is_found_row_by_row(tmp_path: Path, damage: str | None, found: list[str]) -> None:
+    path, log = str(tmp_path / "invoices.sqlite"), log_of([record for record in RECORDS if record.invoice_id != "x"])
+    store = followed(log, path)
+    if damage is not None:
+        with sqlite3.connect(path) as database:
+            changes = database.execute(damage.replace("key = '", "CAST(key AS TEXT) = '")).rowcount
+            assert changes == 1
+    fresh, findings = InvoiceStore("", "log"), Findings()
+    fill(fresh, log, store.positions())  # type: ignore[arg-type]
+    compare(store, fresh, path, findings)
+    assert [" ".join(difference.where.split()[:3]) for difference in findings.differences()] == found
+    assert all(f"delete {path}" in difference.remedy for difference in findings.differences())
+    store.close()
