@@ -31,7 +31,8 @@ import json, resource, sys, time
 from datetime import UTC, datetime
 from rating.close.billing_run import run_close
 from schemas.settings import load_settings
-result = run_close(load_settings(), sys.argv[1], datetime.fromisoformat(sys.argv[2]), datetime.now(UTC), lambda *_: None)
+as_of = datetime.fromisoformat(sys.argv[2])
+result = run_close(load_settings(), sys.argv[1], as_of, datetime.now(UTC), lambda *_: None)
 used = resource.getrusage(resource.RUSAGE_SELF)
 cpu = used.ru_utime + used.ru_stime
 print(json.dumps({"invoices": len(result.invoices), "cpu": cpu, "peak_mib": used.ru_maxrss / 1024}))

@@ -219,7 +219,7 @@ def test_what_a_later_invoice_may_depend_on_is_not_quiet(changes: dict[str, Any]
         ("INSERT INTO chains VALUES ('air', 'zz', 'acme', NULL, 0)", ["chain air zz"]),
         (
             "UPDATE claims SET value = '9' WHERE part = 'version' AND key = '[\"air\",\"inv_t1\"]'",
-            ['claim version b\'["air","inv_t1"]\''],
+            ['claim version ["air","inv_t1"]'],
         ),
     ],
 )
