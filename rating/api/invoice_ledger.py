@@ -3,10 +3,11 @@ present ones, which ClickHouse's copy may lack for a moment."""
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
@@ -45,9 +46,9 @@ class InvoiceLedger:
 
     def ask(self, namespace: str, question: Callable[[StandingInvoices], T]) -> T:
         """``question`` of the namespace's invoices at the log's present end. Raises LedgerUnavailable."""
-        with self._lock:
+        with self._usable(), self._lock:
             self._followed().follow_to_end(self._read())
-        with closing(InvoiceStore(self._path, self._log)) as store, store.as_it_stands():
+        with self._usable(), closing(InvoiceStore(self._path, self._log)) as store, store.as_it_stands():
             return question(StandingInvoices.of_store(store, namespace))
 
     def amend(self, namespace: str, subscription: str, invoice_id: str, change: Amendment) -> Invoice:
@@ -61,7 +62,7 @@ class InvoiceLedger:
         ends: Mapping[int, int] | None = None
         written = ""
         for _ in range(_ATTEMPTS):
-            with self._lock:
+            with self._usable(), self._lock:
                 store = self._followed()
                 if ends is None:
                     store.follow_to_end(self._read())
@@ -83,6 +84,15 @@ class InvoiceLedger:
         raise LedgerUnavailable(
             f"{INVOICES}: {_ATTEMPTS} versions of {invoice_id} in a row lost to other writers; try again"
         )
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerUnavailable(
+                f"the snapshot of {INVOICES}, {self._path or self._settings.snapshot_dir}: {error}"
+            ) from error
 
     def _written(self) -> LedgerWriter:
         with self._lock:

@@ -4,6 +4,7 @@ processes."""
 from __future__ import annotations
 
 import gc
+import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -95,6 +96,11 @@ def run_close(
             closing(CheckpointLedger(settings)) as checkpoints,
         ):
             return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
+    except sqlite3.Error as error:
+        raise CloseError(
+            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be read: {error}; delete it, it is a "
+            "cache, and close again"
+        ) from error
     finally:
         if collecting:
             gc.enable()

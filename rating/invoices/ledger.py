@@ -191,16 +191,16 @@ def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[Ledg
     up to the log's end, if there is a folder for it; else nothing yet. Raises LedgerUnavailable."""
     with invoices_reader(settings) as reader, ExitStack() as stack:
         standing = StandingInvoices(namespace)
-        if path := snapshot_path(settings):
-            try:
+        try:
+            if path := snapshot_path(settings):
                 store = stack.enter_context(closing(InvoiceStore(path, log_id(settings))))
                 store.follow_to_end(reader)
                 reader.seek(stack.enter_context(store.as_it_stands()))
                 standing = StandingInvoices.of_store(store, namespace)
-            except sqlite3.Error as error:  # it saves time and decides nothing
-                log.warning("%s cannot be used, the log is read from its beginning: %s", path, error)
-                stack.close()
-                reader.seek(dict.fromkeys(reader.positions, 0))
+        except (sqlite3.Error, OSError) as error:  # it saves time and decides nothing
+            log.warning("%s: no snapshot, the log is read from its beginning: %s", settings.snapshot_dir, error)
+            stack.close()
+            reader.seek(dict.fromkeys(reader.positions, 0))
         yield reader, standing
 
 
