@@ -89,10 +89,8 @@ class InvoiceLedger:
     def _usable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerUnavailable(
-                f"the snapshot of {INVOICES}, {self._path or self._settings.snapshot_dir}: {error}"
-            ) from error
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(f"the snapshot of {INVOICES}, {self._path}: {error}") from error
 
     def _written(self) -> LedgerWriter:
         with self._lock:
@@ -108,7 +106,10 @@ class InvoiceLedger:
     def _followed(self) -> InvoiceStore:
         if self._store is None:
             self._log = log_id(self._settings)
-            self._path = snapshot_path(self._settings)
+            try:
+                self._path = snapshot_path(self._settings)
+            except OSError as error:
+                raise LedgerUnavailable(f"the snapshot of {INVOICES}: {error}") from error
             if not self._path:
                 self._folder = self._folder or TemporaryDirectory(prefix="weir-invoices-")
                 self._path = str(Path(self._folder.name) / "invoices.sqlite")
