@@ -51,6 +51,14 @@ class InvoiceLedger:
         with self._usable(), closing(InvoiceStore(self._path, self._log)) as store, store.as_it_stands():
             return question(StandingInvoices.of_store(store, namespace))
 
+    def of_account(self, namespace: str, account_id: str) -> list[Invoice]:
+        """The account's invoices at the log's present end. Raises LedgerUnavailable."""
+        with self._usable(), self._lock:
+            store = self._followed()
+            store.follow_to_end(self._read())
+            names = store.subscriptions(namespace, account_id)
+            return [invoice for name in names for invoice in store.chain(namespace, name)]
+
     def amend(self, namespace: str, subscription: str, invoice_id: str, change: Amendment) -> Invoice:
         """Write the next version of an invoice or draft, ``change`` of its newest one, read it back, and try again on
         top of a version that won; the newest version. Blocking.

@@ -89,11 +89,6 @@ def _balances(rating: Rating, view: NamespaceView, draft: Invoice) -> list[Balan
     if not any(grant.account_id == account for grant in grants):
         return []
 
-    used = rating.invoice_ledger.ask(
-        view.namespace,
-        lambda standing: drawn(
-            invoice for invoice in standing.invoices(view.namespace) if invoice.account_id == account
-        ),
-    )
+    used = drawn(rating.invoice_ledger.of_account(view.namespace, account))
     moment_us = max(draft.period_end - 1, draft.period_start)
     return Wallet(grants, used).balances(account, draft.subscription, draft.currency, moment_us)
