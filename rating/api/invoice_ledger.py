@@ -113,8 +113,8 @@ class InvoiceLedger:
 
     def _followed(self) -> InvoiceStore:
         if self._store is None:
-            self._log = log_id(self._settings)
             try:
+                self._log = log_id(self._settings)
                 self._path = snapshot_path(self._settings)
             except OSError as error:
                 raise LedgerUnavailable(f"the snapshot of {INVOICES}: {error}") from error
