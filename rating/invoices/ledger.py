@@ -193,7 +193,7 @@ def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[Ledg
         standing = StandingInvoices(namespace)
         try:
             if path := snapshot_path(settings):
-                store = stack.enter_context(closing(InvoiceStore(path, log_id(settings))))
+                store = stack.enter_context(closing(InvoiceStore(path, log_id(settings), namespace)))
                 store.follow_to_end(reader)
                 reader.seek(stack.enter_context(store.as_it_stands()))
                 standing = StandingInvoices.of_store(store, namespace)

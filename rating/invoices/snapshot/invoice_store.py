@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,47 +29,48 @@ log = logging.getLogger(__name__)
 
 VERSION: Final = 1
 """Of the tables and of ``is_quiet``: raise it with either."""
-_AT_ONCE: Final = 2000
+_AT_ONCE: Final = 5000
 _TABLES: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
-CREATE TABLE claims (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
+CREATE TABLE facts (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE invoices (place INTEGER PRIMARY KEY, namespace TEXT, subscription TEXT, account TEXT, invoice_id TEXT,
     draft INTEGER, open INTEGER, version INTEGER, quiet INTEGER, record BLOB, UNIQUE (namespace, invoice_id, draft));
 CREATE INDEX of_chain ON invoices (namespace, subscription, place) WHERE draft = 0;
 CREATE INDEX not_quiet ON invoices (namespace) WHERE draft = 0 AND quiet = 0;
 CREATE INDEX drafts ON invoices (namespace, open, version) WHERE draft = 1;
-CREATE TABLE chains (namespace TEXT, subscription TEXT, account TEXT, last INTEGER, broken INTEGER,
-    PRIMARY KEY (namespace, subscription)) WITHOUT ROWID;
+CREATE TABLE chains (namespace TEXT, subscription TEXT, account TEXT, last INTEGER, broken INTEGER, head BLOB, run BLOB,
+    notes BLOB, PRIMARY KEY (namespace, subscription)) WITHOUT ROWID;
 CREATE INDEX of_account ON chains (namespace, account);
 """
 
 
+_NOTHING_DECODED: Final[Mapping[int, Invoice]] = {}
 _CONTENTS: Final = (
     "SELECT 'invoice', namespace, invoice_id || iif(draft, ' (draft)', ''), subscription, account, open, version,"
     " quiet, record, row_number() OVER (PARTITION BY namespace, subscription, draft ORDER BY place)"
     " FROM invoices ORDER BY 2, 3",
-    "SELECT 'chain', chains.namespace, chains.subscription, chains.account, invoice_id, broken FROM chains"
-    " LEFT JOIN invoices ON place = last ORDER BY 2, 3",
-    "SELECT 'claim', part, key, value FROM claims ORDER BY part, key",
+    "SELECT 'chain', chains.namespace, chains.subscription, chains.account, invoice_id, broken, head, run, notes"
+    " FROM chains LEFT JOIN invoices ON place = last ORDER BY 2, 3",
+    "SELECT 'fact', '', key, value FROM facts ORDER BY key",
 )
 
 
-class _ClaimColumn:
-    """One part of the claims' state by key, read from the file when it is first asked for. ``changed``: what the file
-    does not have yet."""
+class _ClaimColumn(ABC):
+    """One part of the claims' state by key, read from the file when it is asked for. ``changed``: what the file does
+    not have yet."""
 
-    def __init__(self, database: sqlite3.Connection, part: str) -> None:
+    def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._part = part
         self.changed: dict[Hashable, Any] = {}
 
+    @abstractmethod
+    def stored(self, key: Hashable) -> Any:
+        """The value in the file; _ABSENT if there is none."""
+
     def get(self, key: Hashable, otherwise: Any = None) -> Any:
-        if key in self.changed:
-            return self.changed[key]
-        sql = "SELECT value FROM claims WHERE part = ? AND key = ?"
-        row = self._database.execute(sql, (self._part, msgspec.json.encode(key))).fetchone()
-        return otherwise if row is None else _tuples(msgspec.json.decode(row[0]))
+        value = self.changed[key] if key in self.changed else self.stored(key)
+        return otherwise if value is _ABSENT else value
 
     def __contains__(self, key: Hashable) -> bool:
         return self.get(key, _ABSENT) is not _ABSENT
@@ -76,12 +78,74 @@ class _ClaimColumn:
     def __setitem__(self, key: Hashable, value: Any) -> None:
         self.changed[key] = value
 
-    def rows(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """What the file lacks."""
+
+class _Versions(_ClaimColumn):
+    """Of invoices and drafts, whose rows have them."""
+
+    def stored(self, key: Hashable) -> Any:
+        if not isinstance(key, tuple):
+            return _ABSENT
+        draft = isinstance(key[0], tuple)  # (key of the invoice, "draft")
+        namespace, name = key[0] if draft else key
+        sql = "SELECT version FROM invoices WHERE namespace = ? AND invoice_id = ? AND draft = ?"
+        row = self._database.execute(sql, (namespace, name, draft)).fetchone()
+        return _ABSENT if row is None else row[0]
+
+
+class _Heads(_ClaimColumn):
+    """Of chains, whose rows have them."""
+
+    def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
+        super().__init__(database)
+        self._chains = chains
+
+    def stored(self, key: Hashable) -> Any:
+        return self._chains.value(key, 0)
+
+
+class _Facts(_ClaimColumn):
+    """Those of chains are in their rows."""
+
+    def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
+        super().__init__(database)
+        self._chains = chains
+
+    def stored(self, key: Hashable) -> Any:
+        assert isinstance(key, tuple)
+        of, name = key
+        if name in _OF_CHAIN:
+            return self._chains.value(of, 1 + _OF_CHAIN.index(name))
+        sql = "SELECT value FROM facts WHERE key = ?"
+        row = self._database.execute(sql, (msgspec.json.encode(key),)).fetchone()
+        return _ABSENT if row is None else _tuples(msgspec.json.decode(row[0]))
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """What the file lacks, but for those of chains."""
         for key, value in self.changed.items():
-            yield self._part, msgspec.json.encode(key), msgspec.json.encode(value)
+            assert isinstance(key, tuple)
+            if key[1] not in _OF_CHAIN:
+                yield msgspec.json.encode(key), msgspec.json.encode(value)
 
 
+class _Chains:
+    """Head and facts of chains as the file has them, each row read once."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._rows: dict[Hashable, tuple[bytes | None, ...]] = {}
+
+    def value(self, chain: Hashable, column: int) -> Any:
+        """The head (0) or a fact; _ABSENT if there is none."""
+        row = self._rows.get(chain)
+        if row is None:
+            sql = "SELECT head, run, notes FROM chains WHERE namespace = ? AND subscription = ?"
+            assert isinstance(chain, tuple)
+            row = self._rows[chain] = self._database.execute(sql, chain).fetchone() or (None, None, None)
+        encoded = row[column]
+        return _ABSENT if encoded is None else _tuples(msgspec.json.decode(encoded))
+
+
+_OF_CHAIN: Final = ("run", "notes")
 _ABSENT: Final = object()
 
 
@@ -92,14 +156,19 @@ def _tuples(value: Any) -> Any:
 
 class InvoiceStore:
     """``path``: the file, "" for a temporary one of this object's own. ``log_id``: tells one log from another that has
-    its name. For one thread at a time. Close it."""
+    its name. ``soon``: the namespace whose ``tails`` are asked for after following, so that what is read for one is not
+    decoded again for the other. For one thread at a time. Close it."""
 
-    def __init__(self, path: str, log_id: str) -> None:
+    def __init__(self, path: str, log_id: str, soon: str | None = None) -> None:
         self._path = path
+        self._soon = soon
+        self._decoded: dict[str, tuple[int, Invoice]] = {}
         self._about = {"version": str(VERSION), "log": log_id}
         try:
             self._database = self._opened()
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise  # another process may be at it
             log.warning("%s cannot be read and is made anew: %s", path, error)
             for part in ("", "-wal", "-shm"):
                 Path(path + part).unlink(missing_ok=True)
@@ -111,6 +180,7 @@ class InvoiceStore:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
+            database.execute("PRAGMA cache_size = -16384")
             with _transaction(database):
                 about = dict(database.execute("SELECT name, value FROM about")) if "about" in _tables(database) else {}
                 if about and about != self._about:
@@ -172,29 +242,36 @@ class InvoiceStore:
             if any(known.get(number, 0) < offset for number, offset in begin.items()):
                 return False
             claims = Claims(self._database)
+            sql = "SELECT EXISTS (SELECT 1 FROM invoices WHERE draft = 1 AND open = 1)"
+            drafted = bool(self._database.execute(sql).fetchone()[0])
             for record in records:
                 if record.offset >= known.get(record.partition, 0):
                     invoice = claims.valid.offer_bytes(record.value)
                     if invoice is not None:
-                        self._keep(invoice, record.value)
-            self._database.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", claims.rows())
+                        drafted = drafted or is_draft(invoice)
+                        self._keep(invoice, record.value, claims, drafted)
+            self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
             self._database.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?)",
                 [(number, offset) for number, offset in end.items() if offset > known.get(number, 0)],
             )
         return True
 
-    def _keep(self, invoice: Invoice, record: bytes) -> None:
+    def _keep(self, invoice: Invoice, record: bytes, claims: Claims, drafted: bool) -> None:
+        """``drafted``: whether there may be a draft of it."""
         execute = self._database.execute
         namespace, name, subscription = invoice.namespace, invoice.invoice_id, invoice.subscription
         chain = (namespace, subscription)
         draft = is_draft(invoice)
         values = (invoice.account_id, invoice.version, not draft and is_quiet(invoice), record)
         if invoice.version > 1:
+            self._decoded.pop(subscription, None)
             sql = "UPDATE invoices SET account = ?, version = ?, quiet = ?, record = ?"
             execute(f"{sql} WHERE namespace = ? AND invoice_id = ? AND draft = ?", (*values, namespace, name, draft))
-            if invoice.state == VOID:
-                execute("UPDATE chains SET broken = 1 WHERE namespace = ? AND subscription = ?", chain)
+            if not draft:
+                sql = "UPDATE chains SET head = ?, run = ?, notes = ?, broken = broken OR ?"
+                state = (*claims.of_chain(chain), invoice.state == VOID)
+                execute(f"{sql} WHERE namespace = ? AND subscription = ?", (*state, *chain))
             return
         place = execute(
             "INSERT INTO invoices (account, version, quiet, record, namespace, invoice_id, draft, subscription, open)"
@@ -203,10 +280,15 @@ class InvoiceStore:
         ).lastrowid
         if draft:
             return
-        execute("UPDATE invoices SET open = 0 WHERE namespace = ? AND invoice_id = ? AND draft = 1", (namespace, name))
+        if drafted:
+            sql = "UPDATE invoices SET open = 0 WHERE namespace = ? AND invoice_id = ? AND draft = 1"
+            execute(sql, (namespace, name))
+        if namespace == self._soon:
+            self._decoded[subscription] = int(place or 0), invoice
         execute(
-            "INSERT INTO chains VALUES (?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET last = excluded.last",
-            (*chain, invoice.account_id, place),
+            "INSERT INTO chains VALUES (?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET last = excluded.last, head = excluded.head, run = excluded.run, notes = excluded.notes",
+            (*chain, invoice.account_id, place, *claims.of_chain(chain)),
         )
 
     def positions(self) -> dict[int, int]:
@@ -229,12 +311,15 @@ class InvoiceStore:
     def tails(self, namespace: str) -> Iterator[Invoice]:
         """Of each chain the last invoice and those that are not quiet, all of a chain with a void one; in its
         order."""
+        decoded = dict(self._decoded.values()) if namespace == self._soon else {}
+        self._decoded.clear()
         return self._invoices(
             "SELECT place FROM invoices WHERE namespace = :namespace AND draft = 0 AND quiet = 0"
             " UNION SELECT last FROM chains WHERE namespace = :namespace"
             " UNION SELECT place FROM chains JOIN invoices USING (namespace, subscription)"
             " WHERE namespace = :namespace AND broken AND draft = 0",
             {"namespace": namespace},
+            decoded,
         )
 
     def chain(self, namespace: str, subscription: str) -> list[Invoice]:
@@ -252,10 +337,12 @@ class InvoiceStore:
         places = "SELECT place FROM invoices WHERE namespace = :namespace AND invoice_id = :name AND draft = 1 AND open"
         return next(self._invoices(places, {"namespace": namespace, "name": invoice_id}), None)
 
-    def _invoices(self, places: str, values: Mapping[str, str]) -> Iterator[Invoice]:
-        sql = f"SELECT record FROM invoices WHERE place IN ({places}) ORDER BY place"
-        for (record,) in self._database.execute(sql, values):
-            yield decode_invoice(record)
+    def _invoices(
+        self, places: str, values: Mapping[str, str], decoded: Mapping[int, Invoice] = _NOTHING_DECODED
+    ) -> Iterator[Invoice]:
+        sql = f"SELECT place, record FROM invoices WHERE place IN ({places}) ORDER BY place"
+        for place, record in self._database.execute(sql, values):
+            yield decoded.get(place) or decode_invoice(record)
 
     def subscriptions(self, namespace: str, account_id: str | None = None) -> list[str]:
         """The subscriptions with a chain; of one account, if it is given."""
@@ -283,13 +370,18 @@ class Claims:
     """The state of the claims as the file has it, with what is offered to ``valid`` since."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self._parts = [_ClaimColumn(database, part) for part in ("version", "head", "fact")]
-        self.valid = ValidInvoices(FirstValid(*self._parts))
+        chains = _Chains(database)
+        self._heads, self._facts = _Heads(database, chains), _Facts(database, chains)
+        self.valid = ValidInvoices(FirstValid(_Versions(database), self._heads, self._facts))
 
-    def rows(self) -> Iterator[tuple[str, bytes, bytes]]:
-        """What the file lacks."""
-        for part in self._parts:
-            yield from part.rows()
+    def facts(self) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of what the file lacks, but for what rows of invoices and chains have."""
+        return self._facts.rows()
+
+    def of_chain(self, chain: tuple[str, str]) -> list[bytes | None]:
+        """Head and facts of a chain, as its row has them."""
+        values = [self._heads.get(chain), *(self._facts.get((chain, name)) for name in _OF_CHAIN)]
+        return [None if value is None else msgspec.json.encode(value) for value in values]
 
 
 def _tables(database: sqlite3.Connection) -> list[str]:

@@ -53,13 +53,13 @@ def compare(snapshot: InvoiceStore, fresh: InvoiceStore, path: str, findings: Fi
         first = min(keys, key=_order)
         has, due = (row if row is not None and row[:_KEY] == first else None for row in (actual, expected))
         if has != due:
-            place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in first)
+            place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in first if part)
             findings.add("invoice snapshot", place, _shown(due), _shown(has), remedy)
         actual = next(actual_rows, None) if has is not None else actual
         expected = next(expected_rows, None) if due is not None else expected
 
 
-_ORDER: Final = ("invoice", "chain", "claim")
+_ORDER: Final = ("invoice", "chain", "fact")
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
