@@ -21,22 +21,7 @@ from rating.verify.difference import Findings
 from rating.verify.invoices.snapshot import compare, fill
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
-from tests.unit.rating.builders import invoice_of, line_of
-from tests.unit.rating.invoices.snapshot.builders import Log, followed
-
-
-def invoice(number: int, subscription: str = "s", **changes: Any) -> Invoice:
-    """The ``number``-th of a chain, from 1."""
-    before = f"inv_{subscription}{number - 1}" if number > 1 else ""
-    usual: dict[str, Any] = {
-        "invoice_id": f"inv_{subscription}{number}", "predecessor": before, "subscription": subscription,
-        "account_id": "acme", "version": 1, "total": "5.00", "state": "finalized", "sequence": 0,
-        "claim_id": f"{number}",
-        "period_start": number * 100, "period_end": number * 100 + 100, "run_id": f"run_{number}",
-        "body": json.dumps({"subtotal": "1", "after": f"run_{number - 1}"} if number > 1 else {"subtotal": "1"}),
-        "lines": (line_of(number=1, period_start=number * 100, period_end=number * 100 + 100),),
-    }  # fmt: skip
-    return invoice_of(**(usual | changes))
+from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice
 
 
 def paid(of: Invoice) -> Invoice:

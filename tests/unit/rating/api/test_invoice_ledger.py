@@ -1,0 +1,104 @@
+"""Changes of invoices read what is new of the log, and are made on top of whatever won."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rating.api import invoice_ledger
+from rating.api.invoice_ledger import InvoiceLedger
+from rating.invoices.transitions import NewPayment, with_payment
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from schemas.settings import Settings
+from tests.unit.rating.invoices.snapshot.builders import Log, invoice
+
+
+class SharedLog(Log):
+    """A log that is written to; ``before``: records of others that come just before the next one."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1000)
+        self.before: list[Invoice] = []
+
+    def append(self, value: bytes, partition: int = 0) -> Any:
+        for record in self.before:
+            super().append(encode_invoice(record))
+        self.before.clear()
+        return super().append(value)
+
+    def close(self) -> None: ...
+
+
+class Writer:
+    def __init__(self, log: SharedLog) -> None:
+        self._log = log
+
+    def append(self, key: bytes, value: bytes) -> tuple[int, int]:
+        return 0, self._log.append(value) - 1
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> SharedLog:
+    result = SharedLog()
+    monkeypatch.setattr(invoice_ledger, "invoices_reader", lambda settings: result)
+    monkeypatch.setattr(invoice_ledger, "LedgerWriter", lambda settings, topic: Writer(result))
+    monkeypatch.setattr(invoice_ledger, "log_id", lambda settings: "log")
+    return result
+
+
+@pytest.fixture(params=["a folder", "no folder"])
+def ledger(log: SharedLog, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InvoiceLedger]:
+    result = InvoiceLedger(Settings(snapshot_dir=str(tmp_path / "snapshots") if request.param == "a folder" else ""))
+    yield result
+    result.close()
+
+
+def pay(reference: str) -> Any:
+    def change(chain: list[Invoice], newest: Invoice) -> Invoice | None:
+        return with_payment(newest, NewPayment(reference, Decimal(1), 0, "me"))
+
+    return change
+
+
+def test_a_change_reads_what_is_new_however_much_is_behind_it(log: SharedLog, ledger: InvoiceLedger) -> None:
+    log.add(invoice(number) for number in range(1, 200))
+    assert ledger.amend("air", "s", "inv_s7", pay("a")).version == 2
+    assert len(log.read) == 200
+    log.read.clear()
+    assert ledger.amend("air", "s", "inv_s3", pay("b")).version == 2
+    assert log.read == [(0, 200)]
+    assert ledger.ask("air", lambda standing: standing.count("air")) == 199
+    assert [item.version for item in ledger.of_account("air", "acme")][:8] == [1, 1, 2, 1, 1, 1, 2, 1]
+
+
+def test_a_change_is_made_again_on_top_of_a_version_that_won(log: SharedLog, ledger: InvoiceLedger) -> None:
+    log.add([invoice(1)])
+    other = pay("other")([], invoice(1))
+    log.before = [other]
+    stands = ledger.amend("air", "s", "inv_s1", pay("a"))
+    assert stands.version == 3
+    assert stands.body.count('"reference"') == 2
+
+
+def test_a_change_that_is_made_already_writes_nothing(log: SharedLog, ledger: InvoiceLedger) -> None:
+    log.add([invoice(1)])
+    once = ledger.amend("air", "s", "inv_s1", pay("a"))
+    assert ledger.amend("air", "s", "inv_s1", pay("a")) == once
+    assert log.end_offsets() == {0: 2}
+
+
+def test_what_is_not_there_is_told(log: SharedLog, ledger: InvoiceLedger) -> None:
+    with pytest.raises(LookupError, match="there is no invoice inv_s9 in air"):
+        ledger.amend("air", "s", "inv_s9", pay("a"))
+
+
+def test_a_snapshot_that_cannot_be_made_is_told(log: SharedLog, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ledger = InvoiceLedger(Settings(snapshot_dir=str(tmp_path / "file")))
+    with pytest.raises(LedgerUnavailable, match="the snapshot of"):
+        ledger.of_account("air", "acme")
