@@ -16,8 +16,9 @@ from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import due_of
+from rating.invoicing.invoice_plan import Billing, billing_of
 from rating.invoicing.late.late_usage import LateBySubscription
-from rating.invoicing.run_plan import Billing, RunPlan, billing_of, ended_dues, invoice_of
+from rating.invoicing.run_plan import RunPlan, ended_dues, invoice_of
 from rating.subscriptions.billing_periods import Span
 from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView

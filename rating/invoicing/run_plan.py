@@ -2,98 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
-from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
-from rating.invoices.amounts.credited_in_all import beside, carriers, standing_with_notes
-from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
-    NOTHING_NOTED,
-    InHand,
-    in_hand,
     nothing_further,
     taken_back,
 )
 from rating.invoices.amounts.listed_values import listed
-from rating.invoices.amounts.prepaid_credits import DrawnOn, Owned, Wallet, drawn, owned_grants
+from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn, owned_grants
 from rating.invoices.amounts.reductions import (
-    NO_AGREEMENT,
-    Agreed,
-    PriorTerms,
     adjusted_terms,
-    prior_terms,
-    prior_terms_ahead,
 )
-from rating.invoices.chain import last_order
 from rating.invoices.draft_decisions import draft_of
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
-from rating.invoicing.charges import ChargeBook, Need, ResolvedCharge, Totals
+from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
+from rating.invoicing.invoice_plan import Billing, billing_of
 from rating.invoicing.late.adjustments import adjustments
-from rating.invoicing.late.late_usage import Late, LateBySubscription, Prior, priors
-from rating.pricing import PriceError, rate
-from rating.pricing.exact import exact_sum, share
-from rating.subscriptions.billing_periods import PeriodPart
-from rating.subscriptions.period_terms import NO_TERMS, Terms, TermsOf, pinned_terms, terms_billed, terms_of, uses
+from rating.invoicing.late.late_usage import LateBySubscription
 from rating.subscriptions.timeline import PlanningError, Timeline, timelines
-from schemas.catalog.models import Plan as CatalogPlan
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
     Invoice,
-    Line,
 )
 from schemas.settings import LISTED_VALUES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Billing:
-    """An invoice to create: its charges, the earlier lines to re-rate, and credits of fees billed in advance."""
-
-    due: Due
-    items: tuple[ResolvedCharge, ...]
-    prior: tuple[Prior, ...] = ()
-    credits: tuple[Line, ...] = ()
-    agreed: Agreed = NO_AGREEMENT
-    prior_terms: tuple[PriorTerms, ...] = ()
-    hand: InHand = NOTHING_NOTED
-    drawn: tuple[DrawnOn, ...] = ()
-    noted: tuple[Invoice, ...] = ()
-    fees_of: tuple[Invoice, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Whether an invoice with adjustments only, or for a change, would have no content."""
-        if self.due.kind == "change":
-            return not self.items and not self.credits
-        return self.due.kind == "further" and not self.prior and not self.credits
-
-    @property
-    def in_force(self) -> TermsOf:
-        """The discounts of its period."""
-        codes = frozenset(discount.code for discount in self.agreed.terms.discounts)
-        return TermsOf(self.due.start_us, self.due.end_us, codes)
-
-    def billed_ahead(self) -> Billed:
-        """What it bills for the following period. Raises PlanningError."""
-        items = [item for item in self.items if item.start_us >= self.due.end_us]
-        currency = self.due.plan.currency
-        try:
-            charged = tuple(
-                (item.product.code, rate(item.price, Decimal(1), currency=currency).amount) for item in items
-            )
-        except PriceError as error:
-            raise PlanningError(f"subscription {self.due.subscription}: {error}") from None
-        reduced = tuple(
-            (key_of(reduction), reduction.amount) for reduction in reductions(charged, self.agreed.ahead, currency)
-        )
-        return Billed(charged, reduced, self.due.invoice_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,136 +145,6 @@ def _billings(
         billings.append(billing_of(due, book, chain, late.get(due.subscription, ()), billings, line))
         book.wait_for_backfills(billings[-1].items)
     return [billing for billing in billings if not billing.empty]
-
-
-def billing_of(
-    due: Due,
-    book: ChargeBook,
-    chain: list[Invoice],
-    late: tuple[Late, ...] = (),
-    billed_before: Sequence[Billing] = (),
-    line: Timeline | None = None,
-) -> Billing:
-    """Plan one invoice. ``billed_before``: earlier invoices of the subscription in the same run; ``line``: timeline
-    in which prices are searched for usage billed without one. Raises PlanningError."""
-    prior = priors(chain, late, book, line) if chain and not billed_before else ()
-    noted = standing_with_notes(chain)
-    if due.kind == "change":
-        paid = paid_in_advance(chain, due.start_us)
-        fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
-        adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-        at_change = _agreed_at_change(due, chain)
-        hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
-        return Billing(
-            due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
-            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(at_change, chain),
-        )  # fmt: skip
-    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
-    owed = () if due.advanced else book.items(due.parts, in_advance=True)
-    fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
-    if due.kind == "further":
-        adjusted += prior_terms_ahead(chain, credits_due)
-    ahead = book.items(due.advance, in_advance=True)
-    if due.reissue is not None and due.reissue.keeps_fees:
-        void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
-        ahead = advance_again(void) if void is not None else ahead
-    items = (*book.items(due.parts), *fees, *ahead)
-    agreed = NO_AGREEMENT if due.kind == "further" else _agreed(due, chain, billed_before, ahead)
-    hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
-    return Billing(
-        due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
-        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(agreed, chain),
-    )  # fmt: skip
-
-
-def _credited_before(
-    due: Due,
-    chain: list[Invoice],
-    noted: Sequence[Invoice],
-    prior: Iterable[Prior],
-    settling: Iterable[Line],
-    agreed: Agreed,
-) -> tuple[InHand, tuple[DrawnOn, ...]]:
-    """For the invoices to adjust: what credit notes credited, and what prepaid credits paid. The latter also
-    covers the invoice that billed the period's fees in advance, since discounts may lower it."""
-    names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
-    paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
-    if noted:
-        names |= beside(noted, paid)
-    if noted and (due.kind == "change" or agreed.terms != NO_TERMS):
-        names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
-    hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
-    return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
-
-
-def _fees_of(agreed: Agreed, chain: Iterable[Invoice]) -> tuple[Invoice, ...]:
-    """The invoices that stand, if one of them billed fees in advance of the period that ``agreed`` is for."""
-    if not (agreed.before.carrier or agreed.ahead_before.carrier):
-        return ()
-    return tuple(invoice for invoice in chain if invoice.state != VOID)
-
-
-def _agreed(
-    due: Due, chain: list[Invoice], billed_before: Sequence[Billing], ahead: tuple[ResolvedCharge, ...]
-) -> Agreed:
-    """The terms of a period, and of the one whose fees are billed in advance with it, each as in force at its own
-    last moment."""
-    plans = [due.plan, *(part.plan for part in due.advance)]
-    counted = any(discount.periods is not None for plan in plans for discount in plan.discounts)
-    periods = [*terms_billed(chain), *(billing.in_force for billing in billed_before)] if counted else []
-    terms = period_terms(due.plan, due.time_zone, due.moment_us, due.parts, uses(periods, due.start_us))
-    preceding = billed_before[-1] if billed_before and billed_before[-1].due.end_us == due.start_us else None
-    billed = preceding.billed_ahead() if preceding is not None and due.advanced else NOTHING
-    if not due.advanced and (terms != NO_TERMS or _has_terms(chain, due.start_us)):
-        billed = billed_of(chain, due.start_us)
-    if due.start_us == due.end_us:
-        terms, billed = NO_TERMS, NOTHING  # the invoice has no period of its own
-    if not ahead:
-        return Agreed(terms, before=billed)
-    following = next(
-        (
-            invoice
-            for invoice in chain
-            if invoice.period_start == due.end_us < invoice.period_end and invoice.state != VOID
-        ),
-        None,
-    )
-    if due.reissue is not None and due.reissue.keeps_fees and following is not None:
-        # The invoice of that period counts on these discounts.
-        carried = replace(billed_of(chain, due.end_us).discounted, carrier=following.invoice_id)
-        return Agreed(terms, Terms(pinned_terms(following).discounts), billed, carried)
-    terms_of_period = TermsOf(due.start_us, due.end_us, frozenset(discount.code for discount in terms.discounts))
-    plan, moment_us = due.advance[-1].plan, due.advance[-1].end_us - 1
-    later = terms_of(plan, due.time_zone, moment_us + 1, uses([*periods, terms_of_period], due.end_us))
-    return Agreed(terms, Terms(later.discounts), billed)
-
-
-def _agreed_at_change(due: Due, chain: list[Invoice]) -> Agreed:
-    """The discounts of the running period after the change, and what was billed of it so far."""
-    plan = due.advance[-1].plan
-    counted = any(discount.periods is not None for discount in plan.discounts)
-    used = uses(terms_billed(chain) if counted else (), due.start_us)
-    later = terms_of(plan, due.time_zone, due.advance[-1].end_us, used)
-    return Agreed(ahead=Terms(later.discounts), ahead_before=billed_of(chain, due.start_us).discounted)
-
-
-def _has_terms(chain: Iterable[Invoice], until_us: int) -> bool:
-    return any(invoice.period_end == until_us and '"terms' in invoice.body for invoice in chain)
-
-
-def period_terms(
-    plan: CatalogPlan, zone: str, moment_us: int, parts: Iterable[PeriodPart], used: Mapping[str, int]
-) -> Terms:
-    """The terms in force at the period's last moment; ``used``: discount → number of earlier periods in which it
-    was in force. A commitment is prorated like minimums; an invoice at a start has none."""
-    terms = terms_of(plan, zone, moment_us + 1, used)
-    shares = [
-        share(part.plan.minimum_commitment, Decimal(part.end_us - part.start_us), Decimal(part.whole_us))
-        for part in parts
-        if part.plan.minimum_commitment is not None and not part.trial
-    ]
-    return replace(terms, minimum_commitment=exact_sum(shares) if shares else None)
 
 
 def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import unpriced_of
-from rating.invoicing.build_invoice import RatedItem
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
+from rating.invoicing.rated_items import RatedItem
 from rating.pricing import plain
 from rating.pricing.price_models import cell_amounts, others_label
 from rating.pricing.priced_line import MatrixQuantity

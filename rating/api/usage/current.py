@@ -20,11 +20,11 @@ from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
-from rating.invoicing.build_invoice import rate_items
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
 from rating.invoicing.late.late_usage import find_late
 from rating.invoicing.measure import measure
+from rating.invoicing.rated_items import rate_items
 from rating.invoicing.unpriced_usage import on_item, told
 from rating.pricing import PriceError, money_text, plain
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from rating.invoicing.run_plan import period_terms
+from rating.invoicing.invoice_plan import period_terms
 from rating.subscriptions.billing_periods import span_of
 from rating.subscriptions.period_terms import Terms, pinned_terms
 from rating.subscriptions.timeline import PlanningError, timeline

@@ -1,4 +1,4 @@
-"""A namespace with one price of each kind and calls around the ends of months, and its bills as everybody reads them."""
+"""A namespace with one price of each kind, calls around the ends of months, and its bills."""
 
 from __future__ import annotations
 

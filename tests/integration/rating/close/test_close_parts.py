@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rating.invoicing.build_invoice import CARRIED
+from rating.invoicing.rated_items import CARRIED
 from rating.verify.verification import verify
 from schemas.ledgers.invoice_record import Line
 from schemas.values.instants import rfc3339

@@ -18,7 +18,7 @@ from ingest.catalog.document import DocumentError
 from schemas.catalog.bounds import BOUNDS, Bounds, NamespaceBounds, bounds_of
 from schemas.catalog.meters import Filter
 from schemas.catalog.state import Catalog
-from tests.unit.ingest.catalog.test_document_plan import BASE, applied, faults, plan, publish
+from tests.unit.ingest.catalog.builders import BASE, applied, faults, plan, publish
 
 
 def bounded(own_value: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from schemas.catalog.profiles import dimension_names, profile_versions
-from tests.unit.ingest.catalog.test_document_plan import applied, codes, faults, plan
+from tests.unit.ingest.catalog.builders import applied, codes, faults, plan
 
 NAMESPACE = "namespace: {code: shop, max_event_age_seconds: null}"
 

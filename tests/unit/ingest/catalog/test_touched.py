@@ -19,7 +19,7 @@ from ingest.catalog.entries import LISTS, Document, DocumentEntry, read_document
 from ingest.catalog.planned import Planned
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import Catalog, NamespaceView
-from tests.unit.ingest.catalog.test_document_plan import publish
+from tests.unit.ingest.catalog.builders import publish
 
 SCHEMA = {
     "type": "record",

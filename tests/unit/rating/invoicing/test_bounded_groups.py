@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.bounded_groups import bounded, named_values
-from rating.invoicing.build_invoice import rate_rows
 from rating.invoicing.charges import Totals
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
+from rating.invoicing.rated_items import rate_rows
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import Price

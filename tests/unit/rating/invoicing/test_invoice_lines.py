@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.invoicing.build_invoice import NO_USAGE, build_invoice
+from rating.invoicing.build_invoice import build_invoice
 from rating.invoicing.charges import Need, ResolvedCharge
 from rating.invoicing.due import ChainPosition, Due
+from rating.invoicing.rated_items import NO_USAGE
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product

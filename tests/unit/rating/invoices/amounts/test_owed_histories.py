@@ -1,4 +1,4 @@
-"""Over histories at random the invoices of a subscription come to what its periods owe, worked out again in fractions."""
+"""Random histories: the invoices of a subscription come to what its periods owe, worked out again in fractions."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import pytest
 from rating.invoices.amounts.line_balances import credited_by_line, key_of_line
 from rating.verify.difference import Findings
 from rating.verify.invoices.pinned_terms import check_terms
-from tests.unit.rating.invoicing.history_builders import History, amounts
+from tests.unit.rating.invoicing.histories.history_builders import History, amounts
 from tests.unit.rating.verify.builders import verified
 
 SEEDS = sorted({*range(int(os.environ.get("WEIR_TEST_HISTORIES", "8"))), 79, 95, 125, 195})

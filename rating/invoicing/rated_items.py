@@ -1,0 +1,115 @@
+"""Charges with their usage, rated: the price pinned on the line, the amount and a note. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from rating.invoicing.charges import Need, ResolvedCharge
+from rating.pricing import MatrixQuantity, PriceError, Rated, rate
+from rating.pricing.exact import exact_sum
+from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
+from rating.subscriptions.timeline import PlanningError
+from rating.usage import Usage, UsageGroup, no_usage
+from schemas.prices import MatrixPrice, Price
+
+NO_USAGE = "no usage in the period; priced as 0"
+
+
+CARRIED = "no event in the period; the last value before it is carried over"
+
+
+@dataclass(frozen=True, slots=True)
+class RatedItem:
+    """An item with the price pinned on its line, its amount, and its usage (None for a flat product)."""
+
+    item: ResolvedCharge
+    priced: Rated
+    usage: Usage | None
+    note: str
+
+
+def rate_items(
+    items: Iterable[ResolvedCharge], rows_of: Callable[[Need], Iterable[UsageGroup] | None], currency: str
+) -> Iterator[RatedItem]:
+    """Rate all items in order; those split by a change of price consider what the others used. ``rows_of``: the
+    account's usage rows, None for none. Raises PlanningError, which names the charge."""
+    measured = list(items)
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for number, item in enumerate(measured):
+        if item.price.split is not None and item.need is not None:
+            together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
+    known: dict[int, tuple[Price, Rated, Usage, str]] = {}
+    for number, item in enumerate(measured):
+        try:
+            if item.need is None:
+                priced = rate(item.price, Decimal(1), currency=currency)
+                yield RatedItem(item, priced, None, "; ".join(priced.notes))
+                continue
+            split = item.price.split
+            if split is None:
+                yield RatedItem(item, *_rated(item.price, list(rows_of(item.need) or ()), item.need, currency))
+                continue
+            if number not in known:
+                numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
+                parts = [
+                    (measured[number].price, need, rows_of(need))
+                    for number in numbers
+                    if (need := measured[number].need) is not None
+                ]
+                known |= dict(zip(numbers, rate_rows(parts, currency), strict=True))
+        except PriceError as error:
+            raise PlanningError(f"charge {item.charge.key}: {error}") from None
+        price, priced, usage, note = known.pop(number)
+        yield RatedItem(replace(item, price=price), priced, usage, note)
+
+
+def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
+    """Rate an item that stands alone: (priced, usage, note)."""
+    usage = _usage(need, rows)
+    priced = rate_alone(price, _quantity(price, rows, usage), currency)
+    return priced, usage, _note(priced, usage, rows)
+
+
+def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
+    empty = NO_USAGE if usage.quantity is None else CARRIED if rows and not usage.events else ""
+    return "; ".join([*priced.notes, empty] if empty else priced.notes)
+
+
+def rate_rows(
+    parts: Iterable[tuple[Price, Need, Iterable[UsageGroup] | None]], currency: str
+) -> list[tuple[Price, Rated, Usage, str]]:
+    """Rate the parts of a period that belong together, or a single one: (price as pinned, priced, usage, note) of
+    each. Raises PriceError."""
+    each = [(price, need, list(rows or ())) for price, need, rows in parts]
+    usages = [_usage(need, rows) for _, need, rows in each]
+    quantities = [(price, _quantity(price, rows, usage)) for (price, _, rows), usage in zip(each, usages, strict=True)]
+    return [
+        (price, priced, usage, _note(priced, usage, rows))
+        for (price, priced), (_, _, rows), usage in zip(rate_parts(quantities, currency), each, usages, strict=True)
+    ]
+
+
+def _usage(need: Need, rows: Sequence[UsageGroup]) -> Usage:
+    if not rows:
+        return no_usage(need.profile.aggregation)
+    if len(rows) == 1:
+        return rows[0].usage
+    return Usage(exact_sum(row.usage.quantity or Decimal(0) for row in rows), sum(row.usage.events for row in rows))
+
+
+def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantity:
+    cells = None
+    if isinstance(price, MatrixPrice):
+        cells = tuple(
+            MatrixQuantity(
+                tuple(value or "" for value in row.dimensions),
+                row.usage.quantity or Decimal(0),
+                row.usage.events,
+                row.others,
+                row.below_zero,
+            )
+            for row in rows
+        )
+    return Quantity(usage.quantity if usage.quantity is not None else Decimal(0), Decimal(usage.events), cells)
