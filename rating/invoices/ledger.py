@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -22,6 +23,8 @@ from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 
 log = logging.getLogger(__name__)
+
+_TIMEOUT: Final = 30.0
 
 
 class StandingInvoices:
@@ -216,6 +219,6 @@ def snapshot_path(settings: Settings) -> str:
 def log_id(settings: Settings) -> str:
     """Tells the log from others of its name: Kafka's id of the topic. Raises LedgerUnavailable."""
     try:
-        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES)
-    except KafkaException as error:
+        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
+    except (KafkaException, TimeoutError) as error:
         raise LedgerUnavailable(f"{INVOICES}: {error}") from error

@@ -81,10 +81,10 @@ class GenerationStanding:
                 )  # fmt: skip
 
 
-def topic_id(admin: AdminClient, topic: str) -> str:
-    """Kafka's unique id of a topic. Raises KafkaException."""
-    [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=_TIMEOUT).values()
-    return str(future.result(timeout=_TIMEOUT + 1).topic_id)
+def topic_id(admin: AdminClient, topic: str, timeout: float = _TIMEOUT) -> str:
+    """Kafka's unique id of a topic. Raises KafkaException, and TimeoutError after ``timeout`` seconds."""
+    [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout).values()
+    return str(future.result(timeout=timeout + 1).topic_id)
 
 
 def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
