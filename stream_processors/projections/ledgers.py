@@ -239,7 +239,8 @@ class RejectionCopy:
     def _write(self, partition: int) -> int:
         records = self._pending[partition]
         self._journal.insert("rejected_events", rejected_table(records))
-        self._pending[partition].clear()
+        written = len(records)
+        records.clear()
         at = {
             "topic": [REJECTED],
             "partition": [partition],
@@ -247,4 +248,4 @@ class RejectionCopy:
         }
         self._journal.insert("copy_progress", pa.table(at))
         self.copied[partition] = self._readers[partition].positions[partition]
-        return len(records)
+        return written

@@ -3,8 +3,8 @@ by them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Literal
 
@@ -14,6 +14,7 @@ from schemas.settings import Settings
 
 AddressReach = Literal["public", "loopback", "any"]
 Receiver = tuple[Address, int]
+IsHere = Callable[[str], bool]
 
 
 class AddressRefused(WeirError):
@@ -22,22 +23,31 @@ class AddressRefused(WeirError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the operator allows. ``named`` are receivers that he names, by http or https; ``own_ports`` are ports of
-    this machine, and ``own_receivers`` addresses elsewhere, at which Weir's own parts listen: never receivers, whatever
-    else is said."""
+    """What the operator allows. ``named`` are receivers that he names, by http or https.
+
+    Where Weir's own parts listen is never a receiver, whatever else is said: ``own_ports`` of loopback, ``open_ports``
+    of every address of this machine, ``own_receivers``, and the addresses of ``own_names``, which are looked up at each
+    attempt.
+    """
 
     reach: AddressReach = "public"
     named: frozenset[Receiver] = frozenset()
     own_ports: frozenset[int] = frozenset()
+    open_ports: frozenset[int] = frozenset()
     own_receivers: frozenset[Receiver] = frozenset()
+    own_names: frozenset[tuple[str, int]] = frozenset()
 
-    def refusal(self, text: str, port: int, scheme: str) -> str:
+    def refusal(self, text: str, port: int, scheme: str, here: IsHere = lambda _: False) -> str:
         """Why no message goes to the IP address ``text`` at ``port`` by ``scheme``, http or https; empty where one
-        may."""
+        may. ``here``: whether an address is one of this machine's."""
         address = embedded_ipv4(ip_address(text))
         if is_never_a_receiver(address):
             return "is an address that no receiver has"
-        if (address.is_loopback and port in self.own_ports) or (address, port) in self.own_receivers:
+        if (
+            (address.is_loopback and port in self.own_ports | self.open_ports)
+            or (address, port) in self.own_receivers
+            or (port in self.open_ports and here(text))
+        ):
             return "is a port of Weir's own parts"
         if (address, port) in self.named:
             return ""
@@ -56,9 +66,16 @@ class Rules:
             )
         return "" if scheme == "https" or self.reach == "any" else "is reached by https alone; use https"
 
-    def choose(self, host: str, port: int, addresses: Iterable[str], scheme: str) -> list[str]:
-        """Those of a host's addresses that may be sent to, in their order. Raises Refused where none is left."""
-        refusals = {address: self.refusal(address, port, scheme) for address in addresses}
+    def with_own(self, addresses: Iterable[str], port: int) -> Rules:
+        """The rules where one of Weir's own parts listens at these addresses, too."""
+        own = {(embedded_ipv4(ip_address(address)), port) for address in addresses}
+        return replace(self, own_receivers=self.own_receivers | own)
+
+    def choose(
+        self, host: str, port: int, addresses: Iterable[str], scheme: str, here: IsHere = lambda _: False
+    ) -> list[str]:
+        """Those of a host's addresses that may be sent to, in their order. Raises AddressRefused where none is left."""
+        refusals = {address: self.refusal(address, port, scheme, here) for address in addresses}
         allowed = [address for address, refusal in refusals.items() if not refusal]
         if not allowed:
             raise AddressRefused(f"{host} {next(iter(refusals.values()), 'has no address')}")
@@ -78,18 +95,17 @@ def rules_of(settings: Settings) -> Rules:
         name, _, port = broker.rpartition(":")
         hosts.add((name.strip("[]"), int(port)))
     literal = {(address, port) for host, port in hosts if (address := _literal(host)) is not None}
-    # A part that listens on all addresses, or by a name, listens on this machine's loopback, too, as far as anybody
+    own_ports = {port for address, port in literal if address.is_loopback}
+    # A part that listens on all addresses, or by a name, listens on any address of this machine, as far as anybody
     # knows.
-    own_ports = {
-        port
-        for host, port in hosts
-        if (address := _literal(host)) is None or address.is_loopback or address.is_unspecified
-    }
+    open_ports = {port for host, port in hosts if (address := _literal(host)) is None or address.is_unspecified}
     return Rules(
         settings.webhook_reach,
         frozenset((embedded_ipv4(address), port) for address, port in settings.webhook_receivers()),
         frozenset(own_ports | {int(port) for port in settings.webhook_own_ports.split(",") if port}),
+        frozenset(open_ports),
         frozenset(literal),
+        frozenset((host, port) for host, port in hosts if _literal(host) is None),
     )
 
 

@@ -8,8 +8,10 @@ it may well send back what it was sent.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -42,7 +44,7 @@ class ReceiverAnswer:
 class Sender:
     """Posts messages to any receivers, concurrently. Call ``close`` when done."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._rules = rules_of(settings)
         self._seconds = settings.webhook_timeout_seconds
         # A kept connection would be one for an address, while its certificate was checked for one of its names.
@@ -52,6 +54,7 @@ class Sender:
             timeout=None,  # noqa: S113  send() has a deadline for all of it
             trust_env=False,
             follow_redirects=False,
+            transport=transport,
         )
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes, now_seconds: float) -> ReceiverAnswer:
@@ -75,10 +78,8 @@ class Sender:
     ) -> ReceiverAnswer:
         host = url.raw_host.decode("ascii")
         port = url.port or _PORTS[url.scheme]
-        looked_up = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)  # SOCK_STREAM
-        allowed = self._rules.choose(
-            host, port, [str(entry[4][0]).partition("%")[0] for entry in looked_up], url.scheme
-        )
+        rules = self._rules.with_own(await self._own_addresses(port), port)
+        allowed = rules.choose(host, port, await _addresses(host, port), url.scheme, of_this_machine)
         # To the address that was checked: asked again, a name could lead elsewhere. The certificate is still checked
         # for the name.
         extensions = None if _literal(host) else {"sni_hostname": host}
@@ -94,6 +95,30 @@ class Sender:
                 if is_last:
                     raise
         raise AssertionError("choose() gives at least one address")
+
+    async def _own_addresses(self, port: int) -> list[str]:
+        """Where Weir's own parts listen at the port that the settings name by host names."""
+        found: list[str] = []
+        for name, own_port in self._rules.own_names:
+            if own_port == port:
+                with suppress(OSError):  # a part that cannot be looked up cannot be reached by its address either
+                    found += await _addresses(name, port)
+        return found
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """The IP addresses of a host. Raises OSError."""
+    looked_up = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]).partition("%")[0] for entry in looked_up]
+
+
+def of_this_machine(address: str) -> bool:
+    """Whether an IP address is one of this machine's own: only to such a one a socket can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as endpoint:
+        endpoint.bind((address, 0))
+        return True
+    return False
 
 
 def _answer(answer: httpx.Response, now_seconds: float) -> ReceiverAnswer:

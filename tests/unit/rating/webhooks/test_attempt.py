@@ -4,12 +4,14 @@ tell nothing of the answer."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 import pytest
 
+from rating.webhooks.receiver import attempt
 from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender
 from schemas.settings import Settings
 
@@ -21,10 +23,14 @@ def sent(
     answer: Callable[[httpx.Request], Any],
     *addresses: str,
     url: str = URL,
+    own: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    then: Sequence[str] | None = None,
     **settings: Any,
 ) -> tuple[ReceiverAnswer, list[httpx.Request]]:
-    """What comes of a message where the name leads to ``addresses``, and the requests that were made."""
+    """What comes of a message where the name leads to ``addresses`` (``then``: when it is asked again), and the
+    requests that were made. ``own``: the addresses of Weir's own parts, by name."""
     requests: list[httpx.Request] = []
+    looks = iter([addresses] + ([then] * 9 if then is not None else []))
 
     def handle(request: httpx.Request) -> httpx.Response:
         requests.append(request)
@@ -32,12 +38,11 @@ def sent(
 
     async def send() -> ReceiverAnswer:
         async def look_up(host: str, port: int, **_: Any) -> list[Any]:
-            return [(2, 1, 6, "", (address, port)) for address in addresses]
+            found = own.get(host, ()) if host in own else next(looks, addresses)
+            return [(2, 1, 6, "", (address, port)) for address in found]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
-        sender = Sender(Settings(**settings))
-        await sender.close()
-        sender._client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+        sender = Sender(Settings(**settings), httpx.MockTransport(handle))
         try:
             return await sender.send(url, {"webhook-id": "inv_1_v1"}, b"{}", 0.0)
         finally:
@@ -82,6 +87,55 @@ def test_redirects_and_refusals_are_told_by_their_status_alone(monkeypatch: pyte
     assert (busy.status, busy.error, busy.retry_after) == (503, "it answered 503", 90.0)
     fine, _ = sent(monkeypatch, lambda _: httpx.Response(200, headers={"retry-after": "90"}), "93.184.216.34")
     assert fine.retry_after is None
+
+
+def test_a_redirect_to_an_inner_address_is_not_followed_from_a_named_receiver_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved, requests = sent(
+        monkeypatch,
+        lambda _: httpx.Response(307, headers={"location": "http://127.0.0.1:8123/?query=DROP"}),
+        "10.0.0.7",
+        url="http://hooks.inner:9000/in",
+        webhook_allow="10.0.0.7:9000",
+    )
+    assert (moved.status, moved.ok, moved.error) == (307, False, "redirects are not followed")
+    assert [str(request.url) for request in requests] == ["http://10.0.0.7:9000/in"]
+
+
+def test_a_name_that_leads_elsewhere_when_it_is_asked_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the address that was checked is the one that is connected to, and the next message is checked
+    anew."""
+    answer, (request,) = sent(
+        monkeypatch, lambda _: httpx.Response(200), "93.184.216.34", then=["127.0.0.1"], url="https://rebind.example/in"
+    )
+    assert answer.ok
+    assert request.url.host == "93.184.216.34"
+    refused, requests = sent(
+        monkeypatch, lambda _: httpx.Response(200), "127.0.0.1", then=["93.184.216.34"], url="https://rebind.example/in"
+    )
+    assert (refused.status, requests) == (0, [])
+
+
+def test_weirs_own_parts_are_no_receivers_at_this_machines_other_addresses_and_by_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempt, "of_this_machine", lambda address: address == "10.0.0.5")
+    parts: dict[str, Any] = {
+        "webhook_reach": "any", "webhook_allow": "10.0.0.9:8123", "gateway_host": "0.0.0.0", "gateway_port": 8080,
+        "clickhouse_host": "clickhouse", "clickhouse_port": 8123, "own": {"clickhouse": ["10.0.0.9"]},
+    }  # fmt: skip
+    for address, port in (("10.0.0.5", 8080), ("10.0.0.9", 8123)):
+        refused, requests = sent(
+            monkeypatch, lambda _: httpx.Response(200), address, url=f"http://hooks.example:{port}/in", **parts
+        )
+        assert (refused.status, requests) == (0, []), address
+        assert "is a port of Weir's own parts" in refused.error
+    for address, port in (("10.0.0.5", 9000), ("10.0.0.6", 8080), ("10.0.0.8", 8123)):
+        answer, _ = sent(
+            monkeypatch, lambda _: httpx.Response(200), address, url=f"http://hooks.example:{port}/in", **parts
+        )
+        assert answer.ok, (address, answer.error)
 
 
 def test_what_goes_wrong_is_told_in_words_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
