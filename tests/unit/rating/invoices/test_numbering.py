@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from msgspec.structs import replace
 
 from rating.invoices.numbering import unnumbered
 from rating.verify.difference import Findings
-from rating.verify.invoices.numbers import compare_numbers, find_unnumbered
+from rating.verify.invoices.numbers import check_numbers, compare_numbers, find_unnumbered
+from rating.verify.scope import Scope
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
@@ -70,7 +73,8 @@ def test_a_record_that_is_none_of_ours_changes_nothing() -> None:
     ("change", "found"),
     [
         ({}, []),
-        ({"inv_3": None}, []),  # not shown yet
+        ({"inv_3": None}, ["number of invoice inv_3 of air: expected A-000003, found none"]),
+        (dict.fromkeys(("inv_1", "inv_2", "inv_3")), [f"inv_{rank} of air" for rank in (1, 2, 3)]),
         ({"inv_9": (4, "A-000004")}, []),  # given after the log was read
         ({"inv_2": None}, ["number of invoice inv_2 of air: expected A-000002, found none"]),
         ({"inv_1": (1, "A-000007")}, ["number of invoice inv_1 of air: expected A-000001, found A-000007"]),
@@ -97,3 +101,37 @@ def test_verification_tells_an_invoice_that_a_close_left_without_a_number() -> N
     assert len(told) == 2
     assert "number of invoice inv_2 of air: expected a number, found none" in told[0]
     assert "`weir close -n sea` gives it" in told[1]
+
+
+class Shown:
+    """What ClickHouse shows at each look, of one namespace that a verification looks at."""
+
+    def __init__(self, *looks: list[tuple[str, str, int, str]], namespace: str | None = "air") -> None:
+        self.checkpoints = Checkpoints()
+        for name in ("air", "sea"):
+            self.checkpoints.numbers.give(name, "A-", ["inv_1", "inv_2"])
+        self.namespace, self.of_namespace = namespace, "1"
+        self._looks = iter(looks)
+
+    def rows(self, sql: str) -> list[tuple[str, str, int, str]]:
+        return next(self._looks) if "invoice_numbers" in sql else []
+
+
+@pytest.mark.parametrize(
+    ("looks", "namespace", "found"),
+    [
+        (([], []), "air", ["inv_1 of air", "inv_2 of air"]),  # all of a namespace are gone
+        (([], []), None, ["inv_1 of air", "inv_2 of air", "inv_1 of sea", "inv_2 of sea"]),
+        (([], [("air", "inv_1", 1, "A-000001"), ("air", "inv_2", 2, "A-000002")]), "air", []),  # copied a moment later
+        (([("air", "inv_1", 1, "A-000001"), ("air", "inv_2", 2, "A-000002")],), "air", []),
+    ],
+)
+def test_a_namespace_whose_numbers_are_all_gone_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, looks: Any, namespace: str | None, found: list[str]
+) -> None:
+    monkeypatch.setattr("rating.verify.invoices.numbers._COPIED_SECONDS", 0.0)
+    findings = Findings()
+    check_numbers(cast(Scope, Shown(*looks, namespace=namespace)), findings, lambda *_: None)
+    told = [str(difference) for difference in findings.differences()]
+    assert len(told) == len(found)
+    assert all(part in text and "`weir copies rebuild numbers`" in text for part, text in zip(found, told, strict=True))
