@@ -7,6 +7,7 @@ database and one set of settings, and serves only requests with exactly those: n
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +23,11 @@ from typing import IO, Any
 import chdb
 
 from deploy.local.clickhouse.engine_access import TRIGGERS, AccessError, Role, judge, write_config
+from deploy.local.clickhouse.refused_writes import WriteMark, give_up_unfinished
 from deploy.local.clickhouse.request import Statement
 from schemas.errors import WeirError
+
+log = logging.getLogger(__name__)
 
 # Role, whether it may change anything, database, settings.
 _Key = tuple[Role, bool, str, tuple[tuple[str, str], ...]]
@@ -95,6 +100,11 @@ class Engine:
         # down with the last.
         self._keeper = _CONNECT(f"{self._path}?config-file={config}")
         _run(self._keeper, f"CREATE DATABASE IF NOT EXISTS {_DEFAULT} ENGINE = Atomic")
+        self._mark = WriteMark(path / "front")
+        for part in give_up_unfinished(self._mark, self._rows):
+            log.warning(
+                "part %s of %s.%s was being written when the disk refused a write, and is given up", *part[::-1]
+            )
         _run(self._keeper, "SET max_query_size = 1000000000000, max_parser_depth = 0, max_parser_backtracks = 0")
         self.version: str = bytes(self._keeper.query("SELECT version()", "TSVRaw").bytes()).decode().strip()
 
@@ -146,15 +156,22 @@ class Engine:
                 asking.close()
         if refused:
             self.broken = True
+            self._mark.refuse()
             raise EngineError(_REFUSED_WRITE)
 
     def close(self) -> None:
         """Close every session, and with the last of them the engine."""
+        with suppress(EngineError):
+            self.check_writes()
         with self._lock:
             sessions = [session for idle in self._idle.values() for session in idle]
             self._idle.clear()
         for session in (*sessions, self._keeper):
             session.close()
+
+    def _rows(self, sql: str) -> list[list[str]]:
+        text = bytes(self._keeper.query(sql, "TSVRaw").bytes()).decode()
+        return [line.split("\t") for line in text.splitlines()]
 
     def _borrow(self, key: _Key) -> Any:
         with self._lock:

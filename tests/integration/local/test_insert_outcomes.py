@@ -45,6 +45,10 @@ def count(front: FrontProcess, table: str) -> int:
     return int(front.client().command(f"SELECT count() FROM {table}"))
 
 
+def set_aside(front: FrontProcess) -> list[str]:
+    return [str(row[0]) for row in front.client().query("SELECT name FROM system.detached_parts").result_rows]
+
+
 _TABLES = {
     "checked": ("(a UInt32, CONSTRAINT small CHECK a < 500) ENGINE = MergeTree ORDER BY a", 469),
     "parted": ("(a UInt32) ENGINE = MergeTree PARTITION BY a ORDER BY a", 252),
@@ -119,12 +123,23 @@ def test_a_disk_that_takes_no_more_loses_nothing_that_was_acknowledged(tmp_path:
         assert front.process.wait(30) == EXIT_WRITE_REFUSED
         front.start()
         assert count(front, "full") == 1
+        # Nothing lacks that part, so nobody is told of damage.
+        assert set_aside(front) == []
         client = front.client(settings={"async_insert": 0, "insert_deduplicate": 0})
         assert insert(client, "full") == 500
         front.kill()
         front.start()
         assert count(front, "full") == 501
         assert front.client().command("SELECT uniqExact(filling) FROM full") == 501
+        # One that is damaged later is told of.
+        path = Path(
+            front.client().command("SELECT path FROM system.parts WHERE table = 'full' AND active AND rows = 500")
+        )
+        front.kill()
+        with (path / "filling.bin").open("r+b") as file:
+            file.truncate(20)
+        front.start()
+        assert len(set_aside(front)) == 1
     finally:
         front.kill()
 
@@ -146,5 +161,6 @@ def test_a_merge_that_cannot_be_written_ends_the_process_while_its_parts_are_the
         assert front.process.wait(30) == EXIT_WRITE_REFUSED
         front.start()
         assert count(front, "full") == 1000
+        assert set_aside(front) == []
     finally:
         front.kill()
