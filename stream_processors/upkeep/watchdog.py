@@ -62,12 +62,15 @@ class StallTimer:
         """Take an observation; returns the seconds stalled if that is too long, else 0. ``looked_for``: duration of
         the observation.
 
-        A slow observation means that Kafka or ClickHouse was away meanwhile, which excuses the consumer. A change
-        of ``tolerance`` restarts the measurement: a consumer that has just been assigned its partitions did not stall
-        while it waited for them.
+        The time of a slow observation does not count: Kafka or ClickHouse was away meanwhile, or the machine is busy,
+        and the consumer may wait for the same. Between slow observations it does count, or a consumer would never be
+        noticed where each of them is slow. A change of ``tolerance`` restarts the measurement: a consumer that has just
+        been assigned its partitions did not stall while it waited for them.
         """
-        if excused or not behind or looked_for > CHECK_SECONDS or tolerance != self._tolerance:
+        if excused or not behind or tolerance != self._tolerance:
             self._since = now
+        elif looked_for > CHECK_SECONDS:
+            self._since = min(now, max(self._since, moved_at) + looked_for)
         self._tolerance = tolerance
         still = now - max(self._since, moved_at)
         self._nudged = self._nudged and still > self._stall * tolerance * NUDGE
