@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -48,7 +49,7 @@ from schemas.kafka.topics import CLOCK, events_topic, partition_count, written_t
 from schemas.ledgers.generations import Generation
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
-from schemas.usage_log.continuity import LogWatch
+from schemas.usage_log.continuity import LogWatch, read_cursors
 from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Gateway:
         def route() -> Route | None:
             return route_of(catalog.catalog.generations.state, first_generation, packed_bytes)
 
-        acknowledged = Acknowledged("gateway")
+        acknowledged = Acknowledged("gateway", partial(read_cursors, settings))
 
         def written() -> int | None:
             generation = catalog.catalog.generations.state.writable(settings.generation)

@@ -28,7 +28,7 @@ from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
-from schemas.usage_log.continuity import LogWatch
+from schemas.usage_log.continuity import LogWatch, read_cursors
 from schemas.usage_log.generation_change import read_generations
 from stream_processors.backfill.backfill_process import BackfillChild
 from stream_processors.backfill.staging import Staging
@@ -116,8 +116,8 @@ class Parts:
         )
 
         self.inboxes = Inboxes(settings, catalog)
-        self._acknowledged = Acknowledged("worker")
-        self._open_generation = OpenGeneration(settings, catalog, first_generation)
+        self._acknowledged = Acknowledged("worker", partial(read_cursors, settings))
+        self._open_generation = OpenGeneration(settings, catalog, first_generation, self._refusal)
         self._staging = Staging(settings, self._catalog, self.stopping)
         self._rollup = RollUp(settings, self._catalog, self.stopping, self._staging.complete)
         invoice_copy = InvoiceCopy(settings, self._invoice_journal)
@@ -171,6 +171,12 @@ class Parts:
     def _go_on_at(self, partition: int, cursor: int) -> None:
         self.meter.reassigned()
         self.seeker.seek(partition, cursor)
+
+    def _refusal(self, generation: int) -> str:
+        """Why nothing may be written to a generation of usage.events; known of the one that is metered here."""
+        if generation != self.settings.generation:
+            return ""
+        return next((str(reason) for reason in self._log_watch.reasons() if reason.refuses), "")
 
     def _judge(self, records: Sequence[InboxRecord]) -> Admission:
         return Admission(

@@ -187,8 +187,9 @@ class Delivery:
             self._producer.produce(self._route.topic, value, done, partition=batch.partition)
             return
         generation = generation_of(self._route.topic)
+        taken = counted.taken(generation, batch.partition)
 
-        def placed(offset: int) -> None:
-            counted.add(batch.namespace, generation, batch.partition, offset, len(batch.events))
+        def placed(offset: int) -> str | None:
+            return counted.add(batch.namespace, generation, batch.partition, offset, len(batch.events), taken)
 
         self._producer.produce(self._route.topic, value, done, partition=batch.partition, placed=placed)

@@ -74,10 +74,11 @@ class LoopProducer:
 
     def produce(
         self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
-        placed: Callable[[int], None] | None = None,
+        placed: Callable[[int], str | None] | None = None,
     ) -> None:  # fmt: skip
         """Produce one record. ``done`` is always called later, on the loop. ``placed`` is called before it with the
-        record's offset, in the polling thread, if the record was delivered."""
+        record's offset, in the polling thread, if the record was delivered; it returns None, or the error that ``done``
+        is to get all the same."""
 
         clock = self._clock
         sent_us = 0 if clock is None else clock.now_us()
@@ -85,9 +86,11 @@ class LoopProducer:
         def report(error: KafkaError | None, message: Any) -> None:
             if clock is not None and error is None:
                 clock.measure(sent_us, message.timestamp())
-            if placed is not None and error is None:
-                placed(message.offset())
-            self._reports.append((done, None if error is None else self._told(topic, len(value), error)))
+            if error is not None:
+                failure: str | None = self._told(topic, len(value), error)
+            else:
+                failure = None if placed is None else placed(message.offset())
+            self._reports.append((done, failure))
             # Neither a sealed topic nor a usage.clock that cannot be written counts as an outage.
             if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:
                 self._failed_at = time.monotonic()

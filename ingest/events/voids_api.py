@@ -24,7 +24,7 @@ from schemas.events.identity import partition_of
 from schemas.events.voids import MAX_REASON, EventVoid, encode_void
 from schemas.http.api_keys import Access
 from schemas.kafka.topics import generation_of
-from schemas.usage_log.acknowledged import Acknowledged
+from schemas.usage_log.acknowledged import NOTHING_TAKEN, Acknowledged
 
 MAX_TEXT: Final = 256
 """Maximum length of an idempotency key and of a source in characters, as for events."""
@@ -62,17 +62,21 @@ class VoidsApi:
         if route is None:
             raise _again("usage.events is being moved to another number of partitions")
         partition = partition_of(void.identity, route.partitions)
-        offset = await self._produced(route.topic, partition, encode_void(void))
+        offset = await self._produced(namespace, route.topic, partition, encode_void(void))
         generation = generation_of(route.topic)
-        if self._acknowledged is not None:
-            self._acknowledged.add(namespace, generation, partition, offset, 0)
         position = {"generation": generation, "partition": partition, "offset": offset}
         answer = {"idempotency_key": void.idempotency_key, "source": void.source, "reason": void.reason}
         return JSONResponse(answer | {"author": void.author, "position": position}, 202)
 
-    async def _produced(self, topic: str, partition: int, value: bytes) -> int:
+    async def _produced(self, namespace: str, topic: str, partition: int, value: bytes) -> int:
         delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         offsets: list[int] = []
+        generation, counted = generation_of(topic), self._acknowledged
+        taken = NOTHING_TAKEN if counted is None else counted.taken(generation, partition)
+
+        def placed(offset: int) -> str | None:
+            offsets.append(offset)
+            return None if counted is None else counted.add(namespace, generation, partition, offset, 0, taken)
 
         def done(error: str | None) -> None:
             if not delivered.done():
@@ -81,7 +85,7 @@ class VoidsApi:
                 else:
                     delivered.set_exception(_again(error))
 
-        self._producer.produce(topic, value, done, partition=partition, placed=offsets.append)
+        self._producer.produce(topic, value, done, partition=partition, placed=placed)
         await delivered
         return offsets[0]
 

@@ -2,8 +2,9 @@
 metered.
 
 A record below the cursor that usage_batches does not have was never metered, so the count of them is exact at every
-cursor, whatever was acknowledged or merged since. It can only be too small: by what a writer acknowledged in its last
-seconds before it was killed.
+cursor, whatever was acknowledged or merged since. It can only be too small, by what no count holds: what a writer
+acknowledged in its last two seconds before it was killed, what it dropped beyond its limit while ClickHouse was away,
+and counts that ClickHouse lost with a restored copy or a damaged part.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -19,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Row, Scope
 from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.damaged_parts import damaged_parts_of
 from schemas.clickhouse.positions import PositionRange, in_range, in_ranges
 from schemas.ledgers.given_up import OffsetRange
 
@@ -52,6 +54,7 @@ REMEDY: Final = (
     "look for the lost part of the log (a backup of Kafka) and send those events again; or give them up, so that the "
     "books balance: "
 )
+_RECOVER: Final = "`weir generation recover` carries over what the log still has of them; of what it has not, "
 
 
 def _bitmaps(query: str) -> str:
@@ -98,7 +101,8 @@ def _twice(query: str, given: str) -> str:
 @dataclass(frozen=True, slots=True)
 class LostRecords:
     """Acknowledged records of a namespace that were never metered, all of them in offsets [start, end) of a partition;
-    ``given_up``: somebody said so (`weir log give-up`)."""
+    ``given_up``: somebody said so (`weir log give-up`). ``replaced``: others are metered at their offsets, so the log
+    lost its end or was made anew."""
 
     namespace: str
     generation: int
@@ -108,6 +112,7 @@ class LostRecords:
     records: int
     events: int
     given_up: bool = False
+    replaced: bool = False
 
     def __str__(self) -> str:
         """The place, and how many."""
@@ -130,7 +135,7 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
     ranges = [PositionRange(*map(int, row)) for row in client.query(_GIVEN).result_rows]
     given = in_ranges(ranges, bind, "given_up")
     records = [
-        _lost_record(row)
+        replace(_lost_record(row), replaced=sql is _twice)
         for sql in (_missing, _twice)
         for row in client.query(sql(_BELOW, given), parameters=bind.parameters).result_rows
     ]
@@ -159,16 +164,7 @@ def less_carried_over(carried: Mapping[tuple[str, int, int], int], records: Iter
             continue
         left[key] -= carried_events
         if carried_events < record.events:
-            remaining.append(
-                LostRecords(
-                    *key,
-                    record.start,
-                    record.end,
-                    record.records,
-                    record.events - carried_events,
-                    given_up=record.given_up,
-                )
-            )
+            remaining.append(replace(record, events=record.events - carried_events))
     return remaining
 
 
@@ -240,6 +236,7 @@ def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProg
     if records:
         time.sleep(1.0)  # rows that were written while they were counted
         records = _not_given_up(scope)
+    newest = scope.catalog.generations.state.newest(scope.settings.generation).number
     by_name: dict[str, list[LostRecords]] = defaultdict(list)
     for record in records:
         by_name[record.namespace].append(record)
@@ -252,13 +249,19 @@ def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProg
             f"namespace {name}",
             "every event that was acknowledged",
             f"at least {sum(record.events for record in of_namespace)} were never metered ({places})",
-            REMEDY + ", ".join(f"`{record.command}`" for record in of_namespace[:_SHOWN]),
+            (_RECOVER if any(record.replaced and record.generation == newest for record in of_namespace) else "")
+            + REMEDY
+            + ", ".join(f"`{record.command}`" for record in of_namespace[:_SHOWN]),
         )
     on_progress(NAME, 1, 1)
 
 
 def _not_given_up(scope: Scope) -> list[LostRecords]:
-    return [record for record in lost_records(scope.client, scope.namespace) if not record.given_up]
+    records = [record for record in lost_records(scope.client, scope.namespace) if not record.given_up]
+    if any(part.table == "usage_batches" for part in damaged_parts_of(scope.client)):
+        # What that part held was metered, and comes again with the replay that `check_complete` names.
+        return [record for record in records if record.replaced]
+    return records
 
 
 def _lost_record(row: Row) -> LostRecords:

@@ -49,10 +49,14 @@ class GenerationStanding:
 
     def reasons(self) -> Iterator[UnreadyReason]:
         """The faults found."""
+        return (reason for _, reason in self.faults())
+
+    def faults(self) -> Iterator[tuple[int, UnreadyReason]]:
+        """The faults found, each with its partition (-1: the whole topic)."""
         topic = events_topic(self.generation)
         if self.metered_id and self.topic_id != self.metered_id:
             metered = sum(self.cursors.values())
-            yield UnreadyReason(
+            yield -1, UnreadyReason(
                 "log_replaced",
                 f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, "
                 f"{metered} records)",
@@ -62,14 +66,14 @@ class GenerationStanding:
         for partition, cursor in sorted(self.cursors.items()):
             low, high = self.bounds.get(partition, (0, 0))
             if high < cursor:
-                yield UnreadyReason(
+                yield partition, UnreadyReason(
                     "log_ends_below_cursor",
                     f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: "
                     f"{cursor - high} records are lost",
                     _RECOVER, refuses=True, lasting=True,
                 )  # fmt: skip
             elif low > cursor:
-                yield UnreadyReason(
+                yield partition, UnreadyReason(
                     "log_begins_above_cursor",
                     f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is "
                     "metered:"
@@ -117,12 +121,43 @@ def metered(client: Client, generation: int) -> tuple[str, dict[int, int]]:
     return str(ids[0][0]) if ids else "", {int(partition): int(cursor) for partition, cursor in cursors}
 
 
+def read_cursors(settings: Settings, generation: int) -> dict[int, int]:
+    """The present cursors, by a connection of its own. Raises clickhouse_connect's errors."""
+    client = connect(settings, timeout_seconds=_TIMEOUT)
+    try:
+        return metered(client, generation)[1]
+    finally:
+        client.close()
+
+
 def read_standing(admin: AdminClient, client: Client, generation: int) -> GenerationStanding:
     """The present state. Raises KafkaException and clickhouse_connect's errors."""
     # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)
     topic = events_topic(generation)
     return GenerationStanding(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
+
+
+class ConfirmedFaults:
+    """Faults that two looks in a row have found: a new leader may not know its log's end for a moment.
+
+    They are told apart by name and partition alone: their numbers change from look to look while events flow.
+    """
+
+    def __init__(self) -> None:
+        self._seen: frozenset[tuple[int, str]] = frozenset()
+        self._logged: frozenset[tuple[int, str]] = frozenset()
+
+    def look(self, standing: GenerationStanding, *, first: bool = False) -> tuple[UnreadyReason, ...]:
+        """Take a look; returns the confirmed faults with their present numbers. ``first``: confirm at once, since
+        nothing was accepted before."""
+        faults = {(partition, reason.name): reason for partition, reason in standing.faults()}
+        confirmed = {key: reason for key, reason in faults.items() if first or key in self._seen}
+        for key, reason in confirmed.items():
+            if key not in self._logged:
+                log.error("%s", reason)
+        self._seen, self._logged = frozenset(faults), frozenset(confirmed)
+        return tuple(confirmed.values())
 
 
 class LogWatch:
@@ -143,7 +178,7 @@ class LogWatch:
         self._stop = threading.Event()
         self._admin: AdminClient | None = None
         self._client: Any = None
-        self._seen: tuple[UnreadyReason, ...] = ()
+        self._faults = ConfirmedFaults()
         self._reasons: tuple[UnreadyReason, ...] = ()
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
 
@@ -177,8 +212,7 @@ class LogWatch:
             if self._admin is None:
                 self._admin = AdminClient(self._settings.librdkafka() | {"log_level": 2})
             standing = read_standing(self._admin, self._connected(), generation)
-            reasons = tuple(standing.reasons())
-            if self._recording and not standing.metered_id and not reasons:
+            if self._recording and not standing.metered_id and not any(standing.faults()):
                 self._connected().command(
                     "INSERT INTO usage_topics SELECT {g:UInt32}, {t:String}, now64(6, 'UTC')",
                     parameters={"g": generation, "t": standing.topic_id},
@@ -187,12 +221,9 @@ class LogWatch:
             self._client = None
             log.debug("the log was not looked at: %s", _first_line(error))
             return
-        # A new leader may not know its log's end for a moment, so a fault must be seen twice in a row.
-        if reasons != self._reasons and (first or reasons == self._seen or not reasons):
-            for reason in reasons:
-                log.error("%s", reason)
-            self._reasons = reasons
-        self._seen = reasons
+        if self._acknowledged is not None:
+            self._acknowledged.metered(generation, standing.cursors)
+        self._reasons = self._faults.look(standing, first=first)
 
     def _write(self) -> Exception | None:
         if self._acknowledged is None:

@@ -2,12 +2,13 @@
 
 Repeating the request completes an interrupted recovery. The steps:
 
-1. verify: the topic id differs from the metered one, or the log ends below a cursor (``continuity``)
+1. verify: the topic id differs from the metered one, or the log ends below a cursor (``continuity``), or it holds
+   records below a cursor that were never metered: it lost its end and has grown again since
 2. create the topic of the following generation, as many partitions as the present topic has; announce that this one is
    being sealed
 3. seal the present topic at the broker, as any change of generation does
 4. append to the following generation every record that was never metered: one that usage_batches does not have at its
-   offset and with its append time. Carried over twice, its events are duplicates
+   offset and with its append time. What an interrupted recovery has carried over is not carried over again
 5. announce that the following generation is open, and that the old one ended at its cursors: workers go on to it at
    once
 
@@ -16,21 +17,27 @@ Records that the old log has lost are visible in the books, by the gateways' own
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
 from schemas.clickhouse.binder import Binder
-from schemas.clickhouse.positions import PositionRange, in_range
+from schemas.clickhouse.positions import PositionRange, in_partition, in_range
+from schemas.events.batch import decode_batch
+from schemas.events.voids import decode_void, is_void
+from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import create_events_topic, events_topic, partition_count
 from schemas.ledgers.generations import GenerationState, open_record, sealing_record
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
+from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import read_standing
 from schemas.usage_log.generation_change import GenerationError, Say, claim, read_generations, seal
 from schemas.values.instants import micros
@@ -52,13 +59,17 @@ def recover_generation(settings: Settings, client: Client, say: Say = lambda _: 
     old = state.newest(settings.generation).number
     topic = events_topic(old)
     standing = read_standing(AdminClient(settings.librdkafka() | {"log_level": 2}), client, old)
-    refusals = [reason for reason in standing.reasons() if reason.refuses]
-    if not refusals:
+    why = [reason.detail for reason in standing.reasons() if reason.refuses]
+    if not why and (count := unmetered_below(settings, client, old, standing.cursors)):
+        why = [
+            f"{topic} holds {count} records below its cursors that were never metered: it lost its end and grew again"
+        ]
+    if not why:
         raise GenerationError(
             f"{topic} is the log that was metered, and ends at its cursors or above; there is nothing to recover"
         )
-    for reason in refusals:
-        say(reason.detail)
+    for detail in why:
+        say(detail)
     partitions = partition_count(settings, topic)
     create_events_topic(settings, old + 1, partitions)
     if state.following is None:
@@ -89,15 +100,48 @@ def recover_generation(settings: Settings, client: Client, say: Say = lambda _: 
     return Recovered(state, carried)
 
 
+def unmetered_below(settings: Settings, client: Client, generation: int, cursors: Mapping[int, int]) -> int:
+    """Number of records that a generation's log holds below its cursors at the offsets of others, which were metered.
+    Reads the whole log. Raises LedgerUnavailable. Where usage_batches has no row it is ClickHouse that lacks rows, and
+    `weir replay` writes them again."""
+    count = 0
+    with LedgerReader(settings, events_topic(generation), begin=dict.fromkeys(cursors, 0)) as reader:
+        ends = reader.end_offsets()
+        below = {partition: min(cursor, ends[partition]) for partition, cursor in cursors.items() if partition in ends}
+        pages: dict[int, list[LogRecord]] = defaultdict(list)
+
+        def looked_at(partition: int) -> int:
+            page = [record for record in pages.pop(partition) if record.offset < below[partition]]
+            appended = _appended(client, generation, partition, page) if page else {}
+            return sum(record.offset in appended for record in never_metered(page, appended))
+
+        for record in reader.read_to(below):
+            pages[record.partition].append(record)
+            if len(pages[record.partition]) >= _PAGE:
+                count += looked_at(record.partition)
+        count += sum(looked_at(partition) for partition in list(pages))
+    return count
+
+
 def _carry_over(settings: Settings, client: Client, generation: int, partition: int, end: int) -> tuple[int, int]:
     """Number of records, and the offset after the last of them."""
     writer = LedgerWriter(settings, events_topic(generation + 1))
-    carried = next_offset = 0
+    # Nobody else writes to a generation before it is open: what it holds, an interrupted recovery has carried over.
+    before, next_offset = _carried_before(settings, generation + 1, partition)
+    carried = before.total()
+    counted = Acknowledged("recovery")
     page: list[LogRecord] = []
 
     def write() -> None:
         nonlocal carried, next_offset
-        values = never_metered(page, _appended(client, generation, partition, page))
+        appended = _appended(client, generation, partition, page)
+        records = never_metered(page, appended)
+        if records:
+            counts = map(_counts_of, records)
+            for of_record in uncounted(counts, *_acknowledged_at(client, generation, partition, records)):
+                counted.add(of_record.namespace, generation, partition, of_record.offset, of_record.events)
+            counted.write(lambda: client)
+        values = not_carried([record.value for record in records], before)
         if values:
             placed = writer.append_all([(b"", value) for value in values], partition)
             next_offset = max(next_offset, *(offset + 1 for _, offset in placed))
@@ -114,10 +158,89 @@ def _carry_over(settings: Settings, client: Client, generation: int, partition: 
     return carried, next_offset
 
 
-def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> list[bytes]:
-    """The values of records that were not metered. ``appended``: offset → append time of the metered ones. Empty
-    records are probes of a seal and are left out."""
-    return [record.value for record in records if record.value and appended.get(record.offset) != record.append_us]
+def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> list[LogRecord]:
+    """The records that were not metered. ``appended``: offset → append time of the metered ones. Empty records are
+    probes of a seal and are left out."""
+    return [record for record in records if record.value and appended.get(record.offset) != record.append_us]
+
+
+class RecordCount(NamedTuple):
+    """What a packed batch or a void (0 events) at an offset counts; ("", 0) where it cannot be read."""
+
+    offset: int
+    namespace: str
+    events: int
+
+
+def uncounted(
+    records: Iterable[RecordCount], metered: Mapping[int, str], entries: Mapping[tuple[int, str], int]
+) -> list[RecordCount]:
+    """Those of never metered records that no writer has counted, as it was not to acknowledge them. They are counted
+    when they are carried over, since what is carried over counts as no longer lost.
+
+    ``metered``: offset → namespace of the record that was metered there; ``entries``: (offset, namespace) → records of
+    the namespace that are counted there, the metered one among them.
+    """
+    return [
+        record
+        for record in records
+        if record.namespace
+        and entries.get((record.offset, record.namespace), 0) < 1 + (metered.get(record.offset) == record.namespace)
+    ]
+
+
+def not_carried(values: Sequence[bytes], before: Counter[bytes]) -> list[bytes]:
+    """The values that ``before`` (by ``_digest``) does not have; takes those out of it that it has."""
+    left: list[bytes] = []
+    for value in values:
+        digest = _digest(value)
+        if before[digest]:
+            before[digest] -= 1
+        else:
+            left.append(value)
+    return left
+
+
+def _carried_before(settings: Settings, generation: int, partition: int) -> tuple[Counter[bytes], int]:
+    """The records of a partition by their digests, and its next offset."""
+    with LedgerReader(settings, events_topic(generation), begin={partition: 0}) as reader:
+        end = reader.end_offsets().get(partition, 0)
+        return Counter(_digest(record.value) for record in reader.read_to({partition: end})), end
+
+
+def _acknowledged_at(
+    client: Client, generation: int, partition: int, records: Sequence[LogRecord]
+) -> tuple[dict[int, str], dict[tuple[int, str], int]]:
+    """``metered`` and ``entries`` of ``uncounted`` from the first of the records to the last."""
+    bind = Binder()
+    offsets = PositionRange(generation, partition, records[0].offset, records[-1].offset + 1)
+    in_offsets = in_range(offsets, bind)
+    metered = f"SELECT offset, toString(namespace) FROM usage_batches FINAL WHERE {in_offsets}"
+    each = "SELECT namespace, generation, partition, arrayJoin(offsets) AS offset FROM acknowledged_records FINAL"
+    entries = (
+        f"SELECT offset, toString(namespace), count() FROM ({each} WHERE {in_partition(generation, partition, bind)})"
+        f" WHERE {in_offsets} GROUP BY offset, namespace"
+    )
+    metered_rows = client.query(metered, parameters=bind.parameters).result_rows
+    entry_rows = client.query(entries, parameters=bind.parameters).result_rows
+    return (
+        {int(offset): str(namespace) for offset, namespace in metered_rows},
+        {(int(offset), str(namespace)): int(count) for offset, namespace, count in entry_rows},
+    )
+
+
+def _counts_of(record: LogRecord) -> RecordCount:
+    try:
+        if is_void(record.value):
+            return RecordCount(record.offset, decode_void(record.value).namespace, 0)
+        batch = decode_batch(record.value)
+    except CodecError:
+        return RecordCount(record.offset, "", 0)
+    return RecordCount(record.offset, batch.namespace, batch.size)
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=16).digest()
 
 
 def _appended(client: Client, generation: int, partition: int, records: Sequence[LogRecord]) -> dict[int, int]:

@@ -21,7 +21,7 @@ from schemas.kafka.topics import generation_of
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
-from schemas.usage_log.acknowledged import Acknowledged
+from schemas.usage_log.acknowledged import NOTHING_TAKEN, Acknowledged
 from stream_processors.inbox.admit import (
     BATCH_EVENTS,
     InboxEntry,
@@ -103,17 +103,18 @@ class Admission:
         outcomes: list[tuple[PackedEvents, KafkaError | None]] = []
         for partition in dict.fromkeys(batch.partition for batch in packed):
             of_partition = [batch for batch in packed if batch.partition == partition]
+            generation, counted = generation_of(writer.topic), self._acknowledged
+            taken = NOTHING_TAKEN if counted is None else counted.taken(generation, partition)
             results = writer.deliver([(b"", batch.value) for batch in of_partition], partition)
             for batch, result in zip(of_partition, results, strict=True):
-                if self._acknowledged is not None and not isinstance(result, KafkaError):
-                    namespace = batch.entries[0][0].namespace
-                    self._acknowledged.add(
-                        namespace, generation_of(writer.topic), partition, result[1], len(batch.entries)
-                    )
-            outcomes += [
-                (batch, result if isinstance(result, KafkaError) else None)
-                for batch, result in zip(of_partition, results, strict=True)
-            ]
+                error: KafkaError | None = None
+                if isinstance(result, KafkaError):
+                    error = result
+                elif counted is not None:
+                    namespace, events = batch.entries[0][0].namespace, len(batch.entries)
+                    if (why := counted.add(namespace, generation, partition, result[1], events, taken)) is not None:
+                        error = KafkaError(KafkaError._FAIL, why)  # it may pass: written again, it comes to lie higher
+                outcomes.append((batch, error))
         return outcomes
 
     def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[InboxEntry]:

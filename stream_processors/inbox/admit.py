@@ -128,14 +128,6 @@ def pack_entries(
     ]
 
 
-def pack(admitted: Sequence[AdmittedRecord], partitions: int, catalog_offset: int) -> dict[int, list[bytes]]:
-    """Encoded batches of all accepted events, in order, by partition of usage.events."""
-    packed: dict[int, list[bytes]] = {}
-    for batch in pack_entries(entries_of(admitted), partitions, catalog_offset):
-        packed.setdefault(batch.partition, []).append(batch.value)
-    return packed
-
-
 def _cut(group: Sequence[InboxEntry], events: int, size: int) -> Iterator[list[InboxEntry]]:
     part: list[InboxEntry] = []
     bytes_taken = 0

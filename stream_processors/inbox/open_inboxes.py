@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from confluent_kafka.admin import AdminClient
 
 from schemas.catalog.state import Catalog
@@ -39,11 +41,15 @@ class OpenGeneration:
     """Provides a writer for the generation of usage.events that accepts events, replacing it when the generation
     changes.
 
-    ``first_generation``: the generation that the stack began with.
+    ``first_generation``: the generation that the stack began with. ``refusal``: why nothing may be written to a
+    generation now, "" if it may.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog, first_generation: int) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Catalog, first_generation: int, refusal: Callable[[int], str] = lambda _: ""
+    ) -> None:
         self._settings = settings
+        self._refusal = refusal
         self._catalog = catalog
         self._first_generation = first_generation
         self._writer: LedgerWriter | None = None
@@ -51,10 +57,12 @@ class OpenGeneration:
 
     def __call__(self) -> tuple[LedgerWriter, int]:
         """The writer and the topic's number of partitions. Raises LedgerUnavailable while the generation is being
-        replaced."""
+        replaced, or is not the log that was metered."""
         generation = self._catalog.generations.state.writable(self._first_generation)
         if generation is None:
             raise LedgerUnavailable("usage.events is being moved to another number of partitions")
+        if refusal := self._refusal(generation.number):
+            raise LedgerUnavailable(refusal)
         topic = events_topic(generation.number)
         if self._writer is None or self._writer.topic != topic:
             self._partitions = generation.partitions or partition_count(self._settings, topic)

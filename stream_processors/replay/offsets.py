@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
+from schemas.values.instants import rfc3339
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
@@ -119,6 +120,7 @@ class Remeter:
             )
         done = events = duplicates = removed = 0
         for unit in self._units(partition, start, stop):
+            self._confirm_metered(partition, unit)
             left = unit
             while left:
                 self._meter.begin_at(partition, left[0].offset)
@@ -131,6 +133,24 @@ class Remeter:
                 done += len(part)
                 on_progress("replaying", done, stop - start)
         return RowsReplayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
+
+    def _confirm_metered(self, partition: int, unit: Sequence[RawRecord]) -> None:
+        """Raises ReplayError where the log has another record at an offset than the one that was metered there: what
+        was acknowledged and counted would be replaced by it."""
+        bind = Binder()
+        offsets = PositionRange(self._settings.generation, partition, unit[0].offset, unit[-1].offset + 1)
+        rows = self._journal.query(
+            "read when records were appended",
+            "SELECT offset, toUnixTimestamp64Milli(append_time) FROM usage_batches FINAL"
+            f" WHERE {in_range(offsets, bind)}",
+            bind.parameters,
+        )
+        if (raw := first_other(unit, {int(offset): int(ms) for offset, ms in rows})) is not None:
+            raise ReplayError(
+                f"{self._topic} partition {partition} has another record at offset {raw.offset}, appended "
+                f"{rfc3339(raw.append_us)}, than the one that was metered there: the log lost its end or is new; "
+                "nothing is replayed from there on; `weir generation recover` carries over what was never metered"
+            )
 
     def _units(self, partition: int, start: int, end: int) -> Iterator[list[RawRecord]]:
         unit: list[RawRecord] = []
@@ -202,6 +222,14 @@ class Remeter:
         finally:
             consumer.close()
         return int(low), int(high)
+
+
+def first_other(unit: Sequence[RawRecord], appended_ms: Mapping[int, int]) -> RawRecord | None:
+    """The first record of the log that is not the one that was metered at its offset. ``appended_ms``: offset → append
+    time of the metered ones; what is not there is to be metered."""
+    return next(
+        (raw for raw in unit if appended_ms.get(raw.offset, raw.append_us // 1000) != raw.append_us // 1000), None
+    )
 
 
 def parted(unit: list[RawRecord], flush: Flush) -> tuple[list[RawRecord], list[RawRecord]]:

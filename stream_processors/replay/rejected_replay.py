@@ -22,6 +22,7 @@ their key. A void without effect is appended again, and applies to the copy that
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,11 +38,13 @@ from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent, rejec
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
 from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
+from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
+from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.generation_change import read_generations
-from stream_processors.inbox.admit import NOT_READ, AdmittedRecord, InboxRecord, admit, pack
+from stream_processors.inbox.admit import NOT_READ, AdmittedRecord, InboxRecord, admit, entries_of, pack_entries
 from stream_processors.replay.judged import Judged, Rejection, ReplayOutcome
 from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
 from stream_processors.replay.rejected_rows import REPLAY, counted_before
@@ -154,19 +157,25 @@ class Replayer:
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
         self._client = client
+        self._acknowledged = Acknowledged("rejected replay")
 
     def replay(
         self, rejections: Sequence[Rejection], *, keyless: bool = False, dry_run: bool = False
     ) -> list[ReplayOutcome]:
         """Steps 2 to 5. Raises LedgerUnavailable; repeating it is safe."""
         catalog = read_catalog(self._settings)
+        for (generation, partition), cursor in read_progress(self._client).items():
+            self._acknowledged.metered(generation, {partition: cursor})
         outcomes: list[ReplayOutcome] = []
-        for start in range(0, len(rejections), _REJECTIONS_AT_ONCE):
-            judged = [
-                self._judged(rejection, catalog.view(rejection.namespace or self._settings.namespace), keyless)
-                for rejection in rejections[start : start + _REJECTIONS_AT_ONCE]
-            ]
-            outcomes += self._enter(judged, catalog.next_offset, dry_run)
+        try:
+            for start in range(0, len(rejections), _REJECTIONS_AT_ONCE):
+                judged = [
+                    self._judged(rejection, catalog.view(rejection.namespace or self._settings.namespace), keyless)
+                    for rejection in rejections[start : start + _REJECTIONS_AT_ONCE]
+                ]
+                outcomes += self._enter(judged, catalog.next_offset, dry_run)
+        finally:
+            self._acknowledged.write(lambda: self._client)
         return outcomes
 
     def _judged(self, rejection: Rejection, view: NamespaceView, keyless: bool) -> Judged:
@@ -204,12 +213,19 @@ class Replayer:
         record = InboxRecord("", judgement.namespace, 0, 0, judgement.rejection.received_us, b"")
         pinned = catalog_offset if judgement.catalog_offset is None else judgement.catalog_offset
         partitions = partition_count(self._settings, topic)
-        batches = pack([AdmittedRecord(record, events, None)], partitions, pinned)
+        batches: dict[int, list[tuple[bytes, int]]] = defaultdict(list)
+        for batch in pack_entries(entries_of([AdmittedRecord(record, events, None)]), partitions, pinned):
+            batches[batch.partition].append((batch.value, len(batch.entries)))
         if judgement.void is not None:
-            batches[partition_of(judgement.void.identity, partitions)] = [encode_void(judgement.void)]
+            batches[partition_of(judgement.void.identity, partitions)].append((encode_void(judgement.void), 0))
         writer = LedgerWriter(self._settings, topic)
-        return [
-            f"{topic} partition {partition} offset {offset}"
-            for where, values in batches.items()
-            for partition, offset in writer.append_all([(b"", value) for value in values], where)
-        ]
+        places: list[str] = []
+        for partition, values in batches.items():
+            taken = self._acknowledged.taken(generation.number, partition)
+            appended = writer.append_all([(b"", value) for value, _ in values], partition)
+            for (_, count), (_, offset) in zip(values, appended, strict=True):
+                of_partition = (judgement.namespace, generation.number, partition)
+                if (why := self._acknowledged.add(*of_partition, offset, count, taken)) is not None:
+                    raise LedgerUnavailable(why)
+                places.append(f"{topic} partition {partition} offset {offset}")
+        return places

@@ -75,8 +75,9 @@ class Rig:
         finally:
             self.clickhouse.send_signal("clickhouse", signal.SIGCONT)
 
-    def damage(self, *tables: str) -> None:
-        """Cut the newest part of each table short while ClickHouse is down."""
+    def damage(self, *tables: str, killing: str = "") -> None:
+        """Cut the newest part of each table short while ClickHouse is down. ``killing``: a process that starts anew
+        meanwhile, so that it finds the damage at its start."""
         client = connect(self.stack.settings)
         sql = (
             "SELECT path FROM system.parts WHERE table = {t:String} AND active ORDER BY modification_time "
@@ -88,7 +89,10 @@ class Rig:
         for path in paths:
             with (Path(path) / "data.bin").open("r+b") as file:
                 file.truncate(20)
+        killed = self.stack.kill(killing) if killing else 0
         self.start_clickhouse()
+        if killing:
+            self.stack.wait_ready(killing, 60, not_pid=killed)
 
     def weir(self, world: World, *arguments: str, code: int = 0) -> str:
         """The command, as a person runs it."""

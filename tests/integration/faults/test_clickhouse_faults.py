@@ -66,12 +66,14 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
     client = connect(world.settings)
     for statement in (
         "DELETE FROM invoice_lines WHERE namespace = {n:String}",
+        "DELETE FROM invoice_numbers WHERE namespace = {n:String}",
         "DELETE FROM usage_windows WHERE namespace = {n:String} AND NOT backfilled",
         "DELETE FROM usage_records WHERE namespace = {n:String} AND checkpoint > 0",
     ):
         client.command(statement, parameters={"n": world.namespace})
     told = "\n".join(world.differences())
     assert "`weir copies rebuild invoices`" in told
+    assert "`weir copies rebuild numbers`" in told
     assert "`weir copies rebuild windows`" in told
     assert re.search("0 records, but 4 in its windows[^\\n]*`weir replay --damaged` counts it again", told)
     monkeypatch.setattr("rating.close.complete_rows._PATIENCE_SECONDS", 0.0)
@@ -123,9 +125,9 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     rig.wait(lambda: "parts_set_aside" not in rig.reasons("worker-0"))
     void(world, 1)
     world.metered()
-    # What voids did, damaged alone: it would bill an event that was taken back.
-    rig.damage("voided_events")
-    rig.wait(lambda: "parts_set_aside" in rig.reasons("worker-0"))
+    # What voids did, damaged alone and before the worker starts: it would bill an event that was taken back.
+    rig.damage("voided_events", killing="worker-0")
+    assert "parts_set_aside" in rig.reasons("worker-0")
     with pytest.raises(CloseError, match=r"parts of voided_events aside.*`weir replay --damaged`"):
         world.close("2026-02-10T00:00:00+00:00")
     [command] = remedies(world, of="voided event")

@@ -15,7 +15,7 @@ from ingest.delivery.packing import Packer
 from ingest.gateway_metrics import GatewayMetrics
 from schemas.events.batch import decode_batch
 from schemas.events.identity import hash_range, partition_of
-from stream_processors.inbox.admit import AdmittedRecord, InboxRecord, pack
+from stream_processors.inbox.admit import AdmittedRecord, InboxRecord, entries_of, pack_entries
 from tests.unit.stream_processors.metering.builders import event
 
 # --- 1: acknowledged = in Kafka --------------------------------------------------------------------------------------
@@ -142,10 +142,8 @@ def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_
             closed = packer.add("default", 2, [result], number, 0.0)[1]
         else:
             record = InboxRecord("usage.inbox.default", "default", 0, number, 0, b"")
-            values = pack([AdmittedRecord(record, [result], None)], partitions, 2)
-            for partition, packed in values.items():
-                for name in (decode_batch(value).identity(0) for value in packed):
-                    placed.setdefault(name, set()).add(partition)
+            for packed in pack_entries(entries_of([AdmittedRecord(record, [result], None)]), partitions, 2):
+                placed.setdefault(decode_batch(packed.value).identity(0), set()).add(packed.partition)
             continue
         order += [(batch.partition, item.timestamp_us) for batch in closed for item in batch.events]
         for batch in closed:

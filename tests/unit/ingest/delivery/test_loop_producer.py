@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.loop_producer import LoopProducer
 from schemas.settings import Settings
+from schemas.values.instants import DAY
 from tests.unit.schemas.kafka.failing import REASON, failing_after, mock_broker
 
 
@@ -30,3 +32,38 @@ def test_a_fatal_error_that_poll_raises_is_told_and_the_reports_after_it_still_c
     assert error is not None
     assert fatal is not None
     assert REASON in fatal
+
+
+def test_a_record_whose_place_is_refused_is_reported_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the log lost its end: Kafka has it, and nobody will read it there."""
+    mock_broker(monkeypatch)
+    why: list[str | None] = ["below what was taken", None]
+
+    async def deliver() -> list[str | None]:
+        producer = LoopProducer(Settings())
+        reports: list[str | None] = []
+        for _ in range(2):
+            report: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            producer.produce("t", b"v", report.set_result, partition=0, placed=why.__getitem__)  # offsets 0 and 1
+            reports.append(await asyncio.wait_for(report, 10))
+        await producer.close(1)
+        return reports
+
+    assert asyncio.run(deliver()) == why
+
+
+@pytest.mark.parametrize(("now_us", "told"), [(1_234_000, []), (40 * DAY, ["clock_wrong"])])
+def test_a_gateway_knows_at_its_start_whether_its_clock_is_right(
+    monkeypatch: pytest.MonkeyPatch, now_us: int, told: list[str]
+) -> None:
+    """librdkafka's own broker appends everything at 1.234 s after the epoch."""
+    mock_broker(monkeypatch)
+
+    async def start() -> list[str]:
+        clock = GatewayClock(lambda: now_us)
+        producer = LoopProducer(Settings(), clock=clock)
+        await asyncio.wait_for(ask(clock, producer), 10)
+        await producer.close(1)
+        return [reason.name for reason in clock.check() if reason.refuses]
+
+    assert asyncio.run(start()) == told

@@ -3,6 +3,7 @@ another."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from schemas.ledgers.generations import Generations, open_record, sealing_record
 from schemas.ledgers.given_up import GivenUp, OffsetRange, record_of, uncovered
 from schemas.ledgers.ledger_reader import LogRecord
-from schemas.usage_log.acknowledged import KEPT, Acknowledged
-from schemas.usage_log.continuity import GenerationStanding
-from schemas.usage_log.generation_recovery import never_metered
+from schemas.settings import Settings
+from schemas.usage_log import continuity
+from schemas.usage_log.acknowledged import KEPT, Acknowledged, TakenBefore
+from schemas.usage_log.continuity import ConfirmedFaults, GenerationStanding, LogWatch
+from schemas.usage_log.generation_recovery import RecordCount, _digest, never_metered, not_carried, uncounted
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,30 @@ def test_a_log_that_cannot_have_been_metered_refuses_and_one_that_has_lost_its_b
 def test_a_log_of_which_nothing_was_metered_or_recorded_is_fine() -> None:
     assert list(GenerationStanding(1, "a", "", {0: (0, 7)}, {}).reasons()) == []
     assert list(GenerationStanding(1, "a", "", {0: (0, 7)}, {0: 3}).reasons()) == []
+
+
+def at(end: int, cursor: int, *, same: bool = True) -> GenerationStanding:
+    """A log of two partitions, of which the second is fine."""
+    return GenerationStanding(1, "a", "a" if same else "b", {0: (0, end), 1: (0, 9)}, {0: cursor, 1: 9})
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_fault_is_confirmed_by_a_second_look_although_its_numbers_change_as_events_flow(*, same: bool) -> None:
+    faults = ConfirmedFaults()
+    assert faults.look(at(30, 30)) == ()
+    assert faults.look(at(5, 30, same=same)) == ()
+    [reason] = faults.look(at(7, 31, same=same))
+    assert reason.refuses
+    assert ("ends at offset 7" if same else "40 records") in reason.detail
+    [reason] = faults.look(at(9, 33, same=same))
+    assert ("ends at offset 9" if same else "42 records") in reason.detail
+    assert faults.look(at(34, 33)) == ()
+    assert faults.look(at(5, 33, same=same)) == ()  # it has to be seen twice again
+
+
+def test_a_log_that_is_not_the_metered_one_at_the_start_takes_nothing_from_the_first_look_on() -> None:
+    [reason] = ConfirmedFaults().look(at(5, 30), first=True)
+    assert reason.refuses
 
 
 def test_the_remedy_names_exactly_the_lost_offsets() -> None:
@@ -80,7 +107,16 @@ def test_what_was_metered_is_not_carried_over() -> None:
         LogRecord(0, 2, 9000, b""),
         LogRecord(0, 3, 9000, b"newer"),
     ]
-    assert never_metered(records, {0: 1000, 1: 2000}) == [b"new", b"newer"]
+    assert never_metered(records, {0: 1000, 1: 2000}) == [records[1], records[3]]
+
+
+def test_what_is_carried_over_is_counted_where_nobody_had_counted_it() -> None:
+    """Offset 1: a metered record that is gone, and one after it that was refused; 2: two that were acknowledged; 3: one
+    beside another namespace's. Above the cursor: 4, which was refused, and 5, which was acknowledged."""
+    records = [RecordCount(offset, "n", 7) for offset in (1, 2, 3, 4, 5)]
+    entries = {(1, "n"): 1, (2, "n"): 2, (3, "m"): 1, (5, "n"): 1}
+    assert uncounted(records, {1: "n", 2: "n", 3: "m"}, entries) == [records[0], records[2], records[3]]
+    assert uncounted(records[:1], {1: "n"}, {}) == records[:1]
 
 
 class Client:
@@ -93,7 +129,7 @@ class Client:
         self.rows.extend(data)
 
 
-def away() -> Any:
+def away(*_: Any) -> Any:
     raise OSError("away")
 
 
@@ -114,6 +150,58 @@ def test_what_is_acknowledged_is_counted_once_also_where_it_cannot_be_written_at
         [1, 0, 5, 2, "n", [5], [2]],
         [2, 3, 1, 3, "m", [1], [4]],
     ]
+
+
+def test_a_record_that_a_shortened_log_puts_below_the_cursor_is_neither_counted_nor_acknowledged() -> None:
+    """No worker reads it there. Above the cursor it is metered, and what was lost there shows beside it."""
+    reads: list[int] = []
+
+    def cursors(generation: int) -> dict[int, int]:
+        reads.append(generation)
+        return {0: 6}
+
+    client, counted = Client(), Acknowledged("gateway", cursors)
+    counted.metered(1, {0: 4})
+    for offset in (6, 7):
+        assert counted.add("n", 1, 0, offset, 3, counted.taken(1, 0)) is None
+    under_way = counted.taken(1, 0)
+    assert under_way == TakenBefore(placed=8, metered=4)
+    why = counted.add("n", 1, 0, 3, 1, under_way)
+    assert why is not None
+    assert "usage.events.1 partition 0 put a record at offset 3, although all below 6 is metered" in why
+    for offset in (4, 5):
+        assert counted.add("n", 1, 0, offset, 1, under_way) is not None
+    assert counted.add("n", 1, 0, -1001, 1, under_way) is None  # its place is not known
+    for offset in (6, 7, 8):
+        assert counted.add("n", 1, 0, offset, 5, counted.taken(1, 0)) is None
+    assert reads == [1]
+    counted.metered(1, {1: 30})
+    assert counted.add("n", 1, 1, 29, 1, counted.taken(1, 1)) is not None
+    assert counted.add("n", 2, 1, 0, 1, counted.taken(2, 1)) is None
+    counted.write(lambda: client)
+    assert [row[:3] + row[6:] for row in client.rows] == [[1, 0, 6, [6, 7, 8], [5, 5, 5]], [2, 1, 0, [0], [1]]]
+
+
+def test_a_record_that_was_metered_before_its_report_came_is_acknowledged() -> None:
+    counted = Acknowledged("gateway")
+    taken = counted.taken(1, 0)
+    counted.metered(1, {0: 6})
+    assert counted.add("n", 1, 0, 5, 1, taken) is None
+
+
+def test_a_log_that_went_back_while_clickhouse_is_away_is_judged_by_the_cursors_of_before() -> None:
+    counted = Acknowledged("gateway", away)
+    counted.metered(1, {0: 4})
+    assert counted.add("n", 1, 0, 9, 1, counted.taken(1, 0)) is None
+    assert counted.add("n", 1, 0, 5, 1, counted.taken(1, 0)) is None
+    assert counted.add("n", 1, 0, 3, 1, counted.taken(1, 0)) is not None
+
+
+def test_what_an_interrupted_recovery_has_carried_over_is_not_carried_over_again() -> None:
+    before = Counter(map(_digest, (b"a", b"b", b"a")))
+    assert not_carried([b"a", b"c", b"a"], before) == [b"c"]
+    assert not_carried([b"a", b"b"], before) == [b"a"]
+    assert not_carried([b"b"], Counter()) == [b"b"]
 
 
 def test_what_waits_for_clickhouse_is_bounded() -> None:
@@ -139,3 +227,20 @@ def test_what_was_carried_over_stands_in_the_record_that_opens_a_generation() ->
     assert "carried" not in plain["body"]
     assert fold.apply(plain)
     assert fold.state.carried == {2: (0, 3)}
+
+
+def test_a_watch_tells_the_count_of_acknowledged_records_how_far_the_log_is_metered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, counted = Client(), Acknowledged("gateway")
+    standings = iter([at(40, 30), at(5, 30), at(6, 31)])
+    monkeypatch.setattr(continuity, "AdminClient", lambda _: None)
+    monkeypatch.setattr(continuity, "connect", lambda *_, **__: client)
+    monkeypatch.setattr(continuity, "read_standing", lambda *_: next(standings))
+    watch = LogWatch(Settings(), lambda: 1, acknowledged=counted)
+    told = []
+    for cursor in (30, 30, 31):
+        watch._look()
+        told.append([reason.name for reason in watch.reasons()])
+        assert counted.taken(1, 0).metered == cursor
+    assert told == [[], [], ["log_ends_below_cursor"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError
@@ -18,10 +18,12 @@ from schemas.kafka.codec import codec
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
+from schemas.usage_log.acknowledged import Acknowledged
 from stream_processors.fetching.bounded import RefusedBatch
-from stream_processors.inbox import admission
+from stream_processors.inbox import admission, open_inboxes
 from stream_processors.inbox.admission import Admission
 from stream_processors.inbox.admit import InboxRecord
+from stream_processors.inbox.open_inboxes import OpenGeneration
 
 NOW_US = 1_790_000_000_000_000
 Decide = Callable[[bytes], KafkaError | None]
@@ -152,6 +154,32 @@ def test_a_rejection_keeps_less_where_its_topic_takes_less_than_the_settings_say
     admission_of([junk], Topic("usage.events.1"), rejected).step()
     [result] = rejections(rejected)
     assert (result["reason"], len(result["original"]), result["original_size"]) == ("malformed", 64 * 1024, 400_000)
+
+
+def test_a_log_that_puts_records_below_what_was_taken_is_written_to_again_until_they_lie_above_it() -> None:
+    """It lost its end: no worker would read them there."""
+    events, counted = Topic("usage.events.1"), Acknowledged("worker")
+    counted.metered(1, {0: 3})
+    rejected = cast(Any, Topic("usage.rejected"))
+    records = [record(0, ("a", 10))]
+    step = Admission(Settings(), catalog(), records, lambda: (cast(Any, events), 1), rejected, counted)
+    for _ in range(2):
+        with pytest.raises(LedgerUnavailable, match=r"put a record at offset [12], although all below 3 is"):
+            step.step()
+    step.step()
+    assert events.events() == ["a", "a", "a"]  # those below the cursor are nobody's, and the third counts
+    assert counted.taken(1, 0).placed == 4
+
+
+def test_nothing_is_written_to_a_log_that_is_not_the_metered_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_inboxes, "LedgerWriter", lambda _, topic: Topic(topic))
+    monkeypatch.setattr(open_inboxes, "partition_count", lambda *_: 4)
+    why = {1: ""}
+    opened = OpenGeneration(Settings(), catalog(), 1, lambda generation: why[generation])
+    assert opened()[1] == 4
+    why[1] = "usage.events.1 is another topic"
+    with pytest.raises(LedgerUnavailable, match="another topic"):
+        opened()
 
 
 def test_without_rights_admission_says_what_to_do() -> None:

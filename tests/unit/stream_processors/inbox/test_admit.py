@@ -13,7 +13,7 @@ from schemas.events.batch import decode_batch
 from schemas.events.identity import partition_of
 from schemas.events.rejections import rejection_record
 from schemas.kafka.codec import codec
-from stream_processors.inbox.admit import InboxRecord, admit, pack
+from stream_processors.inbox.admit import InboxRecord, admit, entries_of, pack_entries
 
 NOW_US = 1_790_000_000_000_000
 
@@ -127,14 +127,12 @@ def test_an_undeclared_namespace_is_refused_with_the_remedy():
 
 def test_every_event_is_packed_once_in_its_partition():
     admitted = [admit(record(json.dumps([event() for _ in range(90)]).encode(), offset), view()) for offset in range(9)]
-    packed = pack(admitted, 3, 5)
     observed = []
-    for partition, values in packed.items():
-        for value in values:
-            batch = decode_batch(value)
-            assert (batch.namespace, batch.catalog_offset) == ("shop", 5)
-            observed += [batch.identity(index) for index in range(batch.size)]
-            assert {partition_of(batch.identity(index), 3) for index in range(batch.size)} == {partition}
+    for packed in pack_entries(entries_of(admitted), 3, 5):
+        batch = decode_batch(packed.value)
+        assert (batch.namespace, batch.catalog_offset) == ("shop", 5)
+        observed += [batch.identity(index) for index in range(batch.size)]
+        assert {partition_of(batch.identity(index), 3) for index in range(batch.size)} == {packed.partition}
     assert sorted(observed) == sorted(item.identity for part in admitted for item in part.events)
 
 

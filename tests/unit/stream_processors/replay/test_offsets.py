@@ -1,0 +1,19 @@
+"""A replay never puts the records of another log in place of those that were metered."""
+
+from __future__ import annotations
+
+from stream_processors.metering.metered_topic import RawRecord
+from stream_processors.replay.offsets import first_other
+
+UNIT = [RawRecord(0, offset, 1_000 * offset + 999, b"") for offset in range(5, 9)]
+METERED = {raw.offset: raw.append_us // 1000 for raw in UNIT}
+
+
+def test_the_records_that_were_metered_are_replayed_and_so_are_those_that_clickhouse_lost() -> None:
+    assert first_other(UNIT, METERED) is None
+    assert first_other(UNIT, {}) is None
+    assert first_other(UNIT, {5: METERED[5]}) is None
+
+
+def test_a_record_that_was_appended_at_another_time_is_another() -> None:
+    assert first_other(UNIT, METERED | {7: METERED[7] - 1, 8: 0}) == UNIT[2]
