@@ -28,7 +28,7 @@ from rating.invoices.ledger import followed_invoices, read_standing
 from rating.invoices.numbering import number_invoices, unnumbered
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
-from rating.invoicing.late.late_report import again
+from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from schemas.clickhouse.client import connect
@@ -214,7 +214,7 @@ class Close:
             wait_visible(request.client, request.namespace, standing, request.on_progress)
             self.number()
         # Nothing is rated in this case, so late usage that cannot be rated is reported here.
-        unrated = again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
+        unrated = lines_to_rate_again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
         return self._result(None, problems=tuple(dict.fromkeys((*plan.problems, *unrated))))
 
     def _tried(self, plan: RunPlan) -> CloseResult:

@@ -11,7 +11,7 @@ from rating.invoices.amounts.unpriced_values import completed, later_prices
 from rating.invoicing.bounded_groups import bounded
 from rating.invoicing.measure import query_for
 from rating.invoicing.need import Need
-from rating.invoicing.unpriced_usage import UnpricedQuantity, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, with_examples
 from rating.pricing import MatrixQuantity, PriceError
 from rating.pricing.price_models import cell_amounts
 from rating.pricing.priced_line import ZERO
@@ -83,7 +83,7 @@ def without_price(
             )
             for part in lacking
         ]
-        unpriced_usage += told(client, view, unpriced, {profile.profile_id: profile}, None)
+        unpriced_usage += with_examples(client, view, unpriced, {profile.profile_id: profile}, None)
     return unpriced_usage
 
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from rating.invoices.amounts import credited_in_all
 from rating.invoices.amounts.billed_of_period import OF_PERIOD
-from rating.invoices.amounts.line_balances import NOTHING_NOTED, InHand, taken_back
+from rating.invoices.amounts.line_balances import NOTHING_NOTED, ChainCredits, taken_back
 from rating.invoices.amounts.line_plans import pinned
 from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
@@ -46,13 +46,13 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusting:
     """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
-    billed in advance. ``hand``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew on
-    grants; ``noted``: the invoices that stand, if any of them has credit notes; ``fees_of``: those that stand, if one
-    billed fees of the period in advance off which its discounts may be."""
+    billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
+    on grants; ``noted``: the invoices that stand, if any of them has credit notes; ``fees_of``: those that stand, if
+    one billed fees of the period in advance off which its discounts may be."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
-    hand: InHand = NOTHING_NOTED
+    note_credits: ChainCredits = NOTHING_NOTED
     drawn: Sequence[DrawnOn] = ()
     noted: Sequence[Invoice] = ()
     fees_of: Sequence[Invoice] = ()
@@ -74,7 +74,7 @@ def build_invoice(
     """Build the Invoice record: charges, lines from the terms of their periods, ``adjusting``, and credits from
     ``wallet``, which is drawn on. Deterministic: equal bytes in every process for one ``run``. Raises
     PlanningError."""
-    further, settled, hand, drawn = adjusting.lines, adjusting.settled, adjusting.hand, adjusting.drawn
+    further, settled, note_credits, drawn = adjusting.lines, adjusting.settled, adjusting.note_credits, adjusting.drawn
     lines: list[Line] = []
     currency = due.plan.currency
     flat = _flat_lines(currency)
@@ -87,8 +87,11 @@ def build_invoice(
     except (PriceError, PlanningError) as error:
         raise PlanningError(f"subscription {due.subscription}, {error}") from None
     term_lines = by_terms(lines, due, agreed, settled)
-    if hand.lines:
-        further = [*further, *taken_back(hand, further, currency, _effects(lines, due, agreed, settled, term_lines))]
+    if note_credits.lines:
+        further = [
+            *further,
+            *taken_back(note_credits, further, currency, _effects(lines, due, agreed, settled, term_lines)),
+        ]
     if adjusting.noted:
         further = [*further, *lines_above_notes([*lines, *term_lines, *further], due, agreed, adjusting.noted)]
     lines += term_lines
@@ -126,12 +129,12 @@ def build_invoice(
     counts = {
         item.invoice_id: len(body_of(item).credit_notes) for item in adjusting.noted if item.invoice_id in changed
     }
-    if noted := {name: count for name, count in (counts | dict(hand.notes)).items() if count}:
+    if noted := {name: count for name, count in (counts | dict(note_credits.notes)).items() if count}:
         body["noted"] = noted
     if any(line.adjusts for line in lines) or (
         adjusting.fees_of and credited_in_all.moves_fees(adjusting.fees_of, _billed(lines, due, agreed), currency)
     ):
-        body["after_note"] = hand.order
+        body["after_note"] = note_credits.order
     if line_plans:
         body["line_plans"] = line_plans
     position = due.position

@@ -11,8 +11,8 @@ from rating.invoices.amounts.credited_in_all import beside, carriers, standing_w
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     NOTHING_NOTED,
-    InHand,
-    in_hand,
+    ChainCredits,
+    credits_of_chain,
 )
 from rating.invoices.amounts.prepaid_credits import DrawnOn
 from rating.invoices.amounts.reductions import (
@@ -50,7 +50,7 @@ class Billing:
     credits: tuple[Line, ...] = ()
     agreed: Agreed = NO_AGREEMENT
     prior_terms: tuple[PriorTerms, ...] = ()
-    hand: InHand = NOTHING_NOTED
+    note_credits: ChainCredits = NOTHING_NOTED
     drawn: tuple[DrawnOn, ...] = ()
     noted: tuple[Invoice, ...] = ()
     fees_of: tuple[Invoice, ...] = ()
@@ -101,10 +101,11 @@ def billing_of(
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         at_change = _agreed_at_change(due, chain)
-        hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
+        note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
-            prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(at_change, chain),
+            prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
+            fees_of=_fees_of(at_change, chain),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
@@ -118,10 +119,11 @@ def billing_of(
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
     agreed = NO_AGREEMENT if due.kind == "further" else _agreed(due, chain, billed_before, ahead)
-    hand, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
+    note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
-        prior_terms=adjusted, hand=hand, drawn=drawn_before, noted=noted, fees_of=_fees_of(agreed, chain),
+        prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
+        fees_of=_fees_of(agreed, chain),
     )  # fmt: skip
 
 
@@ -132,7 +134,7 @@ def _credited_before(
     prior: Iterable[Prior],
     settling: Iterable[Line],
     agreed: Agreed,
-) -> tuple[InHand, tuple[DrawnOn, ...]]:
+) -> tuple[ChainCredits, tuple[DrawnOn, ...]]:
     """For the invoices to adjust: what credit notes credited, and what prepaid credits paid. The latter also
     covers the invoice that billed the period's fees in advance, since discounts may lower it."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
@@ -141,8 +143,8 @@ def _credited_before(
         names |= beside(noted, paid)
     if noted and (due.kind == "change" or agreed.terms != NO_TERMS):
         names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
-    hand, order = in_hand(chain, names) if names else NOTHING_NOTED, last_order(chain)
-    return replace(hand, order=order) if order else hand, drawn_on(chain, paid) if paid else ()
+    note_credits, order = credits_of_chain(chain, names) if names else NOTHING_NOTED, last_order(chain)
+    return replace(note_credits, order=order) if order else note_credits, drawn_on(chain, paid) if paid else ()
 
 
 def _fees_of(agreed: Agreed, chain: Iterable[Invoice]) -> tuple[Invoice, ...]:

@@ -47,7 +47,7 @@ def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SharedQuery:
     """A query with the needs it answers: one need, or several by (account, start), or several by profile."""
 
     query: UsageQuery
@@ -56,7 +56,7 @@ class Asked:
     by_profile: Mapping[str, Need] = field(default_factory=dict)
 
 
-def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[Asked]:
+def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[SharedQuery]:
     """The queries that answer all ``needs``: one per need shared by many accounts, and combined ones for the
     others, such as first periods that start at sign-up. Live, profiles that are measured alike for the same few
     accounts share one. Pure."""
@@ -68,20 +68,20 @@ def asked(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None
         if need in together:
             continue
         if need.profile.carry_over or len(set(accounts)) > FEW:
-            yield Asked(query_for(namespace, need, accounts, as_of), need)
+            yield SharedQuery(query_for(namespace, need, accounts, as_of), need)
         else:
             alike.setdefault((need.profile, need.dimensions), []).append(need)
     for (profile, dimensions), needs_alike in alike.items():
         for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
             if len(lot_needs := set(lot.values())) == 1:
                 (need,) = lot_needs
-                yield Asked(query_for(namespace, need, [account for account, _ in lot], as_of), need)
+                yield SharedQuery(query_for(namespace, need, [account for account, _ in lot], as_of), need)
                 continue
             intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
-            yield Asked(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
+            yield SharedQuery(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
 
 
-def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterator[Asked]:
+def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterator[SharedQuery]:
     """A live query for each lot of profiles that are measured alike, over one period, for the same few accounts; two
     needs of a profile are never in one lot."""
     alike: dict[Any, dict[str, Need]] = {}
@@ -96,7 +96,7 @@ def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterato
             lot = ids[start : start + MAX_PROFILES]
             if len(lot) > 1:
                 query = query_for(namespace, by_profile[lot[0]], named, None)
-                yield Asked(
+                yield SharedQuery(
                     replace(query, alike=tuple(lot[1:])), None, by_profile={name: by_profile[name] for name in lot}
                 )
 
@@ -130,7 +130,7 @@ def measure(
     Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
     accounts_of = {need: frozenset(accounts) for need, accounts in needs.items()}
-    queries = list(asked(namespace, needs, as_of))
+    queries = list(shared_queries(namespace, needs, as_of))
     for number, query in enumerate(queries, 1):
         for account, need, rows in _by_need(client, query):
             if account in accounts_of[need]:  # anybody's, where the query is of the whole namespace
@@ -139,7 +139,7 @@ def measure(
     return totals
 
 
-def _by_need(client: Any, asked_query: Asked) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:
+def _by_need(client: Any, asked_query: SharedQuery) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:
     """(account, need, its groups) of a query, one after another."""
     query = asked_query.query
     groups = stream_groups(client, query) if query.dimensions else usage_totals(client, query)

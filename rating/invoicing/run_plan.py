@@ -176,14 +176,14 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> In
     further = [*billing.credits, *late]
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
     if due.kind == "further":
-        taken_lines = taken_back(billing.hand, further, due.plan.currency)
+        taken_lines = taken_back(billing.note_credits, further, due.plan.currency)
         taken_lines += lines_above_notes([*further, *taken_lines], due, billing.agreed, billing.noted)
         if not further or nothing_further([*further, *taken_lines]):
             return None
     adjusting = Adjusting(
         lines=further,
         settled=() if due.kind == "further" else billing.credits,
-        hand=billing.hand,
+        note_credits=billing.note_credits,
         drawn=billing.drawn,
         noted=billing.noted,
         fees_of=billing.fees_of,

@@ -110,15 +110,15 @@ class UnpricedQuantity:
         }  # fmt: skip
 
 
-def on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedQuantity]:
+def unpriced_on_invoices(invoices: Iterable[Invoice]) -> Iterator[UnpricedQuantity]:
     """The quantities without a price on the lines of invoices or drafts."""
     for invoice in invoices:
         for line in invoice.lines:
             for part in unpriced_of(line):
-                yield on_line(invoice, line, part, line.adjusts)
+                yield unpriced_on_line(invoice, line, part, line.adjusts)
 
 
-def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedQuantity:
+def unpriced_on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) -> UnpricedQuantity:
     """A part of a line's usage; ``billed_by``: the invoice with the line, "" if it is not valid yet."""
     plan = plan_in(invoice, line)
     dimensions = tuple(json.loads(line.price).get("dimensions", ()))
@@ -128,7 +128,7 @@ def on_line(invoice: Invoice, line: Line, part: MatrixQuantity, billed_by: str) 
     )  # fmt: skip
 
 
-def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedQuantity]:
+def unpriced_on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[UnpricedQuantity]:
     """The quantities without a price of a charge not billed yet."""
     item = rated.item
     if item.need is None or item.plan is None:
@@ -140,15 +140,15 @@ def on_item(account_id: str, subscription: str, rated: RatedItem) -> Iterator[Un
         )  # fmt: skip
 
 
-def told(
+def with_examples(
     client: Any,
     view: NamespaceView,
     usages: Sequence[UnpricedQuantity],
     profiles: Mapping[str, Measured],
     as_of: Cut | None,
 ) -> list[UnpricedQuantity]:
-    """Each with an example event (for the first MAX_LOOKED_UP) and the remedy. ``profiles``: known profiles by id.
-    Blocking."""
+    """The usages, each with an example event (for the first MAX_LOOKED_UP) and the remedy. ``profiles``: known profiles
+    by id. Blocking."""
     result: list[UnpricedQuantity] = []
     known: dict[Any, dict[tuple[str, ...], EarliestEvent]] = {}
     values_of: dict[Any, set[tuple[str, ...]]] = {}

@@ -25,7 +25,7 @@ from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running,
 from rating.invoicing.late.late_usage import find_late
 from rating.invoicing.measure import measure
 from rating.invoicing.rated_items import rate_items
-from rating.invoicing.unpriced_usage import on_item, told
+from rating.invoicing.unpriced_usage import unpriced_on_item, with_examples
 from rating.pricing import PriceError, money_text, plain
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
 from schemas.catalog.profiles import profile_versions
@@ -170,7 +170,9 @@ def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: 
         item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
         quantity_then = None if at_end.usage is None else at_end.usage.quantity
         profiles = {item.need.profile.profile_id: item.need.profile} if item.need else {}
-        unpriced = told(client, view, list(on_item(line.account_id, line.subscription, rated)), profiles, None)
+        unpriced = with_examples(
+            client, view, list(unpriced_on_item(line.account_id, line.subscription, rated)), profiles, None
+        )
         charges.append(
             {
                 "charge": item.charge.key,

@@ -16,7 +16,7 @@ from rating.close.checklist.checks import (
 )
 from rating.close.checklist.observe import observe_namespace
 from rating.invoices.amounts.listed_values import beyond
-from rating.invoicing.unpriced_usage import UnpricedQuantity, on_invoices, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, unpriced_on_invoices, with_examples
 from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut
@@ -43,7 +43,11 @@ def make_checks(
     limits = ChecklistLimits(settings.close_differs_factor, settings.close_differs_amount)
     checks = checklist(seen, planned, billed, limits)
     profiles = {need.profile.profile_id: need.profile for need in needs}
-    return (*checks, *_unlisted(invoices), *_unpriced(client, view, list(on_invoices(invoices)), profiles, cut))
+    return (
+        *checks,
+        *_unlisted(invoices),
+        *_unpriced(client, view, list(unpriced_on_invoices(invoices)), profiles, cut),
+    )
 
 
 def _unlisted(invoices: Sequence[Invoice]) -> Iterator[ChecklistPoint]:
@@ -71,7 +75,9 @@ def _unpriced(
 ) -> Iterator[ChecklistPoint]:
     """Usage without a price. It is on the lines, so nothing else waits for it; no check if there is none."""
     if usage:
-        examples = (unpriced.sentence() for unpriced in told(client, view, usage[:MAX_EXAMPLES], profiles, cut))
+        examples = (
+            unpriced.sentence() for unpriced in with_examples(client, view, usage[:MAX_EXAMPLES], profiles, cut)
+        )
         yield ChecklistPoint(
             "unpriced_usage",
             len(usage),

@@ -29,9 +29,9 @@ LineKey = tuple[str, str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
-    """State of a line of which credit notes credited ``noted``: its present amount (``value``) and what was taken
-    back so far (``kept``), and both at the time of its last credit note (``value_then``, ``kept_then``)."""
+class LineCredits:
+    """What credit notes credited of a line (``noted``), its present amount (``value``) and what adjustments took back
+    of the credit so far (``kept``), and both at the time of its last credit note (``value_then``, ``kept_then``)."""
 
     noted: Decimal
     value: Decimal
@@ -50,21 +50,22 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
-    """Lines of which credit notes credited something. ``notes``: number of credit notes considered, by the invoice that
-    is adjusted and by each that adjusts one; ``order``: the chain's last credit note considered, 0 for none
-    (``chain.last_order``)."""
+class ChainCredits:
+    """The lines of a chain of which credit notes credited something. ``notes``: number of credit notes considered, by
+    the invoice that is adjusted and by each that adjusts one; ``order``: the chain's last credit note considered, 0 for
+    none (``chain.last_order``)."""
 
-    lines: Mapping[LineKey, Hand] = field(default_factory=dict)
+    lines: Mapping[LineKey, LineCredits] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     order: int = 0
 
 
-NOTHING_NOTED: Final = InHand()
+NOTHING_NOTED: Final = ChainCredits()
 
 
-def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
-    """State of the lines of the ``adjusted`` invoices, from the invoices in ``chain`` that are not void."""
+def credits_of_chain(chain: Iterable[Invoice], adjusted: Iterable[str]) -> ChainCredits:
+    """What credit notes credited of the lines of the ``adjusted`` invoices, from the invoices in ``chain`` that are not
+    void."""
     names = set(adjusted)
     standing = [invoice for invoice in chain if invoice.state != VOID]
     noted: dict[LineKey, Decimal] = {}
@@ -87,10 +88,10 @@ def in_hand(chain: Iterable[Invoice], adjusted: Iterable[str]) -> InHand:
         if invoice.invoice_id in names
         or ('"credit_notes"' in invoice.body and any(line.adjusts in names for line in invoice.lines))
     }
-    return InHand({key: _hand(amount, parts[key], last[key]) for key, amount in noted.items()}, counts)
+    return ChainCredits({key: _line_credits(amount, parts[key], last[key]) for key, amount in noted.items()}, counts)
 
 
-def _hand(noted: Decimal, parts: Sequence[tuple[Invoice, Line]], last: LastNote) -> Hand:
+def _line_credits(noted: Decimal, parts: Sequence[tuple[Invoice, Line]], last: LastNote) -> LineCredits:
     """``parts``: (invoice, line) of the line and of all lines that adjust it."""
     then = [(invoice, line) for invoice, line in parts if not line.adjusts or last.found(invoice)]
     sums = [
@@ -98,7 +99,7 @@ def _hand(noted: Decimal, parts: Sequence[tuple[Invoice, Line]], last: LastNote)
         for present in (parts, then)
         for is_back in (False, True)
     ]
-    return Hand(noted, *sums)
+    return LineCredits(noted, *sums)
 
 
 def noted_in_all(notes: Iterable[CreditNoteEntry]) -> Decimal:
@@ -201,7 +202,7 @@ def left_of_lines(chain: Sequence[Invoice], invoice: Invoice) -> LinesLeft:
 
 
 def taken_back(
-    hand: InHand, adjusting: Sequence[Line], currency: str, effects: Mapping[str, Decimal] | None = None
+    note_credits: ChainCredits, adjusting: Sequence[Line], currency: str, effects: Mapping[str, Decimal] | None = None
 ) -> list[Line]:
     """The lines that take back the part of ``adjusting`` that credit notes had credited already; where a discount
     falls with its fee, only the net of both.
@@ -209,7 +210,7 @@ def taken_back(
     ``effects``: adjusted invoice → change of the terms of the invoice's own period because of such lines.
     """
     taken: list[Line] = []
-    if not hand.lines:
+    if not note_credits.lines:
         return taken
     with exactly():
         room: dict[str, Decimal] = {name: -max(amount, ZERO) for name, amount in (effects or {}).items()}
@@ -219,7 +220,7 @@ def taken_back(
             room[line.adjusts] = room.get(line.adjusts, ZERO) + counts
         for line in adjusting:
             name, change = line.adjusts, Decimal(line.amount)
-            of = hand.lines.get(key_of_line(name, line))
+            of = note_credits.lines.get(key_of_line(name, line))
             if of is None:
                 continue
             amount = of.to_keep(of.value + change) - of.kept

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from rating.invoices.amounts import credited_in_all
-from rating.invoices.amounts.line_balances import in_hand, nothing_further, taken_back
+from rating.invoices.amounts.line_balances import credits_of_chain, nothing_further, taken_back
 from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
@@ -18,7 +18,7 @@ from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.late.adjustments import adjustments, rate_again
 from rating.invoicing.late.late_usage import LateBySubscription, Prior, find_late, priors
 from rating.invoicing.measure import measure
-from rating.invoicing.unpriced_usage import UnpricedQuantity, on_line, told
+from rating.invoicing.unpriced_usage import UnpricedQuantity, unpriced_on_line, with_examples
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError, timeline
@@ -97,7 +97,7 @@ def late_report(
     """All late usage not yet invoiced, live; of one account if given. Blocking."""
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
     late = find_late(client, view.namespace, standing, checkpoints, None, carried)
-    by_chain, problems = again(view, standing, late, account_id)
+    by_chain, problems = lines_to_rate_again(view, standing, late, account_id)
     needs: dict[Need, set[str]] = {}
     for chain, chain_priors in by_chain:
         for prior in chain_priors:
@@ -115,11 +115,11 @@ def late_report(
     unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
     profiles = {need.profile.profile_id: need.profile for need in needs}
     newest_cut = checkpoints.last
-    shown = told(client, view, unpriced, profiles, None)
+    shown = with_examples(client, view, unpriced, profiles, None)
     return LateReport(newest_cut.number if newest_cut else 0, tuple(lines), tuple(problems), tuple(shown))
 
 
-def again(
+def lines_to_rate_again(
     view: NamespaceView,
     standing: StandingInvoices,
     late: LateBySubscription,
@@ -152,7 +152,9 @@ def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) 
     by_id = {invoice.invoice_id: invoice for invoice in chain}
     rated = rate_again(billed, totals, chain[-1].account_id, chain[-1].currency)
     return [
-        on_line(by_id[rated_prior.prior.invoice_id], rated_prior.prior.line, part, rated_prior.prior.invoice_id)
+        unpriced_on_line(
+            by_id[rated_prior.prior.invoice_id], rated_prior.prior.line, part, rated_prior.prior.invoice_id
+        )
         for rated_prior in rated
         for part in rated_prior.priced.unpriced
     ]
@@ -169,7 +171,7 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     terms = prior_terms(chain, [line.adjusts for line in lines])
     changes += [(line, None) for line in adjusted_terms(terms, lines, currency)]
     further = [line for line, _ in changes]
-    noted = taken_back(in_hand(chain, {line.adjusts for line in lines}), further, currency)
+    noted = taken_back(credits_of_chain(chain, {line.adjusts for line in lines}), further, currency)
     next_invoice = credited_in_all.BilledInvoice("", head.period_end, head.period_end, [*further, *noted], None)
     noted += credited_in_all.kept_above_notes(credited_in_all.standing_with_notes(chain), next_invoice, currency)
     if nothing_further([*further, *noted]):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import Need
-from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, asked, measure
+from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, measure, shared_queries
 from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.query import Backfilled
 from schemas.catalog.meters import Aggregation
@@ -35,7 +35,7 @@ accounts_ = st.sets(st.sampled_from([f"account {number} of a customer" for numbe
 @given(st.dictionaries(needs_, accounts_, max_size=12), st.sampled_from([None, CUT]))
 def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str]], as_of: Cut | None) -> None:
     counter: Counter[tuple[Need, str]] = Counter()
-    for item in asked("n", needs, as_of):
+    for item in shared_queries("n", needs, as_of):
         query = item.query
         assert query.as_of == as_of
         if item.by_profile:
@@ -66,7 +66,7 @@ def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None
     profile = Measured("m.a", "sum", ((1, 3600),))
     needs = {Need(profile, number, 10_000): {f"account-{number:06}"} for number in range(5_000)}
     needs[Need(profile, 0, 20_000)] = {f"account-{number:06}" for number in range(FEW + 1)}
-    queries = list(asked("n", needs, CUT))
+    queries = list(shared_queries("n", needs, CUT))
     assert len(queries) < 100
     assert [query.query.plan for query in queries].count("windows") == 1
     for query in queries:
@@ -77,8 +77,8 @@ def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> 
     """However many there are; those by dimensions, carried over or backfilled have their own."""
     profiles = [Measured(f"m.p{number}", ("sum", "max")[number % 2], ((1, 3600),)) for number in range(40)]
     needs = {Need(profile, 0, 10): {"acme"} for profile in profiles}
-    assert [len(query.by_profile) for query in asked("n", needs, None)] == [20, 20]
-    assert len(list(asked("n", needs, CUT))) == 40
+    assert [len(query.by_profile) for query in shared_queries("n", needs, None)] == [20, 20]
+    assert len(list(shared_queries("n", needs, CUT))) == 40
     backfilled = Measured("m.backfilled", "sum", ((2, 60),), backfilled=(Backfilled(2, 5, (), replaces=True),))
     apart = {
         Need(Measured("m.dimensions", "sum", ((1, 3600),)), 0, 10, ("region",)): {"acme"},
@@ -87,7 +87,7 @@ def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> 
         Need(profiles[0], 0, 9): {"acme"},
         Need(profiles[2], 0, 10): {"acme", "other"},
     }
-    assert not any(query.by_profile for query in asked("n", apart, None))
+    assert not any(query.by_profile for query in shared_queries("n", apart, None))
 
 
 def test_what_one_query_says_of_several_profiles_goes_to_each_need() -> None:

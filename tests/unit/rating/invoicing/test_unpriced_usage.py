@@ -13,7 +13,7 @@ import pytest
 
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoicing.run_plan import build_invoices, make_plan
-from rating.invoicing.unpriced_usage import EarliestEvent, UnpricedQuantity, on_invoices, remedy
+from rating.invoicing.unpriced_usage import EarliestEvent, UnpricedQuantity, remedy, unpriced_on_invoices
 from rating.pricing import MatrixQuantity
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
@@ -139,7 +139,7 @@ def test_included_units_go_to_what_has_a_price() -> None:
 def test_what_is_told_names_account_event_value_version_and_the_step_that_helps() -> None:
     result = books(used(4, 2, "b"))
     (january,) = result.close(FEBRUARY)
-    (on_invoices_result,) = on_invoices([january])
+    (on_invoices_result,) = unpriced_on_invoices([january])
     event = EarliestEvent("k17", JANUARY, 1)
     view = result.shelf.view()
 
@@ -189,7 +189,7 @@ def test_what_the_sentence_says_is_done_word_for_word_and_helps(
     if case == "newer plan":
         result.shelf.add("plan", plan(better, more=[FEE]))
     (january,) = result.close(FEBRUARY) if billed else invoices_now(result)
-    (lacks,) = on_invoices([january])
+    (lacks,) = unpriced_on_invoices([january])
     sentence = remedy(result.shelf.view(), replace(lacks, billed=billed), None)
     at = re.search(r"`change_at` (\S+) or earlier", sentence)
     news: dict[str, Any] = SUBSCRIPTION | ({"change_at": at[1]} if at else {})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.amounts.line_balances import credited_by_line, in_hand, nothing_further, taken_back
+from rating.invoices.amounts.line_balances import credited_by_line, credits_of_chain, nothing_further, taken_back
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, voided
@@ -189,7 +189,7 @@ def test_whatever_late_usage_makes_of_a_line_it_is_credited_once(
         if amount == standing:
             continue
         change = line(str(amount - standing), kind="adjustment", adjusts="i0")
-        accepted_taken_back = taken_back(in_hand(chain, ["i0"]), [change], "USD")
+        accepted_taken_back = taken_back(credits_of_chain(chain, ["i0"]), [change], "USD")
         if nothing_further([change, *accepted_taken_back]):
             continue
         chain.append(invoice(f"i{number}", change, *[replace(item, number=2) for item in accepted_taken_back]))
