@@ -1,12 +1,12 @@
 """A quiet tenant beside one that does what must stop nobody: `python tests/bench/bench_noisy.py --save
 build/bench-noisy.json [--before FOLDER]`.
 
-For each scenario of noise_of.py a quiet tenant sends single events, asks for its usage and waits until an event shows
-in it: first alone, then beside the noise, on one stack with gateway, worker and rating service. Told: p50 and p99 in
-milliseconds of each, answers that were no success, memory of the three processes, and what the noisy one was answered.
-What a scenario declares beforehand is not measured. ``--before``: the same with the stack of another checkout, first;
-``--only`` names scenarios. Loopback only; some 12 s a scenario, and no scenario is waited for longer than a minute.
-"""
+For each scenario of noise/scenarios.py a quiet tenant sends single events, asks for its usage and waits until an event
+shows in it: first alone, then beside the noise, on one stack with gateway, worker and rating service. Told: p50 and p99
+in milliseconds of each, answers that were no success, memory of the three processes, and what the noisy one was
+answered. What a scenario declares beforehand is not measured. ``--before``: the same with the stack of another
+checkout, first; ``--only`` names scenarios. Loopback only; some 12 s a scenario, and no scenario is waited for longer
+than a minute."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from typing import Any
 import httpx
 import uvloop
 from measuring import memory_mib
-from noise_of import SCENARIOS, Noisy
+from noise.scenarios import SCENARIOS
+from noise.tenant import Noisy
 
 from deploy.local.stack import Stack
 
@@ -165,17 +166,19 @@ def scene(stack: Stack, name: str, quiet_key: str, seconds: float) -> dict[str, 
         declared(stack, namespace),
         namespace,
     )
-    command = [sys.executable, str(HERE / "noise_of.py"), name, json.dumps(asdict(noisy))]
+    command = [sys.executable, "-m", "noise", name, json.dumps(asdict(noisy))]
     report: dict[str, Any] = {}
     began = time.monotonic()
     try:
-        subprocess.run([*command, "prepare"], check=True, timeout=60)
+        subprocess.run([*command, "prepare"], cwd=HERE, check=True, timeout=60)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         report["not_prepared"] = type(error).__name__
     report["prepared_s"] = round(time.monotonic() - began, 1)
     report["settled_before_s"] = round(settled(stack, quiet_key, f"{name}-s"), 1)
     report["alone"] = watched(stack, quiet_key, f"{name}-a", seconds / 2)
-    noise = subprocess.Popen([*command, str(seconds)], stdout=subprocess.PIPE, bufsize=0, preexec_fn=lambda: os.nice(5))
+    noise = subprocess.Popen(
+        [*command, str(seconds)], cwd=HERE, stdout=subprocess.PIPE, bufsize=0, preexec_fn=lambda: os.nice(5)
+    )
     try:
         assert noise.stdout is not None
         noise.stdout.readline()  # it begins
