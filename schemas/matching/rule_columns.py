@@ -6,7 +6,7 @@ Exceptional values (a number that is not integer text, a value that cannot be me
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import attrgetter
@@ -87,16 +87,18 @@ class RuleColumns:
             if position != indexed
         )
         self._value = getter(version.property) if version.property is not None else None
+        self.quantity_path = None if version.aggregation == "count_unique" else version.property
         self._aggregation = version.aggregation
         self._unique_form = text_form if version.by_text else canonical
         self._dimensions = tuple((".".join(path), getter(path)) for path in version.dimensions)
         self._texts: dict[tuple[str, ...], str] = {}
 
     def match(
-        self, events: Events, parsed: list[Any], first_us: int, last_us: int, into: Matches, picked: Picked | None
-    ) -> None:
+        self, events: Events, parsed: list[Any], first_us: int, last_us: int, into: Matches, picked: Picked | None,
+        all_units: NDArray[np.int64] | None = None,
+    ) -> None:  # fmt: skip
         """Append the results to ``into``. ``picked``: the events to look at, None for all; ``first_us``, ``last_us``:
-        the least and the greatest of all timestamps."""
+        the least and the greatest of all timestamps; ``all_units``: ``plain_units`` of all events, if known."""
         rule, rows = self.rule, events.rows
         if rule.valid_from_us > first_us or rule.valid_to_us <= last_us:
             stamps = events.timestamps_us if picked is None else events.timestamps_us[picked]
@@ -114,6 +116,12 @@ class RuleColumns:
             self._give(
                 rows, np.full(len(rows), UNIT, np.int64), None, _some(parsed, picked) if self._dimensions else [], into
             )
+            return
+        if all_units is not None and picked is not None:
+            keys = events.keys() if self._aggregation == "latest" else None
+            uniques = None if keys is None else [keys[index] for index in picked.tolist()]
+            matching = _some(parsed, picked) if self._dimensions else []
+            self._give(rows, all_units[picked], uniques, matching, into)
             return
         matching = _some(parsed, picked)
         values = list(map(self._value, matching))
@@ -141,8 +149,8 @@ class RuleColumns:
                 else:
                     uniques.append(self._unique_form(value))
             return np.full(len(uniques), UNIT, np.int64), uniques, lost
-        if set(map(type, values)) == {int} and min(values) > -_PLAIN_LIMIT and max(values) < _PLAIN_LIMIT:
-            return np.array(values, np.int64) * UNIT, None, lost
+        if (plain := plain_units(values)) is not None:
+            return plain, None, lost
         units: list[int] = []
         for index, value in enumerate(values):
             if value is MISSING or value is None:
@@ -178,6 +186,13 @@ class RuleColumns:
                 self._texts.clear()
             text = self._texts[key] = canonical(dict(values))
         return text
+
+
+def plain_units(values: Sequence[Any]) -> NDArray[np.int64] | None:
+    """The values as quantities × 10^12, if all are integers that fit."""
+    if set(map(type, values)) == {int} and min(values) > -_PLAIN_LIMIT and max(values) < _PLAIN_LIMIT:
+        return np.array(values, np.int64) * UNIT
+    return None
 
 
 def _some(parsed: list[Any], picked: NDArray[np.intp] | None) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,35 @@ def test_a_profile_of_several_values_takes_its_events_in_order() -> None:
     agrees(
         rules, [(json.dumps({"n": value}), 0) for value in ("USA", 1, "FR", "USA", 1.0, "1", True, "FR", None, "true")]
     )
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(["sum", "max", "latest", "count_unique"]), min_size=10, max_size=10),
+    st.lists(st.tuples(st.integers(0, 10), st.integers(-5, 5), st.integers(0, 9)), min_size=20, max_size=40),
+    st.sampled_from([None, "2.5", "x", 10**30, 9223373, None, 1.5, True]),
+    st.booleans(),
+)
+def test_quantities_that_many_profiles_measure_are_read_at_once_with_the_same_answer(
+    aggregations: list[Any], events: list[tuple[int, int, int]], odd: Any, nested: bool
+) -> None:
+    """Also where one value is no plain integer, or missing; by profiles with spans, dimensions and further filters."""
+    rules = [
+        replace(
+            counting(
+                number,
+                Filter(property=("kind",), operator="eq", value=number),
+                *([Filter(property=("n",), operator="gt", value=0)] if number % 3 == 0 else []),
+            ),
+            aggregation=aggregation, property=("to", "x") if nested else ("n",),
+            dimensions=(("kind",),) if number % 2 else (), valid_to_us=7 if number % 4 == 0 else FOREVER,
+        )
+        for number, aggregation in enumerate(aggregations)
+    ]  # fmt: skip
+    texts = [json.dumps({"kind": kind, "n": value, "to": {"x": value}}) for kind, value, _ in events]
+    if odd is not None:
+        texts[3] = json.dumps({"kind": events[3][0], "n": odd, "to": {} if odd == "x" else {"x": odd}})
+    agrees(rules, [(text, stamp) for text, (_, _, stamp) in zip(texts, events, strict=True)])
 
 
 def test_an_event_is_looked_at_by_the_profiles_of_its_value_alone(monkeypatch: pytest.MonkeyPatch) -> None:
