@@ -139,6 +139,9 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
         for sql in (_missing, _twice)
         for row in client.query(sql(_BELOW, given), parameters=bind.parameters).result_rows
     ]
+    if records and any(part.table == "usage_batches" for part in damaged_parts_of(client)):
+        # What that part held was metered, and comes again with a replay.
+        records = [record for record in records if record.replaced or record.given_up]
     if not records:
         return []
     under_way = {(int(row[0]) - 1, int(row[1])) for row in client.query(_UNDER_WAY).result_rows}
@@ -257,11 +260,7 @@ def check_acknowledged(scope: Scope, findings: Findings, on_progress: VerifyProg
 
 
 def _not_given_up(scope: Scope) -> list[LostRecords]:
-    records = [record for record in lost_records(scope.client, scope.namespace) if not record.given_up]
-    if any(part.table == "usage_batches" for part in damaged_parts_of(scope.client)):
-        # What that part held was metered, and comes again with the replay that `check_complete` names.
-        return [record for record in records if record.replaced]
-    return records
+    return [record for record in lost_records(scope.client, scope.namespace) if not record.given_up]
 
 
 def _lost_record(row: Row) -> LostRecords:
