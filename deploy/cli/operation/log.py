@@ -155,7 +155,7 @@ def _counted(missing: Gap) -> str:
         return count
     return (
         f"at least {count}: of {missing.uncounted} records no writer says how many events they had (it was killed"
-        " within two seconds of them, or was a command)"
+        " within two seconds of them, or ClickHouse lost its count)"
     )
 
 
