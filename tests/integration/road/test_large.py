@@ -3,15 +3,21 @@ paid like any other."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from deploy.local.stack import settings_environment
 from rating.close.billing_run import run_close
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import INVOICE_PARTITIONS, INVOICES
+from schemas.settings import Settings
 from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
@@ -89,12 +95,25 @@ def largest_records(world: World) -> tuple[int, int]:
     return max(sizes), pieces
 
 
+def dying_close(settings: Settings, namespace: str, as_of: str, pieces: int) -> subprocess.CompletedProcess[str]:
+    """A close that is killed between two pieces of an invoice."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+    command = [sys.executable, "-m", "tests.integration.road.dying_close", namespace, as_of, str(pieces)]
+    env = clean | settings_environment(settings)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
 def test_an_entry_and_an_invoice_above_a_megabyte_go_the_whole_road(world: World) -> None:
     world.apply(**CATALOG)  # answered 503 for ever
     world.send([event(number, f"made-up-{number}") for number in range(300)] + [event(300, CELLS[7]["values"][0])])
     world.metered()
-    before = largest_records(world)[1]
     settings = world.settings.model_copy(update={"kafka_record_bytes": SMALL, "priced_values": 100})
+    before = largest_records(world)[1]
+    died = dying_close(settings, world.namespace, "2026-07-03T00:00:00+00:00", 3)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert largest_records(world)[1] - before == 3
+    assert world.invoices() == [], "nobody sees half an invoice"
+    before = largest_records(world)[1]
     checks: list[Any] = []
     result = run_close(
         settings,
