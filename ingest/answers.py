@@ -241,17 +241,21 @@ def _resources() -> dict[str, Answered]:
         model = KINDS[kind]
         entry: Any = create_model(f"{model.__name__}Entry", __base__=(model, Published), __doc__=model.__doc__)
         page: Any = create_model(
-            f"{model.__name__}Page", __doc__=f"Entries of kind {kind}.",
-            items=(list[entry], ...), next_cursor=(str | None, ...),
-        )  # fmt: skip
+            f"{model.__name__}Page",
+            __doc__=f"Entries of kind {kind}.",
+            items=(list[entry], ...),
+            next_cursor=(str | None, ...),
+        )
         table |= {
             f"GET /v1/{name}": ok("", page),
-            f"GET /v1/{name}/{{code}}": Answered({200: (Content(entry | page),)}, about={200: "the entry; with "
-                "`history=true` a page of all its versions"}),
+            f"GET /v1/{name}/{{code}}": Answered(
+                {200: (Content(entry | page),)},
+                about={200: "the entry; with `history=true` a page of all its versions"},
+            ),
             f"POST /v1/{name}": of_status("", 201, entry),
             f"PUT /v1/{name}/{{code}}": ok("", entry),
             f"DELETE /v1/{name}/{{code}}": EMPTY,
-        }  # fmt: skip
+        }
     return table
 
 

@@ -36,9 +36,11 @@ from schemas.settings import Settings
 
 
 def create_app(
-    settings: Settings, sources: Sources | None = None, on_fatal: Callable[[], None] = lambda: None,
+    settings: Settings,
+    sources: Sources | None = None,
+    on_fatal: Callable[[], None] = lambda: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> Application:  # fmt: skip
+) -> Application:
     """The ASGI application.
 
     ``on_fatal`` is called once if the producer fails for good; ``stopping`` returns whether the process is stopping

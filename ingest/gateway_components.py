@@ -104,9 +104,13 @@ class Gateway:
             [folder for folder in settings.watched_folders.split(",") if folder], settings.minimum_free_mb << 20
         )
         ready = Readiness(
-            of_catalog(catalog), clock.check, room.reasons, log_watch.reasons, of_limits(settings, limits, route),
+            of_catalog(catalog),
+            clock.check,
+            room.reasons,
+            log_watch.reasons,
+            of_limits(settings, limits, route),
             of_producer(producer),
-        )  # fmt: skip
+        )
         events = EventsApi(
             guard=guard,
             catalog=catalog,
@@ -119,8 +123,7 @@ class Gateway:
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher, throttle)
         keys_api = KeysApi(guard, catalog, publisher, sources, throttle)
-        log.info("gateway reads usage.catalog to %d, writes %s",
-                 catalog.catalog.next_offset, route())  # fmt: skip
+        log.info("gateway reads usage.catalog to %d, writes %s", catalog.catalog.next_offset, route())
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)
         return cls(
             settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,

@@ -25,10 +25,11 @@ def of_catalog(catalog: CatalogFollower) -> Callable[[], Iterator[UnreadyReason]
     def check() -> Iterator[UnreadyReason]:
         if not catalog.fresh(CATALOG_FRESH_SECONDS):
             yield UnreadyReason(
-                STALE_CATALOG, "this gateway has lost sight of the "
-                    "catalog", "look whether Kafka answers; it goes on by itself",
+                STALE_CATALOG,
+                "this gateway has lost sight of the catalog",
+                "look whether Kafka answers; it goes on by itself",
                 refuses=True,
-            )  # fmt: skip
+            )
 
     return check
 
@@ -53,8 +54,9 @@ def of_producer(producer: LoopProducer) -> Callable[[], Iterator[UnreadyReason]]
         if producer.failing:
             trouble = producer.fatal or producer.trouble
             yield UnreadyReason(
-                NOT_DELIVERING, f"Kafka does not acknowledge events{f': {trouble}' if trouble else ''}",
+                NOT_DELIVERING,
+                f"Kafka does not acknowledge events{f': {trouble}' if trouble else ''}",
                 "look at Kafka's log and disk; it goes on by itself",
-            )  # fmt: skip
+            )
 
     return check

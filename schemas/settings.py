@@ -93,10 +93,11 @@ class Settings(BaseSettings):
         description="connections that one gateway or rating service has at once; idle ones make room for new ones",
     )
     body_bytes: int = Field(
-        256 * 1024 * 1024, ge=64 * 1024 * 1024,
+        256 * 1024 * 1024,
+        ge=64 * 1024 * 1024,
         description="room of one gateway for bodies that are under way; a quarter of it for one namespace, an eighth "
-            "for one key",
-    )  # fmt: skip
+        "for one key",
+    )
     events_in_flight: int = Field(
         50_000, ge=100, description="accepted events that one gateway lets wait for Kafka; more are answered 503"
     )
@@ -197,10 +198,12 @@ class Settings(BaseSettings):
         description="events that a backfill reads, matches and writes at once; fewer where they are large",
     )
     poison_percent: int = Field(
-        50, ge=1, le=100,
+        50,
+        ge=1,
+        le=100,
         description="a worker stops when more than this share of a partition's last 1,000 records cannot be read; "
-            "100: never",
-    )  # fmt: skip
+        "100: never",
+    )
     poison_minimum: int = Field(50, ge=1, description="… and at least this many of them")
 
     @field_validator("kafka_bootstrap")

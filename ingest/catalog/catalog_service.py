@@ -194,9 +194,16 @@ class CatalogService:
         return entry, plan
 
     def _change(
-        self, document: Callable[[NamespaceView], Document], caller: Caller, namespace: str, kind: str = "", *,
-        dry_run: bool = False, retire: Sequence[tuple[str, str]] = (), tick: Tick | None = None,
-    ) -> CatalogPlan:  # fmt: skip
+        self,
+        document: Callable[[NamespaceView], Document],
+        caller: Caller,
+        namespace: str,
+        kind: str = "",
+        *,
+        dry_run: bool = False,
+        retire: Sequence[tuple[str, str]] = (),
+        tick: Tick | None = None,
+    ) -> CatalogPlan:
         """Plan from the document and publish. The document and the plan have one view, so that a condition of the
         document (If-Match) holds for the version that the plan replaces."""
         status = 409 if retire else 422
@@ -224,16 +231,25 @@ class CatalogService:
                     self._publisher.publish(plan, caller.access.author, self._rest)
             except LostClaims as error:
                 raise Problem(
-                    409, "lost_claim", f"{error}; read what stands and apply again",
+                    409,
+                    "lost_claim",
+                    f"{error}; read what stands and apply again",
                     lost=[_named(change) for change in error.lost],
-                ) from None  # fmt: skip
+                ) from None
             except EntriesTooLarge as error:
                 raise Problem(
-                    422, "too_large", str(error), limit=error.limit,
-                    errors=[{"path": f"{change.kind} "
-                        f"{change.code}", "detail": f"{size} bytes; up to {error.limit} are "
-                            "allowed"} for change, size in error.entries],
-                ) from None  # fmt: skip
+                    422,
+                    "too_large",
+                    str(error),
+                    limit=error.limit,
+                    errors=[
+                        {
+                            "path": f"{change.kind} {change.code}",
+                            "detail": f"{size} bytes; up to {error.limit} are allowed",
+                        }
+                        for change, size in error.entries
+                    ],
+                ) from None
             except RecordRefused as error:  # the topic's limit is below the setting
                 raise Problem(
                     503,

@@ -28,9 +28,12 @@ MAX_FAULTS: Final = 100
 
 
 def plan_document(
-    view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]] = (), tick: Tick = no_tick,
+    view: NamespaceView,
+    document: Document,
+    retire: Sequence[tuple[str, str]] = (),
+    tick: Tick = no_tick,
     choose: Callable[[Planned], Touched] = touched_by,
-) -> CatalogPlan:  # fmt: skip
+) -> CatalogPlan:
     """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire.
 
     The view's catalog is taken to be valid, so only what ``choose`` says is checked (what the document touches): the
@@ -44,9 +47,13 @@ def plan_document(
 
 class _Planner:
     def __init__(
-        self, view: NamespaceView, document: Document, retire: Sequence[tuple[str, str]], tick: Tick,
+        self,
+        view: NamespaceView,
+        document: Document,
+        retire: Sequence[tuple[str, str]],
+        tick: Tick,
         choose: Callable[[Planned], Touched],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._tick = tick
         self._choose = choose
         self._plans: dict[str, int] = {}

@@ -66,8 +66,11 @@ class GatewayClock:
             # The brokers disagree, or a broker's clock was set. This clock is unchanged, so events are accepted.
             if steady - self._told_at > VOUCHED_SECONDS:
                 self._told_at = steady
-                log.error("by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at "
-                    "the brokers' clocks (NTP)", words(error.beyond_us))  # fmt: skip
+                log.error(
+                    "by one of Kafka's brokers this gateway's clock is %s, by another it was right: look at "
+                    "the brokers' clocks (NTP)",
+                    words(error.beyond_us),
+                )
             return
         if error.beyond_us and not self.wrong:
             log.error("this gateway's clock is %s: it takes no events until it is set right", words(error.beyond_us))
@@ -95,10 +98,12 @@ class GatewayClock:
         """Source of readiness reasons for ``Readiness``."""
         if beyond_us := self._beyond_us():
             yield UnreadyReason(
-                CLOCK_WRONG, f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
+                CLOCK_WRONG,
+                f"this gateway's clock is {words(beyond_us)}, so it would date and judge events wrongly",
                 "set it, or the broker's where that is the wrong one (NTP); it goes on by itself. `weir verify` "
-                "names what was dated meanwhile", refuses=True,
-            )  # fmt: skip
+                "names what was dated meanwhile",
+                refuses=True,
+            )
 
 
 async def ask(clock: GatewayClock, producer: LoopProducer) -> None:

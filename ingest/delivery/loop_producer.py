@@ -38,9 +38,13 @@ class LoopProducer:
     """
 
     def __init__(
-        self, settings: Settings, *, compression: str = "lz4", clock: GatewayClock | None = None,
+        self,
+        settings: Settings,
+        *,
+        compression: str = "lz4",
+        clock: GatewayClock | None = None,
         on_refused: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """``on_refused`` is called, in any thread, where a topic refuses a record by its size."""
         self._clock = clock
         self._on_refused = on_refused
@@ -73,9 +77,15 @@ class LoopProducer:
         self._thread.start()
 
     def produce(
-        self, topic: str, value: bytes, done: Done, *, partition: int = -1, key: bytes | None = None,
+        self,
+        topic: str,
+        value: bytes,
+        done: Done,
+        *,
+        partition: int = -1,
+        key: bytes | None = None,
         placed: Callable[[int], str | None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Produce one record. ``done`` is always called later, on the loop. ``placed`` is called before it with the
         record's offset, in the polling thread, if the record was delivered; it returns None, or the error that ``done``
         is to get all the same."""

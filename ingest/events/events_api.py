@@ -108,9 +108,16 @@ class EventsApi:
     """Handles a request from its headers to its events' delivery in Kafka."""
 
     def __init__(
-        self, *, guard: Guard, catalog: CatalogFollower, delivery: Delivery, producer: LoopProducer,
-        metrics: GatewayMetrics, sources: Sources, ready: Readiness,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        guard: Guard,
+        catalog: CatalogFollower,
+        delivery: Delivery,
+        producer: LoopProducer,
+        metrics: GatewayMetrics,
+        sources: Sources,
+        ready: Readiness,
+    ) -> None:
         self._guard = guard
         self._catalog = catalog
         self._delivery = delivery

@@ -150,6 +150,8 @@ def _encodes(text: str) -> bool:
 
 def _again(why: str) -> Problem:
     return Problem(
-        503, "unavailable", f"{why}; send the same void again: a second one of the same event does nothing",
+        503,
+        "unavailable",
+        f"{why}; send the same void again: a second one of the same event does nothing",
         headers={"Retry-After": RETRY_AFTER},
-    )  # fmt: skip
+    )

@@ -99,9 +99,14 @@ class HistoryStream(Response):
     media_type = MEDIA_TYPE
 
     def __init__(
-        self, events: EventsApi, limits: StreamLimits, namespace: str, encoding: str, now_us: Callable[[], int],
+        self,
+        events: EventsApi,
+        limits: StreamLimits,
+        namespace: str,
+        encoding: str,
+        now_us: Callable[[], int],
         stopping: Callable[[], bool],
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"})
         del self.headers["content-length"]
         self._events = events

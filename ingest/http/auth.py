@@ -68,9 +68,12 @@ class Guard:
     """Checks each request by its headers, before its body is read."""
 
     def __init__(
-        self, settings: Settings, catalog: CatalogFollower, now_us: Callable[[], int],
+        self,
+        settings: Settings,
+        catalog: CatalogFollower,
+        now_us: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._keys = Keyring(admin_key(settings), catalog.catalog, lambda: catalog.fresh(_FRESH_SECONDS))
         self._catalog = catalog.catalog
         self._limits = BucketsByKey(settings, self._bounds, lambda: catalog.catalog.next_offset)

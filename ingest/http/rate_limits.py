@@ -112,9 +112,11 @@ class BucketsByKey:
     """
 
     def __init__(
-        self, settings: Settings, bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None,
+        self,
+        settings: Settings,
+        bounds: Callable[[str], NamespaceBounds | None] = lambda _namespace: None,
         version: Callable[[], int] = lambda: 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.default = Rates(
             settings.key_requests_per_second, settings.key_events_per_second, settings.key_bytes_per_second
         )

@@ -157,9 +157,13 @@ def _event(event: CloudEvent, at: str, index: int, unread: bytes = b"") -> RawEv
     elif not data.startswith(b"{"):
         raise refused(where, "not a JSON object; send the properties as one, {} for none")
     return RawEvent(
-        event_name=event.type, properties=msgspec.Raw(data), account_id=event.subject, idempotency_key=event.id,
-        timestamp=event.time, source=event.source,
-    )  # fmt: skip
+        event_name=event.type,
+        properties=msgspec.Raw(data),
+        account_id=event.subject,
+        idempotency_key=event.id,
+        timestamp=event.time,
+        source=event.source,
+    )
 
 
 def is_json(content_type: str | None) -> bool:

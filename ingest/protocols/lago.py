@@ -83,11 +83,13 @@ def _event(event: LagoEventBody, view: NamespaceView, at: str, index: int) -> Ra
             raise Refused("missing", f"{at}.{name}", "missing; every event needs one", index)
     stamp = _micros(bytes(event.timestamp), f"{at}.timestamp", index)
     return RawEvent(
-        event_name=event.code or "", idempotency_key=event.transaction_id, account_id=_account(event, view),
+        event_name=event.code or "",
+        idempotency_key=event.transaction_id,
+        account_id=_account(event, view),
         source=event.external_subscription_id or event.external_customer_id or "",
         timestamp=None if stamp is None else instant(stamp),
         properties=msgspec.Raw(_properties(event, f"{at}.properties", index)),
-    )  # fmt: skip
+    )
 
 
 def _account(event: LagoEventBody, view: NamespaceView) -> str | None:

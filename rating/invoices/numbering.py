@@ -20,10 +20,8 @@ from schemas.ledgers.invoice_record import Invoice
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
     """Ids of invoices ever finalised that have no number, in the order of assignment: by period, then id."""
     waiting = [
-        invoice
-        for invoice in invoices
-        if invoice.state != DRAFT and numbers.of(namespace, invoice.invoice_id) is None
-    ]  # fmt: skip
+        invoice for invoice in invoices if invoice.state != DRAFT and numbers.of(namespace, invoice.invoice_id) is None
+    ]
     waiting.sort(key=lambda item: (item.period_start, item.account_id, item.subscription, item.sequence))
     return [item.invoice_id for item in waiting]
 

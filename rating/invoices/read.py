@@ -257,8 +257,26 @@ def _head(row: Sequence[Any]) -> StoredInvoiceHead:
 
 
 def _line(row: Sequence[Any], head: StoredInvoiceHead) -> StoredInvoiceLine:
-    (number, kind, charge, product, description, profile_id, versions, start, end, quantity, events, unit, price,
-     amount, unrounded, steps, note, adjusts) = row  # fmt: skip
+    (
+        number,
+        kind,
+        charge,
+        product,
+        description,
+        profile_id,
+        versions,
+        start,
+        end,
+        quantity,
+        events,
+        unit,
+        price,
+        amount,
+        unrounded,
+        steps,
+        note,
+        adjusts,
+    ) = row
     plan = plan_of(number, kind, note, LinePlan(head.plan, head.plan_version), head.body.line_plans)
     return StoredInvoiceLine(
         number, kind, charge, product, description, profile_id, tuple(versions), start, end,

@@ -127,9 +127,12 @@ def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterato
         first_part = span.parts[0]
         opening = replace(
             _due(line, span, ChainPosition()),
-            end_us=span.start_us, plan=first_part.plan, plan_version=first_part.plan_version, parts=(),
+            end_us=span.start_us,
+            plan=first_part.plan,
+            plan_version=first_part.plan_version,
+            parts=(),
             advance=span.parts,
-        )  # fmt: skip
+        )
         if opening.ready_us > as_of_us:
             return
         yield opening

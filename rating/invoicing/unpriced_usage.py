@@ -135,9 +135,17 @@ def unpriced_on_item(account_id: str, subscription: str, rated: RatedItem) -> It
         return
     for part in rated.priced.unpriced:
         yield UnpricedQuantity(
-            account_id, subscription, item.charge.key, item.need.profile.profile_id, item.start_us, item.end_us,
-            item.need.dimensions, part, item.plan.code, item.plan.version,
-        )  # fmt: skip
+            account_id,
+            subscription,
+            item.charge.key,
+            item.need.profile.profile_id,
+            item.start_us,
+            item.end_us,
+            item.need.dimensions,
+            part,
+            item.plan.code,
+            item.plan.version,
+        )
 
 
 def with_examples(

@@ -136,9 +136,13 @@ def timeline_of(view: NamespaceView, versions: Sequence[Entry]) -> Timeline | No
                 f" {right.plan.currency}; end it, and start another subscription on the new plan"
             )
     return Timeline(
-        view.namespace, newest.code, newest.account, view.time_zone(newest.account),
-        tuple(segments), tuple(trials),
-    )  # fmt: skip
+        view.namespace,
+        newest.code,
+        newest.account,
+        view.time_zone(newest.account),
+        tuple(segments),
+        tuple(trials),
+    )
 
 
 def _lives(versions: Sequence[Entry]) -> Iterator[tuple[list[Entry], int]]:
@@ -161,9 +165,13 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
         plan = pinned_plan(view, entry)
         at_us = entry.published_us if model.change_at is None else boundary_us(model.change_at, zone)
         new = Segment(
-            at_us if changes else BEGINNING, FOREVER, plan.model, plan.version,
-            anchor=model.billing_anchor, trial_end=model.trial_end,
-        )  # fmt: skip
+            at_us if changes else BEGINNING,
+            FOREVER,
+            plan.model,
+            plan.version,
+            anchor=model.billing_anchor,
+            trial_end=model.trial_end,
+        )
         latest_change = changes[-1] if changes else None
         if latest_change is None or not new.same_charges(latest_change):
             changes.append(new)

@@ -43,9 +43,13 @@ class Audited:
 
 
 def audit(
-    view: NamespaceView, *, kind: str | None = None, code: str | None = None, author: str | None = None,
+    view: NamespaceView,
+    *,
+    kind: str | None = None,
+    code: str | None = None,
+    author: str | None = None,
     before_offset: int | None = None,
-) -> Iterator[Audited]:  # fmt: skip
+) -> Iterator[Audited]:
     """The versions published in the namespace at offsets below ``before_offset``, newest first; lazy."""
     for entry in view.log(before_offset):
         if kind in (None, entry.kind) and code in (None, entry.code) and author in (None, entry.author):

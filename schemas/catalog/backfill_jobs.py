@@ -59,9 +59,12 @@ class Job:
         """The catalog entry to publish once ``cut``, the backfill's checkpoint, is rolled up."""
         offsets = tuple((generation, partition, end) for (generation, partition), end in sorted(cut.offsets.items()))
         return Backfill(
-            code=backfill_code(self.meter, self.version), meter=self.meter, version=self.version, checkpoint=cut.number,
+            code=backfill_code(self.meter, self.version),
+            meter=self.meter,
+            version=self.version,
+            checkpoint=cut.number,
             offsets=offsets,
-        )  # fmt: skip
+        )
 
 
 def staged_name(name: str, part: int) -> str:
@@ -95,10 +98,17 @@ def jobs(view: NamespaceView) -> tuple[Job, ...]:
         now = latest.get((versions[0].profile_id, entry.version))
         waiting.append(
             Job(
-                view.namespace, entry.code, entry.version, versions[0].event_name, start_us, entry.published_us,
-                entry.offset + 1, versions, now.reaches if now else (),
+                view.namespace,
+                entry.code,
+                entry.version,
+                versions[0].event_name,
+                start_us,
+                entry.published_us,
+                entry.offset + 1,
+                versions,
+                now.reaches if now else (),
             )
-        )  # fmt: skip
+        )
     return tuple(waiting)
 
 

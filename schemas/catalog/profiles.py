@@ -54,13 +54,24 @@ class ProfileVersion:
     def measures_like(self, version: ProfileVersion) -> bool:
         """Whether both give the same totals; a changed name or unit alone creates no new version."""
         return (
-            self.event_name, self.aggregation, self.property, self.filters, self.dimensions, self.window_seconds,
-            self.carry_over, self.by_text,
+            self.event_name,
+            self.aggregation,
+            self.property,
+            self.filters,
+            self.dimensions,
+            self.window_seconds,
+            self.carry_over,
+            self.by_text,
         ) == (
-            version.event_name, version.aggregation, version.property, version.filters, version.dimensions,
+            version.event_name,
+            version.aggregation,
+            version.property,
+            version.filters,
+            version.dimensions,
             version.window_seconds,
-            version.carry_over, version.by_text,
-        )  # fmt: skip
+            version.carry_over,
+            version.by_text,
+        )
 
 
 def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
@@ -68,16 +79,24 @@ def _versions_in(entry: Entry) -> dict[str, ProfileVersion]:
     rounds = _published_since_rounding(entry)
     return {
         profile.code: ProfileVersion(
-            profile_id=f"{meter.code}.{profile.code}", version=entry.version, meter=meter.code, profile=profile.code,
-            name=profile.name or profile.code, unit=profile.unit or meter.unit,
-            event_name=meter.event_name or meter.code, aggregation=profile.aggregation, property=profile.property,
-            filters=(*meter.filters, *profile.filters), dimensions=profile.dimensions,
-            window_seconds=WINDOW_SECONDS[meter.window], carry_over=profile.carry_over,
+            profile_id=f"{meter.code}.{profile.code}",
+            version=entry.version,
+            meter=meter.code,
+            profile=profile.code,
+            name=profile.name or profile.code,
+            unit=profile.unit or meter.unit,
+            event_name=meter.event_name or meter.code,
+            aggregation=profile.aggregation,
+            property=profile.property,
+            filters=(*meter.filters, *profile.filters),
+            dimensions=profile.dimensions,
+            window_seconds=WINDOW_SECONDS[meter.window],
+            carry_over=profile.carry_over,
             by_text=profile.compare == "text",
             rounds=rounds,
         )
         for profile in meter.profiles
-    }  # fmt: skip
+    }
 
 
 def _published_since_rounding(entry: Entry) -> bool:
@@ -171,11 +190,12 @@ def _reaches(view: NamespaceView) -> dict[tuple[str, int], tuple[BackfillReach, 
         if entries[0].code == backfill_code(model.meter, model.version):
             reaches[model.meter, model.version] = tuple(
                 BackfillReach(
-                    entry.body["checkpoint"], entry.offset,
+                    entry.body["checkpoint"],
+                    entry.offset,
                     tuple(((generation, partition), end) for generation, partition, end in entry.body["offsets"]),
                 )
                 for entry in entries
-            )  # fmt: skip
+            )
     return reaches
 
 

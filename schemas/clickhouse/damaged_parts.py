@@ -17,9 +17,16 @@ COPIES: Final = frozenset(
     {"invoices", "invoice_lines", "invoice_drafts", "invoice_draft_lines", "rejected_events", "catalog_entries"}
 )
 METERED: Final = DEDUPLICATION | {
-    "usage_records", "usage_batches", "usage_progress", "duplicate_events", "usage_voids", "voided_events",
-    "usage_backfills", "backfill_records", "backfill_progress",
-}  # fmt: skip
+    "usage_records",
+    "usage_batches",
+    "usage_progress",
+    "duplicate_events",
+    "usage_voids",
+    "voided_events",
+    "usage_backfills",
+    "backfill_records",
+    "backfill_progress",
+}
 NUMBERS: Final = frozenset({"invoice_numbers", "credit_note_numbers"})
 WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versions"})
 
@@ -79,7 +86,8 @@ def reasons(parts: list[DamagedPart]) -> Iterator[UnreadyReason]:
             else ""
         )
         yield UnreadyReason(
-            "parts_set_aside", f"ClickHouse has set {len(alike)} damaged parts of {tables} aside, and their rows are "
-                f"missing{held}",
-            remedy, lasting=True,
-        )  # fmt: skip
+            "parts_set_aside",
+            f"ClickHouse has set {len(alike)} damaged parts of {tables} aside, and their rows are missing{held}",
+            remedy,
+            lasting=True,
+        )

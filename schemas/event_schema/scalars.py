@@ -110,11 +110,13 @@ SCALARS: Final[dict[str, tuple[ScalarCheck, str]]] = {
 } | {
     f"{local}timestamp-{unit}s": (
         _written(_LOCAL if local else _INSTANT, _long),
-        f"a local date and time such as 2026-01-31T12:00:00, or a number of {unit}seconds" if local
+        f"a local date and time such as 2026-01-31T12:00:00, or a number of {unit}seconds"
+        if local
         else f"an RFC 3339 instant such as 2026-01-31T12:00:00Z, or a number of {unit}seconds",
     )
-    for local in ("", "local-") for unit in ("milli", "micro", "nano")
-}  # fmt: skip
+    for local in ("", "local-")
+    for unit in ("milli", "micro", "nano")
+}
 
 
 def exact_check(precision: int, scale: int) -> ScalarCheck:

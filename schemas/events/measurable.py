@@ -85,9 +85,11 @@ class _Watch:
         self._decode: Callable[[str], Any] | None = None
         if not any(map(_ESCAPED.search, names)):
             shape = msgspec.defstruct(
-                "Taken", [(attribute, Any, ABSENT) for attribute in names.values()],
-                rename={attribute: name for name, attribute in names.items()}, gc=False,
-            )  # fmt: skip
+                "Taken",
+                [(attribute, Any, ABSENT) for attribute in names.values()],
+                rename={attribute: name for name, attribute in names.items()},
+                gc=False,
+            )
             self._decode = msgspec.json.Decoder(shape).decode
         self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
         self.only: Callable[[str], Any] | None = (

@@ -47,9 +47,13 @@ class Room:
     """
 
     def __init__(
-        self, folders: Sequence[str], minimum_bytes: int, *,
-        free: Callable[[str], int] = free_bytes, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        folders: Sequence[str],
+        minimum_bytes: int,
+        *,
+        free: Callable[[str], int] = free_bytes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folders, self._minimum, self._free, self._clock = tuple(folders), minimum_bytes, free, clock
         self._next = float("-inf")
         self._reasons: tuple[UnreadyReason, ...] = ()

@@ -61,8 +61,11 @@ def from_json(document: Mapping[str, Any]) -> tuple[UnreadyReason, ...]:
     """The reasons in a response of /readyz; unknown members are ignored."""
     return tuple(
         UnreadyReason(
-            str(item.get("name", "")), str(item.get("detail", "")), str(item.get("remedy", "")),
-            bool(item.get("refuses")), bool(item.get("lasting")),
+            str(item.get("name", "")),
+            str(item.get("detail", "")),
+            str(item.get("remedy", "")),
+            bool(item.get("refuses")),
+            bool(item.get("lasting")),
         )
         for item in document.get("reasons", ())
-    )  # fmt: skip
+    )

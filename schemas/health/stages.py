@@ -38,12 +38,14 @@ def stalled(stages: Iterable[Stage], now: float, now_us: int) -> Iterator[Unread
         since = rfc3339(now_us - int(still * 1_000_000))
         where = stage.position() or "a position that is not known"
         yield UnreadyReason(
-            STANDS, f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
-                f"{trouble or 'one step of its work takes so long'}",
-            "it goes on by itself once that is mended; the process's log "
-            "has more" if trouble else "look at the process's log and at ClickHouse's load",
+            STANDS,
+            f"{stage.name} has stood still for {still:.0f} s, since {since}, at {where}: "
+            f"{trouble or 'one step of its work takes so long'}",
+            "it goes on by itself once that is mended; the process's log has more"
+            if trouble
+            else "look at the process's log and at ClickHouse's load",
             lasting=True,
-        )  # fmt: skip
+        )
 
 
 class Attempts:

@@ -92,14 +92,16 @@ class Access:
         """Raises Denied (403) unless the key has one of the scopes; ``admin`` includes all."""
         if "admin" not in self.scopes and not self.scopes & sufficient:
             needed = " or ".join(sorted(sufficient | {"admin"}))
-            raise Denied(403, "scope", f"this needs a key with the scope {needed}; yours has "
-                f"{', '.join(sorted(self.scopes))}")  # fmt: skip
+            raise Denied(
+                403, "scope", f"this needs a key with the scope {needed}; yours has {', '.join(sorted(self.scopes))}"
+            )
 
     def reach(self, namespace: str) -> str:
         """Returns ``namespace`` if the key may access it. Raises Denied (403)."""
         if self.namespace is not None and namespace != self.namespace:
-            raise Denied(403, "other_namespace", f"this key belongs to namespace {self.namespace}, not "
-                f"{namespace[:80]!r}")  # fmt: skip
+            raise Denied(
+                403, "other_namespace", f"this key belongs to namespace {self.namespace}, not {namespace[:80]!r}"
+            )
         return namespace
 
     def choose(self, requested: str | None, default: str) -> str:

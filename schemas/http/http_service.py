@@ -40,16 +40,22 @@ class _Described(FastAPI):
 
 
 def application(
-    service: Service, lifespan: Lifespan[FastAPI], guard: Callable[[Request], Awaitable[None]],
+    service: Service,
+    lifespan: Lifespan[FastAPI],
+    guard: Callable[[Request], Awaitable[None]],
     answers: Mapping[str, Answered],
     models: Iterable[tuple[str, Any]] = (),
-) -> FastAPI:  # fmt: skip
+) -> FastAPI:
     """The application, without routes. ``guard`` is called before every route; ``answers`` and ``models``: see
     ``openapi.document``."""
     app = _Described(
-        title=f"Weir {service}", version="1", lifespan=lifespan, docs_url=None, redoc_url=None,
+        title=f"Weir {service}",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         dependencies=[Depends(guard)],
-    )  # fmt: skip
+    )
     described = tuple(models)
     app.document = lambda: document(app, service, answers, described)
     _problems(app)
@@ -90,10 +96,18 @@ def server(
     protocol = bounded_protocol(connections) if early is None else answering_protocol(early, connections)
     return Server(
         uvicorn.Config(
-            app, host=host, port=port, loop="uvloop", http=protocol, ws="none",
-            lifespan="on", access_log=False,
-            log_config=None, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            app,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http=protocol,
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=grace_seconds,
             server_header=False,
         )
-    )  # fmt: skip
+    )

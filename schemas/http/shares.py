@@ -67,7 +67,7 @@ class Shares:
             self._running + cost <= plan.places
             and self._of_tenant[flow[0]] + cost <= plan.each
             and self._of_key[flow] + cost <= plan.each_key
-        )  # fmt: skip
+        )
 
     async def _take(self, flow: _Flow, cost: int) -> None:
         if flow not in self._lines and self._free(flow, cost):
@@ -77,8 +77,10 @@ class Shares:
         if len(line) >= self._plan.waiting:
             raise Busy(
                 f"{len(line)} {self._what} of this key wait already for those of its namespace that are under way; "
-                "wait for their answers before sending more", 1, own=True,
-            )  # fmt: skip
+                "wait for their answers before sending more",
+                1,
+                own=True,
+            )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.append((turn, cost))
         try:

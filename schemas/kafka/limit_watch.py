@@ -35,7 +35,7 @@ def lowered(settings: Settings, limits: Mapping[str, int]) -> Iterator[UnreadyRe
             f"max.message.bytes={settings.kafka_record_bytes}), or set WEIR_KAFKA_RECORD_BYTES="
             f"{max(limits[topic], LEAST_RECORD_BYTES)} for all processes of Weir; until then none of them starts",
             lasting=True,
-        )  # fmt: skip
+        )
 
 
 def takes_no_event(settings: Settings, limits: Mapping[str, int], topic: str) -> Iterator[UnreadyReason]:
@@ -46,8 +46,9 @@ def takes_no_event(settings: Settings, limits: Mapping[str, int], topic: str) ->
             TAKES_LESS,
             f"{topic} takes records of at most {limit} bytes (max.message.bytes), less than an event may need",
             f"raise it to {settings.kafka_record_bytes}, or to {LEAST_RECORD_BYTES} at least; it goes on by itself",
-            refuses=True, lasting=True,
-        )  # fmt: skip
+            refuses=True,
+            lasting=True,
+        )
 
 
 class LimitWatch:

@@ -59,12 +59,15 @@ class GivenUp:
         range it lies in."""
         while (
             end := max(
-                (range_.end for range_ in self.ranges
-                 if (range_.generation, range_.partition) == (generation,
-                 partition) and range_.start <= cursor < range_.end),
+                (
+                    range_.end
+                    for range_ in self.ranges
+                    if (range_.generation, range_.partition) == (generation, partition)
+                    and range_.start <= cursor < range_.end
+                ),
                 default=cursor,
             )
-        ) > cursor:  # fmt: skip
+        ) > cursor:
             cursor = end
         return cursor
 

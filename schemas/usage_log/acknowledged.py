@@ -82,7 +82,7 @@ class Acknowledged:
         offset: int,
         events: int,
         taken: TakenBefore = NOTHING_TAKEN,
-    ) -> str | None:  # fmt: skip
+    ) -> str | None:
         """Count a packed batch, or a void (``events`` 0), at ``offset``. ``taken``: of before it was produced.
 
         Returns None, or why the record must not be acknowledged; then it is not counted. A negative offset is ignored:
@@ -115,9 +115,15 @@ class Acknowledged:
                 log.warning("the cursors are not known: %s", error)
             cursor = self._metered.get(place, 0)
             self._went_back[place] = placed, cursor
-            log.error("%s partition %d put a record at offset %d, although all below %d was taken before: it lost its "
+            log.error(
+                "%s partition %d put a record at offset %d, although all below %d was taken before: it lost its "
                 "end or was made anew. What it puts below the cursor, %d, is not acknowledged",
-                events_topic(generation), partition, offset, max(taken.placed, taken.metered), cursor)  # fmt: skip
+                events_topic(generation),
+                partition,
+                offset,
+                max(taken.placed, taken.metered),
+                cursor,
+            )
         return max(taken.metered, cursor)
 
     def write(self, client: Callable[[], Any]) -> None:

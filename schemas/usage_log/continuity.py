@@ -56,33 +56,46 @@ class GenerationStanding:
         topic = events_topic(self.generation)
         if self.metered_id and self.topic_id != self.metered_id:
             metered = sum(self.cursors.values())
-            yield -1, UnreadyReason(
-                "log_replaced",
-                f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id {self.metered_id}, "
-                f"{metered} records)",
-                _RECOVER, refuses=True, lasting=True,
-            )  # fmt: skip
+            yield (
+                -1,
+                UnreadyReason(
+                    "log_replaced",
+                    f"{topic} is another topic (id {self.topic_id}) than the one that was metered (id "
+                    f"{self.metered_id}, {metered} records)",
+                    _RECOVER,
+                    refuses=True,
+                    lasting=True,
+                ),
+            )
             return
         for partition, cursor in sorted(self.cursors.items()):
             low, high = self.bounds.get(partition, (0, 0))
             if high < cursor:
-                yield partition, UnreadyReason(
-                    "log_ends_below_cursor",
-                    f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: "
-                    f"{cursor - high} records are lost",
-                    _RECOVER, refuses=True, lasting=True,
-                )  # fmt: skip
+                yield (
+                    partition,
+                    UnreadyReason(
+                        "log_ends_below_cursor",
+                        f"{topic} partition {partition} ends at offset {high}, but all below {cursor} is metered: "
+                        f"{cursor - high} records are lost",
+                        _RECOVER,
+                        refuses=True,
+                        lasting=True,
+                    ),
+                )
             elif low > cursor:
-                yield partition, UnreadyReason(
-                    "log_begins_above_cursor",
-                    f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is "
-                    "metered:"
-                    f" {low - cursor} records are lost, and metering of the partition waits",
-                    f"restore them, or `weir log give-up --generation {self.generation} --partition {partition} "
-                    f"--from {cursor} --to {low}"
-                    " --reason …` and it goes on",
-                    lasting=True,
-                )  # fmt: skip
+                yield (
+                    partition,
+                    UnreadyReason(
+                        "log_begins_above_cursor",
+                        f"{topic} partition {partition} begins at offset {low}, but only what lies below {cursor} is "
+                        "metered:"
+                        f" {low - cursor} records are lost, and metering of the partition waits",
+                        f"restore them, or `weir log give-up --generation {self.generation} --partition {partition} "
+                        f"--from {cursor} --to {low}"
+                        " --reason …` and it goes on",
+                        lasting=True,
+                    ),
+                )
 
 
 def topic_id(admin: AdminClient, topic: str, timeout: float = _TIMEOUT) -> str:
@@ -168,9 +181,13 @@ class LogWatch:
     """
 
     def __init__(
-        self, settings: Settings, generation: Callable[[], int | None], *, recording: bool = False,
+        self,
+        settings: Settings,
+        generation: Callable[[], int | None],
+        *,
+        recording: bool = False,
         acknowledged: Acknowledged | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._settings = settings
         self._generation = generation
         self._recording = recording

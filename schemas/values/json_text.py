@@ -111,10 +111,13 @@ def _keys(value: Any) -> int:
 def path_text(steps: Iterable[str | int]) -> str:
     """Names and indexes as a JSON path suffix: ``.items[0]["a b"]``."""
     return "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" if _PLAIN.fullmatch(step)
+        f"[{step}]"
+        if isinstance(step, int)
+        else f".{step}"
+        if _PLAIN.fullmatch(step)
         else f"[{json.dumps(step, ensure_ascii=False)}]"
         for step in steps
-    )  # fmt: skip
+    )
 
 
 def is_number(value: object) -> bool:

@@ -47,9 +47,12 @@ class BackfillChild:
     """
 
     def __init__(
-        self, catalog: Catalog, stragglers: Callable[[], bool], command: Sequence[str] = COMMAND,
+        self,
+        catalog: Catalog,
+        stragglers: Callable[[], bool],
+        command: Sequence[str] = COMMAND,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._catalog = catalog
         self._stragglers = stragglers
         self._command = command

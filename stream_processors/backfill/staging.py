@@ -105,9 +105,11 @@ class Staging:
                     records = matcher.records(events)
                     self._journal.insert("backfill_records", records)
                     progress = replace(
-                        progress, key=key_of(events), events_read=progress.events_read + events.num_rows,
+                        progress,
+                        key=key_of(events),
+                        events_read=progress.events_read + events.num_rows,
                         records=progress.records + records.num_rows,
-                    )  # fmt: skip
+                    )
                     self.pages.keep(progress, now_us())
                     self._report(progress)
                     self._stages.after("page")

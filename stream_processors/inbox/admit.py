@@ -182,9 +182,13 @@ def _raw_event(record: AvroRecord, index: int) -> RawEvent:
     except (ValueError, RecursionError) as error:
         raise Refused("invalid", f"$.events[{index}].properties", f"not JSON: {error}", index) from None
     return RawEvent(
-        event_name=record["event_name"], properties=msgspec.Raw(properties.encode()), account_id=record["account_id"],
-        idempotency_key=record["idempotency_key"], timestamp=timestamp, source=record["source"],
-    )  # fmt: skip
+        event_name=record["event_name"],
+        properties=msgspec.Raw(properties.encode()),
+        account_id=record["account_id"],
+        idempotency_key=record["idempotency_key"],
+        timestamp=timestamp,
+        source=record["source"],
+    )
 
 
 def _json(record: AvroRecord) -> bytes:

@@ -160,8 +160,11 @@ class InSequence:
         if end < due:
             log.error(
                 "%s partition %d ends at %d, but everything below %d was admitted: it was made anew or restored; "
-                "admitting what it has", *partition, end, due,
-            )  # fmt: skip
+                "admitting what it has",
+                *partition,
+                end,
+                due,
+            )
         return end < due
 
     def _first_at(self, partition: InboxPartition, due: int, begin: int) -> int:
@@ -172,8 +175,10 @@ class InSequence:
         if first < begin:
             log.warning(
                 "%s partition %d: record %d came before record %d, which is due; reading again",
-                *partition, begin, first,
-            )  # fmt: skip
+                *partition,
+                begin,
+                first,
+            )
         return first
 
 

@@ -40,8 +40,14 @@ class KafkaInboxLog:
         topic, number = partition
         first, end = self._lag.bounds(topic, number)
         if first > offset:
-            log.error("%s partition %d: Kafka deleted the records from offset %d up to %d before they were admitted; "
-                "raise the topic's retention.ms, and send them again", topic, number, offset, first)  # fmt: skip
+            log.error(
+                "%s partition %d: Kafka deleted the records from offset %d up to %d before they were admitted; "
+                "raise the topic's retention.ms, and send them again",
+                topic,
+                number,
+                offset,
+                first,
+            )
             if first == end:
                 return first
         own = {

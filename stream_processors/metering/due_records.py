@@ -110,9 +110,14 @@ class DueRecords:
             if start > cursor:
                 # Held, and not ended: other partitions go on, and so does this one once somebody gives the lost records
                 # up.
-                log.error("%s partition %d begins at offset %d, but only what lies below %d is metered; `weir "
+                log.error(
+                    "%s partition %d begins at offset %d, but only what lies below %d is metered; `weir "
                     "status` says what to do",
-                          self._topic, partition, start, cursor)  # fmt: skip
+                    self._topic,
+                    partition,
+                    start,
+                    cursor,
+                )
             else:
                 log.warning("partition %d: record %d is above the cursor %d; seeking back", partition, offset, cursor)
             self._sought[partition] = (cursor, time.monotonic())

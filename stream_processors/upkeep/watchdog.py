@@ -117,9 +117,13 @@ class Watchdog:
                 behind = False
             now = time.monotonic()
             stalled = stillness.seen(
-                now, looked_for=now - looked, behind=behind, excused=consumer.excused(), tolerance=consumer.tolerance(),
-                moved_at=consumer.moved_at()
-            )  # fmt: skip
+                now,
+                looked_for=now - looked,
+                behind=behind,
+                excused=consumer.excused(),
+                tolerance=consumer.tolerance(),
+                moved_at=consumer.moved_at(),
+            )
             if not stalled and stillness.nudges(now, consumer.moved_at()):
                 try:
                     consumer.nudge()

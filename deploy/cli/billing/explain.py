@@ -178,11 +178,15 @@ def _change(change: JsonObject) -> RenderableType:
     ]
     rows += [
         (
-            "voided event", "", event["timestamp"], event["quantity"], "",
+            "voided event",
+            "",
+            event["timestamp"],
+            event["quantity"],
+            "",
             f"{event['idempotency_key']}: {event['reason']} ({event['author']})",
         )
         for event in change["voided_events"]["events"]
-    ]  # fmt: skip
+    ]
     title = f"adjusts {change['adjusts']}"
     for what in ("late", "voided"):
         events = change[f"{what}_events"]

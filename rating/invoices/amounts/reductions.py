@@ -305,7 +305,12 @@ def _adjusted(
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
     yield structs.replace(
-        line, kind="adjustment", description=f"{line.description}, {why}", amount=money_text(difference, currency),
-        unrounded=plain(difference), note=f"{span}: {plain(now.amount)} instead of {plain(billed)}",
-        adjusts=prior.invoice_id, of_plan=prior.plan or line.of_plan,
-    )  # fmt: skip
+        line,
+        kind="adjustment",
+        description=f"{line.description}, {why}",
+        amount=money_text(difference, currency),
+        unrounded=plain(difference),
+        note=f"{span}: {plain(now.amount)} instead of {plain(billed)}",
+        adjusts=prior.invoice_id,
+        of_plan=prior.plan or line.of_plan,
+    )

@@ -84,12 +84,17 @@ def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, curren
         lines.append(
             structs.replace(
                 prior.line,
-                kind="adjustment", description=f"{prior.line.description}, adjusted for late or voided usage",
+                kind="adjustment",
+                description=f"{prior.line.description}, adjusted for late or voided usage",
                 price=prior.newest.price if rated.price == prior.price else price_text(rated.price),
-                quantity=plain(usage.quantity or Decimal(0)), events=str(usage.events),
-                amount=money_text(difference, currency), unrounded=plain(difference), steps=steps_text(priced),
-                note="; ".join(part for part in (f"{span}: {was}", rated.note) if part), adjusts=prior.invoice_id,
+                quantity=plain(usage.quantity or Decimal(0)),
+                events=str(usage.events),
+                amount=money_text(difference, currency),
+                unrounded=plain(difference),
+                steps=steps_text(priced),
+                note="; ".join(part for part in (f"{span}: {was}", rated.note) if part),
+                adjusts=prior.invoice_id,
                 of_plan=prior.plan,
             )
-        )  # fmt: skip
+        )
     return lines
