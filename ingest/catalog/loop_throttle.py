@@ -1,10 +1,10 @@
 """Makes threads with long CPU-bound work sleep in between, so that the event loop gets its share of the
 interpreter.
 
-A thread that processes a document calls ``tick`` often. Once it has used WORK_SECONDS of CPU since its last rest,
-and if the loop has served a request recently, it sleeps for twice that time, multiplied by the number of threads at
-such work. However many documents are processed, at least half of the interpreter is left to the loop; a gateway
-without requests loses no time.
+A thread that processes a document calls ``tick`` often, and once more when it is done: many short documents are one
+long work. Once a thread has used WORK_SECONDS of CPU since its last rest, and if the loop has served a request
+recently, it sleeps for twice that time, multiplied by the number of threads at such work. However many documents are
+processed, at least half of the interpreter is left to the loop; a gateway without requests loses no time.
 """
 
 from __future__ import annotations
@@ -34,17 +34,20 @@ class LoopThrottle:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._working = 0
-        self._rested = threading.local()  # .at: CPU time of the thread at its last rest
+        # .at: CPU time of the thread at its last rest, while it works; .before: CPU it used since then in earlier works
+        self._rested = threading.local()
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Context manager around the complete work of one thread."""
         with self._lock:
             self._working += 1
-        self._rested.at = self._cpu()
+        self._rested.at = self._cpu() - getattr(self._rested, "before", 0.0)
         try:
             yield
         finally:
+            self.tick()
+            self._rested.before = self._cpu() - self._rested.at
             del self._rested.at
             with self._lock:
                 self._working -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 from threading import Barrier
 
 import pytest
@@ -48,6 +49,15 @@ def test_a_thread_sleeps_twice_as_long_as_it_has_worked_while_others_are_served(
     assert clocks.slept[1:] == [MOST_SECONDS]
 
 
+def test_many_short_works_are_one_long_work(clocks: Clocks) -> None:
+    throttle = clocks.throttle()
+    for _ in range(8):
+        with throttle.working():
+            clocks.cpu += WORK_SECONDS * 0.6  # and no tick within
+        clocks.cpu += 1.0  # of a thread that does something else
+    assert clocks.slept == [pytest.approx(2.4 * WORK_SECONDS)] * 4
+
+
 def test_nobody_served_and_work_of_others_cost_no_rest(clocks: Clocks) -> None:
     throttle = clocks.throttle()
     clocks.work(throttle, 1.0)
@@ -62,7 +72,7 @@ def test_nobody_served_and_work_of_others_cost_no_rest(clocks: Clocks) -> None:
 def test_the_more_threads_work_the_longer_each_rests() -> None:
     slept: list[float] = []
     barrier = Barrier(3)
-    cpu = iter((0.0, 0.0, 0.0, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01))
+    cpu = chain((0.0, 0.0, 0.0), repeat(0.01))
     throttle = LoopThrottle(lambda: 0.0, lambda: 0.0, lambda: next(cpu), slept.append)
 
     def work(_: int) -> None:
