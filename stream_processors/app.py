@@ -63,7 +63,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     @app.page("/metrics")
     async def metrics(view: Any, request: Any) -> Any:
-        return view.text(parts.health.metrics(), content_type="text/plain")
+        return view.text(parts.health.metrics.text(), content_type="text/plain")
 
     async def seek(positions: Mapping[TP, int]) -> None:
         # One partition at a time: records read at the new position must not be dropped as already read.

@@ -1,4 +1,4 @@
-"""A worker's /readyz (with reasons) and /metrics pages."""
+"""Whether a worker is ready, with reasons: its /readyz page, and what its /metrics page reads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from schemas.health.stages import Stage, stalled
 from schemas.values.json_text import JsonObject
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.upkeep.assignment import ConsumerApp, assigned
+from stream_processors.upkeep.worker_metrics import WorkerMetrics
 
 CATALOG_SECONDS = 10
 """A worker that has not read the catalog's end for this long is not ready."""
@@ -76,6 +77,7 @@ class WorkerHealth:
         self._meter = meter
         self._catalog = catalog
         self._stages = stages
+        self.metrics = WorkerMetrics(self)
         self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
 
     def readiness(self, app: ConsumerApp) -> tuple[bool, JsonObject]:
@@ -93,22 +95,27 @@ class WorkerHealth:
             "ready": not reasons,
             "assigned": partitions,
             "catalog_offset": self._catalog.catalog.next_offset,
-            "events_counted": self._meter.events_counted,
-            "events_dropped": self._meter.events_dropped,
-            "clickhouse_failing_seconds": self._failing_seconds(),
+            "events_counted": self.events_counted,
+            "events_dropped": self.events_dropped,
+            "clickhouse_failing_seconds": self.failing_seconds,
             "reasons": to_json(reasons),
         }
 
-    def metrics(self) -> str:
-        """The body of /metrics in Prometheus' text format."""
-        return (
-            "# HELP weir_meter_events_total Events decided by this worker.\n# TYPE weir_meter_events_total counter\n"
-            f'weir_meter_events_total{{outcome="counted"}} {self._meter.events_counted}\n'
-            f'weir_meter_events_total{{outcome="dropped"}} {self._meter.events_dropped}\n'
-            "# HELP weir_meter_clickhouse_failing_seconds How long ClickHouse has refused.\n"
-            "# TYPE weir_meter_clickhouse_failing_seconds gauge\n"
-            f"weir_meter_clickhouse_failing_seconds {self._failing_seconds()}\n"
-        )
+    @property
+    def events_counted(self) -> int:
+        """Events that count, since the worker's start."""
+        return self._meter.events_counted
+
+    @property
+    def events_dropped(self) -> int:
+        """Duplicates and conflicts, since the worker's start."""
+        return self._meter.events_dropped
+
+    @property
+    def failing_seconds(self) -> int:
+        """Whole seconds for which ClickHouse has refused; 0 while it answers."""
+        since = self._meter.failing_since
+        return 0 if since is None else int(time.monotonic() - since)
 
     def _of_catalog(self) -> Iterator[UnreadyReason]:
         if not self._catalog.fresh(CATALOG_SECONDS):
@@ -118,7 +125,3 @@ class WorkerHealth:
 
     def _of_stages(self) -> Iterator[UnreadyReason]:
         return stalled(self._stages, time.monotonic(), time.time_ns() // 1000)
-
-    def _failing_seconds(self) -> int:
-        since = self._meter.failing_since
-        return 0 if since is None else int(time.monotonic() - since)
