@@ -20,9 +20,7 @@ def test_metrics_are_those_of_the_moment_under_conventional_names() -> None:
         "weir_meter_events": "counter",
         "weir_meter_clickhouse_failing_seconds": "gauge",
     }
-    samples = [
-        (sample.name, sample.labels, sample.value) for family in families.values() for sample in family.samples
-    ]
+    samples = [(sample.name, sample.labels, sample.value) for family in families.values() for sample in family.samples]
     assert samples == [
         ("weir_meter_events_total", {"outcome": "counted"}, 9),
         ("weir_meter_events_total", {"outcome": "dropped"}, 2),
