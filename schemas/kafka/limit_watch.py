@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 TAKES_LESS: Final = "topic_takes_less"
 LOOK_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 1.0
 
 
 def lowered(settings: Settings, limits: Mapping[str, int]) -> Iterator[UnreadyReason]:
@@ -62,7 +63,7 @@ class LimitWatch:
         self._settings = settings
         self._topics = topics
         self._wake = threading.Event()
-        self._stopping = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="limit watch", daemon=True)
 
     def start(self) -> None:
@@ -72,11 +73,12 @@ class LimitWatch:
 
     def stop(self) -> None:
         """End the thread."""
-        self._stopping = True
+        self._ended.set()
         self._wake.set()
 
     def look_soon(self) -> None:
-        """Have the limits read now, in the thread. Any thread may call it, any number of times."""
+        """Have the limits read now, in the thread, if they were not within the last second. Any thread may call it, any
+        number of times."""
         self._wake.set()
 
     def look(self) -> None:
@@ -93,7 +95,8 @@ class LimitWatch:
     def _run(self) -> None:
         while True:
             self._wake.wait(LOOK_SECONDS)
-            if self._stopping:
+            if self._ended.is_set():
                 return
             self._wake.clear()
             self.look()
+            self._ended.wait(_PAUSE_SECONDS)  # a topic that is being sealed refuses thousands of records a second

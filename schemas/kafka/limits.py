@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
@@ -57,9 +57,13 @@ def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
     admin = AdminClient(settings.librdkafka() | {"log_level": 2})
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     futures: dict[Any, Any] = admin.describe_configs(resources, request_timeout=_TIMEOUT)
-    return {
-        resource.name: int(future.result(timeout=_TIMEOUT + 5)[MAX_BYTES].value) for resource, future in futures.items()
-    }
+    try:
+        return {
+            resource.name: int(future.result(timeout=_TIMEOUT + 5)[MAX_BYTES].value)
+            for resource, future in futures.items()
+        }
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the brokers do not tell max.message.bytes")) from None
 
 
 def too_small(settings: Settings, limits: Mapping[str, int]) -> list[str]:

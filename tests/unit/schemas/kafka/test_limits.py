@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaException
 from fastavro import schemaless_writer
 
 from schemas.events.acceptance import MAX_PROPERTIES_BYTES, MAX_TEXT
 from schemas.events.rejections import RejectedEvent, hash_of, rejection_record
 from schemas.kafka import limits as kafka_limits
 from schemas.kafka.codec import codec
-from schemas.kafka.limits import check_topics, packed_limit, producing, too_small, value_limit
+from schemas.kafka.limit_watch import LimitWatch
+from schemas.kafka.limits import (
+    check_topics,
+    confirm_topics,
+    packed_limit,
+    producing,
+    too_small,
+    topic_limits,
+    value_limit,
+)
 from schemas.kafka.topics import _specifications
 from schemas.settings import Settings, SettingsError
 
@@ -51,6 +62,27 @@ def test_a_topic_that_takes_less_is_told_with_both_remedies_and_a_sealed_one_is_
     ):
         check_topics(Settings(), limits)
     check_topics(Settings(kafka_record_bytes=1_048_588), limits)
+
+
+def test_brokers_that_do_not_tell_a_limit_are_an_error_of_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may pass, and ends neither a process at its start nor the thread that looks."""
+
+    class Admin:
+        def __init__(self, *_: Any) -> None: ...
+
+        def describe_configs(self, resources: Any, request_timeout: float) -> dict[Any, Any]:
+            return {resource: SimpleNamespace(result=self.result) for resource in resources}
+
+        def result(self, timeout: float) -> Any:
+            raise TimeoutError
+
+    monkeypatch.setattr(kafka_limits, "AdminClient", Admin)
+    with pytest.raises(KafkaException, match="do not tell"):
+        topic_limits(Settings(), ["usage.rejected"])
+    confirm_topics(Settings(), lambda settings: ["usage.rejected"])
+    watch = LimitWatch(Settings(), lambda settings: ["usage.rejected"])
+    watch.look()
+    assert watch.limits == {}
 
 
 FIELDS = {
