@@ -3,21 +3,20 @@ it. Pure; a credit note is part of the invoice's next version."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from rating.invoices.amounts.creditable import creditable, part_of
 from rating.invoices.amounts.credited_in_all import beside, moved_off
 from rating.invoices.amounts.drawings import drawn_on
 from rating.invoices.amounts.line_balances import (
     adjusted_by,
     balance_of,
-    balance_of_invoice,
     left_of_lines,
-    left_of_periods,
     noted_in_all,
 )
-from rating.invoices.amounts.note_spread import discounted, spread
+from rating.invoices.amounts.note_spread import at_most, discounted, spread
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
 from rating.invoices.amounts.settlement_effects import added_by_true_ups
 from rating.invoices.chain import last_order, voids_of
@@ -93,15 +92,16 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     amount = exact_sum(Decimal(line["amount"]) for line in lines) if note.amount is None else note.amount
     check_digits(amount, currency)
     left = _left(invoice, chain, notes)
-    uncredited = left_of_lines(chain, invoice) if not lines else None
-    limit, weights = left, list[tuple[int, Decimal]]()
-    if uncredited is not None:
-        weights = discounted(invoice, uncredited.each, uncredited.unnoted)
-        if uncredited.adjusted:
-            # A line is credited once: the note excludes what adjustments have credited of it.
-            limit = min(left, round_money(exact_sum(part for _, part in weights), currency))
+    uncredited = left_of_lines(chain, invoice)
+    weights = discounted(invoice, uncredited.each, uncredited.unnoted)
+    limit = left
+    if not lines and uncredited.adjusted:
+        # A line is credited once: the note excludes what adjustments have credited of it.
+        limit = min(left, round_money(exact_sum(part for _, part in weights), currency))
     if chain:
-        limit = min(limit, _left_in_chain(invoice, chain, {line["line"] for line in lines}))
+        of_parts = creditable(invoice, chain, {line["line"] for line in lines}, dict(uncredited.each))
+        limit = min(limit, round_money(exact_sum(of_parts.values()), currency))
+        weights = at_most(weights, of_parts, {line.number: part_of(invoice, line, chain) for line in invoice.lines})
     if not 0 < amount <= limit:
         raise ChangeRefused(
             f"a credit note over {plain(amount)} {currency} does not fit invoice {name}, of which "
@@ -109,7 +109,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
             " not credited; give more than 0 and at most that"
         )
     parts, is_uneven = lines, False
-    if uncredited is not None:
+    if not lines:
         has_room = round_money(exact_sum(part for _, part in weights), currency) >= amount
         parts = spread(amount, weights if has_room else uncredited.each, currency)
         is_uneven = parts != spread(amount, uncredited.each, currency)  # a note without ``spread`` is in proportion
@@ -124,7 +124,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
     if back:
         entry["subtotal"] = money_text(amount, currency)
         entry["prepaid"] = [_given(grant, part, currency, paid if paid != name else None) for paid, grant, part in back]
-    if uncredited is not None and (uncredited.adjusted or back or is_uneven):
+    if not lines and (uncredited.adjusted or back or is_uneven):
         entry["spread"] = parts
     if not chain:
         return settled(invoice, {"credit_notes": [*notes, entry]})
@@ -152,20 +152,6 @@ def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNote
     of_terms = added_by_true_ups(chain, invoice.invoice_id), moved_off(chain, invoice.invoice_id, invoice.currency)
     adjusted = min(exact_sum((adjusted_by(chain, invoice), *of_terms)), Decimal(0))
     return max(exact_sum((Decimal(invoice.total), *drew, adjusted, -noted_in_all(notes))), Decimal(0))
-
-
-def _left_in_chain(invoice: Invoice, chain: Sequence[Invoice], numbers: Collection[int]) -> Decimal:
-    """What the chain leaves to credit of the lines ``numbers`` (none: all): of each invoice that they are of, with all
-    that adjusts it and with discounts and true-ups, at most what this one bills of it; and no more than what is left of
-    their periods."""
-    names = {line.adjusts or invoice.invoice_id for line in invoice.lines if line.number in numbers or not numbers}
-    left = left_of_periods(chain, invoice)
-    balances: list[Decimal] = []
-    for name in names:
-        terms = added_by_true_ups(chain, name), moved_off(chain, name, invoice.currency)
-        balance = exact_sum((balance_of_invoice(chain, invoice, name), *terms))
-        balances.append(max(min(balance, balance_of_invoice((), invoice, name)), Decimal(0)))
-    return max(min(left, exact_sum(balances)), Decimal(0))
 
 
 def _given_back(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from rating.invoices.amounts.billed_of_period import NOTED, is_ahead
+from rating.invoices.amounts.billed_of_period import NOTED
 from rating.invoices.amounts.note_spread import spread_parts
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, exactly
@@ -260,41 +260,10 @@ def balance_of(chain: Iterable[Invoice], invoice: Invoice, line: Line) -> Decima
     name = line.adjusts or invoice.invoice_id
     key = key_of_line(name, line)
     parts: list[Decimal] = []
-    for standing in _with(chain, invoice):
+    for standing in with_newest(chain, invoice):
         notes = credited_by_line(standing)
         for line in standing.lines:
             if line.kind != "credit" and key_of_line(line.adjusts or standing.invoice_id, line) == key:
-                parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
-    return exact_sum(parts)
-
-
-def balance_of_invoice(chain: Iterable[Invoice], invoice: Invoice, name: str) -> Decimal:
-    """What of the invoice ``name``, all that adjusts it included, is billed and credited by no credit note, on
-    whichever invoice its lines were credited. Discounts count, which no single line's balance does."""
-    parts: list[Decimal] = []
-    for standing in _with(chain, invoice):
-        notes = credited_by_line(standing)
-        for line in standing.lines:
-            if line.kind != "credit" and (line.adjusts or standing.invoice_id) == name:
-                parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
-    return exact_sum(parts)
-
-
-def left_of_periods(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
-    """What all invoices bill of the periods that the invoice's lines are of, and credit by no credit note."""
-    standing = _with(chain, invoice)
-    by_id = {item.invoice_id: item for item in standing}
-
-    def start_of(item: Invoice, line: Line) -> int:
-        of = by_id.get(line.adjusts, item)
-        return int(of.period_end if is_ahead(line, of) else of.period_start)
-
-    starts = {start_of(invoice, line) for line in invoice.lines if line.kind != "credit"}
-    parts: list[Decimal] = []
-    for item in standing:
-        notes = credited_by_line(item)
-        for line in item.lines:
-            if line.kind != "credit" and (line.charge == NOTED or start_of(item, line) in starts):
                 parts += [Decimal(line.amount), -notes.get(line.number, ZERO)]
     return exact_sum(parts)
 
@@ -311,7 +280,7 @@ def adjusted_by(chain: Iterable[Invoice], invoice: Invoice) -> Decimal:
     )
 
 
-def _with(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
+def with_newest(chain: Iterable[Invoice], invoice: Invoice) -> list[Invoice]:
     """The valid invoices of the chain, with ``invoice`` in place of its stored version."""
     return [standing for standing in chain if standing.state != VOID and standing.invoice_id != invoice.invoice_id] + [
         invoice

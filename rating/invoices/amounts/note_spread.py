@@ -3,14 +3,17 @@ them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly, round_money, share
 from rating.pricing.priced_line import ZERO
 from schemas.ledgers.invoice_details import CreditedLineRecord
 from schemas.ledgers.invoice_record import Invoice, Line
+
+Group = TypeVar("Group", bound=Hashable)
 
 Weights = Sequence[tuple[int, Decimal]]
 """(line number, amount in the invoice's currency)."""
@@ -58,6 +61,21 @@ def discounted(invoice: Invoice, left: Weights, unnoted: Weights) -> list[tuple[
                     taken_off[number] += share(min(off, total), weight, total)
         rest = dict(unnoted)
         return [(number, max(min(part, rest[number] - taken_off[number]), ZERO)) for number, part in left]
+
+
+def at_most(
+    weights: Weights, limits: Mapping[Group, Decimal], group_of: Mapping[int, Group]
+) -> list[tuple[int, Decimal]]:
+    """The weights, those of each group of lines lowered in proportion to at most its limit (none: 0)."""
+    totals: dict[Group, Decimal] = {}
+    for number, weight in weights:
+        totals[group_of[number]] = exact_sum((totals.get(group_of[number], ZERO), weight))
+
+    def lowered(number: int, weight: Decimal) -> Decimal:
+        limit, total = limits.get(group_of[number], ZERO), totals[group_of[number]]
+        return weight if total <= limit else share(limit, weight, total)
+
+    return [(number, lowered(number, weight)) for number, weight in weights]
 
 
 def _is_off(discount: Line, line: Line) -> bool:
