@@ -75,7 +75,7 @@ def _billed(invoices: Iterable[Invoice], standing: Sequence[Invoice]) -> dict[Bi
 
 
 def _at_most(amounts: Mapping[BilledPart, Decimal], limit: Decimal) -> dict[BilledPart, Decimal]:
-    total = exact_sum(amounts.values())
+    total, limit = exact_sum(amounts.values()), max(limit, ZERO)
     if total <= limit:
         return dict(amounts)
-    return {part: share(max(limit, ZERO), amount, total) for part, amount in amounts.items()}
+    return {part: share(limit, amount, total) for part, amount in amounts.items()}
