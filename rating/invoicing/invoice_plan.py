@@ -105,7 +105,7 @@ def billing_of(
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-            fees_of=_fees_of(at_change, chain),
+            fees_of=_fees_of(at_change, chain, due.start_us),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
@@ -123,7 +123,7 @@ def billing_of(
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-        fees_of=_fees_of(agreed, chain),
+        fees_of=_fees_of(agreed, chain, due.start_us),
     )  # fmt: skip
 
 
@@ -147,11 +147,22 @@ def _credited_before(
     return replace(note_credits, order=order) if order else note_credits, drawn_on(chain, paid) if paid else ()
 
 
-def _fees_of(agreed: Agreed, chain: Iterable[Invoice]) -> tuple[Invoice, ...]:
-    """The invoices that stand, if one of them billed fees in advance of the period that ``agreed`` is for."""
+def _fees_of(agreed: Agreed, chain: Sequence[Invoice], start_us: int) -> tuple[Invoice, ...]:
+    """The invoices that stand and billed fees in advance of the period from ``start_us`` on, for which ``agreed`` is,
+    with those that adjust them or are of the period."""
     if not (agreed.before.carrier or agreed.ahead_before.carrier):
         return ()
-    return tuple(invoice for invoice in chain if invoice.state != VOID)
+    names = carriers(chain, start_us)
+    return tuple(
+        invoice
+        for invoice in chain
+        if invoice.state != VOID
+        and (
+            invoice.invoice_id in names
+            or invoice.period_start == start_us
+            or any(line.adjusts in names for line in invoice.lines)
+        )
+    )
 
 
 def _agreed(

@@ -16,7 +16,7 @@ from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY
 from tests.unit.rating.invoices.snapshot.builders import Log, followed
 from tests.unit.rating.invoicing.builders import APRIL, FEBRUARY, MARCH, Books, catalog, used
-from tests.unit.rating.invoicing.history_builders import START, History
+from tests.unit.rating.invoicing.histories.history_builders import START, History
 
 PLAIN = (2, 5, 8, 11, 13, 17, 21, 95)
 """Seeds; without discounts and fees in advance, so that most invoices are quiet."""
