@@ -98,7 +98,7 @@ def largest_records(world: World) -> tuple[int, int]:
 def dying_close(settings: Settings, namespace: str, as_of: str, pieces: int) -> subprocess.CompletedProcess[str]:
     """A close that is killed between two pieces of an invoice."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-    command = [sys.executable, "-m", "tests.integration.road.dying_close", namespace, as_of, str(pieces)]
+    command = [sys.executable, "-m", "tests.integration.dying_close", namespace, as_of, str(pieces)]
     env = clean | settings_environment(settings)
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 

@@ -1,9 +1,9 @@
-"""No two modules and no two classes have one name, so that a name leads to one place."""
+"""No two modules and no two classes have one name, so that a name leads to one place; no folder is too full."""
 
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +16,7 @@ BY_RESOURCE = ("deploy/cli/", "rating/api/")
 SHOWN = {"AcceptedEvent", "Invoice", "ProfileVersion", "VoidTaken"}
 """Answers are called after what they show, since their names stand in the OpenAPI documents."""
 ANSWERS = ("rating/api/answers/", "ingest/answers.py")
+MOST_FILES = 16
 
 
 def test_no_two_modules_have_one_name() -> None:
@@ -34,6 +35,11 @@ def test_no_two_classes_or_type_aliases_have_one_name() -> None:
             if not (name in SHOWN and path.startswith(ANSWERS)):
                 places[name].append(path)
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_folder_holds_more_files_than_a_reader_takes_in() -> None:
+    folders = Counter(str(Path(path).parent) for path in sources())
+    assert {folder: count for folder, count in folders.items() if count > MOST_FILES} == {}
 
 
 def aliases(tree: ast.Module) -> Iterator[str]:

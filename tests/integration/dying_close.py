@@ -1,4 +1,4 @@
-"""``python -m tests.integration.road.dying_close NAMESPACE AS_OF PIECES``: a close that is gone, as by ``kill -9``,
+"""``python -m tests.integration.dying_close NAMESPACE AS_OF PIECES``: a close that is gone, as by ``kill -9``,
 once so many pieces of records are in Kafka."""
 
 from __future__ import annotations
