@@ -6,70 +6,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.chain import invoices_built_on, periods_to_reissue
-from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
-from rating.invoices.transitions import ChangeRefused
 from rating.invoicing.run_plan import build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
-from schemas.ledgers.invoice_record import Invoice, body_of
+from schemas.ledgers.invoice_record import body_of
 from schemas.values.instants import DAY, rfc3339
-from tests.unit.rating.builders import Shelf, us
-from tests.unit.rating.verify.builders import verified
-
-BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T00:00:00Z"}
-PLANS = {"basic": {"seat": "365"}, "pro": {"seat": "730"}, "plus": {"seat": "730", "vip": "36.5"}}
-
-
-def catalog(interval: str = "year", **extra: Any) -> Shelf:
-    """A year of 365 days in UTC: fees of 1, 2, and 2 and 0.1 a day, in advance."""
-    shelf = Shelf()
-    for product in ("seat", "vip"):
-        shelf.add("product", {"code": product, "kind": "flat"})
-    for code, fees in PLANS.items():
-        charges = [
-            {"product": name, "price": {"model": "flat", "amount": amount}, "in_advance": True}
-            for name, amount in fees.items()
-        ]
-        shelf.add(
-            "plan",
-            {"code": code, "currency": "USD", "interval": interval, "grace_seconds": 0, "charges": charges} | extra,
-        )
-    shelf.add("account", {"code": "acme"})
-    shelf.add("subscription", BASE)
-    return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[list[str]]:
-    as_of_us = as_of if isinstance(as_of, int) else us(f"{as_of}T00:00:00Z")
-    plan = make_plan(expected.view(), standing, as_of_us, {})
-    assert plan.problems == ()
-    if not plan.billings:
-        return []
-    invoices, problems = build_invoices(plan, {}, Run(f"run_{standing.applied}", 1, 0, as_of_us, {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return [
-        [f"{line.kind} {line.charge} {rfc3339(line.period_start)[2:10]}..{rfc3339(line.period_end)[2:10]} "
-            f"{line.amount}" for line in invoice.lines]
-        for invoice in invoices
-    ]  # fmt: skip
-
-
-def move(expected: Shelf, plan: str, at: str, **extra: Any) -> None:
-    expected.add(
-        "subscription", BASE | {"plan": plan, "change_at": f"{at}T00:00:00Z"} | extra, published=f"{at}T00:00:00Z"
-    )
-
-
-def last(standing: StandingInvoices) -> Invoice:
-    return standing.chain("air", "s")[-1]
+from tests.unit.rating.builders import us
+from tests.unit.rating.invoicing.change_builders import BASE, PLANS, catalog, close, last, move
 
 
 def test_an_upgrade_of_a_year_is_billed_at_the_change_and_not_eleven_months_later() -> None:
@@ -258,79 +207,3 @@ def test_whenever_it_is_closed_the_fees_and_discounts_of_all_periods_come_to_the
             charge,
             totals,
         )  # each part is rounded by itself
-
-
-def test_a_settlement_of_two_invoices_takes_back_of_each_what_its_credit_notes_had_credited() -> None:
-    """A discount of half falls with what is credited: of both fees together, and not once for each."""
-    result, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
-    close(result, standing, "2026-01-01")
-    credit(standing, "2026-02-01", "182.5")
-    move(result, "pro", "2026-05-01")
-    close(result, standing, "2026-05-01")
-    credit(standing, "2026-05-02", "60")
-    result.add(
-        "subscription", BASE | {"plan": "pro", "change_at": "2026-05-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
-    )
-    assert close(result, standing, "2026-05-03") == [
-        [
-            "adjustment discount:half 26-01-01..26-03-02 275.00",
-            "adjustment seat 26-01-01..27-01-01 -60.00",
-            "adjustment seat 26-05-01..27-01-01 -490.00",
-            "adjustment credit_note:seat 26-01-01..27-01-01 30.00",
-            "adjustment credit_note:seat 26-05-01..27-01-01 60.00",
-        ]
-    ]
-    assert verified(standing.chain("air", "s"), result.catalog) == []
-
-
-def credit(standing: StandingInvoices, at: str, amount: str) -> None:
-    """Line 1 of the last invoice."""
-    note = NewCreditNote("n", None, "sorry", "me", us(f"{at}T00:00:00Z"), (LineCredit(1, Decimal(amount)),))
-    following = with_credit_note(last(standing), note, standing.chain("air", "s"))
-    assert following is not None
-    assert standing.apply(replace(following, claim_id=at))
-
-
-@pytest.mark.parametrize(
-    ("discount", "left"), [({"percent": "50"}, "126.00"), ({"amount": "500"}, "0.00"), (None, "252.00")]
-)
-def test_after_a_downgrade_at_a_discount_no_more_of_the_opening_invoice_is_credited_than_the_discount_left(
-    discount: dict[str, str] | None, left: str
-) -> None:
-    """Of 766.50 four months stay: 252, of which a discount agreed with the change is off, too."""
-    found, standing = catalog(), StandingInvoices()
-    found.add("subscription", BASE | {"plan": "plus"})
-    close(found, standing, "2026-01-01")
-    opening = last(standing)
-    move(found, "basic", "2026-05-01", discounts=[{"code": "d"} | discount] if discount else [])
-    close(found, standing, "2026-05-01")
-    note = NewCreditNote("n", Decimal("253"), "sorry", "me", us("2026-05-02T00:00:00Z"))
-    with pytest.raises(ChangeRefused, match=f"of which {left} are not credited"):
-        with_credit_note(opening, note, standing.chain("air", "s"))
-
-
-def test_after_an_upgrade_what_is_left_of_the_opening_invoice_can_be_credited() -> None:
-    """Of 365 at half price four months stay: 120, of which 60 were asked for. That the discount of the other 245 came
-    back stands on the invoice of the change alone, within its own discount."""
-    found, standing = catalog(discounts=[{"code": "half", "percent": "50"}]), StandingInvoices()
-    close(found, standing, "2026-01-01")
-    opening = last(standing)
-    move(found, "pro", "2026-05-01")
-    close(found, standing, "2026-05-01")
-    chain = standing.chain("air", "s")
-
-    def note(amount: str) -> Invoice | None:
-        lines = (LineCredit(1, Decimal(amount)),)
-        return with_credit_note(
-            opening, NewCreditNote("n", None, "sorry", "me", us("2026-05-02T00:00:00Z"), lines), chain
-        )
-
-    with pytest.raises(ChangeRefused, match=r"of which 60\.00 are not credited"):
-        note("60.01")
-    credited = note("60")
-    assert credited is not None
-    assert standing.apply(replace(credited, claim_id="n"))
-    close(found, standing, "2027-01-01")
-    assert verified(standing.chain("air", "s"), found.catalog) == []
-    net = sum(Decimal(one.total) for one in standing.chain("air", "s") if one.period_start < us("2026-12-31T00:00:00Z"))
-    assert net - 60 == Decimal("245.00") + Decimal("365.00")  # May to December, and the next year of 730 at half price
