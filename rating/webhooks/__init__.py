@@ -9,6 +9,6 @@ In reading order:
     rendering.py, message.py              what is sent
     receiver/                             its address, signatures, one attempt
     courier.py                            one namespace
-    delivery_service.py, coalescing.py, delivery_metrics.py  the process
-    send_again.py                             again
+    delivery_service.py, coalescing.py    the process; delivery_metrics.py
+    send_again.py                         the same versions once more, on request
 """

@@ -5,7 +5,7 @@ it.
 One pass over the events for all lines. An event counts for a line if its position lies below the line's checkpoint and
 its instant in the line's period, under the profile versions that the catalog of its own batch knew, or under one that
 was backfilled, unless it was voided below the checkpoint: which void meant which event is worked out again, too
-(``verify.voids``).
+(``verify.reread_voids``).
 """
 
 from __future__ import annotations
