@@ -19,7 +19,7 @@ from rating.usage import void_conditions
 from rating.usage.query import UsageQuery, UsageRange, split
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
-from schemas.clickhouse.positions import position_below
+from schemas.clickhouse.positions import position_below, position_beyond
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import SECOND
 
@@ -199,12 +199,21 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
         ]
         if query.as_of is None:
             cut = query.windows_as_of()
-            below = record_below(cut, bind) if query.profile.backfilled else position_below(cut.offsets, bind)
-            ragged.append(f"NOT {below}")
+            ragged.append(_beyond(cut, query.profile.backfilled, bind))
         conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
         conditions.append(void_conditions.not_voided(*_voids(query, bind)))
     return conditions
+
+
+def _beyond(cut: Cut, backfilled: bool, bind: Binder) -> str:
+    """A condition on usage_records: what no window up to the cut holds. Positions order usage_batches, not records, so
+    that the append times of the batches beyond the cut say which few records to look at."""
+    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {position_beyond(cut.offsets, bind)})"
+    appended = f"append_time >= {first} AND NOT {position_below(cut.offsets, bind)}"
+    if not backfilled:
+        return f"({appended})"
+    return f"if(checkpoint > 0, checkpoint > {bind('cut_number', 'UInt32', cut.number)}, {appended})"
 
 
 def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:

@@ -73,10 +73,11 @@ class UsageQuestion:
 
     def as_of(self, cut: Cut | None, rolled_up: Cut | None) -> UsageQuestion:
         """The same as of a checkpoint (None: live). ``rolled_up``: the newest one whose windows are written; they are
-        read where all accounts are asked for and they reach far enough, records elsewhere."""
+        read where they reach far enough, whoever is asked for, so that a question costs what its windows are and not
+        what its events were; records elsewhere."""
         query = replace(self.query, as_of=cut, rolled_up=rolled_up)
         reached = rolled_up is not None and (cut is None or cut.number <= rolled_up.number)
-        plan: Literal["records", "windows"] = "windows" if query.accounts is None and reached else "records"
+        plan: Literal["records", "windows"] = "windows" if reached else "records"
         return replace(self, query=replace(query, plan=plan))
 
 

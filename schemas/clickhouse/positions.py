@@ -91,3 +91,13 @@ def position_below(offsets: Offsets, bind: Binder, name: str = "cut", prefix: st
         f" {bind(f'{name}_partitions', 'Array(UInt64)', keys)},"
         f" {bind(f'{name}_offsets', 'Array(UInt64)', ends)}, toUInt64(0)))"
     )
+
+
+def position_beyond(offsets: Offsets, bind: Binder, name: str = "beyond") -> str:
+    """The opposite condition of ``position_below``, in such terms that the key of a table that positions order finds
+    its rows: only what lies beyond is read."""
+    partitions, ranges = [], []
+    for number, ((generation, partition), end) in enumerate(sorted(offsets.items())):
+        partitions.append(f"({in_partition(generation, partition, bind, f'{name}_{number}')})")
+        ranges.append(f"({partitions[-1][1:-1]} AND offset >= {bind(f'{name}_{number}_end', 'UInt64', end)})")
+    return f"({' OR '.join(ranges)} OR NOT ({' OR '.join(partitions)}))" if ranges else "true"

@@ -19,6 +19,7 @@ from schemas.clickhouse.positions import (
     in_ranges,
     in_records,
     position_below,
+    position_beyond,
 )
 from schemas.settings import Settings
 
@@ -57,6 +58,7 @@ def test_each_condition_holds_for_exactly_its_positions(settings: Settings) -> N
             in_ranges(ranges, bind, "ranges", prefix),
             position_below(cut, bind, prefix=prefix),
             f"NOT {position_below(cut, bind, prefix=prefix)}",
+            position_beyond(cut, bind),
             in_records(records, bind),
             at_events(listed, bind),
         ]
@@ -72,7 +74,7 @@ def test_each_condition_holds_for_exactly_its_positions(settings: Settings) -> N
             below = row[2] < cut.get(row[:2], 0)
             within = [row[:2] == each[:2] and each.start <= row[2] < each.end for each in (offsets, *ranges)]
             return (
-                row[:2] == place, row[:3] == record, within[0], any(within[1:]), below, not below,
+                row[:2] == place, row[:3] == record, within[0], any(within[1:]), below, not below, not below,
                 row[:3] in records, row in listed,
             )  # fmt: skip
 

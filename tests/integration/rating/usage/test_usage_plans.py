@@ -93,6 +93,12 @@ class Engine:
         ]  # fmt: skip
         self.client.insert("usage_records", written, column_names=columns)
         self.client.insert("usage_records", written[::3], column_names=columns)  # a replay
+        batches = [
+            [GENERATION, partition, offset, self.namespace, 1, 0, instant(BEGIN + offset // 40 * DAY)]
+            for partition, offset in {(row.partition, row.offset) for row in self.rows}
+        ]
+        columns = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
+        self.client.insert("usage_batches", batches, column_names=columns)
         columns = ["namespace", "account_id", "timestamp", "generation", "partition", "offset", "index",
                    "void_generation", "void_partition", "void_offset"]  # fmt: skip
         voided = [
