@@ -199,7 +199,7 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
         ]
         if query.as_of is None:
             cut = query.windows_as_of()
-            ragged.append(_beyond(cut, query.profile.backfilled, bind))
+            ragged.append(_beyond(cut, bool(query.profile.backfilled), bind))
         conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
         conditions.append(void_conditions.not_voided(*_voids(query, bind)))
