@@ -13,14 +13,16 @@ from rating.api import metrics, price, rating_problems
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
+from rating.api.events.corrections import router as corrections_router
+from rating.api.events.rejection_list import router as rejections_router
+from rating.api.events.void_list import router as voids_router
 from rating.api.invoices import changes, credits, explain, lists
 from rating.api.invoices.drafts import router as drafts_router
 from rating.api.invoices.export import router as export_router
 from rating.api.invoices.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
-from rating.api.usage import current, totals
-from rating.api.void_list import router as voids_router
+from rating.api.usage import account_diagnosis, current, totals
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas.health.readiness import to_json
@@ -62,6 +64,9 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(late_router)
     app.include_router(webhooks_router)
     app.include_router(voids_router)
+    app.include_router(corrections_router)
+    app.include_router(rejections_router)
+    app.include_router(account_diagnosis.router)
     app.include_router(backfills_router)
     app.include_router(pages.router)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.read import BadCursor
@@ -15,6 +16,7 @@ from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import at_record
 from schemas.events.identity import identity
 from schemas.events.voids import WITHOUT_EFFECT
+from schemas.ledgers.checkpoints import read_progress
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -75,10 +77,15 @@ class VoidOutcome:
     event: UncountedEvent | None = None
     detail: str = ""
 
+    def to_json(self) -> JsonObject:
+        """Ready for json.dumps."""
+        event = None if self.event is None else self.event.to_json()
+        return {"outcome": self.what, "detail": self.detail, "event": event}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A counted event; ``properties`` are JSON text as the client sent it."""
+    """A counted event; ``timestamp_us``: microseconds UTC; ``properties`` are JSON text as the client sent it."""
 
     event_name: str
     account_id: str
@@ -86,10 +93,15 @@ class StoredEvent:
     properties: str
     voided: bool
 
-    @property
-    def content(self) -> tuple[str, str, str]:
-        """What two copies must agree on."""
-        return self.event_name, self.account_id, self.properties
+    def to_json(self) -> JsonObject:
+        """Ready for msgspec.json.encode; ``properties`` stand as the client sent them, to the digit."""
+        return {
+            "event_name": self.event_name,
+            "account_id": self.account_id,
+            "timestamp": rfc3339(self.timestamp_us),
+            "properties": msgspec.Raw(self.properties.encode()),
+            "voided": self.voided,
+        }
 
 
 def list_voided(
@@ -118,7 +130,9 @@ def list_voided(
 
 
 def outcome_of(client: Client, namespace: str, void: VoidPosition) -> VoidOutcome | None:
-    """What the void at a position did; None where that does not show yet. Ask once progress has passed it. Blocking."""
+    """What the void at a position did; None while it is not metered, and where there is none. Blocking."""
+    if read_progress(client).get(void[:2], 0) <= void[2]:
+        return None
     bind = Binder()
     of_namespace = f"namespace = {bind('namespace', 'String', namespace)}"
     rows = client.query(

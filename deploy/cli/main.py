@@ -13,7 +13,7 @@ from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
 from deploy.cli.billing.webhook import app as webhook_app
 from deploy.cli.catalog import apply, audit, backfill, key
-from deploy.cli.connection import CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
+from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
@@ -40,8 +40,8 @@ app.command(epilog=CATALOG_KEY)(apply.apply)
 app.command(epilog=CATALOG_KEY)(audit.audit)
 app.add_typer(key.app, name="key")
 app.command(epilog=INGEST_KEY)(send.send)
-app.command(epilog=f"{STORES} It asks the gateway too.")(void.void)
-app.command(epilog=f"{STORES} It asks the gateway too.")(void.correct)
+app.command(epilog=ADMIN_KEY)(void.void)
+app.command(epilog=ADMIN_KEY)(void.correct)
 app.command(epilog=READ_KEY)(void.voids)
 app.command(epilog=READ_KEY)(usage.usage)
 app.command(epilog=STORES)(close.close)
@@ -61,7 +61,7 @@ app.add_typer(log.app, name="log")
 app.command(epilog=STORES)(replay.replay)
 app.add_typer(copies.app, name="copies")
 app.command(epilog=STORES)(verify.verify)
-app.command(epilog=STORES)(verify.doctor)
+app.command(epilog=READ_KEY)(verify.doctor)
 app.command(epilog=READ_KEY)(verify.ledger)
 
 

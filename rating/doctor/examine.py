@@ -20,12 +20,10 @@ from rating.usage import UsageQuery, measured, usage_totals
 from rating.usage.render import conditions_with_voided
 from rating.usage.void_conditions import not_voided
 from rating.verify.scope import Row
-from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import Product
 from schemas.catalog.profiles import ProfileVersion, resolve
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.binder import Binder
-from schemas.clickhouse.client import connect
 from schemas.clickhouse.positions import EVENT
 from schemas.filters import lookup
 from schemas.ledgers.checkpoints import read_progress
@@ -76,24 +74,27 @@ WHERE {_NAMED} AND {_WITHIN} AND {{matched}} AND {_STANDING} AND match(propertie
 ORDER BY timestamp DESC, idempotency_key LIMIT {EXAMINED}"""
 
 
-def diagnose(settings: Settings, namespace: str, account_id: str, metric: str, *, interval: Interval) -> Diagnosis:
+def diagnose(
+    client: Client,
+    catalog: Catalog,
+    view: NamespaceView,
+    account_id: str,
+    metric: str,
+    *,
+    interval: Interval,
+    waiting: int = 0,
+) -> Diagnosis:
     """What became of the account's events for ``metric`` (meter.profile, or meter alone where it has one profile).
 
-    ``interval`` is of event time, half-open, UTC. Raises LookupError, naming what exists, for an unknown metric;
-    LedgerUnavailable where Kafka does not answer. Blocking.
+    ``view``: the account's namespace in ``catalog``. ``interval`` is of event time, half-open, UTC. ``waiting``: what
+    ``waiting_records`` says. Raises LookupError, naming what exists, for an unknown metric. Blocking.
     """
-    catalog = read_catalog(settings)
-    view = catalog.view(namespace)
-    versions = resolve(view, metric)
-    client = connect(settings)
-    try:
-        return _Examination(client, catalog, view, versions, account_id, interval).diagnosis(_waiting(settings, client))
-    finally:
-        client.close()
+    return _Examination(client, catalog, view, resolve(view, metric), account_id, interval).diagnosis(waiting)
 
 
-def _waiting(settings: Settings, client: Client) -> int:
-    """Records of usage.events that are not metered yet; 0 where the log's end is not known."""
+def waiting_records(settings: Settings, client: Client) -> int:
+    """Records of usage.events that are not metered yet, of all namespaces; 0 where the log's end is not known.
+    Blocking."""
     try:
         ends = end_offsets(settings)
     except (LedgerUnavailable, KafkaException):

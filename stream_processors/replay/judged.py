@@ -1,39 +1,13 @@
-"""Records of a replay: a rejection read from ClickHouse, and the result of judging it again."""
+"""The result of judging a rejection again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from schemas.clickhouse.stored_rejections import Rejection
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.voids import EventVoid
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A row of rejected_events.
-
-    ``received_us``: original arrival, microseconds UTC. ``replayed``: result of an earlier replay, "" if none.
-    ``original_size``: size in bytes of the complete original if only its beginning is stored, else -1.
-    """
-
-    rejection_id: bytes
-    namespace: str
-    stage: str
-    reason: str
-    detail: str
-    events: int
-    account_id: str
-    event_name: str
-    idempotency_key: str
-    original: bytes
-    origin_topic: str
-    origin_partition: int
-    origin_offset: int
-    received_us: int
-    replayed: str = ""
-    original_size: int = -1
-    original_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

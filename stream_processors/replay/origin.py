@@ -10,13 +10,14 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.catalog.state import NamespaceView
+from schemas.clickhouse.stored_rejections import Rejection
 from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.rejections import hash_of
 from schemas.kafka.limits import EXPANSION
 from schemas.settings import Settings
 from stream_processors.inbox.admit import NOT_READ, InboxRecord, admit
-from stream_processors.replay.judged import Judged, Rejection
+from stream_processors.replay.judged import Judged
 
 _SECONDS: Final = 30.0
 

@@ -30,6 +30,7 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import NamespaceView
+from schemas.clickhouse.stored_rejections import REPLAY, Rejection
 from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
@@ -45,9 +46,9 @@ from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.generation_change import read_generations
 from stream_processors.inbox.admit import NOT_READ, AdmittedRecord, InboxRecord, admit, entries_of, pack_entries
-from stream_processors.replay.judged import Judged, Rejection, ReplayOutcome
+from stream_processors.replay.judged import Judged, ReplayOutcome
 from stream_processors.replay.origin import Gone, kept_in_part, made_whole, of_batch
-from stream_processors.replay.rejected_rows import REPLAY, counted_before
+from stream_processors.replay.rejected_rows import counted_before
 
 _REJECTIONS_AT_ONCE: Final = 500
 

@@ -1,74 +1,17 @@
-"""Rejections as ClickHouse has them: those that match criteria, which events have counted since, what was replayed."""
+"""What ClickHouse says of rejections that are to be replayed: which of their events have counted since, and which
+replays it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from schemas.clickhouse.client import Parameters
-from schemas.values.instants import micros, rfc3339
-from stream_processors.replay.judged import Judged, Rejection, ReplayOutcome
+from schemas.clickhouse.stored_rejections import REPLAY
+from stream_processors.replay.judged import Judged, ReplayOutcome
 
-REPLAY: Final = "replay"
 _IDENTITIES_AT_ONCE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class RejectionCriteria:
-    """Criteria of the rejections to read; empty or None matches any. ``since_us``: arrived at or after this instant
-    (microseconds UTC). At most ``limit``, newest first."""
-
-    namespace: str
-    ids: tuple[bytes, ...] = ()
-    reason: str = ""
-    stage: str = ""
-    since_us: int | None = None
-    replayed_too: bool = False
-    limit: int = 100
-
-
-def matching_rejections(client: Client, criteria: RejectionCriteria) -> list[Rejection]:
-    """Matching rejections from ClickHouse, newest first. Undecodable records belong to no namespace and always
-    match it."""
-    conditions = ["namespace IN ({n:String}, '')", f"stage != '{REPLAY}'"]
-    parameters: Parameters = {"n": criteria.namespace, "limit": criteria.limit}
-    if criteria.ids:
-        conditions.append("hex(rejection_id) IN {ids:Array(String)}")
-        parameters["ids"] = [rejection_id.hex().upper() for rejection_id in criteria.ids]
-    if criteria.reason:
-        conditions.append("reason = {reason:String}")
-        parameters["reason"] = criteria.reason
-    if criteria.stage:
-        conditions.append("stage = {stage:String}")
-        parameters["stage"] = criteria.stage
-    if criteria.since_us is not None:
-        conditions.append("received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
-        parameters["since"] = criteria.since_us
-    if not criteria.replayed_too:
-        conditions.append("replayed = ''")
-    rows = client.query(
-        "SELECT hex(rejection_id), namespace, toString(stage), toString(reason), detail, events, account_id, "
-        "event_name,"
-        " idempotency_key, hex(original), origin_topic, origin_partition, origin_offset, received_at, replays.told "
-        "AS replayed,"
-        " original_size, original_hash"
-        " FROM rejected_events AS rejections FINAL LEFT ANY JOIN ("
-        f"SELECT rejection_id, detail AS told FROM rejected_events FINAL WHERE stage = '{REPLAY}'"
-        f") AS replays USING (rejection_id) WHERE {' AND '.join(conditions)}"
-        " ORDER BY received_at DESC, rejection_id LIMIT {limit:UInt64}",
-        parameters=parameters,
-    ).result_rows
-    return [
-        Rejection(
-            bytes.fromhex(row[0]), row[1], row[2], row[3], row[4], int(row[5]), row[6], row[7], row[8],
-            bytes.fromhex(row[9]), row[10], int(row[11]), int(row[12]), micros(row[13]), row[14],
-            int(row[15]), row[16],
-        )
-        for row in rows
-    ]  # fmt: skip
 
 
 def counted_before(client: Client, judged: Iterable[Judged]) -> set[bytes]:
@@ -102,19 +45,3 @@ def replays_shown(client: Client, outcomes: Iterable[ReplayOutcome]) -> bool:
         parameters={"ids": names},
     ).result_rows
     return int(rows[0][0]) == len(set(names))
-
-
-def rejection_json(rejection: Rejection) -> Mapping[str, Any]:
-    """A rejection as JSON: its bytes as text if they are UTF-8, else in hexadecimal."""
-    try:
-        original = {"original": rejection.original.decode()}
-    except UnicodeDecodeError:
-        original = {"original_hex": rejection.original.hex()}
-    return {
-        "id": rejection.rejection_id.hex(), "namespace": rejection.namespace, "stage": rejection.stage,
-        "reason": rejection.reason, "detail": rejection.detail, "events": rejection.events,
-        "account_id": rejection.account_id, "event_name": rejection.event_name,
-        "idempotency_key": rejection.idempotency_key, "received_at": rfc3339(rejection.received_us),
-        "replayed": rejection.replayed,
-        **({"original_size": rejection.original_size} if rejection.original_size >= 0 else {}),
-    } | original  # fmt: skip

@@ -106,6 +106,9 @@ class Operation:
             "number": "1",
             "run_id": "run_0",
             "idempotency_key": "k0",
+            "generation": "1",
+            "partition": "0",
+            "offset": "0",
             "feature": "f",
             "subscription": "s",
             "id": tenant.invoice if self.resource == "invoices" else "acme",
@@ -123,6 +126,7 @@ class Operation:
             "meter": "m",
             "profile": "m.sum",
             "event_name": "e",
+            "idempotency_key": "k0",
         }
         asked = {name: _told(query, name, self) for name in self.required}
         return filled + ("?" + "&".join(f"{name}={quote(value)}" for name, value in asked.items()) if asked else "")

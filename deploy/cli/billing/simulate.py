@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.cli.connection import STORES, JsonOption, NamespaceOption, answered, connection, declared, services
+from deploy.cli.connection import READ_KEY, JsonOption, NamespaceOption, answered, services
 from deploy.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
     from ingest.catalog.document import Fault
-    from schemas.catalog.meters import Meter
     from schemas.values.json_text import JsonObject
 
 profile_app = typer.Typer(no_args_is_help=True, help="Ways of measuring a meter's events.", rich_markup_mode=None)
 _SHOWN: Final = 20
 _ALL: Final = 1_000_000
 _SECONDS: Final = 900.0
-_OPTIONS: Final = {"period": "--period", "to_plan": "--to-plan", "to_version": "--to-plan", "account_id": "--account"}
+_MAX_ACCOUNTS: Final = 10_000
+_OPTIONS: Final = {
+    "period": "--period", "to_plan": "--to-plan", "to_version": "--to-plan", "account_id": "--account",
+    "time_zone": "--tz", "time_zone, period": "--tz, --period",
+}  # fmt: skip
 
 
 def simulate(
@@ -111,12 +114,6 @@ def scenario(
     return body | {"to_plan": code or None, "to_version": int(version) if version else None}
 
 
-def _meter(file: Path) -> Meter:
-    from schemas.catalog.meters import Meter
-
-    return Meter.model_validate(_read(file, "meter"))
-
-
 def _read(file: Path, kind: str) -> Any:
     """The model's body: the whole document, or the only entry of its list in a catalog document. Raises Failure."""
     from ingest.catalog.document import DocumentError, load_document
@@ -138,7 +135,7 @@ def _read(file: Path, kind: str) -> Any:
     return json.loads(model.model_dump_json())
 
 
-@profile_app.command("try", epilog=f"{STORES} (POST /v1/profiles/try does it for at most 1,000,000 events.)")
+@profile_app.command("try", epilog=f"{READ_KEY} At most 1,000,000 events at once.")
 def try_profile(
     file: Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON of a meter with the draft profiles.")],
     period: Annotated[str, typer.Option("--period", "-p", help="2013, 2013-Q1, 2013-03, 2013-03-10 or A..B.")],
@@ -151,31 +148,26 @@ def try_profile(
 ) -> None:
     """Try a draft meter on past events before it is published: how many match, what total, by account. It writes
     nothing."""
-    from deploy.cli.output import StepsBar, console, print_json, say, table
-    from rating.periods import parse_range, parse_zone
-    from rating.whatif.draft import try_meter
-    from schemas.clickhouse.client import connect
+    from deploy.cli.output import console, print_json, say, table
+    from schemas.values.instants import parse_rfc3339
+    from schemas.values.time_zones import parse_zone
 
-    meter = _meter(file)
-    settings = connection(namespace)
-    view = declared(settings)
-    try:
-        zone = parse_zone(tz or ("UTC" if account is None else view.time_zone(account)))
-        interval = parse_range(period, zone)
-    except ValueError as error:
-        raise Failure(str(error), USAGE) from None
-    client = connect(settings)
-    try:
-        with StepsBar() as bar:
-            trial = try_meter(client, view, meter, interval, account_id=account, on_progress=bar)
-    finally:
-        client.close()
+    body: JsonObject = {
+        "meter": _read(file, "meter"),
+        "period": period,
+        "time_zone": tz or None,
+        "account_id": account,
+        "limit": _MAX_ACCOUNTS if as_json else _SHOWN,
+    }
+    with services(namespace).http("rating", timeout=_SECONDS) as client:
+        trial: JsonObject = answered(client.post("/v1/profiles/try", json=body), _OPTIONS)
     if as_json:
-        print_json({"namespace": settings.namespace, "time_zone": zone.key, **trial.to_json(10_000)})
+        print_json(trial)
         return
-    start, end = (edge.astimezone(zone).isoformat() for edge in (interval.start, interval.end))
-    say(f"{trial.events} events {trial.event_name} from {start} to {end}")
-    for profile in trial.to_json(_SHOWN)["profiles"]:
+    zone = parse_zone(trial["time_zone"])
+    start, end = (parse_rfc3339(trial[edge]).astimezone(zone).isoformat() for edge in ("from", "to"))
+    say(f"{trial['events']} events {trial['event_name']} from {start} to {end}")
+    for profile in trial["profiles"]:
         unusable = "".join(f", {count} {reason}" for reason, count in profile["unmeterable"].items())
         matches = f"{profile['profile']}: {profile['matched']} match, {profile['not_matched']} do not{unusable}"
         now = profile["current"]

@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import STORES, JsonOption, NamespaceOption, connection, declared
+from deploy.cli.connection import (
+    READ_KEY,
+    STORES,
+    JsonOption,
+    NamespaceOption,
+    answered,
+    connection,
+    declared,
+    services,
+)
 from deploy.cli.errors import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
+    import httpx
     from clickhouse_connect.driver.client import Client
 
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
-    from stream_processors.replay.rejected_rows import RejectionCriteria
 
 app: Final = typer.Typer(
     help="What was refused, with its reason and bytes; and its replay.", no_args_is_help=True, rich_markup_mode=None
 )
 _SHOWN_SECONDS: Final = 30.0
+_PAGE: Final = 100
 
 RejectionReasonOption = Annotated[
     str, typer.Option("--reason", help="Only this reason, e.g. too_old, malformed, undecodable.")
@@ -33,7 +43,7 @@ RejectionStageOption = Annotated[
 Since = Annotated[str, typer.Option("--since", help="Arrived at or after this date or RFC 3339 instant (UTC).")]
 
 
-@app.command("list", epilog=STORES)
+@app.command("list", epilog=READ_KEY)
 def list_(
     *,
     reason: RejectionReasonOption = "",
@@ -44,26 +54,27 @@ def list_(
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What was refused and not replayed yet, newest first."""
+    """What was refused and not replayed yet, newest first. What could not be decoded belongs to no namespace, and needs
+    the admin key."""
     from deploy.cli.output import console, print_json, say, table
     from schemas.values.instants import rfc3339
-    from stream_processors.replay.rejected_rows import matching_rejections, rejection_json
 
-    with _connected(namespace) as (settings, client):
-        condition = _wanted(settings, (), reason=reason, stage=stage, since=since, limit=limit, everything=everything)
-        rejections = matching_rejections(client, condition)
+    instant = rfc3339(_instant(since)) if since else ""
+    parameters = {"reason": reason, "stage": _known(stage), "since": instant, "all": "true" if everything else ""}
+    with services(namespace).http("rating") as client:
+        rejections = _pages(client, {name: value for name, value in parameters.items() if value}, limit)
     if as_json:
-        print_json([rejection_json(rejection) for rejection in rejections])
+        print_json(rejections)
         return
     rows = [
         (
-            rejection.rejection_id.hex(),
-            rfc3339(rejection.received_us),
-            rejection.stage,
-            rejection.reason,
-            rejection.events,
-            rejection.account_id,
-            rejection.detail if not rejection.replayed else f"replayed: {rejection.replayed}",
+            rejection["id"],
+            rejection["received_at"],
+            rejection["stage"],
+            rejection["reason"],
+            rejection["events"],
+            rejection["account_id"],
+            f"replayed: {rejection['replayed']}" if rejection["replayed"] else rejection["detail"],
         )
         for rejection in rejections
     ]
@@ -94,15 +105,17 @@ def replay(
     Doing it twice changes nothing. Exit code 1 where some rejection stays out.
     """
     from deploy.cli.output import console, print_json, say, table
+    from schemas.clickhouse.stored_rejections import RejectionCriteria, matching_rejections
     from stream_processors.replay.rejected_replay import Replayer
-    from stream_processors.replay.rejected_rows import matching_rejections, replays_shown
+    from stream_processors.replay.rejected_rows import replays_shown
 
     if not (ids or reason or stage or since):
         raise Failure("say which: ids, or --reason, --stage, --since", USAGE)
     with _connected(namespace) as (settings, client):
         by_id = tuple(map(_id, ids or ()))
-        condition = _wanted(settings, by_id, reason=reason, stage=stage, since=since, limit=limit, everything=False)
-        rejections = matching_rejections(client, condition)
+        since_us = _instant(since) if since else None
+        criteria = RejectionCriteria(settings.namespace, by_id, reason, _known(stage), since_us, limit=limit)
+        rejections = matching_rejections(client, criteria)
         outcomes = Replayer(settings, client).replay(rejections, keyless=without_keys, dry_run=dry_run)
         done = [outcome for outcome in outcomes if not outcome.why]
         deadline = time.monotonic() + _SHOWN_SECONDS
@@ -149,16 +162,23 @@ def _connected(namespace: str | None) -> Iterator[tuple[Settings, Client]]:
         client.close()
 
 
-def _wanted(
-    settings: Settings, ids: tuple[bytes, ...], *, reason: str, stage: str, since: str, limit: int, everything: bool
-) -> RejectionCriteria:
-    from stream_processors.replay.rejected_rows import RejectionCriteria
+def _pages(client: httpx.Client, parameters: dict[str, str], limit: int) -> list[JsonObject]:
+    """The newest ``limit`` rejections, by as many requests as that takes. Raises Failure."""
+    rejections: list[JsonObject] = []
+    cursor: str | None = ""
+    while cursor is not None and len(rejections) < limit:
+        page = parameters | {"limit": str(min(_PAGE, limit - len(rejections)))} | ({"cursor": cursor} if cursor else {})
+        answer = answered(client.get("/v1/rejections", params=page))
+        rejections += answer["rejections"]
+        cursor = answer["next_cursor"]
+    return rejections
 
+
+def _known(stage: str) -> str:
+    """The stage. Raises Failure where there is none such."""
     if stage not in ("", "gateway", "admit", "meter"):
         raise Failure(f"--stage {stage} is not known; give gateway, admit or meter", USAGE)
-    return RejectionCriteria(
-        settings.namespace, ids, reason, stage, _instant(since) if since else None, everything, limit
-    )
+    return stage
 
 
 def _id(text: str) -> bytes:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, answered, connection, declared, services
+from deploy.cli.connection import JsonOption, NamespaceOption, Services, answered, refuse, services
 from deploy.cli.errors import FAILED, USAGE, Failure
 from deploy.cli.unknown_names import hint_accounts
 
 if TYPE_CHECKING:
+    import httpx
+
     from ingest.client import Client, VoidTaken
-    from rating.voided_events import StoredEvent, VoidOutcome
-    from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
 
 _WAIT_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.1
 _MAX_KEY: Final = 256
 _CORRECTED: Final = re.compile(r"(.*)#corrected(?:-([1-9]\d{0,5}))?", re.DOTALL)
 
@@ -41,16 +44,21 @@ def void(
     The keys stay used: a correction is sent under a key of its own (`weir correct`). Exit code 1 where a key means no
     event; an event that was voided before is fine.
     """
-    settings = connection(namespace)
-    declared(settings)
-    with _client(namespace) as client:
-        receipts = [client.void(key, reason, source) for key in keys]
-    outcomes = _outcomes(settings, receipts)
+    from ingest.client import Refusal
+
+    asked_of = services(namespace)
+    asked_of.url("rating")  # which says what a void did: nothing is voided where nobody can be asked
+    with _client(asked_of) as client:
+        try:
+            receipts = [client.void(key, reason, source) for key in keys]
+        except Refusal as refusal:
+            raise Failure(str(refusal), USAGE if refusal.status == HTTPStatus.NOT_FOUND else FAILED) from None
+    effects = _effects(asked_of, receipts)
     if as_json:
-        _print_json(receipts, outcomes)
+        _print_json(receipts, effects)
     else:
-        _say(receipts, outcomes)
-    if any(_without_effect(outcome) for outcome in outcomes):
+        _say(receipts, effects)
+    if any(map(_without_effect, effects)):
         raise typer.Exit(FAILED)
 
 
@@ -77,40 +85,35 @@ def correct(
     """
     from deploy.cli.output import print_json, say
     from ingest.client import Refusal
-    from rating.voided_events import stored_event
-    from schemas.clickhouse.client import connect
     from schemas.events.acceptance import same_content
 
     changes = _changes(properties, event)
-    settings = connection(namespace)
-    declared(settings)
+    asked_of = services(namespace)
+    asked_of.url("gateway")
     name = new_key or corrected_key(key)
     if name == key or len(name) > _MAX_KEY:
         raise Failure(f"--key: give a key of its own, of at most {_MAX_KEY} characters", USAGE)
-    database = connect(settings)
-    try:
-        wrong = stored_event(database, settings.namespace, source, key)
+    with asked_of.http("rating") as client:
+        wrong = _copy(client, key, source)
         if wrong is None:
-            raise Failure(f"no event with key {key!r} and source {source!r} counted in {settings.namespace}", FAILED)
+            raise Failure(f"no event with key {key!r} and source {source!r} counted in {asked_of.namespace}", FAILED)
         right = _right(wrong, changes, name, source)
-        earlier = stored_event(database, settings.namespace, source, name)
-    finally:
-        database.close()
+        earlier = _copy(client, name, source)
     content = (right["event_name"], right["account_id"], bytes(right["properties"]).decode())
     if earlier is not None and not same_content(earlier.content, content):
         raise Failure(f"{key!r} was corrected before, otherwise, as {name!r}: correct that one, or give another --key")
-    with _client(namespace) as client:
+    with _client(asked_of) as gateway:
         try:
-            client.send([right])
+            gateway.send([right])
         except Refusal as refusal:
             raise Failure(f"the correction was refused, and nothing is voided: {refusal}", USAGE) from None
-        receipts = [] if wrong.voided else [client.void(key, reason, source)]
-    outcomes = _outcomes(settings, receipts)
-    done = not any(_without_effect(outcome) for outcome in outcomes)
+        receipts = [] if wrong.voided else [gateway.void(key, reason, source)]
+    effects = _effects(asked_of, receipts)
+    done = not any(map(_without_effect, effects))
     if as_json:
-        print_json({"corrected": key, "by": name, "voids": _list_json(receipts, outcomes)})
+        print_json({"corrected": key, "by": name, "voids": _list_json(receipts, effects)})
     else:
-        _say(receipts, outcomes)
+        _say(receipts, effects)
         say(
             f"{name!r} counts in place of {key!r}"
             if done
@@ -151,16 +154,47 @@ def corrected_key(key: str) -> str:
     return f"{key}#corrected" if correction is None else f"{correction[1]}#corrected-{int(correction[2] or 1) + 1}"
 
 
-def _client(namespace: str | None) -> Client:
+def _client(asked_of: Services) -> Client:
     from ingest.client import Client
 
-    asked_of = services(namespace)
     return Client(asked_of.url("gateway"), asked_of.key, asked_of.namespace)
 
 
-def _without_effect(outcome: VoidOutcome | None) -> bool:
+def _without_effect(effect: JsonObject) -> bool:
     """Whether a void did not show in time, or its key means no event."""
-    return outcome is None or outcome.what == "nothing_to_void"
+    return effect["outcome"] in ("pending", "nothing_to_void")
+
+
+@dataclass(frozen=True, slots=True)
+class CountedCopy:
+    """An event as it counted; ``timestamp``: RFC 3339; ``properties`` are JSON text, as the client sent them."""
+
+    event_name: str
+    account_id: str
+    timestamp: str
+    properties: str
+    voided: bool
+
+    @property
+    def content(self) -> tuple[str, str, str]:
+        """What two copies must agree on."""
+        return self.event_name, self.account_id, self.properties
+
+
+def _copy(client: httpx.Client, key: str, source: str) -> CountedCopy | None:
+    """The copy of the key that counted last, None for none. Raises Failure."""
+    import msgspec
+
+    response = client.get("/v1/counted-event", params={"idempotency_key": key, "source": source})
+    refuse(response)
+    # Raw, so that no number is rounded on its way.
+    event = msgspec.json.decode(response.content, type=dict[str, dict[str, msgspec.Raw] | None])["event"]
+    if event is None:
+        return None
+    name, account, timestamp, voided = (
+        msgspec.json.decode(event[field]) for field in ("event_name", "account_id", "timestamp", "voided")
+    )
+    return CountedCopy(name, account, timestamp, bytes(event["properties"]).decode(), voided)
 
 
 def _changes(properties: str, event: Path | None) -> JsonObject:
@@ -188,83 +222,70 @@ def _changes(properties: str, event: Path | None) -> JsonObject:
     return changes
 
 
-def _right(wrong: StoredEvent, changes: JsonObject, key: str, source: str) -> JsonObject:
+def _right(wrong: CountedCopy, changes: JsonObject, key: str, source: str) -> JsonObject:
     """The event to send; properties stay JSON text, so that no number is rounded on its way."""
     import msgspec
 
-    from schemas.values.instants import rfc3339
     from schemas.values.json_text import canonical
 
     properties = canonical(changes["properties"]) if "properties" in changes else wrong.properties
     return {
         "event_name": changes.get("event_name", wrong.event_name),
         "account_id": changes.get("account_id", wrong.account_id),
-        "timestamp": changes.get("timestamp", rfc3339(wrong.timestamp_us)),
+        "timestamp": changes.get("timestamp", wrong.timestamp),
         "source": source,
         "idempotency_key": key,
         "properties": msgspec.Raw(properties.encode()),
     }
 
 
-def _outcomes(settings: Settings, receipts: Sequence[VoidTaken]) -> list[VoidOutcome | None]:
-    """What each void did, once it is metered; None where that did not show in time."""
-    from rating.voided_events import outcome_of
-    from schemas.clickhouse.client import connect
-    from schemas.ledgers.checkpoints import read_progress
-
-    outcomes: dict[int, VoidOutcome] = {}
+def _effects(asked_of: Services, receipts: Sequence[VoidTaken]) -> list[JsonObject]:
+    """What each void did, once it is metered; ``pending`` where that did not show in time."""
+    effects: list[JsonObject] = []
     deadline = time.monotonic() + _WAIT_SECONDS
-    client = connect(settings)
-    try:
-        while len(outcomes) < len(receipts) and time.monotonic() < deadline:
-            progress = read_progress(client)
-            for number, receipt in enumerate(receipts):
-                if number in outcomes or progress.get((receipt.generation, receipt.partition), 0) <= receipt.offset:
-                    continue
-                position = (receipt.generation, receipt.partition, receipt.offset)
-                if (outcome := outcome_of(client, settings.namespace, position)) is not None:
-                    outcomes[number] = outcome
-            if len(outcomes) < len(receipts):
-                time.sleep(0.1)
-    finally:
-        client.close()
-    return [outcomes.get(number) for number in range(len(receipts))]
+    with asked_of.http("rating") as client:
+        for receipt in receipts:
+            url = f"/v1/voids/{receipt.generation}/{receipt.partition}/{receipt.offset}"
+            effect = answered(client.get(url))
+            while effect["outcome"] == "pending" and time.monotonic() < deadline:
+                time.sleep(_PAUSE_SECONDS)
+                effect = answered(client.get(url))
+            effects.append(effect)
+    return effects
 
 
-def _say(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> None:
+def _say(receipts: Sequence[VoidTaken], effects: Sequence[JsonObject]) -> None:
     from deploy.cli.output import say
 
-    for receipt, outcome in zip(receipts, outcomes, strict=True):
-        key = repr(receipt.idempotency_key)
-        if outcome is None:
+    for receipt, effect in zip(receipts, effects, strict=True):
+        key, event = repr(receipt.idempotency_key), effect["event"]
+        if effect["outcome"] == "pending":
             say(f"{key}: not metered within {_WAIT_SECONDS:g} s; `weir status` tells whether a worker runs")
-        elif outcome.event is None:
-            say(f"{key}: {outcome.what.replace('_', ' ')}: {outcome.detail}")
+        elif event is None:
+            say(f"{key}: {effect['outcome'].replace('_', ' ')}: {effect['detail']}")
         else:
-            event = outcome.event.to_json()
             profiles = ", ".join(event["profiles"]) or "no profile"
             say(f"{key}: voided {event['event_name']!r} of {event['account_id']} at {event['timestamp']} ({profiles})")
 
 
-def _json(receipt: VoidTaken, outcome: VoidOutcome | None) -> JsonObject:
-    event = None if outcome is None or outcome.event is None else outcome.event.to_json()
+def _json(receipt: VoidTaken, effect: JsonObject) -> JsonObject:
     position = {"generation": receipt.generation, "partition": receipt.partition, "offset": receipt.offset}
     return {
         "idempotency_key": receipt.idempotency_key,
         "source": receipt.source,
         "author": receipt.author,
-        "outcome": "pending" if outcome is None else outcome.what,
-        "detail": "" if outcome is None else outcome.detail,
-        "event": event,
+        "outcome": effect["outcome"],
+        "detail": effect["detail"],
+        "event": effect["event"],
         "void": position,
     }
 
 
-def _list_json(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> list[JsonObject]:
-    return [_json(receipt, outcome) for receipt, outcome in zip(receipts, outcomes, strict=True)]
+def _list_json(receipts: Sequence[VoidTaken], effects: Sequence[JsonObject]) -> list[JsonObject]:
+    return [_json(receipt, effect) for receipt, effect in zip(receipts, effects, strict=True)]
 
 
-def _print_json(receipts: Sequence[VoidTaken], outcomes: Sequence[VoidOutcome | None]) -> None:
+def _print_json(receipts: Sequence[VoidTaken], effects: Sequence[JsonObject]) -> None:
     from deploy.cli.output import print_json
 
-    print_json(_list_json(receipts, outcomes))
+    print_json(_list_json(receipts, effects))

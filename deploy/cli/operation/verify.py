@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, answered, connection, declared, services
-from deploy.cli.errors import FAILED, USAGE, Failure
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, connection, declared, refuse, services
+from deploy.cli.errors import FAILED
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from schemas.values.json_text import JsonObject
+
+_OPTIONS: Final = {"account_id": "ACCOUNT", "metric": "METER.PROFILE", "period": "--period", "time_zone": "--tz"}
 
 
 def verify(
@@ -74,21 +75,17 @@ def doctor(
     """What became of an account's events for a metric: matched, refused by which filter, duplicate, outside the
     period."""
     from deploy.cli.output import print_json, say
-    from rating.doctor.examine import diagnose
-    from rating.doctor.findings import diagnosis_json, diagnosis_text
-    from rating.periods import parse_range, parse_zone
 
-    settings = connection(namespace)
-    try:
-        zone = parse_zone(tz or declared(settings).time_zone(account))
-        interval = parse_range(period or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
-        diagnosis = diagnose(settings, settings.namespace, account, metric, interval=interval)
-    except (LookupError, ValueError) as error:
-        raise Failure(str(error.args[0] if error.args else error), USAGE) from None
+    question = {"account_id": account, "metric": metric, "period": period, "time_zone": tz}
+    parameters = {name: value for name, value in question.items() if value}
+    media_type = "application/json" if as_json else "text/plain"
+    with services(namespace).http("rating") as client:
+        response = client.get("/v1/diagnosis", params=parameters, headers={"accept": media_type})
     if as_json:
-        print_json(diagnosis_json(diagnosis))
-    else:
-        say(diagnosis_text(diagnosis))
+        print_json(answered(response, _OPTIONS))
+        return
+    refuse(response, _OPTIONS)
+    say(response.text)
 
 
 def ledger(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from rating.api.answers import explained, invoices, prices, usage, webhooks, whatif
+from rating.api.answers import diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
 from schemas.http.openapi import Answer, Answered, Content, Reason, of_status, ok
 
 
@@ -54,7 +54,13 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/webhooks/secret": ok("get_webhook_secret", webhooks.WebhookSecret),
     "POST /v1/webhooks/test": ok("test_webhook", webhooks.WebhookPing),
     "POST /v1/webhooks/replay": of_status("replay_webhook", 202, webhooks.WebhookReplay),
-    "GET /v1/voided-events": ok("list_voided_events", usage.VoidedEventPage),
+    "GET /v1/voided-events": ok("list_voided_events", events.VoidedEventPage),
+    "GET /v1/voids/{generation}/{partition}/{offset}": ok("get_void_effect", events.VoidEffect),
+    "GET /v1/counted-event": ok("get_counted_event", events.CountedEventAnswer),
+    "GET /v1/rejections": ok("list_rejections", events.RejectionPage),
+    "GET /v1/diagnosis": Answered(
+        {200: (Content(diagnosed.DiagnosisAnswer), Content(None, "text/plain"))}, operation="get_diagnosis"
+    ),
     "GET /v1/backfills": ok("list_backfills", usage.BackfillList),
     "GET /v1/stored-events": ok("get_stored_events", usage.StoredEvents),
     "GET /v1/runs": ok("list_billing_runs", invoices.BillingRunList),

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rating.api.answers.prices import PriceStep
 from schemas.catalog.meters import Aggregation
-from schemas.http.openapi import Answer, DecimalText, EventPosition, Position, absent
+from schemas.http.openapi import Answer, DecimalText, absent
 
 
 class UsageTotal(Answer):
@@ -186,30 +186,6 @@ class AccountCredits(Answer):
     balances: dict[str, DecimalText]
     """currency → what is left"""
     grants: list[CreditGrantBalance]
-
-
-class VoidedEvent(Answer):
-    """An event that counts no longer."""
-
-    idempotency_key: str
-    source: str
-    event_name: str
-    account_id: str
-    timestamp: datetime
-    profiles: list[str]
-    """those that had measured it"""
-    reason: str
-    author: str
-    voided_at: datetime
-    position: EventPosition
-    void: Position
-
-
-class VoidedEventPage(Answer):
-    """A page of voided events, newest void first."""
-
-    voided_events: list[VoidedEvent]
-    next_cursor: str | None
 
 
 class BackfillStatus(Answer):

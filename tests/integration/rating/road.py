@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rating.close import CloseResult, run_close
+from rating.doctor.diagnosis import Diagnosis
+from rating.doctor.examine import diagnose, waiting_records
+from rating.periods import Interval
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import record_of
@@ -49,6 +52,12 @@ class Road:
         )  # fmt: skip
         self._catalog.append(b"", codec("catalog_entry").encode(record))
         return self._versions[key]
+
+    def diagnosis(self, account: str, metric: str, interval: Interval) -> Diagnosis:
+        """What became of the account's events for the metric."""
+        catalog, waiting = read_catalog(self.settings), waiting_records(self.settings, self.client)
+        view = catalog.view(self.namespace)
+        return diagnose(self.client, catalog, view, account, metric, interval=interval, waiting=waiting)
 
     def send(self, events: list[tuple[str, str, str, str, dict[str, Any]]], knows: int | None = None) -> None:
         """(event name, account, idempotency key, RFC 3339 timestamp, properties) each, acknowledged by Kafka.

@@ -136,6 +136,83 @@ def test_a_catalog_key_is_enough_to_publish_and_to_learn_what_a_start_in_the_pas
     assert "4 stored events to backfill, the oldest of 2026-01-04T16:00:00Z; `weir backfill list`" in published
 
 
+def test_what_became_of_events_and_what_a_draft_would_make_of_them_needs_a_read_key_alone(
+    weir: ByKey, world: World, tmp_path: Path
+) -> None:
+    told = json.loads(weir("doctor", "acme", "calls", "-p", "2026-01", "--json"))
+    assert (told["received"], told["matched"], told["quantity"]) == (3, 3, "17.5")
+    # January of the account's own zone; as text, the same findings.
+    text = weir("doctor", "acme", "calls", "-p", "2026-01")
+    assert "2025-12-31T15:00:00Z to 2026-01-31T15:00:00Z" in text
+    assert told["findings"][0] in text
+    assert "known: calls.n" in weir("doctor", "acme", "nothing", code=2)
+    assert "--tz: " in weir("doctor", "acme", "calls", "--tz", "Mars", code=2)
+
+    draft = tmp_path / "meter.json"
+    profiles = [{"code": "out", "aggregation": "sum", "property": "n", "filters": [{"path": "way", "value": "out"}]}]
+    draft.write_text(json.dumps({"code": "calls", "event_name": "call", "unit": "s", "profiles": profiles}))
+    trial = json.loads(weir("profile", "try", "-f", str(draft), "-p", "2026-01", "--json"))
+    (profile,) = trial["profiles"]
+    assert (trial["time_zone"], trial["events"], profile["matched"], profile["quantity"]) == ("UTC", 6, 4, "28")
+    shown = weir("profile", "try", "-f", str(draft), "-p", "2026-01", "-a", "acme")
+    assert "3 events call from 2026-01-01T00:00:00+09:00 to 2026-02-01T00:00:00+09:00" in shown
+    assert "calls.out: 2 match, 1 do not; sum 14 s; not published yet" in shown
+    assert "--period: " in weir("profile", "try", "-f", str(draft), "-p", "soon", code=2)
+
+
+def test_what_was_refused_is_listed_by_a_read_key_without_what_is_anybodys(weir: ByKey, world: World) -> None:
+    event = {"event_name": "call", "timestamp": "2026-01-05T00:00:00Z", "properties": {"n": 1}}
+    for number in range(3):
+        assert world.post([event | {"idempotency_key": f"r{number}"}]).status_code == 422
+    listed = world.wait(lambda: _three(json.loads(weir("rejected", "list", "--json"))))
+    assert {(one["reason"], one["namespace"], one["stage"]) for one in listed} == {
+        ("no_account", world.namespace, "gateway")
+    }
+    received = [one["received_at"] for one in listed]
+    assert received == sorted(received, reverse=True)
+    assert json.loads(weir("rejected", "list", "--json", "--limit", "2")) == listed[:2]
+    assert json.loads(weir("rejected", "list", "--json", "--reason", "too_old")) == []
+    assert json.loads(weir("rejected", "list", "--json", "--since", "2099-01-01")) == []
+    with world.http("rating") as client:
+        first = client.get("/v1/rejections", params={"limit": 2}).json()
+        cursor = first["next_cursor"]
+        last = client.get("/v1/rejections", params={"limit": 2, "cursor": cursor, "reason": "no_account"}).json()
+        assert (first["rejections"][:2], last["rejections"], last["next_cursor"]) == (listed[:2], listed[2:], None)
+        assert client.get("/v1/rejections", params={"cursor": "x"}).status_code == 422
+    assert "names a service alone: set WEIR_KAFKA_BOOTSTRAP" in weir(
+        "rejected", "replay", "--reason", "no_account", code=1
+    )
+
+
+def _three(rejections: list[dict[str, str]]) -> list[dict[str, str]] | None:
+    return rejections if len(rejections) == 3 else None
+
+
+def test_an_admin_key_is_enough_to_void_and_correct_and_a_read_key_is_not(weir: ByKey, world: World) -> None:
+    with world.http("gateway") as client:
+        key = client.post("/v1/api-keys", json={"name": "support", "scopes": ["admin"]}).json()["key"]
+    assert "403" in weir("void", "acme3", "--reason", "r", code=1)
+    assert "WEIR_RATING_URL is not set" in weir("void", "acme3", "--reason", "r", code=1, WEIR_RATING_URL="")
+    said = weir("void", "acme3", "--reason", "never was", WEIR_KEY=key)
+    assert said.strip() == "'acme3': voided 'call' of acme at 2026-01-03T16:00:00Z (calls.n)"
+    properties = '{"n": 0.10000000000000000001, "way": "out"}'
+    correction = ("correct", "acme4", "--reason", "typo", "--properties", properties, "--json")
+    done = json.loads(weir(*correction, WEIR_KEY=key))
+    assert [void["outcome"] for void in done["voids"]] == ["voided"]
+    assert json.loads(weir(*correction, WEIR_KEY=key)) == {"corrected": "acme4", "by": "acme4#corrected", "voids": []}
+    assert "corrected before, otherwise" in weir(
+        "correct", "acme4", "--reason", "typo", "--properties", '{"n": 0.1, "way": "out"}', WEIR_KEY=key, code=1
+    )
+    with world.http("rating") as client:
+        answer = client.get("/v1/counted-event", params={"idempotency_key": "acme4#corrected"})
+        assert '"n":0.10000000000000000001' in answer.text.replace(" ", "")
+        assert client.get("/v1/counted-event", params={"idempotency_key": "nobody"}).json() == {"event": None}
+        assert client.get("/v1/voids/1/0/9000000000").json()["outcome"] == "pending"
+    assert "no event with key 'nobody'" in weir(
+        "correct", "nobody", "--reason", "r", "--properties", "{}", WEIR_KEY=key, code=1
+    )
+
+
 def test_what_a_key_may_not_or_cannot_is_said(weir: ByKey) -> None:
     assert "admin" in weir("webhook", "secret", code=2)
     assert "belongs to namespace" in weir("ledger", "-n", "elsewhere", code=2)

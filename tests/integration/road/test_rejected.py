@@ -10,9 +10,10 @@ from confluent_kafka import Producer
 
 from deploy.cli.main import app
 from schemas.clickhouse.client import connect
+from schemas.clickhouse.stored_rejections import RejectionCriteria, matching_rejections
 from schemas.kafka.topics import inbox_topic
 from stream_processors.replay.rejected_replay import Replayer
-from stream_processors.replay.rejected_rows import RejectionCriteria, matching_rejections, replays_shown
+from stream_processors.replay.rejected_rows import replays_shown
 from tests.integration.world import World, books_of
 
 pytestmark = pytest.mark.integration

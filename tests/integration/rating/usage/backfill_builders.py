@@ -16,7 +16,6 @@ import pytest
 
 from deploy.local.stack import settings_environment
 from rating.doctor.diagnosis import Diagnosis
-from rating.doctor.examine import diagnose
 from rating.periods import parse_range, parse_zone
 from rating.usage import UsageQuery, measured, usage_totals
 from schemas.catalog.backfill_jobs import Job, jobs
@@ -164,7 +163,7 @@ class Backed:
     def doctor(self) -> Diagnosis:
         """What it says of acme's kilometres in February."""
         interval = parse_range("2013-02", parse_zone("UTC"))
-        return diagnose(self.settings, self.road.namespace, "acme", "ride.km", interval=interval)
+        return self.road.diagnosis("acme", "ride.km", interval)
 
     def job(self) -> Job:
         """The last backfill of the namespace."""

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from rating.books import read_books
-from rating.doctor.examine import diagnose
 from rating.doctor.findings import findings_of
 from rating.explain import Ledgers, explain, read_subject
 from rating.explain.answer import sentence
@@ -125,7 +124,7 @@ def test_voids_before_and_after_the_close_and_a_correction(settings: Settings, w
         "test",
     )
 
-    found = diagnose(settings, road.namespace, "acme", "calls.sum", interval=parse_range("2013-01", parse_zone("UTC")))
+    found = road.diagnosis("acme", "calls.sum", parse_range("2013-01", parse_zone("UTC")))
     assert (found.received, found.matched, sum(group.events for group in found.voided), found.unexamined) == (
         5,
         2,

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from rating.doctor.diagnosis import Diagnosis
-from rating.doctor.examine import diagnose
 from rating.doctor.findings import diagnosis_json, diagnosis_text, findings_of
 from rating.periods import Interval
 from schemas.settings import Settings
@@ -92,7 +91,7 @@ def ward(settings: Settings) -> Iterator[Road]:
 
 
 def examine(ward: Road, account: str, metric: str = "songs.seconds", interval: Interval = MARCH) -> Diagnosis:
-    found = diagnose(ward.settings, ward.namespace, account, metric, interval=interval)
+    found = ward.diagnosis(account, metric, interval)
     assert 1 <= len(findings_of(found)) <= 3
     # Every received event has one fate, and both renderings hold together.
     parts = [
@@ -186,6 +185,6 @@ def test_an_unknown_account_with_a_near_miss(ward: Road) -> None:
 
 def test_an_unknown_metric_names_what_exists(ward: Road) -> None:
     with pytest.raises(LookupError, match=r"known: songs\.count, songs\.seconds"):
-        diagnose(ward.settings, ward.namespace, "well", "songs.minutes", interval=MARCH)
+        ward.diagnosis("well", "songs.minutes", MARCH)
     with pytest.raises(LookupError, match="say which"):
-        diagnose(ward.settings, ward.namespace, "well", "songs", interval=MARCH)
+        ward.diagnosis("well", "songs", MARCH)

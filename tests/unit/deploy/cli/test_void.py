@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.cli.errors import Failure
-from deploy.cli.events.void import _changes, _right, corrected_key
-from rating.voided_events import StoredEvent
+from deploy.cli.events.void import CountedCopy, _changes, _right, corrected_key
 
 
 def test_a_correction_s_key_is_the_same_each_time_and_corrections_are_numbered() -> None:
@@ -29,7 +28,7 @@ def test_no_correction_has_the_key_of_one_before(key: str, times: int) -> None:
 
 
 def test_what_is_not_given_stays_and_numbers_keep_their_digits() -> None:
-    wrong = StoredEvent("call", "acme", 1_700_000_000_000_000, '{"v": 1.10}', False)
+    wrong = CountedCopy("call", "acme", "2023-11-14T22:13:20Z", '{"v": 1.10}', False)
     changes = _changes('{"v": 12345678901234567890.10}', None)
     right = _right(wrong, changes, "k#corrected", "eu")
     assert (right["event_name"], right["account_id"], right["timestamp"]) == ("call", "acme", "2023-11-14T22:13:20Z")

@@ -10,14 +10,14 @@ import pytest
 
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
+from schemas.clickhouse.stored_rejections import Rejection
 from schemas.events.batch import encode_batch
 from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, rejection_record
 from schemas.kafka.codec import codec
 from schemas.values.instants import DAY, rfc3339
 from stream_processors.inbox.admit import InboxRecord, admit
 from stream_processors.replay.judged import ReplayOutcome
-from stream_processors.replay.rejected_replay import Rejection, judge, replay_record
-from stream_processors.replay.rejected_rows import rejection_json
+from stream_processors.replay.rejected_replay import judge, replay_record
 from tests.unit.stream_processors.metering.builders import event as accepted
 
 ARRIVED = 1_790_000_000_000_000
@@ -103,5 +103,5 @@ def test_the_record_of_a_replay_stands_beside_the_rejection() -> None:
 
 
 def test_json_shows_text_as_text_and_bytes_as_hexadecimal() -> None:
-    assert rejection_json(rejection(b"{}"))["original"] == "{}"
-    assert rejection_json(rejection(b"\xff"))["original_hex"] == "ff"
+    assert rejection(b"{}").to_json()["original"] == "{}"
+    assert rejection(b"\xff").to_json()["original_hex"] == "ff"

@@ -1,0 +1,1 @@
+"""Routes about single events: counted, voided, rejected."""
