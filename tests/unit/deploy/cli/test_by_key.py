@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,10 @@ def test_the_help_of_every_command_says_what_it_needs() -> None:
         "weir copies rebuild",
         "weir verify",
     }
+    for name, command in commands(app):
+        source = inspect.getsource(command.callback) if command.callback is not None else ""
+        asks_stores = re.search(r"\b_?connect(ion|ed)\(", source) is not None
+        assert not asks_stores or name in stores or (command.epilog or "").startswith("Of the local stack"), name
     assert "a key is not enough" in " ".join(CliRunner().invoke(app, ["verify", "--help"]).output.split())
 
 
