@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from rating.api.context import Authorized, View
-from rating.api.questions import GoOn
+from rating.api.query_scheduler import GoOn
 from rating.api.rating_problems import missing, wrong
 from rating.doctor.diagnosis import Diagnosis
 from rating.doctor.examine import diagnose, waiting_records
