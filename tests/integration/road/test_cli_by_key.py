@@ -149,7 +149,8 @@ def test_what_became_of_events_and_what_a_draft_would_make_of_them_needs_a_read_
     assert "--tz: " in weir("doctor", "acme", "calls", "--tz", "Mars", code=2)
 
     draft = tmp_path / "meter.json"
-    profiles = [{"code": "out", "aggregation": "sum", "property": "n", "filters": [{"path": "way", "value": "out"}]}]
+    going_out = {"property": "way", "operator": "eq", "value": "out"}
+    profiles = [{"code": "out", "aggregation": "sum", "property": "n", "filters": [going_out]}]
     draft.write_text(json.dumps({"code": "calls", "event_name": "call", "unit": "s", "profiles": profiles}))
     trial = json.loads(weir("profile", "try", "-f", str(draft), "-p", "2026-01", "--json"))
     (profile,) = trial["profiles"]
