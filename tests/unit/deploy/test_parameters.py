@@ -87,6 +87,8 @@ def test_pages_of_the_console_say_it_for_people() -> None:
     assert (response.status_code, "text/html" in response.headers["content-type"]) == (422, True)
     assert "did you mean after?" in response.text
     assert ask(result, "get", "/login?after=/").status_code == 200
+    for page in ("/", "/runs", "/runs/r", "/invoices/i", "/invoices/i/lines/1", "/accounts/a"):
+        assert ask(result, "get", f"{page}?certainly_unknown=1").status_code == 422, page
 
 
 def request(query: str) -> Request:
