@@ -172,9 +172,10 @@ def _given_back(
     short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
     if short > 0 and chain:
         # What terms of later invoices give less because these settle this one's fees was paid there.
-        settling = {item.invoice_id for item in chain if any(line.adjusts == name for line in item.lines)}
-        for names in (settling, beside(chain, {name} | settling)):
-            drawn = (*drawn, *drawn_on(chain, names - {paid.invoice_id for paid in drawn}))
+        settling = {item.invoice_id for item in chain if any(line.adjusts == name for line in item.lines)} - {name}
+        drawn = (*drawn_on(chain, settling), *(paid for paid in drawn if paid.invoice_id not in settling))
+        around = beside(chain, {name} | settling) - {paid.invoice_id for paid in drawn}
+        drawn = (*drawn, *drawn_on(chain, around))
     given += _more(drawn, given, short)
     sums: dict[tuple[str, str], Decimal] = {}
     for paid, charge, part in given:
