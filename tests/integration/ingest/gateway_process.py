@@ -23,7 +23,7 @@ from schemas.settings import Settings
 def packed(settings: Settings, namespace: str) -> list[tuple[int, UsageBatch]]:
     """(partition, batch) of everything that the namespace has in usage.events, in log order within a partition."""
     with LedgerReader(settings, events_topic(settings.generation)) as reader:
-        records = list(reader.read_to(reader.end_offsets(), timeout=60))
+        records = list(reader.read_to(reader.end_offsets(), 60))
     found: list[tuple[int, UsageBatch]] = []
     for record in records:
         try:
@@ -43,9 +43,7 @@ def keys_in(settings: Settings, namespace: str) -> list[str]:
 def rejected(settings: Settings, namespace: str) -> list[dict[str, object]]:
     """The namespace's records on usage.rejected."""
     with LedgerReader(settings, REJECTED) as reader:
-        records = [
-            codec("rejected_event").decode(record.value) for record in reader.read_to(reader.end_offsets(), timeout=60)
-        ]
+        records = [codec("rejected_event").decode(record.value) for record in reader.read_to(reader.end_offsets(), 60)]
     return [record for record in records if record["namespace"] == namespace]
 
 
