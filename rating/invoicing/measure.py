@@ -62,6 +62,8 @@ def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: C
     accounts share one. Pure."""
     alike: dict[tuple[Measured, tuple[str, ...]], list[Need]] = {}
     shared = list(_of_profiles(namespace, needs)) if as_of is None else []
+    if len(shared) >= len({need.profile for query in shared for need in query.by_profile.values()}):
+        shared = []  # several periods of few profiles: one query for each profile answers all of its periods
     yield from shared
     together = {need for query in shared for need in query.by_profile.values()}
     for need, accounts in needs.items():

@@ -90,6 +90,15 @@ def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> 
     assert not any(query.by_profile for query in shared_queries("n", apart, None))
 
 
+def test_many_periods_of_few_profiles_take_a_query_for_each_profile() -> None:
+    """As of an account of which nothing was billed for a year: not one for each month."""
+    profiles = [Measured(f"m.p{number}", "sum", ((1, 3600),)) for number in range(3)]
+    needs = {Need(profile, month, month + 1): {"acme"} for profile in profiles for month in range(12)}
+    assert len(list(shared_queries("n", needs, None))) == 3
+    two = {Need(profile, month, month + 1): {"acme"} for profile in profiles for month in range(2)}
+    assert len(list(shared_queries("n", two, None))) == 2
+
+
 def test_what_one_query_says_of_several_profiles_goes_to_each_need() -> None:
     needs = {Need(Measured(name, "sum", ((1, 3600),)), 0, 10): {"acme"} for name in ("m.a", "m.b", "m.c")}
 
