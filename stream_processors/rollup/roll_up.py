@@ -90,6 +90,7 @@ class RollUp:
         self._waiting = ""
         self._ledger: CheckpointLedger | None = None
         self._written: set[tuple[str, str, int]] = set()
+        self._outages = 0
         self.done = 0
         """The newest checkpoint that this worker has seen rolled up."""
 
@@ -174,6 +175,11 @@ class RollUp:
     def _write_versions(self, catalog_offset: int) -> None:
         """Insert every profile version that a record below the cut may name into profile_versions. Versions are
         immutable."""
+        if self._journal.outages != self._outages:
+            # It may have been restored from a copy without them: the roll-up would fail for ever, and hold up the
+            # thread that notices the restore.
+            self._outages = self._journal.outages
+            self._written.clear()
         catalog = self._catalog.catalog
         new = [
             (namespace, version)
