@@ -31,6 +31,9 @@ MERGED_BYTES: Final = 64 * 1024
 """Up to this size the client sends several records of a partition as one message set. A broker applies the topic's
 limit to the set and refuses all of it, so a set stays below what every topic may be set to; a larger record is sent
 alone."""
+LARGE_SET_BYTES: Final = 1_000_000
+"""The same for a writer that writes a refused set once more, in sets of ``MERGED_BYTES``. Small sets cost it three
+times the processor time a record (60 to 75 µs an invoice in place of 25)."""
 MAX_BYTES: Final = "max.message.bytes"
 _TIMEOUT: Final = 15
 
@@ -47,9 +50,10 @@ def packed_limit(settings: Settings, topic_bytes: int | None = None) -> int:
     return min(PACKED_BYTES, (record_bytes - FRAME_BYTES) // 2)
 
 
-def producing(record_bytes: int) -> dict[str, Any]:
-    """The size limits in a producer's configuration. ``record_bytes``: the topic's limit."""
-    return {"message.max.bytes": record_bytes, "batch.size": min(MERGED_BYTES, record_bytes // 2)}
+def producing(record_bytes: int, merged_bytes: int = MERGED_BYTES) -> dict[str, Any]:
+    """The size limits in a producer's configuration. ``record_bytes``: the topic's limit; ``merged_bytes``: the size of
+    a set of several records."""
+    return {"message.max.bytes": record_bytes, "batch.size": min(merged_bytes, record_bytes // 2)}
 
 
 def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:

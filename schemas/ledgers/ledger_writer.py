@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.errors import CannotGoOn
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
 from schemas.kafka.kafka_producer import KafkaProducer, OnDelivery
-from schemas.kafka.limits import producing, topic_limits, value_limit
+from schemas.kafka.limits import LARGE_SET_BYTES, MERGED_BYTES, producing, topic_limits, value_limit
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, cut
@@ -52,7 +52,9 @@ class LedgerWriter:
 
     def _new_producer(self) -> KafkaProducer:
         own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
-        return KafkaProducer(self._settings, producing(self._record_bytes) | own)
+        lowered = self._record_bytes < self._settings.kafka_record_bytes
+        sizes = producing(self._record_bytes, MERGED_BYTES if lowered else LARGE_SET_BYTES)
+        return KafkaProducer(self._settings, sizes | own)
 
     def _living(self) -> KafkaProducer:
         """A producer that has not failed while nobody wrote."""
