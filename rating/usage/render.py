@@ -198,20 +198,21 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
             for size, versions in query.profile.versions_by_size().items()
         ]
         if query.as_of is None:
-            cut = query.windows_as_of()
-            ragged.append(_beyond(cut, bool(query.profile.backfilled), bind))
+            ragged.append(_beyond(query, bind))
         conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
         conditions.append(void_conditions.not_voided(*_voids(query, bind)))
     return conditions
 
 
-def _beyond(cut: Cut, backfilled: bool, bind: Binder) -> str:
+def _beyond(query: UsageQuery, bind: Binder) -> str:
     """A condition on usage_records: what no window up to the cut holds. Positions order usage_batches, not records, so
-    that the append times of the batches beyond the cut say which few records to look at."""
-    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {position_beyond(cut.offsets, bind)})"
+    that the append times of the namespace's batches beyond the cut say which few records to look at."""
+    cut = query.windows_as_of()
+    batches = f"namespace = {bind('namespace', 'String', query.namespace)} AND {position_beyond(cut.offsets, bind)}"
+    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches})"
     appended = f"append_time >= {first} AND NOT {position_below(cut.offsets, bind)}"
-    if not backfilled:
+    if not query.profile.backfilled:
         return f"({appended})"
     return f"if(checkpoint > 0, checkpoint > {bind('cut_number', 'UInt32', cut.number)}, {appended})"
 

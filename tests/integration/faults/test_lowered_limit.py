@@ -27,7 +27,7 @@ LIMIT = 50_000
 
 
 def lowered_topic(settings: Settings) -> str:
-    name = f"lowered.{uuid.uuid4().hex[:8]}"
+    name = f"lowered.{uuid.uuid4().hex[:8]}.1"
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
     [made] = admin.create_topics(
         [NewTopic(name, 1, 1, config={MAX_BYTES: str(LIMIT), "message.timestamp.type": "LogAppendTime"})]

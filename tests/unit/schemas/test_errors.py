@@ -58,7 +58,7 @@ def test_errors_of_clickhouse(text: str, meaning: str) -> None:
     assert ("; " in explained) == (meaning != "may pass")
 
 
-SIGNALS = {"Ended", "Stopping", "Stopped", "_Beyond", "RefusedByChecks", "TooMuch", "Busy", "NotLoggedIn"}
+SIGNALS = {"Ended", "Stopping", "QueryStopped", "_Beyond", "RefusedByChecks", "TooMuch", "Busy", "NotLoggedIn"}
 """What only steers the code between two functions of ours."""
 
 
