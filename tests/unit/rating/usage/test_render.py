@@ -155,7 +155,7 @@ def test_a_live_total_from_windows_adds_the_tail_beyond_the_last_checkpoint() ->
     sql = render(query(rolled_up=CUT, plan="windows")).sql
     assert "AND NOT (offset < transform(" in sql
     assert (
-        "OR (append_time >= (SELECT minOrNull(append_time) FROM usage_batches WHERE namespace = {namespace:String} AND ("
+        "OR (append_time >= (SELECT minOrNull(append_time) FROM usage_batches WHERE namespace = {namespace:String} AND "
         in sql
     )
     assert "NOT (offset" not in render(query(rolled_up=CUT, as_of=CUT, plan="windows")).sql
