@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from rating.invoices.snapshot.invoice_store import InvoiceStore
+from rating.invoices.snapshot.quiet import is_quiet
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_claims import DRAFT, is_draft
@@ -33,8 +34,8 @@ class StandingInvoices:
     Drafts are kept separately and belong to no chain. ``applied``: number of valid records applied. ``only``: keep
     one namespace only; None: all.
 
-    Of a store (``of_store``) it has the end of each chain and what is not quiet (``quiet.is_quiet``); ``expand`` adds
-    the rest of a chain where something touches it.
+    Of a store (``of_store``) it has the end of each chain, and all of a chain with an invoice that is not quiet
+    (``quiet.is_quiet``); ``expand`` adds the rest of a chain where something touches it.
     """
 
     def __init__(self, only: str | None = None) -> None:
@@ -112,7 +113,7 @@ class StandingInvoices:
             self._drafts[key] = record
             self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
             return
-        if record.version > 1 and key not in self._invoices:
+        if (record.version > 1 and key not in self._invoices) or (self._store is not None and not is_quiet(record)):
             self.expand(record.namespace, record.subscription)
         self._invoices[key] = record
         if record.version == 1:
@@ -198,7 +199,8 @@ def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[Ledg
             if path := snapshot_path(settings):
                 store = stack.enter_context(closing(InvoiceStore(path, log_id(settings), namespace)))
                 store.follow_to_end(reader)
-                reader.seek(stack.enter_context(store.as_it_stands()))
+                # From its beginning where the file, which another process may have made anew, has nothing of it.
+                reader.seek(dict.fromkeys(reader.positions, 0) | dict(stack.enter_context(store.as_it_stands())))
                 standing = StandingInvoices.of_store(store, namespace)
         except (sqlite3.Error, OSError) as error:  # it saves time and decides nothing
             log.warning("%s: no snapshot, the log is read from its beginning: %s", settings.snapshot_dir, error)

@@ -9,6 +9,7 @@ beyond it.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -27,7 +28,7 @@ from schemas.ledgers.valid_invoices import ValidInvoices
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables and of ``is_quiet``: raise it with either."""
 _AT_ONCE: Final = 5000
 _TABLES: Final = """
@@ -38,10 +39,10 @@ CREATE TABLE invoices (place INTEGER PRIMARY KEY, namespace TEXT, subscription T
     draft INTEGER, open INTEGER, version INTEGER, quiet INTEGER, record BLOB, UNIQUE (namespace, invoice_id, draft));
 CREATE INDEX of_chain ON invoices (namespace, subscription, place) WHERE draft = 0;
 CREATE INDEX not_quiet ON invoices (namespace) WHERE draft = 0 AND quiet = 0;
+CREATE INDEX of_account ON invoices (namespace, account, subscription) WHERE draft = 0;
 CREATE INDEX drafts ON invoices (namespace, open, version) WHERE draft = 1;
 CREATE TABLE chains (namespace TEXT, subscription TEXT, account TEXT, last INTEGER, broken INTEGER, head BLOB, run BLOB,
     notes BLOB, PRIMARY KEY (namespace, subscription)) WITHOUT ROWID;
-CREATE INDEX of_account ON chains (namespace, account);
 """
 
 
@@ -176,6 +177,8 @@ class InvoiceStore:
 
     def _opened(self) -> sqlite3.Connection:
         """The file; what it has of another version or log is dropped. Raises sqlite3.DatabaseError."""
+        if self._path:  # all tenants' invoices: nobody else's to read
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         database = sqlite3.connect(self._path, timeout=60.0, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -302,22 +305,21 @@ class InvoiceStore:
         try:
             yield self.positions()
         finally:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
 
     def claims(self) -> Claims:
         """The state of all claims, to go on from; nothing of that is written to the file."""
         return Claims(self._database)
 
     def tails(self, namespace: str) -> Iterator[Invoice]:
-        """Of each chain the last invoice and those that are not quiet, all of a chain with a void one; in its
-        order."""
+        """Of each chain the last invoice, all of a chain with one that is not quiet; in its order."""
         decoded = dict(self._decoded.values()) if namespace == self._soon else {}
         self._decoded.clear()
         return self._invoices(
-            "SELECT place FROM invoices WHERE namespace = :namespace AND draft = 0 AND quiet = 0"
-            " UNION SELECT last FROM chains WHERE namespace = :namespace"
-            " UNION SELECT place FROM chains JOIN invoices USING (namespace, subscription)"
-            " WHERE namespace = :namespace AND broken AND draft = 0",
+            "SELECT last FROM chains WHERE namespace = :namespace"
+            " UNION SELECT place FROM invoices WHERE namespace = :namespace AND draft = 0 AND subscription IN"
+            " (SELECT subscription FROM invoices WHERE namespace = :namespace AND draft = 0 AND quiet = 0)",
             {"namespace": namespace},
             decoded,
         )
@@ -340,14 +342,22 @@ class InvoiceStore:
     def _invoices(
         self, places: str, values: Mapping[str, str], decoded: Mapping[int, Invoice] = _NOTHING_DECODED
     ) -> Iterator[Invoice]:
-        sql = f"SELECT place, record FROM invoices WHERE place IN ({places}) ORDER BY place"
-        for place, record in self._database.execute(sql, values):
-            yield decoded.get(place) or decode_invoice(record)
+        sql = f"SELECT place, invoice_id, version, record FROM invoices WHERE place IN ({places}) ORDER BY place"
+        for place, name, version, record in self._database.execute(sql, values):
+            invoice = decoded.get(place)
+            # Another process may have written a later version, or made the file anew, since this one was read.
+            if invoice is None or (invoice.invoice_id, invoice.version) != (name, version):
+                invoice = decode_invoice(record)
+            yield invoice
 
     def subscriptions(self, namespace: str, account_id: str | None = None) -> list[str]:
         """The subscriptions with a chain; of one account, if it is given."""
-        sql = "SELECT subscription FROM chains WHERE namespace = ? AND (? IS NULL OR account = ?)"
-        return [name for (name,) in self._database.execute(sql, (namespace, account_id, account_id))]
+        if account_id is None:
+            rows = self._database.execute("SELECT subscription FROM chains WHERE namespace = ?", (namespace,))
+        else:  # by invoices: an account may be corrected, and those of before are the former one's
+            sql = "SELECT DISTINCT subscription FROM invoices WHERE namespace = ? AND account = ? AND draft = 0"
+            rows = self._database.execute(sql, (namespace, account_id))
+        return [name for (name,) in rows]
 
     def count(self, namespace: str) -> int:
         """Number of invoices."""
@@ -394,6 +404,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # a full disk, for one, has ended it
+            database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
