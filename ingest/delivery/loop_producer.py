@@ -87,8 +87,8 @@ class LoopProducer:
         placed: Callable[[int], str | None] | None = None,
     ) -> None:
         """Produce one record. ``done`` is always called later, on the loop. ``placed`` is called before it with the
-        record's offset, in the polling thread, if the record was delivered; it returns None, or the error that ``done``
-        is to get all the same."""
+        record's offset (-1: Kafka did not give it), in the polling thread, if the record was delivered; it returns
+        None, or the error that ``done`` is to get all the same."""
 
         clock = self._clock
         sent_us = 0 if clock is None else clock.now_us()
@@ -99,7 +99,8 @@ class LoopProducer:
             if error is not None:
                 failure: str | None = self._told(topic, len(value), error)
             else:
-                failure = None if placed is None else placed(message.offset())
+                offset = message.offset()  # None where a retry was confirmed that had been appended already
+                failure = None if placed is None else placed(-1 if offset is None else offset)
             self._reports.append((done, failure))
             # Neither a sealed topic nor a usage.clock that cannot be written counts as an outage.
             if error is not None and error.code() != KafkaError.MSG_SIZE_TOO_LARGE and topic != CLOCK:

@@ -2,7 +2,8 @@
 for little does not wait behind one that asks for much.
 
 A request begins at once as long as its turn has room, or its tenant has had less than its share of the turn. Those
-beyond wait, and each turn begins the oldest of one waiting tenant after another, tenants that have just come first.
+beyond wait, and each turn begins the oldest of one waiting tenant after another: of each tenant as many, however many
+they are.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ class FairTurns:
         self._begun: Counter[str] = Counter()  # in this turn
         self._total = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
-        self._new: deque[str] = deque()  # tenants that wait and were not served since they do
-        self._old: deque[str] = deque()
+        self._order: deque[str] = deque()  # tenants that wait, the next one first
         self._turning = False
 
     def enter(self, tenant: str, future: Callable[[], asyncio.Future[None]]) -> asyncio.Future[None] | None:
@@ -38,7 +38,7 @@ class FairTurns:
             return None
         if tenant not in self._waiting:
             self._waiting[tenant] = deque()
-            self._new.append(tenant)
+            self._order.append(tenant)
         waits = future()
         self._waiting[tenant].append(waits)
         return waits
@@ -56,11 +56,11 @@ class FairTurns:
         self._total = 0
         self._most = self._ask_most()
         while self._waiting and self._total < self._most:
-            tenant = (self._new or self._old).popleft()
+            tenant = self._order.popleft()
             queue = self._waiting[tenant]
             waits = queue.popleft()
             if queue:
-                self._old.append(tenant)
+                self._order.append(tenant)
             else:
                 del self._waiting[tenant]
             if not waits.done():  # else its task was cancelled

@@ -76,7 +76,9 @@ class AnsweringProtocol(BoundedProtocol):
                 self._refused_length = -1
 
     def _answer_again(self) -> bool:
-        if not self.idle or CLOSING in self.server_state.default_headers or not self._answer.again():
+        if not self.idle or CLOSING in self.server_state.default_headers or self.flow.write_paused:
+            return False  # a client that does not read its answers gets no more of them
+        if not self._answer.again():
             return False
         self._idle_since = self.loop.time()
         self._give()
@@ -103,6 +105,7 @@ class AnsweringProtocol(BoundedProtocol):
             self.expect_100_continue
             or not self.parser.should_keep_alive()
             or CLOSING in self.server_state.default_headers
+            or self.flow.write_paused
         ):
             return False
         length = next((value for name, value in self.headers if name == b"content-length"), b"")
@@ -114,6 +117,7 @@ class AnsweringProtocol(BoundedProtocol):
             self._row = 0
             return False
         self._answer, self._answered, self._body_length = answer, True, int(length)
+        self._refused_length = -1  # the head that is remembered may have had another answer
         self._give()
         return True
 

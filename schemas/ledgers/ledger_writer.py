@@ -43,17 +43,17 @@ class LedgerWriter:
         self._settings = settings
         self._record_bytes = settings.kafka_record_bytes
         self._replacing = threading.Lock()
-        self._producer = self._new_producer()
+        self._producer = self._new_producer(self._record_bytes)
 
     @property
     def limit(self) -> int:
         """See the class."""
         return value_limit(self._record_bytes)
 
-    def _new_producer(self) -> KafkaProducer:
+    def _new_producer(self, record_bytes: int) -> KafkaProducer:
         own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
-        lowered = self._record_bytes < self._settings.kafka_record_bytes
-        sizes = producing(self._record_bytes, MERGED_BYTES if lowered else LARGE_SET_BYTES)
+        lowered = record_bytes < self._settings.kafka_record_bytes
+        sizes = producing(record_bytes, MERGED_BYTES if lowered else LARGE_SET_BYTES)
         return KafkaProducer(self._settings, sizes | own)
 
     def _living(self) -> KafkaProducer:
@@ -67,7 +67,7 @@ class LedgerWriter:
         or to repeat, as after any failure."""
         with self._replacing:
             if self._producer is failed:
-                self._producer = self._new_producer()
+                self._producer = self._new_producer(self._record_bytes)
             return self._producer
 
     def append(self, key: bytes, value: bytes, partition: int | None = None) -> RecordPlace:
@@ -98,7 +98,7 @@ class LedgerWriter:
     ) -> list[RecordPlace | KafkaError]:
         """Write records; returns for each its position, or the error due to which it may not be in Kafka.
 
-        Records that the topic first refused by their size are written after the others.
+        Records that the topic first refused by their size are written after the others, so out of order.
         """
         record_bytes = self._record_bytes
         results = self._attempt(records, partition)
@@ -126,8 +126,10 @@ class LedgerWriter:
             if record_bytes == self._record_bytes or value_limit(record_bytes) < _LEAST_PIECE_BYTES:
                 return
             log.warning("%s takes records of up to %d bytes: smaller ones are written", self.topic, record_bytes)
+            # In this order: who begins between the two with the new limit would take the old producer's refusal for
+            # that of the new one.
+            self._producer = self._new_producer(record_bytes)
             self._record_bytes = record_bytes
-            self._producer = self._new_producer()
 
     def _attempt(self, records: Sequence[tuple[bytes, bytes]], partition: int | None) -> list[RecordPlace | KafkaError]:
         results: list[RecordPlace | KafkaError] = [
@@ -139,7 +141,7 @@ class LedgerWriter:
             def delivered(error: Any, message: Any) -> None:
                 if error is not None:
                     failed.setdefault(number, error)
-                elif last:
+                elif last and message.offset() is not None:  # without it the record is its caller's to read back
                     results[number] = (message.partition(), message.offset())
 
             return delivered

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -178,7 +178,9 @@ class InvoiceStore:
     def _opened(self) -> sqlite3.Connection:
         """The file; what it has of another version or log is dropped. Raises sqlite3.DatabaseError."""
         if self._path:  # all tenants' invoices: nobody else's to read
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Only where it is new: closing a file that this process has open elsewhere would end SQLite's locks on it.
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         database = sqlite3.connect(self._path, timeout=60.0, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
