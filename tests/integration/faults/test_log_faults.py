@@ -138,7 +138,7 @@ def test_another_log_under_the_same_name_takes_nothing_and_what_it_holds_is_carr
             world, *command.split(), "--reason", "the topic was made anew"
         )
         assert "nothing is written" in rig.weir(world, *command.split(), "--reason", "the topic was made anew")
-    # And as many as the gateway had acknowledged into the other log before it saw it: they are carried over and metered.
+    # And those that the gateway acknowledged into the other log before it saw it: they are carried over and metered.
     meanwhile = sum(status == 202 for status in answers.values())
     rig.wait(lambda: world.books()["given_up"] - 9 in range(meanwhile + 1))
     assert (world.books()["balanced"], world.books()["lost"]) == (True, 0)
