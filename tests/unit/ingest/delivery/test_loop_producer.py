@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from ingest.delivery import loop_producer
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.loop_producer import LoopProducer
+from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.settings import Settings
 from schemas.values.instants import DAY
 from tests.unit.schemas.kafka.failing import REASON, failing_after, mock_broker
@@ -50,6 +53,35 @@ def test_a_record_whose_place_is_refused_is_reported_as_failed(monkeypatch: pyte
         return reports
 
     assert asyncio.run(deliver()) == why
+
+
+def test_a_retry_that_was_confirmed_without_its_offset_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka gives none where the record had been appended already; the polling thread lives on."""
+    mock_broker(monkeypatch)
+    offsets: list[int] = []
+
+    class Confirming(KafkaProducer):
+        def produce(self, topic: str, value: bytes, on_delivery: Any = None, **options: Any) -> None:
+            class WithoutOffset:
+                def offset(self) -> None:
+                    return None
+
+            super().produce(topic, value, lambda error, _: on_delivery(error, WithoutOffset()), **options)
+
+    monkeypatch.setattr(loop_producer, "KafkaProducer", Confirming)
+
+    async def deliver() -> list[str | None]:
+        producer = LoopProducer(Settings())
+        reports: list[str | None] = []
+        for _ in range(2):
+            report: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+            producer.produce("t", b"v", report.set_result, partition=0, placed=offsets.append)
+            reports.append(await asyncio.wait_for(report, 10))
+        await producer.close(1)
+        return reports
+
+    assert asyncio.run(deliver()) == [None, None]
+    assert offsets == [-1, -1]
 
 
 @pytest.mark.parametrize(("now_us", "told"), [(1_234_000, []), (40 * DAY, ["clock_wrong"])])

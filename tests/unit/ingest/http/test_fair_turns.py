@@ -81,7 +81,7 @@ def test_beyond_its_share_a_tenant_waits_too_and_waiting_tenants_begin_one_after
     assert begun == {"a": 20, "b": 20}
 
 
-def test_many_tenants_at_once_do_not_make_a_turn_endless_and_newcomers_go_first() -> None:
+def test_many_tenants_at_once_do_not_make_a_turn_endless_and_each_has_its_turn() -> None:
     loop = Loop()
     for number in range(40):
         loop.ask("noisy", number)
@@ -93,6 +93,23 @@ def test_many_tenants_at_once_do_not_make_a_turn_endless_and_newcomers_go_first(
         assert len(loop.begun) == MOST
         # ``noisy`` came first of those that wait, so it has one request before the others have theirs.
         assert sum(name.startswith("noisy") for name in loop.begun) == (turn == 0)
+
+
+def test_tenants_of_one_request_each_never_keep_another_from_its_second() -> None:
+    """However many of them come anew in each turn."""
+    loop = Loop()
+    tenants = iter(range(10_000))
+    for _ in range(4 * MOST):
+        loop.ask(f"tenant{next(tenants)}-")
+    for number in range(2):
+        loop.ask("waiting", number)
+    begun: list[str] = []
+    for _ in range(12):
+        for _ in range(MOST):
+            loop.ask(f"tenant{next(tenants)}-")
+        loop.turn()
+        begun += [name for name in loop.begun if name.startswith("waiting")]
+    assert begun == ["waiting0", "waiting1"]
 
 
 def test_a_request_that_was_given_up_takes_nobodys_place() -> None:

@@ -251,3 +251,36 @@ def test_only_a_head_that_is_not_whole_has_a_timer() -> None:
     served.loop.advance(10.1)
     assert served.transport.closed
     assert b" 408 " in served.transport.written[-1]
+
+
+def test_a_client_that_does_not_read_its_answers_gets_none_early() -> None:
+    """Else what it sends would fill this process's memory with answers."""
+    served = Served()
+    assert [served.send(post(b"a")) for _ in range(2)] == [1, 1]
+    served.protocol.pause_writing()
+    heads = served.heads
+    assert served.send(post(b"a")) == 0
+    assert served.heads == heads  # the application answers it, and waits for the client
+
+
+def test_a_head_that_was_refused_is_forgotten_where_another_was_refused_since() -> None:
+    """One connection may carry requests of several keys, and each is judged by its own key."""
+    asked: list[str] = []
+
+    class OfKeys(Served):
+        def early(self, _target: bytes, headers: Headers) -> object:
+            key = next(value for name, value in headers if name == b"x-key").decode()
+
+            def again() -> bool:
+                asked.append(key)
+                return True
+
+            return EarlyAnswer(Response(b"shed", 503), again) if key.startswith("noisy") else "taken"
+
+    served = OfKeys()
+    assert served.send(post(b"a", "X-Key: noisy1")) == 1
+    assert served.send(post(b"a", "X-Key: noisy1")) == 1
+    assert asked == ["noisy1"]
+    served.send(post(b"b", "X-Key: noisy2") + post(b"c", "X-Key: quiet"))
+    served.send(post(b"a", "X-Key: noisy1"))
+    assert "noisy2" not in asked

@@ -142,3 +142,26 @@ def test_a_second_thread_that_was_refused_meanwhile_writes_by_the_limit_that_the
 
     monkeypatch.setattr(writer, "_attempt", beside)
     assert len(writer.append_all(values(*[3_000] * 60), 0)) == 60
+
+
+def test_a_limit_is_told_only_when_the_producer_that_keeps_to_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another thread would write by the new limit with the old producer, and take its refusal for the topic's."""
+    writer = writer_of(monkeypatch, Broker(50_000), "usage.rejected")
+    before, make, limits = writer.limit, writer._new_producer, []
+
+    def observed(record_bytes: int) -> Any:
+        limits.append(writer.limit)
+        return make(record_bytes)
+
+    monkeypatch.setattr(writer, "_new_producer", observed)
+    writer.append_all(values(*[3_000] * 60), 0)
+    assert limits == [before]
+    assert writer.limit < before
+
+
+def test_a_record_that_was_confirmed_without_its_offset_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is its caller's to read back, as after any answer that did not come."""
+    writer = writer_of(monkeypatch, Broker(50_000), "usage.rejected")
+    monkeypatch.setattr(Message, "offset", lambda _: None)
+    with pytest.raises(LedgerUnavailable):
+        writer.append(b"", b"value", 0)

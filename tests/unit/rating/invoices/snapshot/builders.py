@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
+
 from rating.invoices.snapshot.invoice_store import InvoiceStore
+from rating.invoices.transitions import NewPayment, with_payment
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
 from tests.unit.rating.builders import invoice_of, line_of
@@ -71,3 +75,10 @@ def invoice(number: int, subscription: str = "s", **changes: Any) -> Invoice:
         "lines": (line_of(number=1, period_start=number * 100, period_end=number * 100 + 100),),
     }  # fmt: skip
     return invoice_of(**(usual | changes))
+
+
+def paid(of: Invoice) -> Invoice:
+    """Its next version, with a payment of one."""
+    following = with_payment(of, NewPayment("p", Decimal(1), 0, "me"))
+    assert following is not None
+    return replace(following, claim_id="paid")

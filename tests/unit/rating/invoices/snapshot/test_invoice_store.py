@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,11 @@ from msgspec.structs import replace
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.quiet import is_quiet
-from rating.invoices.transitions import NewPayment, with_payment
 from rating.verify.difference import Findings
 from rating.verify.invoices.snapshot import compare, fill
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
-from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice
-
-
-def paid(of: Invoice) -> Invoice:
-    following = with_payment(of, NewPayment("p", Decimal(1), 0, "me"))
-    assert following is not None
-    return replace(following, claim_id="paid")
+from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice, paid
 
 
 def void(of: Invoice, head: str) -> Invoice:
@@ -132,7 +124,7 @@ def test_a_file_of_something_else_is_made_anew(tmp_path: Path, why: str, monkeyp
     path, log_id = tmp_path / "invoices.sqlite", "log"
     followed(log_of([invoice(1, "t"), invoice(2, "t"), invoice(1)]), str(path)).close()
     if why == "other version":
-        monkeypatch.setattr("rating.invoices.snapshot.invoice_store.VERSION", 0)
+        monkeypatch.setattr("rating.invoices.snapshot.snapshot_file.VERSION", 0)
     elif why == "other log":
         log_id = "other"
     elif why == "no database":
@@ -200,9 +192,9 @@ def test_what_a_later_invoice_may_depend_on_is_not_quiet(changes: dict[str, Any]
         ),
         ("UPDATE invoices SET quiet = 1 WHERE invoice_id = 'inv_s2' AND draft = 0", ["invoice air inv_s2"]),
         ("UPDATE chains SET run = NULL WHERE subscription = 's'", ["chain air s"]),
-        ("UPDATE chains SET broken = 0 WHERE subscription = 's'", ["chain air s"]),
+        ("UPDATE chains SET head = NULL WHERE subscription = 's'", ["chain air s"]),
         ("UPDATE chains SET last = NULL WHERE subscription = 't'", ["chain air t"]),
-        ("INSERT INTO chains VALUES ('air', 'zz', 'acme', NULL, 0, NULL, NULL, NULL)", ["chain air zz"]),
+        ("INSERT INTO chains VALUES ('air', 'zz', NULL, NULL, NULL, NULL)", ["chain air zz"]),
         (
             "INSERT INTO facts VALUES (CAST('[1]' AS BLOB), CAST('9' AS BLOB))",
             ["fact [1]"],

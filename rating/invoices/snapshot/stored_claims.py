@@ -1,0 +1,129 @@
+"""The state of the claims to be the next record of an invoice or chain, as the snapshot's file has it: keys are looked
+up when they are asked for, so that going on from a long log costs what is new."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.valid_invoices import ValidInvoices
+
+_OF_CHAIN: Final = ("run", "notes")
+_ABSENT: Final = object()
+
+
+class Claims:
+    """The state of the claims as the file has it, with what is offered to ``valid`` since."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        chains = _Chains(database)
+        self._heads, self._facts = _Heads(database, chains), _Facts(database, chains)
+        self.valid = ValidInvoices(FirstValid(_Versions(database), self._heads, self._facts))
+
+    def facts(self) -> Iterator[tuple[bytes, bytes]]:
+        """(key, value) of what the file lacks, but for what rows of invoices and chains have."""
+        return self._facts.rows()
+
+    def of_chain(self, chain: tuple[str, str]) -> list[bytes | None]:
+        """Head and facts of a chain, as its row has them."""
+        values = [self._heads.get(chain), *(self._facts.get((chain, name)) for name in _OF_CHAIN)]
+        return [None if value is None else msgspec.json.encode(value) for value in values]
+
+
+class _ClaimColumn(ABC):
+    """One part of the claims' state by key, read from the file when it is asked for. ``changed``: what the file does
+    not have yet."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self.changed: dict[Hashable, Any] = {}
+
+    @abstractmethod
+    def stored(self, key: Hashable) -> Any:
+        """The value in the file; _ABSENT if there is none."""
+
+    def get(self, key: Hashable, otherwise: Any = None) -> Any:
+        value = self.changed[key] if key in self.changed else self.stored(key)
+        return otherwise if value is _ABSENT else value
+
+    def __contains__(self, key: Hashable) -> bool:
+        return self.get(key, _ABSENT) is not _ABSENT
+
+    def __setitem__(self, key: Hashable, value: Any) -> None:
+        self.changed[key] = value
+
+
+class _Versions(_ClaimColumn):
+    """Of invoices and drafts, whose rows have them."""
+
+    def stored(self, key: Hashable) -> Any:
+        if not isinstance(key, tuple):
+            return _ABSENT
+        draft = isinstance(key[0], tuple)  # (key of the invoice, "draft")
+        namespace, name = key[0] if draft else key
+        sql = "SELECT version FROM invoices WHERE namespace = ? AND invoice_id = ? AND draft = ?"
+        row = self._database.execute(sql, (namespace, name, draft)).fetchone()
+        return _ABSENT if row is None else row[0]
+
+
+class _Heads(_ClaimColumn):
+    """Of chains, whose rows have them."""
+
+    def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
+        super().__init__(database)
+        self._chains = chains
+
+    def stored(self, key: Hashable) -> Any:
+        return self._chains.value(key, 0)
+
+
+class _Facts(_ClaimColumn):
+    """Those of chains are in their rows."""
+
+    def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
+        super().__init__(database)
+        self._chains = chains
+
+    def stored(self, key: Hashable) -> Any:
+        assert isinstance(key, tuple)
+        of, name = key
+        if name in _OF_CHAIN:
+            return self._chains.value(of, 1 + _OF_CHAIN.index(name))
+        sql = "SELECT value FROM facts WHERE key = ?"
+        row = self._database.execute(sql, (msgspec.json.encode(key),)).fetchone()
+        return _ABSENT if row is None else _tuples(msgspec.json.decode(row[0]))
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """What the file lacks, but for those of chains."""
+        for key, value in self.changed.items():
+            assert isinstance(key, tuple)
+            if key[1] not in _OF_CHAIN:
+                yield msgspec.json.encode(key), msgspec.json.encode(value)
+
+
+class _Chains:
+    """Head and facts of chains as the file has them, each row read once."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._rows: dict[Hashable, tuple[bytes | None, ...]] = {}
+
+    def value(self, chain: Hashable, column: int) -> Any:
+        """The head (0) or a fact; _ABSENT if there is none."""
+        row = self._rows.get(chain)
+        if row is None:
+            sql = "SELECT head, run, notes FROM chains WHERE namespace = ? AND subscription = ?"
+            assert isinstance(chain, tuple)
+            row = self._rows[chain] = self._database.execute(sql, chain).fetchone() or (None, None, None)
+        encoded = row[column]
+        return _ABSENT if encoded is None else _tuples(msgspec.json.decode(encoded))
+
+
+def _tuples(value: Any) -> Any:
+    """Keys and values of claims are tuples, which JSON has no word for."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
