@@ -72,8 +72,6 @@ class AnsweringProtocol(BoundedProtocol):
             end = data.find(b"\r\n\r\n") + 4
             if begins and self.idle and end + self._body_length == len(data):  # all of one request, and nothing else
                 self._refused_head, self._refused_length = data[:end], len(data)
-            else:
-                self._refused_length = -1
 
     def _answer_again(self) -> bool:
         if not self.idle or CLOSING in self.server_state.default_headers or self.flow.write_paused:

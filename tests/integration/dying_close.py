@@ -28,7 +28,7 @@ def die_after(pieces: int) -> None:
             self.flush(30)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    KafkaProducer.produce = produced  # type: ignore[method-assign]
+    KafkaProducer.produce = produced  # type: ignore[method-assign]  # in this process alone, which it ends
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def main() -> int:
         real = watchdog.Watchdog
         patience = float(stall)
         # A class is replaced by what makes one: on purpose, in this process alone.
-        worker.Watchdog = lambda watched, stopping: real(watched, stopping, patience)  # type: ignore[assignment,misc]
+        worker.Watchdog = lambda watched, stopping: real(watched, stopping, patience)  # type: ignore[assignment,misc]  # see above
     return worker.main()
 
 

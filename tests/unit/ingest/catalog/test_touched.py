@@ -34,8 +34,8 @@ SCHEMA = {
 def whole(planned: Planned) -> Touched:
     """What a check of everything looks at."""
     codes = {kind: planned.codes(kind) for kind in KINDS}
-    models = [planned.get("subscription", code) for code in codes["subscription"]]
-    return Touched(codes, dict.fromkeys(model.account for model in models), codes["plan"])  # type: ignore[union-attr]
+    subscriptions: list[Any] = [planned.get("subscription", code) for code in codes["subscription"]]
+    return Touched(codes, dict.fromkeys(each.account for each in subscriptions), codes["plan"])
 
 
 def outcome(

@@ -74,6 +74,18 @@ def plan(
     return {"code": code, "currency": "USD", "grace_seconds": 0, "charges": charges}
 
 
+def close(expected: Shelf, standing: StandingInvoices, as_of: str | int, *, dated: bool = False) -> list[Invoice]:
+    """What a run as of that instant (RFC 3339, or UTC microseconds) publishes where nothing was used. ``dated``: the
+    run names the instant, else 1970."""
+    as_of_us = as_of if isinstance(as_of, int) else us(as_of)
+    result = make_plan(expected.view(), standing, as_of_us, {})
+    assert result.problems == ()
+    invoices, problems = build_invoices(result, {}, Run("run", 1, 0, as_of_us if dated else 0, {}))
+    assert problems == ()
+    assert all(standing.apply(invoice) for invoice in invoices)
+    return list(invoices)
+
+
 class Books:
     """A subscription's invoices, and the events that came so far."""
 

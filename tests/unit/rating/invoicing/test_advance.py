@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.run_plan import build_invoices, make_plan
-from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.invoicing.builders import close
 
 PLANS = {
     "basic": [("seat", "30", True), ("support", "10", False)],
@@ -39,16 +38,6 @@ def catalog(**subscription: Any) -> Shelf:
     shelf.add("account", {"code": "acme"})
     shelf.add("subscription", BASE | subscription)
     return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
-    """What a run as of that instant publishes."""
-    plan = make_plan(expected.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
-    assert plan.problems == ()
-    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return list(invoices)
 
 
 def told(invoices: list[Invoice]) -> list[list[str]]:

@@ -11,11 +11,9 @@ from msgspec.structs import replace as changed
 from rating.invoices.amounts.line_plans import LinePlan, plan_in
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice, service_span
-from rating.invoicing.run_plan import build_invoices, make_plan
-from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_record import Invoice, Line, body_of
+from schemas.ledgers.invoice_record import Line, body_of
 from tests.unit.rating.builders import Shelf, invoice_of, line_of, stored, us
-from tests.unit.rating.invoicing.builders import amounts_of, estimates
+from tests.unit.rating.invoicing.builders import amounts_of, close, estimates
 
 BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
 
@@ -40,15 +38,6 @@ def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
     for grant in grants:
         shelf.add("credit_grant", {"account": "acme", "currency": "USD"} | grant)
     return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(expected.view(), standing, us(as_of), {})
-    assert plan.problems == ()
-    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return list(invoices)
 
 
 def estimated(expected: Shelf, standing: StandingInvoices, at: str) -> tuple[str, str]:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.run_plan import build_invoices, make_plan
-from schemas.ledgers.checkpoints import Run
-from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import Shelf, us
 
@@ -39,12 +35,3 @@ def catalog(plans: dict[str, dict[str, str]], **subscription: Any) -> Shelf:
     shelf.add("account", {"code": "acme"})
     shelf.add("subscription", BASE | subscription)
     return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str | int) -> list[Invoice]:
-    plan = make_plan(expected.view(), standing, as_of if isinstance(as_of, int) else us(as_of), {})
-    assert plan.problems == ()
-    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, 0, {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return list(invoices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,15 +15,15 @@ from rating.invoices.amounts.prepaid_credits import DrawnOn, drawn, to_give_back
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, voided, with_payment
-from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.webhooks.notices import event_of
-from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, body_of
-from tests.unit.rating.builders import Shelf, us
+from tests.unit.rating.builders import Shelf
+from tests.unit.rating.invoicing import builders
 from tests.unit.rating.verify.builders import verified
 
 BASE = {"code": "s", "account": "acme", "plan": "basic", "start": "2024-01-01T00:00:00Z"}
 GRANT = {"code": "gift", "account": "acme", "amount": "100", "currency": "USD"}
+close = partial(builders.close, dated=True)
 
 
 def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
@@ -36,15 +37,6 @@ def catalog(*grants: dict[str, Any], **subscription: Any) -> Shelf:
     for grant in grants:
         shelf.add("credit_grant", grant)
     return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(expected.view(), standing, us(as_of), {})
-    assert plan.problems == ()
-    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return list(invoices)
 
 
 def ended(*grants: dict[str, Any]) -> tuple[Shelf, StandingInvoices, Invoice]:

@@ -4,6 +4,7 @@ fees, closed step by step."""
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,11 +16,10 @@ from rating.invoices.amounts.line_balances import credited_by_line, credits_of_c
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, voided
-from rating.invoicing.run_plan import build_invoices, make_plan
-from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
-from tests.unit.rating.builders import Shelf, invoice_of, line_of, us
+from tests.unit.rating.builders import Shelf, invoice_of, line_of
+from tests.unit.rating.invoicing import builders
 from tests.unit.rating.invoicing.builders import FEBRUARY, MARCH, SUBSCRIPTION, Books, used
 from tests.unit.rating.invoicing.builders import catalog as usage_catalog
 from tests.unit.rating.verify.builders import verified
@@ -31,6 +31,7 @@ BASE = {
     "start": "2024-08-10T00:00:00Z",
     "billing_anchor": "2024-08-10",
 }
+close = partial(builders.close, dated=True)
 
 
 def catalog(**subscription: Any) -> Shelf:
@@ -43,15 +44,6 @@ def catalog(**subscription: Any) -> Shelf:
     shelf.add("account", {"code": "acme"})
     shelf.add("subscription", BASE | subscription)
     return shelf
-
-
-def close(expected: Shelf, standing: StandingInvoices, as_of: str) -> list[Invoice]:
-    plan = make_plan(expected.view(), standing, us(as_of), {})
-    assert plan.problems == ()
-    invoices, problems = build_invoices(plan, {}, Run("run", 1, 0, us(as_of), {}))
-    assert problems == ()
-    assert all(standing.apply(invoice) for invoice in invoices)
-    return list(invoices)
 
 
 def credit(

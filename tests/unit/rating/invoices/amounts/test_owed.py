@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from rating.invoices.ledger import StandingInvoices
 from schemas.ledgers.invoice_record import Invoice
-from tests.unit.rating.invoices.amounts.builders import BASE, catalog, close
+from tests.unit.rating.invoices.amounts.builders import BASE, catalog
+from tests.unit.rating.invoicing.builders import close
 from tests.unit.rating.verify.builders import verified
 
 

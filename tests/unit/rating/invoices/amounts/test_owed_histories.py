@@ -16,7 +16,8 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, voided
 from schemas.values.instants import rfc3339
 from tests.unit.rating.builders import us
-from tests.unit.rating.invoices.amounts.builders import BASE, DAY, PLANS, START, catalog, close
+from tests.unit.rating.invoices.amounts.builders import BASE, DAY, PLANS, START, catalog
+from tests.unit.rating.invoicing.builders import close
 from tests.unit.rating.verify.builders import verified
 
 discounts = st.lists(
