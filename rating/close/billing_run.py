@@ -98,8 +98,8 @@ def run_close(
             return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
     except sqlite3.Error as error:
         raise CloseError(
-            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be read: {error}; delete it, it is a "
-            "cache, and close again"
+            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be read: {error}; stop the rating "
+            "service, delete the files invoices.sqlite* there, which are a cache, and close again"
         ) from error
     finally:
         if collecting:

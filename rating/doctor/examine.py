@@ -92,11 +92,11 @@ def diagnose(
     return _Examination(client, catalog, view, resolve(view, metric), account_id, interval).diagnosis(waiting)
 
 
-def waiting_records(settings: Settings, client: Client) -> int:
+def waiting_records(settings: Settings, client: Client, catalog: Catalog) -> int:
     """Records of usage.events that are not metered yet, of all namespaces; 0 where the log's end is not known.
     Blocking."""
     try:
-        ends = end_offsets(settings)
+        ends = end_offsets(settings, catalog.generations.state)
     except (LedgerUnavailable, KafkaException):
         return 0
     progress = read_progress(client)

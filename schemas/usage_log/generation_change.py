@@ -66,10 +66,11 @@ def read_generations(settings: Settings) -> GenerationState:
     return generations.state
 
 
-def end_offsets(settings: Settings) -> dict[tuple[int, int], int]:
-    """The present end offsets of usage.events, of all generations: (generation, partition) → offset. Raises
-    LedgerUnavailable."""
-    state = read_generations(settings)
+def end_offsets(settings: Settings, state: GenerationState | None = None) -> dict[tuple[int, int], int]:
+    """The present end offsets of usage.events, of all generations: (generation, partition) → offset. ``state``: as a
+    follower of the catalog has it; None: it is read from the topic's beginning. Raises LedgerUnavailable."""
+    if state is None:
+        state = read_generations(settings)
     ends: dict[tuple[int, int], int] = {}
     for number in state.known(settings.generation):
         if number in state.ends:

@@ -46,7 +46,7 @@ async def diagnosis(
         raise wrong("period", str(error)) from None
 
     def question(client: Client, go_on: GoOn) -> Diagnosis:
-        waiting = waiting_records(rating.settings, client)
+        waiting = waiting_records(rating.settings, client, rating.ledgers.catalog)
         go_on()
         return diagnose(client, rating.ledgers.catalog, view, account_id, metric, interval=interval, waiting=waiting)
 

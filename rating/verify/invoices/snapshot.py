@@ -45,7 +45,7 @@ def fill(fresh: InvoiceStore, reader: LedgerReader, positions: Mapping[int, int]
 
 def compare(snapshot: InvoiceStore, fresh: InvoiceStore, path: str, findings: Findings) -> None:
     """A finding for each row that one has and the other has not, or has otherwise."""
-    remedy = f"delete {path}: it is a cache, and made anew from the log"
+    remedy = f"stop the rating service, then delete {path}, {path}-wal and {path}-shm: a cache, made anew from the log"
     actual_rows, expected_rows = snapshot.contents(), fresh.contents()
     actual, expected = next(actual_rows, None), next(expected_rows, None)
     while actual is not None or expected is not None:

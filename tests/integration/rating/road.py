@@ -55,7 +55,8 @@ class Road:
 
     def diagnosis(self, account: str, metric: str, interval: Interval) -> Diagnosis:
         """What became of the account's events for the metric."""
-        catalog, waiting = read_catalog(self.settings), waiting_records(self.settings, self.client)
+        catalog = read_catalog(self.settings)
+        waiting = waiting_records(self.settings, self.client, catalog)
         view = catalog.view(self.namespace)
         return diagnose(self.client, catalog, view, account, metric, interval=interval, waiting=waiting)
 
