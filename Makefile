@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy check format clean clean-data reference upgrade
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data reference upgrade
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,7 @@ FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
 
+JAVA_PEERS := "Weir's worker" "Flink, hashmap" "Flink, hashmap, sink" "Flink, RocksDB" "Kafka Streams"
 BENCH := PYTHONPATH=tests/bench:. $(PYTHON) tests/bench
 PEERS := .venv/peers/bin/python
 $(PEERS): deploy/peers.lock | setup
@@ -36,6 +37,9 @@ $(PEERS): deploy/peers.lock | setup
 bench: setup $(PEERS) ## the worker beside stock Faust and Quix Streams, then the whole road on this machine: under 15 minutes, JSON in build/
 	@$(BENCH)/bench_compare.py --peers-python $(PEERS) --save build/bench-compare.json
 	@$(BENCH)/bench_road.py --save build/bench-road.json
+
+bench-peers: setup ## the worker beside Flink and Kafka Streams, with what each does not do: some minutes; needs Maven and a JDK
+	@$(BENCH)/bench_compare.py --rounds 1 --java-rounds 1 --only $(JAVA_PEERS) --save build/bench-peers.json
 
 bench-gateway: setup ## one gateway beside a plain FastAPI one, and under granian: some minutes
 	@$(BENCH)/bench_gateway.py --save build/bench-gateway.json

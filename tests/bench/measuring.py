@@ -27,12 +27,33 @@ def memory_mib(pid: int, field: str = "VmRSS") -> float:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Rate between the first rows and the last, CPU an input event by process over that span, peak memory in MiB."""
+    """Rate between the first rows and the last, CPU an input event by process over that span, peak memory in MiB.
+
+    ``warm_cpu_us``: CPU an event over the last two thirds, when a just-in-time compiler has done its work. ``keys``:
+    identities that are held at the end; ``checkpoints``: those that a peer completed, where it says so.
+    """
 
     events_per_second: float
     seconds: float
     cpu_us: dict[str, float]
+    warm_cpu_us: dict[str, float]
     peak_mib: dict[str, float]
+    keys: int = 0
+    checkpoints: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows seen, the clock and the CPU of each process at one instant."""
+
+    rows: int
+    at: float
+    cpu: Mapping[str, float]
+
+    def cpu_us_until(self, later: Sample, events_per_row: float) -> dict[str, float]:
+        """Microseconds of CPU an event of what came after this sample."""
+        events = (later.rows - self.rows) * events_per_row
+        return {name: (later.cpu[name] - used) / events * 1e6 for name, used in self.cpu.items()}
 
 
 class TooSlow(Exception):
@@ -45,21 +66,27 @@ def fill(count: Callable[[], int], expected: int, inputs: int, pids: Mapping[str
     Start-up is left out: the clock starts at the first rows seen, and only what came after them is counted.
     """
     deadline = time.monotonic() + limit_s
-    while (first := count()) == 0:
+    while (seen := count()) == 0:
         _pause(deadline, "no row came")
-    began, before = time.monotonic(), {name: cpu_seconds(pid) for name, pid in pids.items()}
-    seen = first
+
+    def sample(rows: int) -> Sample:
+        return Sample(rows, time.monotonic(), {name: cpu_seconds(pid) for name, pid in pids.items()})
+
+    first = warm = sample(seen)
     while seen < expected:
         _pause(deadline, f"{seen} of {expected} rows")
         seen = count()
-    took = time.monotonic() - began
+        if warm is first and expected / 3 <= seen < expected:
+            warm = sample(seen)
+    last = sample(seen)
     if seen > expected:
         raise AssertionError(f"{seen} rows where {expected} events count: something was counted twice")
-    events = inputs * (expected - first) / expected
+    took, events_per_row = last.at - first.at, inputs / expected
     return Filled(
-        events / took,
+        (last.rows - first.rows) * events_per_row / took,
         took,
-        {name: (cpu_seconds(pid) - before[name]) / events * 1e6 for name, pid in pids.items()},
+        first.cpu_us_until(last, events_per_row),
+        warm.cpu_us_until(last, events_per_row),
         {name: memory_mib(pid, "VmHWM") for name, pid in pids.items()},
     )
 

@@ -1,0 +1,1 @@
+"""Flink and Kafka Streams as peers of bench_compare.py: their jobs in Java, built by Maven."""
