@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.read import BadCursor
+from rating.invoices.lists import BadCursor
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import at_record
 from schemas.events.identity import identity

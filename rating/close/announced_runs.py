@@ -39,8 +39,8 @@ def run_of(checkpoints: Checkpoints, namespace: str, run_id: str) -> Run | None:
 def invoice_counts(client: Client, namespace: str, runs: Iterable[Run]) -> dict[str, int]:
     """Run id → number of invoices, including void ones; runs without invoices are missing. Blocking."""
     rows = client.query(
-        "SELECT run_id, uniqExact(invoice_id) FROM invoices WHERE namespace = {namespace:String}"
-        " AND run_id IN {runs:Array(String)} GROUP BY run_id",
+        "SELECT of, uniqExact(invoice_id) FROM invoice_lists WHERE namespace = {namespace:String}"
+        " AND draft = false AND list = 'run' AND of IN {runs:Array(String)} GROUP BY of",
         parameters={"namespace": namespace, "runs": [run.run_id for run in runs]},
     ).result_rows
     return {str(name): int(count) for name, count in rows}

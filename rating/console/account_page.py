@@ -12,7 +12,7 @@ from rating.console.chart import bars
 from rating.console.html import Html, join, page, table, tag
 from rating.console.text import grouped, local_span, money
 from rating.console.views import drafts, header, heads, total_line
-from rating.invoices.read import Page
+from rating.invoices.lists import Page
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import parse_zone

@@ -27,7 +27,8 @@ from rating.console.line_page import explained_line
 from rating.console.webhook_summary import webhook_summary
 from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
 from rating.explain.counted_events import read_events
-from rating.invoices.read import BadCursor, Page, list_invoices, read_invoice
+from rating.invoices.lists import BadCursor, Page, list_invoices
+from rating.invoices.read import read_invoice
 from rating.periods import parse_zone
 from rating.usage.usage_parameters import UsageParameters
 from schemas.catalog.profiles import profile_versions

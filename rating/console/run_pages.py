@@ -11,7 +11,7 @@ from rating.close.result import stored_checks
 from rating.console.html import Child, Html, join, link, page, table, tag
 from rating.console.text import grouped
 from rating.console.views import header, heads
-from rating.invoices.read import Page
+from rating.invoices.lists import Page
 from schemas.ledgers.checkpoints import Run
 from schemas.values.instants import rfc3339
 

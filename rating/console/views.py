@@ -8,7 +8,7 @@ from typing import Final
 from rating.books import EventBooks
 from rating.console.html import Child, Html, address, join, link, page, table, tag
 from rating.console.text import grouped, local, money
-from rating.invoices.read import Page
+from rating.invoices.lists import Page
 from rating.invoices.stored_invoice import StoredInvoiceHead
 
 _ACCOUNTS_SHOWN: Final = 200

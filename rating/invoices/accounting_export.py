@@ -18,7 +18,8 @@ from clickhouse_connect.driver.client import Client
 
 from rating.csv_text import write_rows
 from rating.invoices.credit_notes import credited
-from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
+from rating.invoices.lists import MAX_LIMIT, list_invoices
+from rating.invoices.read import with_lines
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine
 from rating.invoices.transitions import amount_paid
 from rating.pricing import money_text, plain

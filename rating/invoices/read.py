@@ -1,4 +1,4 @@
-"""Reads invoices and drafts from ClickHouse, in pages or single ones; the newest version of each counts.
+"""Reads invoices and drafts from ClickHouse; the newest version of each counts. ``lists.py`` lists them in pages.
 
 Drafts are in separate tables and are read only on request.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -17,91 +17,28 @@ from rating.invoices.amounts.line_plans import plan_of
 from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from rating.pricing import money_text
-from schemas.errors import WeirError
-from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_details import body_of_text
 from schemas.ledgers.invoice_record import LinePlan
 from schemas.values.json_text import JsonObject
 
-MAX_LIMIT: Final = 500
-
-
-class BadCursor(WeirError, ValueError):
-    """An invalid cursor; use ``next_cursor`` of the previous page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of invoices, newest period first; ``next_cursor``: None on the last page."""
-
-    invoices: tuple[StoredInvoiceHead, ...]
-    next_cursor: str | None
-
-
-_HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id,
+HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id,
     plan, plan_version,
     toUnixTimestamp64Micro(period_start) AS start_us, toUnixTimestamp64Micro(period_end) AS end_us, time_zone, run_id,
     checkpoint, catalog_offset, toUnixTimestamp64Micro(as_of) AS as_of_us, state, currency,
     toString(total) AS total_text, body"""
-_NEWEST: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoices FINAL
+_NEWEST: Final = f"""SELECT {HEAD_COLUMNS} FROM invoices FINAL
 WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
-_NEWEST_DRAFT: Final = f"""SELECT {_HEAD_COLUMNS} FROM invoice_drafts FINAL
+_NEWEST_DRAFT: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_drafts FINAL
 WHERE namespace = {{namespace:String}} %s
     AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}})
 ORDER BY version DESC LIMIT 1 BY invoice_id"""
-
-
-def list_invoices(
-    client: Client,
-    namespace: str,
-    *,
-    account_id: str | None = None,
-    subscription: str | None = None,
-    state: str | None = None,
-    run_id: str | None = None,
-    cursor: str | None = None,
-    limit: int = 50,
-) -> Page:
-    """A page of invoices, latest period first, then by id; drafts only if ``state`` asks for them. Raises
-    BadCursor. Blocking."""
-    only, conditions = "", ["1"]
-    parameters: JsonObject = {"namespace": namespace, "limit": min(max(limit, 1), MAX_LIMIT) + 1}
-    for name, value in (("account_id", account_id), ("subscription", subscription), ("run_id", run_id)):
-        if value is not None:
-            parameters[name] = value
-            if name == "run_id" and state == DRAFT:  # of the newest version: each one is as of a run of its own
-                conditions.append("run_id = {run_id:String}")
-            else:
-                only += f" AND {name} = {{{name}:String}}"
-    if state is not None:
-        # After the newest version is chosen: a voided invoice is no longer finalized.
-        conditions.append("state = {state:String}")
-        parameters["state"] = state
-    if cursor is not None:
-        parameters["after_us"], parameters["after_id"] = _parse_cursor(cursor)
-        conditions.append("(start_us, invoice_id) < ({after_us:Int64}, {after_id:String})")
-    sql = (
-        f"SELECT * FROM ({(_NEWEST_DRAFT if state == DRAFT else _NEWEST) % only}) WHERE {' AND '.join(conditions)}\n"
-        "ORDER BY start_us DESC, invoice_id DESC LIMIT {limit:UInt32}"
-    )
-    heads = _heads(client, namespace, client.query(sql, parameters=parameters).result_rows)
-    page = heads[: parameters["limit"] - 1]
-    has_more = len(heads) > len(page)
-    return Page(tuple(page), f"{page[-1].period_start_us}_{page[-1].invoice_id}" if has_more else None)
 
 
 def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> list[StoredInvoiceHead]:
     """The newest versions of these invoices, without lines. Blocking."""
     parameters = {"namespace": namespace, "ids": sorted(invoice_ids)}
     rows = client.query(_NEWEST % "AND invoice_id IN {ids:Array(String)}", parameters=parameters).result_rows
-    return _heads(client, namespace, rows)
-
-
-def _parse_cursor(cursor: str) -> tuple[int, str]:
-    start, _, name = cursor.partition("_")
-    if not name or not start.isascii() or not start.removeprefix("-").isdigit() or len(start) > 18:
-        raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
-    return int(start), name
+    return heads_of(client, namespace, rows)
 
 
 def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoice | None:
@@ -110,7 +47,7 @@ def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoic
     for newest in (_NEWEST, _NEWEST_DRAFT):
         heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
         if heads:
-            return with_lines(client, namespace, _heads(client, namespace, heads))[0]
+            return with_lines(client, namespace, heads_of(client, namespace, heads))[0]
     return None
 
 
@@ -121,13 +58,13 @@ def read_versions(
     out. Blocking."""
     versions = set(names)
     sql = (
-        f"SELECT {_HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = "
+        f"SELECT {HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = "
         f"{{namespace:String}}"
         " AND invoice_id IN {ids:Array(String)}"
     )
     parameters: JsonObject = {"namespace": namespace, "ids": sorted({name for name, _ in versions})}
     rows = [row for row in client.query(sql, parameters=parameters).result_rows if (row[1], row[2]) in versions]
-    invoices = with_lines(client, namespace, _heads(client, namespace, rows)) if rows else []
+    invoices = with_lines(client, namespace, heads_of(client, namespace, rows)) if rows else []
     return {(invoice.head.invoice_id, invoice.head.version): invoice for invoice in invoices}
 
 
@@ -138,11 +75,14 @@ def read_invoices(client: Client, namespace: str, *, adjusts: str) -> list[Whole
         " AND adjusts = {adjusts:String})"
     )
     rows = client.query(_NEWEST % having, parameters={"namespace": namespace, "adjusts": adjusts}).result_rows
-    return with_lines(client, namespace, _heads(client, namespace, rows))
+    return with_lines(client, namespace, heads_of(client, namespace, rows))
 
 
-_OF_ACCOUNT: Final = """AND subscription IN (
-    SELECT subscription FROM invoices WHERE namespace = {namespace:String} AND account_id = {account_id:String})"""
+_NEWEST_OF_CHAINS: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_lists
+WHERE namespace = {{namespace:String}} AND draft = false AND list = 'subscription' AND %s
+ORDER BY version DESC LIMIT 1 BY invoice_id"""
+_OF_ACCOUNT: Final = """of IN (SELECT subscription FROM invoice_lists
+    WHERE namespace = {namespace:String} AND draft = false AND list = 'account' AND of = {account_id:String})"""
 T = TypeVar("T")
 _NAMED: Final = 100  # names in one query: its parameters travel in the request's URL
 
@@ -156,14 +96,14 @@ def read_chains(client: Client, namespace: str, account_id: str, subscriptions: 
     """The newest versions of all invoices of the given subscriptions and of those that have billed the account,
     each chain in order. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "account_id": account_id}
-    rows = client.query(_NEWEST % _OF_ACCOUNT, parameters=parameters).result_rows
-    heads = [head for part in _lots(rows) for head in _heads(client, namespace, part)]
+    rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNT, parameters=parameters).result_rows
+    heads = [head for part in _lots(rows) for head in heads_of(client, namespace, part)]
     known = {head.subscription for head in heads}
     missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
     for names in _lots(missing):
         parameters["names"] = list(names)
-        rows = client.query(_NEWEST % "AND subscription IN {names:Array(String)}", parameters=parameters).result_rows
-        heads += _heads(client, namespace, rows)
+        rows = client.query(_NEWEST_OF_CHAINS % "of IN {names:Array(String)}", parameters=parameters).result_rows
+        heads += heads_of(client, namespace, rows)
     followed: dict[tuple[str, str], StoredInvoiceHead] = {(head.subscription, head.predecessor): head for head in heads}
     ordered: list[StoredInvoiceHead] = []
     for subscription in dict.fromkeys(head.subscription for head in heads):
@@ -195,7 +135,7 @@ def with_lines(client: Client, namespace: str, heads: Sequence[StoredInvoiceHead
     ]
 
 
-def _heads(client: Client, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
+def heads_of(client: Client, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
     """Heads with their assigned numbers."""
     heads = [_head(row) for row in rows]
     if not heads:

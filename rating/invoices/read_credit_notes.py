@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.read import MAX_LIMIT, BadCursor, read_heads
+from rating.invoices.lists import MAX_LIMIT, BadCursor
+from rating.invoices.read import read_heads
 from rating.invoices.stored_invoice import StoredInvoiceHead
 from schemas.values.json_text import JsonObject
 

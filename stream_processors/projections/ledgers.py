@@ -162,15 +162,19 @@ class InvoiceCopy:
 
 
 def held_versions(journal: Journal) -> dict[_Version, int]:
-    """The versions of invoices and drafts stored in ClickHouse, each with its number of lines."""
+    """The versions of invoices and drafts stored in ClickHouse, also in the list of all, each with its number of
+    lines."""
     held: dict[_Version, int] = {}
     for drafts, (table, of_lines) in _INVOICE_TABLES.items():
         rows = journal.query(
             f"read {table}",
             "SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, "
             f"version FROM {table}) AS heads"
+            " LEFT SEMI JOIN (SELECT namespace, invoice_id, version FROM invoice_lists"
+            " WHERE draft = {draft:Bool} AND list = 'all') AS listed USING (namespace, invoice_id, version)"
             f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
             " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
+            {"draft": drafts},
         )
         held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
     return held

@@ -76,6 +76,7 @@ class Rebuild:
             removed = sorted(set(extra) - set(unknown))
             self._delete(table, removed)
             self._delete(of_lines, removed)
+            self._delete("invoice_lists", removed, f"draft = {str(drafts).lower()} AND ")
             self._delete_lines(of_lines, {key[1:]: lines for key, lines in topic.items() if key[0] == drafts})
             if removed:
                 say(f"{len(removed)} versions deleted from {table}, which usage.invoices does not have")
@@ -152,11 +153,11 @@ class Rebuild:
             )
         return states
 
-    def _delete(self, table: str, keys: list[_Key]) -> None:
+    def _delete(self, table: str, keys: list[_Key], condition: str = "") -> None:
         for at in range(0, len(keys), _CHUNK):
             self._journal.command(
                 f"delete from {table}",
-                f"DELETE FROM {table} WHERE (namespace, invoice_id, version) IN"
+                f"DELETE FROM {table} WHERE {condition}(namespace, invoice_id, version) IN"
                 " (SELECT arrayJoin({keys:Array(Tuple(String, String, UInt32))}))",
                 {"keys": keys[at : at + _CHUNK]},
             )

@@ -40,6 +40,7 @@ TABLES = (
     "rejected_events",
     "invoices",
     "invoice_lines",
+    "invoice_lists",
     "invoice_numbers",
     "catalog_entries",
     "profile_versions",

@@ -15,7 +15,8 @@ from ingest.client import Client
 from rating.books import read_books
 from rating.close import CloseResult, run_close
 from rating.close.checkpoint import end_offsets
-from rating.invoices.read import MAX_LIMIT, list_invoices, with_lines
+from rating.invoices.lists import MAX_LIMIT, list_invoices
+from rating.invoices.read import with_lines
 from rating.verify.verification import verify
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import read_progress

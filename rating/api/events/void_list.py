@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, View
 from rating.api.rating_problems import wrong
-from rating.invoices.read import BadCursor
+from rating.invoices.lists import BadCursor
 from rating.voided_events import MAX_LIMIT, list_voided
 from schemas.values.json_text import JsonObject
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query
 from rating.api.context import Authorized, View
 from rating.api.rating_problems import missing, wrong
 from rating.books import read_books
-from rating.invoices.read import MAX_LIMIT, BadCursor, list_invoices, read_invoice, with_lines
+from rating.invoices.lists import MAX_LIMIT, BadCursor, list_invoices
+from rating.invoices.read import read_invoice, with_lines
 from rating.invoices.read_credit_notes import list_credit_notes
 from schemas.values.json_text import JsonObject
 

@@ -11,7 +11,8 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
-from rating.invoices.read import list_invoices, with_lines
+from rating.invoices.lists import list_invoices
+from rating.invoices.read import with_lines
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.build_invoice import price_text
 from rating.pricing import PriceError, plain

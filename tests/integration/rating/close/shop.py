@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from rating.invoices.read import list_invoices, read_invoice
+from rating.invoices.lists import list_invoices
+from rating.invoices.read import read_invoice
 from schemas.values.instants import rfc3339
 from tests.integration.rating.road import Road
 

@@ -17,8 +17,9 @@ from rating.close.billing_run import Close
 from rating.close.checkpoint import wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
+from rating.invoices.lists import list_invoices
 from rating.invoices.publish_invoices import publish
-from rating.invoices.read import list_invoices, read_invoice
+from rating.invoices.read import read_invoice
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import rfc3339

@@ -9,7 +9,7 @@ from typing import Any
 from rating.close.checklist.checks import ChecklistPoint
 from rating.console.run_pages import checklist, run, runs
 from rating.console.webhook_summary import webhook_summary
-from rating.invoices.read import Page
+from rating.invoices.lists import Page
 from schemas.ledgers.checkpoints import Run
 
 FOUND = ChecklistPoint("silent_accounts", 25, "accounts with usage before and none now", ("<b>acme</b>", "beta"))
