@@ -29,9 +29,14 @@ HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscripti
 _NEWEST: Final = f"""SELECT {HEAD_COLUMNS} FROM invoices FINAL
 WHERE namespace = {{namespace:String}} %s ORDER BY version DESC LIMIT 1 BY invoice_id"""
 _NEWEST_DRAFT: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_drafts FINAL
-WHERE namespace = {{namespace:String}} %s
-    AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}})
+WHERE namespace = {{namespace:String}} {{of}}
+    AND invoice_id NOT IN (SELECT invoice_id FROM invoices WHERE namespace = {{namespace:String}} {{of}})
 ORDER BY version DESC LIMIT 1 BY invoice_id"""
+
+
+def _newest(drafts: bool, of: str) -> str:
+    """SQL of the newest versions of invoices, or of drafts that have not become invoices; ``of``: which, by id."""
+    return _NEWEST_DRAFT.replace("{of}", of) if drafts else _NEWEST % of
 
 
 def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> list[StoredInvoiceHead]:
@@ -41,11 +46,36 @@ def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> 
     return heads_of(client, namespace, rows)
 
 
+def read_in_order(
+    client: Client, namespace: str, after: str, limit: int, *, drafts: bool = False, since_us: int | None = None
+) -> tuple[list[WholeInvoice], str | None]:
+    """(invoices, or drafts that have not become invoices, whose ids come after ``after``, in the order of their ids:
+    newest versions with lines, without numbers; where to go on, None at the end). ``limit``: versions to read.
+    ``since_us``: those alone whose period ends later. Blocking."""
+    table = "invoice_drafts" if drafts else "invoices"
+    parameters: JsonObject = {"namespace": namespace, "after": after, "limit": limit, "since": since_us or 0}
+    ids = client.query(
+        f"SELECT invoice_id FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id > {{after:String}}"
+        " ORDER BY namespace, invoice_id LIMIT {limit:UInt32}",
+        parameters=parameters,
+    ).result_rows
+    if not ids:
+        return [], None
+    last = parameters["last"] = str(ids[-1][0])
+    within = "AND invoice_id > {after:String} AND invoice_id <= {last:String}"
+    later = "" if since_us is None else " AND period_end > fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
+    rows = client.query(_newest(drafts, within + later), parameters=parameters).result_rows
+    heads = sorted(map(_head, rows), key=lambda head: head.invoice_id)
+    lines = client.query(_LINES.format(table=_lines_table(drafts)) % within, parameters=parameters).result_rows
+    return _whole(heads, lines), last
+
+
 def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoice | None:
     """The newest version of an invoice or draft with its lines; None if there is none. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "invoice_id": invoice_id}
-    for newest in (_NEWEST, _NEWEST_DRAFT):
-        heads = client.query(newest % "AND invoice_id = {invoice_id:String}", parameters=parameters).result_rows
+    for drafts in (False, True):
+        sql = _newest(drafts, "AND invoice_id = {invoice_id:String}")
+        heads = client.query(sql, parameters=parameters).result_rows
         if heads:
             return with_lines(client, namespace, heads_of(client, namespace, heads))[0]
     return None
@@ -114,18 +144,25 @@ def read_chains(client: Client, namespace: str, account_id: str, subscriptions: 
     return [invoice for part in _lots(ordered) for invoice in with_lines(client, namespace, part)]
 
 
+_LINES: Final = """SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,
+    toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit, price,
+    toString(amount), unrounded, steps, note, adjusts
+FROM {table} FINAL WHERE namespace = {{namespace:String}} %s ORDER BY invoice_id, version, number"""
+
+
 def with_lines(client: Client, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
     """The invoices of ``heads`` (one namespace, all drafts or none) with their lines, in the same order, by one
     query. Blocking."""
-    table = _lines_table(heads[0]) if heads else "invoice_lines"
+    table = _lines_table(bool(heads) and heads[0].draft is not None)
     rows = client.query(
-        "SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,"
-        " toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), toString(quantity), events, unit,"
-        f" price, toString(amount), unrounded, steps, note, adjusts FROM {table} FINAL"
-        " WHERE namespace = {namespace:String} AND invoice_id IN {ids:Array(String)} ORDER BY invoice_id, "
-        "version, number",
+        _LINES.format(table=table) % "AND invoice_id IN {ids:Array(String)}",
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
     ).result_rows
+    return _whole(heads, rows)
+
+
+def _whole(heads: Sequence[StoredInvoiceHead], rows: Iterable[Sequence[Any]]) -> list[WholeInvoice]:
+    """``rows``: lines, of other versions, too."""
     lines: dict[tuple[str, int], list[Sequence[Any]]] = {}
     for invoice_id, version, *line in rows:
         lines.setdefault((invoice_id, version), []).append(line)
@@ -173,7 +210,7 @@ def _service_spans(
     """(invoice, version) → [start, end) of the fees, for invoices over no time."""
     if not heads:
         return {}
-    table = _lines_table(heads[0])
+    table = _lines_table(heads[0].draft is not None)
     rows = client.query(
         "SELECT invoice_id, version, toUnixTimestamp64Micro(min(period_start)), toUnixTimestamp64Micro(max(period_end))"
         f" FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id IN {{ids:Array(String)}}"
@@ -183,8 +220,8 @@ def _service_spans(
     return {(str(name), int(version)): (int(start), int(end)) for name, version, start, end in rows}
 
 
-def _lines_table(head: StoredInvoiceHead) -> str:
-    return "invoice_draft_lines" if head.draft is not None else "invoice_lines"
+def _lines_table(drafts: bool) -> str:
+    return "invoice_draft_lines" if drafts else "invoice_lines"
 
 
 def _head(row: Sequence[Any]) -> StoredInvoiceHead:

@@ -29,6 +29,22 @@ SELECT toString(namespace), invoice_id, version, number, toString(kind), profile
     toString(amount), unrounded, charge, product, adjusts
 FROM invoice_lines FINAL WHERE {where} ORDER BY namespace, invoice_id, version, number"""
 
+# What ends later, what it follows, and all of an account and of a chain where one of these is more than fees and usage
+# of its own period: later invoices depend on that.
+_LATE: Final = "period_end > fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
+_TOUCHED: Final = f"""{{own}} AND ({_LATE}
+        OR invoice_id IN (SELECT predecessor FROM invoices WHERE {{own}} AND {_LATE}))
+    AND (state = 'void' OR total < 0
+        OR arrayExists(payment -> JSONHas(payment, 'invoice'), JSONExtractArrayRaw(body, 'payments'))
+        OR NOT hasAll(['subtotal', 'tax_amount', 'due_date', 'time_zone_data', 'after', 'payments', 'approved'],
+            JSONExtractKeys(body))
+        OR invoice_id IN (SELECT invoice_id FROM invoice_lines WHERE {{own}}
+            AND (kind NOT IN ('usage', 'flat') OR adjusts != '')))"""
+_SINCE: Final = f"""{_LATE}
+    OR invoice_id IN (SELECT predecessor FROM invoices WHERE {{own}} AND {_LATE})
+    OR (namespace, account_id) IN (SELECT namespace, account_id FROM invoices WHERE {_TOUCHED})
+    OR (namespace, subscription) IN (SELECT namespace, subscription FROM invoices WHERE {_TOUCHED})"""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -91,17 +107,41 @@ StoredLines = Mapping[tuple[str, str, int], Sequence[StoredLine]]
 """(namespace, invoice_id, version) → its lines."""
 
 
+def heads_sql(scope: Scope) -> str:
+    """SQL of the newest version of every invoice to look at, as ``head_of`` takes its rows."""
+    return _HEADS.format(where=_where(scope))
+
+
+def lines_sql(scope: Scope) -> str:
+    """SQL of the lines of all versions, by invoice: namespace, id and version, then as ``line_of`` takes them."""
+    where = scope.of_namespace
+    if scope.since_us is not None:
+        heads = f"SELECT namespace, invoice_id FROM invoices WHERE {_where(scope)}"
+        where = f"{where} AND (namespace, invoice_id) IN ({heads})"
+    return _LINES.format(where=where)
+
+
 def read_invoices(scope: Scope) -> tuple[list[Head], StoredLines]:
     """The newest version of every invoice, and the lines of all versions."""
-    heads = [_head(row) for row in scope.rows(_HEADS.format(where=scope.of_namespace))]
+    heads = [head_of(row) for row in scope.rows(heads_sql(scope))]
     lines: dict[tuple[str, str, int], list[StoredLine]] = {}
-    for row in scope.rows(_LINES.format(where=scope.of_namespace)):
-        lines.setdefault((row[0], row[1], int(row[2])), []).append(_line(row[3:]))
+    for row in scope.rows(lines_sql(scope)):
+        lines.setdefault((row[0], row[1], int(row[2])), []).append(line_of(row[3:]))
     return heads, lines
 
 
-def check_chains(heads: Iterable[Head], findings: Findings) -> None:
-    """Each subscription's invoices follow one another without gap or fork, void ones included."""
+def _where(scope: Scope) -> str:
+    """The condition on invoices: of the namespace, and where ``since_us`` is given, those whose periods end after it
+    with what they follow."""
+    own = scope.of_namespace
+    if scope.since_us is None:
+        return own
+    return f"{own} AND ({_SINCE.format(own=own)})"
+
+
+def check_chains(heads: Iterable[Head], findings: Findings, since_us: int | None = None) -> None:
+    """Each subscription's invoices follow one another without gap or fork, void ones included. ``since_us``: what ends
+    by then stands perhaps alone, and is not looked at."""
     chains: dict[tuple[str, str], list[Head]] = {}
     for head in heads:
         chains.setdefault((head.namespace, head.subscription), []).append(head)
@@ -110,6 +150,8 @@ def check_chains(heads: Iterable[Head], findings: Findings) -> None:
         followers: dict[str, Head] = {}
         for head in sorted(chain, key=lambda member: (member.start_us, member.sequence, member.invoice_id)):
             predecessor = by_id.get(head.predecessor)
+            if since_us is not None and head.end_us <= since_us and predecessor is None:
+                continue
             if head.predecessor and predecessor is None:
                 findings.add(
                     "invoice chain",
@@ -158,13 +200,15 @@ def _begins_with(head: Head, predecessor: Head, by_id: Mapping[str, Head]) -> He
     return latest
 
 
-def _head(row: Row) -> Head:
+def head_of(row: Row) -> Head:
+    """A row of ``heads_sql``."""
     fields, (total, as_of) = list(row[:-2]), row[-2:]
     fields += [Decimal(total), int(as_of)]
     return Head(*fields)
 
 
-def _line(row: Row) -> StoredLine:
+def line_of(row: Row) -> StoredLine:
+    """A row of ``lines_sql``, without what it is of."""
     (
         number,
         kind,

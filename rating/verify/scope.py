@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -36,14 +37,26 @@ class Scope:
     checkpoints: Checkpoints
     progress: Offsets
     namespace: str | None
+    since_us: int | None = None
+    """Of invoices, look at those whose period ends after this instant (microseconds UTC); None: at all."""
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """Rows of a query. ``{n:String}`` is the namespace."""
-        bound_values: JsonObject = {"n": self.namespace or ""} | dict(parameters or {})
+        bound_values = self._bound() | dict(parameters or {})
         result_rows: Sequence[Row] = self.client.query(
             sql, parameters=bound_values, settings=FINAL_SETTINGS
         ).result_rows
         return result_rows
+
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Iterator[Row]]:
+        """The rows of a query as they come; nothing else may be asked meanwhile. ``{n:String}`` as in ``rows``,
+        ``{since:Int64}`` is ``since_us``."""
+        with self.client.query_rows_stream(sql, parameters=self._bound(), settings=FINAL_SETTINGS) as rows:
+            yield iter(rows)
+
+    def _bound(self) -> JsonObject:
+        return {"n": self.namespace or "", "since": self.since_us or 0}
 
     @property
     def of_namespace(self) -> str:
@@ -75,7 +88,7 @@ def below(offsets: Offsets, prefix: str = "") -> str:
     return "(" + " OR ".join(parts) + ")"
 
 
-def open_scope(settings: Settings, namespace: str | None) -> Scope:
+def open_scope(settings: Settings, namespace: str | None, since_us: int | None = None) -> Scope:
     """The present state of progress, catalog and checkpoints. Raises LedgerUnavailable. Close its client."""
     client = connect(settings)
     # Progress first: every checkpoint read later lies within what is durable, or is not rolled up yet.
@@ -84,4 +97,4 @@ def open_scope(settings: Settings, namespace: str | None) -> Scope:
     with LedgerReader(settings, CHECKPOINTS) as reader:
         for record in reader.read_to(reader.end_offsets()):
             checkpoints.apply_bytes(record.value)
-    return Scope(settings, client, read_catalog(settings), checkpoints, progress, namespace)
+    return Scope(settings, client, read_catalog(settings), checkpoints, progress, namespace, since_us)

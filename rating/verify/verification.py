@@ -23,6 +23,7 @@ from rating.verify.duplicates import check_duplicates
 from rating.verify.invoices.from_events import check_against_events
 from rating.verify.invoices.from_records import check_against_records
 from rating.verify.invoices.from_topic import check_against_topic
+from rating.verify.invoices.list_rows import check_lists
 from rating.verify.invoices.numbers import check_numbers
 from rating.verify.invoices.snapshot import check_snapshot
 from rating.verify.lost_records import check_acknowledged
@@ -49,6 +50,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "voided events": check_voids,
     "invoices from records": check_against_records,
     "invoices from the topic": check_against_topic,
+    "lists of invoices": check_lists,
     "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
     "books": check_books,
@@ -61,37 +63,45 @@ INVOICE_CHECKS: Final[dict[str, RunCheck]] = {
     "voided events": check_voids,
     "invoices from records": check_against_records,
     "invoices from the topic": check_against_topic,
+    "lists of invoices": check_lists,
     "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
     "invoices from events": check_against_events,
 }
 """What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
-_OF_INVOICES: Final = (check_against_records, check_against_topic, check_snapshot, check_numbers)
+_OF_INVOICES: Final = (check_against_records, check_against_topic, check_lists, check_snapshot, check_numbers)
 
 
 def _silent(what: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def checks(invoices: bool | None) -> dict[str, RunCheck]:
-    """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices."""
-    if invoices:
-        return INVOICE_CHECKS
-    return {name: check for name, check in CHECKS.items() if invoices is None or check not in _OF_INVOICES}
+def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunCheck]:
+    """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
+    the snapshot is not compared with the whole log."""
+    chosen = INVOICE_CHECKS if invoices else CHECKS
+    left_out = _OF_INVOICES if invoices is False else (check_snapshot,) if since_us is not None else ()
+    return {name: check for name, check in chosen.items() if check not in left_out}
 
 
 def verify(
-    settings: Settings, *, namespace: str | None, invoices: bool | None = None, on_progress: VerifyProgress = _silent
+    settings: Settings,
+    *,
+    namespace: str | None,
+    invoices: bool | None = None,
+    since_us: int | None = None,
+    on_progress: VerifyProgress = _silent,
 ) -> list[Difference]:
     """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
 
-    ``invoices``: as ``checks`` takes it. ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka,
-    and clickhouse_connect's errors where ClickHouse does not answer.
+    ``invoices``: as ``checks`` takes it. ``since_us``: of invoices only those whose period ends after this instant are
+    looked at, with what they follow; then the snapshot of invoices is believed. ``on_progress(check, done, total)``.
+    Raises LedgerUnavailable where Kafka, and clickhouse_connect's errors where ClickHouse does not answer.
     """
-    scope = open_scope(settings, namespace)
+    scope = open_scope(settings, namespace, since_us)
     differences: list[Difference] = []
     try:
-        for check in checks(invoices).values():
+        for check in checks(invoices, since_us).values():
             findings = Findings()
             check(scope, findings, on_progress)
             differences.extend(findings.differences())

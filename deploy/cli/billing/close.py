@@ -98,8 +98,8 @@ def checks_lines(checks: Iterable[ChecklistPoint]) -> list[str]:
     return lines or ["checklist: nothing found"]
 
 
-def parse_as_of(text: str) -> datetime:
-    """The instant that --as-of means. Raises Failure (code 2)."""
+def parse_as_of(text: str, option: str = "--as-of") -> datetime:
+    """The instant that an option means: an RFC 3339 instant, or a date's beginning in UTC. Raises Failure (code 2)."""
     from schemas.values.instants import parse_rfc3339
 
     try:
@@ -108,4 +108,4 @@ def parse_as_of(text: str) -> datetime:
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         return parse_rfc3339(text)
     except ValueError as error:
-        raise Failure(f"--as-of: {error}", USAGE) from None
+        raise Failure(f"{option}: {error}", USAGE) from None

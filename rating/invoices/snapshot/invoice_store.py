@@ -189,6 +189,25 @@ class InvoiceStore:
                 invoice = decode_invoice(record)
             yield invoice
 
+    def namespaces(self) -> list[str]:
+        """All with an invoice or draft."""
+        return [name for (name,) in self._database.execute("SELECT DISTINCT namespace FROM invoices ORDER BY 1")]
+
+    def in_order(self, namespace: str, *, drafts: bool, since_us: int | None = None) -> Iterator[Invoice]:
+        """The newest versions of all invoices, or of the drafts that have not become invoices, in the order of their
+        ids; ``since_us``: of those whose period ends later."""
+        sql = "SELECT record FROM invoices WHERE namespace = ? AND draft = ? AND open = draft ORDER BY invoice_id"
+        for (record,) in self._database.execute(sql, (namespace, drafts)):
+            invoice = decode_invoice(record)
+            if since_us is None or invoice.period_end > since_us:
+                yield invoice
+
+    def newest(self, namespace: str, invoice_id: str, *, draft: bool) -> Invoice | None:
+        """The newest version of an invoice, or of a draft that has not become one."""
+        sql = "SELECT record FROM invoices WHERE namespace = ? AND invoice_id = ? AND draft = ? AND open = draft"
+        row = self._database.execute(sql, (namespace, invoice_id, draft)).fetchone()
+        return None if row is None else decode_invoice(row[0])
+
     def subscriptions(self, namespace: str, account_id: str | None = None) -> list[str]:
         """The subscriptions with a chain; of one account, if it is given."""
         if account_id is None:

@@ -24,14 +24,18 @@ def is_reduction(line: StoredLine) -> bool:
     return line.kind in ("discount", "commitment", "credit") or ":" in line.charge
 
 
-def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
-    """Every standing invoice's discounts and true-up, their adjustments, its subtotal, and the credits drawn in all."""
+Drawn = dict[tuple[str, str], Fraction]
+"""(namespace, grant) → what invoices drew, less what came back."""
+
+
+def check_reductions(heads: Iterable[Head], lines: StoredLines, used: Drawn, findings: Findings) -> None:
+    """Every standing invoice's discounts and true-up, their adjustments, and its subtotal; adds the credits drawn to
+    ``used``. All invoices of whoever has one are there."""
     chains: dict[tuple[str, str], dict[str, Head]] = {}
     all_heads = list(heads)
     check_balance_payments(all_heads, findings)
     for head in all_heads:
         chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
-    used: dict[tuple[str, str], Fraction] = {}
     for chain in chains.values():
         periods = Periods(chain, lines, findings)
         drawn_by_grant: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
@@ -51,6 +55,10 @@ def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog
             if amount < 0:
                 location = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
                 findings.add("credit", location, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
+
+
+def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
+    """What all invoices drew of each grant is at most what it has."""
     for (namespace, code), drawn in sorted(used.items()):
         granted = _granted(catalog, namespace, code)
         if granted is None or drawn > granted:

@@ -25,7 +25,7 @@ from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.price_arithmetic import PriceJson, cost, prices_by_time, rounded
 from rating.verify.independent.split_numbers import PlainPart, pinned, splits
-from rating.verify.invoices.from_records import EarlierBilling
+from rating.verify.invoices.earlier_billing import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import CountedPosition, FirstVoid, work_out_voids
 from rating.verify.scope import Row, Scope

@@ -4,7 +4,6 @@ checkpoint, by SQL of its own, voided events left out, and priced again from the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -12,9 +11,11 @@ from typing import Final
 from rating.pricing import MatrixQuantity, PriceError, plain, rate
 from rating.pricing.exact import exactly
 from rating.verify.backfills.backfilled_records import Pin, Pins, counted_sql
-from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines, check_chains, read_invoices
+from rating.verify.chains import COPY_REMEDY, Head, StoredLine, check_chains
 from rating.verify.difference import Findings, VerifyProgress
-from rating.verify.independent.discounts_and_credits import check_reductions, is_reduction
+from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_reductions, is_reduction
+from rating.verify.invoices.account_lots import AccountLot, account_lots
+from rating.verify.invoices.earlier_billing import EarlierBilling
 from rating.verify.scope import Scope, below
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -22,6 +23,7 @@ from schemas.ledgers.invoice_claims import VOID
 from schemas.prices import MatrixPrice, pinned_price
 from schemas.values.json_text import canonical, exact
 
+NAME: Final = "invoices from records"
 _REMEDY: Final = "void the invoice and bill the period again; the records are the truth"
 
 # A record counts for every period that contains it: accounts of other time zones have other periods.
@@ -34,6 +36,7 @@ FROM (
     SELECT * FROM (
         SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
         WHERE namespace = {{ns:String}} AND profile_id = {{profile:String}} AND {cut}
+            AND account_id >= {{first_account:String}} AND account_id <= {{last_account:String}}
             AND timestamp >= fromUnixTimestamp64Micro({{first:Int64}}, 'UTC')
                 AND timestamp < fromUnixTimestamp64Micro({{last:Int64}}, 'UTC')
     ) AS records
@@ -84,12 +87,25 @@ class _Total:
 
 def check_against_records(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """The newest version of every invoice that is not void: lines, sum, and its place in the chain."""
-    heads, lines = read_invoices(scope)
-    check_chains(heads, findings)
-    book, earlier_billing = _Book(scope, heads, lines), EarlierBilling(heads, lines)
-    standing = [head for head in heads if head.state != VOID]
+    used: Drawn = {}
+    done = 0
+    for lot in account_lots(scope):
+        on_progress(NAME, done, lot.of)
+        _check_lot(scope, lot, findings)
+        check_reductions(lot.heads, lot.lines, used, findings)
+        done += len(lot.heads)
+    check_granted(used, scope.catalog, findings)
+    on_progress(NAME, done, done)
+
+
+def _check_lot(scope: Scope, lot: AccountLot, findings: Findings) -> None:
+    heads, lines = lot.heads, lot.lines
+    check_chains(heads, findings, scope.since_us)
+    book, earlier_billing = _Book(scope, lot), EarlierBilling(heads, lines)
     work: list[tuple[Head, StoredLine]] = []
-    for head in standing:
+    for head in heads:
+        if head.state == VOID:
+            continue
         of_head = lines.get((head.namespace, head.invoice_id, head.version), [])
         if 1 <= head.checkpoint <= len(scope.checkpoints.cuts):
             work.extend((head, line) for line in of_head if not is_reduction(line))
@@ -102,13 +118,9 @@ def check_against_records(scope: Scope, findings: Findings, on_progress: VerifyP
             expected = f"{plain(total)}, the sum of its lines"
             findings.add("invoice", f"{head.place}, total", expected, plain(head.total), COPY_REMEDY)
     # Lines of one profile and period stand together, so that each query is asked once and its answer then forgotten.
-    work.sort(key=lambda pair: (pair[0].namespace, pair[1].profile_id, pair[0].checkpoint, pair[1].start_us))
-    for done, (head, line) in enumerate(work):
-        if done % 1000 == 0:
-            on_progress("invoices from records", done, len(work))
+    work.sort(key=lambda pair: (pair[1].profile_id, pair[0].checkpoint, pair[1].start_us))
+    for head, line in work:
         _check_line(head, line, book, earlier_billing, findings)
-    on_progress("invoices from records", len(work), len(work))
-    check_reductions(heads, lines, scope.catalog, findings)
 
 
 def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: EarlierBilling, findings: Findings) -> None:
@@ -161,73 +173,12 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
         )
 
 
-class EarlierBilling:
-    """What a subscription's invoices before one had billed for a line, adjustments included."""
-
-    def __init__(self, heads: Iterable[Head], lines: StoredLines) -> None:
-        self._lines = lines
-        self._heads = {(head.namespace, head.invoice_id): head for head in heads}
-
-    def amount_before(self, head: Head, line: StoredLine) -> Decimal:
-        """The amount billed for the line before ``head``. Invoices that were void when it was planned are left out; one
-        that became void later had counted."""
-        total = Decimal(0)
-        voids = head.voids
-        visited = {head.invoice_id}
-        invoice = self._heads.get((head.namespace, head.predecessor))
-        while invoice is not None and invoice.invoice_id not in visited:
-            visited.add(invoice.invoice_id)
-            counted = (
-                ()
-                if invoice.invoice_id in voids
-                else self._lines.get((invoice.namespace, invoice.invoice_id, invoice.version), ())
-            )
-            for earlier_line in counted:
-                original = invoice.invoice_id == line.adjusts and earlier_line.kind != "adjustment"
-                same = (earlier_line.charge, earlier_line.start_us, earlier_line.end_us) == (
-                    line.charge,
-                    line.start_us,
-                    line.end_us,
-                )
-                if same and (original or earlier_line.adjusts == line.adjusts):
-                    with exactly():
-                        total += earlier_line.amount
-            invoice = self._heads.get((invoice.namespace, invoice.predecessor))
-        return total
-
-    def beside(self, head: Head, line: StoredLine) -> list[StoredLine]:
-        """The usage lines of the line's charge on the invoice that billed it first, itself included."""
-        owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head
-        return [
-            candidate
-            for candidate in self._lines.get((owner.namespace, owner.invoice_id, owner.version), ())
-            if candidate.kind == "usage" and (candidate.charge, candidate.profile_id) == (line.charge, line.profile_id)
-        ]
-
-    def price_by(self, head: Head, line: StoredLine) -> str:
-        """The price of a line of ``beside`` as of ``head``: that of its last adjustment, which may know more of it."""
-        visited, charge_and_period = {head.invoice_id}, (line.charge, line.start_us, line.end_us)
-        invoice: Head | None = head
-        while invoice is not None:
-            if invoice.invoice_id not in head.voids:
-                for candidate in self._lines.get((invoice.namespace, invoice.invoice_id, invoice.version), ()):
-                    if (
-                        candidate.profile_id
-                        and (candidate.charge, candidate.start_us, candidate.end_us) == charge_and_period
-                    ):
-                        return candidate.price
-            invoice = self._heads.get((invoice.namespace, invoice.predecessor))
-            if invoice is None or invoice.invoice_id in visited:
-                break
-            visited.add(invoice.invoice_id)
-        return line.price
-
-
 class _Book:
     """Totals and aggregations. Lines are asked for in order of profile, checkpoint and period, so few answers are
     kept."""
 
-    def __init__(self, scope: Scope, heads: Sequence[Head], lines: StoredLines) -> None:
+    def __init__(self, scope: Scope, lot: AccountLot) -> None:
+        heads, lines = lot.heads, lot.lines
         self._scope = scope
         self.pins = Pins(scope, heads)
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
@@ -241,6 +192,7 @@ class _Book:
                 periods_by_need.setdefault(key, set()).add((line.start_us, line.end_us))
                 if (version := self.version(head, line)) is not None and version.carry_over:
                     periods_by_need[key].add((_EVER, line.end_us))
+        self._accounts = min(accounts, default=""), max(accounts, default="")
         self._periods = {key: sorted(periods) for key, periods in periods_by_need.items()}
         self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
@@ -282,6 +234,8 @@ class _Book:
                 "periods": periods,
                 "first": periods[0][0],
                 "last": max(end for _, end in periods),
+                "first_account": self._accounts[0],
+                "last_account": self._accounts[1],
                 **names,
             },
         )

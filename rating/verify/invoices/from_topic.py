@@ -4,31 +4,34 @@ their lines against the catalog that they were billed from."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
 from typing import Final
 
-from clickhouse_connect.driver.client import Client
-
-from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
-from rating.invoices.lists import list_invoices
-from rating.invoices.read import with_lines
+from rating.invoices.ledger import invoices_reader, log_id, snapshot_path
+from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.build_invoice import price_text
 from rating.pricing import PriceError, plain
 from rating.subscriptions.timeline import PlanningError, pinned_plan
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.pinned_terms import check_terms
+from rating.verify.invoices.side_by_side import copies, side_by_side
 from rating.verify.scope import Scope
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.invoice_claims import DRAFT
+from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES, Price, pinned_price, price_in
 from schemas.values.json_text import JsonObject
 
 NAME: Final = "invoices from the topic"
-_PAGE: Final = 500
+_LOOKED_AT_AGAIN: Final = 5_000
 _REMEDY: Final = "the topic decides: `weir copies rebuild invoices` writes ClickHouse's copy again"
 _AHEAD_REMEDY: Final = (
     "usage.invoices has lost what ClickHouse has: record it again (`weir invoice pay`, `approve` or `void`, by what the"
@@ -39,92 +42,90 @@ _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir expla
 
 def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
-    other. So are drafts, in tables of their own."""
+    other. So are drafts, in tables of their own. Both are read side by side, in the order of ids."""
     on_progress(NAME, 0, 1)
-    with invoices_reader(scope.settings) as reader:
-        standing = read_standing(reader, StandingInvoices(scope.namespace))
-        namespaces = [scope.namespace] if scope.namespace is not None else standing.namespaces()
-        copies = [_copies(scope.client, namespaces, state) for state in (None, DRAFT)]
-        # What was copied while we read is on the topic by now; what was not yet copied then may still be under way.
-        versions_before = [
-            {key: invoice.version for key, invoice in topic_invoices.items()}
-            for topic_invoices in _originals(standing, namespaces)
-        ]
-        read_standing(reader, standing)
-    originals, drafts = _originals(standing, namespaces)
-    for key in copies[1].keys() & originals.keys():
-        del copies[1][key]  # it was finalised meanwhile
-    for done, (key, original) in enumerate(sorted(originals.items())):
-        if done % 1000 == 0:
-            on_progress(NAME, done, len(originals))
-        location = f"invoice {key[1]} of {key[0]}"
-        _check_copy(scope, location, original, copies[0].pop(key, None), versions_before[0].get(key), findings)
-        view = scope.catalog.view(original.namespace, original.catalog_offset)
-        chain = standing.chain(original.namespace, original.subscription)
-        check_terms(view, chain, original, location, findings)
-    for key, original in sorted(drafts.items()):
-        location = f"draft {key[1]} of {key[0]}"
-        _check_copy(scope, location, original, copies[1].pop(key, None), versions_before[1].get(key), findings)
-    for kind, left in zip(("invoice", "draft"), copies, strict=True):
-        for name, invoice in sorted(left):
-            expected = f"no row: usage.invoices has no such {kind}"
-            findings.add("invoice copy", f"{kind} {invoice} of {name}", expected, "a row", _REMEDY)
+    with invoices_reader(scope.settings) as reader, closing(_topic(scope)) as topic:
+        topic.follow_to_end(reader)
+        names = [scope.namespace] if scope.namespace is not None else topic.namespaces()
+        total, done = sum(topic.count(name) for name in names), 0
+        unsettled: list[_Unsettled] = []
+        for name, drafts in product(names, (False, True)):
+            originals = topic.in_order(name, drafts=drafts, since_us=scope.since_us)
+            for original, copy in side_by_side(originals, copies(scope, name, drafts=drafts)):
+                if done % 1000 == 0:
+                    on_progress(NAME, done, total)
+                done += not drafts and original is not None
+                if original is None or copy is None or copy.head.version != original.version:
+                    unsettled.append(_Unsettled(name, _id_of(original, copy), drafts, original, copy))
+                else:
+                    _check_copy(scope, topic, original, copy, findings)
+        topic.follow_to_end(reader)
+        for place in unsettled[:_LOOKED_AT_AGAIN]:
+            _look_again(place, topic, findings)
+        findings.add_more(len(unsettled[_LOOKED_AT_AGAIN:]))
     on_progress(NAME, 1, 1)
 
 
-_Key = tuple[str, str]
+def _topic(scope: Scope) -> InvoiceStore:
+    """What the topic has by its beginning; where the earlier invoices are not looked at, by the snapshot, if there is
+    one."""
+    path = snapshot_path(scope.settings) if scope.since_us is not None else ""
+    return InvoiceStore(path, log_id(scope.settings)) if path and Path(path).exists() else InvoiceStore("", "")
 
 
-def _originals(standing: StandingInvoices, namespaces: Sequence[str]) -> list[dict[_Key, Invoice]]:
-    """Invoices and drafts as the topic has them."""
-    originals = [{(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.invoices(name)}]
-    originals.append({(name, invoice.invoice_id): invoice for name in namespaces for invoice in standing.drafts(name)})
-    return originals
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    """An id of which the topic and ClickHouse had no version in common, perhaps because one was just written."""
+
+    namespace: str
+    invoice_id: str
+    drafts: bool
+    original: Invoice | None
+    copy: WholeInvoice | None
 
 
-def _copies(client: Client, namespaces: Sequence[str], state: str | None) -> dict[_Key, WholeInvoice]:
-    return {
-        (name, invoice.head.invoice_id): invoice
-        for name in namespaces
-        for invoice in _all_invoices(client, name, state)
-    }
-
-
-def _check_copy(
-    scope: Scope,
-    location: str,
-    original: Invoice,
-    copy: WholeInvoice | None,
-    version_before: int | None,
-    findings: Findings,
-) -> None:
-    """``version_before``: the version that the topic had when the copies were read."""
+def _look_again(place: _Unsettled, topic: InvoiceStore, findings: Findings) -> None:
+    """By what the topic has by now: what was copied while we read is there, and what had not been copied by then may
+    still be under way."""
+    copy, kind = place.copy, "draft" if place.drafts else "invoice"
+    original = topic.newest(place.namespace, place.invoice_id, draft=place.drafts)
+    location = f"{kind} {place.invoice_id} of {place.namespace}"
+    if original is None:
+        if copy is not None and (
+            not place.drafts or topic.newest(place.namespace, place.invoice_id, draft=False) is None
+        ):
+            expected = f"no row: usage.invoices has no such {kind}"
+            findings.add("invoice copy", location, expected, "a row", _REMEDY)
+        return
+    expected = f"version {original.version}, as on usage.invoices"
     if copy is None or copy.head.version < original.version:
-        if version_before == original.version:
+        if place.original is not None and place.original.version == original.version:
             found_text = "no row" if copy is None else f"version {copy.head.version}"
-            findings.add(
-                "invoice copy", location, f"version {original.version}, as on usage.invoices", found_text, _REMEDY
-            )
-        return
-    if copy.head.version > original.version:
+            findings.add("invoice copy", location, expected, found_text, _REMEDY)
+    elif copy.head.version > original.version:
         found_text = f"version {copy.head.version} ({copy.head.state})"
-        findings.add(
-            "invoice copy", location, f"version {original.version}, as on usage.invoices", found_text, _AHEAD_REMEDY
-        )
-        return
+        findings.add("invoice copy", location, expected, found_text, _AHEAD_REMEDY)
+
+
+def _id_of(original: Invoice | None, copy: WholeInvoice | None) -> str:
+    if original is not None:
+        return original.invoice_id
+    assert copy is not None
+    return copy.head.invoice_id
+
+
+def _check_copy(scope: Scope, topic: InvoiceStore, original: Invoice, copy: WholeInvoice, findings: Findings) -> None:
+    """``copy``: the same version."""
+    draft = is_draft(original)
+    location = f"{'draft' if draft else 'invoice'} {original.invoice_id} of {original.namespace}"
     for where, expected, found_text in _differences(original, copy):
         findings.add("invoice copy", f"{location}{where}", expected, found_text, _REMEDY)
-    _check_prices(scope, original, location, findings)
-
-
-def _all_invoices(client: Client, namespace: str, state: str | None) -> Iterator[WholeInvoice]:
-    cursor: str | None = None
-    while True:
-        page = list_invoices(client, namespace, state=state, cursor=cursor, limit=_PAGE)
-        yield from with_lines(client, namespace, page.invoices)
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    view = scope.catalog.view(original.namespace, original.catalog_offset)
+    _check_prices(view, original, location, findings)
+    if not draft:
+        # Only a further invoice of a period depends on those before it.
+        chain = topic.chain(original.namespace, original.subscription) if original.sequence else []
+        check_terms(view, chain, original, location, findings)
 
 
 def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, str, str]]:
@@ -199,10 +200,9 @@ def _same(left: object, right: object) -> bool:
         return False
 
 
-def _check_prices(scope: Scope, invoice: Invoice, location: str, findings: Findings) -> None:
+def _check_prices(view: NamespaceView, invoice: Invoice, location: str, findings: Findings) -> None:
     """Each line's pinned price is that of its charge on the plan version, or of the subscription's override, as of the
     invoice's catalog. What the close itself adds to a price (schemas.prices.OF_LINES) is left aside."""
-    view = scope.catalog.view(invoice.namespace, invoice.catalog_offset)
     for line in invoice.lines:
         if line.adjusts or line.kind not in ("usage", "flat"):
             continue  # an adjustment is priced as the line that it adjusts
@@ -236,6 +236,7 @@ def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
     return prices
 
 
+@lru_cache(maxsize=4096)  # most lines have one of few prices
 def plan_price_text(price: str, currency: str) -> str:
     """The canonical text of a price as the plan has it, without what the close adds; the text itself where it is no
     price."""

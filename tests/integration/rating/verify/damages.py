@@ -25,6 +25,8 @@ def damaged(road: Road, table: str, *statements: str) -> Iterator[None]:
         yield
     finally:
         run(f"DELETE FROM {table} WHERE {where}")
+        if table == "invoices":  # whose lists are filled by inserts
+            run(f"DELETE FROM invoice_lists WHERE {where} AND NOT draft")
         run(f"INSERT INTO {table} SELECT * FROM {saved}")
         run(f"DROP TABLE {saved}")
 
@@ -141,5 +143,14 @@ DAMAGES: dict[str, list[tuple[str, str, str]]] = {
             "inv_none",
         ),
         ("SELECT 1", "invoice", "in usage.checkpoints"),
+    ],
+    "invoice_lists": [
+        (
+            AGAIN + "(total + 1 AS total) FROM (SELECT * FROM {b} WHERE list = 'account' LIMIT 1)",
+            "invoice list",
+            "list account",
+        ),
+        ("DELETE FROM {t} WHERE {w} AND list = 'run'", "invoice list", "found no such row"),
+        (AGAIN + "('inv_none' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)", "invoice list", "inv_none"),
     ],
 }
