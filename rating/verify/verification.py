@@ -32,6 +32,7 @@ from rating.verify.misdated_events import NAME, check_misdated
 from rating.verify.records import check_identities, check_records
 from rating.verify.reread_voids import check_voids
 from rating.verify.scope import Scope, open_scope
+from rating.verify.webhook_fold import check_webhook_fold
 from rating.verify.window_totals import check_windows
 from schemas.settings import Settings
 
@@ -53,6 +54,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "lists of invoices": check_lists,
     "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
+    "fold of webhooks": check_webhook_fold,
     "books": check_books,
 }
 """By the name under which each tells its progress."""
@@ -69,7 +71,14 @@ INVOICE_CHECKS: Final[dict[str, RunCheck]] = {
     "invoices from events": check_against_events,
 }
 """What is looked at where invoices alone are asked for: also each line from the raw events, by a path of its own."""
-_OF_INVOICES: Final = (check_against_records, check_against_topic, check_lists, check_snapshot, check_numbers)
+_OF_INVOICES: Final = (
+    check_against_records,
+    check_against_topic,
+    check_lists,
+    check_snapshot,
+    check_numbers,
+    check_webhook_fold,
+)
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -80,7 +89,9 @@ def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunC
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
     the snapshot is not compared with the whole log."""
     chosen = INVOICE_CHECKS if invoices else CHECKS
-    left_out = _OF_INVOICES if invoices is False else (check_snapshot,) if since_us is not None else ()
+    left_out = (
+        _OF_INVOICES if invoices is False else (check_snapshot, check_webhook_fold) if since_us is not None else ()
+    )
     return {name: check for name, check in chosen.items() if check not in left_out}
 
 

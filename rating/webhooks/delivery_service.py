@@ -1,6 +1,6 @@
 """The process that delivers: ``python -m rating.webhooks``. It may be killed at any time, and run twice.
 
-    1. usage.invoices is read from its beginning, for validity is a matter of the whole log.
+    1. usage.invoices is read on from a fold in a file (``stored_notices``), for validity is a matter of the whole log.
     2. A version that a webhook wants is queued in ClickHouse; only then does the position move past it.
     3. Each namespace's courier delivers what is queued, and writes what came of it.
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -21,16 +22,18 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
+from rating.invoices.ledger import log_id
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, webhook_of
 from rating.webhooks.intake import Intake, deliveries_for
-from rating.webhooks.notices import Notice
+from rating.webhooks.notices import Notice, Notices
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies
+from rating.webhooks.stored_notices import NoticesElsewhere, StoredNotices, stored_in
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
@@ -74,6 +77,7 @@ class DeliveryService:
         self._group = asyncio.TaskGroup()
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
+        self._fold: StoredNotices | None = None
         self._beat_at = float("-inf")  # by the monotonic clock: never yet
         self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
@@ -86,7 +90,8 @@ class DeliveryService:
         loop.set_default_executor(ThreadPoolExecutor(_THREADS))
         await asyncio.to_thread(self._catalog.start)
         try:
-            self._intake = Intake(await self._insist("read positions", store.positions))
+            fold = await self._opened_fold()
+            self._go_on_from(fold, await self._insist("read positions", store.positions))
             async with (
                 asyncio.TaskGroup() as self._group
             ):  # what ends one task ends the process, which is started again
@@ -96,9 +101,26 @@ class DeliveryService:
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
         finally:
+            if self._fold is not None:
+                self._fold.close()
             await self._context.sender.close()
             await asyncio.to_thread(self._catalog.stop)
             self._pool.stop()
+
+    async def _opened_fold(self) -> StoredNotices:
+        """That of the settings' folder; one of this process's own where there is none, or another process has it."""
+        folder = self.settings.snapshot_dir
+        if folder:
+            try:
+                name = await asyncio.to_thread(log_id, self.settings)
+                return await asyncio.to_thread(stored_in, folder, name)
+            except (NoticesElsewhere, sqlite3.Error, OSError) as error:
+                log.warning("usage.invoices is read from its beginning: %s", error)
+        return StoredNotices("", "")
+
+    def _go_on_from(self, fold: StoredNotices, queued: Mapping[int, int]) -> None:
+        self._fold = fold
+        self._intake = Intake(queued, Notices(fold.valid, fold.states))
 
     def reasons(self) -> tuple[UnreadyReason, ...]:
         """Why it is not ready: what has stood still for a minute. Any thread."""
@@ -145,11 +167,19 @@ class DeliveryService:
             try:
                 reader = await asyncio.to_thread(LedgerReader, self.settings, INVOICES)
                 try:
+                    assert self._fold is not None
+                    ends = await asyncio.to_thread(reader.end_offsets)
+                    reader.seek(self._fold.begin(self._intake.positions, ends))
                     await self._read(reader)
                 finally:
                     await asyncio.to_thread(reader.close)
+            except sqlite3.DatabaseError as error:
+                log.error("the fold of %s cannot be read and is made anew from its beginning: %s", INVOICES, error)
+                assert self._fold is not None
+                self._fold.discard()
+                self._go_on_from(StoredNotices("", ""), self._intake.positions)
             except (KafkaException, LedgerUnavailable) as error:
-                # From its beginning again: what has been applied is void the second time.
+                # From where the file ends again: what has been applied since is void the second time.
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)
                 broker_error = kafka_error(error)
                 for_seconds = self._attempts.failed(_READING, str(error))
@@ -197,6 +227,12 @@ class DeliveryService:
         now_us = _now_us()
         await self._insist("write positions", lambda client: store.write_positions(client, moved, now_us))
         self._intake.positions, self._beat_at = moved, now
+        if self._fold is not None and self._fold.unsaved:
+            # Not before the positions are written: it must not hold what is not known to be queued.
+            try:
+                await asyncio.to_thread(self._fold.save, reader.resumable())
+            except sqlite3.OperationalError as error:  # as of a full disk: what came since stays in memory
+                log.warning("the fold of %s is not saved: %s", INVOICES, error)
 
     # --- replays
 

@@ -16,15 +16,16 @@ from schemas.ledgers.ledger_reader import LogRecord
 
 
 class Intake:
-    """``positions``: partition → next offset below which every version is queued, as the store has them."""
+    """``positions``: partition → next offset below which every version is queued, as the store has them. ``notices``:
+    the fold that records are taken into, None: of the log's beginning."""
 
-    def __init__(self, positions: Mapping[int, int]) -> None:
-        self._notices = Notices()
+    def __init__(self, positions: Mapping[int, int], notices: Notices | None = None) -> None:
+        self._notices = notices or Notices()
         self.positions = dict(positions)
 
     def take(self, records: Iterable[LogRecord]) -> list[Notice]:
-        """Valid versions that are not known to be queued. Records of the whole log, from its beginning, in order within
-        a partition."""
+        """Valid versions that are not known to be queued. Records of the log from where the fold ends, in order within
+        a partition; what it has already is void."""
         notices: list[Notice] = []
         for record in records:
             notice = self._notices.apply_bytes(record.value, record.append_us)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.catalog.webhook_setting import WebhookEvent
+from schemas.ledgers.first_valid import ClaimState
 from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.valid_invoices import ValidInvoices
@@ -50,11 +51,11 @@ def event_of(previous_state: str | None, state: str) -> WebhookEvent:
 
 class Notices:
     """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log
-    order."""
+    order. ``valid``, ``states``: the fold to go on from, None: that of the log's beginning."""
 
-    def __init__(self) -> None:
-        self._valid = ValidInvoices()
-        self._states: dict[str, str] = {}  # invoice ids differ across namespaces
+    def __init__(self, valid: ValidInvoices | None = None, states: ClaimState | None = None) -> None:
+        self._valid = valid or ValidInvoices()
+        self._states: ClaimState = {} if states is None else states  # by id, which differs across namespaces
 
     def apply(self, invoice: Invoice, appended_us: int) -> Notice | None:
         """Take the next record; None where it is void."""
@@ -67,5 +68,6 @@ class Notices:
 
     def _noticed(self, invoice: Invoice, appended_us: int) -> Notice:
         name, state = invoice.invoice_id, invoice.state
-        previous_state, self._states[name] = self._states.get(name), state
+        previous_state = self._states.get(name)
+        self._states[name] = state
         return Notice(invoice.namespace, name, invoice.version, event_of(previous_state, state), appended_us)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import Final
 
-from rating.invoices.ledger import invoices_reader, log_id, snapshot_path
+from rating.invoices.ledger import invoices_reader
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.build_invoice import price_text
@@ -44,7 +43,7 @@ def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyPro
     """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
     other. So are drafts, in tables of their own. Both are read side by side, in the order of ids."""
     on_progress(NAME, 0, 1)
-    with invoices_reader(scope.settings) as reader, closing(_topic(scope)) as topic:
+    with invoices_reader(scope.settings) as reader, closing(InvoiceStore("", "")) as topic:
         topic.follow_to_end(reader)
         names = [scope.namespace] if scope.namespace is not None else topic.namespaces()
         total, done = sum(topic.count(name) for name in names), 0
@@ -64,13 +63,6 @@ def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyPro
             _look_again(place, topic, findings)
         findings.add_more(len(unsettled[_LOOKED_AT_AGAIN:]))
     on_progress(NAME, 1, 1)
-
-
-def _topic(scope: Scope) -> InvoiceStore:
-    """What the topic has by its beginning; where the earlier invoices are not looked at, by the snapshot, if there is
-    one."""
-    path = snapshot_path(scope.settings) if scope.since_us is not None else ""
-    return InvoiceStore(path, log_id(scope.settings)) if path and Path(path).exists() else InvoiceStore("", "")
 
 
 @dataclass(frozen=True, slots=True)

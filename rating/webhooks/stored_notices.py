@@ -1,0 +1,221 @@
+"""The fold of usage.invoices that notices come from, in a file, so that a start reads what is new of the log alone.
+
+A cache, never a second truth: it is made anew from the log where it is absent, of another version or log, or damaged,
+and `weir verify` compares it with the log. It never holds a record at or above the position that ClickHouse has
+(``webhook_progress``), so that every version that is not known to be queued is judged again. One process at a time has
+it; another one folds the log into a file of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from schemas.errors import WeirError
+from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.valid_invoices import ValidInvoices
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS fold (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
+"""
+
+CONTENTS: Final = "SELECT part, CAST(key AS TEXT), CAST(value AS TEXT) FROM fold ORDER BY part, key"
+FILE: Final = "webhooks.sqlite"
+"""In the folder of snapshots."""
+
+
+class NoticesElsewhere(WeirError):
+    """Another process has the file."""
+
+
+class FoldPart:
+    """One part of the fold by key: what the file has, and what came since."""
+
+    def __init__(self, database: sqlite3.Connection, part: str) -> None:
+        self._database = database
+        self._part = part
+        self._changed: dict[bytes, Any] = {}
+
+    def get(self, key: Hashable, otherwise: Any = None, /) -> Any:
+        """The value of a key, or ``otherwise``."""
+        encoded = msgspec.json.encode(key)
+        if encoded in self._changed:
+            return self._changed[encoded]
+        sql = "SELECT value FROM fold WHERE part = ? AND key = ?"
+        row = self._database.execute(sql, (self._part, encoded)).fetchone()
+        return otherwise if row is None else _tuples(msgspec.json.decode(row[0]))
+
+    def __contains__(self, key: object, /) -> bool:
+        return self.get(key, self) is not self
+
+    def __setitem__(self, key: Hashable, value: Any, /) -> None:
+        self._changed[msgspec.json.encode(key)] = value
+
+    def __len__(self) -> int:
+        return len(self._changed)
+
+    def save(self) -> None:
+        """Write what came since. Within a transaction."""
+        self._database.executemany(
+            "INSERT OR REPLACE INTO fold VALUES (?, ?, ?)",
+            ((self._part, key, msgspec.json.encode(value)) for key, value in self._changed.items()),
+        )
+
+    def saved(self) -> None:
+        """Forget what came since: the file has it, or another log."""
+        self._changed.clear()
+
+
+class StoredNotices:
+    """``path``: the file, "" for none: a temporary one. Raises NoticesElsewhere, OSError. For one thread at a time;
+    close it."""
+
+    def __init__(self, path: str, log_id: str) -> None:
+        self._lock = _locked(path) if path else None
+        self._path = path
+        self._about = {"version": str(VERSION), "log": log_id}
+        try:
+            self._database = self._opened()
+        except BaseException:
+            self._unlock()
+            raise
+        parts = [FoldPart(self._database, part) for part in ("version", "head", "fact", "state")]
+        self.valid = ValidInvoices(FirstValid(*parts[:3]))
+        self.states = parts[3]
+        self._parts = parts
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+        self._unlock()
+
+    def discard(self) -> None:
+        """Let go of the file, and delete it: it cannot be used."""
+        self._database.close()
+        if self._path:
+            _delete(self._path)
+        self._unlock()
+
+    def positions(self) -> dict[int, int]:
+        """Partition → next offset: every record below it is in the file."""
+        return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
+
+    def begin(self, queued: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+        """Where the log is read on. A file with records that are not known to be queued (``queued``), or that the log
+        lacks, is made anew: that ClickHouse or Kafka was restored from an earlier time."""
+        known = self.positions()
+        if any(at > queued.get(number, 0) or at > ends.get(number, 0) for number, at in known.items()):
+            log.warning("%s is ahead of what is queued or of the log, and is made anew", self._path)
+            with _transaction(self._database):
+                _make_anew(self._database, self._about)
+            for part in self._parts:
+                part.saved()  # nothing of it holds any longer
+            known = {}
+        return {number: known.get(number, 0) for number in ends}
+
+    def save(self, positions: Mapping[int, int]) -> None:
+        """Write what came since; ``positions``: all of it lies below, and is queued."""
+        with _transaction(self._database):
+            for part in self._parts:
+                part.save()
+            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
+        for part in self._parts:
+            part.saved()
+
+    @property
+    def unsaved(self) -> int:
+        """Entries that came since."""
+        return sum(map(len, self._parts))
+
+    def contents(self) -> Iterator[tuple[Any, ...]]:
+        """All that the file has of the fold, in order: equal for two files of one log at the same positions."""
+        yield from self._database.execute(CONTENTS)
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return _open(self._path, self._about)
+        except sqlite3.DatabaseError as error:
+            if not self._path or error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise
+            log.warning("%s cannot be read and is made anew: %s", self._path, error)
+            _delete(self._path)
+            return _open(self._path, self._about)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+def stored_in(folder: str, log_id: str) -> StoredNotices:
+    """That of a folder, which is made. Raises NoticesElsewhere, sqlite3.Error, OSError."""
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return StoredNotices(str(Path(folder) / FILE), log_id)
+
+
+def _delete(path: str) -> None:
+    for beside in ("", "-wal", "-shm"):  # nobody else has it: it is locked
+        Path(path + beside).unlink(missing_ok=True)
+
+
+def _locked(path: str) -> int:
+    lock = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise NoticesElsewhere(f"{path} is another process's") from None
+    return lock
+
+
+def _open(path: str, about: Mapping[str, str]) -> sqlite3.Connection:
+    if path:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.execute("PRAGMA cache_size = -16384")
+        database.executescript(_TABLES)
+        with _transaction(database):
+            if dict(database.execute("SELECT name, value FROM about")) != about:
+                _make_anew(database, about)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _make_anew(database: sqlite3.Connection, about: Mapping[str, str]) -> None:
+    for table in ("about", "positions", "fold"):
+        database.execute(f"DELETE FROM {table}")
+    database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+def _tuples(value: Any) -> Any:
+    """Keys and values of claims are tuples, which JSON has no word for."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

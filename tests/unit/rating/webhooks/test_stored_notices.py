@@ -1,0 +1,117 @@
+"""The fold of usage.invoices in a file: a start that goes on from it queues what one from the beginning does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.verify.difference import Findings
+from rating.verify.webhook_fold import compare
+from rating.webhooks.intake import Intake
+from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.stored_notices import CONTENTS, NoticesElsewhere, StoredNotices, stored_in
+from schemas.ledgers.ledger_reader import LogRecord
+from tests.unit.rating.webhooks.test_intake import record
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["hooked", "other"]), st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=20
+)
+
+
+def log_of(steps: list[tuple[str, int, int]]) -> list[LogRecord]:
+    return [
+        record(0, offset, namespace, subscription, version, offset)
+        for offset, (namespace, subscription, version) in enumerate(steps)
+    ]
+
+
+@given(STEPS, st.data())
+def test_a_start_from_the_file_notices_what_a_start_from_the_beginning_does(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    """Killed at any moment: after versions were queued, after the position was written, after the file was saved."""
+    log = log_of(steps)
+    queued: list[Notice] = []
+    position = 0
+    with TemporaryDirectory() as folder:
+        for _ in range(6):
+            with closing(stored_in(folder, "log")) as fold:
+                intake = Intake({0: position}, Notices(fold.valid, fold.states))
+                begin = fold.begin({0: position}, {0: len(log)})[0]
+                assert begin <= position
+                end = data.draw(st.integers(begin, len(log)))
+                queued += intake.take(log[begin:end])
+                if data.draw(st.booleans()):
+                    position = max(position, end)
+                    if data.draw(st.booleans()):
+                        fold.save({0: end})
+        with closing(stored_in(folder, "log")) as fold:
+            begin = fold.begin({0: position}, {0: len(log)})[0]
+            queued += Intake({0: position}, Notices(fold.valid, fold.states)).take(log[begin:])
+    # Queueing again what is queued changes nothing.
+    assert list(dict.fromkeys(queued)) == Intake({}).take(log)
+
+
+def filled(folder: Path, records: list[LogRecord]) -> StoredNotices:
+    fold = stored_in(str(folder), "log")
+    Intake({}, Notices(fold.valid, fold.states)).take(records)
+    fold.save({0: len(records)})
+    return fold
+
+
+@pytest.mark.parametrize(
+    ("queued", "end", "log"), [(2, 3, "log"), (3, 2, "log"), (3, 3, "another log")], ids=["ClickHouse", "Kafka", "log"]
+)
+def test_a_file_that_is_ahead_or_of_another_log_is_made_anew(tmp_path: Path, queued: int, end: int, log: str) -> None:
+    records = log_of([("hooked", 0, 1), ("hooked", 1, 1), ("hooked", 0, 2)])
+    filled(tmp_path, records).close()
+    with closing(stored_in(str(tmp_path), log)) as fold:
+        assert fold.begin({0: queued}, {0: end}) == {0: 0}
+        assert len(Intake({}, Notices(fold.valid, fold.states)).take(records)) == 3
+    filled(tmp_path, records).close()
+    with closing(stored_in(str(tmp_path), "log")) as fold:
+        assert fold.begin({0: 3}, {0: 3, 1: 0}) == {0: 3, 1: 0}
+        assert Intake({}, Notices(fold.valid, fold.states)).take(records) == []
+
+
+def test_one_process_has_the_file_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
+    fold = filled(tmp_path, log_of([("hooked", 0, 1)]))
+    with pytest.raises(NoticesElsewhere):
+        stored_in(str(tmp_path), "log")
+    fold.discard()
+    (tmp_path / "webhooks.sqlite").write_bytes(b"no database" * 1000)
+    with closing(stored_in(str(tmp_path), "log")) as anew:
+        assert anew.positions() == {}
+
+
+def entries(path: Path) -> Iterator[tuple[str, str, str]]:
+    with closing(sqlite3.connect(path)) as database:
+        yield from database.execute(CONTENTS)
+
+
+def test_verify_names_each_entry_that_the_log_does_not_give(tmp_path: Path) -> None:
+    path = tmp_path / "webhooks.sqlite"
+    filled(tmp_path, log_of([("hooked", 0, 1), ("hooked", 1, 1), ("hooked", 0, 2)])).close()
+    expected = list(entries(path))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE fold SET value = CAST('7' AS BLOB) WHERE part = 'version' AND key LIKE '%hooked0%'")
+        database.execute("DELETE FROM fold WHERE part = 'state' AND key LIKE '%hooked1%'")
+        database.execute("INSERT INTO fold VALUES ('state', CAST('\"inv_none\"' AS BLOB), CAST('\"paid\"' AS BLOB))")
+    findings = Findings()
+    compare(entries(path), iter(expected), str(path), findings)
+    found = [(difference.where, difference.expected, difference.found) for difference in findings.differences()]
+    assert found == [
+        ('state of "inv_hooked1"', '"finalized"', "no entry"),
+        ('state of "inv_none"', "no entry", '"paid"'),
+        ('version of ["hooked","inv_hooked0"]', "2", "7"),
+    ]
+    again = Findings()
+    compare(iter(expected), iter(expected), str(path), again)
+    assert again.differences() == []
