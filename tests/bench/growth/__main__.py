@@ -18,7 +18,16 @@ from pathlib import Path
 
 from growth.fit import exponent
 
-MODULES = ("catalog_writes", "signups", "matching", "namespaces", "account_usage", "invoice_lists", "verification")
+MODULES = (
+    "catalog_writes",
+    "signups",
+    "matching",
+    "namespaces",
+    "account_usage",
+    "invoice_lists",
+    "verification",
+    "webhook_start",
+)
 LIMIT_SECONDS = 280
 BENCH = Path(__file__).parents[1]
 HERE = BENCH.parents[1]
