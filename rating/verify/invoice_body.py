@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TypedDict
 
 
@@ -88,6 +89,7 @@ class InvoiceBody(TypedDict, total=False):
     payments: list[StoredPayment]
 
 
+@lru_cache(maxsize=256)  # each check of an invoice reads it, and nobody changes what it gives
 def read_body(text: str) -> InvoiceBody:
     """The fields of a body's text; empty text has none. Raises ValueError where it is no JSON."""
     fields: InvoiceBody = json.loads(text or "{}")

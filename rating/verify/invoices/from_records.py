@@ -6,6 +6,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from rating.pricing import MatrixQuantity, PriceError, plain, rate
@@ -128,7 +129,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
     try:
         price = pinned_price(line.price, head.currency)
         if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
-            priced = rate(price, Decimal(1), currency=head.currency)
+            amount, unrounded = _rated(line.price, head.currency, Decimal(1), None)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
             need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions, book.pins.of(head, line))
@@ -152,17 +153,19 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
                     f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records",
                     _REMEDY,
                 )
-            split = quantities if dimensions else None
-            priced = rate(price, quantity, currency=head.currency, events=Decimal(events), quantities=split)
+            if dimensions:
+                priced = rate(price, quantity, currency=head.currency, events=Decimal(events), quantities=quantities)
+                amount, unrounded = priced.amount, priced.unrounded
+            else:
+                amount, unrounded = _rated(line.price, head.currency, quantity, events)
     except (PriceError, ValueError) as error:
         findings.add(
             "invoice line", f"{location}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
         )
         return
-    amount, unrounded = priced.amount, priced.unrounded
     if line.kind == "adjustment":
         with exactly():
-            amount = unrounded = priced.amount - earlier_billing.amount_before(head, line)
+            amount = unrounded = amount - earlier_billing.amount_before(head, line)
     if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
             "invoice line",
@@ -171,6 +174,14 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
             f"{plain(line.amount)} ({line.unrounded})",
             _REMEDY,
         )
+
+
+@lru_cache(maxsize=8192)  # fees, and usage of nothing, are the same on many invoices
+def _rated(price: str, currency: str, quantity: Decimal, events: int | None) -> tuple[Decimal, Decimal]:
+    """(amount, unrounded) of a quantity that is not told apart by dimensions. Raises PriceError, ValueError."""
+    counted = None if events is None else Decimal(events)
+    priced = rate(pinned_price(price, currency), quantity, currency=currency, events=counted)
+    return priced.amount, priced.unrounded
 
 
 class _Book:

@@ -17,6 +17,7 @@ from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.build_invoice import price_text
 from rating.pricing import PriceError, plain
+from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.timeline import PlanningError, pinned_plan
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.pinned_terms import check_terms
@@ -223,9 +224,21 @@ def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
         except PlanningError:
             continue
         overridden = [override.price for override in model.overrides if override.charge == charge]
-        of_plan = [override.price for override in plan.charges if override.key == charge]
-        prices |= {_of_plan(price_in(price, plan.currency)) for price in overridden or of_plan}
+        if overridden:
+            prices |= {_of_plan(price_in(price, plan.currency)) for price in overridden}
+        else:
+            prices |= _PLAN_PRICES(plan).get(charge, set())
     return prices
+
+
+def _prices_by_charge(plan: Plan) -> dict[str, set[str]]:
+    prices: dict[str, set[str]] = {}
+    for charge in plan.charges:
+        prices.setdefault(charge.key, set()).add(_of_plan(price_in(charge.price, plan.currency)))
+    return prices
+
+
+_PLAN_PRICES: Final = IdentityCache(_prices_by_charge)
 
 
 @lru_cache(maxsize=4096)  # most lines have one of few prices
