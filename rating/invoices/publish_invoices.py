@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -11,8 +11,8 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress, wait_until
 from schemas.ledgers.invoice_claims import record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
-from schemas.ledgers.ledger_reader import LedgerReader
-from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.ledger_writer import LedgerWriter, RecordPlace
 
 STALLED_SECONDS: Final = 120.0
 # Reading back waits for the broker, a tenth of a second or so for each lot, however many are in it.
@@ -36,17 +36,23 @@ def publish(
     done = 0
     for lot in _lots(invoices):
         placed = writer.append_all([(record_key(item.namespace, item.subscription), value) for item, value in lot])
-        ours = {position: item for position, (item, _) in zip(placed, lot, strict=True)}
+        ours = dict(zip(placed, lot, strict=True))
         ends = dict(reader.positions)
         for partition, offset in placed:
             ends[partition] = max(ends[partition], offset + 1)
         valid = {
-            (record.partition, record.offset) for record in reader.read_to(ends) if standing.apply_bytes(record.value)
+            (record.partition, record.offset) for record in reader.read_to(ends) if _applied(standing, record, ours)
         }
-        won.extend(item for position, item in ours.items() if position in valid)
+        won.extend(item for position, (item, _) in ours.items() if position in valid)
         done += len(lot)
         on_progress("publishing", done, len(invoices))
     return won
+
+
+def _applied(standing: StandingInvoices, record: LogRecord, ours: Mapping[RecordPlace, tuple[Invoice, bytes]]) -> bool:
+    """Apply a record that was read back; whether it is valid. What we wrote need not be decoded."""
+    item, value = ours.get((record.partition, record.offset), (None, b""))
+    return standing.apply(item) if item is not None and record.value == value else standing.apply_bytes(record.value)
 
 
 def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:
