@@ -89,8 +89,8 @@ def list_invoices(
     if state is None:
         condition, bound = _after(parameters, after)
         sql = f"SELECT {HEAD_COLUMNS} {rows}{condition} {_ORDER}"
-        found = client.query(sql, parameters=bound | {"limit": limit + 1}).result_rows
-        heads = heads_of(client, namespace, found)
+        listed = client.query(sql, parameters=bound | {"limit": limit + 1}).result_rows
+        heads = heads_of(client, namespace, listed)
     else:
         heads = []
         for places in _places(client, rows, parameters, after, limit + 1):
@@ -124,12 +124,12 @@ def _places(
         condition, bound = _after(parameters, after)
         bound = bound | {"limit": lot}
         newest = f"({_LOT}{rows}{condition} {_ORDER})"
-        ((count, last, low, high, found),) = client.query(_LOOK.format(newest), parameters=bound).result_rows
-        if parameters["draft"] and found:
+        ((count, last, low, high, listed),) = client.query(_LOOK.format(newest), parameters=bound).result_rows
+        if parameters["draft"] and listed:
             span = {"low_us": int(low), "high_us": int(high)}
-            found = client.query(_UNBILLED.format(newest), parameters=bound | span).result_rows
-        for first in range(0, len(found), at_once):
-            yield [(int(start), str(name)) for start, name in found[first : first + at_once]]
+            listed = client.query(_UNBILLED.format(newest), parameters=bound | span).result_rows
+        for first in range(0, len(listed), at_once):
+            yield [(int(start), str(name)) for start, name in listed[first : first + at_once]]
         if int(count) < lot:
             return
         after, lot = (int(last[0]), str(last[1])), lot * _GROWTH
