@@ -101,8 +101,10 @@ def test_verify_names_each_entry_that_the_log_does_not_give(tmp_path: Path) -> N
     filled(tmp_path, log_of([("hooked", 0, 1), ("hooked", 1, 1), ("hooked", 0, 2)])).close()
     expected = list(entries(path))
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE fold SET value = CAST('7' AS BLOB) WHERE part = 'version' AND key LIKE '%hooked0%'")
-        database.execute("DELETE FROM fold WHERE part = 'state' AND key LIKE '%hooked1%'")
+        database.execute(
+            "UPDATE fold SET value = CAST('7' AS BLOB) WHERE part = 'version' AND CAST(key AS TEXT) LIKE '%hooked0%'"
+        )
+        database.execute("DELETE FROM fold WHERE part = 'state' AND CAST(key AS TEXT) LIKE '%hooked1%'")
         database.execute("INSERT INTO fold VALUES ('state', CAST('\"inv_none\"' AS BLOB), CAST('\"paid\"' AS BLOB))")
     findings = Findings()
     compare(entries(path), iter(expected), str(path), findings)
