@@ -28,18 +28,20 @@ FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
 
-JAVA_PEERS := "Weir's worker" "Flink, hashmap" "Flink, hashmap, sink" "Flink, RocksDB" "Kafka Streams"
+JAVA_PEERS := "Weir's worker" "Flink hashmap" "Flink hashmap with sink" "Flink RocksDB" "Kafka Streams"
 BENCH := PYTHONPATH=tests/bench:. $(PYTHON) tests/bench
 PEERS := .venv/peers/bin/python
-$(PEERS): deploy/peers.lock | setup
-	@$(PYTHON) -m venv --clear .venv/peers && .venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/peers.lock
+# A stamp, since bin/python is a link to a Python older than any lock: it would be set up again each time.
+.venv/peers/lock-installed: deploy/peers.lock | setup
+	@$(PYTHON) -m venv --clear .venv/peers && $(PEERS) -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/peers.lock
+	@touch $@
 
-bench: setup $(PEERS) ## the worker beside stock Faust and Quix Streams, then the whole road on this machine: under 15 minutes, JSON in build/
+bench: setup .venv/peers/lock-installed ## the worker beside stock Faust and Quix Streams, then the whole road on this machine: under 15 minutes, JSON in build/
 	@$(BENCH)/bench_compare.py --peers-python $(PEERS) --save build/bench-compare.json
 	@$(BENCH)/bench_road.py --save build/bench-road.json
 
 bench-peers: setup ## the worker beside Flink and Kafka Streams, with what each does not do: some minutes; needs Maven and a JDK
-	@$(BENCH)/bench_compare.py --rounds 1 --java-rounds 1 --only $(JAVA_PEERS) --save build/bench-peers.json
+	@$(BENCH)/bench_compare.py --rounds 1 --java-peers --only $(JAVA_PEERS) --save build/bench-peers.json
 
 bench-gateway: setup ## one gateway beside a plain FastAPI one, and under granian: some minutes
 	@$(BENCH)/bench_gateway.py --save build/bench-gateway.json

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 from bench_meter import stages
 from comparison import ROOT, Bench
-from comparison_table import WEIR, show, summary, table
+from comparison_table import NOT_DONE, WEIR, show, summary, table
 from java_peers.jars import build
 from java_peers.jobs import PEERS
 from measuring import Filled
@@ -45,12 +45,12 @@ def systems(bench: Bench, own: Shape, java: bool) -> dict[str, System]:
     return every | ({peer.name: (partial(bench.java_peer, peer), own) for peer in PEERS} if java else {})
 
 
-def compared(bench: Bench, asked: argparse.Namespace) -> dict[str, Any]:
-    """All systems by turns; the Java peers in the first rounds alone."""
+def compared(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
+    """All systems by turns."""
     rounds: dict[str, list[Filled]] = {}
-    for number in range(asked.rounds):
-        for name, (measured, shape) in systems(bench, Shape(asked.events), number < asked.java_rounds).items():
-            if not asked.only or name in asked.only:
+    for number in range(options.rounds):
+        for name, (measured, shape) in systems(bench, Shape(options.events), options.java_peers).items():
+            if not options.only or name in options.only:
                 filled = measured(replace(shape, run=f"r{number}", seed=number))
                 rounds.setdefault(name, []).append(filled)
                 print(f"  round {number + 1}: {name} {filled.events_per_second:,.0f} events/s", flush=True)
@@ -63,24 +63,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=1_500_000, help="for Weir and the Java peers")
     parser.add_argument("--peers-python", default=sys.executable, help="Python with deploy/peers.lock installed")
+    parser.add_argument("--java-peers", action="store_true", help="Flink and Kafka Streams too, built by Maven")
     parser.add_argument(
-        "--java-rounds", type=int, default=0, help="rounds with Flink and Kafka Streams, built by Maven"
+        "--only",
+        nargs="+",
+        choices=NOT_DONE,
+        metavar="SYSTEM",
+        default=[],
+        help="these systems and nothing besides: %(choices)s",
     )
-    parser.add_argument("--only", nargs="+", default=[], help="systems by name, and nothing besides them")
     parser.add_argument("--save", type=Path, required=True)
     parser.add_argument("--curves", action=argparse.BooleanOptionalAction, default=True)
-    asked = parser.parse_args()
-    jars = build(ROOT / "build" / "java-peers") if asked.java_rounds else None
-    report: dict[str, Any] = {"events": asked.events, "rounds": asked.rounds}
+    options = parser.parse_args()
+    if not options.java_peers and {peer.name for peer in PEERS}.intersection(options.only):
+        parser.error("Flink and Kafka Streams are run with --java-peers")
+    jars = build(ROOT / "build" / "java-peers") if options.java_peers else None
+    report: dict[str, Any] = {"events": options.events, "rounds": options.rounds}
     with (
         tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
         Stack(Path(folder) / "stack", ports="free", processes=("kafka", "clickhouse", "init", "gateway")) as stack,
     ):
-        bench = Bench(stack, Path(folder), asked.peers_python, jars)
+        bench = Bench(stack, Path(folder), options.peers_python, jars)
         key = bench.settings.admin_key.get_secret_value()
         url = f"http://127.0.0.1:{bench.settings.gateway_port}/v1/catalog/apply"
         httpx.post(url, json=CATALOG, headers={"Authorization": f"Bearer {key}"}).raise_for_status()
-        figures = compared(bench, asked)
+        figures = compared(bench, options)
         for name, of_system in figures.items():
             show(name, of_system)
         report |= figures
@@ -88,13 +95,13 @@ def main() -> None:
         report["ratios"] = {name: rates[WEIR] / rate for name, rate in rates.items() if name != WEIR and WEIR in rates}
         print("events/s of Weir:", "; ".join(f"{ratio:.1f} times {name}" for name, ratio in report["ratios"].items()))
         print(table(figures), flush=True)
-        if not asked.only:
-            report |= alone(bench, Shape(asked.events), asked.rounds)
-            if asked.curves:
-                report["curves"] = curves(bench, asked.events // 2)
-    asked.save.parent.mkdir(parents=True, exist_ok=True)
-    asked.save.write_text(json.dumps(report, indent=1))
-    print(f"saved to {asked.save}")
+        if not options.only:
+            report |= alone(bench, Shape(options.events), options.rounds)
+            if options.curves:
+                report["curves"] = curves(bench, options.events // 2)
+    options.save.parent.mkdir(parents=True, exist_ok=True)
+    options.save.write_text(json.dumps(report, indent=1))
+    print(f"saved to {options.save}")
 
 
 def alone(bench: Bench, own: Shape, rounds: int) -> dict[str, Any]:
@@ -120,7 +127,7 @@ def alone(bench: Bench, own: Shape, rounds: int) -> dict[str, Any]:
 
 def curves(bench: Bench, events: int) -> dict[str, Any]:
     """The worker over numbers of accounts, and over share and age of copies: one round each."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     points = {
         "1,000 accounts": {}, "100,000 accounts": {"accounts": 100_000}, "1,000,000 accounts": {"accounts": 1_000_000},
         "no copies": {"copies": 0.0}, "50 % copies, recent": {"copies": 0.5},
@@ -128,9 +135,9 @@ def curves(bench: Bench, events: int) -> dict[str, Any]:
     }  # fmt: skip
     for number, (name, change) in enumerate(points.items()):
         shape = replace(Shape(events, run=f"c{number}", seed=number), **change)
-        found[name] = summary([bench.weir(shape)])
-        show(name, found[name])
-    return found
+        figures[name] = summary([bench.weir(shape)])
+        show(name, figures[name])
+    return figures
 
 
 if __name__ == "__main__":

@@ -134,13 +134,13 @@ class Bench:
         other = env | {"WEIR_WORKER_INDEX": "1", "WEIR_WORKER_WEB_PORT": str(free_port(set()))}
         with self.process(command, env) as first, self.process(command, other) as second:
             pids = self.pids("worker", first) | {"worker-1": second}
-            found = fill(count, distinct(shape), shape.events, pids, 120)
+            filled = fill(count, distinct(shape), shape.events, pids, 120)
             self.settled()
-            return found
+            return filled
 
     def merges(self) -> dict[str, Any]:
         """What ClickHouse's merges have done since it started, and the parts there are."""
-        asked = (
+        counters = (
             "SELECT event, value FROM system.events WHERE event IN ('Merge', 'MergedRows', 'MergesTimeMilliseconds', "
             "'MergeTotalMilliseconds', 'MergeExecuteMilliseconds', 'InsertedRows')"
         )
@@ -149,7 +149,7 @@ class Bench:
             "table ORDER BY 2 DESC LIMIT 6"
         )
         return {
-            "events": {str(name): int(value) for name, value in self.client.query(asked).result_rows},
+            "events": {str(name): int(value) for name, value in self.client.query(counters).result_rows},
             "parts": dict(self.client.query(parts, parameters={"d": self.settings.clickhouse_database}).result_rows),
         }
 
@@ -194,7 +194,7 @@ class Bench:
     def java_peer(self, peer: JavaPeer, shape: Shape) -> Filled:
         """A peer in Java, each on the same topic, one after another."""
         if self.jars is None:
-            raise ValueError("the Java peers are not built: ask for --java-rounds")
+            raise ValueError("the Java peers are not built: start with --java-peers")
         topic = f"bench.java.{shape.run}"
         if topic not in self.topics:
             self.singles(topic, shape)

@@ -14,10 +14,10 @@ NOT_DONE = {
     WEIR: "hourly sums, which the roll-up makes afterwards (its CPU is not in this line)",
     "Quix Streams": "sums; exactly once; raw events, conflicts of copies, catalog versions",
     "stock Faust": "sums; exactly once; raw events, conflicts of copies, catalog versions",
-    "Flink, hashmap": "any row or evidence written; an hour's usage before its end; more keys than the heap holds",
-    "Flink, hashmap, sink": "exactly once into ClickHouse (a restart inserts again); raw events, conflicts of copies, "
-    "catalog versions; an hour's usage before its end; more keys than the heap holds",
-    "Flink, RocksDB": "any row or evidence written; an hour's usage before its end",
+    "Flink hashmap": "any row or evidence written; an hour's usage before its end; more keys than the heap holds",
+    "Flink hashmap with sink": "exactly once into ClickHouse (a restart inserts again); raw events, conflicts of "
+    "copies, catalog versions; an hour's usage before its end; more keys than the heap holds",
+    "Flink RocksDB": "any row or evidence written; an hour's usage before its end",
     "Kafka Streams": "any row or evidence written; sums across partitions",
 }
 """Of what Weir's worker does: deduplication for ever, exactly once from Kafka to ClickHouse, raw events kept, copies

@@ -42,9 +42,9 @@ class JavaPeer:
 
 _FLINK = ("flink", "weir.bench.flink.FlinkPeer")
 PEERS = (
-    JavaPeer("Flink, hashmap", *_FLINK, ("hashmap",)),
-    JavaPeer("Flink, hashmap, sink", *_FLINK, ("hashmap", "clickhouse"), writes=True),
-    JavaPeer("Flink, RocksDB", *_FLINK, ("rocksdb",)),
+    JavaPeer("Flink hashmap", *_FLINK, ("hashmap",)),
+    JavaPeer("Flink hashmap with sink", *_FLINK, ("hashmap", "clickhouse"), writes=True),
+    JavaPeer("Flink RocksDB", *_FLINK, ("rocksdb",)),
     JavaPeer("Kafka Streams", "streams", "weir.bench.streams.StreamsPeer", changelog="seen"),
 )
 
@@ -58,7 +58,7 @@ def command(peer: JavaPeer, jars: Path, temporary: Path) -> list[str]:
 def run(bench: Bench, peer: JavaPeer, jars: Path, topic: str, shape: Shape) -> Filled:
     """One peer over all of ``topic``, then what it made of it is checked. A peer that writes is measured by its rows,
     as all others are; the rest by the keys that it has remembered."""
-    name = f"{peer.name}-{shape.run}".replace(", ", "-").replace(" ", "-").lower()
+    name = f"{peer.name}-{shape.run}".replace(" ", "-").lower()
     table = f"bench_{name}".replace("-", "_")
     folder = bench.folder / name
     folder.mkdir()
@@ -67,7 +67,7 @@ def run(bench: Bench, peer: JavaPeer, jars: Path, topic: str, shape: Shape) -> F
     with bench.process(command(peer, jars, folder), env) as pid:
         remembered: Callable[[], int] = lambda: progress_of(folder / "progress").kept  # noqa: E731
         count = bench.count(table) if peer.writes else remembered
-        found = fill(count, right.kept, shape.events, bench.pids("own", pid), _LIMIT_S)
+        filled = fill(count, right.kept, shape.events, bench.pids("own", pid), _LIMIT_S)
         _wait(lambda: not difference(progress_of(folder / "progress"), shape), f"{peer.name}: not all is right")
         if peer.writes:
             rows, keys, counted, total = bench.client.query(
@@ -78,7 +78,7 @@ def run(bench: Bench, peer: JavaPeer, jars: Path, topic: str, shape: Shape) -> F
             store = f"bench-{name}-{peer.changelog}-changelog"
             _wait(lambda: committed_keys(bench, store) == right.kept, f"{store} does not hold each key")
         checkpoints = progress_of(folder / "progress").checkpoints
-    return replace(found, keys=right.kept, checkpoints=checkpoints)
+    return replace(filled, keys=right.kept, checkpoints=checkpoints)
 
 
 def committed_keys(bench: Bench, topic: str) -> int:

@@ -1,10 +1,13 @@
 package weir.bench.events;
 
+import static java.util.stream.Collectors.joining;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
@@ -51,8 +54,8 @@ public final class Progress {
             while (true) {
                 // What was kept is read first, so that no reader sees more kept than read.
                 long kept = KEPT.sum();
-                String line = String.format("%d %d %d %d %d%n", READ.sum(), kept, COUNTED.sum(), BYTES.sum(), CHECKPOINTS.sum());
-                Files.writeString(fresh, line);
+                long[] numbers = {READ.sum(), kept, COUNTED.sum(), BYTES.sum(), CHECKPOINTS.sum()};
+                Files.writeString(fresh, Arrays.stream(numbers).mapToObj(Long::toString).collect(joining(" ")));
                 Files.move(fresh, file, StandardCopyOption.ATOMIC_MOVE);
                 Thread.sleep(100);
             }

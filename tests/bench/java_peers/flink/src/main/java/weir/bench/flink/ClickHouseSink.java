@@ -8,8 +8,8 @@ import org.apache.flink.api.connector.sink2.WriterInitContext;
 import org.apache.flink.api.java.tuple.Tuple4;
 
 /**
- * Rows into BENCH_TABLE: an insert at 50,000 rows, a second after the last one, and at each checkpoint. At least once, as
- * a sink without two phases is: a restart from a checkpoint inserts again what came after it.
+ * Rows into BENCH_TABLE: an insert at 50,000 rows, a second after the last one, and at each checkpoint. At least once,
+ * as a sink without two phases is: a restart from a checkpoint inserts again what came after it.
  */
 final class ClickHouseSink implements Sink<Tuple4<String, String, Long, Long>> {
     private static final long serialVersionUID = 1;

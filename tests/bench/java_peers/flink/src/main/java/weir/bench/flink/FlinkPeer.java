@@ -38,7 +38,8 @@ public final class FlinkPeer {
         Progress.start();
         StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, settings(arguments[0]));
         env.enableCheckpointing(10_000, CheckpointingMode.EXACTLY_ONCE);
-        KafkaSource<Tuple4<String, String, Long, Long>> source = KafkaSource.<Tuple4<String, String, Long, Long>>builder()
+        KafkaSource<Tuple4<String, String, Long, Long>> source = KafkaSource
+                .<Tuple4<String, String, Long, Long>>builder()
                 .setBootstrapServers(System.getenv("BENCH_KAFKA"))
                 .setTopics(System.getenv("BENCH_TOPIC"))
                 .setGroupId(System.getenv("BENCH_GROUP"))
@@ -72,11 +73,12 @@ public final class FlinkPeer {
         Configuration settings = new Configuration();
         settings.set(StateBackendOptions.STATE_BACKEND, backend);
         settings.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
-        settings.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, Path.of(System.getenv("BENCH_FOLDER"), "checkpoints").toUri().toString());
+        Path checkpoints = Path.of(System.getenv("BENCH_FOLDER"), "checkpoints");
+        settings.set(CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
         settings.set(PipelineOptions.OBJECT_REUSE, true);
         if (backend.equals("rocksdb")) {
             settings.set(CheckpointingOptions.INCREMENTAL_CHECKPOINTS, true);
-            // The state is looked up for keys that are not there: nine of ten look-ups end at the filters.
+            // Nine of ten look-ups are of keys that are not there: the filters answer them.
             settings.set(RocksDBConfigurableOptions.USE_BLOOM_FILTER, true);
             // Block cache and write buffers; a local environment has 128 MiB else.
             settings.set(TaskManagerOptions.MANAGED_MEMORY_SIZE, MemorySize.ofMebiBytes(1024));
