@@ -47,8 +47,9 @@ from stream_processors.metering.retention import Forgetter
 from stream_processors.metering.seeking import AssignedCursors, Seeker
 from stream_processors.projections.catalog_copy import CatalogCopy
 from stream_processors.projections.copy_numbers import copy_numbers
+from stream_processors.projections.invoice_copy import InvoiceCopy
 from stream_processors.projections.ledger_agent import LedgerAgent
-from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy
+from stream_processors.projections.ledgers import RejectionCopy
 from stream_processors.rollup.checkpoint_clock import CheckpointClock
 from stream_processors.rollup.roll_up import RollUp
 from stream_processors.threads import Work, in_thread

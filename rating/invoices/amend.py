@@ -23,9 +23,18 @@ def wait_shown(client: Client, namespace: str, invoice: Invoice, seconds: float)
     deadline = time.monotonic() + seconds
     table = "invoice_drafts" if is_draft(invoice) else "invoices"
     while True:
+        # An insert fills its table and the lists one after the other.
         rows = client.query(
-            f"SELECT max(version) FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id = {{name:String}}",
-            parameters={"namespace": namespace, "name": invoice.invoice_id},
+            f"SELECT least((SELECT max(version) FROM {table} WHERE namespace = {{namespace:String}}"
+            " AND invoice_id = {name:String}), (SELECT max(version) FROM invoice_lists"
+            " WHERE namespace = {namespace:String} AND draft = {draft:Bool} AND list = 'subscription'"
+            " AND of = {subscription:String} AND invoice_id = {name:String}))",
+            parameters={
+                "namespace": namespace,
+                "name": invoice.invoice_id,
+                "draft": is_draft(invoice),
+                "subscription": invoice.subscription,
+            },
         ).result_rows
         if int(rows[0][0]) >= invoice.version:
             return True

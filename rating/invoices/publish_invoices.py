@@ -77,11 +77,18 @@ def wait_visible(client: Client, namespace: str, standing: StandingInvoices, on_
 
 
 def wait_written(client: Client, namespace: str, table: str, key: str, total: int, on_progress: Progress) -> None:
-    """Wait until ``table`` has ``total`` distinct ``key`` values in the namespace. Raises CloseError."""
-    sql = f"SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}"
+    """Wait until ``table`` (invoices or invoice_drafts) and the list of all have ``total`` distinct ``key`` values in
+    the namespace. Raises CloseError."""
+    # An insert fills its table and the lists one after the other.
+    sql = (
+        f"SELECT least((SELECT count(DISTINCT {key}) FROM {table} WHERE namespace = {{namespace:String}}),"
+        f" (SELECT count(DISTINCT {key}) FROM invoice_lists WHERE namespace = {{namespace:String}}"
+        " AND draft = {draft:Bool} AND list = 'all' AND of = ''))"
+    )
+    parameters = {"namespace": namespace, "draft": table == "invoice_drafts"}
 
     def written() -> tuple[int, int]:
-        return int(client.query(sql, parameters={"namespace": namespace}).result_rows[0][0]), total
+        return int(client.query(sql, parameters=parameters).result_rows[0][0]), total
 
     if not total:
         return

@@ -20,6 +20,7 @@ from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
 from rating.verify.difference import Difference, Findings, VerifyProgress
 from rating.verify.duplicates import check_duplicates
+from rating.verify.invoices.folds import check_folds
 from rating.verify.invoices.from_events import check_against_events
 from rating.verify.invoices.from_records import check_against_records
 from rating.verify.invoices.from_topic import check_against_topic
@@ -32,7 +33,6 @@ from rating.verify.misdated_events import NAME, check_misdated
 from rating.verify.records import check_identities, check_records
 from rating.verify.reread_voids import check_voids
 from rating.verify.scope import Scope, open_scope
-from rating.verify.webhook_fold import check_webhook_fold
 from rating.verify.window_totals import check_windows
 from schemas.settings import Settings
 
@@ -54,7 +54,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "lists of invoices": check_lists,
     "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
-    "fold of webhooks": check_webhook_fold,
+    "folds of invoices": check_folds,
     "books": check_books,
 }
 """By the name under which each tells its progress."""
@@ -77,7 +77,7 @@ _OF_INVOICES: Final = (
     check_lists,
     check_snapshot,
     check_numbers,
-    check_webhook_fold,
+    check_folds,
 )
 
 
@@ -89,9 +89,7 @@ def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunC
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
     the snapshot is not compared with the whole log."""
     chosen = INVOICE_CHECKS if invoices else CHECKS
-    left_out = (
-        _OF_INVOICES if invoices is False else (check_snapshot, check_webhook_fold) if since_us is not None else ()
-    )
+    left_out = _OF_INVOICES if invoices is False else (check_snapshot, check_folds) if since_us is not None else ()
     return {name: check for name, check in chosen.items() if check not in left_out}
 
 

@@ -1,6 +1,6 @@
 """The process that delivers: ``python -m rating.webhooks``. It may be killed at any time, and run twice.
 
-    1. usage.invoices is read on from a fold in a file (``stored_notices``), for validity is a matter of the whole log.
+    1. usage.invoices is read on from a fold in a file (``StoredFold``), for validity is a matter of the whole log.
     2. A version that a webhook wants is queued in ClickHouse; only then does the position move past it.
     3. Each namespace's courier delivers what is queued, and writes what came of it.
 
@@ -33,7 +33,6 @@ from rating.webhooks.notices import Notice, Notices
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies
-from rating.webhooks.stored_notices import NoticesElsewhere, StoredNotices, stored_in
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.clickhouse.errors import GIVE_UP_SECONDS, explained, meaning
@@ -45,6 +44,7 @@ from schemas.kafka import errors
 from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.stored_fold import WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
@@ -77,7 +77,7 @@ class DeliveryService:
         self._group = asyncio.TaskGroup()
         self._couriers: dict[str, Courier] = {}
         self._intake = Intake({})
-        self._fold: StoredNotices | None = None
+        self._fold: StoredFold | None = None
         self._beat_at = float("-inf")  # by the monotonic clock: never yet
         self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
@@ -107,18 +107,18 @@ class DeliveryService:
             await asyncio.to_thread(self._catalog.stop)
             self._pool.stop()
 
-    async def _opened_fold(self) -> StoredNotices:
+    async def _opened_fold(self) -> StoredFold:
         """That of the settings' folder; one of this process's own where there is none, or another process has it."""
         folder = self.settings.snapshot_dir
         if folder:
             try:
                 name = await asyncio.to_thread(log_id, self.settings)
-                return await asyncio.to_thread(stored_in, folder, name)
-            except (NoticesElsewhere, sqlite3.Error, OSError) as error:
+                return await asyncio.to_thread(stored_in, folder, WEBHOOKS, name)
+            except (FoldElsewhere, sqlite3.Error, OSError) as error:
                 log.warning("usage.invoices is read from its beginning: %s", error)
-        return StoredNotices("", "")
+        return StoredFold("", "")
 
-    def _go_on_from(self, fold: StoredNotices, queued: Mapping[int, int]) -> None:
+    def _go_on_from(self, fold: StoredFold, queued: Mapping[int, int]) -> None:
         self._fold = fold
         self._intake = Intake(queued, Notices(fold.valid, fold.states))
 
@@ -177,7 +177,7 @@ class DeliveryService:
                 log.error("the fold of %s cannot be read and is made anew from its beginning: %s", INVOICES, error)
                 assert self._fold is not None
                 self._fold.discard()
-                self._go_on_from(StoredNotices("", ""), self._intake.positions)
+                self._go_on_from(StoredFold("", ""), self._intake.positions)
             except (KafkaException, LedgerUnavailable) as error:
                 # From where the file ends again: what has been applied since is void the second time.
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)

@@ -12,11 +12,9 @@ import pyarrow as pa
 
 from schemas.catalog.state import Entry
 from schemas.kafka.codec import AvroRecord, CodecError, codec
-from schemas.kafka.topics import INVOICES, REJECTED
-from schemas.ledgers.invoice_claims import is_draft
+from schemas.kafka.topics import REJECTED
 from schemas.ledgers.invoice_record import Invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader
-from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 
@@ -41,9 +39,8 @@ _LINE_COLUMNS: Final = (
     ("note", pa.string()),
     ("adjusts", pa.string()),
 )  # fmt: skip
-_WRITTEN_BYTES: Final = 16 * 1024 * 1024
+WRITTEN_BYTES: Final = 16 * 1024 * 1024
 _OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
-_INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _REJECTED_COLUMNS: Final = (
     ("namespace", pa.string()), ("rejection_id", pa.binary(16)), ("stage", pa.string()), ("reason", pa.string()),
     ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
@@ -99,87 +96,6 @@ def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in columns})
 
 
-_Version = tuple[bool, str, str, int]
-"""(whether it is a draft, namespace, invoice id, version)."""
-
-
-class InvoiceCopy:
-    """Reads usage.invoices from its beginning and inserts every valid version that ClickHouse lacks or has only
-    some lines of.
-
-    ``again``: insert all versions, replacing the stored ones.
-    """
-
-    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
-        self._settings = settings
-        self._journal = journal
-        self._again = again
-        self._reader: LedgerReader | None = None
-        self._valid = ValidInvoices()
-        self._held: dict[_Version, int] | None = None
-        self._pending: list[Invoice] = []
-        self.versions = 0
-        """Valid versions, of drafts too, that the topic has as far as it is copied."""
-
-    def run(self) -> int:
-        """Copy up to the present end of the log; returns how many versions were inserted.
-
-        Raises Stopping, LedgerUnavailable; calling it again continues.
-        """
-        if self._reader is None:
-            self._reader = LedgerReader(self._settings, INVOICES)
-        if self._held is None:
-            self._held = {} if self._again else held_versions(self._journal)
-        written = size = read = 0
-        for record in self._reader.read_to(self._reader.end_offsets()):
-            invoice = self._valid.offer_bytes(record.value)
-            if invoice is None:
-                continue
-            read += 1
-            key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
-            if self._held.get(key, -1) < len(invoice.lines):
-                self._pending.append(invoice)
-                size += len(record.value)
-            if len(self._pending) >= 2000 or size >= _WRITTEN_BYTES:
-                written += self._write()
-                size = 0
-        written += self._write()
-        self.versions += read
-        # Versions read from now on are newer than the comparison; inserting one twice is harmless.
-        self._held = {}
-        return written
-
-    def _write(self) -> int:
-        records = self._pending
-        for drafts, (table, of_lines) in _INVOICE_TABLES.items():
-            if alike := [record for record in records if is_draft(record) == drafts]:
-                invoices, lines = invoice_tables(alike)
-                # Lines first, so that a visible invoice always has all of its lines.
-                self._journal.insert(of_lines, lines)
-                self._journal.insert(table, invoices)
-        self._pending = []
-        return len(records)
-
-
-def held_versions(journal: Journal) -> dict[_Version, int]:
-    """The versions of invoices and drafts stored in ClickHouse, also in the list of all, each with its number of
-    lines."""
-    held: dict[_Version, int] = {}
-    for drafts, (table, of_lines) in _INVOICE_TABLES.items():
-        rows = journal.query(
-            f"read {table}",
-            "SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, "
-            f"version FROM {table}) AS heads"
-            " LEFT SEMI JOIN (SELECT namespace, invoice_id, version FROM invoice_lists"
-            " WHERE draft = {draft:Bool} AND list = 'all') AS listed USING (namespace, invoice_id, version)"
-            f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
-            " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
-            {"draft": drafts},
-        )
-        held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
-    return held
-
-
 PIECES: Final = 64
 
 
@@ -227,7 +143,7 @@ class RejectionCopy:
             except CodecError as error:
                 log.warning("usage.rejected offset %d is void: %s", record.offset, error)
             size += len(record.value)
-            if len(pending) >= 2000 or size >= _WRITTEN_BYTES:
+            if len(pending) >= 2000 or size >= WRITTEN_BYTES:
                 written += self._write(partition)
                 size = 0
         return written + self._write(partition)

@@ -25,11 +25,11 @@ from schemas.usage_log.generation_change import Say
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.copy_numbers import copy_numbers
-from stream_processors.projections.ledgers import InvoiceCopy, RejectionCopy, catalog_table, held_versions
+from stream_processors.projections.invoice_copy import INVOICE_TABLES, InvoiceCopy, held_versions
+from stream_processors.projections.ledgers import RejectionCopy, catalog_table
 from stream_processors.rollup.roll_up import RollUp
 
 _CHUNK: Final = 500
-_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _Key = tuple[str, str, int]
 
 
@@ -69,7 +69,7 @@ class Rebuild:
         newest: dict[tuple[bool, str, str], int] = {}
         for drafts, namespace, name, version in topic:
             newest[drafts, namespace, name] = max(version, newest.get((drafts, namespace, name), 0))
-        for drafts, (table, of_lines) in _TABLES.items():
+        for drafts, (table, of_lines) in INVOICE_TABLES.items():
             extra = [key[1:] for key in held_versions(self._journal) if key[0] == drafts and key not in topic]
             unknown = [key for key in extra if not drafts and key[2] > newest.get((False, key[0], key[1]), 0)]
             ahead += self._states(unknown, newest)

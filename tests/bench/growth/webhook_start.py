@@ -12,8 +12,8 @@ from deploy.local.stack import Stack
 from rating.invoices.ledger import invoices_reader, log_id
 from rating.webhooks.intake import Intake
 from rating.webhooks.notices import Notices
-from rating.webhooks.stored_notices import StoredNotices, stored_in
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.folds.stored_fold import WEBHOOKS, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import FINALIZED, invoice_id, record_key
 from schemas.ledgers.invoice_record import Invoice, Line, encode_invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
@@ -37,7 +37,7 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
             )
         log = log_id(stack.settings)
 
-        def start(fold: StoredNotices, queued: dict[int, int]) -> tuple[float, dict[int, int]]:
+        def start(fold: StoredFold, queued: dict[int, int]) -> tuple[float, dict[int, int]]:
             began = time.process_time()
             with closing(fold), invoices_reader(stack.settings) as reader:
                 ends = reader.end_offsets()
@@ -48,10 +48,10 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
                 fold.save(ends)
             return (time.process_time() - began) * 1e3, ends
 
-        cost, ends = start(StoredNotices("", log), {})
+        cost, ends = start(StoredFold("", log), {})
         yield "from the log's beginning", cost
-        start(stored_in(folder, log), ends)
-        yield "from the fold before it", start(stored_in(folder, log), ends)[0]
+        start(stored_in(folder, WEBHOOKS, log), ends)
+        yield "from the fold before it", start(stored_in(folder, WEBHOOKS, log), ends)[0]
 
 
 def _invoice(number: int) -> Invoice:

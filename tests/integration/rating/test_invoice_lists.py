@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import product
 from typing import Any
 
@@ -17,6 +18,8 @@ from rating.invoices.read import read_chains
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Run
 from schemas.settings import Settings
+
+pytestmark = pytest.mark.integration
 
 COLUMNS = (
     "namespace", "invoice_id", "version", "predecessor", "subscription", "sequence", "account_id", "plan",
@@ -32,7 +35,7 @@ def version(namespace: str, name: str, number: int, month: int, state: str, of: 
     body = '{"draft":{"approval":"required"}}' if state in ("draft", "withdrawn") else "{}"
     values = (
         namespace, name, number, "", subscription, 0, account, "basic", 1, start, end, "UTC", run, 1, 7, end, state,
-        "EUR", 30, body,
+        "EUR", Decimal(30), body,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.verify.difference import Findings
-from rating.verify.webhook_fold import compare
+from rating.verify.invoices.folds import compare
 from rating.webhooks.intake import Intake
 from rating.webhooks.notices import Notice, Notices
-from rating.webhooks.stored_notices import CONTENTS, NoticesElsewhere, StoredNotices, stored_in
+from schemas.ledgers.folds.stored_fold import CONTENTS, WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_reader import LogRecord
 from tests.unit.rating.webhooks.test_intake import record
 
@@ -42,7 +42,7 @@ def test_a_start_from_the_file_notices_what_a_start_from_the_beginning_does(
     position = 0
     with TemporaryDirectory() as folder:
         for _ in range(6):
-            with closing(stored_in(folder, "log")) as fold:
+            with closing(stored_in(folder, WEBHOOKS, "log")) as fold:
                 intake = Intake({0: position}, Notices(fold.valid, fold.states))
                 begin = fold.begin({0: position}, {0: len(log)})[0]
                 assert begin <= position
@@ -52,15 +52,15 @@ def test_a_start_from_the_file_notices_what_a_start_from_the_beginning_does(
                     position = max(position, end)
                     if data.draw(st.booleans()):
                         fold.save({0: end})
-        with closing(stored_in(folder, "log")) as fold:
+        with closing(stored_in(folder, WEBHOOKS, "log")) as fold:
             begin = fold.begin({0: position}, {0: len(log)})[0]
             queued += Intake({0: position}, Notices(fold.valid, fold.states)).take(log[begin:])
     # Queueing again what is queued changes nothing.
     assert list(dict.fromkeys(queued)) == Intake({}).take(log)
 
 
-def filled(folder: Path, records: list[LogRecord]) -> StoredNotices:
-    fold = stored_in(str(folder), "log")
+def filled(folder: Path, records: list[LogRecord]) -> StoredFold:
+    fold = stored_in(str(folder), WEBHOOKS, "log")
     Intake({}, Notices(fold.valid, fold.states)).take(records)
     fold.save({0: len(records)})
     return fold
@@ -72,22 +72,22 @@ def filled(folder: Path, records: list[LogRecord]) -> StoredNotices:
 def test_a_file_that_is_ahead_or_of_another_log_is_made_anew(tmp_path: Path, queued: int, end: int, log: str) -> None:
     records = log_of([("hooked", 0, 1), ("hooked", 1, 1), ("hooked", 0, 2)])
     filled(tmp_path, records).close()
-    with closing(stored_in(str(tmp_path), log)) as fold:
+    with closing(stored_in(str(tmp_path), WEBHOOKS, log)) as fold:
         assert fold.begin({0: queued}, {0: end}) == {0: 0}
         assert len(Intake({}, Notices(fold.valid, fold.states)).take(records)) == 3
     filled(tmp_path, records).close()
-    with closing(stored_in(str(tmp_path), "log")) as fold:
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
         assert fold.begin({0: 3}, {0: 3, 1: 0}) == {0: 3, 1: 0}
         assert Intake({}, Notices(fold.valid, fold.states)).take(records) == []
 
 
 def test_one_process_has_the_file_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
     fold = filled(tmp_path, log_of([("hooked", 0, 1)]))
-    with pytest.raises(NoticesElsewhere):
-        stored_in(str(tmp_path), "log")
+    with pytest.raises(FoldElsewhere):
+        stored_in(str(tmp_path), WEBHOOKS, "log")
     fold.discard()
     (tmp_path / "webhooks.sqlite").write_bytes(b"no database" * 1000)
-    with closing(stored_in(str(tmp_path), "log")) as anew:
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as anew:
         assert anew.positions() == {}
 
 

@@ -1,9 +1,10 @@
-"""The fold of usage.invoices that notices come from, in a file, so that a start reads what is new of the log alone.
+"""Which records of usage.invoices are valid, in a file: the state of all claims, so that a start of the webhooks'
+process or of a worker reads what is new of the log alone.
 
 A cache, never a second truth: it is made anew from the log where it is absent, of another version or log, or damaged,
-and `weir verify` compares it with the log. It never holds a record at or above the position that ClickHouse has
-(``webhook_progress``), so that every version that is not known to be queued is judged again. One process at a time has
-it; another one folds the log into a file of its own.
+and `weir verify` compares it with the log. It never holds a record that is not known to be dealt with by whoever keeps
+it (queued, copied), of which there is a mark in ClickHouse: what the mark does not cover is judged again. One process
+at a time has a file; another one folds the log into a temporary one.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ CREATE TABLE IF NOT EXISTS fold (part TEXT, key BLOB, value BLOB, PRIMARY KEY (p
 """
 
 CONTENTS: Final = "SELECT part, CAST(key AS TEXT), CAST(value AS TEXT) FROM fold ORDER BY part, key"
-FILE: Final = "webhooks.sqlite"
-"""In the folder of snapshots."""
+WEBHOOKS: Final = "webhooks.sqlite"
+COPIES: Final = "copies.sqlite"
+"""In the folder of snapshots: what webhooks and what workers go on from."""
 
 
-class NoticesElsewhere(WeirError):
+class FoldElsewhere(WeirError):
     """Another process has the file."""
 
 
@@ -79,9 +81,9 @@ class FoldPart:
         self._changed.clear()
 
 
-class StoredNotices:
-    """``path``: the file, "" for none: a temporary one. Raises NoticesElsewhere, OSError. For one thread at a time;
-    close it."""
+class StoredFold:
+    """``path``: the file, "" for none: a temporary one. Raises FoldElsewhere, OSError. For one thread at a time;
+    close it. ``valid``: applies the next record; ``states``: of invoices by id, for who keeps them."""
 
     def __init__(self, path: str, log_id: str) -> None:
         self._lock = _locked(path) if path else None
@@ -113,21 +115,30 @@ class StoredNotices:
         """Partition → next offset: every record below it is in the file."""
         return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
 
-    def begin(self, queued: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
-        """Where the log is read on. A file with records that are not known to be queued (``queued``), or that the log
-        lacks, is made anew: that ClickHouse or Kafka was restored from an earlier time."""
+    def begin(self, marks: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+        """Where the log is read on. A file with records that are not known to be dealt with (``marks``), or that the
+        log lacks, is made anew: ClickHouse or Kafka was restored from an earlier time."""
         known = self.positions()
-        if any(at > queued.get(number, 0) or at > ends.get(number, 0) for number, at in known.items()):
-            log.warning("%s is ahead of what is queued or of the log, and is made anew", self._path)
-            with _transaction(self._database):
-                _make_anew(self._database, self._about)
-            for part in self._parts:
-                part.saved()  # nothing of it holds any longer
+        if any(at > marks.get(number, 0) or at > ends.get(number, 0) for number, at in known.items()):
+            log.warning("%s is ahead of the marks in ClickHouse or of the log, and is made anew", self._path)
+            self.make_anew()
             known = {}
         return {number: known.get(number, 0) for number in ends}
 
+    def make_anew(self) -> None:
+        """Forget all."""
+        with _transaction(self._database):
+            _make_anew(self._database, self._about)
+        for part in self._parts:
+            part.saved()
+
+    def versions(self) -> int:
+        """Number of valid records in the file: of an invoice or draft of version n there were n."""
+        sql = "SELECT coalesce(sum(CAST(CAST(value AS TEXT) AS INTEGER)), 0) FROM fold WHERE part = 'version'"
+        return int(self._database.execute(sql).fetchone()[0])
+
     def save(self, positions: Mapping[int, int]) -> None:
-        """Write what came since; ``positions``: all of it lies below, and is queued."""
+        """Write what came since; ``positions``: all of it lies below, and is dealt with."""
         with _transaction(self._database):
             for part in self._parts:
                 part.save()
@@ -159,10 +170,10 @@ class StoredNotices:
             os.close(self._lock)
 
 
-def stored_in(folder: str, log_id: str) -> StoredNotices:
-    """That of a folder, which is made. Raises NoticesElsewhere, sqlite3.Error, OSError."""
+def stored_in(folder: str, name: str, log_id: str) -> StoredFold:
+    """The file of this name in a folder, which is made. Raises FoldElsewhere, sqlite3.Error, OSError."""
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return StoredNotices(str(Path(folder) / FILE), log_id)
+    return StoredFold(str(Path(folder) / name), log_id)
 
 
 def _delete(path: str) -> None:
@@ -176,7 +187,7 @@ def _locked(path: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
-        raise NoticesElsewhere(f"{path} is another process's") from None
+        raise FoldElsewhere(f"{path} is another process's") from None
     return lock
 
 

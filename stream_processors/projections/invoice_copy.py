@@ -1,0 +1,197 @@
+"""Copies usage.invoices to ClickHouse: invoices and drafts with their lines.
+
+A start goes on where the copy ended: from the fold of the records before (``StoredFold``), as far as ClickHouse has a
+mark of what was copied (``copy_progress``). Where there is no fold, or ClickHouse has fewer versions than it says, all
+of the topic is compared with ClickHouse, and what is missing is inserted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from typing import Final
+
+import pyarrow as pa
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from schemas.kafka.topics import INVOICES
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold, stored_in
+from schemas.ledgers.invoice_claims import is_draft
+from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.settings import Settings
+from schemas.usage_log.continuity import topic_id
+from stream_processors.metering.journal import Journal
+from stream_processors.projections.ledgers import WRITTEN_BYTES, invoice_tables
+
+log = logging.getLogger(__name__)
+
+INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
+_AT_ONCE: Final = 2_000
+_UNSAVED: Final = 50_000
+_TIMEOUT: Final = 30.0
+
+Version = tuple[bool, str, str, int]
+"""(whether it is a draft, namespace, invoice id, version)."""
+
+
+class InvoiceCopy:
+    """Inserts every valid version of usage.invoices that ClickHouse lacks, or has only some lines of. ``again``:
+    inserts all versions, replacing the stored ones, and keeps no fold. For one thread."""
+
+    def __init__(self, settings: Settings, journal: Journal, *, again: bool = False) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._again = again
+        self._keeps_fold = not again
+        self._reader: LedgerReader | None = None
+        self._fold = StoredFold("", "")
+        self._held: dict[Version, int] = {}
+        self._pending: list[Invoice] = []
+        self._marked: dict[int, int] = {}
+        self.versions = 0
+        """Valid versions, of drafts too, that the topic has as far as it is copied."""
+
+    def close(self) -> None:
+        """Let go of the fold's file."""
+        self._fold.close()
+
+    def run(self) -> int:
+        """Copy up to the present end of the log; returns how many versions were inserted.
+
+        Raises Stopping, LedgerUnavailable; calling it again continues.
+        """
+        try:
+            return self._copied()
+        except sqlite3.DatabaseError as error:
+            log.error("the fold of %s cannot be used, and the copy is compared from its beginning: %s", INVOICES, error)
+            self._fold.discard()
+            self._keeps_fold, self._reader, self._pending = False, None, []
+            return self._copied()
+
+    def _copied(self) -> int:
+        reader = self._reader or self._started()
+        written = 0
+        with closing(reader.lots_to(reader.end_offsets())) as lots:
+            for lot in lots:
+                written += self._take(lot)
+                if self._fold.unsaved >= _UNSAVED:
+                    written += self._write()
+                    self._mark(reader.resumable())
+        written += self._write()
+        # Versions read from now on are newer than the comparison; inserting one twice is harmless.
+        self._held = {}
+        if (positions := reader.resumable()) != self._marked:
+            self._mark(positions)
+        return written
+
+    def _take(self, records: Iterable[LogRecord]) -> int:
+        """Judge records; returns how many versions were inserted already."""
+        written = size = 0
+        for record in records:
+            invoice = self._fold.valid.offer_bytes(record.value)
+            if invoice is None:
+                continue
+            self.versions += 1
+            key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
+            if self._held.get(key, -1) < len(invoice.lines):
+                self._pending.append(invoice)
+                size += len(record.value)
+            if len(self._pending) >= _AT_ONCE or size >= WRITTEN_BYTES:
+                written += self._write()
+                size = 0
+        return written
+
+    def _started(self) -> LedgerReader:
+        """A reader where the copy goes on, with the fold of the records before."""
+        reader = LedgerReader(self._settings, INVOICES)
+        self._fold = self._opened()
+        begin = self._fold.begin(self._marks(), reader.end_offsets())
+        if any(begin.values()) and self._stored() < self._fold.versions():
+            log.warning("ClickHouse has fewer versions of invoices than were copied, and is compared with all of them")
+            self._fold.make_anew()
+            begin = dict.fromkeys(begin, 0)
+        self._held = {} if self._again or any(begin.values()) else held_versions(self._journal)
+        self.versions = self._fold.versions()
+        reader.seek(begin)
+        self._reader, self._marked = reader, begin
+        return reader
+
+    def _opened(self) -> StoredFold:
+        folder = self._settings.snapshot_dir
+        if folder and self._keeps_fold:
+            try:
+                return stored_in(folder, COPIES, _log_id(self._settings))
+            except (FoldElsewhere, sqlite3.Error, OSError) as error:
+                log.warning("%s is compared with ClickHouse from its beginning: %s", INVOICES, error)
+        return StoredFold("", "")
+
+    def _marks(self) -> dict[int, int]:
+        rows = self._journal.query(
+            "read how far usage.invoices is copied",
+            "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {t:String} GROUP BY partition",
+            {"t": INVOICES},
+        )
+        return {int(partition): int(offset) for partition, offset in rows}
+
+    def _stored(self) -> int:
+        counts = self._journal.query(
+            "count versions of invoices",
+            "SELECT (SELECT uniqExact(namespace, invoice_id, version) FROM invoices)"
+            " + (SELECT uniqExact(namespace, invoice_id, version) FROM invoice_drafts)",
+        )
+        return int(counts[0][0])
+
+    def _mark(self, positions: Mapping[int, int]) -> None:
+        """All below ``positions`` is in ClickHouse; the mark is written first, for the fold must not be ahead of it."""
+        self._marked = dict(positions)
+        if not self._settings.snapshot_dir or not self._keeps_fold:
+            self._fold.save(positions)
+            return
+        marks = {
+            "topic": [INVOICES] * len(positions), "partition": list(positions), "next_offset": list(positions.values())
+        }  # fmt: skip
+        self._journal.insert("copy_progress", pa.table(marks))
+        self._fold.save(positions)
+
+    def _write(self) -> int:
+        records = self._pending
+        for drafts, (table, of_lines) in INVOICE_TABLES.items():
+            if alike := [record for record in records if is_draft(record) == drafts]:
+                invoices, lines = invoice_tables(alike)
+                # Lines first, so that a visible invoice always has all of its lines.
+                self._journal.insert(of_lines, lines)
+                self._journal.insert(table, invoices)
+        self._pending = []
+        return len(records)
+
+
+def held_versions(journal: Journal) -> dict[Version, int]:
+    """The versions of invoices and drafts stored in ClickHouse, also in the list of all, each with its number of
+    lines."""
+    held: dict[Version, int] = {}
+    for drafts, (table, of_lines) in INVOICE_TABLES.items():
+        rows = journal.query(
+            f"read {table}",
+            "SELECT namespace, invoice_id, version, lines.count FROM (SELECT DISTINCT namespace, invoice_id, "
+            f"version FROM {table}) AS heads"
+            " LEFT SEMI JOIN (SELECT namespace, invoice_id, version FROM invoice_lists"
+            " WHERE draft = {draft:Bool} AND list = 'all') AS listed USING (namespace, invoice_id, version)"
+            f" LEFT JOIN (SELECT namespace, invoice_id, version, uniqExact(number) AS count FROM {of_lines}"
+            " GROUP BY namespace, invoice_id, version) AS lines USING (namespace, invoice_id, version)",
+            {"draft": drafts},
+        )
+        held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
+    return held
+
+
+def _log_id(settings: Settings) -> str:
+    """Raises LedgerUnavailable."""
+    try:
+        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
+    except (KafkaException, TimeoutError) as error:
+        raise LedgerUnavailable(f"{INVOICES}: {error}") from error
