@@ -12,8 +12,9 @@ from typing import Final
 from rating.invoicing.invoice_plan import period_terms
 from rating.subscriptions.billing_periods import span_of
 from rating.subscriptions.period_terms import Terms, pinned_terms
-from rating.subscriptions.timeline import PlanningError, timeline
+from rating.subscriptions.timeline import PlanningError, pinned_plan, timeline
 from rating.verify.difference import Findings
+from schemas.catalog.models import Plan
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -34,6 +35,8 @@ def check_terms(
     start_us, end_us = invoice.period_start, invoice.period_end
     if invoice.state == VOID or start_us == end_us or _is_further(chain, invoice):
         return
+    if '"terms"' not in invoice.body and not _may_have_terms(view, invoice.subscription):
+        return
     try:
         line = timeline(view, invoice.subscription)
     except (PlanningError, ValueError):
@@ -47,6 +50,18 @@ def check_terms(
     ):
         if wants != has:
             findings.add("pinned terms", f"{location}, {name}", wants, has, REMEDY)
+
+
+def _may_have_terms(view: NamespaceView, subscription: str) -> bool:
+    """Whether any version of the subscription has a discount or a commitment, of its own or of its plan."""
+    for entry in view.history("subscription", subscription):
+        try:
+            plan: Plan = pinned_plan(view, entry).model
+        except PlanningError:
+            continue
+        if plan.discounts or plan.minimum_commitment is not None:
+            return True
+    return False
 
 
 def _is_further(chain: Iterable[Invoice], invoice: Invoice) -> bool:
