@@ -14,7 +14,7 @@ from rating.pricing.exact import exactly
 from rating.verify.backfills.backfilled_records import Pin, Pins, counted_sql
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, check_chains
 from rating.verify.difference import Findings, VerifyProgress
-from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_reductions, is_reduction
+from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_lot, is_reduction
 from rating.verify.invoices.account_lots import AccountLot, account_lots
 from rating.verify.invoices.earlier_billing import EarlierBilling
 from rating.verify.scope import Scope, below
@@ -93,7 +93,7 @@ def check_against_records(scope: Scope, findings: Findings, on_progress: VerifyP
     for lot in account_lots(scope):
         on_progress(NAME, done, lot.of)
         _check_lot(scope, lot, findings)
-        check_reductions(lot.heads, lot.lines, used, findings)
+        check_lot(lot.heads, lot.lines, used, findings)
         done += len(lot.heads)
     check_granted(used, scope.catalog, findings)
     on_progress(NAME, done, done)
