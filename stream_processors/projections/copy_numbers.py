@@ -23,28 +23,49 @@ def copy_numbers(journal: Journal, checkpoints: Checkpoints, *, again: bool = Fa
     never assigned. Raises Stopping."""
     written = 0
     for (table, column), numbers in zip(TABLES.items(), (checkpoints.numbers, checkpoints.note_numbers), strict=True):
-        rows = journal.query(
-            f"read {table}",
-            f"SELECT toString(namespace), groupArray(({column}, rank, number)) FROM {table} FINAL GROUP BY namespace",
-        )
-        shown = {
-            str(namespace): {(str(name), int(rank), str(text)) for name, rank, text in given_numbers}
-            for namespace, given_numbers in rows
-        }
+        shown = {} if again else _shown_up_to(journal, table)
         for namespace in numbers.namespaces():
-            given = {(number.invoice_id, number.rank, number.text): number for number in numbers.given(namespace)}
-            have = shown.get(namespace, set())
-            missing = [number for key, number in given.items() if again or key not in have]
+            ranked = numbers.given(namespace)
+            up_to = shown.get(namespace)
+            if up_to is not None and up_to <= len(ranked):
+                missing: Sequence[Numbered] = ranked[up_to:]
+            else:
+                missing = _compared(journal, table, column, namespace, ranked, again=again)
             if missing:
                 journal.insert(table, numbers_table(column, namespace, missing))
                 written += len(missing)
-            if again and (wrong := sorted({name for name, *_ in have} - {name for name, *_ in given})):
-                journal.command(
-                    f"delete numbers from {table}",
-                    f"DELETE FROM {table} WHERE namespace = {{n:String}} AND has({{names:Array(String)}}, {column})",
-                    {"n": namespace, "names": wrong},
-                )
     return written
+
+
+def _shown_up_to(journal: Journal, table: str) -> dict[str, int]:
+    """Namespace → the greatest rank that is shown, where none below it is missing; others are left out. Numbers are
+    given from 1 on and shown in their order, so a start need not read them all."""
+    rows = journal.query(
+        f"count {table}",
+        f"SELECT toString(namespace), uniqExact(rank) AS shown, max(rank) AS last FROM {table} GROUP BY namespace",
+    )
+    return {str(namespace): int(last) for namespace, count, last in rows if int(count) == int(last)}
+
+
+def _compared(
+    journal: Journal, table: str, column: str, namespace: str, ranked: Sequence[Numbered], *, again: bool
+) -> Sequence[Numbered]:
+    """The numbers that are not shown as they were given; ``again``: all, once those that were never given are
+    deleted."""
+    rows = journal.query(
+        f"read {table}",
+        f"SELECT {column}, rank, number FROM {table} FINAL WHERE namespace = {{n:String}}",
+        {"n": namespace},
+    )
+    have = {(str(name), int(rank), str(text)) for name, rank, text in rows}
+    given = {(number.invoice_id, number.rank, number.text): number for number in ranked}
+    if again and (wrong := sorted({name for name, *_ in have} - {name for name, *_ in given})):
+        journal.command(
+            f"delete numbers from {table}",
+            f"DELETE FROM {table} WHERE namespace = {{n:String}} AND has({{names:Array(String)}}, {column})",
+            {"n": namespace, "names": wrong},
+        )
+    return [number for key, number in given.items() if again or key not in have]
 
 
 def numbers_table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table:
