@@ -198,6 +198,19 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
     assert found(proven, invoices=True) == []
 
 
+def test_since_looks_at_later_invoices_and_at_what_they_depend_on_alone(proven: Road) -> None:
+    ends = proven.client.query(
+        "SELECT toUnixTimestamp64Micro(max(period_end)) FROM invoices WHERE namespace = {n:String}",
+        parameters={"n": proven.namespace},
+    )
+    last = int(ends.result_rows[0][0])
+    with damaged(proven, "invoice_lines", AGAIN + "(amount + 1 AS amount) FROM (SELECT * FROM {b} LIMIT 1)"):
+        assert found(proven, invoices=True, since_us=last) == []
+        assert found(proven, since_us=last) == []
+        assert {one.what for one in found(proven, invoices=True, since_us=0)} >= {"invoice", "invoice copy"}
+    assert found(proven, since_us=last - 1) == found(proven, since_us=0) == []
+
+
 def test_an_identity_that_counted_twice_is_found(proven: Road) -> None:
     """Not possible through the road: a second counted copy, as a broken worker would have written it."""
     again = (
