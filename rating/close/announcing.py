@@ -1,4 +1,5 @@
-"""Finds the run by which a close rates: it announces a new one with its checklist, or joins one announced earlier."""
+"""The run by which a close bills: plans what is due, rates it as of a checkpoint, and announces the run with its
+checklist, or joins one announced earlier."""
 
 from __future__ import annotations
 
@@ -11,13 +12,83 @@ from rating.close.checklist.make import make_checks
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
-from rating.close.planning import Planning
-from rating.close.rated_plan import RatedPlan
-from rating.invoicing.late.late_usage import LateBySubscription
-from rating.invoicing.run_plan import RunPlan
+from rating.invoices.waiting import CloseError
+from rating.invoicing.late.late_usage import LateBySubscription, find_late
+from rating.invoicing.measure import measure
+from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import Catalog, NamespaceView
 from schemas.ledgers.checkpoints import Cut, Run
-from schemas.values.instants import rfc3339
+from schemas.ledgers.invoice_record import Invoice
+from schemas.values.instants import micros, rfc3339
 from schemas.values.time_zones import VERSION
+
+RatedInvoices = tuple[tuple[Invoice, ...], tuple[str, ...]]
+"""Invoices, and messages about what cannot be rated."""
+
+
+class Planning:
+    """Plans by the last catalog read. The newest plan is cached, since it is needed several times for the same
+    state."""
+
+    def __init__(self, request: CloseRequest, ledgers: FollowedLedgers) -> None:
+        self._request = request
+        self._ledgers = ledgers
+        self._catalog: Catalog | None = None
+        self._planned: tuple[tuple[int, LateBySubscription, int], RunPlan] | None = None
+
+    @property
+    def catalog(self) -> Catalog:
+        """The last catalog read. Raises LedgerUnavailable."""
+        return self._catalog or self.read_catalog()
+
+    def read_catalog(self) -> Catalog:
+        """Read the present catalog. Raises LedgerUnavailable."""
+        self._catalog = read_catalog(self._request.settings)
+        return self._catalog
+
+    def view(self, offset: int | None = None) -> NamespaceView:
+        """The namespace as of a catalog offset, None: everything read."""
+        return self.catalog.view(self._request.namespace, offset)
+
+    def late(self, as_of: Cut | None) -> LateBySubscription:
+        """Usage that arrived for billed periods, up to a cut (None: live)."""
+        carried = {version.profile_id for version in profile_versions(self.view()) if version.carry_over}
+        request, ledgers = self._request, self._ledgers
+        return find_late(
+            request.client, request.namespace, ledgers.standing, ledgers.checkpoints.checkpoints, as_of, carried
+        )
+
+    def plan(self, late: LateBySubscription, offset: int | None = None) -> RunPlan:
+        """What is due by the catalog as of ``offset`` (None: everything read). Raises CloseError."""
+        request, standing = self._request, self._ledgers.standing
+        view = self.view(offset)
+        if offset is None and not view.known:
+            known = ", ".join(self.catalog.namespaces())
+            raise CloseError(f"there is no namespace {request.namespace}; known: {known}")
+        state = (view.before, late, standing.applied)
+        if self._planned is None or self._planned[0] != state:
+            plan = make_plan(view, standing, micros(request.as_of), late)
+            self._planned = state, replace(plan, listed=request.settings.priced_values)
+        return self._planned[1]
+
+
+class RatedPlan:
+    """Measures and rates a plan once, so that the checklist and the published invoices are the same."""
+
+    def __init__(self, request: CloseRequest) -> None:
+        self._request = request
+        self._rated: tuple[RunPlan, Run, RatedInvoices] | None = None
+
+    def rated(self, plan: RunPlan, run: Run, cut: Cut | None) -> RatedInvoices:
+        """The invoices as of ``cut`` (None: live), and messages about what cannot be rated."""
+        pinned = replace(run, body={})  # invoices do not depend on the body
+        if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
+            request = self._request
+            totals = measure(request.client, request.namespace, plan.needs(), cut, request.on_progress, plan.listed)
+            self._rated = plan, pinned, build_invoices(plan, totals, run)
+        return self._rated[2]
 
 
 class RefusedByChecks(Exception):
@@ -97,14 +168,18 @@ class Announcer:
         """The run with the checklist in its body. Raises RefusedByChecks if the close is strict and the checklist
         has findings."""
         invoices, problems = self._rated_plan.rated(plan, run, cut)
-        planned = PlannedInvoices(
-            plan=plan,
-            view=self._planning.view(run.catalog_offset),
-            invoices=invoices,
-            standing=self._ledgers.standing,
-            problems=plan.problems + problems,
+        checks = make_checks(
+            self._request.settings,
+            self._request.client,
+            PlannedInvoices(
+                plan=plan,
+                view=self._planning.view(run.catalog_offset),
+                invoices=invoices,
+                standing=self._ledgers.standing,
+                problems=plan.problems + problems,
+            ),
+            cut,
         )
-        checks = make_checks(self._request.settings, self._request.client, planned, cut)
         run = replace(run, body={**run.body, "checklist": [check.to_json() for check in checks]})
         if self._request.strict and warnings(checks):
             raise RefusedByChecks(run, checks)

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from rating.close.announcing import Announcer, RefusedByChecks
+from rating.close.announcing import Announcer, Planning, RatedPlan, RefusedByChecks
 from rating.close.checklist.checks import ChecklistPoint, warnings
 from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
-from rating.close.planning import Planning
-from rating.close.rated_plan import RatedPlan
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
 from rating.invoices.amend import wait_shown
@@ -25,7 +23,7 @@ from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import followed_invoices, read_standing
-from rating.invoices.numbering import number_invoices, unnumbered
+from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
 from rating.invoicing.late.late_report import lines_to_rate_again
@@ -201,7 +199,7 @@ class Close:
         names = [invoice.invoice_id for invoice in invoices]
         missed = tuple(name for name in names if standing.invoice(namespace, name) is None)
         # 6. Assign numbers, settle balances, and wait until the invoices are visible.
-        self.number()
+        number_all(self._ledgers.checkpoints, client, standing, planning.view(), request.now)
         self.balance()
         wait_visible(client, namespace, standing, on_progress)
         already = len(invoices) - len(won) - len(missed)
@@ -212,7 +210,7 @@ class Close:
         request, standing = self._request, self._ledgers.standing
         if not request.dry_run:  # an earlier close may have died before its invoices were visible and numbered
             wait_visible(request.client, request.namespace, standing, request.on_progress)
-            self.number()
+            number_all(self._ledgers.checkpoints, request.client, standing, self.planning.view(), request.now)
         # Nothing is rated in this case, so late usage that cannot be rated is reported here.
         unrated = lines_to_rate_again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
         return self._result(None, problems=tuple(dict.fromkeys((*plan.problems, *unrated))))
@@ -257,18 +255,6 @@ class Close:
         chains = standing.chains(request.namespace)
         lacking = sum(len(parts) for chain in chains for *_, parts in unpriced_lines(chain))
         return replace(result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking)
-
-    def number(self) -> None:
-        """Assign numbers to invoices and credit notes that have none. Raises LedgerUnavailable."""
-        request, ledgers, standing = self._request, self._ledgers, self._ledgers.standing
-        numbers = ledgers.checkpoints.refresh().numbers
-        invoices = standing.invoices(request.namespace)
-        lacking = len(unnumbered(numbers, request.namespace, invoices))
-        if len(numbers.given(request.namespace)) + lacking < standing.count(request.namespace):
-            standing.expand_account(request.namespace, None)  # a run that died had not numbered what it published
-            invoices = standing.invoices(request.namespace)
-        settings = self.planning.view().settings
-        number_invoices(ledgers.checkpoints, request.client, request.namespace, settings, invoices, request.now)
 
     def balance(self) -> None:
         """Use negative invoices to pay what their accounts owe. Safe to repeat and to run in two processes. Raises

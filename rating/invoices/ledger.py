@@ -16,10 +16,9 @@ from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.quiet import is_quiet
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
-from schemas.ledgers.invoice_claims import DRAFT, is_draft
-from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.invoice_claims import DRAFT, ValidInvoices, is_draft
+from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
-from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 
@@ -103,16 +102,12 @@ class StandingInvoices:
         """Apply the next record; False if it is void."""
         if not self._valid.offer(record):
             return False
-        self._keep(record)
-        return True
-
-    def _keep(self, record: Invoice) -> None:
         self.applied += 1
         key = record.namespace, record.invoice_id
         if is_draft(record):
             self._drafts[key] = record
             self._draft_versions[key[0]] = self._draft_versions.get(key[0], 0) + 1
-            return
+            return True
         if (record.version > 1 and key not in self._invoices) or (self._store is not None and not is_quiet(record)):
             self.expand(record.namespace, record.subscription)
         self._invoices[key] = record
@@ -120,15 +115,12 @@ class StandingInvoices:
             self._drafts.pop(key, None)
             self._counts[record.namespace] = self._counts.get(record.namespace, 0) + 1
             self._chains.setdefault((record.namespace, record.subscription), []).append(record.invoice_id)
+        return True
 
     def apply_bytes(self, value: bytes) -> bool:
         """``apply`` for an encoded record; bytes that cannot be decoded are void."""
-        if self._only not in value:
-            return False
-        record = self._valid.offer_bytes(value)
-        if record is not None:
-            self._keep(record)
-        return record is not None
+        record = readable_invoice(value) if self._only in value else None
+        return record is not None and self.apply(record)
 
     def invoice(self, namespace: str, invoice_id: str) -> Invoice | None:
         """The newest version of an invoice."""

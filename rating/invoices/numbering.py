@@ -10,7 +10,9 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.credit_notes import notes_in_series
+from rating.invoices.ledger import StandingInvoices
 from schemas.catalog.models import Namespace
+from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
@@ -19,17 +21,33 @@ from schemas.ledgers.invoice_record import Invoice
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
     """Ids of invoices ever finalised that have no number, in the order of assignment: by period, then id."""
-    waiting = [
+    invoices = [
         invoice for invoice in invoices if invoice.state != DRAFT and numbers.of(namespace, invoice.invoice_id) is None
     ]
-    waiting.sort(key=lambda item: (item.period_start, item.account_id, item.subscription, item.sequence))
-    return [item.invoice_id for item in waiting]
+    invoices.sort(
+        key=lambda invoice: (invoice.period_start, invoice.account_id, invoice.subscription, invoice.sequence)
+    )
+    return [invoice.invoice_id for invoice in invoices]
 
 
 def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
     """Ids of credit notes without a number, in the order of assignment: by creation."""
     notes = sorted(notes_in_series(invoices))
     return [name for _, name in notes if numbers.of(namespace, name) is None]
+
+
+def number_all(
+    ledger: CheckpointLedger, client: Client, standing: StandingInvoices, view: NamespaceView, now: datetime
+) -> None:
+    """``number_invoices`` for all valid invoices of a namespace, also those of a run that died before it numbered what
+    it published. Blocking. Raises LedgerUnavailable."""
+    namespace = view.namespace
+    numbers = ledger.refresh().numbers
+    invoices = standing.invoices(namespace)
+    if len(numbers.given(namespace)) + len(unnumbered(numbers, namespace, invoices)) < standing.count(namespace):
+        standing.expand_account(namespace, None)
+        invoices = standing.invoices(namespace)
+    number_invoices(ledger, client, namespace, view.settings, invoices, now)
 
 
 def number_invoices(
@@ -47,10 +65,12 @@ def number_invoices(
     """
     ledger.refresh()
     checkpoints = ledger.checkpoints
-    if missing := unnumbered(checkpoints.numbers, namespace, invoices):
-        ledger.number(namespace, _prefix(settings.invoice_prefix, now), missing)
-    if missing := unnumbered_notes(checkpoints.note_numbers, namespace, invoices):
-        ledger.number(namespace, _prefix(settings.credit_note_prefix, now), missing, "credit_notes")
+    names = unnumbered(checkpoints.numbers, namespace, invoices)
+    note_names = unnumbered_notes(checkpoints.note_numbers, namespace, invoices)
+    if names:
+        ledger.number(namespace, _prefix(settings.invoice_prefix, now), names)
+    if note_names:
+        ledger.number(namespace, _prefix(settings.credit_note_prefix, now), note_names, "credit_notes")
     _show(client, "invoice_numbers", "invoice_id", namespace, checkpoints.numbers)
     if checkpoints.note_numbers.given(namespace):
         _show(client, "credit_note_numbers", "credit_note_id", namespace, checkpoints.note_numbers)

@@ -35,7 +35,9 @@ def publish(
     won: list[Invoice] = []
     done = 0
     for lot in _lots(invoices):
-        placed = writer.append_all([(record_key(item.namespace, item.subscription), value) for item, value in lot])
+        placed = writer.append_all(
+            [(record_key(invoice.namespace, invoice.subscription), value) for invoice, value in lot]
+        )
         ours = dict(zip(placed, lot, strict=True))
         ends = dict(reader.positions)
         for partition, offset in placed:
@@ -43,7 +45,7 @@ def publish(
         valid = {
             (record.partition, record.offset) for record in reader.read_to(ends) if _applied(standing, record, ours)
         }
-        won.extend(item for position, (item, _) in ours.items() if position in valid)
+        won.extend(invoice for position, (invoice, _) in ours.items() if position in valid)
         done += len(lot)
         on_progress("publishing", done, len(invoices))
     return won
@@ -51,8 +53,10 @@ def publish(
 
 def _applied(standing: StandingInvoices, record: LogRecord, ours: Mapping[RecordPlace, tuple[Invoice, bytes]]) -> bool:
     """Apply a record that was read back; whether it is valid. What we wrote need not be decoded."""
-    item, value = ours.get((record.partition, record.offset), (None, b""))
-    return standing.apply(item) if item is not None and record.value == value else standing.apply_bytes(record.value)
+    invoice, value = ours.get((record.partition, record.offset), (None, b""))
+    if invoice is not None and record.value == value:
+        return standing.apply(invoice)
+    return standing.apply_bytes(record.value)
 
 
 def _lots(invoices: Sequence[Invoice]) -> Iterator[list[tuple[Invoice, bytes]]]:

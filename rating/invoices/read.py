@@ -82,11 +82,10 @@ def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoic
 
 
 def read_versions(
-    client: Client, namespace: str, names: Iterable[tuple[str, int]], *, draft: bool = False
+    client: Client, namespace: str, versions: Collection[tuple[str, int]], *, draft: bool = False
 ) -> dict[tuple[str, int], WholeInvoice]:
     """(invoice id, version) → that version of the invoice or draft, with its present number; missing ones are left
     out. Blocking."""
-    versions = set(names)
     sql = (
         f"SELECT {HEAD_COLUMNS} FROM {'invoice_drafts' if draft else 'invoices'} FINAL WHERE namespace = "
         f"{{namespace:String}}"
@@ -153,7 +152,7 @@ FROM {table} FINAL WHERE namespace = {{namespace:String}} %s ORDER BY invoice_id
 def with_lines(client: Client, namespace: str, heads: Sequence[StoredInvoiceHead]) -> list[WholeInvoice]:
     """The invoices of ``heads`` (one namespace, all drafts or none) with their lines, in the same order, by one
     query. Blocking."""
-    table = _lines_table(bool(heads) and heads[0].draft is not None)
+    table = _lines_table(bool(heads) and heads[0].is_draft)
     rows = client.query(
         _LINES.format(table=table) % "AND invoice_id IN {ids:Array(String)}",
         parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
@@ -210,7 +209,7 @@ def _service_spans(
     """(invoice, version) → [start, end) of the fees, for invoices over no time."""
     if not heads:
         return {}
-    table = _lines_table(heads[0].draft is not None)
+    table = _lines_table(heads[0].is_draft)
     rows = client.query(
         "SELECT invoice_id, version, toUnixTimestamp64Micro(min(period_start)), toUnixTimestamp64Micro(max(period_end))"
         f" FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id IN {{ids:Array(String)}}"

@@ -111,10 +111,15 @@ class StoredInvoiceHead:
         return self.body.reissues
 
     @property
+    def is_draft(self) -> bool:
+        """Whether it is a version of a draft, not of an invoice."""
+        return self.state in (DRAFT, WITHDRAWN)
+
+    @property
     def draft(self) -> JsonObject | None:
         """What a draft waits for: approval (required or none), ready_at (end plus grace), held (reason, author,
         at), and as text."""
-        draft = self.body.draft if self.state in (DRAFT, WITHDRAWN) else None
+        draft = self.body.draft if self.is_draft else None
         if draft is None:
             return None
         words = (

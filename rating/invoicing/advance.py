@@ -14,9 +14,9 @@ from msgspec import structs
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
-from rating.invoicing.build_invoice import price_text, steps_text
 from rating.invoicing.charges import ResolvedCharge, proration
 from rating.invoicing.pinned_prices import price_of
+from rating.invoicing.rated_items import price_text, steps_text
 from rating.pricing import PriceError, Rated, money_text, plain, rate
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -21,10 +20,9 @@ from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back,
 from rating.invoices.transitions import due_date
 from rating.invoicing.charges import ResolvedCharge, Totals
 from rating.invoicing.due import Due
-from rating.invoicing.rated_items import RatedItem, rate_items
-from rating.pricing import PriceError, Rated, money_text
+from rating.invoicing.rated_items import flat_lines, line_of, rate_items
+from rating.pricing import PriceError, money_text
 from rating.pricing.exact import exact_sum
-from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.period_terms import NO_TERMS, Terms
 from rating.subscriptions.timeline import PlanningError
 from schemas.ledgers.checkpoints import Run
@@ -35,7 +33,6 @@ from schemas.ledgers.invoice_record import (
     LinePlan,
     body_of,
 )
-from schemas.prices import Price, plain
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import VERSION
@@ -63,7 +60,7 @@ NOTHING_ADJUSTED: Final = Adjusting()
 
 def build_invoice(
     due: Due,
-    items: Iterable[ResolvedCharge],
+    items: Sequence[ResolvedCharge],
     totals: Totals,
     run: Run,
     *,
@@ -77,16 +74,13 @@ def build_invoice(
     further, settled, note_credits, drawn = adjusting.lines, adjusting.settled, adjusting.note_credits, adjusting.drawn
     lines: list[Line] = []
     currency = due.plan.currency
-    flat = _flat_lines(currency)
-    all_items = list(items)
+    flat = flat_lines(currency)
     try:
-        used = rate_items(
-            [one for one in all_items if one.need], lambda need: totals[need].get(due.account_id), currency
-        )
-        lines += [flat(item) if item.need is None else line_of(next(used)) for item in all_items]
+        used = rate_items([item for item in items if item.need], totals, due.account_id, currency)
+        lines += [flat(item) if item.need is None else line_of(next(used)) for item in items]
     except (PriceError, PlanningError) as error:
         raise PlanningError(f"subscription {due.subscription}, {error}") from None
-    term_lines = by_terms(lines, due, agreed, settled)
+    term_lines = by_terms(lines, due, agreed, settled) if agreed != NO_AGREEMENT else []
     if note_credits.lines:
         further = [
             *further,
@@ -177,8 +171,6 @@ def _billed(lines: Sequence[Line], due: Due, agreed: Agreed) -> credited_in_all.
 
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
     """Lines from the terms of the invoice's own period, and discounts of the next period on its fees in advance."""
-    if agreed == NO_AGREEMENT:
-        return []
     currency = due.plan.currency
     if due.kind == "change":  # all of it is of the running period, which has no end yet
         charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
@@ -234,50 +226,5 @@ def claim_id(run_id: str, invoice: str) -> str:
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
-def line_of(rated: RatedItem) -> Line:
-    """The line of a rated item."""
-    item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
-    return Line(
-        kind="flat" if usage is None else "usage", charge=item.charge.key,
-        product=item.product.code, description=item.product.name or item.product.code,
-        profile_id=item.need.profile.profile_id if item.need else "", profile_versions=item.versions,
-        period_start=item.start_us, period_end=item.end_us,
-        quantity="" if usage is None else plain(usage.quantity or Decimal(0)),
-        events="" if usage is None else str(usage.events),
-        unit=item.product.unit or (item.need.profile.unit if item.need else ""),
-        price=price_text(item.price),
-        amount=money_text(priced.amount, priced.currency), unrounded=plain(priced.unrounded),
-        steps=steps_text(priced), note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
-    )  # fmt: skip
-
-
 def _numbered(line: Line, number: int) -> Line:
     return structs.replace(line, number=number, of_plan=None)  # the body has its plan
-
-
-@lru_cache(maxsize=100)
-def _flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
-    """Cache of flat fee lines by currency, which are equal for all accounts."""
-
-    def made(item: ResolvedCharge) -> Line:
-        (rated,) = rate_items([item], lambda _: None, currency)
-        return line_of(rated)
-
-    return IdentityCache(made)
-
-
-def steps_text(priced: Rated) -> str:
-    """The calculation of an amount as JSON text."""
-    return _encode([step.as_json() for step in priced.steps])
-
-
-def price_text(price: Price) -> str:
-    """The canonical JSON of a price as pinned on a line; cached, since lines of one charge share their price."""
-    return _texts(price)
-
-
-def _text(price: Price) -> str:
-    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-
-
-_texts: Final = IdentityCache(_text)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.need import Need
-from rating.invoicing.split_lines import Groups, by_time, joins
+from rating.invoicing.split_lines import by_time, joins, split_prices
 from rating.pricing import PriceError
 from rating.pricing.allowance import allowance
 from rating.subscriptions.billing_periods import PeriodPart
@@ -49,9 +49,10 @@ Totals = Mapping[Need, Mapping[str, list[UsageGroup]]]
 
 
 class ChargeBook:
-    """Resolves charges against one catalog view, with every lookup cached."""
+    """Resolves charges against one catalog view, with every lookup cached. ``waits``: what a pending backfill counts
+    is not billed before it is done; an estimate does not wait."""
 
-    def __init__(self, view: NamespaceView) -> None:
+    def __init__(self, view: NamespaceView, *, waits: bool = False) -> None:
         self._view = view
         self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
         for version in profile_versions(view):
@@ -61,7 +62,7 @@ class ChargeBook:
         self._items: dict[Any, tuple[tuple[PeriodPart, ...], tuple[ResolvedCharge, ...]]] = {}
         self._waiting = {
             name: min(starts)
-            for name, versions in self._profiles.items()
+            for name, versions in (self._profiles.items() if waits else ())
             if (
                 starts := [
                     version.backfill_from_us
@@ -94,7 +95,6 @@ class ChargeBook:
 
     def _resolved(self, parts: tuple[PeriodPart, ...], in_advance: bool) -> tuple[ResolvedCharge, ...]:
         items: list[ResolvedCharge] = []
-        groups = Groups()
         together: dict[int, list[tuple[PeriodPart, Charge]]] = {}
         whole_fees: set[str] = set()
         several_plans = len({(part.plan.code, part.plan_version) for part in parts}) > 1
@@ -116,11 +116,11 @@ class ChargeBook:
                     continue
                 if fee and not charge.prorated and not part.trial:
                     whole_fees.add(charge.key)
-                groups.add(part, charge, item.need, len(items))
                 together[len(items)] = [(part, charge)]
                 items.append(item)
-        for number, price in groups.split([item.price for item in items]):
-            items[number] = replace(items[number], price=price)
+        if len(parts) > 1:  # within a part no price changes
+            for number, price in split_prices(items, [together[number][0] for number in range(len(items))]):
+                items[number] = replace(items[number], price=price)
         return tuple(items)
 
     def _over(self, parts: Sequence[tuple[PeriodPart, Charge]], note: str) -> ResolvedCharge:
@@ -157,7 +157,7 @@ class ChargeBook:
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions, named_values(price))
 
     def wait_for_backfills(self, items: Iterable[ResolvedCharge]) -> None:
-        """Raises PlanningError if a profile of ``items`` has a pending backfill."""
+        """Raises PlanningError if a profile of ``items`` has a pending backfill for which this book waits."""
         for item in items if self._waiting else ():
             profile_id = item.need.profile.profile_id if item.need else ""
             start_us = self._waiting.get(profile_id)

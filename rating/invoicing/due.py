@@ -80,16 +80,17 @@ class Due:
     def ready_us(self) -> int:
         """The instant from which it may be billed: the period's end plus the plan's grace; the start, or the
         change, for an invoice at one."""
-        if self.kind == "change":
-            return self.change_us
-        return self.end_us if self.start_us == self.end_us else self.end_us + self.plan.grace_seconds * SECOND
+        return self.change_us if self.kind == "change" else self.end_us + self.grace_us
+
+    @property
+    def grace_us(self) -> int:
+        """The plan's grace; none at a start."""
+        return 0 if self.start_us == self.end_us else self.plan.grace_seconds * SECOND
 
     @property
     def moment_us(self) -> int:
         """The last instant it is for (at a start the start itself), which determines its terms."""
-        if self.kind == "change":
-            return self.change_us
-        return max(self.end_us - 1, self.start_us)
+        return self.change_us if self.kind == "change" else max(self.end_us - 1, self.start_us)
 
     @cached_property
     def invoice_id(self) -> str:

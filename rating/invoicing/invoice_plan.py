@@ -23,6 +23,7 @@ from rating.invoices.amounts.reductions import (
     prior_terms_ahead,
 )
 from rating.invoices.chain import last_order
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.charges import ChargeBook, ResolvedCharge
 from rating.invoicing.due import Due
@@ -58,9 +59,9 @@ class Billing:
     @property
     def empty(self) -> bool:
         """Whether an invoice with adjustments only, or for a change, would have no content."""
-        if self.due.kind == "change":
-            return not self.items and not self.credits
-        return self.due.kind == "further" and not self.prior and not self.credits
+        return self.due.kind != "period" and not (
+            self.credits or (self.items if self.due.kind == "change" else self.prior)
+        )
 
     @property
     def in_force(self) -> TermsOf:
@@ -84,6 +85,22 @@ class Billing:
         return Billed(charged, reduced, self.due.invoice_id)
 
 
+def billings_of(
+    dues: Iterable[Due],
+    book: ChargeBook,
+    standing: StandingInvoices,
+    late: tuple[Late, ...] = (),
+    line: Timeline | None = None,
+) -> list[Billing]:
+    """Plan what is due of one subscription, in chain order. The first invoice continues the valid chain: it includes
+    late usage and settles what was billed in advance. Raises PlanningError."""
+    billings: list[Billing] = []
+    for due in dues:
+        chain = standing.chain(due.namespace, due.subscription)
+        billings.append(billing_of(due, book, chain, late, billings, line))
+    return [billing for billing in billings if not billing.empty]
+
+
 def billing_of(
     due: Due,
     book: ChargeBook,
@@ -99,6 +116,7 @@ def billing_of(
     if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+        book.wait_for_backfills(fees)
         adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         at_change = _agreed_at_change(due, chain)
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
@@ -118,6 +136,7 @@ def billing_of(
         void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
+    book.wait_for_backfills(items)
     agreed = NO_AGREEMENT if due.kind == "further" else _agreed(due, chain, billed_before, ahead)
     note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(

@@ -3,7 +3,7 @@ combined queries for intervals of few accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
@@ -75,8 +75,8 @@ def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: C
             alike.setdefault((need.profile, need.dimensions), []).append(need)
     for (profile, dimensions), needs_alike in alike.items():
         for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
-            if len(lot_needs := set(lot.values())) == 1:
-                (need,) = lot_needs
+            if len(set(lot.values())) == 1:
+                (need,) = set(lot.values())
                 yield SharedQuery(query_for(namespace, need, [account for account, _ in lot], as_of), need)
                 continue
             intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
@@ -122,7 +122,7 @@ def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], N
 def measure(
     client: Any,
     namespace: str,
-    needs: Mapping[Need, Iterable[str]],
+    needs: Mapping[Need, Collection[str]],
     as_of: Cut | None,
     on_progress: Progress,
     listed: int = LISTED_VALUES,
@@ -131,25 +131,23 @@ def measure(
     limit on combinations of dimension values of an account that the need does not name; all others are one group.
     Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
-    accounts_of = {need: frozenset(accounts) for need, accounts in needs.items()}
     queries = list(shared_queries(namespace, needs, as_of))
     for number, query in enumerate(queries, 1):
         for account, need, rows in _by_need(client, query):
-            if account in accounts_of[need]:  # anybody's, where the query is of the whole namespace
+            if account in needs[need]:  # anybody's, where the query is of the whole namespace
                 totals[need][account] = bounded(rows, need.named, listed) if need.dimensions else list(rows)
         on_progress("rating", number, len(queries))
     return totals
 
 
-def _by_need(client: Any, asked_query: SharedQuery) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:
+def _by_need(client: Any, query: SharedQuery) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:
     """(account, need, its groups) of a query, one after another."""
-    query = asked_query.query
-    groups = stream_groups(client, query) if query.dimensions else usage_totals(client, query)
+    groups = stream_groups(client, query.query) if query.query.dimensions else usage_totals(client, query.query)
     for (profile, account, start_us), rows in groupby(
         groups, key=lambda row: (row.profile_id, row.account_id or "", row.bucket_us or 0)
     ):
         if profile is not None:
-            yield account, asked_query.by_profile[profile], (replace(row, profile_id=None) for row in rows)
+            yield account, query.by_profile[profile], (replace(row, profile_id=None) for row in rows)
             continue
-        need = asked_query.need or asked_query.each[account, start_us]
+        need = query.need or query.each[account, start_us]
         yield account, need, (replace(row, bucket_us=None) if row.bucket_us is not None else row for row in rows)

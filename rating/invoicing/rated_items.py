@@ -1,18 +1,25 @@
-"""Charges with their usage, rated: the price pinned on the line, the amount and a note. Pure."""
+"""Charges with their usage, rated, and their lines: the price pinned on the line, the amount and a note. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
+from typing import Final
 
-from rating.invoicing.charges import Need, ResolvedCharge
-from rating.pricing import MatrixQuantity, PriceError, Rated, rate
+from rating.invoicing.charges import Need, ResolvedCharge, Totals
+from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
+from rating.pricing.identity_cache import IdentityCache
 from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
-from schemas.prices import MatrixPrice, Price
+from schemas.ledgers.invoice_record import Line
+from schemas.prices import MatrixPrice, Price, plain
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
 
 NO_USAGE = "no usage in the period; priced as 0"
 
@@ -30,18 +37,15 @@ class RatedItem:
     note: str
 
 
-def rate_items(
-    items: Iterable[ResolvedCharge], rows_of: Callable[[Need], Iterable[UsageGroup] | None], currency: str
-) -> Iterator[RatedItem]:
-    """Rate all items in order; those split by a change of price consider what the others used. ``rows_of``: the
-    account's usage rows, None for none. Raises PlanningError, which names the charge."""
-    measured = list(items)
+def rate_items(items: Sequence[ResolvedCharge], totals: Totals, account_id: str, currency: str) -> Iterator[RatedItem]:
+    """Rate all items of an account in order; those split by a change of price consider what the others used. Raises
+    PlanningError, which names the charge."""
     together: dict[tuple[str, str, str], list[int]] = {}
-    for number, item in enumerate(measured):
+    for number, item in enumerate(items):
         if item.price.split is not None and item.need is not None:
             together.setdefault((item.charge.key, item.need.profile.profile_id, item.price.split.of), []).append(number)
     known: dict[int, tuple[Price, Rated, Usage, str]] = {}
-    for number, item in enumerate(measured):
+    for number, item in enumerate(items):
         try:
             if item.need is None:
                 priced = rate(item.price, Decimal(1), currency=currency)
@@ -49,14 +53,16 @@ def rate_items(
                 continue
             split = item.price.split
             if split is None:
-                yield RatedItem(item, *_rated(item.price, list(rows_of(item.need) or ()), item.need, currency))
+                yield RatedItem(
+                    item, *_rated(item.price, list(totals[item.need].get(account_id, ())), item.need, currency)
+                )
                 continue
             if number not in known:
                 numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
                 parts = [
-                    (measured[number].price, need, rows_of(need))
+                    (items[number].price, need, totals[need].get(account_id))
                     for number in numbers
-                    if (need := measured[number].need) is not None
+                    if (need := items[number].need) is not None
                 ]
                 known |= dict(zip(numbers, rate_rows(parts, currency), strict=True))
         except PriceError as error:
@@ -113,3 +119,48 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
             for row in rows
         )
     return Quantity(usage.quantity if usage.quantity is not None else Decimal(0), Decimal(usage.events), cells)
+
+
+def line_of(rated: RatedItem) -> Line:
+    """The line of a rated item."""
+    item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
+    return Line(
+        kind="flat" if usage is None else "usage", charge=item.charge.key,
+        product=item.product.code, description=item.product.name or item.product.code,
+        profile_id=item.need.profile.profile_id if item.need else "", profile_versions=item.versions,
+        period_start=item.start_us, period_end=item.end_us,
+        quantity="" if usage is None else plain(usage.quantity or Decimal(0)),
+        events="" if usage is None else str(usage.events),
+        unit=item.product.unit or (item.need.profile.unit if item.need else ""),
+        price=price_text(item.price),
+        amount=money_text(priced.amount, priced.currency), unrounded=plain(priced.unrounded),
+        steps=steps_text(priced), note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=100)
+def flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
+    """Cache of flat fee lines by currency, which are equal for all accounts."""
+
+    def made(item: ResolvedCharge) -> Line:
+        (rated,) = rate_items([item], {}, "", currency)
+        return line_of(rated)
+
+    return IdentityCache(made)
+
+
+def steps_text(priced: Rated) -> str:
+    """The calculation of an amount as JSON text."""
+    return _encode([step.as_json() for step in priced.steps])
+
+
+def price_text(price: Price) -> str:
+    """The canonical JSON of a price as pinned on a line; cached, since lines of one charge share their price."""
+    return _texts(price)
+
+
+def _text(price: Price) -> str:
+    return json.dumps(price.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+
+
+_texts: Final = IdentityCache(_text)

@@ -21,7 +21,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
 from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
-from rating.invoicing.invoice_plan import Billing, billing_of
+from rating.invoicing.invoice_plan import Billing, billings_of
 from rating.invoicing.late.adjustments import adjustments
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.subscriptions.timeline import PlanningError, Timeline, timelines
@@ -84,20 +84,21 @@ def make_plan(
     billings: list[Billing] = []
     planned: set[str] = set()
     waiting = 0
-    book = ChargeBook(view)
+    book = ChargeBook(view, waits=True)
     for line in timelines(view, problems):
         try:
             dues = ended_dues(line, standing, as_of_us)
             final = dues if bills == "ended" else _final(dues, standing, as_of_us)
             open_dues = dues[len(final) :]
-            line_billings = _billings(final, book, standing, late, line)
+            late_records = late.get(line.subscription, ())
+            finished = billings_of(final, book, standing, late_records, line)
             # These are one only where there is something to adjust or to settle.
             alone = any(due.kind != "period" for due in open_dues)
-            drafted = _billings(open_dues, book, standing, late, line) if bills == "drafts" or alone else []
+            drafted = billings_of(open_dues, book, standing, late_records, line) if bills == "drafts" or alone else []
             waiting += len(drafted) if alone else len(open_dues)
-            if bills == "drafts" and line_billings:
+            if bills == "drafts" and finished:
                 continue  # those are billed first
-            billings.extend(drafted if bills == "drafts" else line_billings)
+            billings.extend(drafted if bills == "drafts" else finished)
             planned.add(line.subscription)
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
@@ -135,18 +136,6 @@ def _final(dues: Iterable[Due], standing: StandingInvoices, as_of_us: int) -> li
     return final
 
 
-def _billings(
-    dues: list[Due], book: ChargeBook, standing: StandingInvoices, late: LateBySubscription, line: Timeline
-) -> list[Billing]:
-    """The first billing continues the valid chain: it includes late usage and settles what was billed in advance."""
-    billings: list[Billing] = []
-    for due in dues:
-        chain = standing.chain(due.namespace, due.subscription)
-        billings.append(billing_of(due, book, chain, late.get(due.subscription, ()), billings, line))
-        book.wait_for_backfills(billings[-1].items)
-    return [billing for billing in billings if not billing.empty]
-
-
 def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoice, ...], tuple[str, ...]]:
     """The Invoice records of ``plan``, and messages about what cannot be rated. An invoice with adjustments only is
     created if there are any.
@@ -155,7 +144,7 @@ def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoi
     """
     invoices: list[Invoice] = []
     failed: dict[str, str] = {}
-    wallet = Wallet(plan.grants, plan.drawn)
+    wallet = Wallet(plan.grants, plan.drawn) if plan.grants else None
     for billing in plan.billings:
         due = billing.due
         if due.subscription in failed:
@@ -169,11 +158,12 @@ def build_invoices(plan: RunPlan, totals: Totals, run: Run) -> tuple[tuple[Invoi
     return tuple(invoices), tuple(failed.values())
 
 
-def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet) -> Invoice | None:
+def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet | None) -> Invoice | None:
     """The Invoice record; None if it would contain adjustments only and there are none. Raises PlanningError."""
     due = billing.due
-    late = adjustments(billing.prior, totals, due.account_id, due.plan.currency)
-    further = [*billing.credits, *late]
+    further = list(billing.credits)
+    if billing.prior:
+        further += adjustments(billing.prior, totals, due.account_id, due.plan.currency)
     further += adjusted_terms(billing.prior_terms, further, due.plan.currency)
     if due.kind == "further":
         taken_lines = taken_back(billing.note_credits, further, due.plan.currency)

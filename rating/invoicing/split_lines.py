@@ -92,18 +92,31 @@ class _Group:
     members: list[_Member] = field(default_factory=list)
 
 
-class Groups:
-    """Collects the items of a period, part by part."""
+def split_prices(items: Sequence[Joinable], begins: Sequence[tuple[PeriodPart, Charge]]) -> Iterator[tuple[int, Price]]:
+    """(number of an item, its price with its Split) for the items of a period that belong together; ``begins``: each
+    item's first part, and the charge in it. What the parts used is not known yet."""
+    for group in _groups(items, begins):
+        later = group.members[1:]
+        prices = [items[member.number].price for member in group.members]
+        if not any(member.shared or member.goes_on for member in later) or not must_be_priced_together(prices):
+            continue
+        for position, (member, price) in enumerate(zip(group.members, prices, strict=True)):
+            split = Split(
+                of=group.plans[0],
+                included_before=Decimal(0) if position and member.shared else None,
+                priced_before=Decimal(0) if position and member.goes_on else None,
+            )
+            yield member.number, price.model_copy(update={"split": split})
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], list[_Group]] = {}
 
-    def add(self, part: PeriodPart, charge: Charge, need: Need | None, number: int) -> None:
-        """Add item ``number``: ``charge`` over ``part``. Items in a trial, and those whose usage does not add up,
-        stand alone."""
+def _groups(items: Sequence[Joinable], begins: Sequence[tuple[PeriodPart, Charge]]) -> Iterator[_Group]:
+    """Items in a trial, and those whose usage does not add up, stand alone."""
+    by_charge: dict[tuple[str, str], list[_Group]] = {}
+    for number, (item, (part, charge)) in enumerate(zip(items, begins, strict=True)):
+        need = item.need
         if need is None or part.trial or need.profile.aggregation not in ADDS_UP:
-            return
-        groups = self._found.setdefault((charge.key, need.profile.profile_id), [])
+            continue
+        groups = by_charge.setdefault((charge.key, need.profile.profile_id), [])
         group = next((group for group in groups if part.plan.code in group.plans), None)
         same_plan = group is not None
         if group is None and groups and (charge.included == "shared" or charge.tiers == "continue"):
@@ -115,22 +128,5 @@ class Groups:
         shared = charge.included == "shared" or (charge.included is None and same_plan)
         goes_on = charge.tiers == "continue" or (charge.tiers is None and same_plan)
         group.members.append(_Member(number, shared, goes_on))
-
-    def split(self, prices: Sequence[Price]) -> Iterator[tuple[int, Price]]:
-        """(number, price with its Split) for items that belong together; ``prices``: of all items. What the parts
-        used is not known yet."""
-        for groups in self._found.values():
-            for group in groups:
-                later = group.members[1:]
-                member_prices = [prices[member.number] for member in group.members]
-                if not any(
-                    later_price.shared or later_price.goes_on for later_price in later
-                ) or not must_be_priced_together(member_prices):
-                    continue
-                for position, (one, price) in enumerate(zip(group.members, member_prices, strict=True)):
-                    split = Split(
-                        of=group.plans[0],
-                        included_before=Decimal(0) if position and one.shared else None,
-                        priced_before=Decimal(0) if position and one.goes_on else None,
-                    )
-                    yield one.number, price.model_copy(update={"split": split})
+    for groups in by_charge.values():
+        yield from groups

@@ -28,8 +28,8 @@ from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, webhook_of
-from rating.webhooks.intake import Intake, deliveries_for
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.intake import Intake, Notices, deliveries_for
+from rating.webhooks.notices import Notice
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies

@@ -10,9 +10,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.notices import Notice, event_of
 from rating.webhooks.queue import QueuedDelivery
+from schemas.ledgers.first_valid import ClaimState
+from schemas.ledgers.invoice_claims import ValidInvoices
+from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import LogRecord
+
+
+class Notices:
+    """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log
+    order. ``valid``, ``states``: the fold to go on from, None: that of the log's beginning."""
+
+    def __init__(self, valid: ValidInvoices | None = None, states: ClaimState | None = None) -> None:
+        self._valid = valid or ValidInvoices()
+        self._states: ClaimState = {} if states is None else states  # by id, which differs across namespaces
+
+    def apply(self, invoice: Invoice, appended_us: int) -> Notice | None:
+        """Take the next record; None where it is void."""
+        if not self._valid.offer(invoice):
+            return None
+        name, state = invoice.invoice_id, invoice.state
+        previous_state = self._states.get(name)
+        self._states[name] = state
+        return Notice(invoice.namespace, name, invoice.version, event_of(previous_state, state), appended_us)
+
+    def apply_bytes(self, value: bytes, appended_us: int) -> Notice | None:
+        """``apply`` on a record's bytes; foreign bytes are void."""
+        invoice = readable_invoice(value)
+        return None if invoice is None else self.apply(invoice, appended_us)
 
 
 class Intake:

@@ -1,4 +1,4 @@
-"""What each valid version of an invoice has to tell a webhook: the fold of usage.invoices. Pure."""
+"""What a valid version of an invoice has to tell a webhook. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.catalog.webhook_setting import WebhookEvent
-from schemas.ledgers.first_valid import ClaimState
 from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN
-from schemas.ledgers.invoice_record import Invoice
-from schemas.ledgers.valid_invoices import ValidInvoices
 
 DRAFTED: Final = "invoice.drafted"
 """Of every version of a draft, also where it is held or withdrawn."""
@@ -47,27 +44,3 @@ def event_of(previous_state: str | None, state: str) -> WebhookEvent:
     if state == FINALIZED:
         return "invoice.updated"
     return _BECAME.get(state, "invoice.updated")
-
-
-class Notices:
-    """First valid record wins, as for every reader of the ledger. All records of a chain must be applied in log
-    order. ``valid``, ``states``: the fold to go on from, None: that of the log's beginning."""
-
-    def __init__(self, valid: ValidInvoices | None = None, states: ClaimState | None = None) -> None:
-        self._valid = valid or ValidInvoices()
-        self._states: ClaimState = {} if states is None else states  # by id, which differs across namespaces
-
-    def apply(self, invoice: Invoice, appended_us: int) -> Notice | None:
-        """Take the next record; None where it is void."""
-        return self._noticed(invoice, appended_us) if self._valid.offer(invoice) else None
-
-    def apply_bytes(self, value: bytes, appended_us: int) -> Notice | None:
-        """``apply`` on a record's bytes; foreign bytes are void."""
-        invoice = self._valid.offer_bytes(value)
-        return None if invoice is None else self._noticed(invoice, appended_us)
-
-    def _noticed(self, invoice: Invoice, appended_us: int) -> Notice:
-        name, state = invoice.invoice_id, invoice.state
-        previous_state = self._states.get(name)
-        self._states[name] = state
-        return Notice(invoice.namespace, name, invoice.version, event_of(previous_state, state), appended_us)

@@ -26,13 +26,13 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
     The worker writes a version a moment after it was published, and the close gives the number a moment later; where
     either died, the next one makes up for it. After a quarter of an hour an invoice is sent without its number.
     """
-    groups: dict[tuple[str, bool], list[QueuedDelivery]] = {}
+    lots: dict[tuple[str, bool], list[QueuedDelivery]] = {}
     for delivery in deliveries:
-        groups.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
+        lots.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
     body_by_message: dict[tuple[str, str], bytes] = {}
-    for (namespace, draft), group in groups.items():
-        invoices = _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in group], draft)
-        for delivery in group:
+    for (namespace, draft), lot in lots.items():
+        invoices = _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in lot], draft)
+        for delivery in lot:
             invoice = invoices.get((delivery.invoice_id, delivery.version))
             if invoice is None or (
                 invoice.head.number is None and not draft and now_us - delivery.queued_us < _NUMBER_US
@@ -45,16 +45,21 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
 
 
 def _read(
-    client: Client, namespace: str, keys: Sequence[tuple[str, int]], draft: bool
+    client: Client, namespace: str, versions: Sequence[tuple[str, int]], draft: bool
 ) -> dict[tuple[str, int], WholeInvoice]:
     """Invoice versions by (invoice id, version). A version that cannot be read is logged and left out; the others are
     read one by one then."""
     try:
-        return read_versions(client, namespace, keys, draft=draft)
+        return read_versions(client, namespace, versions, draft=draft)
     except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        if len(keys) == 1:
+        if len(versions) == 1:
             log.error(
-                "%s: version %d of %s cannot be shown: %s", namespace, keys[0][1], keys[0][0], type(error).__name__
+                "%s: version %d of %s cannot be shown: %s",
+                namespace,
+                versions[0][1],
+                versions[0][0],
+                type(error).__name__,
             )
             return {}
-    return {found_key: invoice for key in keys for found_key, invoice in _read(client, namespace, [key], draft).items()}
+    single = (_read(client, namespace, [version], draft) for version in versions)
+    return {version: invoice for invoices in single for version, invoice in invoices.items()}

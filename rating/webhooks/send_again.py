@@ -9,8 +9,8 @@ from clickhouse_connect.driver.client import Client
 
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
-from rating.webhooks.intake import delivery_of
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.intake import Notices, delivery_of
+from rating.webhooks.notices import Notice
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings

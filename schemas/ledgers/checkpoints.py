@@ -181,12 +181,12 @@ class CheckpointLedger:
     def _take(self, record: LogRecord) -> Cut | Run | None:
         return self.checkpoints.apply_bytes(record.value)
 
-    def _publish(self, record: Mapping[str, Any]) -> Cut | Run | None:
-        _, offset = self._writer.append(b"checkpoints", _codec.encode(record))
+    def _publish(self, fields: Mapping[str, Any]) -> Cut | Run | None:
+        _, offset = self._writer.append(b"checkpoints", _codec.encode(fields))
         established: Cut | Run | None = None
-        for published in self._reader.read_to({0: offset + 1}):
-            result = self._take(published)
-            if published.offset == offset:
+        for record in self._reader.read_to({0: offset + 1}):
+            result = self._take(record)
+            if record.offset == offset:
                 established = result
         return established
 
@@ -209,8 +209,8 @@ class CheckpointLedger:
         """Assign numbers to those of ``names`` that have none, in this order. Raises LedgerUnavailable; repeating
         it is safe."""
         for start in range(0, len(names), _NUMBERED_AT_ONCE):
-            part = names[start : start + _NUMBERED_AT_ONCE]
-            self._publish(numbers_record(namespace, prefix, part, uuid.uuid4().hex, series))
+            lot = names[start : start + _NUMBERED_AT_ONCE]
+            self._publish(numbers_record(namespace, prefix, lot, uuid.uuid4().hex, series))
 
     def announce(self, run: Run) -> Run:
         """Announce a run; returns the valid run with this id, which may be one announced earlier by another

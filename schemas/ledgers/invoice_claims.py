@@ -1,4 +1,5 @@
-"""Identity, claim and chain of invoice records on usage.invoices (DESIGN invariant 9)."""
+"""Identity, claim and chain of invoice records on usage.invoices (DESIGN invariant 9), and which of them are valid;
+shared by the close, the webhooks and the worker's copies."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ from collections.abc import Hashable, Iterable
 from hashlib import blake2b
 from typing import Final
 
-from schemas.ledgers.first_valid import Claim
+from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.invoice_details import NoteClaim
-from schemas.ledgers.invoice_record import Invoice, body_of
+from schemas.ledgers.invoice_record import Invoice, body_of, readable_invoice
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"
@@ -102,3 +103,20 @@ def _head(namespace: str, head: str, voids: Iterable[str]) -> tuple[str, str, tu
 def record_key(namespace: str, subscription: str) -> bytes:
     """The Kafka key of a chain's records, which keeps them in one partition and in order."""
     return f"{len(namespace)}:{namespace}{subscription}".encode()
+
+
+class ValidInvoices:
+    """Applies the first-valid rule to invoice records. All records of a chain must be offered in log order. ``claims``:
+    the state to go on from, None: that of the log's beginning."""
+
+    def __init__(self, claims: FirstValid | None = None) -> None:
+        self._claims = claims or FirstValid()
+
+    def offer(self, invoice: Invoice) -> bool:
+        """Apply the next record; whether it is valid."""
+        return self._claims.offer(claim_of(invoice))
+
+    def offer_bytes(self, value: bytes) -> Invoice | None:
+        """``offer`` for an encoded record; None if it is void or cannot be decoded."""
+        invoice = readable_invoice(value)
+        return invoice if invoice is not None and self.offer(invoice) else None

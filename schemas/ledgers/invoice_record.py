@@ -6,6 +6,7 @@ text, in the invoice's currency; instants are microseconds UTC; spans exclude th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgspec
 
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.invoice_details import Body, body_of_text
+
+log = logging.getLogger(__name__)
 
 
 class LinePlan(msgspec.Struct, frozen=True):
@@ -104,6 +107,15 @@ def line_fields(line: Line) -> dict[str, Any]:
 def decode_invoice(value: bytes) -> Invoice:
     """Decode a record of usage.invoices. Raises CodecError."""
     return from_fields(codec("invoice").decode(value))
+
+
+def readable_invoice(value: bytes) -> Invoice | None:
+    """``decode_invoice`` for whoever follows the log; None, with a warning, for a record that cannot be decoded."""
+    try:
+        return decode_invoice(value)
+    except CodecError as error:
+        log.warning("a record of usage.invoices is void: %s", error)
+        return None
 
 
 def encode_invoice(invoice: Invoice) -> bytes:

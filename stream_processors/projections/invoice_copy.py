@@ -21,7 +21,7 @@ from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import is_draft
-from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
@@ -93,8 +93,8 @@ class InvoiceCopy:
         """Judge records; returns how many versions were inserted already."""
         written = size = 0
         for record in records:
-            invoice = self._fold.valid.offer_bytes(record.value)
-            if invoice is None:
+            invoice = readable_invoice(record.value)
+            if invoice is None or not self._fold.valid.offer(invoice):
                 continue
             self.versions += 1
             key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
@@ -162,10 +162,10 @@ class InvoiceCopy:
         records = self._pending
         for drafts, (table, of_lines) in INVOICE_TABLES.items():
             if alike := [record for record in records if is_draft(record) == drafts]:
-                invoices, lines = invoice_tables(alike)
+                heads, lines = invoice_tables(alike)
                 # Lines first, so that a visible invoice always has all of its lines.
                 self._journal.insert(of_lines, lines)
-                self._journal.insert(table, invoices)
+                self._journal.insert(table, heads)
         self._pending = []
         return len(records)
 

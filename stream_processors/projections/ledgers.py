@@ -51,10 +51,10 @@ _REJECTED_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def invoice_tables(versions: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
+def invoice_tables(invoices: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
     """Arrow tables of invoices and invoice_lines (or of invoice_drafts and invoice_draft_lines) for these versions."""
-    records = [to_fields(invoice) for invoice in versions]
-    invoices = [dict(record) | {"total": Decimal(record["total"])} for record in records]
+    records = [to_fields(invoice) for invoice in invoices]
+    heads = [dict(record) | {"total": Decimal(record["total"])} for record in records]
     lines = [
         line
         | {name: record[name] for name, _ in _OWNER_COLUMNS}
@@ -66,7 +66,7 @@ def invoice_tables(versions: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
         for record in records
         for line in record["lines"]
     ]
-    return _table(_INVOICE_COLUMNS, invoices), _table((*_OWNER_COLUMNS, *_LINE_COLUMNS), lines)
+    return _table(_INVOICE_COLUMNS, heads), _table((*_OWNER_COLUMNS, *_LINE_COLUMNS), lines)
 
 
 def rejected_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -17,9 +17,8 @@ from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.kafka.topics import INVOICES, REJECTED_PARTITIONS
 from schemas.ledgers.checkpoints import CheckpointLedger
-from schemas.ledgers.invoice_claims import is_draft
+from schemas.ledgers.invoice_claims import ValidInvoices, is_draft
 from schemas.ledgers.ledger_reader import LedgerReader
-from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import Say
 from stream_processors.backfill.staging import Staging

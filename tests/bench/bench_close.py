@@ -24,7 +24,7 @@ from typing import Any
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
-from rating.close import announcing, planning, rated_plan
+from rating.close import announcing
 from rating.close import billing_run as closing_run
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.invoices import publish_invoices as publishing
@@ -166,7 +166,7 @@ class Stages:
             "publish": "publish", "visible": "wait_visible",
         }  # fmt: skip
         for stage, name in stages.items():
-            for steps in (closing_run, planning, announcing, rated_plan):
+            for steps in (closing_run, announcing):
                 if hasattr(steps, name):
                     setattr(steps, name, self.timed(stage, getattr(steps, name)))
         publishing.encode_invoice = self.timed("publish: encode", publishing.encode_invoice)

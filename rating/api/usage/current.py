@@ -163,8 +163,9 @@ def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: 
     previous = projection.invoice_before(estimates.billed, line.subscription, span.start_us)
     rows = {need: period.totals[need].get(line.account_id, []) for item in billing.items if (need := item.need)}
     then = {need: projection.at_end(need, rows_now, now_us) or [] for need, rows_now in rows.items()}
-    by_now = list(rate_items(billing.items, rows.get, plan.currency))
-    by_end = list(rate_items(billing.items, then.get, plan.currency))
+    grown = dict(period.totals) | {need: {line.account_id: rows_then} for need, rows_then in then.items()}
+    by_now = list(rate_items(billing.items, period.totals, line.account_id, plan.currency))
+    by_end = list(rate_items(billing.items, grown, line.account_id, plan.currency))
     charges: list[JsonObject] = []
     for rated, at_end in zip(by_now, by_end, strict=True):
         item, priced, measured, expected = rated.item, rated.priced, rated.usage, at_end.priced
@@ -193,7 +194,6 @@ def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: 
                 "trend": projection.trend(previous, item.charge.key, expected.amount),
             }
         )
-    grown = dict(period.totals) | {need: {line.account_id: rows_then} for need, rows_then in then.items()}
     invoice = period.invoice(period.totals, estimates.run, estimates.now)
     projected = period.invoice(grown, estimates.run, estimates.projected)
     return {

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.valid_invoices import ValidInvoices
+from schemas.ledgers.invoice_claims import ValidInvoices
 
 _OF_CHAIN: Final = ("run", "notes")
 _ABSENT: Final = object()

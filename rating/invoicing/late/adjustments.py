@@ -12,10 +12,9 @@ from rating.invoices.amounts.unpriced_values import (
     completed,
     unpriced_of,
 )
-from rating.invoicing.build_invoice import price_text, steps_text
 from rating.invoicing.charges import Totals
 from rating.invoicing.late.late_usage import Prior
-from rating.invoicing.rated_items import rate_rows
+from rating.invoicing.rated_items import price_text, rate_rows, steps_text
 from rating.pricing import PriceError, Rated, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError

@@ -15,7 +15,7 @@ from typing import Final
 from rating.invoices.ledger import invoices_reader
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
-from rating.invoicing.build_invoice import price_text
+from rating.invoicing.rated_items import price_text
 from rating.pricing import PriceError, plain
 from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.timeline import PlanningError, pinned_plan

@@ -22,7 +22,7 @@ import msgspec
 
 from schemas.errors import WeirError
 from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.valid_invoices import ValidInvoices
+from schemas.ledgers.invoice_claims import ValidInvoices
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from deploy.local.stack import Stack
 from rating.invoices.ledger import invoices_reader, log_id
-from rating.webhooks.intake import Intake
-from rating.webhooks.notices import Notices
+from rating.webhooks.intake import Intake, Notices
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import FINALIZED, invoice_id, record_key

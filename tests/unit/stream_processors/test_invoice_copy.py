@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.ledger_reader import LogRecord
-from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal, Stopping
 from stream_processors.projections import invoice_copy

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from rating.verify.difference import Findings
 from rating.verify.invoices.folds import compare
-from rating.webhooks.intake import Intake
-from rating.webhooks.notices import Notice, Notices
+from rating.webhooks.intake import Intake, Notices
+from rating.webhooks.notices import Notice
 from schemas.ledgers.folds.stored_fold import CONTENTS, WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_reader import LogRecord
 from tests.unit.rating.webhooks.test_intake import record

@@ -16,8 +16,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from rating.webhooks.hook import fold_hook
+from rating.webhooks.intake import Notices
 from rating.webhooks.message import body
-from rating.webhooks.notices import Notices, event_of
+from rating.webhooks.notices import event_of
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import ReceiverAnswer, Sender, retry_after
 from schemas.catalog.state import Entry

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.amounts.listed_values import beyond, listed
-from rating.invoicing.build_invoice import steps_text
+from rating.invoicing.rated_items import steps_text
 from rating.pricing import MatrixQuantity, parse_price, rate
 from schemas.ledgers.invoice_record import Invoice
 from tests.unit.rating.builders import invoice_of, line_of
