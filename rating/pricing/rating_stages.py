@@ -100,7 +100,7 @@ def _by_time(
             line = line.then(Step("proration", part - line.total, text))
             counted = until
         steps += line.steps
-    return replace(line, steps=steps)
+    return line if len(prices) == 1 else replace(line, steps=steps)
 
 
 def _lacking(
