@@ -75,7 +75,7 @@ class Gateway:
         throttle = LoopThrottle(lambda: guard.served)
         clock = GatewayClock(sources.now_us)
         limits = LimitWatch(settings, written_topics)
-        producer = LoopProducer(settings, clock=clock, on_refused=limits.look_soon)
+        producer = LoopProducer(settings, clock=clock, on_refused=limits.refused)
         watched = await _asked(settings, clock, producer)
 
         def packed_bytes(topic: str) -> int:

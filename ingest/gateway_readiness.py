@@ -43,6 +43,7 @@ def of_limits(
     def check() -> Iterator[UnreadyReason]:
         if watch.limits and (target := route()) is not None:
             yield from takes_no_event(settings, watch.limits, target.topic)
+            yield from watch.refuses_events(target.topic)
 
     return check
 

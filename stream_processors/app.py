@@ -53,6 +53,7 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
 
     async def tick() -> None:
         await parts.housekeeping.tick()
+        await parts.restores.tick()
 
     app.timer(interval=1.0)(tick)
 

@@ -59,7 +59,7 @@ from stream_processors.upkeep.damage_watch import DamagedParts
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
-from stream_processors.upkeep.restored import RestoredClickHouse
+from stream_processors.upkeep.restored import RestoredClickHouse, watched_restores
 from stream_processors.upkeep.watchdog import Watched
 from stream_processors.upkeep.worker_health import WorkerHealth, stage_of
 
@@ -101,7 +101,8 @@ class Parts:
 
         self.seeker = Seeker(topic)
         self._log_lag = Lag(settings, "weir-watermarks")
-        self._rejected = LedgerWriter(settings, REJECTED)
+        self._limits = LimitWatch(settings, written_topics)
+        self._rejected = LedgerWriter(settings, REJECTED, self._limits.refused)
         metered_topic = MeteredTopic(
             name=topic,
             partitions=partitions,
@@ -118,7 +119,7 @@ class Parts:
 
         self.inboxes = Inboxes(settings, catalog)
         self._acknowledged = Acknowledged("worker", partial(read_cursors, settings))
-        self._open_generation = OpenGeneration(settings, catalog, first_generation, self._refusal)
+        self._open_generation = OpenGeneration(settings, catalog, first_generation, self._refusal, self._limits.refused)
         self._staging = Staging(settings, self._catalog, self.stopping)
         self._rollup = RollUp(settings, self._catalog, self.stopping, self._staging.complete)
         invoice_copy = InvoiceCopy(settings, self._invoice_journal)
@@ -133,16 +134,17 @@ class Parts:
         )
 
         self._damaged = DamagedParts(self._house_journal, self.meter)
-        self._restored = RestoredClickHouse(
-            self._house_journal, (watching, self._house_journal, self._copy_journal, self._invoice_journal), self.meter,
+        looking = Journal(settings, self.stopping)
+        restored = RestoredClickHouse(
+            looking, (watching, self._house_journal, self._copy_journal, self._invoice_journal, looking), self.meter,
             self._rollup, versions=lambda: invoice_copy.versions, copied=lambda: rejection_copy.copied,
         )  # fmt: skip
+        self.restores = Housekeeping(None, [watched_restores(restored)])
         backfiller = Backfiller(settings, self._catalog, self.stopping)
         self._backfill = BackfillChild(catalog, lambda: bool(backfiller.with_stragglers()))
         self._ledgers_app: ConsumerApp | None = None
         self.housekeeping = Housekeeping(self._catch_up, self._chores())
         self._log_watch = LogWatch(settings, lambda: generation, recording=True, acknowledged=self._acknowledged)
-        self._limits = LimitWatch(settings, written_topics)
         checks = (self._log_watch.reasons, self._limits.reasons, self._damaged.reasons)
         self.health = WorkerHealth(self.meter, self._catalog, self._stages(), checks)
 
@@ -210,7 +212,6 @@ class Parts:
         clock = CheckpointClock(self._rollup, self.settings.checkpoint_seconds)
         thread = self.agents.roll_up.thread
         return [
-            Chore("look whether ClickHouse has less than it had", thread, self._restored.look, self._restored.due),
             Chore("go on after what was given up", thread, given_up.pass_over, given_up.due, reported=False),
             Chore("copy what was carried over", thread, carried.copy, carried.due),
             Chore(

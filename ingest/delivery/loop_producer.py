@@ -43,9 +43,10 @@ class LoopProducer:
         *,
         compression: str = "lz4",
         clock: GatewayClock | None = None,
-        on_refused: Callable[[], None] = lambda: None,
+        on_refused: Callable[[str, int], None] = lambda topic, size: None,
     ) -> None:
-        """``on_refused`` is called, in any thread, where a topic refuses a record by its size."""
+        """``on_refused`` is called, in any thread, with topic and size in bytes where a record is refused by its
+        size."""
         self._clock = clock
         self._on_refused = on_refused
         self._loop = asyncio.get_running_loop()
@@ -119,7 +120,7 @@ class LoopProducer:
 
     def _told(self, topic: str, size: int, error: KafkaError) -> str:
         if meaning(error) == "not this record":
-            self._on_refused()
+            self._on_refused(topic, size)
             return (
                 f"{topic} takes no record of {size} bytes: it is being sealed, or its max.message.bytes was lowered; "
                 "smaller records are written from now on"

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
+from schemas.kafka.errors import kafka_error, meaning
 from schemas.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -56,18 +58,46 @@ def producing(record_bytes: int, merged_bytes: int = MERGED_BYTES) -> dict[str, 
     return {"message.max.bytes": record_bytes, "batch.size": min(merged_bytes, record_bytes // 2)}
 
 
-def topic_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
-    """``max.message.bytes`` of each topic, according to the brokers. Raises KafkaException."""
-    admin = AdminClient(settings.librdkafka() | {"log_level": 2})
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
-    futures: dict[Any, Any] = admin.describe_configs(resources, request_timeout=_TIMEOUT)
+@dataclass(frozen=True, slots=True)
+class TopicLimits:
+    """``known``: ``max.message.bytes`` by topic, 0 for a sealed one. ``unknown``: topic → why it cannot be read."""
+
+    known: Mapping[str, int]
+    unknown: Mapping[str, KafkaError]
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """The topics whose limit these processes have no right to read (DescribeConfigs)."""
+        return frozenset(topic for topic, error in self.unknown.items() if meaning(error) == "cannot go on")
+
+
+def topic_limits(settings: Settings, topics: Iterable[str]) -> TopicLimits:
+    """The topics' limits according to the brokers. A topic whose limit cannot be read hides no other's."""
+    known: dict[str, int] = {}
+    unknown: dict[str, KafkaError] = {}
+    names = list(topics)
     try:
-        return {
-            resource.name: int(future.result(timeout=_TIMEOUT + 5)[MAX_BYTES].value)
-            for resource, future in futures.items()
-        }
-    except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the brokers do not tell max.message.bytes")) from None
+        admin = AdminClient(settings.librdkafka() | {"log_level": 2})
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in names]
+        futures: dict[Any, Any] = admin.describe_configs(resources, request_timeout=_TIMEOUT)
+    except KafkaException as error:
+        return TopicLimits({}, dict.fromkeys(names, kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))))
+    for resource, future in futures.items():
+        try:
+            known[resource.name] = int(future.result(timeout=_TIMEOUT + 5)[MAX_BYTES].value)
+        except TimeoutError:
+            unknown[resource.name] = KafkaError(KafkaError._TIMED_OUT, "the brokers do not tell max.message.bytes")
+        except KafkaException as error:
+            unknown[resource.name] = kafka_error(error) or KafkaError(KafkaError._FAIL, str(error))
+    return TopicLimits(known, unknown)
+
+
+def topic_limit(settings: Settings, topic: str) -> int:
+    """``topic_limits`` of one topic. Raises KafkaException."""
+    limits = topic_limits(settings, [topic])
+    if topic in limits.unknown:
+        raise KafkaException(limits.unknown[topic])
+    return limits.known[topic]
 
 
 def too_small(settings: Settings, limits: Mapping[str, int]) -> list[str]:
@@ -76,12 +106,12 @@ def too_small(settings: Settings, limits: Mapping[str, int]) -> list[str]:
 
 
 def check_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Raises SettingsError, with both remedies, if a topic's limit is below the setting; KafkaException if the
-    brokers do not answer."""
+    """Raises SettingsError, with both remedies, if a topic's limit is below the setting; else KafkaException if that
+    of a topic cannot be read."""
     limits = topic_limits(settings, topics)
-    if small := too_small(settings, limits):
-        least = min(limits[topic] for topic in small)
-        limits_text = ", ".join(f"{topic} ({limits[topic]})" for topic in small)
+    if small := too_small(settings, limits.known):
+        least = min(limits.known[topic] for topic in small)
+        limits_text = ", ".join(f"{topic} ({limits.known[topic]})" for topic in small)
         raise SettingsError(
             f"WEIR_KAFKA_RECORD_BYTES is {settings.kafka_record_bytes}, but these topics take smaller records "
             f"(max.message.bytes): {limits_text}. "
@@ -89,6 +119,7 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> None:
             f"max.message.bytes={settings.kafka_record_bytes}; or set WEIR_KAFKA_RECORD_BYTES={least} for all "
             "processes of Weir"
         )
+    _raise_unknown(limits)
 
 
 def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
@@ -96,14 +127,21 @@ def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
 
     This updates topics created by earlier releases or under a smaller setting. Raises KafkaException.
     """
-    small = too_small(settings, topic_limits(settings, topics))
+    limits = topic_limits(settings, topics)
+    small = too_small(settings, limits.known)
     entry = ConfigEntry(MAX_BYTES, str(settings.kafka_record_bytes), incremental_operation=AlterConfigOpType.SET)
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry]) for topic in small]
     if resources:
         admin = AdminClient(settings.librdkafka() | {"log_level": 2})
         for future in admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT).values():
             future.result(timeout=_TIMEOUT + 5)
+    _raise_unknown(limits)
     return small
+
+
+def _raise_unknown(limits: TopicLimits) -> None:
+    for topic, error in limits.unknown.items():
+        raise KafkaException(KafkaError(error.code(), f"{topic}: {error.str()}"))
 
 
 def confirm_topics(settings: Settings, topics: Callable[[Settings], Iterable[str]]) -> None:

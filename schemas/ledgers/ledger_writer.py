@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.errors import CannotGoOn
 from schemas.kafka.errors import RecordRefused, explained, kafka_error, meaning
 from schemas.kafka.kafka_producer import KafkaProducer, OnDelivery
-from schemas.kafka.limits import LARGE_SET_BYTES, MERGED_BYTES, producing, topic_limits, value_limit
+from schemas.kafka.limits import LARGE_SET_BYTES, MERGED_BYTES, producing, topic_limit, value_limit
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.pieces import MAX_WHOLE_BYTES, cut
@@ -22,6 +22,8 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 
 _LEAST_PIECE_BYTES: Final = 4 * 1024
+_ROUNDS: Final = 20
+"""More than it takes to halve the largest limit down to the least."""
 
 RecordPlace = tuple[int, int]
 """(partition, offset) of a durable record; of its last piece if it was written in pieces."""
@@ -32,14 +34,20 @@ class LedgerWriter:
     written in pieces to a ledger, and refused on other topics.
 
     The limit is that of the settings until the topic refuses a record by its size; then it is the topic's, and what
-    fits is written once more. ``limit``: the largest value that is written whole, in bytes.
+    fits is written once more. A limit that may not be read (without the right DescribeConfigs) is halved until what can
+    be written is. ``limit``: the largest value that is written whole, in bytes.
 
     The producer requests its id from the broker on construction, and again after half a second: construct it before
     reading what precedes a write.
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, on_unreadable: Callable[[str, int], None] = lambda topic, size: None
+    ) -> None:
+        """``on_unreadable`` is called, in any thread, with the limit in bytes that is kept to where the topic refused a
+        record and its own limit may not be read."""
         self.topic = topic
+        self._on_unreadable = on_unreadable
         self._settings = settings
         self._record_bytes = settings.kafka_record_bytes
         self._replacing = threading.Lock()
@@ -98,32 +106,49 @@ class LedgerWriter:
     ) -> list[RecordPlace | KafkaError]:
         """Write records; returns for each its position, or the error due to which it may not be in Kafka.
 
-        Records that the topic first refused by their size are written after the others, so out of order.
+        Records that the topic first refused by their size are written after the others, so out of order. In a ledger
+        the later record of a chain is then void, and its writer, which reads it back, writes it again; in usage.events
+        only copies of an event have an order, and whichever lies first counts.
         """
         record_bytes = self._record_bytes
         results = self._attempt(records, partition)
-        refused = [number for number, result in enumerate(results) if _by_size(result)]
-        if refused:
+        for _ in range(_ROUNDS):
+            refused = [number for number, result in enumerate(results) if _by_size(result)]
+            if not refused:
+                break
             try:
-                self._adopt_limit()
+                self._adopt_limit(record_bytes, [len(records[number][1]) for number in refused])
             except KafkaException as error:  # which of them fit is not known: all may be tried again
                 unknown = kafka_error(error) or KafkaError(KafkaError._TIMED_OUT, str(error))
                 for number in refused:
                     results[number] = unknown
-                return results
-            if self._record_bytes != record_bytes:
-                again = self._attempt([records[number] for number in refused], partition)
-                for number, result in zip(refused, again, strict=True):
-                    results[number] = result
+                break
+            if self._record_bytes == record_bytes:
+                break
+            record_bytes = self._record_bytes
+            again = self._attempt([records[number] for number in refused], partition)
+            for number, result in zip(refused, again, strict=True):
+                results[number] = result
         return results
 
-    def _adopt_limit(self) -> None:
+    def _adopt_limit(self, before: int, refused: Sequence[int]) -> None:
         """Take the topic's present limit for this writer's, with a producer that keeps to it. A limit of 0 marks a
-        sealed topic, which takes nothing. Raises KafkaException."""
-        topic_bytes = topic_limits(self._settings, [self.topic])[self.topic]
+        sealed topic, which takes nothing. ``before``: the limit at which values of ``refused`` bytes were refused.
+        Raises KafkaException."""
+        try:
+            topic_bytes = topic_limit(self._settings, self.topic)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if cause is None or meaning(cause) != "cannot go on":
+                raise
+            # Without the right to read it, all that is known is what was refused: by the topic, not by the producer.
+            most = MAX_WHOLE_BYTES if self.topic in LEDGERS else value_limit(before)
+            topic_bytes = before // 2 if min(refused) <= most else before
+            self._on_unreadable(self.topic, topic_bytes)
         record_bytes = min(topic_bytes, self._settings.kafka_record_bytes)
         with self._replacing:
-            if record_bytes == self._record_bytes or value_limit(record_bytes) < _LEAST_PIECE_BYTES:
+            changed = self._record_bytes != before  # by another thread
+            if changed or record_bytes == before or value_limit(record_bytes) < _LEAST_PIECE_BYTES:
                 return
             log.warning("%s takes records of up to %d bytes: smaller ones are written", self.topic, record_bytes)
             # In this order: who begins between the two with the new limit would take the old producer's refusal for

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.catalog.state import Catalog
 from schemas.errors import CannotGoOn
 from schemas.events.rejections import rejection_record
-from schemas.kafka.errors import explained, meaning
-from schemas.kafka.limits import packed_limit, topic_limits
+from schemas.kafka.errors import explained, kafka_error, meaning
+from schemas.kafka.limits import packed_limit, topic_limit
 from schemas.kafka.topics import generation_of
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_writer import LedgerWriter
@@ -69,17 +69,15 @@ class Admission:
         while self._entries:
             writer, partitions = self._open_events()
             packed = pack_entries(self._entries, partitions, self._offset, size=self._size, events=BATCH_EVENTS)
-            left: list[InboxEntry] = []
+            refused: list[tuple[PackedEvents, KafkaError]] = []
             trouble: KafkaError | None = None
             for batch, error in self._delivered(writer, packed):
-                if error is None:
-                    continue
-                if meaning(error) == "not this record":
-                    left += self._smaller(writer, batch, error)
-                else:
+                if error is not None and meaning(error) == "not this record":
+                    refused.append((batch, error))
+                elif error is not None:
                     trouble = trouble or error
-                    left += batch.entries
-            self._entries = left
+            for batch, error in refused:
+                self._smaller(writer, batch, error)
             if trouble is not None:
                 raise _of(writer.topic, trouble)
         while self._rejections:
@@ -100,12 +98,17 @@ class Admission:
     def _delivered(
         self, writer: LedgerWriter, packed: Sequence[PackedEvents]
     ) -> list[tuple[PackedEvents, KafkaError | None]]:
+        """The outcome of each batch. What a partition has taken is left to do no longer once it is known, whatever is
+        raised afterwards."""
         outcomes: list[tuple[PackedEvents, KafkaError | None]] = []
-        for partition in dict.fromkeys(batch.partition for batch in packed):
-            of_partition = [batch for batch in packed if batch.partition == partition]
+        waiting: dict[int, list[PackedEvents]] = {}
+        for batch in packed:
+            waiting.setdefault(batch.partition, []).append(batch)
+        for partition, of_partition in list(waiting.items()):
             generation, counted = generation_of(writer.topic), self._acknowledged
             taken = NOTHING_TAKEN if counted is None else counted.taken(generation, partition)
             results = writer.deliver([(b"", batch.value) for batch in of_partition], partition)
+            left: list[PackedEvents] = []
             for batch, result in zip(of_partition, results, strict=True):
                 error: KafkaError | None = None
                 if isinstance(result, KafkaError):
@@ -114,23 +117,42 @@ class Admission:
                     namespace, events = batch.entries[0][0].namespace, len(batch.entries)
                     if (why := counted.add(namespace, generation, partition, result[1], events, taken)) is not None:
                         error = KafkaError(KafkaError._FAIL, why)  # it may pass: written again, it comes to lie higher
+                if error is not None:
+                    left.append(batch)
                 outcomes.append((batch, error))
+            waiting[partition] = left
+            self._entries = [entry for batches in waiting.values() for batch in batches for entry in batch.entries]
         return outcomes
 
-    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> Sequence[InboxEntry]:
-        """Halve the packing size and return the entries to pack again; a single event becomes a rejection.
+    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> None:
+        """Halve the packing size, so that the entries are packed again; a single event becomes a rejection.
 
-        Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error.
+        Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error, or where its limit is
+        not known for a moment.
         """
-        limit = topic_limits(self._settings, [writer.topic])[writer.topic]
+        limit = self._limit(writer, batch)
         if limit == 0:
             raise LedgerUnavailable(f"{writer.topic} is being sealed")
         log.warning("%s: a packed batch of %d bytes is refused (%s)", writer.topic, len(batch.value), error.str())
         if len(batch.entries) == 1:
-            self._rejections.append(not_taken(batch.entries[0], limit))
-            return ()
+            [too_large] = batch.entries
+            self._rejections.append(not_taken(too_large, limit))
+            self._entries = [entry for entry in self._entries if entry is not too_large]
         self._size = min(self._size, len(batch.value)) // 2
-        return batch.entries
+
+    def _limit(self, writer: LedgerWriter, batch: PackedEvents) -> int:
+        """The topic's limit in bytes. Where it may not be read it is below the refused batch; 0 if the topic does not
+        even take an empty record, which the meter passes over, as a probe."""
+        try:
+            return topic_limit(self._settings, writer.topic)
+        except KafkaException as unknown:
+            cause = kafka_error(unknown)
+            if cause is None or meaning(cause) != "cannot go on":
+                raise LedgerUnavailable(f"{writer.topic}: its max.message.bytes is not known: {unknown}") from unknown
+        if len(batch.entries) > 1:
+            return len(batch.value)
+        [probed] = writer.deliver([(b"", b"")], batch.partition)
+        return 0 if isinstance(probed, KafkaError) else len(batch.value)
 
 
 def _of(topic: str, error: KafkaError) -> Exception:

@@ -42,14 +42,20 @@ class OpenGeneration:
     changes.
 
     ``first_generation``: the generation that the stack began with. ``refusal``: why nothing may be written to a
-    generation now, "" if it may.
+    generation now, "" if it may. ``on_unreadable``: the writer's.
     """
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, first_generation: int, refusal: Callable[[int], str] = lambda _: ""
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        first_generation: int,
+        refusal: Callable[[int], str] = lambda _: "",
+        on_unreadable: Callable[[str, int], None] = lambda topic, size: None,
     ) -> None:
         self._settings = settings
         self._refusal = refusal
+        self._on_unreadable = on_unreadable
         self._catalog = catalog
         self._first_generation = first_generation
         self._writer: LedgerWriter | None = None
@@ -66,5 +72,5 @@ class OpenGeneration:
         topic = events_topic(generation.number)
         if self._writer is None or self._writer.topic != topic:
             self._partitions = generation.partitions or partition_count(self._settings, topic)
-            self._writer = LedgerWriter(self._settings, topic)
+            self._writer = LedgerWriter(self._settings, topic, self._on_unreadable)
         return self._writer, self._partitions

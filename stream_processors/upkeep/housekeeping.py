@@ -28,12 +28,11 @@ class Chore:
 
 
 class Housekeeping:
-    """Runs chores in order, one at a time, after awaiting ``catch_up`` once."""
+    """Runs chores in order, one at a time, after awaiting ``catch_up`` once, if there is one."""
 
-    def __init__(self, catch_up: Callable[[], Awaitable[None]], chores: Sequence[Chore]) -> None:
+    def __init__(self, catch_up: Callable[[], Awaitable[None]] | None, chores: Sequence[Chore]) -> None:
         self._catch_up = catch_up
         self._chores = chores
-        self._caught_up = False
         self._round: asyncio.Task[None] | None = None
         self.work = Work()
 
@@ -43,9 +42,9 @@ class Housekeeping:
             self._round = asyncio.create_task(self._do_chores())
 
     async def _do_chores(self) -> None:
-        if not self._caught_up:
+        if self._catch_up is not None:
             await self._catch_up()
-            self._caught_up = True
+            self._catch_up = None
         for chore in self._chores:
             if not chore.due():
                 continue

@@ -13,7 +13,8 @@ from schemas.ledgers.checkpoints import read_progress, rolled_up
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.roll_up import RollUp
-from stream_processors.threads import end_hard
+from stream_processors.threads import end_hard, executor
+from stream_processors.upkeep.housekeeping import Chore
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,9 @@ AGAIN_SECONDS: Final = 5.0
 
 
 class RestoredClickHouse:
-    """Looks after each outage. ``journals``: whose outages count; ``versions``: of invoices and drafts, as many as were
-    copied; ``copied``: partition of usage.rejected → next offset; ``end`` ends the process."""
+    """Looks after each outage, in a thread and with a ``journal`` of its own: a roll-up, for one, may be retried for as
+    long as what it needs is missing. ``journals``: whose outages count; ``versions``: of invoices and drafts, as many
+    as were copied; ``copied``: partition of usage.rejected → next offset; ``end`` ends the process."""
 
     def __init__(
         self,
@@ -68,19 +70,22 @@ class RestoredClickHouse:
             self._end(f"ClickHouse was restored from an older copy ({lacks}); starting again from what it has")
 
     def _lacks(self) -> Iterator[str]:
+        # What was written is taken before ClickHouse is asked: other threads go on writing.
+        durable, rolled = dict(self._meter.durable), self._rollup.done
+        rejections, known = dict(self._copied()), self._versions()
         cursors = self._journal.run("read the cursors", read_progress)
-        for (generation, partition), written in sorted(self._meter.durable.items()):
+        for (generation, partition), written in sorted(durable.items()):
             if (cursor := cursors.get((generation, partition), 0)) < written:
                 yield f"the cursor of generation {generation} partition {partition} is {cursor} and was {written}"
-        if (done := self._journal.run("read roll-ups", rolled_up)) < self._rollup.done:
-            yield f"checkpoint {done} is rolled up and {self._rollup.done} was"
+        if (done := self._journal.run("read roll-ups", rolled_up)) < rolled:
+            yield f"checkpoint {done} is rolled up and {rolled} was"
         rows = self._journal.query(
             "read how far usage.rejected is copied",
             "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {t:String} GROUP BY partition",
             {"t": REJECTED},
         )
         copied = {int(partition): int(offset) for partition, offset in rows}
-        for partition, written in sorted(self._copied().items()):
+        for partition, written in sorted(rejections.items()):
             if (offset := copied.get(partition, 0)) < written:
                 yield f"rejections of partition {partition} are copied up to {offset} and were up to {written}"
         [[versions]] = self._journal.query(
@@ -88,5 +93,11 @@ class RestoredClickHouse:
             "SELECT (SELECT uniqExact(namespace, invoice_id, version) FROM invoices)"
             " + (SELECT uniqExact(namespace, invoice_id, version) FROM invoice_drafts)",
         )
-        if int(versions) < (known := self._versions()):
+        if int(versions) < known:
             yield f"there are {versions} versions of invoices and drafts and were {known}"
+
+
+def watched_restores(restored: RestoredClickHouse) -> Chore:
+    """The look as a chore in a thread of its own, so that no other work keeps it waiting."""
+    name = "look whether ClickHouse has less than it had"
+    return Chore(name, executor("restores"), restored.look, restored.due, reported=False)

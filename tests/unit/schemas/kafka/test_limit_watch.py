@@ -6,13 +6,13 @@ import threading
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 
 from ingest.delivery.in_flight import Route, route_of
 from ingest.gateway_readiness import of_limits
 from schemas.kafka import limit_watch
 from schemas.kafka.limit_watch import LimitWatch
-from schemas.kafka.limits import FRAME_BYTES, packed_limit, producing
+from schemas.kafka.limits import FRAME_BYTES, TopicLimits, packed_limit, producing
 from schemas.ledgers.generations import Generation, GenerationState
 from schemas.settings import LEAST_RECORD_BYTES, Settings
 
@@ -20,7 +20,7 @@ EVENTS = "usage.events.1"
 
 
 def watch_of(monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]) -> LimitWatch:
-    monkeypatch.setattr(limit_watch, "topic_limits", lambda settings, topics: dict(limits))
+    monkeypatch.setattr(limit_watch, "topic_limits", lambda settings, topics: TopicLimits(dict(limits), {}))
     return LimitWatch(Settings(), lambda settings: list(limits))
 
 
@@ -44,8 +44,8 @@ def test_while_kafka_does_not_answer_the_last_limits_stay(monkeypatch: pytest.Mo
     watch = watch_of(monkeypatch, {EVENTS: 1_000_000})
     watch.look()
 
-    def away(settings: Settings, topics: Any) -> dict[str, int]:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    def away(settings: Settings, topics: Any) -> TopicLimits:
+        return TopicLimits({}, {EVENTS: KafkaError(KafkaError._TIMED_OUT)})
 
     monkeypatch.setattr(limit_watch, "topic_limits", away)
     watch.look()
@@ -60,7 +60,7 @@ def test_a_refused_record_has_the_limits_read_at_once(monkeypatch: pytest.Monkey
     limits[EVENTS] = 200_000
     looked = threading.Event()
     monkeypatch.setattr(watch, "look", lambda: (LimitWatch.look(watch), looked.set()))
-    watch.look_soon()
+    watch.refused(EVENTS, 300_000)
     assert looked.wait(30)
     watch.stop()
     assert watch.limits == {EVENTS: 200_000}
@@ -91,3 +91,36 @@ def test_a_gateway_refuses_events_only_where_one_of_a_legitimate_size_has_no_roo
         limits[EVENTS] = enough
         watch.look()
         assert list(check()) == []
+
+
+def test_where_a_limit_may_not_be_read_it_is_what_the_topic_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    known = {"usage.rejected": 1_048_588}
+    unknown = {EVENTS: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)}
+    monkeypatch.setattr(limit_watch, "topic_limits", lambda settings, topics: TopicLimits(dict(known), dict(unknown)))
+    watch = LimitWatch(Settings(), lambda settings: [EVENTS, "usage.rejected"], lambda: now[0])
+    check = of_limits(Settings(), watch, lambda: Route(EVENTS, 4))
+    watch.look()
+    assert watch.limits == known  # one denied topic hides no other's limit, and nothing is said while all is taken
+    assert [reason.detail.split()[0] for reason in watch.reasons()] == ["usage.rejected"]
+    watch.refused(EVENTS, 250_000)
+    watch.look()
+    assert watch.limits == {EVENTS: 250_000, **known}
+    assert packed_limit(Settings(), watch.limits[EVENTS]) < 125_000
+    assert list(check()) == []  # smaller ones get in
+    events, _ = watch.reasons()
+    assert "may not be read" in events.detail
+    assert "DescribeConfigs" in events.remedy
+    watch.refused(EVENTS, 90_000)  # by now less than an event may need
+    watch.look()
+    assert watch.limits[EVENTS] == LEAST_RECORD_BYTES
+    [reason] = check()
+    assert (reason.name, reason.refuses) == ("topic_takes_less", False)
+    assert "refused a record of 90000 bytes" in reason.detail
+    now[0] += 61
+    assert list(check()) == []
+    unknown.clear()
+    known[EVENTS] = 8 * 1024 * 1024
+    watch.look()
+    assert watch.limits[EVENTS] == 8 * 1024 * 1024
+    assert [reason.detail.split()[0] for reason in watch.reasons()] == ["usage.rejected"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from fastavro import schemaless_writer
 
 from schemas.events.acceptance import MAX_PROPERTIES_BYTES, MAX_TEXT
@@ -16,11 +17,14 @@ from schemas.kafka import limits as kafka_limits
 from schemas.kafka.codec import codec
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.limits import (
+    TopicLimits,
     check_topics,
     confirm_topics,
     packed_limit,
     producing,
+    raise_topics,
     too_small,
+    topic_limit,
     topic_limits,
     value_limit,
 )
@@ -52,8 +56,8 @@ def test_a_topic_that_takes_less_is_told_with_both_remedies_and_a_sealed_one_is_
     }
     assert too_small(Settings(), limits) == ["usage.rejected"]
 
-    def known(settings: Settings, topics: Any) -> dict[str, int]:
-        return {topic: limits[topic] for topic in topics}
+    def known(settings: Settings, topics: Any) -> TopicLimits:
+        return TopicLimits({topic: limits[topic] for topic in topics}, {})
 
     monkeypatch.setattr(kafka_limits, "topic_limits", known)
     with pytest.raises(
@@ -78,11 +82,42 @@ def test_brokers_that_do_not_tell_a_limit_are_an_error_of_kafka(monkeypatch: pyt
 
     monkeypatch.setattr(kafka_limits, "AdminClient", Admin)
     with pytest.raises(KafkaException, match="do not tell"):
-        topic_limits(Settings(), ["usage.rejected"])
+        topic_limit(Settings(), "usage.rejected")
+    with pytest.raises(KafkaException, match=r"usage\.rejected: the brokers do not tell"):
+        check_topics(Settings(), ["usage.rejected"])
     confirm_topics(Settings(), lambda settings: ["usage.rejected"])
     watch = LimitWatch(Settings(), lambda settings: ["usage.rejected"])
     watch.look()
     assert watch.limits == {}
+
+
+def test_a_topic_whose_limit_may_not_be_read_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[str] = []
+
+    class Admin:
+        def __init__(self, *_: Any) -> None: ...
+
+        def describe_configs(self, resources: Any, request_timeout: float) -> dict[Any, Any]:
+            return {resource: SimpleNamespace(result=partial(self.limit, resource.name)) for resource in resources}
+
+        def limit(self, topic: str, timeout: float) -> Any:
+            if topic == "usage.denied":
+                raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+            return {"max.message.bytes": SimpleNamespace(value="1000000")}
+
+        def incremental_alter_configs(self, resources: Any, request_timeout: float) -> dict[Any, Any]:
+            raised.extend(resource.name for resource in resources)
+            return {}
+
+    monkeypatch.setattr(kafka_limits, "AdminClient", Admin)
+    topics = ["usage.denied", "usage.rejected"]
+    limits = topic_limits(Settings(), topics)
+    assert (limits.known, limits.denied) == ({"usage.rejected": 1_000_000}, {"usage.denied"})
+    with pytest.raises(SettingsError, match=r"usage\.rejected \(1000000\)"):
+        confirm_topics(Settings(), lambda settings: topics)
+    with pytest.raises(KafkaException, match=r"usage\.denied"):
+        raise_topics(Settings(), topics)
+    assert raised == ["usage.rejected"]
 
 
 FIELDS = {

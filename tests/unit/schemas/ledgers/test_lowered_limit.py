@@ -12,27 +12,31 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.kafka.codec import codec
 from schemas.ledgers import ledger_writer
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.invoice_record import encode_invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.ledgers.pieces import Joiner
+from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
+from tests.unit.rating.builders import invoice_of
 
 LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 
 
 class Broker:
-    """Holds the records of one topic; ``limit`` is its max.message.bytes, None: nobody may ask for it."""
+    """Holds the records of one topic; ``limit`` is its max.message.bytes. ``unread``: why it is not told."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int, unread: int | None = None) -> None:
         self.limit = limit
+        self.unread = unread
         self.values: list[bytes] = []
 
-    def told(self, _: Settings, topics: list[str]) -> dict[str, int]:
-        if self.limit is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        return dict.fromkeys(topics, self.limit)
+    def told(self, _: Settings, topic: str) -> int:
+        if self.unread is not None:
+            raise KafkaException(KafkaError(self.unread))
+        return self.limit
 
     def takes(self, batch: list[bytes]) -> bool:
-        if sum(map(len, batch)) > (self.limit if self.limit is not None else 1_000):
+        if sum(map(len, batch)) > self.limit:
             return False
         self.values += batch
         return True
@@ -79,7 +83,7 @@ class Message:
 
 def writer_of(monkeypatch: pytest.MonkeyPatch, broker: Broker, topic: str) -> LedgerWriter:
     monkeypatch.setattr(ledger_writer, "KafkaProducer", lambda _, configuration: Client(broker, configuration))
-    monkeypatch.setattr(ledger_writer, "topic_limits", broker.told)
+    monkeypatch.setattr(ledger_writer, "topic_limit", broker.told)
     return LedgerWriter(Settings(), topic)
 
 
@@ -122,9 +126,79 @@ def test_a_sealed_topic_or_one_without_room_refuses_as_before(monkeypatch: pytes
 
 
 def test_where_the_limit_cannot_be_read_nothing_is_taken_for_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = writer_of(monkeypatch, Broker(None), "usage.rejected")
+    writer = writer_of(monkeypatch, Broker(1_000, KafkaError._TIMED_OUT), "usage.rejected")
     with pytest.raises(LedgerUnavailable):
         writer.append_all(values(3_000), 0)
+
+
+DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+@pytest.mark.parametrize("limit", [20_000, 300_000, 1_048_588])
+def test_a_limit_that_may_not_be_read_is_halved_until_all_that_fits_is_written(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    broker = Broker(limit, DENIED)
+    writer = writer_of(monkeypatch, broker, "usage.rejected")
+    told: list[int] = []
+    writer._on_unreadable = lambda topic, size: told.append(size)
+    records = values(*[3_000] * 400, 2_000_000, *[3_000] * 400)
+    results = writer.deliver(records, 0)
+    assert [number for number, result in enumerate(results) if isinstance(result, KafkaError)] == [400]
+    assert sorted(broker.values) == sorted(value for _, value in records if len(value) == 3_000)
+    assert told[0] == 4 * 1024 * 1024
+    # And a caller that shortens what it writes by the limit (a rejection) comes to one that is taken.
+    for _ in range(10):
+        if not isinstance(writer.deliver(values(min(2_000_000, writer.limit)), 0)[0], KafkaError):
+            break
+    assert limit // 3 < writer.limit < limit
+
+
+def test_a_ledgers_record_is_cut_smaller_where_the_limit_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(50_000, DENIED)
+    writer = writer_of(monkeypatch, broker, "usage.invoices")
+    records = values(10, 200_000, 10)
+    places = writer.append_all(records, 0)
+    joiner = Joiner()
+    seen = {offset: joiner.take(value, 0) for offset, value in enumerate(broker.values)}
+    assert [seen[offset] for _, offset in places] == [value for _, value in records]
+    before = writer.limit
+    assert writer.append(b"", b"y" * 100_000, 0)
+    assert writer.limit == before
+
+
+def test_a_sealed_topic_whose_limit_may_not_be_read_refuses_after_a_bounded_number_of_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = writer_of(monkeypatch, Broker(0, DENIED), "usage.events.1")
+    attempt, attempts = writer._attempt, list[int]()
+    monkeypatch.setattr(
+        writer, "_attempt", lambda records, where: attempts.append(len(records)) or attempt(records, where)
+    )
+    for _ in range(2):
+        [result] = writer.deliver(values(100), 0)
+        assert isinstance(result, KafkaError)
+        assert result.code() == LARGE
+    assert len(attempts) < 15
+
+
+def test_of_a_chain_written_out_of_order_the_later_record_is_void_and_valid_once_it_is_written_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refused set comes after later ones: no chain takes harm, and its writer reads back what is missing."""
+    broker = Broker(1_500_000)
+    writer = writer_of(monkeypatch, broker, "usage.invoices")
+    first, second = (
+        encode_invoice(invoice_of(invoice_id=f"inv_{number}", predecessor="inv_1" if number == 2 else "", **more))
+        for number, more in ((1, {"run_id": "r" * 2_000_000}), (2, {}))
+    )
+    writer.append_all([(b"", first), (b"", second)], 0)
+    joiner, valid = Joiner(), ValidInvoices()
+    stored = [whole for value in broker.values if (whole := joiner.take(value, 0)) is not None]
+    assert stored == [second, first]
+    assert [invoice.invoice_id for value in stored if (invoice := valid.offer_bytes(value))] == ["inv_1"]
+    writer.append_all([(b"", second)], 0)
+    assert valid.offer_bytes(broker.values[-1]) is not None
 
 
 def test_a_second_thread_that_was_refused_meanwhile_writes_by_the_limit_that_the_first_adopted(

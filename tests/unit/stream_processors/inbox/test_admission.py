@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
@@ -111,7 +111,7 @@ def test_a_repetition_writes_only_what_is_not_in_kafka_yet() -> None:
 def test_an_event_that_the_topic_never_takes_is_rejected_alone_and_nothing_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admission, "topic_limits", lambda settings, topics: dict.fromkeys(topics, 20_000))
+    monkeypatch.setattr(admission, "topic_limit", lambda settings, topic: 20_000)
     large = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
     events = Topic("usage.events.1", lambda value: large if len(value) > 20_000 else None)
     rejected = Topic("usage.rejected")
@@ -132,11 +132,88 @@ def test_an_event_that_the_topic_never_takes_is_rejected_alone_and_nothing_waits
 def test_a_topic_that_is_being_sealed_refuses_in_the_same_words_and_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(admission, "topic_limits", lambda settings, topics: dict.fromkeys(topics, 0))
+    monkeypatch.setattr(admission, "topic_limit", lambda settings, topic: 0)
     events = Topic("usage.events.1", lambda value: KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
     step = admission_of([record(0, ("a", 10))], events, Topic("usage.rejected"))
     with pytest.raises(LedgerUnavailable, match="sealed"):
         step.step()
+
+
+DENIED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+
+
+@pytest.mark.parametrize("unknown", [KafkaError(KafkaError._TIMED_OUT), DENIED])
+def test_what_was_acknowledged_beside_a_refused_batch_is_not_written_again_while_the_limit_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, unknown: KafkaError
+) -> None:
+    """Each repetition would have added copies of it to the books."""
+
+    def not_told(settings: Settings, topic: str) -> int:
+        raise KafkaException(unknown)
+
+    monkeypatch.setattr(admission, "topic_limit", not_told)
+    sealed = {"now": False}
+    events = Topic("usage.events.1", lambda value: LARGE if sealed["now"] or b"large" in value else None)
+    step = admission_of(
+        [record(0, *((f"{number}", 10) for number in range(9)), ("large", 30_000))], events, Topic("usage.rejected"), 4
+    )
+    deliver = events.deliver
+
+    def then_sealed(records: Any, partition: int | None = None) -> list[Any]:
+        results = deliver(records, partition)
+        sealed["now"] = any(isinstance(result, KafkaError) for result in results)
+        return results
+
+    monkeypatch.setattr(events, "deliver", then_sealed)
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            step.step()
+    sealed["now"] = False
+    monkeypatch.setattr(events, "deliver", deliver)
+    monkeypatch.setattr(admission, "topic_limit", lambda settings, topic: 250_000)
+    step.step()
+    assert events.events() == [f"{number}" for number in range(9)]
+
+
+def test_what_one_partition_took_is_not_written_again_where_the_next_one_cannot_be_written_to() -> None:
+    events = Topic("usage.events.1")
+    step = admission_of([record(0, *((f"{number}", 10) for number in range(9)))], events, Topic("usage.rejected"), 4)
+    deliver, partitions = events.deliver, set[int | None]()
+
+    def failing(records: Any, partition: int | None = None) -> list[Any]:
+        if partitions and partition not in partitions:
+            raise KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+        partitions.add(partition)
+        return deliver(records, partition)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "deliver", failing)
+        for _ in range(3):
+            with pytest.raises(KafkaException):
+                step.step()
+    step.step()
+    assert events.events() == [f"{number}" for number in range(9)]
+
+
+def test_without_the_right_to_read_the_limit_an_event_is_rejected_once_the_topic_takes_a_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def denied(settings: Settings, topic: str) -> int:
+        raise KafkaException(DENIED)
+
+    monkeypatch.setattr(admission, "topic_limit", denied)
+    events = Topic("usage.events.1", lambda value: LARGE if len(value) > 20_000 else None)
+    rejected = Topic("usage.rejected")
+    admission_of([record(0, ("a", 9_000), ("b", 30_000), ("c", 9_000))], events, rejected, 1).step()
+    assert [value for value in events.values if not value] == [b""]
+    events.values.remove(b"")
+    assert events.events() == ["a", "c"]
+    assert [result["idempotency_key"] for result in rejections(rejected)] == ["b"]
+    sealed = Topic("usage.events.1", lambda value: LARGE)
+    with pytest.raises(LedgerUnavailable, match="sealed"):
+        admission_of([record(0, ("a", 10), ("b", 10))], sealed, rejected, 1).step()
+    assert len(rejected.values) == 1
 
 
 def test_a_rejection_keeps_less_where_its_topic_takes_less_than_the_settings_say() -> None:
@@ -172,7 +249,7 @@ def test_a_log_that_puts_records_below_what_was_taken_is_written_to_again_until_
 
 
 def test_nothing_is_written_to_a_log_that_is_not_the_metered_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_inboxes, "LedgerWriter", lambda _, topic: Topic(topic))
+    monkeypatch.setattr(open_inboxes, "LedgerWriter", lambda _, topic, told: Topic(topic))
     monkeypatch.setattr(open_inboxes, "partition_count", lambda *_: 4)
     why = {1: ""}
     opened = OpenGeneration(Settings(), catalog(), 1, lambda generation: why[generation])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stream_processors.upkeep.restored import AGAIN_SECONDS, RestoredClickHouse
+from stream_processors.threads import executor
+from stream_processors.upkeep.housekeeping import Chore, Housekeeping
+from stream_processors.upkeep.restored import AGAIN_SECONDS, RestoredClickHouse, watched_restores
 
 
 class Stand:
@@ -22,6 +26,7 @@ class Stand:
         journal: Any = self
         meter: Any = SimpleNamespace(durable={(1, 0): 9})
         rollup: Any = SimpleNamespace(done=4)
+        self.meter, self.rollup = meter, rollup
         self.watch = RestoredClickHouse(
             journal,
             [journal],
@@ -73,3 +78,43 @@ def test_a_replica_that_was_behind_for_a_moment_ends_nothing() -> None:
     stand.now, stand.cursor = AGAIN_SECONDS, 9
     stand.look()
     assert (stand.ended, stand.watch.due()) == ([], False)
+
+
+def test_a_look_waits_behind_no_other_work() -> None:
+    """A roll-up may be retried as long as ClickHouse lacks what the restore took."""
+    stand, over = Stand(), threading.Event()
+    stand.outages, stand.cursor = 1, 7
+    house = Housekeeping(None, [Chore("roll-up", executor("rollup"), over.wait)])
+    looks = Housekeeping(None, [watched_restores(stand.watch)])
+
+    async def run() -> None:
+        await house.tick()
+        for _ in range(2):
+            await looks.tick()
+            assert looks._round is not None
+            await looks._round
+            stand.now += AGAIN_SECONDS
+        over.set()
+        assert house._round is not None
+        await house._round
+
+    asyncio.run(run())
+    assert len(stand.ended) == 1
+
+
+def test_what_is_written_while_clickhouse_is_asked_is_not_taken_for_lost() -> None:
+    stand = Stand()
+    stand.outages = 1
+    run = stand.run
+
+    def asked(what: str, call: Any) -> Any:
+        answer = run(what, call)
+        stand.meter.durable = {(1, 0): 12}
+        stand.rollup.done = 6
+        return answer
+
+    stand.run = asked  # type: ignore[method-assign]
+    stand.look()
+    assert (stand.ended, stand.watch.due()) == ([], False)
+    stand.now += AGAIN_SECONDS
+    assert not stand.watch.due()
