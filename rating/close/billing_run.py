@@ -25,6 +25,7 @@ from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import followed_invoices, read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
+from rating.invoices.snapshot.snapshot_file import is_damage
 from rating.invoices.waiting import CloseError, Progress
 from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
@@ -89,20 +90,29 @@ def run_close(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with (
-            followed_invoices(settings, name) as (reader, standing),
-            closing(CheckpointLedger(settings)) as checkpoints,
-        ):
-            return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
+        try:
+            return _run(request)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            return _run(request)  # of a snapshot that is made anew; what was written by then is read back
     except sqlite3.Error as error:
         raise CloseError(
-            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be read: {error}; stop the rating "
-            "service, delete the files invoices.sqlite* there, which are a cache, and close again"
+            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be used: {error}; look at the disk and "
+            "who may write there, and close again"
         ) from error
     finally:
         if collecting:
             gc.enable()
         client.close()
+
+
+def _run(request: CloseRequest) -> CloseResult:
+    with (
+        followed_invoices(request.settings, request.namespace) as (reader, standing),
+        closing(CheckpointLedger(request.settings)) as checkpoints,
+    ):
+        return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
 
 
 def _spilling(settings: Settings) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,13 @@ from confluent_kafka.admin import AdminClient
 
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.quiet import is_quiet
+from rating.invoices.snapshot.snapshot_folder import usable_file
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_claims import DRAFT, ValidInvoices, is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
+from schemas.ledgers.log_place import LogPlace
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 
@@ -184,35 +186,65 @@ def invoices_reader(settings: Settings) -> LedgerReader:
 @contextmanager
 def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[LedgerReader, StandingInvoices]]:
     """A reader of usage.invoices and the namespace's invoices as far as it has read: of the snapshot, which is brought
-    up to the log's end, if there is a folder for it; else nothing yet. Raises LedgerUnavailable."""
+    up to the log's end, if there is a folder for it; else nothing yet. Raises LedgerUnavailable. sqlite3.Error may come
+    of using what it gives; a file that turns out to be damaged is made anew for the next use."""
     with invoices_reader(settings) as reader, ExitStack() as stack:
         standing = StandingInvoices(namespace)
+        store: InvoiceStore | None = None
         try:
-            if path := snapshot_path(settings):
-                store = stack.enter_context(closing(InvoiceStore(path, log_id(settings), namespace)))
-                store.follow_to_end(reader)
+            if folder := snapshot_folder(settings):
+                store = stack.enter_context(closing(_followed_store(folder, log_id(settings), namespace, reader)))
+                stack.enter_context(store.as_it_stands())
                 # From its beginning where the file, which another process may have made anew, has nothing of it.
-                reader.seek(dict.fromkeys(reader.positions, 0) | dict(stack.enter_context(store.as_it_stands())))
+                reader.resume(dict.fromkeys(reader.positions, LogPlace(0, 0)) | store.places())
                 standing = StandingInvoices.of_store(store, namespace)
         except (sqlite3.Error, OSError) as error:  # it saves time and decides nothing
             log.warning("%s: no snapshot, the log is read from its beginning: %s", settings.snapshot_dir, error)
+            _succeed(store, error)
             stack.close()
+            store = None
             reader.seek(dict.fromkeys(reader.positions, 0))
-        yield reader, standing
+        try:
+            yield reader, standing
+        except sqlite3.Error as error:
+            _succeed(store, error)
+            raise
 
 
-def snapshot_path(settings: Settings) -> str:
-    """The file of the snapshot; "" if there is no folder for it."""
+def _succeed(store: InvoiceStore | None, error: Exception) -> None:
+    with suppress(sqlite3.Error, OSError):  # as of a full disk: the next use tries again
+        if store is not None and isinstance(error, sqlite3.Error):
+            store.succeed_if_damaged(error)
+
+
+def _followed_store(folder: Path, log: str, namespace: str, reader: LedgerReader) -> InvoiceStore:
+    """At the log's end. Raises LedgerUnavailable, sqlite3.Error, OSError."""
+    for last in (False, True):
+        store = InvoiceStore(str(usable_file(folder, log)), log, namespace)
+        try:
+            store.follow_to_end(reader)
+            return store
+        except BaseException as error:
+            again = not last and isinstance(error, sqlite3.Error) and store.succeed_if_damaged(error)
+            store.close()
+            if not again:
+                raise
+    raise AssertionError("the second time it returns or raises")
+
+
+def snapshot_folder(settings: Settings) -> Path | None:
+    """The folder of the snapshot, which is made; None if the settings name none. Raises OSError."""
     if not settings.snapshot_dir:
-        return ""
+        return None
     folder = Path(settings.snapshot_dir)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return str(folder / "invoices.sqlite")
+    return folder
 
 
-def log_id(settings: Settings) -> str:
-    """Tells the log from others of its name: Kafka's id of the topic. Raises LedgerUnavailable."""
+def log_id(settings: Settings, admin: AdminClient | None = None) -> str:
+    """Tells the log from others of its name: Kafka's id of the topic. ``admin``: a client to ask with, None: one of
+    its own. Raises LedgerUnavailable."""
     try:
-        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
+        return topic_id(admin or AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
     except (KafkaException, TimeoutError) as error:
         raise LedgerUnavailable(f"{INVOICES}: {error}") from error

@@ -17,6 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.log_place import LogPlace, LogReplaced, RecordMark
 from schemas.ledgers.pieces import Joiner
 from schemas.settings import Settings
 
@@ -69,6 +70,9 @@ class LedgerReader:
             "log_level": 2,
         }
         self._joiners: defaultdict[int, Joiner] = defaultdict(Joiner)
+        self._passed_over: dict[int, int] = {}  # records below are read again, and were known before
+        self._expected: dict[int, RecordMark] = {}
+        self._last: dict[int, tuple[int, int, bytes]] = {}
         self._failures = 0
         self._fetching = False
         self.positions: dict[int, int] = {} if begin is None else dict(begin)
@@ -108,7 +112,7 @@ class LedgerReader:
 
     def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
         """The next records, in order within each partition; updates ``positions``. Raises KafkaException for fatal
-        errors."""
+        errors, and LogReplaced (see ``resume``)."""
         records: list[LogRecord] = []
         self._fetch()
         # consume() alone would wait for ``limit`` messages or for all of ``timeout``.
@@ -126,8 +130,11 @@ class LedgerReader:
             self.positions[partition] = offset + 1
             append_us = message.timestamp()[1] * 1000
             value = message.value() or b""
-            record = self._joiners[partition].take(value, append_us) if self.topic in LEDGERS else value
-            if record is not None:
+            self._last[partition] = offset, append_us, value
+            if partition in self._expected:
+                self._recognise(partition)
+            record = self._joiners[partition].take(value, append_us, offset) if self.topic in LEDGERS else value
+            if record is not None and offset >= self._passed_over.get(partition, 0):
                 records.append(LogRecord(partition, offset, append_us, record))
         return records
 
@@ -179,7 +186,7 @@ class LedgerReader:
     def lots_to(
         self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS
     ) -> Generator[list[LogRecord], None, None]:
-        """The same, in lots as they come: ``positions`` and ``resumable`` are those after the lot."""
+        """The same, in lots as they come: ``positions`` and ``places`` are those after the lot."""
         waiting_since = self._clock()
         try:
             while any(self.positions[number] < end for number, end in ends.items()):
@@ -197,16 +204,41 @@ class LedgerReader:
             if self._fetching:
                 self._pause()
 
-    def resumable(self) -> dict[int, int]:
-        """The positions at which another reader can go on: those of partitions in which no record is incomplete."""
-        return {number: at for number, at in self.positions.items() if not self._joiners[number].begun}
+    def places(self) -> dict[int, LogPlace]:
+        """Where it stands, for another reader to go on (``resume``)."""
+        return {number: self._place(number, at) for number, at in self.positions.items()}
+
+    def _place(self, partition: int, at: int) -> LogPlace:
+        begun_at, last = self._joiners[partition].begun_at, self._last.get(partition)
+        return LogPlace(at, at if begun_at is None else begun_at, last and RecordMark.of(*last))
+
+    def resume(self, places: Mapping[int, LogPlace]) -> None:
+        """Go on at ``places`` of the partitions that it reads. Records before them are read again, but not given again;
+        what reads raises LogReplaced where the last one known is another one now."""
+        self._joiners.clear()
+        self._pause()
+        for number, place in places.items():
+            self.positions[number] = place.reading_from
+            self._passed_over[number] = place.next_offset
+            self._expected.pop(number, None)
+            self._last.pop(number, None)
+            if place.last is not None:
+                self._expected[number] = place.last
 
     def seek(self, positions: Mapping[int, int]) -> None:
-        """Go on at ``positions`` of the partitions that it reads, as ``resumable`` gave them."""
-        if any(self.positions[number] != at for number, at in positions.items()):
-            self._joiners.clear()
-            self._pause()
-            self.positions |= positions
+        """Go on at ``positions``, where no record is incomplete."""
+        self.resume({number: LogPlace(at, at) for number, at in positions.items()})
+
+    def _recognise(self, partition: int) -> None:
+        expected, last = self._expected[partition], self._last[partition]
+        if last[0] < expected.offset:
+            return
+        if RecordMark.of(*last) != expected:
+            raise LogReplaced(
+                f"{self.topic} partition {partition} has another record at offset {expected.offset} than the one that "
+                "was read there: it lost its end, or was made anew"
+            )
+        del self._expected[partition]
 
     def close(self) -> None:
         """Disconnect."""

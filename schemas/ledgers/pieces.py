@@ -40,21 +40,23 @@ class _Whole:
     size: int
     of: int
     began_us: int
+    began_at: int
     pieces: list[bytes] = field(default_factory=list)
 
 
 class Joiner:
-    """Reassembles the records of one partition. Feed it all records in log order from the log's beginning."""
+    """Reassembles the records of one partition. Feed it all records in log order from the log's beginning, or from the
+    ``begun_at`` of another one on."""
 
     def __init__(self) -> None:
         self._begun: dict[bytes, _Whole] = {}
 
     @property
-    def begun(self) -> bool:
-        """Whether a record is incomplete at this position."""
-        return bool(self._begun)
+    def begun_at(self) -> int | None:
+        """The offset of the first piece of a record that is incomplete at this position; None if none is."""
+        return min((whole.began_at for whole in self._begun.values()), default=None)
 
-    def take(self, value: bytes, append_us: int) -> bytes | None:
+    def take(self, value: bytes, append_us: int, offset: int = 0) -> bytes | None:
         """The record at this position: ``value`` itself, the record completed by it, or None for any other piece."""
         if self._begun:
             late = [name for name, whole in self._begun.items() if append_us - whole.began_us > ABANDONED_US]
@@ -68,7 +70,7 @@ class Joiner:
             return value  # not decodable: left to the reader to report
         name, number = piece["whole"], piece["number"]
         if number == 1 and 0 < piece["size"] <= MAX_WHOLE_BYTES:
-            self._begun.setdefault(name, _Whole(piece["size"], piece["of"], append_us))
+            self._begun.setdefault(name, _Whole(piece["size"], piece["of"], append_us, offset))
         whole = self._begun.get(name)
         if whole is None or number != len(whole.pieces) + 1:
             return None

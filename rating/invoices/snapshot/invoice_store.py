@@ -1,28 +1,39 @@
 """The fold of usage.invoices in a file: which records are valid, and every invoice by its chain.
 
 A cache, never a second truth: each record goes through the rule that every reader of the log obeys
-(``first_valid.FirstValid``), and the file is made anew from the log where it is absent, of another version, or of
-another log. `weir verify` compares it with the log. Several processes may share the file; each adds what the log has
+(``first_valid.FirstValid``), and the file is made anew from the log where it is absent, damaged, of another version, or
+of another log. `weir verify` compares it with the log. Several processes may share the file; each adds what the log has
 beyond it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 from rating.invoices.snapshot.quiet import is_quiet
-from rating.invoices.snapshot.snapshot_file import make_anew, open_snapshot, transaction
+from rating.invoices.snapshot.snapshot_file import DamagedSnapshot, is_damage, make_anew, open_snapshot, transaction
+from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.snapshot.stored_claims import Claims
+from schemas.kafka.codec import CodecError
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, decode_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader, LogRecord
+from schemas.ledgers.log_place import LogPlace, LogReplaced, RecordMark
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 5000
+_BYTES_AT_ONCE: Final = 16 * 1024 * 1024
+"""As much is held of the log before it is written to the file, or one lot where that is more."""
+_BEGINNING: Final = LogPlace(0, 0)
+_NO_MARK: Final = (None, None, None)
 _NOTHING_DECODED: Final[Mapping[int, Invoice]] = {}
 _CONTENTS: Final = (
     "SELECT 'invoice', namespace, invoice_id || iif(draft, ' (draft)', ''), subscription, account, open, version,"
@@ -40,50 +51,83 @@ class InvoiceStore:
     decoded again for the other. For one thread at a time. Close it."""
 
     def __init__(self, path: str, log_id: str, soon: str | None = None) -> None:
-        self._path = path
+        self.path = path
         self._soon = soon
         self._decoded: dict[str, tuple[int, Invoice]] = {}
         self._log_id = log_id
+        self._recognised = False  # that the log is the one whose records the file has
         self._database = open_snapshot(path, log_id)
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
 
+    def succeed_if_damaged(self, error: sqlite3.Error) -> bool:
+        """Have another file made in place of this one if ``error`` says that it is damaged; whether that is so. Raises
+        sqlite3.Error, OSError."""
+        if not self.path or not is_damage(error):
+            return False
+        succeed(Path(self.path), self._log_id, error)
+        return True
+
     def follow_to_end(self, reader: LedgerReader, stalled: float = STALLED_SECONDS) -> None:
         """``follow`` to the log's present end. A log that ends before what the file has is another one by its contents:
         the file is made anew."""
-        known, ends = self.positions(), reader.end_offsets()
-        if any(known.get(number, 0) > end for number, end in ends.items()):
-            log.warning("%s has records that the log lacks, and is made anew", self._path)
-            with transaction(self._database):
-                make_anew(self._database, self._log_id)
+        known, ends = self.places(), reader.end_offsets()
+        if any(place.next_offset > ends.get(number, 0) for number, place in known.items()):
+            log.warning("%s has records that the log lacks, and is made anew", self.path)
+            self._make_anew(known)
         self.follow(reader, ends, stalled)
 
     def follow(self, reader: LedgerReader, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> None:
-        """Apply what the log has up to ``ends`` and the file lacks; ``reader`` follows usage.invoices. Raises
-        LedgerUnavailable; what was read by then stays."""
-        while not self._followed(reader, ends, stalled):
-            log.warning("%s was made anew by another process, and is followed from its beginning", self._path)
+        """Apply what the log has up to ``ends`` and the file lacks; ``reader`` follows usage.invoices. A log that has
+        another record where the file's last one was is another one, too. Raises LedgerUnavailable; what was read by
+        then stays."""
+        while True:
+            known = self.places()
+            try:
+                if self._followed(reader, known, ends, stalled):
+                    self._recognised = True
+                    return
+            except LogReplaced as error:
+                log.warning("%s is made anew: %s", self.path, error)
+                self._make_anew(known)
+            else:
+                log.warning("%s was made anew by another process, and is followed from its beginning", self.path)
 
-    def _followed(self, reader: LedgerReader, ends: Mapping[int, int], stalled: float) -> bool:
-        """False if the file does not have any longer what it had."""
-        known = self.positions()
-        begin = {number: known.get(number, 0) for number in reader.positions}
-        reader.seek(begin)
+    def _make_anew(self, known: Mapping[int, LogPlace]) -> None:
+        with transaction(self._database):
+            if self.places() == known:  # else another process has made it anew already
+                make_anew(self._database, self._log_id)
+        self._decoded.clear()
+
+    def _followed(
+        self, reader: LedgerReader, known: Mapping[int, LogPlace], ends: Mapping[int, int], stalled: float
+    ) -> bool:
+        """False if the file does not have any longer what it had (``known``)."""
+        places = {number: known.get(number, _BEGINNING) for number in reader.positions}
+        if self._recognised and all(places[number].next_offset >= end for number, end in ends.items()):
+            return True
+        reader.resume(places)
+        begin = {number: place.next_offset for number, place in places.items()}
         pending: list[LogRecord] = []
+        size = 0
         for lot in reader.lots_to(ends, stalled):
             pending += lot
-            if len(pending) >= _AT_ONCE:
-                if not self.apply(pending, begin, reader.resumable()):
+            size += sum(len(record.value) for record in lot)
+            if len(pending) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+                places = reader.places()
+                if not self.apply(pending, begin, places):
                     return False
-                begin |= reader.resumable()
+                begin |= {number: place.next_offset for number, place in places.items()}
                 pending.clear()
-        return self.apply(pending, begin, reader.resumable())
+                size = 0
+        return self.apply(pending, begin, reader.places())
 
-    def apply(self, records: Iterable[LogRecord], begin: Mapping[int, int], end: Mapping[int, int]) -> bool:
-        """Apply records, all that the log has from ``begin`` on; it can be read on at ``end``. False, and nothing is
-        applied, if the file lacks some before them. What it has already is passed over."""
+    def apply(self, records: Iterable[LogRecord], begin: Mapping[int, int], end: Mapping[int, LogPlace]) -> bool:
+        """Apply records, all that the log has from ``begin`` on; it is read on at ``end``. False, and nothing is
+        applied, if the file lacks some before them. What it has already is passed over: a record that was void once may
+        not be offered again."""
         with transaction(self._database):
             known = self.positions()
             if any(known.get(number, 0) < offset for number, offset in begin.items()):
@@ -99,8 +143,12 @@ class InvoiceStore:
                         self._keep(invoice, record.value, claims, drafted)
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
             self._database.executemany(
-                "INSERT OR REPLACE INTO positions VALUES (?, ?)",
-                [(number, offset) for number, offset in end.items() if offset > known.get(number, 0)],
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (number, place.next_offset, place.begin, *(_NO_MARK if place.last is None else astuple(place.last)))
+                    for number, place in end.items()
+                    if place.next_offset > known.get(number, 0)
+                ],
             )
         return True
 
@@ -110,18 +158,18 @@ class InvoiceStore:
         namespace, name, subscription = invoice.namespace, invoice.invoice_id, invoice.subscription
         chain = (namespace, subscription)
         draft = is_draft(invoice)
-        values = (invoice.account_id, invoice.version, not draft and is_quiet(invoice), record)
+        values = (invoice.account_id, invoice.version, not draft and is_quiet(invoice), record, crc32(record))
         if invoice.version > 1:
             self._decoded.pop(subscription, None)
-            sql = "UPDATE invoices SET account = ?, version = ?, quiet = ?, record = ?"
+            sql = "UPDATE invoices SET account = ?, version = ?, quiet = ?, record = ?, checksum = ?"
             execute(f"{sql} WHERE namespace = ? AND invoice_id = ? AND draft = ?", (*values, namespace, name, draft))
             if not draft:
                 sql = "UPDATE chains SET head = ?, run = ?, notes = ? WHERE namespace = ? AND subscription = ?"
                 execute(sql, (*claims.of_chain(chain), *chain))
             return
         place = execute(
-            "INSERT INTO invoices (account, version, quiet, record, namespace, invoice_id, draft, subscription, open)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO invoices (account, version, quiet, record, checksum, namespace, invoice_id, draft,"
+            " subscription, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*values, namespace, name, draft, subscription, draft),
         ).lastrowid
         if draft:
@@ -136,6 +184,17 @@ class InvoiceStore:
     def positions(self) -> dict[int, int]:
         """Partition → next offset: every record below it is applied."""
         return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
+
+    def places(self) -> dict[int, LogPlace]:
+        """Partition → where the log is read on."""
+        rows = self._database.execute(
+            "SELECT partition, next_offset, begin, last_offset, last_append_us, last_checksum FROM positions"
+        )
+        return {
+            number: LogPlace(at, begin, None if mark == _NO_MARK else RecordMark(*mark))
+            for number, at, begin, *rest in rows
+            for mark in [tuple(rest)]
+        }
 
     @contextmanager
     def as_it_stands(self) -> Iterator[Mapping[int, int]]:
@@ -181,12 +240,18 @@ class InvoiceStore:
     def _invoices(
         self, places: str, values: Mapping[str, str], decoded: Mapping[int, Invoice] = _NOTHING_DECODED
     ) -> Iterator[Invoice]:
-        sql = f"SELECT place, invoice_id, version, record FROM invoices WHERE place IN ({places}) ORDER BY place"
-        for place, name, version, record in self._database.execute(sql, values):
+        columns = "place, invoice_id, version, record, checksum"
+        sql = f"SELECT {columns} FROM invoices WHERE place IN ({places}) ORDER BY place"
+        for place, name, version, record, checksum in self._database.execute(sql, values):
             invoice = decoded.get(place)
             # Another process may have written a later version, or made the file anew, since this one was read.
             if invoice is None or (invoice.invoice_id, invoice.version) != (name, version):
-                invoice = decode_invoice(record)
+                if crc32(record) != checksum:
+                    raise DamagedSnapshot(f"the record of {name} is not the one that was written")
+                try:
+                    invoice = decode_invoice(record)
+                except CodecError as error:
+                    raise DamagedSnapshot(f"the record of {name} cannot be read: {error}") from error
             yield invoice
 
     def namespaces(self) -> list[str]:
@@ -227,7 +292,7 @@ class InvoiceStore:
         sql = "SELECT coalesce(sum(version), 0) FROM invoices WHERE namespace = ? AND draft = 1"
         return int(self._database.execute(sql, (namespace,)).fetchone()[0])
 
-    def contents(self) -> Iterator[tuple[Any, ...]]:
+    def contents(self) -> Generator[tuple[Any, ...], None, None]:
         """All that it has, in an order that does not depend on how the log was read: of two stores of one log at the
         same positions they are equal."""
         for sql in _CONTENTS:

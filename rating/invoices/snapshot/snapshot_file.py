@@ -8,19 +8,20 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the tables and of ``is_quiet``: raise it with either."""
 _TABLES: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, begin INTEGER NOT NULL,
+    last_offset INTEGER, last_append_us INTEGER, last_checksum INTEGER);
 CREATE TABLE facts (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE invoices (place INTEGER PRIMARY KEY, namespace TEXT, subscription TEXT, account TEXT, invoice_id TEXT,
-    draft INTEGER, open INTEGER, version INTEGER, quiet INTEGER, record BLOB, UNIQUE (namespace, invoice_id, draft));
+    draft INTEGER, open INTEGER, version INTEGER, quiet INTEGER, record BLOB, checksum INTEGER,
+    UNIQUE (namespace, invoice_id, draft));
 CREATE INDEX of_chain ON invoices (namespace, subscription, place) WHERE draft = 0;
 CREATE INDEX not_quiet ON invoices (namespace, subscription) WHERE draft = 0 AND quiet = 0;
 CREATE INDEX of_account ON invoices (namespace, account, subscription) WHERE draft = 0;
@@ -30,21 +31,25 @@ CREATE TABLE chains (namespace TEXT, subscription TEXT, last INTEGER, head BLOB,
 """
 
 
+class DamagedSnapshot(sqlite3.DatabaseError):
+    """A row that the snapshot cannot have written."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is damaged: nothing helps but to make it anew. Else the disk may be full, or another process at
+    the file."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # SQLITE_ERROR: a table is not there.
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
+
+
 def open_snapshot(path: str, log_id: str) -> sqlite3.Connection:
     """The file at ``path`` ("": a temporary one of this connection's own); what it has of another version or log is
-    dropped, and one that is no snapshot is made anew. Raises sqlite3.DatabaseError."""
-    try:
-        return _opened(path, log_id)
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise  # another process may be at it
-        log.warning("%s cannot be read and is made anew: %s", path, error)
-        for part in ("", "-wal", "-shm"):
-            Path(path + part).unlink(missing_ok=True)
-        return _opened(path, log_id)
-
-
-def _opened(path: str, log_id: str) -> sqlite3.Connection:
+    dropped. Raises sqlite3.DatabaseError."""
     if path:
         # Only where it is new: closing a file that this process has open elsewhere would end SQLite's locks on it.
         with suppress(FileExistsError):

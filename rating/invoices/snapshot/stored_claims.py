@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rating.invoices.snapshot.snapshot_file import DamagedSnapshot
 from schemas.ledgers.first_valid import FirstValid
 from schemas.ledgers.invoice_claims import ValidInvoices
 
@@ -96,7 +97,7 @@ class _Facts(_ClaimColumn):
             return self._chains.value(of, 1 + _OF_CHAIN.index(name))
         sql = "SELECT value FROM facts WHERE key = ?"
         row = self._database.execute(sql, (msgspec.json.encode(key),)).fetchone()
-        return _ABSENT if row is None else _tuples(msgspec.json.decode(row[0]))
+        return _ABSENT if row is None else _decoded(row[0])
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """What the file lacks, but for those of chains."""
@@ -121,7 +122,14 @@ class _Chains:
             assert isinstance(chain, tuple)
             row = self._rows[chain] = self._database.execute(sql, chain).fetchone() or (None, None, None)
         encoded = row[column]
-        return _ABSENT if encoded is None else _tuples(msgspec.json.decode(encoded))
+        return _ABSENT if encoded is None else _decoded(encoded)
+
+
+def _decoded(encoded: bytes) -> Any:
+    try:
+        return _tuples(msgspec.json.decode(encoded))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedSnapshot(f"a claim's state cannot be read: {error}") from error
 
 
 def _tuples(value: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
-from rating.invoices.ledger import invoices_reader, log_id, snapshot_path
+from rating.invoices.ledger import invoices_reader, log_id, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
+from rating.invoices.snapshot.snapshot_file import is_damage
+from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 from schemas.ledgers.ledger_reader import LedgerReader
@@ -21,19 +23,32 @@ _KEY: Final = 3
 def check_snapshot(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """The settings' snapshot, brought up to the log's end, has just what the log gives from its beginning; of all
     namespaces, since they share it. Nothing to check where there is none."""
-    path = snapshot_path(scope.settings)
-    if not path or not Path(path).exists():
+    folder = snapshot_folder(scope.settings)
+    if folder is None:
+        return
+    log = log_id(scope.settings)
+    path = snapshot_file(folder, log)
+    if not path.exists():
         return
     on_progress(NAME, 0, 1)
-    log = log_id(scope.settings)
-    with closing(InvoiceStore(path, log)) as snapshot, invoices_reader(scope.settings) as reader:
-        snapshot.follow_to_end(reader)
-        with snapshot.as_it_stands() as positions, closing(InvoiceStore("", log)) as fresh:
-            # Of a record that is being written in pieces the snapshot has those before it, and says that it has not.
-            if all(positions.get(number, 0) >= at for number, at in reader.positions.items()):
-                fill(fresh, reader, positions)
-                compare(snapshot, fresh, path, findings)
+    with invoices_reader(scope.settings) as reader:
+        try:
+            with closing(InvoiceStore(str(path), log)) as snapshot:
+                _compared(snapshot, log, reader, findings)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            following = succeed(path, log, error)
+            remedy = f"nothing: {following} is made anew from the log at its next use"
+            findings.add("invoice snapshot", str(path), "a file that can be read", str(error), remedy)
     on_progress(NAME, 1, 1)
+
+
+def _compared(snapshot: InvoiceStore, log: str, reader: LedgerReader, findings: Findings) -> None:
+    snapshot.follow_to_end(reader)
+    with snapshot.as_it_stands() as positions, closing(InvoiceStore("", log)) as fresh:
+        fill(fresh, reader, positions)
+        compare(snapshot, fresh, snapshot.path, findings)
 
 
 def fill(fresh: InvoiceStore, reader: LedgerReader, positions: Mapping[int, int]) -> None:
@@ -46,17 +61,17 @@ def fill(fresh: InvoiceStore, reader: LedgerReader, positions: Mapping[int, int]
 def compare(snapshot: InvoiceStore, fresh: InvoiceStore, path: str, findings: Findings) -> None:
     """A finding for each row that one has and the other has not, or has otherwise."""
     remedy = f"stop the rating service, then delete {path}, {path}-wal and {path}-shm: a cache, made anew from the log"
-    actual_rows, expected_rows = snapshot.contents(), fresh.contents()
-    actual, expected = next(actual_rows, None), next(expected_rows, None)
-    while actual is not None or expected is not None:
-        keys = [row[:_KEY] for row in (actual, expected) if row is not None]
-        first = min(keys, key=_order)
-        has, due = (row if row is not None and row[:_KEY] == first else None for row in (actual, expected))
-        if has != due:
-            place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in first if part)
-            findings.add("invoice snapshot", place, _shown(due), _shown(has), remedy)
-        actual = next(actual_rows, None) if has is not None else actual
-        expected = next(expected_rows, None) if due is not None else expected
+    with closing(snapshot.contents()) as actual_rows, closing(fresh.contents()) as expected_rows:
+        actual, expected = next(actual_rows, None), next(expected_rows, None)
+        while actual is not None or expected is not None:
+            keys = [row[:_KEY] for row in (actual, expected) if row is not None]
+            first = min(keys, key=_order)
+            has, due = (row if row is not None and row[:_KEY] == first else None for row in (actual, expected))
+            if has != due:
+                place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in first if part)
+                findings.add("invoice snapshot", place, _shown(due), _shown(has), remedy)
+            actual = next(actual_rows, None) if has is not None else actual
+            expected = next(expected_rows, None) if due is not None else expected
 
 
 _ORDER: Final = ("invoice", "chain", "fact")

@@ -11,11 +11,14 @@ import pytest
 
 from rating.api import invoice_ledger
 from rating.api.invoice_ledger import InvoiceLedger
+from rating.invoices.snapshot.snapshot_file import DamagedSnapshot
+from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.transitions import NewPayment, with_payment
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.settings import Settings
 from tests.unit.rating.invoices.snapshot.builders import Log, invoice
+from tests.unit.rating.invoices.snapshot.test_renewal import DAMAGES
 
 
 class SharedLog(Log):
@@ -24,6 +27,7 @@ class SharedLog(Log):
     def __init__(self) -> None:
         super().__init__(1, 1000)
         self.before: list[Invoice] = []
+        self.id = "log"
 
     def append(self, value: bytes, partition: int = 0) -> Any:
         for record in self.before:
@@ -47,7 +51,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> SharedLog:
     result = SharedLog()
     monkeypatch.setattr(invoice_ledger, "invoices_reader", lambda settings: result)
     monkeypatch.setattr(invoice_ledger, "LedgerWriter", lambda settings, topic: Writer(result))
-    monkeypatch.setattr(invoice_ledger, "log_id", lambda settings: "log")
+    monkeypatch.setattr(invoice_ledger, "log_id", lambda settings, admin: result.id)
+    monkeypatch.setattr(invoice_ledger, "AdminClient", lambda settings: None)
     return result
 
 
@@ -95,6 +100,60 @@ def test_a_change_that_is_made_already_writes_nothing(log: SharedLog, ledger: In
 def test_what_is_not_there_is_told(log: SharedLog, ledger: InvoiceLedger) -> None:
     with pytest.raises(LookupError, match="there is no invoice inv_s9 in air"):
         ledger.amend("air", "s", "inv_s9", pay("a"))
+
+
+def snapshot(ledger: InvoiceLedger) -> Path:
+    store = ledger._store
+    assert store is not None
+    return Path(store.path)
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "the file is deleted", "all three are deleted"])
+def test_a_file_that_is_damaged_later_is_made_anew_by_itself(
+    log: SharedLog, ledger: InvoiceLedger, damage: str
+) -> None:
+    log.add([invoice(1), invoice(2)])
+    assert ledger.ask("air", lambda standing: standing.count("air")) == 2
+    path = snapshot(ledger)
+    if damage in DAMAGES:
+        DAMAGES[damage](path)
+    else:
+        for end in ("",) if damage == "the file is deleted" else ("", "-wal", "-shm"):
+            Path(f"{path}{end}").unlink()
+    assert ledger.amend("air", "s", "inv_s2", pay("a")).version == 2
+    assert ledger.ask("air", lambda standing: standing.head("air", "s")) is not None
+    assert [item.version for item in ledger.of_account("air", "acme")] == [1, 2]
+
+
+def test_a_topic_made_anew_under_a_running_service_is_another_log(log: SharedLog, ledger: InvoiceLedger) -> None:
+    log.add([invoice(1), invoice(2)])
+    assert len(ledger.of_account("air", "acme")) == 2
+    before = snapshot(ledger)
+    log.id, log.records = "another", [[encode_invoice(invoice(number, "t")) for number in range(1, 6)]]
+    assert [item.subscription for item in ledger.of_account("air", "acme")] == ["t"] * 5
+    assert snapshot(ledger) != before
+    with pytest.raises(LookupError):
+        ledger.amend("air", "s", "inv_s1", pay("a"))
+
+
+def test_a_file_that_another_process_made_anew_is_taken_at_the_next_use(log: SharedLog, ledger: InvoiceLedger) -> None:
+    log.add([invoice(1)])
+    assert len(ledger.of_account("air", "acme")) == 1
+    following = succeed(snapshot(ledger), "log", DamagedSnapshot("page"))
+    log.add([invoice(2)])
+    assert ledger.ask("air", lambda standing: standing.count("air")) == 2
+    assert snapshot(ledger) == following
+
+
+def test_a_folder_for_a_snapshot_of_its_own_that_cannot_be_made_is_told(
+    log: SharedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: Any) -> Any:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(invoice_ledger, "TemporaryDirectory", full)
+    with pytest.raises(LedgerUnavailable, match="no space left"):
+        InvoiceLedger(Settings(snapshot_dir="")).of_account("air", "acme")
 
 
 def test_a_snapshot_that_cannot_be_made_is_told(log: SharedLog, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rating.invoices.ledger import StandingInvoices, followed_invoices, read_sta
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
+from schemas.ledgers.log_place import LogPlace
 from schemas.settings import Settings
 from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice, paid
 
@@ -85,7 +86,7 @@ def test_a_close_reads_all_where_the_file_was_made_anew_after_it_had_followed(
 
     def followed_and_lost(store: InvoiceStore, *arguments: Any) -> None:
         follow(store, *arguments)
-        InvoiceStore(str(tmp_path / "invoices.sqlite"), "another log").close()
+        InvoiceStore(store.path, "another log").close()
 
     monkeypatch.setattr(ledger, "invoices_reader", reading)
     monkeypatch.setattr(ledger, "log_id", lambda _: "log")
@@ -106,5 +107,5 @@ def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
         store._database.execute(f"PRAGMA max_page_count = {pages}")
         large = replace(CHAIN[1], body=CHAIN[1].body + " " * 100_000)
         with pytest.raises(sqlite3.OperationalError, match="full"):
-            store.apply([LogRecord(0, 1, 0, encode_invoice(large))], {0: 1}, {0: 2})
+            store.apply([LogRecord(0, 1, 0, encode_invoice(large))], {0: 1}, {0: LogPlace(2, 2)})
         assert store.positions() == {0: 1}
