@@ -23,6 +23,7 @@ class FairTurns:
         self._most = 1
         self._begun: Counter[str] = Counter()  # in this turn
         self._total = 0
+        self._tenants = 0  # that wait, or began in this turn
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._order: deque[str] = deque()  # tenants that wait, the next one first
         self._turning = False
@@ -34,9 +35,13 @@ class FairTurns:
             self._call_soon(self._next_turn)
             self._most = self._ask_most()
         if tenant not in self._waiting and (self._total < self._most or self._below_share(tenant)):
+            if tenant not in self._begun:
+                self._tenants += 1
             self._begin(tenant)
             return None
         if tenant not in self._waiting:
+            if tenant not in self._begun:
+                self._tenants += 1
             self._waiting[tenant] = deque()
             self._order.append(tenant)
         waits = future()
@@ -44,7 +49,8 @@ class FairTurns:
         return waits
 
     def _below_share(self, tenant: str) -> bool:
-        tenants = len(self._waiting.keys() | self._begun.keys() | {tenant})
+        """Of a tenant that does not wait."""
+        tenants = self._tenants + (tenant not in self._begun)
         return self._total < 2 * self._most and self._begun[tenant] < max(1, self._most // tenants)
 
     def _begin(self, tenant: str) -> None:
@@ -54,6 +60,7 @@ class FairTurns:
     def _next_turn(self) -> None:
         self._begun.clear()
         self._total = 0
+        self._tenants = len(self._waiting)
         self._most = self._ask_most()
         while self._waiting and self._total < self._most:
             tenant = self._order.popleft()
@@ -66,6 +73,8 @@ class FairTurns:
             if not waits.done():  # else its task was cancelled
                 waits.set_result(None)
                 self._begin(tenant)
+            elif not queue and tenant not in self._begun:
+                self._tenants -= 1
         self._turning = bool(self._waiting or self._total)
         if self._turning:
             self._call_soon(self._next_turn)

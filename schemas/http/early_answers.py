@@ -101,6 +101,8 @@ class AnsweringProtocol(BoundedProtocol):
             return False  # answers keep the order of their requests
         if (
             self.expect_100_continue
+            # A client of HTTP/1.0 that keeps its connection has to be told so, by the application's answer.
+            or self.parser.get_http_version() != "1.1"
             or not self.parser.should_keep_alive()
             or CLOSING in self.server_state.default_headers
             or self.flow.write_paused

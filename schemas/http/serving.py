@@ -19,15 +19,17 @@ from schemas.http.problems import Problem
 log = logging.getLogger(__name__)
 
 BODY_PAUSE_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 0.5
 _ACCEPTED_AT_ONCE: Final = 64
 
 
 class BoundedBodies:
-    """An application whose requests have at most ``limit`` bytes of body, and no pause in it beyond BODY_PAUSE_SECONDS.
+    """An application whose requests have at most ``limit`` bytes of body, within BODY_SECONDS and without a pause
+    beyond BODY_PAUSE_SECONDS.
 
-    For frameworks that read the whole body before anything else. A body that is too large only as it comes, or that
-    stops, ends as a client that has gone.
+    For frameworks that read the whole body before anything else. A body that is too large only as it comes, or too
+    slow, ends for them as a client that has gone; the client of a slow one is told so (408).
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -46,23 +48,41 @@ class BoundedBodies:
             refused = Problem(413, "body_too_large", f"the body is larger than {self._limit} bytes").response()
             await refused(scope, receive, send)
             return
-        size, expected = 0, True
+        size, expected, slow, begun = 0, True, False, False
+        loop = asyncio.get_running_loop()
+        end = loop.time() + BODY_SECONDS
 
         async def bounded() -> Message:
-            nonlocal size, expected
+            nonlocal size, expected, slow
             if not expected:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), BODY_PAUSE_SECONDS)
+                message = await asyncio.wait_for(receive(), max(0.0, min(BODY_PAUSE_SECONDS, end - loop.time())))
             except TimeoutError:
-                message = {"type": "http.disconnect"}
+                slow, message = not begun, {"type": "http.disconnect"}
             size += len(message.get("body", b""))
             if size > self._limit:
                 message = {"type": "http.disconnect"}
             expected = bool(message.get("more_body"))
             return message
 
-        await self._app(scope, bounded, send)
+        async def answered(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            if not slow:
+                await send(message)
+
+        try:
+            await self._app(scope, bounded, answered)
+        except Exception:
+            if not slow:
+                raise
+        if slow:
+            late = f"the body did not come within {BODY_SECONDS:g} s, or paused for {BODY_PAUSE_SECONDS:g} s"
+            too_slow = Problem(
+                408, "slow_request", f"{late}; send it faster", headers={"Connection": "close"}
+            ).response()
+            await too_slow(scope, receive, send)
 
 
 class Server(uvicorn.Server):

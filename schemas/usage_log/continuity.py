@@ -154,17 +154,18 @@ def read_standing(admin: AdminClient, client: Client, generation: int) -> Genera
 class ConfirmedFaults:
     """Faults that two looks in a row have found: a new leader may not know its log's end for a moment.
 
-    They are told apart by name and partition alone: their numbers change from look to look while events flow.
+    They are told apart by generation, partition and name alone: their numbers change from look to look while events
+    flow.
     """
 
     def __init__(self) -> None:
-        self._seen: frozenset[tuple[int, str]] = frozenset()
-        self._logged: frozenset[tuple[int, str]] = frozenset()
+        self._seen: frozenset[tuple[int, int, str]] = frozenset()
+        self._logged: frozenset[tuple[int, int, str]] = frozenset()
 
     def look(self, standing: GenerationStanding, *, first: bool = False) -> tuple[UnreadyReason, ...]:
         """Take a look; returns the confirmed faults with their present numbers. ``first``: confirm at once, since
         nothing was accepted before."""
-        faults = {(partition, reason.name): reason for partition, reason in standing.faults()}
+        faults = {(standing.generation, partition, reason.name): reason for partition, reason in standing.faults()}
         confirmed = {key: reason for key, reason in faults.items() if first or key in self._seen}
         for key, reason in confirmed.items():
             if key not in self._logged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from rating.webhooks.receiver.special_addresses import Address, embedded_ipv4, is_never_a_receiver, is_public
@@ -54,15 +54,13 @@ class Rules:
         if address.is_loopback:
             if self.reach != "public":
                 return ""
-            return (
-                f"is an address of this machine; the operator names receivers here, WEIR_WEBHOOK_ALLOW={address}:{port}"
-            )
+            return f"is an address of this machine; the operator names receivers here, {_allowing(address, port)}"
         if not is_public(address):
             if self.reach == "any":
                 return ""
             return (
                 "is an address of a private network; the operator names receivers there"
-                f" (WEIR_WEBHOOK_ALLOW={address}:{port}) or allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
+                f" ({_allowing(address, port)}) or allows all (WEIR_WEBHOOK_REACH=any, {self.reach} now)"
             )
         return "" if scheme == "https" or self.reach == "any" else "is reached by https alone; use https"
 
@@ -80,6 +78,11 @@ class Rules:
         if not allowed:
             raise AddressRefused(f"{host} {next(iter(refusals.values()), 'has no address')}")
         return allowed
+
+
+def _allowing(address: IPv4Address | IPv6Address, port: int) -> str:
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return f"WEIR_WEBHOOK_ALLOW={host}:{port}"
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -80,7 +80,7 @@ def first_events(noisy: Noisy, seconds: float) -> Counter[str]:
     def ask(http: httpx.Client, number: int) -> httpx.Response:
         if number % 10 == 0:
             return applied(http, accounts=[{"code": f"t{number}"}])
-        return http.post("/v1/events", json=event(f"k{number}", f"e{number * 7 % 16_000}", f1=1))
+        return http.post("/v1/events", json=event(f"k{number}", f"e{number * 7 % 20_000}", f1=1))
 
     return repeated(noisy, seconds, 2, ask)
 

@@ -139,3 +139,19 @@ def test_all_begin_in_their_tenants_order_and_no_turn_begins_more_than_twice_so_
         loop.turn()
     for tenant, count in asked.items():
         assert [name for name in begun if name[0] == tenant] == [f"{tenant}{number}" for number in range(count)]
+
+
+@given(st.lists(st.one_of(st.sampled_from("abcdef"), st.just("turn"), st.just("cancel")), max_size=60))
+def test_the_tenants_at_work_are_counted_as_they_come_and_go(steps: list[str]) -> None:
+    """A request may not cost more where many tenants wait."""
+    loop = Loop()
+    waiting: list[asyncio.Future[None]] = []
+    for step in steps:
+        if step == "turn":
+            loop.turn()
+        elif step == "cancel":
+            for waits in waiting:
+                waits.cancel()
+        elif (waits := loop.ask(step)) is not None:
+            waiting.append(waits)
+        assert loop.turns._tenants == len(loop.turns._waiting.keys() | loop.turns._begun.keys())

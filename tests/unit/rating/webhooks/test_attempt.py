@@ -103,6 +103,21 @@ def test_a_redirect_to_an_inner_address_is_not_followed_from_a_named_receiver_ei
     assert [str(request.url) for request in requests] == ["http://10.0.0.7:9000/in"]
 
 
+@pytest.mark.parametrize("receiver", ["192.168.1.20", "10.0.0.7", "172.16.3.4", "100.64.0.9", "fd00::5"])
+def test_a_receiver_on_a_lan_gets_nothing_until_the_operator_names_it(
+    monkeypatch: pytest.MonkeyPatch, receiver: str
+) -> None:
+    host = f"[{receiver}]" if ":" in receiver else receiver
+    url = f"http://{host}:9000/in"
+    for settings in ({}, {"webhook_reach": "loopback"}, {"webhook_allow": f"{host}:9001"}):
+        refused, requests = sent(monkeypatch, lambda _: httpx.Response(200), receiver, url=url, **settings)
+        assert (refused.status, requests) == (0, [])
+        assert f"WEIR_WEBHOOK_ALLOW={host}:9000" in refused.error
+    taken, requests = sent(monkeypatch, lambda _: httpx.Response(200), receiver, url=url, webhook_allow=f"{host}:9000")
+    assert taken.ok
+    assert [str(request.url) for request in requests] == [url]
+
+
 def test_a_name_that_leads_elsewhere_when_it_is_asked_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """DNS rebinding: the address that was checked is the one that is connected to, and the next message is checked
     anew."""

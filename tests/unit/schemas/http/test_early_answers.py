@@ -287,3 +287,11 @@ def test_a_head_that_was_refused_is_forgotten_where_another_was_refused_since() 
     served.protocol.on_response_complete()
     assert served.send(post(b"a", "X-Key: noisy1")) == 1
     assert "noisy2" not in asked
+
+
+def test_a_client_of_http_1_0_that_keeps_its_connection_is_answered_by_the_application() -> None:
+    """It has to be told that the connection is kept, and would wait for its end else."""
+    served = Served()
+    head = b"POST /v1/events HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"
+    assert served.send(head) == 0
+    assert (served.loop.applied, served.heads) == (1, 0)

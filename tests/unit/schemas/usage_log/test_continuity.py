@@ -64,6 +64,14 @@ def test_a_fault_is_confirmed_by_a_second_look_although_its_numbers_change_as_ev
     assert faults.look(at(5, 33, same=same)) == ()  # it has to be seen twice again
 
 
+def test_a_fault_of_one_generation_does_not_confirm_that_of_the_next() -> None:
+    """Whose leader may not know its log's end for a moment, too."""
+    faults, another = ConfirmedFaults(), GenerationStanding(2, "a", "a", {0: (0, 5)}, {0: 30})
+    assert faults.look(at(5, 30)) == ()
+    assert faults.look(another) == ()
+    assert len(faults.look(another)) == 1
+
+
 def test_a_log_that_is_not_the_metered_one_at_the_start_takes_nothing_from_the_first_look_on() -> None:
     [reason] = ConfirmedFaults().look(at(5, 30), first=True)
     assert reason.refuses
