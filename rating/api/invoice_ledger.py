@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 
@@ -119,6 +120,8 @@ class InvoiceLedger:
                 if not self._succeeded(error, before):
                     raise
                 return use()
+        except KafkaException as error:  # as of a log that lost its end just now: the next use reads it anew
+            raise LedgerUnavailable(f"{INVOICES}: {error}") from error
         except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(f"the snapshot of {INVOICES} in {self._settings.snapshot_dir}: {error}") from error
 

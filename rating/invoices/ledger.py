@@ -180,7 +180,10 @@ def read_standing(
 
 def invoices_reader(settings: Settings) -> LedgerReader:
     """A reader of usage.invoices from its beginning. Raises LedgerUnavailable. Close it."""
-    return LedgerReader(settings, INVOICES)
+    try:
+        return LedgerReader(settings, INVOICES)
+    except KafkaException as error:
+        raise LedgerUnavailable(f"{INVOICES}: {error}") from error
 
 
 @contextmanager

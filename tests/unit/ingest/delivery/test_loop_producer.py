@@ -11,7 +11,7 @@ from ingest.delivery import loop_producer
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.loop_producer import LoopProducer
 from schemas.kafka.kafka_producer import KafkaProducer
-from schemas.settings import Settings
+from schemas.settings import LEAST_RECORD_BYTES, Settings
 from schemas.values.instants import DAY
 from tests.unit.schemas.kafka.failing import REASON, failing_after, mock_broker
 
@@ -99,3 +99,21 @@ def test_a_gateway_knows_at_its_start_whether_its_clock_is_right(
         return [reason.name for reason in clock.check() if reason.refuses]
 
     assert asyncio.run(start()) == told
+
+
+def test_a_record_that_is_refused_by_its_size_is_told_with_its_topic_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By which a limit that may not be read is learnt."""
+    mock_broker(monkeypatch)
+    refused: list[tuple[str, int]] = []
+
+    async def deliver() -> str | None:
+        settings = Settings(kafka_record_bytes=LEAST_RECORD_BYTES)
+        producer = LoopProducer(settings, on_refused=lambda *of: refused.append(of))
+        report: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        producer.produce("t", b"v" * 200_000, report.set_result)
+        error = await asyncio.wait_for(report, 10)
+        await producer.close(1)
+        return error
+
+    assert "takes no record of 200000 bytes" in str(asyncio.run(deliver()))
+    assert refused == [("t", 200_000)]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from rating.api import invoice_ledger
 from rating.api.invoice_ledger import InvoiceLedger
+from rating.invoices.ledger import invoices_reader
 from rating.invoices.snapshot.snapshot_file import DamagedSnapshot
 from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.transitions import NewPayment, with_payment
@@ -28,6 +30,7 @@ class SharedLog(Log):
         super().__init__(1, 1000)
         self.before: list[Invoice] = []
         self.id = "log"
+        self.closed = 0
 
     def append(self, value: bytes, partition: int = 0) -> Any:
         for record in self.before:
@@ -35,7 +38,8 @@ class SharedLog(Log):
         self.before.clear()
         return super().append(value)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Writer:
@@ -131,7 +135,7 @@ def test_a_topic_made_anew_under_a_running_service_is_another_log(log: SharedLog
     before = snapshot(ledger)
     log.id, log.records = "another", [[encode_invoice(invoice(number, "t")) for number in range(1, 6)]]
     assert [item.subscription for item in ledger.of_account("air", "acme")] == ["t"] * 5
-    assert snapshot(ledger) != before
+    assert (snapshot(ledger) != before, log.closed) == (True, 1)  # its reader knows the former one
     with pytest.raises(LookupError):
         ledger.amend("air", "s", "inv_s1", pay("a"))
 
@@ -141,8 +145,25 @@ def test_a_file_that_another_process_made_anew_is_taken_at_the_next_use(log: Sha
     assert len(ledger.of_account("air", "acme")) == 1
     following = succeed(snapshot(ledger), "log", DamagedSnapshot("page"))
     log.add([invoice(2)])
-    assert ledger.ask("air", lambda standing: standing.count("air")) == 2
+    assert len(ledger.of_account("air", "acme")) == 2
     assert snapshot(ledger) == following
+
+
+def test_an_error_of_kafka_may_pass(log: SharedLog, ledger: InvoiceLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the log just lost the place at which it is read on."""
+    log.add([invoice(1)])
+
+    def fails(*_: Any) -> Any:
+        raise KafkaException(KafkaError(KafkaError._AUTO_OFFSET_RESET))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "lots_to", fails)
+        with pytest.raises(LedgerUnavailable, match=r"usage\.invoices"):
+            ledger.of_account("air", "acme")
+    assert len(ledger.of_account("air", "acme")) == 1
+    monkeypatch.setattr("rating.invoices.ledger.LedgerReader", fails)
+    with pytest.raises(LedgerUnavailable, match=r"usage\.invoices"):
+        invoices_reader(Settings())
 
 
 def test_a_folder_for_a_snapshot_of_its_own_that_cannot_be_made_is_told(

@@ -24,7 +24,8 @@ from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed, usa
 from rating.invoices.waiting import CloseError
 from rating.verify.difference import Findings
 from rating.verify.invoices import snapshot as verify_snapshot
-from schemas.ledgers.invoice_record import encode_invoice
+from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from schemas.ledgers.ledger_reader import LogRecord
 from schemas.ledgers.pieces import cut
 from schemas.settings import Settings
 from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice, paid
@@ -44,9 +45,14 @@ def names(store: InvoiceStore) -> list[str]:
     return [each.invoice_id for each in store.chain("air", "s")]
 
 
+def pieces_of(large: Invoice) -> list[bytes]:
+    first, second, *others = cut(encode_invoice(replace(large, claim_id="c" * 1_000)), 400, b"w" * 16)
+    return [first, second, *others]
+
+
 def test_what_was_void_is_not_offered_again_while_a_large_record_is_being_written(tmp_path: Path) -> None:
     """Else the payment, which came before its invoice, would count at the second time."""
-    pieces = list(cut(encode_invoice(invoice(1, "large")), 400, b"w" * 16))
+    pieces = pieces_of(invoice(1, "large"))
     log = log_of(pieces[0], paid(CHAIN[0]), CHAIN[0])
     path = str(tmp_path / "snapshot")
     with closing(followed(log, path)) as store:
@@ -66,8 +72,16 @@ def test_what_was_void_is_not_offered_again_while_a_large_record_is_being_writte
             assert list(another.contents()) == list(fresh.contents())
 
 
+def test_what_another_process_has_applied_is_passed_over() -> None:
+    log = log_of(paid(CHAIN[0]), CHAIN[0])
+    with closing(followed(log)) as store:
+        read_late = [LogRecord(0, offset, 0, value) for offset, value in enumerate(log.records[0])]
+        assert store.apply(read_late, {0: 0}, log.places())
+        assert [each.version for each in store.chain("air", "s")] == [1]
+
+
 def test_a_close_does_not_offer_again_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pieces = list(cut(encode_invoice(invoice(1, "large")), 400, b"w" * 16))
+    pieces = pieces_of(invoice(1, "large"))
     log = log_of(pieces[0], paid(CHAIN[0]), CHAIN[0])
     with (
         reading(monkeypatch, log),
