@@ -12,10 +12,10 @@ from confluent_kafka import KafkaError, KafkaException
 from schemas.kafka.codec import codec
 from schemas.ledgers import ledger_writer
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.invoice_record import encode_invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.ledgers.pieces import Joiner
-from schemas.ledgers.valid_invoices import ValidInvoices
 from schemas.settings import Settings
 from tests.unit.rating.builders import invoice_of
 
