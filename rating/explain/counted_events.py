@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
+from rating.usage.aggregates import has_unique_value
 from rating.usage.render import record_conditions
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
@@ -153,7 +154,8 @@ def _selection(query: UsageQuery, bind: Binder, beyond: Cut | None, everything: 
     if everything:
         return records
     if aggregation == "count_unique":
-        return f"{records} AND unique_value != '' ORDER BY {_ORDER} LIMIT 1 BY {', '.join([*groups, 'unique_value'])}"
+        valued = has_unique_value(query.profile, bind)
+        return f"{records} AND {valued} ORDER BY {_ORDER} LIMIT 1 BY {', '.join([*groups, 'unique_value'])}"
     if aggregation in ("max", "min"):
         over = f"PARTITION BY {', '.join(groups)}" if groups else ""
         bounded = f"SELECT *, {aggregation}(quantity) OVER ({over}) AS bound FROM ({records})"

@@ -89,7 +89,8 @@ def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterato
     alike: dict[Any, dict[str, Need]] = {}
     for need, accounts in needs.items():
         profile, named = need.profile, frozenset(accounts)
-        if not (need.dimensions or profile.carry_over or profile.backfilled) and len(named) <= FEW:
+        of_its_own = need.dimensions or profile.carry_over or profile.backfilled or profile.keyed
+        if not of_its_own and len(named) <= FEW:
             key = (profile.aggregation, need.start_us, need.end_us, named)
             alike.setdefault(key, {}).setdefault(profile.profile_id, need)
     for (*_, named), by_profile in alike.items():

@@ -46,7 +46,9 @@ class Measured:
     """What a query needs to know of a profile: how it aggregates, and each version's window size in seconds.
 
     ``carry_over`` (latest only): where an interval has no events, the last value before it stands. ``backfilled``:
-    those of its versions that the catalog at hand knows to be backfilled, ascending.
+    those of its versions that the catalog at hand knows to be backfilled, ascending. ``keyed`` (count_unique only):
+    its versions of ``latest``, whose records hold the idempotency key where those of count_unique hold the value;
+    ascending.
     """
 
     profile_id: str
@@ -55,6 +57,7 @@ class Measured:
     unit: str = ""
     carry_over: bool = False
     backfilled: tuple[Backfilled, ...] = ()
+    keyed: tuple[int, ...] = ()
 
     def as_pinned(self, catalog_offset: int, checkpoint: int) -> Measured:
         """The profile as an invoice of that catalog offset and checkpoint counted it: later backfills neither count nor
@@ -119,7 +122,13 @@ def measured(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> 
         valid[-1].unit,
         valid[-1].carry_over,
         backfilled,
+        keyed_versions(all_versions) if valid[-1].aggregation == "count_unique" else (),
     )
+
+
+def keyed_versions(versions: Iterable[ProfileVersion]) -> tuple[int, ...]:
+    """The versions whose records hold the idempotency key as their unique value: those of ``latest``, ascending."""
+    return tuple(sorted(version.version for version in versions if version.aggregation == "latest"))
 
 
 def valid_versions(versions: Iterable[ProfileVersion], start_us: int, end_us: int) -> tuple[ProfileVersion, ...]:
@@ -161,8 +170,9 @@ class UsageQuery:
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
             raise ValueError("an empty interval: start must be before end")
-        if self.alike and (self.plan != "records" or self.profile.carry_over or self.profile.backfilled):
-            raise ValueError("profiles are alike from records, without carry_over and backfills")
+        profile = self.profile
+        if self.alike and (self.plan != "records" or profile.carry_over or profile.backfilled or profile.keyed):
+            raise ValueError("profiles are alike from records, without carry_over, backfills and versions of latest")
         if self.account_intervals and (
             self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over
         ):

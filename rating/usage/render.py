@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from rating.usage import void_conditions
+from rating.usage.aggregates import parts_of
 from rating.usage.query import UsageQuery, UsageRange, split
-from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
 from schemas.ledgers.checkpoints import Cut
@@ -30,35 +30,6 @@ class Rendered:
 
     sql: str
     parameters: dict[str, object]
-
-
-class _Parts(NamedTuple):
-    """How an aggregation is computed: a partial state from records, the same from windows, and their merger."""
-
-    of_records: str
-    of_windows: str
-    merged: str
-
-
-# Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the
-# quantity itself breaks a tie between sources that used one key at one instant, so that the answer never depends on
-# order. count_unique: a version that aggregated otherwise left no unique value, in records as in windows.
-_PARTS: Final[dict[Aggregation, _Parts]] = {
-    "count": _Parts("count()", "sum(`count`)", "sum(part)"),
-    "sum": _Parts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
-    "max": _Parts("max(quantity)", "max(`max`)", "max(part)"),
-    "min": _Parts("min(quantity)", "min(`min`)", "min(part)"),
-    "latest": _Parts(
-        "max((timestamp, unique_value, quantity))",
-        "max((latest_timestamp, latest_key, latest))",
-        "tupleElement(max(part), 3)",
-    ),
-    "count_unique": _Parts(
-        "uniqExactStateIf(unique_value, unique_value != '')",
-        "uniqExactMergeState(unique_state)",
-        "uniqExactMerge(part)",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +59,7 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     values of one text (1 and "1") stand together, and of a group of values all buckets.
     """
     bind = Binder()
-    parts = _PARTS[query.profile.aggregation]
+    parts = parts_of(query.profile, bind)
     branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind))]
     if query.plan == "windows":
         branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, _windows(query, bind)))

@@ -32,7 +32,7 @@ _TOTALS: Final = """
 SELECT tupleElement(period, 1), tupleElement(period, 2), account_id, {dims} AS dims, count(),
     toString(sum(toDecimal256(quantity, 12))),
     toString(max(quantity)), toString(min(quantity)), toString(argMax(quantity, (timestamp, unique_value, quantity))),
-    uniqExactIf(unique_value, unique_value != '')
+    uniqExactIf(unique_value, has({{unique:Array(UInt32)}}, profile_version))
 FROM (
     SELECT * FROM (
         SELECT *, toUnixTimestamp64Micro(timestamp) AS us FROM usage_records FINAL
@@ -60,13 +60,15 @@ _PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min":
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """A profile as of a checkpoint, by dimensions, for all accounts; ``pins``: what was backfilled for it."""
+    """A profile as of a checkpoint, by dimensions, for all accounts; ``pins``: what was backfilled for it; ``unique``:
+    its versions that have unique values: only those of count_unique."""
 
     namespace: str
     profile_id: str
     checkpoint: int
     dimensions: tuple[str, ...]
     pins: tuple[Pin, ...]
+    unique: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,15 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
             amount, unrounded = _rated(line.price, head.currency, Decimal(1), None)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions, book.pins.of(head, line))
             version = book.version(head, line)
+            need = _Need(
+                head.namespace,
+                line.profile_id,
+                head.checkpoint,
+                dimensions,
+                book.pins.of(head, line),
+                book.unique_versions(head, line),
+            )
             if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
                 findings.add("invoice line", f"{location}, profile", known, line.profile_id, COPY_REMEDY)
@@ -209,15 +218,23 @@ class _Book:
 
     def version(self, head: Head, line: StoredLine) -> ProfileVersion | None:
         """The last version pinned on the line; where none was valid in the period, the profile's last."""
+        versions = self._versions_of(head, line.profile_id)
+        pinned = [version for version in versions if version.version in line.profile_versions] or versions
+        return pinned[-1] if pinned else None
+
+    def unique_versions(self, head: Head, line: StoredLine) -> tuple[int, ...]:
+        """The versions of the line's profile that aggregate by count_unique, ascending."""
+        versions = self._versions_of(head, line.profile_id)
+        return tuple(version.version for version in versions if version.aggregation == "count_unique")
+
+    def _versions_of(self, head: Head, profile_id: str) -> tuple[ProfileVersion, ...]:
         key = (head.namespace, head.catalog_offset)
         if key not in self._versions:
             by_profile: dict[str, tuple[ProfileVersion, ...]] = {}
             for version in profile_versions(self._scope.catalog.view(*key)):
                 by_profile[version.profile_id] = (*by_profile.get(version.profile_id, ()), version)
             self._versions[key] = by_profile
-        versions = self._versions[key].get(line.profile_id, ())
-        pinned = [version for version in versions if version.version in line.profile_versions] or versions
-        return pinned[-1] if pinned else None
+        return self._versions[key].get(profile_id, ())
 
     def totals(self, need: _Need, period: Period, account_id: str) -> list[_Total]:
         """The account's totals, one a combination of dimension values, from records below the checkpoint's offsets."""
@@ -243,6 +260,7 @@ class _Book:
                 "ns": need.namespace,
                 "profile": need.profile_id,
                 "periods": periods,
+                "unique": list(need.unique),
                 "first": periods[0][0],
                 "last": max(end for _, end in periods),
                 "first_account": self._accounts[0],

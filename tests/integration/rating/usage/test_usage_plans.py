@@ -1,5 +1,6 @@
 """Records alone and windows with ragged edges give the same totals, and both those of an obvious fold in Python, voided
-events left out."""
+events left out. The profile has a version of every aggregation, so that each reads records of each; the windows are
+made by the roll-up's own statement."""
 
 from __future__ import annotations
 
@@ -15,18 +16,47 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from rating.usage import Measured, UsageQuery, of_account_intervals, usage_totals
+from rating.explain.counted_events import read_events
+from rating.usage import Measured, UsageQuery, measured, of_account_intervals, usage_totals
 from schemas.catalog.meters import Aggregation
+from schemas.catalog.profiles import BEGINNING, ProfileVersion
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND, instant
+from stream_processors.rollup.roll_up import versions_table
+from stream_processors.rollup.windows import windows_sql
 
 pytestmark = pytest.mark.integration
 
 BEGIN = 1_356_998_400 * SECOND  # 2013-01-01T00:00:00Z
 GENERATION = 4_000  # one that no log of the stack has
-SIZES = {1: 3600, 2: 86_400, 3: 60}
+VERSIONS: dict[int, tuple[Aggregation, int]] = {
+    1: ("latest", 3600),
+    2: ("count_unique", 86_400),
+    3: ("sum", 60),
+    4: ("max", 3600),
+    5: ("count", 86_400),
+    6: ("min", 60),
+}
+"""version → its aggregation and the seconds of its windows."""
+
+
+def profile_versions(deciding: Aggregation) -> list[ProfileVersion]:
+    """All versions; the one of this aggregation is the last that was valid."""
+    return [
+        ProfileVersion(
+            "m.p", number, "m", "p", "p", "unit", "use", aggregation, None, (), (), seconds,
+            valid_to_us=BEGINNING + 1 if aggregation != deciding else 1 << 62,
+        )
+        for number, (aggregation, seconds) in VERSIONS.items()
+    ]  # fmt: skip
+
+
+def profile_of(deciding: Aggregation) -> Measured:
+    return measured(profile_versions(deciding), BEGIN, BEGIN + DAY)
+
+
 CUTS = (
     Cut(1, {(GENERATION, 0): 60, (GENERATION, 1): 50}, 0, 0),
     Cut(2, {(GENERATION, 0): 125, (GENERATION, 1): 105, (GENERATION, 2): 115}, 0, 0),
@@ -56,6 +86,22 @@ class Row:
         )
 
 
+def value_of(version: int, number: int, chance: random.Random) -> tuple[Decimal, str]:
+    """The quantity and the unique value that a version gives to an event."""
+    quantity = Decimal(chance.randrange(-(10**9), 10**9)).scaleb(-chance.randrange(4)) + chance.choice(
+        [0, Decimal("9e24")]
+    )
+    match VERSIONS[version][0]:
+        case "count_unique":
+            return Decimal(1), chance.choice(['"x"', "1", f'"{number}"', '"a\\"b"'])
+        case "count":
+            return Decimal(1), ""
+        case "latest":
+            return quantity, chance.choice(["x", "1", str(number)])  # also one that two sources have used
+        case _:
+            return quantity, ""
+
+
 def random_rows(seed: int) -> list[Row]:
     chance = random.Random(seed)
     # One account has no voids, so that its windows are taken beside records of the others.
@@ -64,13 +110,11 @@ def random_rows(seed: int) -> list[Row]:
         Row(
             account := chance.choice(ACCOUNTS),
             BEGIN + chance.randrange(6 * 24) * 3600 * SECOND + chance.choice([0, 0, 1, 59_999_999, 1_799_999_999]),
-            Decimal(chance.randrange(-(10**9), 10**9)).scaleb(-chance.randrange(4))
-            + chance.choice([0, Decimal("9e24")]),
-            chance.choice(['"x"', "1", f'"{number}"', '"a\\"b"']),
+            *value_of(version := chance.choice(list(VERSIONS)), number, chance),
             chance.choice(["", '{"r":"eu"}', '{"r":"it\'s","s.t":3}', '{"s.t":1.5}']),
             chance.randrange(3),
             number // 2,
-            chance.choice(list(SIZES)),
+            version,
             None if account == "acme" or (later := chance.choice(voids)) is None else number // 2 + later,
         )
         for number in range(400)
@@ -108,32 +152,23 @@ class Engine:
         ]  # fmt: skip
         self.client.insert("voided_events", voided, column_names=columns)
         self.client.insert("voided_events", voided[::2], column_names=columns)
+        all_versions = [(self.namespace, version) for version in profile_versions("sum")]
+        self.client.insert_arrow("profile_versions", versions_table(all_versions))
         before: dict[tuple[int, int], int] = {}
         for cut in CUTS:
-            for version, size in SIZES.items():
-                self._roll_up(cut, before, version, size)
+            for _ in range(2):  # twice: a roll-up that was interrupted
+                self._roll_up(cut, before)
             before = dict(cut.offsets)
 
-    def _roll_up(self, cut: Cut, before: dict[tuple[int, int], int], version: int, size: int) -> None:
+    def _roll_up(self, cut: Cut, before: dict[tuple[int, int], int]) -> None:
         ranges = " OR ".join(
             f"(partition = {partition} AND offset >= {before.get((generation, partition), 0)} AND offset < {end})"
             for (generation, partition), end in cut.offsets.items()
         )
-        for _ in range(2):  # twice: a roll-up that was interrupted
-            self.client.command(
-                f"""INSERT INTO usage_windows SELECT namespace, profile_id, profile_version, account_id, dimensions,
-                fromUnixTimestamp64Micro(intDiv(toUnixTimestamp64Micro(timestamp), {size * SECOND}) * {size * SECOND},
-                    'UTC') AS w,
-                {size}, {cut.number}, count(), sum(toDecimal256(quantity, 12)),
-                max(quantity), min(quantity), max(timestamp),
-                argMax(unique_value, (timestamp, unique_value, quantity)),
-                argMax(quantity, (timestamp, unique_value, quantity)),
-                uniqExactState(unique_value), 0
-                FROM usage_records FINAL WHERE namespace = {{namespace:String}}
-                    AND profile_version = {version} AND ({ranges})
-                GROUP BY namespace, profile_id, profile_version, account_id, dimensions, w""",
-                parameters={"namespace": self.namespace},
-            )
+        self.client.command(
+            windows_sql(f"namespace = {{namespace:String}} AND ({ranges})", backfilled=False),
+            parameters={"namespace": self.namespace, "k": cut.number},
+        )
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +201,7 @@ def aggregate(aggregation: Aggregation, rows: list[Row]) -> Decimal:
         case "count":
             return Decimal(len(rows))
         case "count_unique":
-            return Decimal(len({row.unique for row in rows}))
+            return Decimal(len({row.unique for row in rows if VERSIONS[row.version][0] == "count_unique"}))
         case "max":
             return max(quantities)
         case "min":
@@ -202,9 +237,8 @@ def test_both_plans_and_a_plain_fold_agree(
     engine: Engine, aggregation: Aggregation, ends: list[int], bucketed: bool, accounts: tuple[str, ...] | None,
     by_account: bool, dimensions: tuple[str, ...], as_of: Cut | None, rolled_up: Cut,
 ) -> None:  # fmt: skip
-    profile = Measured("m.p", aggregation, tuple(SIZES.items()))
     query = UsageQuery(
-        engine.namespace, profile, ends[0], ends[-1], accounts=accounts, by_account=by_account,
+        engine.namespace, profile_of(aggregation), ends[0], ends[-1], accounts=accounts, by_account=by_account,
         buckets_us=tuple(ends[:-1]) if bucketed else (), dimensions=dimensions, as_of=as_of,
     )  # fmt: skip
     expected = folded(engine.rows, query)
@@ -225,7 +259,7 @@ def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
     engine: Engine, aggregation: Aggregation, ends: list[int], wanted: list[tuple[str, int, int]],
     dimensions: tuple[str, ...], as_of: Cut | None,
 ) -> None:  # fmt: skip
-    profile = Measured("m.p", aggregation, tuple(SIZES.items()))
+    profile = profile_of(aggregation)
     own = {}
     for account, first, length in wanted:
         first %= len(ends) - 1
@@ -245,6 +279,16 @@ def test_accounts_with_intervals_of_their_own_have_what_each_has_alone(
         expected |= {(name, start, values): found for (name, _, values), found in folded(engine.rows, alone).items()}
     each = [(account, start, end) for (account, start), end in own.items()]
     assert totals(engine, of_account_intervals(engine.namespace, profile, each, dimensions, as_of)) == expected
+
+
+def test_the_events_that_explain_a_unique_count_are_as_many_as_it_counts(engine: Engine) -> None:
+    for account in ACCOUNTS:
+        query = UsageQuery(
+            engine.namespace, profile_of("count_unique"), BEGIN, BEGIN + 7 * DAY, accounts=(account,), as_of=CUTS[1]
+        )
+        page = read_events(engine.client, query, limit=1000)
+        assert len(page.events) == usage_totals(engine.client, query)[0].usage.quantity
+        assert {VERSIONS[event.profile_version][0] for event in page.events} == {"count_unique"}
 
 
 def test_profiles_measured_alike_have_in_one_query_what_each_has_alone(engine: Engine) -> None:

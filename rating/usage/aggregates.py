@@ -1,0 +1,68 @@
+"""How an aggregation reads records and windows. Pure.
+
+Versions of one profile may aggregate differently; the last one valid in an interval decides how its total is made, of
+the records of all of them. What each record holds is its version's (``schemas.matching.rules``):
+
+===============  ===============  ===========================
+version          quantity         unique value
+===============  ===============  ===========================
+sum, max, min    its number       nothing
+latest           its number       the event's idempotency key
+count            1                nothing
+count_unique     1                its value, canonical JSON
+===============  ===============  ===========================
+
+So ``sum``, ``max``, ``min`` and ``latest`` read the quantities of every version and ``count`` all their records, while
+``count_unique`` reads the values of its own versions alone: ``has_unique_value`` says so of records, and windows hold
+unique states of these only (``stream_processors.rollup.windows``).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from rating.usage.query import Measured
+from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.binder import Binder
+
+
+class Parts(NamedTuple):
+    """How an aggregation is computed: a partial state from records, the same from windows, and their merger."""
+
+    of_records: str
+    of_windows: str
+    merged: str
+
+
+# Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the
+# quantity itself breaks a tie between sources that used one key at one instant, so that the answer never depends on
+# order.
+_PARTS: Final[dict[Aggregation, Parts]] = {
+    "count": Parts("count()", "sum(`count`)", "sum(part)"),
+    "sum": Parts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
+    "max": Parts("max(quantity)", "max(`max`)", "max(part)"),
+    "min": Parts("min(quantity)", "min(`min`)", "min(part)"),
+    "latest": Parts(
+        "max((timestamp, unique_value, quantity))",
+        "max((latest_timestamp, latest_key, latest))",
+        "tupleElement(max(part), 3)",
+    ),
+    "count_unique": Parts(
+        "uniqExactStateIf(unique_value, {has_unique_value})",
+        "uniqExactMergeState(unique_state)",
+        "uniqExactMerge(part)",
+    ),
+}
+
+
+def parts_of(profile: Measured, bind: Binder) -> Parts:
+    """The SQL of the profile's aggregation."""
+    parts = _PARTS[profile.aggregation]
+    return parts._replace(of_records=parts.of_records.format(has_unique_value=has_unique_value(profile, bind)))
+
+
+def has_unique_value(profile: Measured, bind: Binder) -> str:
+    """A condition on usage_records: the record has a value that ``count_unique`` counts."""
+    if not profile.keyed:
+        return "unique_value != ''"
+    return f"unique_value != '' AND profile_version NOT IN {bind('keyed', 'Array(UInt32)', list(profile.keyed))}"
