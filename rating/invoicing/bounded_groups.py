@@ -37,14 +37,14 @@ def bounded(rows: Iterable[UsageGroup], named: Collection[Values], most: int) ->
     """The groups of one account and period with at most ``most`` combinations that are not ``named``: the largest
     quantities, of equal ones those that come first by their values. A further group has the sum of all others.
 
-    ``rows``: equal combinations one after another; their quantities add up.
+    ``rows``: equal combinations one after another; their quantities add up. A missing value and "" are equal.
     """
     groups: list[UsageGroup] = []
     others: UsageGroup | None = None
     free = 0
     for row in rows:
-        if groups and row.dimensions == groups[-1].dimensions:
-            groups[-1] = replace(row, usage=_sum(groups[-1].usage, row.usage))
+        if groups and _values(row) == _values(groups[-1]):
+            groups[-1] = replace(groups[-1], usage=_sum(groups[-1].usage, row.usage))
             continue
         if free > most + _ROOM:
             groups, others, free = *_largest(groups, others, named, most), most

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from rating.usage.query import Usage, UsageGroup, UsageQuery
+
+_Group: TypeAlias = tuple[str | None, tuple[str | None, ...], tuple[str, ...]]
 
 EARLIEST_US: Final = 0
 """No event is earlier: ``schemas.events.acceptance`` refuses it."""
@@ -28,22 +30,26 @@ def carried(query: UsageQuery, rows: Iterable[UsageGroup]) -> list[UsageGroup]:
 
     A value that is carried has no events.
     """
-    groups: dict[tuple[str | None, tuple[str | None, ...]], dict[int | None, Usage]] = {}
+    groups: dict[_Group, dict[int | None, Usage]] = {}
     for row in rows:
-        groups.setdefault((row.account_id, row.dimensions), {})[row.bucket_us] = row.usage
-    carried_rows = [row for group, usages in groups.items() for row in _carried(query, *group, usages)]
+        groups.setdefault(_group(row), {})[row.bucket_us] = row.usage
+    carried_rows = [row for group, usages in groups.items() for row in _carried(query, group, usages)]
     return sorted(carried_rows, key=lambda row: (row.account_id or "", row.bucket_us or 0))
 
 
 def carried_in_order(query: UsageQuery, rows: Iterable[UsageGroup]) -> Iterator[UsageGroup]:
     """The same, one group after another: ``rows`` in order of account, dimensions and bucket, and so is what comes."""
-    for (account, dimensions), of_group in groupby(rows, key=lambda row: (row.account_id, row.dimensions)):
-        yield from _carried(query, account, dimensions, {row.bucket_us: row.usage for row in of_group})
+    for group, of_group in groupby(rows, key=_group):
+        yield from _carried(query, group, {row.bucket_us: row.usage for row in of_group})
 
 
-def _carried(
-    query: UsageQuery, account: str | None, dimensions: tuple[str | None, ...], usages: dict[int | None, Usage]
-) -> Iterator[UsageGroup]:
+def _group(row: UsageGroup) -> _Group:
+    """Values of one text (1 and "1") are carried each by itself."""
+    return row.account_id, row.dimensions, row.json_values
+
+
+def _carried(query: UsageQuery, group: _Group, usages: dict[int | None, Usage]) -> Iterator[UsageGroup]:
+    account, dimensions, json_values = group
     last_usage = usages.get(EARLIEST_US)
     for start in query.buckets_us or (query.start_us,):
         usage = usages.get(start)
@@ -51,4 +57,5 @@ def _carried(
             usage = Usage(last_usage.quantity, 0)
         if usage is not None:
             last_usage = usage
-            yield UsageGroup(usage, account, start if query.buckets_us else None, dimensions)
+            bucket = start if query.buckets_us else None
+            yield UsageGroup(usage, account, bucket, dimensions, json_values=json_values)

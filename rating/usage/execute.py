@@ -53,8 +53,10 @@ def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     profile = str(left.pop(0)) if query.alike else None
     account = str(left.pop(0)) if query.by_account else None
     bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals else None
-    dimensions = tuple(_dimension(left.pop(0)) for _ in query.dimensions)
-    return UsageGroup(Usage(Decimal(left[0]), int(left[1])), account, bucket, dimensions, profile_id=profile)
+    *json_values, quantity, events = left
+    dimensions = tuple(_dimension(value) for value in json_values)
+    usage = Usage(Decimal(quantity), int(events))
+    return UsageGroup(usage, account, bucket, dimensions, profile_id=profile, json_values=tuple(json_values))
 
 
 def _dimension(raw: str) -> str | None:

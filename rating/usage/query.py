@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
@@ -251,7 +251,8 @@ class UsageGroup:
 
     A dimension's value is its text (numbers and booleans as JSON writes them); None where the event had none.
     ``others``: how many combinations of values the group is the sum of, without dimensions then; ``below_zero``: the
-    sum of those of them that are negative. ``profile_id``: where the query is of several profiles.
+    sum of those of them that are negative. ``profile_id``: where the query is of several profiles. ``json_values``: the
+    values as JSON, by which 1 and "1" are two groups of one text.
     """
 
     usage: Usage
@@ -261,6 +262,7 @@ class UsageGroup:
     others: int = 0
     below_zero: Decimal = Decimal(0)
     profile_id: str | None = None
+    json_values: tuple[str, ...] = field(default=(), compare=False)
 
 
 def no_usage(aggregation: Aggregation) -> Usage:

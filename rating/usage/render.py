@@ -56,7 +56,7 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     quantity (text), events.
 
     Only groups with at least one record come back. Rows are in order of their group; ``by_text``: such that dimension
-    values of one text (1 and "1") stand together, and of a group of values all buckets.
+    values of one text (1 and "1"; none and "") stand together, and of a group of values all buckets.
     """
     bind = Binder()
     parts = parts_of(query.profile, bind)
@@ -94,7 +94,7 @@ def _entity_keys(query: UsageQuery) -> list[str]:
 
 def _order_by_text(query: UsageQuery, keys: Sequence[str]) -> list[str]:
     values = [key for key in keys if key.startswith("dimension_")]
-    texts = [f"trim(BOTH '\"' FROM {key})" for key in values]
+    texts = [f"if(startsWith({key}, '\"'), JSONExtractString({key}), {key})" for key in values]
     bucket = ["bucket"] if query.buckets_us else []
     return [*(key for key in keys if key not in (*values, *bucket)), *texts, *values, *bucket]
 

@@ -128,6 +128,21 @@ def completed(
     return own, notes
 
 
+def may_have_cells(price: Price, lacking: Collection[MatrixQuantity], later: Collection[LaterPrice]) -> bool:
+    """Whether combinations that were measured together as without a price may have a cell by now: one of ``later``
+    names some that no price of the line names and that do not stand on it one by one. Measuring them apart tells."""
+    if not any(part.others for part in lacking):
+        return False
+    prices = [held for held, _ in prices_in_time(price) if isinstance(held, MatrixPrice)]
+    known = {cell.values for held in prices for cell in held.cells} | {part.values for part in lacking}
+    return any(
+        cell.values not in known
+        for later_price in later
+        if any(later_price.price.dimensions == held.dimensions for held in prices)
+        for cell in later_price.price.cells
+    )
+
+
 def _completed(
     price: Price, lacking: Iterable[MatrixQuantity], later: Iterable[LaterPrice]
 ) -> tuple[Price, tuple[str, ...]]:

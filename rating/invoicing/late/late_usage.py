@@ -14,6 +14,7 @@ from rating.invoices.amounts.unpriced_values import (
     LaterPrice,
     completed,
     later_prices,
+    may_have_cells,
     newest,
     same_line,
     unpriced_lines,
@@ -229,12 +230,13 @@ def priors(
 
 
 def priced_by_now(chain: list[Invoice], timeline: Timeline) -> list[tuple[Invoice, Line]]:
-    """Billed lines with usage that had no price, for some of which the subscription has one now. Raises
-    PlanningError."""
+    """Billed lines with usage that had no price, for some of which the subscription has one now, or may have: of
+    values that were measured together only their totals apart tell. Raises PlanningError."""
     priced = []
     for invoice, line, lacking in unpriced_lines(chain):
-        price = price_of(invoice, line)
-        if completed(price, lacking, later_prices(timeline, line.charge, line.product, line.period_start))[1]:
+        price = price_of(invoice, line, newest(chain, invoice.invoice_id, line))
+        later = later_prices(timeline, line.charge, line.product, line.period_start)
+        if completed(price, lacking, later)[1] or may_have_cells(price, lacking, later):
             priced.append((invoice, line))
     return priced
 

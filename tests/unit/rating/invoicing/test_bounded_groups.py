@@ -20,6 +20,7 @@ from rating.invoicing.rated_items import rate_rows
 from rating.pricing import parse_price
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import Price
+from schemas.values.instants import DAY
 from tests.unit.rating.invoicing.builders import (
     APRIL,
     FEBRUARY,
@@ -77,6 +78,16 @@ def test_values_of_one_text_are_one_combination() -> None:
     """A number 1 and a text "1" are one cell of a price, and come one after another."""
     rows = [group(["1"], -5), group(["1"], 7), group(["2"], 1)]
     assert bounded(rows, (), 5) == [group(["1"], 2, 2), group(["2"], 1)]
+
+
+def test_a_missing_value_and_an_empty_one_are_one_combination() -> None:
+    rows = [group([None, "x"], 5), group(["", "x"], 7), group(["", None], 1), group([None, ""], 1), group(["y", ""], 9)]
+    for most in (1, 2, 5):
+        whole = bounded(rows, (), most)
+        expected = [group([None, "x"], 12, 2), group(["", None], 2, 2), group(["y", ""], 9)]
+        listed = expected if most == 5 else [expected[0], expected[2]][:most]
+        assert whole[: len(listed)] == listed
+        assert sum(row.others for row in whole) == 3 - len(listed)
 
 
 def rated(price: Price, rows: Iterable[UsageGroup]) -> tuple[Any, ...]:
@@ -186,6 +197,24 @@ def test_what_has_no_price_is_told_together_and_billed_by_a_later_default() -> N
     assert "adjustment" not in str(amounts(books.close(APRIL)))
 
 
+def test_what_was_measured_together_is_billed_once_a_later_price_has_a_cell_for_it() -> None:
+    """No usage comes late: the price alone makes the close measure the line's values again."""
+    books = Bounded(catalog(MATRIX), [used(3, 1, "c"), *(used(3, 5, name) for name in "efgh")])
+    (invoice,) = books.close(FEBRUARY)
+    assert [step.get("count") for step in json.loads(invoice.lines[0].steps)] == [3, None, None]
+    move(books, 2, LATER[0] | {"cells": [*CELLS, {"values": ["z"], "unit_amount": "9"}]})
+    assert "adjustment" not in str(amounts(books.close(MARCH)))  # nobody has used z
+    move(books, 3, LATER[0])
+    (invoice,) = books.close(APRIL)
+    adjustment = next(line for line in invoice.lines if line.kind == "adjustment")
+    assert adjustment.amount == "7.00"
+    assert "model=c at 7, of plan basic version 3" in adjustment.note
+    assert [(step["kind"], step.get("values"), step.get("count")) for step in json.loads(adjustment.steps)] == [
+        ("unpriced", None, 2), ("unpriced", ["e"], None), ("unpriced", ["f"], None), ("cell", ["c"], None),
+    ]  # fmt: skip
+    assert "adjustment" not in str(amounts(books.close(APRIL + 30 * DAY)))
+
+
 class Blocks:
     """A client that gives rows in blocks, and counts what it gave."""
 
@@ -221,5 +250,6 @@ def test_values_of_one_text_stand_together_in_the_query(carry_over: bool) -> Non
     need = Need(profile, 5, 10, ("model",))
     totals = measure(client, "air", {need: {"acme"}}, None, lambda *_: None)
     assert [row.usage for row in totals[need]["acme"]] == [Usage(Decimal(5), 0 if carry_over else 1)]
-    order = "account_id, trim(BOTH '\"' FROM dimension_0), dimension_0" + (", bucket" if carry_over else "")
+    text = "if(startsWith(dimension_0, '\"'), JSONExtractString(dimension_0), dimension_0)"
+    order = f"account_id, {text}, dimension_0" + (", bucket" if carry_over else "")
     assert f"\nORDER BY {order}\n" in client.statements[0]

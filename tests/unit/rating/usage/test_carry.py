@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rating.usage import Measured, Usage, UsageGroup, UsageQuery, looking_back, render
-from rating.usage.carry import carried
+from rating.usage.carry import carried, carried_in_order
 from schemas.catalog.meters import Profile
 from schemas.ledgers.checkpoints import Cut
 
@@ -53,6 +53,20 @@ def test_each_bucket_has_the_last_value_before_its_end(
                 usage = Usage(Decimal(previous_events[-1]), len(within))
                 expected.append(UsageGroup(usage, account, begins if by_time else None, ("x",)))
     assert rows == expected
+
+
+def test_values_of_one_text_are_carried_each_by_itself() -> None:
+    """A number 1 and a text "1": the price adds up what both have last, though one of them has had no event."""
+    groups = [
+        UsageGroup(Usage(Decimal(seats), 1), "a", begins, ("1",), json_values=(value,))
+        for seats, begins, value in ((3, 0, '"1"'), (4, 0, "1"), (5, 50, '"1"'))
+    ]
+    by_value = sorted(groups, key=lambda row: (row.json_values, row.bucket_us))
+    for result in (carried(query(50, 95), groups), list(carried_in_order(query(50, 95), by_value))):
+        assert {row.json_values: row.usage for row in result} == {
+            ('"1"',): Usage(Decimal(5), 1),
+            ("1",): Usage(Decimal(4), 0),
+        }
 
 
 def test_the_query_looks_back_to_the_first_instant_by_both_plans() -> None:
