@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from rating.invoices.amounts.billed_of_period import NOTED, is_ahead
-from rating.invoices.amounts.credited_in_all import moved_off
+from rating.invoices.amounts.credited_in_all import moved_off, moved_to
 from rating.invoices.amounts.line_balances import credited_by_line, with_newest
 from rating.invoices.amounts.settlement_effects import added_by_true_ups
 from rating.pricing.exact import exact_sum, share
@@ -42,11 +42,15 @@ def creditable(
             of_lines.setdefault(part_of(invoice, line, standing), []).append(amount)
     result: dict[BilledPart, Decimal] = {}
     for part, amounts in of_lines.items():
-        balance = in_chain[part]
+        balance, own = in_chain[part], here[part]
         if part.ahead:
             terms = moved_off(chain, part.invoice_id, invoice.currency), added_by_true_ups(chain, part.invoice_id)
             balance = exact_sum((balance, *terms))
-        result[part] = max(min(balance, here[part], exact_sum(amounts)), ZERO)
+        else:  # what its discounts take off fees of other invoices is none of its charges'
+            off_fees = -moved_to(chain, part.invoice_id, invoice.currency)
+            balance = exact_sum((balance, off_fees))
+            own = exact_sum((own, off_fees if part.invoice_id == invoice.invoice_id else ZERO))
+        result[part] = max(min(balance, own, exact_sum(amounts)), ZERO)
     for start_us in {part.start_us for part in result}:
         of_period = exact_sum(amount for part, amount in in_chain.items() if part.start_us == start_us)
         result |= _at_most({part: result[part] for part in result if part.start_us == start_us}, of_period)

@@ -69,15 +69,14 @@ class _BilledInvoices:
         self._currency = currency
         self._by_id = {billing.invoice_id: billing for billing in self._billings}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_id
+
     def comes_to(self, name: str) -> Decimal:
         """The amount of the invoice with all that adjusts it, and with what discounts take off its fees in advance on
         whichever invoice; before credit notes and what is taken back of them."""
-        billing = self._by_id[name]
         parts = [Decimal(line.amount) for line in self._lines_of(name) if not line.charge.startswith(NOTED)]
-        parts.append(self.moved(name))
-        if billing is self._of_period(billing.start_us):
-            parts += [-self.moved(item.invoice_id) for item in self._billings if item.end_us == billing.start_us]
-        return exact_sum(parts)
+        return exact_sum((*parts, self.moved(name), *(-part for part in self.moves(name))))
 
     def taken_back(self, name: str) -> tuple[Decimal, Decimal]:
         """What was taken back of credit notes: by line, and of the invoice as a whole."""
@@ -129,6 +128,13 @@ class _BilledInvoices:
             return ZERO
         whole = exact_sum(taken + stated) if later.older else self._off(fees + others, later.terms)
         return exact_sum((whole, -self._off(others, later.terms), -exact_sum(taken)))
+
+    def moves(self, name: str) -> list[Decimal]:
+        """What the invoice's own discounts take off fees of its period that others billed in advance, of each."""
+        billing = self._by_id[name]
+        if billing is not self._of_period(billing.start_us):
+            return []
+        return [self.moved(item.invoice_id) for item in self._billings if item.end_us == billing.start_us]
 
     def _taken_ahead(self, lump: BilledInvoice, terms: Terms) -> Decimal:
         """What the discounts of a lump are beyond those of its own charges, so off its fees in advance."""
@@ -237,9 +243,15 @@ def carriers(chain: Iterable[Invoice], start_us: int) -> set[str]:
 def moved_off(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
     """What discounts on later invoices take off the fees that the invoice ``name`` billed in advance, and no line says
     that names it; above 0: what they give back of what lines do say."""
-    billings = [billing_of(invoice) for invoice in chain if invoice.state != VOID]
-    known = any(billing.invoice_id == name for billing in billings)
-    return _BilledInvoices(billings, currency).moved(name) if known else ZERO
+    billed = _BilledInvoices((billing_of(invoice) for invoice in chain if invoice.state != VOID), currency)
+    return billed.moved(name) if name in billed else ZERO
+
+
+def moved_to(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
+    """What the discounts of the invoice ``name`` take off fees that earlier ones billed in advance, 0 or less: it
+    stands on the invoice's lines, and is not off its own charges."""
+    billed = _BilledInvoices((billing_of(invoice) for invoice in chain if invoice.state != VOID), currency)
+    return exact_sum(min(part, ZERO) for part in (billed.moves(name) if name in billed else ()))
 
 
 def _edges(invoice: Invoice) -> tuple[int, int]:

@@ -63,6 +63,34 @@ def test_a_discount_agreed_later_takes_nothing_off_a_fee_that_was_credited(
     assert checked(account_books) == []
 
 
+@pytest.mark.parametrize(
+    ("discount", "left"),
+    [
+        ({"code": "d", "percent": "50"}, "2.00"),
+        ({"code": "d", "percent": "10"}, "3.60"),
+        ({"code": "d", "percent": "50", "product": "fee"}, "4.00"),
+    ],
+)
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_usage_beside_a_credited_fee_can_be_credited_but_for_its_own_discount(
+    discount: dict[str, Any], left: str, goes_on: bool
+) -> None:
+    """The discount line is off the fee as well, which the note before credited: that part is not the usage's."""
+    account_books = books(used(20, 4))
+    (start,) = account_books.close(JANUARY)
+    credit(account_books.standing, start, "30")
+    agree(account_books, discounts=[discount], **({} if goes_on else {"end": "2026-02-01"}))
+    (january,) = account_books.close(FEBRUARY)
+    further = Decimal(0)  # of February's fee
+    if goes_on:
+        further = Decimal(30) * (1 - Decimal(discount["percent"]) / 100)
+    limit = Decimal(left) + further
+    with pytest.raises(ChangeRefused, match=f"of which {limit:.2f} are not credited"):
+        credit(account_books.standing, january, str(limit + 1))
+    credit(account_books.standing, january, str(limit))
+    assert checked(account_books) == []
+
+
 def test_of_a_fee_credited_in_part_the_discount_takes_what_is_left() -> None:
     account_books = books(used(20, 4))
     (start,) = account_books.close(JANUARY)

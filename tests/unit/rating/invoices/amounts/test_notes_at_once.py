@@ -3,13 +3,14 @@ whose fees in advance a discount is, though no line names it."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from rating.invoices.draft_decisions import approved
-from rating.invoices.transitions import ChangeRefused, voided
+from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
 from rating.invoicing.late.late_usage import Late
 from rating.invoicing.run_plan import Bills, build_invoices, make_plan
@@ -73,6 +74,36 @@ def test_verification_tells_an_invoice_of_before_that_missed_a_note_at_once() ->
     (fault,) = checked(account_books)
     assert f"{january.invoice_id} of air acme 2026-01-01T00:00:00Z, credit_note: taken back of credit notes of" in fault
     assert "expected 15, found 0" in fault
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_an_invoice_of_before_that_missed_a_note_is_mended_by_voiding_it(paid: bool) -> None:
+    """The remedy that verification names, as BILLING.md says it; what was paid is paid back first."""
+    account_books = books(used(20, 40))
+    (start,) = account_books.close(JANUARY)
+    agree(account_books, discounts=[HALF], end="2026-02-01")
+    (missed,) = planned(account_books, FEBRUARY, "first")
+    credit(account_books.standing, start, "30", at_us=FEBRUARY + 1)
+    missed = replace(missed, body=body_of(missed).without("after_note").text())
+    assert account_books.standing.apply(missed)
+    assert billed(missed) == [("c", "40.00"), ("discount:half", "-35.00")]
+    assert len(checked(account_books)) == 1
+    if paid:
+        for reference, amount in (("p", "5"), ("p back", "-5")):
+            chain = account_books.standing.chain("air", "s")
+            if reference == "p back":
+                with pytest.raises(ChangeRefused, match="payments"):
+                    voided(chain, chain[-1], "missed a note", "me", 0)
+            payment = with_payment(chain[-1], NewPayment(reference, Decimal(amount), 0, "me"))
+            assert payment is not None
+            assert account_books.standing.apply(payment)
+    chain = account_books.standing.chain("air", "s")
+    void = voided(chain, chain[-1], "missed a note", "me", 0)
+    assert void is not None
+    assert account_books.standing.apply(void)
+    (january,) = account_books.close(FEBRUARY)
+    assert billed(january) == [("c", "40.00"), ("discount:half", "-35.00"), ("credit_note:", "15.00")]
+    assert checked(account_books) == []
 
 
 def test_a_note_of_a_fee_whose_discount_was_agreed_before_disturbs_no_close() -> None:
