@@ -26,7 +26,7 @@ from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 
 
-class Parts(NamedTuple):
+class AggregateParts(NamedTuple):
     """How an aggregation is computed: a partial state from records, the same from windows, and their merger."""
 
     of_records: str
@@ -37,17 +37,17 @@ class Parts(NamedTuple):
 # Sums go through Decimal256, since a sum of Decimal128 wraps around. latest: the greatest (timestamp, key); the
 # quantity itself breaks a tie between sources that used one key at one instant, so that the answer never depends on
 # order.
-_PARTS: Final[dict[Aggregation, Parts]] = {
-    "count": Parts("count()", "sum(`count`)", "sum(part)"),
-    "sum": Parts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
-    "max": Parts("max(quantity)", "max(`max`)", "max(part)"),
-    "min": Parts("min(quantity)", "min(`min`)", "min(part)"),
-    "latest": Parts(
+_PARTS: Final[dict[Aggregation, AggregateParts]] = {
+    "count": AggregateParts("count()", "sum(`count`)", "sum(part)"),
+    "sum": AggregateParts("sum(toDecimal256(quantity, 12))", "sum(`sum`)", "sum(part)"),
+    "max": AggregateParts("max(quantity)", "max(`max`)", "max(part)"),
+    "min": AggregateParts("min(quantity)", "min(`min`)", "min(part)"),
+    "latest": AggregateParts(
         "max((timestamp, unique_value, quantity))",
         "max((latest_timestamp, latest_key, latest))",
         "tupleElement(max(part), 3)",
     ),
-    "count_unique": Parts(
+    "count_unique": AggregateParts(
         "uniqExactStateIf(unique_value, {has_unique_value})",
         "uniqExactMergeState(unique_state)",
         "uniqExactMerge(part)",
@@ -55,7 +55,7 @@ _PARTS: Final[dict[Aggregation, Parts]] = {
 }
 
 
-def parts_of(profile: Measured, bind: Binder) -> Parts:
+def parts_of(profile: Measured, bind: Binder) -> AggregateParts:
     """The SQL of the profile's aggregation."""
     parts = _PARTS[profile.aggregation]
     return parts._replace(of_records=parts.of_records.format(has_unique_value=has_unique_value(profile, bind)))
