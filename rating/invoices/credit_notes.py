@@ -176,6 +176,9 @@ def _given_back(
         drawn = (*drawn_on(chain, settling), *(paid for paid in drawn if paid.invoice_id not in settling))
         around = beside(chain, {name} | settling) - {paid.invoice_id for paid in drawn}
         drawn = (*drawn, *drawn_on(chain, around))
+        # At last what paid any other: no money is owed that the note could lower.
+        others = {item.invoice_id for item in chain} - {paid.invoice_id for paid in drawn}
+        drawn = (*drawn, *drawn_on(chain, others))
     given += _more(drawn, given, short)
     sums: dict[tuple[str, str], Decimal] = {}
     for paid, charge, part in given:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Final
@@ -44,13 +44,15 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would
 class Adjusting:
     """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
     billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
-    on grants; ``noted``: the invoices that stand, if any of them has credit notes; ``fees_of``: those that stand, if
-    one billed fees of the period in advance off which its discounts may be."""
+    on grants; ``of_void``: what is credited of what void ones added to those; ``noted``: the standing invoices,
+    if any of them has credit notes; ``fees_of``: those that stand, if one billed fees of the period in advance off
+    which its discounts may be."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
     note_credits: ChainCredits = NOTHING_NOTED
     drawn: Sequence[DrawnOn] = ()
+    of_void: Mapping[str, Decimal] = field(default_factory=dict)
     noted: Sequence[Invoice] = ()
     fees_of: Sequence[Invoice] = ()
 
@@ -92,7 +94,7 @@ def build_invoice(
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
     balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
-    lines += paid(subtotal, balances, currency, due.start_us, due.end_us)
+    lines += paid(_payable(subtotal, further, adjusting.of_void), balances, currency, due.start_us, due.end_us)
     if subtotal < 0 and drawn:
         lines += given_back(
             to_give_back(
@@ -154,6 +156,17 @@ def build_invoice(
     if wallet:
         wallet.draw(invoice)
     return invoice
+
+
+def _payable(subtotal: Decimal, further: Iterable[Line], of_void: Mapping[str, Decimal]) -> Decimal:
+    """What grants may pay of an invoice: not what other invoices credit in money already."""
+    if not of_void:
+        return subtotal
+    added: dict[str, Decimal] = {}
+    for line in further:
+        added[line.adjusts] = exact_sum((added.get(line.adjusts, Decimal(0)), Decimal(line.amount)))
+    covered = (-min(max(amount, Decimal(0)), of_void.get(name, Decimal(0))) for name, amount in added.items())
+    return max(exact_sum((subtotal, *covered)), min(subtotal, Decimal(0)))
 
 
 def lines_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Sequence[Invoice]) -> list[Line]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
 from rating.invoices.amounts.credited_in_all import beside, carriers, standing_with_notes
-from rating.invoices.amounts.drawings import drawn_on
+from rating.invoices.amounts.drawings import credited_of_void, drawn_on
 from rating.invoices.amounts.line_balances import (
     NOTHING_NOTED,
     ChainCredits,
@@ -53,6 +53,7 @@ class Billing:
     prior_terms: tuple[PriorTerms, ...] = ()
     note_credits: ChainCredits = NOTHING_NOTED
     drawn: tuple[DrawnOn, ...] = ()
+    of_void: Mapping[str, Decimal] = field(default_factory=dict)
     noted: tuple[Invoice, ...] = ()
     fees_of: tuple[Invoice, ...] = ()
 
@@ -123,6 +124,7 @@ def billing_of(
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
+            of_void=credited_of_void(chain, {adjusted_prior.invoice_id for adjusted_prior in prior}),
             fees_of=_fees_of(at_change, chain, due.start_us),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
@@ -142,6 +144,7 @@ def billing_of(
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
+        of_void=credited_of_void(chain, {adjusted_prior.invoice_id for adjusted_prior in prior}),
         fees_of=_fees_of(agreed, chain, due.start_us),
     )  # fmt: skip
 

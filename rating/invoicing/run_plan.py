@@ -175,6 +175,7 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet | None
         settled=() if due.kind == "further" else billing.credits,
         note_credits=billing.note_credits,
         drawn=billing.drawn,
+        of_void=billing.of_void,
         noted=billing.noted,
         fees_of=billing.fees_of,
     )

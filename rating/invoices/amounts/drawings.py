@@ -72,6 +72,25 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
         )
 
 
+def credited_of_void(chain: Iterable[Invoice], names: Collection[str]) -> dict[str, Decimal]:
+    """Invoice among ``names`` → what valid invoices credit in money of what one added that was voided since. Where
+    that is billed again, so much of it is paid by this credit, and not by grants."""
+    added: dict[str, Decimal] = {}
+    after: dict[str, Decimal] = {}
+    with exactly():
+        for invoice in chain if names else ():
+            for line in invoice.lines:
+                name, amount = line.adjusts, Decimal(line.amount)
+                if name not in names:
+                    continue
+                if invoice.state != VOID:
+                    if name in added:
+                        after[name] = after.get(name, ZERO) + amount  # with what came back to grants
+                elif line.kind != "credit":
+                    added[name] = added.get(name, ZERO) + amount
+        return {name: part for name, amount in after.items() if (part := min(added[name], -amount)) > 0}
+
+
 def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[tuple[str, Decimal]]) -> None:
     own_account = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from rating.explain.counted_events import read_events
 from rating.usage import Measured, UsageQuery, measured, of_account_intervals, usage_totals
+from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import BEGINNING, ProfileVersion
 from schemas.clickhouse.client import connect
@@ -40,6 +41,18 @@ VERSIONS: dict[int, tuple[Aggregation, int]] = {
     6: ("min", 60),
 }
 """version → its aggregation and the seconds of its windows."""
+CUTS = (
+    Cut(1, {(GENERATION, 0): 60, (GENERATION, 1): 50}, 0, 0),
+    Cut(2, {(GENERATION, 0): 125, (GENERATION, 1): 105, (GENERATION, 2): 115, (GENERATION + 1, 0): 30}, 0, 0),
+    Cut(3, {(GENERATION, 0): 125, (GENERATION, 1): 105, (GENERATION, 2): 115, (GENERATION + 1, 0): 30}, 0, 0, "b.7"),
+    Cut(4, {(GENERATION, 0): 150, (GENERATION, 1): 155, (GENERATION, 2): 145, (GENERATION + 1, 0): 120}, 0, 0),
+    Cut(5, {(GENERATION, 0): 150, (GENERATION, 1): 155, (GENERATION, 2): 145, (GENERATION + 1, 0): 120}, 0, 0, "b.7"),
+)
+"""Those of a backfill are empty slices of the log."""
+PARTITIONS = ((GENERATION, 0), (GENERATION, 1), (GENERATION, 2), (GENERATION + 1, 0))
+BACKFILLED = 7
+REPLACES_FROM = BEGIN + 2 * DAY + 7 * 3600 * SECOND
+"""From here on version 7 of the backfilled profile counts in place of those before it; across windows of a day."""
 
 
 def profile_versions(deciding: Aggregation) -> list[ProfileVersion]:
@@ -57,11 +70,16 @@ def profile_of(deciding: Aggregation) -> Measured:
     return measured(profile_versions(deciding), BEGIN, BEGIN + DAY)
 
 
-CUTS = (
-    Cut(1, {(GENERATION, 0): 60, (GENERATION, 1): 50}, 0, 0),
-    Cut(2, {(GENERATION, 0): 125, (GENERATION, 1): 105, (GENERATION, 2): 115}, 0, 0),
-    Cut(3, {(GENERATION, 0): 150, (GENERATION, 1): 155, (GENERATION, 2): 145}, 0, 0),
-)
+def backfilled_versions(deciding: Aggregation) -> list[ProfileVersion]:
+    """The same of another profile, with a version more that two backfills have counted."""
+    reaches = tuple(BackfillReach(cut.number, 0, tuple(cut.offsets.items())) for cut in CUTS if cut.backfill)
+    versions = [*profile_versions(deciding), replace(profile_versions("latest")[0], valid_to_us=BEGINNING + 1)]
+    versions[-1] = replace(
+        versions[-1], version=BACKFILLED, window_seconds=86_400, backfill_from_us=REPLACES_FROM, reaches=reaches
+    )
+    return [replace(version, profile_id="m.b") for version in versions]
+
+
 ACCOUNTS = ("acme", "o'neil\\", "日本\t")
 
 
@@ -72,18 +90,27 @@ class Row:
     quantity: Decimal
     unique: str
     dimensions: str
-    partition: int
+    partition: tuple[int, int]
     offset: int
     version: int
     void_offset: int | None  # in the same partition
+    number: int
+    checkpoint: int = 0  # of the backfill that counted it
 
     def below(self, cut: Cut) -> bool:
-        return self.offset < cut.offsets.get((GENERATION, self.partition), 0)
+        if self.checkpoint:
+            return self.checkpoint <= cut.number
+        return self.offset < cut.offsets.get(self.partition, 0)
 
     def voided(self, as_of: Cut | None) -> bool:
         return self.void_offset is not None and (
-            as_of is None or self.void_offset < as_of.offsets.get((GENERATION, self.partition), 0)
+            as_of is None or self.void_offset < as_of.offsets.get(self.partition, 0)
         )
+
+    def replaced(self, as_of: Cut | None) -> bool:
+        """Whether version 7 counts its event in its place."""
+        known = [cut for cut in CUTS if cut.backfill and (as_of is None or cut.number <= as_of.number)]
+        return self.version < BACKFILLED and self.at >= REPLACES_FROM and bool(known) and self.below(known[-1])
 
 
 def value_of(version: int, number: int, chance: random.Random) -> tuple[Decimal, str]:
@@ -112,13 +139,26 @@ def random_rows(seed: int) -> list[Row]:
             BEGIN + chance.randrange(6 * 24) * 3600 * SECOND + chance.choice([0, 0, 1, 59_999_999, 1_799_999_999]),
             *value_of(version := chance.choice(list(VERSIONS)), number, chance),
             chance.choice(["", '{"r":"eu"}', '{"r":"it\'s","s.t":3}', '{"s.t":1.5}']),
-            chance.randrange(3),
+            chance.choice(PARTITIONS),
             number // 2,
             version,
             None if account == "acme" or (later := chance.choice(voids)) is None else number // 2 + later,
+            number,
         )
         for number in range(400)
     ]
+
+
+def with_backfilled(rows: list[Row]) -> list[Row]:
+    """The rows, and what the two backfills made of their events under version 7, which takes the latest value."""
+    first, last = (cut for cut in CUTS if cut.backfill)
+    return rows + [
+        replace(
+            row, version=BACKFILLED, unique=f"k{row.number}", quantity=row.quantity + 1,
+            checkpoint=first.number if row.below(first) else last.number,
+        )
+        for row in rows if row.at >= REPLACES_FROM and row.below(last)
+    ]  # fmt: skip
 
 
 class Engine:
@@ -128,17 +168,19 @@ class Engine:
         self.client = connect(settings)
         self.namespace = f"t{uuid.uuid4().hex[:12]}"
         self.rows = random_rows(20)
+        self.backfilled_rows = with_backfilled(self.rows)
         columns = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
-                   "dimensions", "generation", "partition", "offset", "index", "append_time"]  # fmt: skip
+                   "dimensions", "generation", "partition", "offset", "index", "append_time",
+                   "checkpoint"]  # fmt: skip
         written = [
-            [self.namespace, "m.p", row.version, row.account, instant(row.at), row.quantity, row.unique, row.dimensions,
-             GENERATION, row.partition, row.offset, number, instant(BEGIN + row.offset // 40 * DAY)]
-            for number, row in enumerate(self.rows)
+            [self.namespace, name, row.version, row.account, instant(row.at), row.quantity, row.unique, row.dimensions,
+             *row.partition, row.offset, row.number, instant(BEGIN + row.offset // 40 * DAY), row.checkpoint]
+            for name, rows in (("m.p", self.rows), ("m.b", self.backfilled_rows)) for row in rows
         ]  # fmt: skip
         self.client.insert("usage_records", written, column_names=columns)
         self.client.insert("usage_records", written[::3], column_names=columns)  # a replay
         batches = [
-            [GENERATION, partition, offset, self.namespace, 1, 0, instant(BEGIN + offset // 40 * DAY)]
+            [*partition, offset, self.namespace, 1, 0, instant(BEGIN + offset // 40 * DAY)]
             for partition, offset in {(row.partition, row.offset) for row in self.rows}
         ]
         columns = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
@@ -146,13 +188,15 @@ class Engine:
         columns = ["namespace", "account_id", "timestamp", "generation", "partition", "offset", "index",
                    "void_generation", "void_partition", "void_offset"]  # fmt: skip
         voided = [
-            [self.namespace, row.account, instant(row.at), GENERATION, row.partition, row.offset, number,
-             GENERATION, row.partition, row.void_offset]
-            for number, row in enumerate(self.rows) if row.void_offset is not None
+            [self.namespace, row.account, instant(row.at), *row.partition, row.offset, row.number,
+             *row.partition, row.void_offset]
+            for row in self.rows if row.void_offset is not None
         ]  # fmt: skip
         self.client.insert("voided_events", voided, column_names=columns)
         self.client.insert("voided_events", voided[::2], column_names=columns)
-        all_versions = [(self.namespace, version) for version in profile_versions("sum")]
+        all_versions = [
+            (self.namespace, version) for version in [*profile_versions("sum"), *backfilled_versions("sum")]
+        ]
         self.client.insert_arrow("profile_versions", versions_table(all_versions))
         before: dict[tuple[int, int], int] = {}
         for cut in CUTS:
@@ -162,11 +206,13 @@ class Engine:
 
     def _roll_up(self, cut: Cut, before: dict[tuple[int, int], int]) -> None:
         ranges = " OR ".join(
-            f"(partition = {partition} AND offset >= {before.get((generation, partition), 0)} AND offset < {end})"
+            f"(generation = {generation} AND partition = {partition}"
+            f" AND offset >= {before.get((generation, partition), 0)} AND offset < {end})"
             for (generation, partition), end in cut.offsets.items()
         )
+        records = f"checkpoint = {cut.number}" if cut.backfill else f"checkpoint = 0 AND ({ranges})"
         self.client.command(
-            windows_sql(f"namespace = {{namespace:String}} AND ({ranges})", backfilled=False),
+            windows_sql(f"namespace = {{namespace:String}} AND {records}", backfilled=bool(cut.backfill)),
             parameters={"namespace": self.namespace, "k": cut.number},
         )
 
@@ -201,7 +247,7 @@ def aggregate(aggregation: Aggregation, rows: list[Row]) -> Decimal:
         case "count":
             return Decimal(len(rows))
         case "count_unique":
-            return Decimal(len({row.unique for row in rows if VERSIONS[row.version][0] == "count_unique"}))
+            return Decimal(len({row.unique for row in rows if row.version == 2}))
         case "max":
             return max(quantities)
         case "min":
@@ -222,7 +268,7 @@ edges = st.integers(-30, 7 * 24).map(lambda hours: BEGIN + hours * 3600 * SECOND
 instants = edges | st.tuples(edges, st.sampled_from([1, 60 * SECOND, 1800 * SECOND])).map(sum)
 
 
-@bounded(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounded(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     aggregation=st.sampled_from(get_args(Aggregation)),
     ends=st.lists(instants, min_size=2, max_size=6, unique=True).map(sorted),
@@ -232,16 +278,22 @@ instants = edges | st.tuples(edges, st.sampled_from([1, 60 * SECOND, 1800 * SECO
     dimensions=st.sampled_from([(), ("r",), ("s.t", "r")]),
     as_of=st.none() | st.sampled_from(CUTS),
     rolled_up=st.sampled_from(CUTS),
+    backfilled=st.booleans(),
 )
 def test_both_plans_and_a_plain_fold_agree(
     engine: Engine, aggregation: Aggregation, ends: list[int], bucketed: bool, accounts: tuple[str, ...] | None,
     by_account: bool, dimensions: tuple[str, ...], as_of: Cut | None, rolled_up: Cut,
+    backfilled: bool,
 ) -> None:  # fmt: skip
+    profile = measured(backfilled_versions(aggregation), BEGIN, BEGIN + DAY) if backfilled else profile_of(aggregation)
+    rows = engine.rows
+    if backfilled:
+        rows = [row for row in engine.backfilled_rows if not row.replaced(as_of)]
     query = UsageQuery(
-        engine.namespace, profile_of(aggregation), ends[0], ends[-1], accounts=accounts, by_account=by_account,
+        engine.namespace, profile, ends[0], ends[-1], accounts=accounts, by_account=by_account,
         buckets_us=tuple(ends[:-1]) if bucketed else (), dimensions=dimensions, as_of=as_of,
     )  # fmt: skip
-    expected = folded(engine.rows, query)
+    expected = folded(rows, query)
     assert totals(engine, query) == expected
     usable = max(as_of or rolled_up, rolled_up, key=lambda cut: cut.number)
     assert totals(engine, replace(query, plan="windows", rolled_up=usable)) == expected
@@ -297,9 +349,9 @@ def test_profiles_measured_alike_have_in_one_query_what_each_has_alone(engine: E
                "generation", "partition", "offset", "index"]  # fmt: skip
     rows = [
         [engine.namespace, name, 1, row.account, instant(row.at), row.quantity + shift, row.unique,
-         GENERATION, row.partition, row.offset, number]
+         *row.partition, row.offset, row.number]
         for shift, name in enumerate(("alike.a", "alike.b"))
-        for number, row in enumerate(engine.rows[:: shift + 1])
+        for row in engine.rows[:: shift + 1]
     ]  # fmt: skip
     engine.client.insert("usage_records", rows, column_names=columns)
     names = ("m.p", "alike.a", "alike.b", "alike.none")

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from rating.invoices.ledger import StandingInvoices
-from rating.invoices.transitions import ChangeRefused
+from rating.invoices.transitions import ChangeRefused, voided
 from schemas.ledgers.invoice_record import Invoice, body_of
 from tests.unit.rating.invoices import draft_builders
 from tests.unit.rating.invoices.amounts.test_line_balances import credit
@@ -181,6 +181,25 @@ def test_the_note_of_a_fee_whose_settlement_a_true_up_made_good_returns_what_a_g
     (note,) = body_of(noted).credit_notes
     assert note["amount"] == "0.00"
     assert sum(Decimal(part["amount"]) for part in note["prepaid"]) == 15
+    assert checked(account_books) == []
+
+
+def test_a_grant_does_not_pay_again_what_a_later_invoice_has_credited_in_money() -> None:
+    """10.00 came late and 6.00 of them were taken back, both in money; the first of the two is voided, and billed again
+    when there is a grant: it pays the 4.00 that are left, and no money comes out of it."""
+    account_books = books(used(20, 4), used(21, 10, close=3), used(22, -6, close=4), end="2026-02-01")
+    account_books.close(JANUARY)
+    account_books.close(FEBRUARY)
+    (more,) = account_books.close(MARCH)
+    (less,) = account_books.close(APRIL)
+    assert (more.total, less.total) == ("10.00", "-6.00")
+    void = voided(account_books.standing.chain("air", "s"), more, "wrong address", "me", 0)
+    assert void is not None
+    assert account_books.standing.apply(void)
+    account_books.shelf.add("credit_grant", {"code": "g", "account": "acme", "currency": "USD", "amount": "50"})
+    account_books.events.append(used(23, 0, close=5))
+    (again,) = account_books.close(APRIL)
+    assert billed(again) == [("c", "10.00"), ("credit:g", "-4.00")]
     assert checked(account_books) == []
 
 
