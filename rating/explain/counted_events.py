@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.aggregates import has_unique_value
-from rating.usage.render import record_conditions
+from rating.usage.render import record_conditions, value_key
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import at_events, position_below
@@ -144,7 +144,7 @@ def _selection(query: UsageQuery, bind: Binder, beyond: Cut | None, everything: 
     if beyond is not None:
         conditions.append(f"NOT {position_below(beyond.offsets, bind, 'after')}")
     groups = [
-        f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})"
+        value_key(f"JSONExtractRaw(dimensions, {bind(f'group_{number}', 'String', name)})")
         for number, name in enumerate(query.dimensions)
     ]
     records = (

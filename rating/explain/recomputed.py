@@ -11,14 +11,15 @@ from rating.explain.subject import Subject
 from rating.periods import Interval, split
 from rating.pricing import plain
 from rating.pricing.exact import exact_sum
-from rating.usage import Usage, UsageQuery, no_usage, usage_totals
+from rating.usage import Usage, UsageQuery, no_usage, stream_groups, usage_totals
 from schemas.values.instants import instant, micros, rfc3339
 from schemas.values.json_text import JsonObject
 
 
 def total(client: Client, query: UsageQuery) -> Usage:
     """The total as a line has it: a matrix's is the sum of its combinations. Blocking."""
-    rows = usage_totals(client, replace(query, by_account=False, buckets_us=()))
+    whole = replace(query, by_account=False, buckets_us=())
+    rows = list(stream_groups(client, whole)) if query.dimensions else usage_totals(client, whole)
     if len(rows) == 1:
         return rows[0].usage
     if not rows:
@@ -59,7 +60,7 @@ def by_dimensions(client: Client, subject: Subject) -> list[JsonObject] | None:
             "quantity": plain_or_none(row.usage.quantity),
             "events": row.usage.events,
         }
-        for row in usage_totals(client, replace(query, by_account=False))
+        for row in stream_groups(client, replace(query, by_account=False))
     ]
 
 

@@ -29,7 +29,7 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
 
 def stream_groups(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
     """The groups of ``query``, which has some, that have usage: in order of account, start of an interval of its own,
-    and text of dimension values; blocking. However many there are, few are in memory at once."""
+    and dimension values, those of one text as one; blocking. However many there are, few are in memory at once."""
     if query.profile.carry_over and query.start_us > EARLIEST_US:
         return carried_in_order(query, _streamed(client, looking_back(query)))
     return _streamed(client, query)

@@ -48,6 +48,8 @@ _WINDOWS: Final = _Source("usage_windows", "window_start", "sum(`count`)")
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 
 
+_TEXT_OF_CONSTANT: Final = '^"(true|false|null|(0|-?[1-9][0-9]{0,14})|-?(0|[1-9][0-9]{0,8})[.][0-9]{0,5}[1-9])"$'
+
 _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(Int64)"), ("own_ends", "Array(Int64)"))
 
 
@@ -55,19 +57,19 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     """The SQL of ``query``. Columns: profile_id, account_id, bucket, dimension_0… (as far as grouped by),
     quantity (text), events.
 
-    Only groups with at least one record come back. Rows are in order of their group; ``by_text``: such that dimension
-    values of one text (1 and "1"; none and "") stand together, and of a group of values all buckets.
+    Only groups with at least one record come back. Rows are in order of their group. ``by_text``: as a price names
+    values, those of one text (1 and "1"; none and "") are one group, of which all buckets stand together.
     """
     bind = Binder()
     parts = parts_of(query.profile, bind)
-    branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind))]
+    branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind), by_text)]
     if query.plan == "windows":
-        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, _windows(query, bind)))
+        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, _windows(query, bind), by_text))
         voided_accounts = [
             *record_conditions(replace(query, plan="records"), bind),
             void_conditions.account_has_voids(*_voids(query, bind)),
         ]
-        branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts))
+        branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts, by_text))
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
     lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
@@ -76,7 +78,8 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     # Without this an empty group would answer 0 where there is no maximum at all.
     lines += ["HAVING events > 0"]
     if keys:
-        lines += [f"ORDER BY {', '.join(_order_by_text(query, keys) if by_text else keys)}"]
+        bucket = ["bucket"] if by_text and query.buckets_us else []
+        lines += [f"ORDER BY {', '.join([*(key for key in keys if key not in bucket), *bucket])}"]
     return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
 
 
@@ -92,14 +95,16 @@ def _entity_keys(query: UsageQuery) -> list[str]:
     return [*(["profile_id"] if query.alike else []), *(["account_id"] if query.by_account else [])]
 
 
-def _order_by_text(query: UsageQuery, keys: Sequence[str]) -> list[str]:
-    values = [key for key in keys if key.startswith("dimension_")]
-    texts = [f"if(startsWith({key}, '\"'), JSONExtractString({key}), {key})" for key in values]
-    bucket = ["bucket"] if query.buckets_us else []
-    return [*(key for key in keys if key not in (*values, *bucket)), *texts, *values, *bucket]
+def value_key(raw: str) -> str:
+    """The key of a dimension's value as a price names it, of what JSONExtractRaw gives: JSON that is the same for a
+    short number, true, false or null and its text, and for a missing value and ""."""
+    text = f"substring({raw}, 2, length({raw}) - 2)"
+    return f"multiIf({raw} = '', '\"\"', match({raw}, '{_TEXT_OF_CONSTANT}'), {text}, {raw})"
 
 
-def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditions: Sequence[str]) -> str:
+def _branch(
+    query: UsageQuery, bind: Binder, source: _Source, part: str, conditions: Sequence[str], by_text: bool
+) -> str:
     """The SELECT of partial states of one table by group."""
     keys = _entity_keys(query)
     join = ""
@@ -126,9 +131,8 @@ def _branch(query: UsageQuery, bind: Binder, source: _Source, part: str, conditi
             f" AND toUnixTimestamp64Micro(source.{source.at}) < own_end"
         )
     for number, name in enumerate(query.dimensions):
-        keys.append(
-            f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)}) AS dimension_{number}"
-        )
+        raw = f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)})"
+        keys.append(f"{value_key(raw) if by_text else raw} AS dimension_{number}")
     inner = f"SELECT *, 1 AS one FROM {source.table} FINAL\n    WHERE " + "\n    AND ".join(conditions)
     select = ", ".join([*keys, f"{part} AS part", f"{source.events} AS events"])
     group = f"\nGROUP BY {', '.join(_keys(query))}" if keys else ""

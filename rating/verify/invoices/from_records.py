@@ -48,6 +48,12 @@ FROM (
 ARRAY JOIN arrayFilter(p -> us >= tupleElement(p, 1) AND us < tupleElement(p, 2),
     {{periods:Array(Tuple(Int64, Int64))}}) AS period
 GROUP BY period, account_id, dims"""
+# A price's cell is for a text: "7" and 7 are one value, "" and none another.
+_DIMENSION: Final = """multiIf({raw} = '', '""',
+    trim(BOTH '"' FROM {raw}) IN ('true', 'false', 'null')
+        OR (toString(toDecimal128OrZero(trim(BOTH '"' FROM {raw}), 6)) = trim(BOTH '"' FROM {raw})
+            AND abs(toDecimal128OrZero(trim(BOTH '"' FROM {raw}), 6)) < if(position({raw}, '.') = 0, 1e15, 1e9)),
+    trim(BOTH '"' FROM {raw}), {raw})"""
 _ROWS_A_QUERY: Final = 20_000
 _QUERIES_KEPT: Final = 8
 # Parameters travel in the request's URL, whose length servers limit.
@@ -249,7 +255,7 @@ class _Book:
 
     def _read(self, need: _Need, periods: list[Period]) -> dict[tuple[Period, str], list[_Total]]:
         names = {f"d{number}": name for number, name in enumerate(need.dimensions)}
-        raw = ", ".join(f"JSONExtractRaw(dimensions, {{{name}:String}})" for name in names)
+        raw = ", ".join(_DIMENSION.format(raw=f"JSONExtractRaw(dimensions, {{{name}:String}})") for name in names)
         rows = self._scope.rows(
             _TOTALS.format(
                 dims=f"[{raw}]" if raw else "emptyArrayString()",
