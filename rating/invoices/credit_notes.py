@@ -23,6 +23,7 @@ from rating.invoices.chain import last_order, voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
+from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_details import CreditedLineRecord, CreditNoteEntry, GivenBack, NoteClaim
 from schemas.ledgers.invoice_record import Invoice, Line, body_of
 from schemas.values.instants import rfc3339
@@ -113,7 +114,7 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
         has_room = round_money(exact_sum(part for _, part in weights), currency) >= amount
         parts = spread(amount, weights if has_room else uncredited.each, currency)
         is_uneven = parts != spread(amount, uncredited.each, currency)  # a note without ``spread`` is in proportion
-    back = _given_back(invoice, chain, notes, amount, parts)
+    back = _given_back(invoice, chain, amount, parts)
     owed = exact_sum((amount, *(-part for *_, part in back)))
     entry: CreditNoteEntry = {
         "number": len(notes) + 1, "reference": note.reference, "amount": money_text(owed, currency), "tax_amount": None,
@@ -157,18 +158,17 @@ def _left(invoice: Invoice, chain: Sequence[Invoice], notes: Sequence[CreditNote
 def _given_back(
     invoice: Invoice,
     chain: Sequence[Invoice],
-    notes: Sequence[CreditNoteEntry],
     amount: Decimal,
     parts: Iterable[CreditedLineRecord],
 ) -> list[tuple[str, str, Decimal]]:
     """(invoice whose charges it had paid, grant, amount) that prepaid credits would not have paid had this much
-    less been billed; the amount owed in money is reduced first, as far as this invoice billed any. ``parts``: what
-    is credited of each line."""
+    less been billed; the amount owed in money is reduced first, as far as this invoice billed any and later ones did
+    not pay it back. ``parts``: what is credited of each line."""
     name, adjusts = invoice.invoice_id, {line.number: line.adjusts for line in invoice.lines}
     credits = [(adjusts.get(part["line"]) or name, -Decimal(part["amount"])) for part in parts]
     drawn = drawn_on(chain or [invoice], {name, *(line.adjusts for line in invoice.lines)})
     given = to_give_back(-amount, drawn, credits)
-    in_money = max(exact_sum((Decimal(invoice.total), -amount_paid(notes))), Decimal(0))
+    in_money = max(min(_money([invoice]), _money(chain or [invoice])), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
     if short > 0 and chain:
         # What terms of later invoices give less because these settle this one's fees was paid there.
@@ -184,6 +184,16 @@ def _given_back(
     for paid, charge, part in given:
         sums[paid, charge] = exact_sum((sums.get((paid, charge), Decimal(0)), part))
     return [(paid, charge.removeprefix(CREDIT), part) for (paid, charge), part in sums.items()]
+
+
+def _money(invoices: Iterable[Invoice]) -> Decimal:
+    """What the valid ones ask for in money, less what they pay back and what credit notes took off it."""
+    return exact_sum(
+        part
+        for invoice in invoices
+        if invoice.state != VOID
+        for part in (Decimal(invoice.total), -amount_paid(body_of(invoice).credit_notes))
+    )
 
 
 def _more(

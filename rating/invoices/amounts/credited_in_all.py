@@ -76,7 +76,7 @@ class _BilledInvoices:
         """The amount of the invoice with all that adjusts it, and with what discounts take off its fees in advance on
         whichever invoice; before credit notes and what is taken back of them."""
         parts = [Decimal(line.amount) for line in self._lines_of(name) if not line.charge.startswith(NOTED)]
-        return exact_sum((*parts, self.moved(name), *(-part for part in self.moves(name))))
+        return exact_sum((*parts, self.moved(name), -self.moves(name)))
 
     def taken_back(self, name: str) -> tuple[Decimal, Decimal]:
         """What was taken back of credit notes: by line, and of the invoice as a whole."""
@@ -129,12 +129,12 @@ class _BilledInvoices:
         whole = exact_sum(taken + stated) if later.older else self._off(fees + others, later.terms)
         return exact_sum((whole, -self._off(others, later.terms), -exact_sum(taken)))
 
-    def moves(self, name: str) -> list[Decimal]:
-        """What the invoice's own discounts take off fees of its period that others billed in advance, of each."""
+    def moves(self, name: str) -> Decimal:
+        """What the invoice's own discounts take off fees of its period that others billed in advance."""
         billing = self._by_id[name]
         if billing is not self._of_period(billing.start_us):
-            return []
-        return [self.moved(item.invoice_id) for item in self._billings if item.end_us == billing.start_us]
+            return ZERO
+        return exact_sum(self.moved(item.invoice_id) for item in self._billings if item.end_us == billing.start_us)
 
     def _taken_ahead(self, lump: BilledInvoice, terms: Terms) -> Decimal:
         """What the discounts of a lump are beyond those of its own charges, so off its fees in advance."""
@@ -251,7 +251,7 @@ def moved_to(chain: Iterable[Invoice], name: str, currency: str) -> Decimal:
     """What the discounts of the invoice ``name`` take off fees that earlier ones billed in advance, 0 or less: it
     stands on the invoice's lines, and is not off its own charges."""
     billed = _BilledInvoices((billing_of(invoice) for invoice in chain if invoice.state != VOID), currency)
-    return exact_sum(min(part, ZERO) for part in (billed.moves(name) if name in billed else ()))
+    return min(billed.moves(name), ZERO) if name in billed else ZERO
 
 
 def _edges(invoice: Invoice) -> tuple[int, int]:

@@ -133,7 +133,7 @@ def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> N
 
 @pytest.mark.parametrize(
     ("subscriptions", "seed"),
-    [(1, 22), (2, 36), (2, 85), (2, 261), (1, 279), (1, 2054), (1, 2079), (2, 2156)],
+    [(1, 22), (2, 36), (2, 85), (2, 261), (1, 279), (1, 2054), (1, 2079), (1, 2293), (2, 2138), (2, 2156)],
 )
 def test_no_more_can_be_credited_than_was_billed(subscriptions: int, seed: int) -> None:
     history = History(seed, subscriptions=subscriptions, notes=True, grants=True)
