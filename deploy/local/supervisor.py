@@ -23,6 +23,8 @@ from deploy.local.stack_state import Phase, ProcessState, StackState, lock_data_
 from schemas.errors import WeirError
 
 _TICK_S = 0.05
+_READY_TICK_S = 0.25
+"""The same once all is ready: how soon the death of a process is seen."""
 # What dies more often than this before it has once been ready will not get better by itself.
 _START_DEATHS = 4
 _REWRITE_S = 1.0
@@ -168,7 +170,7 @@ class Supervisor:
             while not self._stopping.is_set():
                 self._tick()
                 with contextlib.suppress(queue.Empty):
-                    work, done = self._commands.get(timeout=_TICK_S)
+                    work, done = self._commands.get(timeout=_READY_TICK_S if self._ready else _TICK_S)
                     try:
                         work()
                         done.set_result(None)

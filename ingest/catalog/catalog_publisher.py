@@ -10,6 +10,7 @@ from typing import Final
 from ingest.catalog.changes import CatalogPlan, Change
 from ingest.catalog.document import Tick, no_tick
 from schemas.catalog.follower import CatalogFollower
+from schemas.catalog.models import Namespace
 from schemas.catalog.state import record_of
 from schemas.errors import WeirError
 from schemas.kafka.codec import codec
@@ -82,7 +83,7 @@ class CatalogPublisher:
         if not changes:
             return
         for change in changes:
-            if change.kind == "namespace" and change.action != "retired":
+            if isinstance(change.model, Namespace) and change.model.inbox:
                 create_inbox(self._settings, change.code)
         lost: list[Change] = []
         for part in batched(changes, AT_ONCE):

@@ -45,6 +45,7 @@ from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, FoldElsewhere, StoredFold, stored_in
+from schemas.ledgers.ledger_follower import FOLLOWING_WAIT_MS
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
@@ -52,10 +53,10 @@ log = logging.getLogger(__name__)
 
 _SECOND: Final = 1_000_000
 _READING: Final = "read usage.invoices"
-_POLL_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 10.0
-_REPLAYS_SECONDS: Final = 1.0
+_REPLAYS_SECONDS: Final = 2.0
 _CLOCKS_APART_US: Final = 120 * _SECOND
 _THREADS: Final = 64  # look-ups of names may hang, and must not keep others from theirs
 _CLIENTS: Final = 4
@@ -165,7 +166,7 @@ class DeliveryService:
     async def _follow_invoices(self) -> None:
         while True:
             try:
-                reader = await asyncio.to_thread(LedgerReader, self.settings, INVOICES)
+                reader = await asyncio.to_thread(LedgerReader, self.settings, INVOICES, FOLLOWING_WAIT_MS)
                 try:
                     assert self._fold is not None
                     ends = await asyncio.to_thread(reader.end_offsets)

@@ -52,6 +52,9 @@ class Namespace(Model):
     """property paths in which the account of an event without account_id is looked up; the first that exists counts"""
     unknown_events: Literal["accept", "reject"] = "accept"
     """whether to accept events whose name belongs neither to an event type nor to a meter"""
+    inbox: bool = False
+    """whether it has a Kafka topic `usage.inbox.<code>`, for producers that write to Kafka themselves; one that exists
+    stays, and is read, whatever this says"""
     invoice_prefix: NumberPrefix = "INV-{year}-"
     """prefix of invoice numbers assigned from now on; `{year}` is the year (UTC) of the assignment"""
     credit_note_prefix: NumberPrefix = "CN-{year}-"

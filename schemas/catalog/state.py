@@ -75,6 +75,8 @@ def record_of(
     """A CatalogEntry record for ``model``, ready for the codec. It is valid from a meter's ``start``, if that is
     set."""
     body = model.model_dump(mode="json")
+    if isinstance(model, Namespace) and not model.inbox:
+        del body["inbox"]  # so that an earlier release, which does not know it, reads the entry
     if isinstance(model, Meter) and model.start is not None and valid_from_us is None and not retired:
         valid_from_us = micros(model.start)
     return {
@@ -103,6 +105,8 @@ class Catalog:
         self.generations = Generations()
         self.given_up = GivenUp()
         self.next_offset = 0
+        self.namespaces_changed = 0
+        """One more than the offset of the last entry of a namespace itself."""
 
     def apply(self, record: Mapping[str, Any], offset: int, append_us: int) -> Entry | None:
         """Apply the decoded record at ``offset``; returns its entry if its claim won, else None. Offsets must
@@ -129,6 +133,8 @@ class Catalog:
             self._changes_of.setdefault((entry.namespace, entry.kind), []).append(offset)
             self._logs.setdefault(entry.namespace, []).append(entry)
             self._changes.setdefault(entry.namespace, []).append(offset)
+            if entry.kind == "namespace":
+                self.namespaces_changed = offset + 1
         self.next_offset = offset + 1
         return entry
 

@@ -14,7 +14,14 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.settings import Settings
 
-_FOLLOWING_WAIT_MS: Final = 100
+FOLLOWING_WAIT_MS: Final = 5_000
+"""How long the broker holds an empty fetch of whoever follows a topic; a record that is appended ends it at once. Idle
+followers are most of what an idle broker does (tests/bench/growth/idle.py)."""
+_POLL_SECONDS: Final = 0.2
+_END_SECONDS: Final = 2.0
+"""How often the log's end is queried."""
+_STALE_SECONDS: Final = 0.5
+"""The same where somebody finds what is known of it too old (``fresh``)."""
 
 
 class Follower:
@@ -30,6 +37,7 @@ class Follower:
         self._apply = apply
         self._changed = threading.Condition()
         self._stop = threading.Event()
+        self._stale = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
         self._positions: dict[int, int] = {}
         self.caught_up_at: float = float("-inf")
@@ -66,34 +74,42 @@ class Follower:
             return self._changed.wait_for(lambda: self._positions.get(partition, 0) >= next_offset, timeout)
 
     def fresh(self, seconds: float) -> bool:
-        """Whether the log's end was reached within the last ``seconds``."""
-        return time.monotonic() - self.caught_up_at <= seconds
+        """Whether the log's end was reached within the last ``seconds``. If not, it is queried soon."""
+        if time.monotonic() - self.caught_up_at <= seconds:
+            return True
+        self._stale.set()
+        return False
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with LedgerReader(self._settings, self._topic, _FOLLOWING_WAIT_MS) as reader:
-                    self._follow(reader)
+                with (
+                    LedgerReader(self._settings, self._topic, FOLLOWING_WAIT_MS) as reader,
+                    LedgerReader(self._settings, self._topic) as end_reader,  # whose queries wait behind no fetch
+                ):
+                    self._follow(reader, end_reader)
             except (KafkaException, LedgerUnavailable) as error:
                 self.error = str(error)
                 self._stop.wait(0.5)
 
-    def _follow(self, reader: LedgerReader) -> None:
-        asked_at = float("-inf")
-        ends: dict[int, int] = {}
+    def _follow(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
+        asked_at, ends = time.monotonic(), end_reader.end_offsets()
         while not self._stop.is_set():
-            for record in reader.poll(0.05):
-                # After a reconnect the log is read again from its beginning; records already applied are skipped.
-                if record.offset >= self._positions.get(record.partition, 0):
-                    self._apply(record)
-                    self._positions[record.partition] = record.offset + 1
-            for partition, position in reader.positions.items():  # also past pieces that complete no record
-                self._positions[partition] = max(position, self._positions.get(partition, 0))
-            now = time.monotonic()
-            if now - asked_at > 0.5:
-                ends, asked_at = reader.end_offsets(), now
             with self._changed:
-                if ends and all(reader.positions[number] >= end for number, end in ends.items()):
+                if all(reader.positions[number] >= end for number, end in ends.items()):
                     self.caught_up_at = asked_at
                     self.error = None
                 self._changed.notify_all()
+            if (now := time.monotonic()) - asked_at > (_STALE_SECONDS if self._stale.is_set() else _END_SECONDS):
+                self._stale.clear()
+                asked_at, ends = now, end_reader.end_offsets()
+            self._take(reader)
+
+    def _take(self, reader: LedgerReader) -> None:
+        for record in reader.poll(_POLL_SECONDS):
+            # After a reconnect the log is read again from its beginning; records already applied are skipped.
+            if record.offset >= self._positions.get(record.partition, 0):
+                self._apply(record)
+                self._positions[record.partition] = record.offset + 1
+        for partition, position in reader.positions.items():  # also past pieces that complete no record
+            self._positions[partition] = max(position, self._positions.get(partition, 0))

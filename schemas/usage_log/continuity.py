@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin._topic import TopicDescription
 
 from schemas.clickhouse.client import connect
 from schemas.health.readiness import UnreadyReason
@@ -100,16 +101,18 @@ class GenerationStanding:
 
 def topic_id(admin: AdminClient, topic: str, timeout: float = _TIMEOUT) -> str:
     """Kafka's unique id of a topic. Raises KafkaException, and TimeoutError after ``timeout`` seconds."""
+    return str(_described(admin, topic, timeout).topic_id)
+
+
+def _described(admin: AdminClient, topic: str, timeout: float) -> TopicDescription:
     [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout).values()
-    return str(future.result(timeout=timeout + 1).topic_id)
+    described: TopicDescription = future.result(timeout=timeout + 1)
+    return described
 
 
-def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
+def _bounds(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """First and next offset of each partition. Raises KafkaException."""
-    topic_metadata = admin.list_topics(topic, timeout=_TIMEOUT).topics[topic]
-    if topic_metadata.error is not None:
-        raise KafkaException(topic_metadata.error)
-    parts = [TopicPartition(topic, number) for number in sorted(topic_metadata.partitions)]
+    parts = [TopicPartition(topic, number) for number in partitions]
     ends: list[dict[int, int]] = []
     for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # has no types
         futures = admin.list_offsets(
@@ -123,15 +126,16 @@ def bounds(admin: AdminClient, topic: str) -> dict[int, tuple[int, int]]:
 
 def metered(client: Client, generation: int) -> tuple[str, dict[int, int]]:
     """The id of the topic that was metered ("" if none is recorded), and the cursors."""
-    ids = client.query(
-        "SELECT topic_id FROM usage_topics WHERE generation = {g:UInt32} ORDER BY recorded_at LIMIT 1",
+    # One query: idle processes ask it every two seconds.
+    rows = client.query(
+        "SELECT toInt64(-1) AS partition, toUInt64(0) AS cursor, argMin(topic_id, recorded_at) AS topic"
+        " FROM usage_topics WHERE generation = {g:UInt32} UNION ALL"
+        " SELECT toInt64(partition), max(next_offset), '' FROM usage_progress WHERE generation = {g:UInt32}"
+        " GROUP BY partition",
         parameters={"g": generation},
     ).result_rows
-    cursors = client.query(
-        "SELECT partition, max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} GROUP BY partition",
-        parameters={"g": generation},
-    ).result_rows
-    return str(ids[0][0]) if ids else "", {int(partition): int(cursor) for partition, cursor in cursors}
+    known = next(str(topic) for partition, _, topic in rows if partition < 0)
+    return known, {int(partition): int(cursor) for partition, cursor, _ in rows if partition >= 0}
 
 
 def read_cursors(settings: Settings, generation: int) -> dict[int, int]:
@@ -147,8 +151,9 @@ def read_standing(admin: AdminClient, client: Client, generation: int) -> Genera
     """The present state. Raises KafkaException and clickhouse_connect's errors."""
     # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)
-    topic = events_topic(generation)
-    return GenerationStanding(generation, topic_id(admin, topic), known, bounds(admin, topic), cursors)
+    topic = _described(admin, events_topic(generation), _TIMEOUT)
+    bounds = _bounds(admin, topic.name, sorted(partition.id for partition in topic.partitions))
+    return GenerationStanding(generation, str(topic.topic_id), known, bounds, cursors)
 
 
 class ConfirmedFaults:

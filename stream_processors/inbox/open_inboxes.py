@@ -16,25 +16,37 @@ _TIMEOUT_SECONDS = 10
 
 
 class Inboxes:
-    """Inbox topics that exist in Kafka and belong to a declared namespace."""
+    """Inbox topics that exist in Kafka and belong to a declared namespace, whether or not it asks for one now: what
+    was written to them before is read to its end."""
 
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._default_namespace = settings.namespace
         self._catalog = catalog
         self._admin = AdminClient(settings.librdkafka() | {"log_level": 2})
         self._existing: set[str] = set()
+        self._missing = True
+        self._seen_changed = -1
 
     def known(self) -> set[str]:
         """The topics found by the last query of Kafka."""
         return self._existing
 
     def names(self) -> list[str]:
-        """Sorted topic names; queries Kafka if a declared namespace's inbox was not found before. Raises
-        KafkaException."""
-        declared = {inbox_topic(name) for name in (*self._catalog.namespaces(), self._default_namespace)}
-        if declared - self._existing:
-            self._existing = declared & set(self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics)
+        """Sorted topic names; queries Kafka if a namespace has changed since, or an inbox that is asked for was not
+        found. Raises KafkaException."""
+        changed = self._catalog.namespaces_changed
+        if self._missing or changed != self._seen_changed:
+            self._look(changed)
         return sorted(self._existing)
+
+    def _look(self, changed: int) -> None:
+        namespaces = self._catalog.namespaces()
+        asking = {self._default_namespace, *(name for name in namespaces if self._catalog.view(name).settings.inbox)}
+        declared = {inbox_topic(name) for name in (*namespaces, self._default_namespace)}
+        topics = self._admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+        self._existing = declared & set(topics)
+        self._missing = not {inbox_topic(name) for name in asking} <= self._existing
+        self._seen_changed = changed
 
 
 class OpenGeneration:

@@ -59,10 +59,14 @@ class EventsConsumer:
 
     def _behind(self, app: ConsumerApp) -> bool:
         # A log that begins above the cursor cannot be consumed (``LogWatch`` reports it), and a restart would not help.
+        if not (places := owned(app, {self.topic: self.partitions})):
+            return False
+        cursors = self.journal.cursors(self.generation)
         return any(
-            low <= self.journal.cursor(self.generation, partition) < high
-            for topic, partition in owned(app, {self.topic: self.partitions})
-            for low, high in (self.log_lag.bounds(topic, partition),)
+            self.log_lag.bounds(topic, partition)[0] <= cursor
+            for (topic, partition), end in self.log_lag.ends(places).items()
+            for cursor in (cursors.get(partition, 0),)
+            if cursor < end
         )
 
     def _nudge(self, app: ConsumerApp) -> None:

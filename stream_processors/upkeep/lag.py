@@ -30,6 +30,23 @@ class Lag:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)
         return int(low), int(high)
 
+    def ends(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Next offset of each partition, in one request for all of them. A partition that Kafka does not answer for is
+        left out. Raises KafkaException."""
+        if not partitions:
+            return {}
+        with self._connection() as consumer:
+            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+            questions = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
+            answers = consumer.offsets_for_times(questions, timeout=_TIMEOUT)
+            if any(answer.error is not None for answer in answers):
+                self._disconnect()
+        return {
+            (answer.topic, answer.partition): answer.offset
+            for answer in answers
+            if answer.error is None and answer.offset >= 0
+        }
+
     def committed(self, topic: str, partition: int) -> int | None:
         """The next offset that the group reads, None if it has committed nothing. Raises KafkaException."""
         with self._connection() as consumer:
@@ -49,20 +66,12 @@ class Lag:
     def standing(self, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int | None, int]]:
         """Commit (None: nothing yet) and next offset of each partition, in two requests for all of them. A partition
         that Kafka does not answer for is left out. Raises KafkaException."""
-        if not partitions:
+        if not (ends := self.ends(partitions)):
             return {}
         with self._connection() as consumer:
             committed = consumer.committed([TopicPartition(*partition) for partition in partitions], timeout=_TIMEOUT)
-            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
-            questions = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
-            answers = consumer.offsets_for_times(questions, timeout=_TIMEOUT)
-            if any(answer.error is not None for answer in (*committed, *answers)):
+            if any(answer.error is not None for answer in committed):
                 self._disconnect()
-        ends = {
-            (answer.topic, answer.partition): answer.offset
-            for answer in answers
-            if answer.error is None and answer.offset >= 0
-        }
         return {
             (commit.topic, commit.partition): (
                 commit.offset if commit.offset >= 0 else None,

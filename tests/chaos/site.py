@@ -35,8 +35,8 @@ class Site:
         """The namespaces with their meters; the same keys stand in both, so that mixing them up would show."""
         age: dict[str, Any] = {"max_event_age_seconds": None}
         documents = [
-            {"namespace": {"code": "recent"}} | CATALOG,
-            {"namespace": {"code": "history"} | age} | CATALOG,
+            {"namespace": {"code": "recent", "inbox": True}} | CATALOG,
+            {"namespace": {"code": "history", "inbox": True} | age} | CATALOG,
             {"namespace": {"code": PROBE}},
         ]
         for document in documents:

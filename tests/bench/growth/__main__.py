@@ -24,9 +24,11 @@ MODULES = (
     "matching",
     "namespaces",
     "account_usage",
+    "running_period",
     "invoice_lists",
     "verification",
     "webhook_start",
+    "idle",
 )
 LIMIT_SECONDS = 280
 BENCH = Path(__file__).parents[1]

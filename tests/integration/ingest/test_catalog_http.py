@@ -149,9 +149,15 @@ def test_lists_are_paged_by_cursor(gateway: httpx.Client) -> None:
     assert gateway.get("/v1/accounts", params={"cursor": "%"}).status_code == 422
 
 
-def test_a_namespace_comes_with_its_inbox(kafka_settings: Settings, namespace: str, gateway: httpx.Client) -> None:
+def test_a_namespace_has_an_inbox_once_it_asks_for_one(
+    kafka_settings: Settings, namespace: str, gateway: httpx.Client
+) -> None:
     code = f"{namespace}-new"
     assert gateway.post("/v1/namespaces", json={"code": code, "sandbox": True}).status_code == 201
+    with pytest.raises(LookupError):
+        partition_count(kafka_settings, inbox_topic(code))
+    assert not gateway.get(f"/v1/namespaces/{code}").json().get("inbox")
+    assert gateway.put(f"/v1/namespaces/{code}", json={"code": code, "sandbox": True, "inbox": True}).is_success
     assert partition_count(kafka_settings, inbox_topic(code)) > 0
     assert gateway.get(f"/v1/namespaces/{code}").json()["sandbox"] is True
     assert code in [entry["code"] for entry in gateway.get("/v1/namespaces", params={"limit": 1000}).json()["items"]]

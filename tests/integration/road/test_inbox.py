@@ -34,6 +34,10 @@ def produce(
     assert producer.flush(30) == 0
 
 
+def open_inbox(world: World) -> None:
+    world.apply(namespace={"code": world.namespace, "max_event_age_seconds": None, "inbox": True}, meters=[METER])
+
+
 def event(key: str | None, s: Any = "2.5") -> dict[str, Any]:
     made = {"event_name": "call", "account_id": "acme", "timestamp": "2026-05-04T12:00:00Z", "properties": {"s": s}}
     return made if key is None else made | {"idempotency_key": key}
@@ -48,7 +52,7 @@ def avro(key: str | None, s: str) -> bytes:
 
 
 def test_json_and_avro_of_the_inbox_meet_the_gateways_events(world: World) -> None:
-    world.apply(meters=[METER])
+    open_inbox(world)
     world.send([event("by-http")])
     produce(
         world,
@@ -72,7 +76,7 @@ def test_json_and_avro_of_the_inbox_meet_the_gateways_events(world: World) -> No
 
 
 def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_nobody_up(world: World) -> None:
-    world.apply(meters=[METER])
+    open_inbox(world)
     broken = [
         b"{",
         b"\xc3\x01 not ours",
@@ -91,7 +95,7 @@ def test_what_is_wrong_in_the_inbox_is_kept_with_its_reason_and_bytes_and_holds_
 
 
 def test_every_compression_codec_of_a_plain_producer_is_read(world: World) -> None:
-    world.apply(meters=[METER])
+    open_inbox(world)
     padding = {"note": "the same again and again, " * 40}  # what does not shrink, the client sends as it is
     broken = []
     for name in ("none", "gzip", "snappy", "lz4", "zstd"):
@@ -124,7 +128,7 @@ def test_every_compression_codec_of_a_plain_producer_is_read(world: World) -> No
 def test_records_beyond_a_megabyte_are_taken_in_or_rejected_and_stop_nobody(world: World) -> None:
     """6 MB of events in one record; 2 MB that are no JSON; one that would take 40 MB in memory; 2 MB of junk on
     usage.events."""
-    world.apply(meters=[METER])
+    open_inbox(world)
     large = [event(f"l-{number}", "1") | {"properties": {"s": "1", "t": "x" * 60_000}} for number in range(100)]
     produce(world, [json.dumps({"events": large}).encode(), b"junk" * 500_000], large=True)
     produce(world, [b" " * 40_000_000], "zstd", large=True)

@@ -30,7 +30,7 @@ def event(key: str, s: str = "1.5") -> dict[str, Any]:
 
 
 def test_what_was_refused_enters_once_by_its_own_door_and_is_recorded(world: World) -> None:
-    strict = {"code": world.namespace, "max_event_age_seconds": 3600}
+    strict = {"code": world.namespace, "max_event_age_seconds": 3600, "inbox": True}
     world.apply(namespace=strict, meters=[METER])
     assert world.post([event("by-http"), event("sent-again")]).status_code == 422
     keyless = {key: value for key, value in event("").items() if key != "idempotency_key"}
@@ -114,7 +114,7 @@ def test_the_command_line_lists_and_replays(world: World, stack: Any, monkeypatc
 def test_what_was_too_large_to_be_kept_whole_is_read_again_at_its_origin(world: World) -> None:
     """A record of 9 MB, and a batch of two that would expand to 40 MB: one is kept by its beginning, the other was
     never read."""
-    strict = {"code": world.namespace, "max_event_age_seconds": 3600}
+    strict = {"code": world.namespace, "max_event_age_seconds": 3600, "inbox": True}
     world.apply(namespace=strict, meters=[METER])
     own = {"bootstrap.servers": world.settings.kafka_bootstrap, "acks": "all", "message.max.bytes": 100_000_000}
     producer = Producer(own | {"compression.type": "zstd", "linger.ms": 500, "batch.size": 100_000_000})
