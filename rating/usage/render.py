@@ -2,9 +2,8 @@
 
     records ─▶ partial states by group ─┐
                                         ├─▶ merged by group ─▶ quantity, events
-    windows ─▶ partial states by group ─┘   (plan "windows" only, without accounts that have voided events in the
-    interval:
-                                             these have a branch of records, whole)
+    windows ─▶ partial states by group ─┤   (plan "windows" only, without accounts that have voided events in the
+    folds   ─▶ partial states by group ─┘    interval: these have a branch of records, whole)
 
 Every value is bound; the text depends on the query's shape alone. Instants are bound as integer microseconds.
 """
@@ -43,6 +42,7 @@ class _Source:
 
 _RECORDS: Final = _Source("usage_records", "timestamp", "count()")
 _WINDOWS: Final = _Source("usage_windows", "window_start", "sum(`count`)")
+_FOLDS: Final = _Source("usage_window_folds", "window_start", "sum(`count`)")
 
 # A replayed row has the same append time (records) or window start (windows), hence the same partition.
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
@@ -64,7 +64,10 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     parts = parts_of(query.profile, bind)
     branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind), by_text)]
     if query.plan == "windows":
-        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, _windows(query, bind), by_text))
+        windows = _windows(query, bind)
+        unfolded = [*windows, *_backfills(query, bind), _UNFOLDED]
+        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, unfolded, by_text))
+        branches.append(_branch(query, bind, _FOLDS, parts.of_windows, [*windows, _FOLDED], by_text))
         voided_accounts = [
             *record_conditions(replace(query, plan="records"), bind),
             void_conditions.account_has_voids(*_voids(query, bind)),
@@ -72,7 +75,8 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
         branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts, by_text))
     keys = _keys(query)
     select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
-    lines = [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
+    lines = [_newest_fold(query, bind)] if query.plan == "windows" else []
+    lines += [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
     if keys:
         lines += [f"GROUP BY {', '.join(keys)}"]
     # Without this an empty group would answer 0 where there is no maximum at all.
@@ -204,7 +208,7 @@ def _voids(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
 
 
 def _windows(query: UsageQuery, bind: Binder) -> list[str]:
-    """Conditions on usage_windows: slices up to the cut, windows that lie in one interval."""
+    """Conditions on usage_windows and their folds: slices up to the cut, windows that lie in one interval."""
     window_conditions = [
         f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
         f" AND {_within('window_start', f'whole_{size}', split(query.window_edges(), size * SECOND)[0], bind)})"
@@ -218,12 +222,6 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
         "(" + " OR ".join(window_conditions) + ")",
         untouched,
     ]
-    backfills = query.profile.visible(query.as_of)
-    if backfills:
-        known = bind("window_backfills", "Array(UInt32)", backfills)
-        conditions.append(f"(backfilled = 0 OR checkpoint IN {known})")
-    else:
-        conditions.append("backfilled = 0")
     for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         conditions.append(
             f"NOT (profile_version < {bind(f'replaced_by_{number}', 'UInt32', version.version)}"
@@ -231,6 +229,28 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
             f" AND checkpoint <= {bind(f'replaced_at_{number}', 'UInt32', reach.checkpoint)})"
         )
     return conditions
+
+
+_UNFOLDED: Final = "(checkpoint > fold.2 OR backfilled)"
+_FOLDED: Final = "checkpoint <= fold.2 AND epoch = fold.1"
+
+
+def _newest_fold(query: UsageQuery, bind: Binder) -> str:
+    """``fold``: the epoch, and the last fold up to the cut, below which the folds are read in place of the windows. A
+    scalar, so that both branches have the same."""
+    namespace = bind("namespace", "String", query.namespace)
+    return (
+        f"WITH (SELECT max((epoch, number)) FROM usage_folds WHERE namespace = {namespace}"
+        f" AND number <= {bind('checkpoint', 'UInt32', query.windows_as_of().number)}"
+        " AND epoch = (SELECT max(epoch) FROM usage_folds WHERE namespace = '')) AS fold"
+    )
+
+
+def _backfills(query: UsageQuery, bind: Binder) -> list[str]:
+    """A condition on usage_windows: windows of backfills that count."""
+    if backfills := query.profile.visible(query.as_of):
+        return [f"(backfilled = 0 OR checkpoint IN {bind('window_backfills', 'Array(UInt32)', backfills)})"]
+    return ["backfilled = 0"]
 
 
 def conditions_as_of(query: UsageQuery, bind: Binder) -> list[str]:

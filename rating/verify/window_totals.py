@@ -1,4 +1,4 @@
-"""usage_windows against usage_records, slice by slice (DESIGN invariants 7 and 8).
+"""usage_windows against usage_records, slice by slice, and folds against usage_windows (DESIGN invariants 7 and 8).
 
 A backfilled record belongs to the checkpoint that its column names, any other to the slice of its position.
 The SQL here shares nothing with the roll-up's: another way to find a record's slice, its window and its aggregates.
@@ -62,6 +62,39 @@ ORDER BY version, account, dims, start, seconds, checkpoint
 LIMIT {room:UInt32}"""
 
 
+# The same of folds: side 0 is what the windows of their checkpoints come to.
+_FOLDS_SQL: Final = """
+WITH (SELECT max(epoch) FROM usage_folds WHERE namespace = '') AS newest,
+    (SELECT arraySort(groupUniqArray(number)) FROM usage_folds WHERE namespace = {ns:String} AND epoch = newest
+        AND number <= {k:UInt32}) AS ends
+SELECT version, account, dims, start, seconds, fold,
+    maxIf(shown, side = 0) AS expected, maxIf(shown, side = 1) AS found,
+    uniqExactMergeIf(uniques, side = 0) AS expected_uniques, uniqExactMergeIf(uniques, side = 1) AS found_uniques,
+    count() OVER () AS differences
+FROM (
+    SELECT profile_version AS version, account_id AS account, toString(dimensions) AS dims,
+        toUnixTimestamp64Micro(window_start) AS start, window_seconds AS seconds,
+        arrayFirst(number -> number >= checkpoint, ends) AS fold, 0 AS side,
+        toString((sum(count), sum(sum), max(max), min(min),
+            max((toUnixTimestamp64Micro(latest_timestamp), latest_key, latest)))) AS shown,
+        uniqExactMergeState(unique_state) AS uniques
+    FROM usage_windows FINAL
+    WHERE namespace = {ns:String} AND profile_id = {profile:String} AND backfilled = 0
+        AND checkpoint <= arrayMax(arrayPushBack(ends, 0))
+    GROUP BY version, account, dims, start, seconds, fold
+    UNION ALL
+    SELECT profile_version, account_id, toString(dimensions), toUnixTimestamp64Micro(window_start), window_seconds,
+        checkpoint, 1, toString((count, sum, max, min, (toUnixTimestamp64Micro(latest_timestamp), latest_key, latest))),
+        unique_state
+    FROM usage_window_folds FINAL
+    WHERE namespace = {ns:String} AND profile_id = {profile:String} AND epoch = newest AND has(ends, checkpoint)
+)
+GROUP BY version, account, dims, start, seconds, fold
+HAVING expected != found OR expected_uniques != found_uniques OR expected_uniques != uniqExactMerge(uniques)
+ORDER BY version, account, dims, start, seconds, fold
+LIMIT {room:UInt32}"""
+
+
 def check_windows(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Every window up to the last checkpoint that is rolled up; all columns, exact unique values included."""
     last_number = min(rolled_up(scope.client), len(scope.checkpoints.cuts))
@@ -78,37 +111,27 @@ def check_windows(scope: Scope, findings: Findings, on_progress: VerifyProgress)
     for done, (namespace, profile) in enumerate(sorted((str(row[0]), str(row[1])) for row in profiles)):
         on_progress("windows from records", done, len(profiles))
         versions = [version for key, version in known.items() if key[:2] == (namespace, profile)]
-        rows = scope.rows(
-            _SQL,
-            {
-                "ns": namespace,
-                "profile": profile,
-                "k": last_number,
-                "versions": [version.version for version in versions] or [0],
-                "sizes": [version.window_seconds for version in versions] or [_DAY],
-                "unique": [version.version for version in versions if version.aggregation == "count_unique"],
-                "room": max(findings.room, 1),
-            },
-        )
-        for (
-            version,
-            account,
-            dims,
-            start,
-            seconds,
-            checkpoint,
-            expected,
-            stored_text,
-            uniques,
-            found_uniques,
-            _,
-        ) in rows:
-            window = f"{rfc3339(start)} of {seconds} s, checkpoint {checkpoint}"
-            where = f"{namespace} {profile} version {version} account {account} {dims} {window}"
-            findings.add("window", where, _shown(expected, uniques), _shown(stored_text, found_uniques), _REMEDY)
-        if rows:
-            findings.add_more(int(rows[0][-1]) - len(rows))
+        parameters: dict[str, object] = {
+            "ns": namespace, "profile": profile, "k": last_number, "room": max(findings.room, 1),
+        }  # fmt: skip
+        own = {
+            "versions": [version.version for version in versions] or [0],
+            "sizes": [version.window_seconds for version in versions] or [_DAY],
+            "unique": [version.version for version in versions if version.aggregation == "count_unique"],
+        }
+        _compare(scope, findings, "window", _SQL, parameters | own)
+        _compare(scope, findings, "fold of windows", _FOLDS_SQL, parameters)
     on_progress("windows from records", len(profiles), len(profiles))
+
+
+def _compare(scope: Scope, findings: Findings, what: str, sql: str, parameters: dict[str, object]) -> None:
+    rows = scope.rows(sql, parameters)
+    for version, account, dims, start, seconds, checkpoint, expected, stored_text, uniques, found_uniques, _ in rows:
+        window = f"{rfc3339(start)} of {seconds} s, checkpoint {checkpoint}"
+        where = f"{parameters['ns']} {parameters['profile']} version {version} account {account} {dims} {window}"
+        findings.add(what, where, _shown(expected, uniques), _shown(stored_text, found_uniques), _REMEDY)
+    if rows:
+        findings.add_more(int(rows[0][-1]) - len(rows))
 
 
 def _shown(values: str, uniques: int) -> str:

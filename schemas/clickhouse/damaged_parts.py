@@ -28,7 +28,9 @@ METERED: Final = DEDUPLICATION | {
     "backfill_progress",
 }
 NUMBERS: Final = frozenset({"invoice_numbers", "credit_note_numbers"})
-WINDOWS: Final = frozenset({"usage_windows", "usage_checkpoints", "profile_versions"})
+WINDOWS: Final = frozenset(
+    {"usage_windows", "usage_checkpoints", "profile_versions", "usage_window_folds", "usage_folds"}
+)
 
 
 @dataclass(frozen=True, slots=True)

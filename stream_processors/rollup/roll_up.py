@@ -11,20 +11,21 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 
 import pyarrow as pa
 
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.catalog.profiles import ProfileVersion, profile_versions
-from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.client import Parameters
 from schemas.ledgers.checkpoints import CheckpointLedger, Checkpoints, Cut, next_cut, read_progress, rolled_up
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.backfilled import BackfilledStage, roll_up_backfill
-from stream_processors.rollup.slices import Slice, in_slice
+from stream_processors.rollup.folds import Folds, fold_ends
+from stream_processors.rollup.slices import Slice, records_in
 from stream_processors.rollup.windows import windows_sql
-from stream_processors.threads import Stopping
+from stream_processors.threads import Stopping, executor
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +33,12 @@ log = logging.getLogger(__name__)
 def roll_up_sql(ranges: Slice) -> tuple[str, Parameters]:
     """The INSERT … SELECT of a slice and its parameters, except ``{k:UInt32}``, the checkpoint's number.
 
-    Backfilled records are excluded: they belong to their backfill's checkpoint, whatever their positions. No table
-    is sorted by position, so the append times of the slice's batches prune older parts; the cost is proportional to
-    the slice, not to the history. Window sizes and the need for unique values come from profile_versions; a record
-    whose version is missing there makes the statement fail, since no window may be left out.
+    Backfilled records are excluded: they belong to their backfill's checkpoint, whatever their positions. Window sizes
+    and the need for unique values come from profile_versions; a record whose version is missing there makes the
+    statement fail, since no window may be left out.
     """
-    bind = Binder()
-    condition = in_slice(ranges, bind)
-    records = f"""checkpoint = 0 AND {condition}
-        AND append_time >= (SELECT min(append_time) FROM usage_batches WHERE {condition})
-        AND append_time <= (SELECT max(append_time) FROM usage_batches WHERE {condition})"""
-    return windows_sql(records, backfilled=False), bind.parameters
+    records, parameters = records_in(ranges)
+    return windows_sql(records, backfilled=False), parameters
 
 
 def versions_table(versions: Sequence[tuple[str, ProfileVersion]]) -> pa.Table:
@@ -89,6 +85,10 @@ class RollUp:
         self._stage = stage
         self._waiting = ""
         self._ledger: CheckpointLedger | None = None
+        self._folds = Folds(Journal(settings, stop))
+        self._folding = executor("fold windows")
+        self._fold: Future[None] | None = None
+        self._folded = -1
         self._written: set[tuple[str, str, int]] = set()
         self._outages = 0
         self.done = 0
@@ -115,6 +115,7 @@ class RollUp:
         Stopping, LedgerUnavailable.
         """
         checkpoints = self.checkpoints()
+        self._folds.begin_epoch()
         for number in numbers:
             if afresh:
                 for table, column in (("usage_checkpoints", "number"), ("usage_windows", "checkpoint")):
@@ -124,6 +125,7 @@ class RollUp:
                         {"k": number},
                     )
             self._roll_up(checkpoints, number)
+        self._folds.begin_epoch()  # what another process folded meanwhile is of windows that were there before
 
     def _open(self) -> CheckpointLedger:
         if self._ledger is None:
@@ -138,7 +140,22 @@ class RollUp:
         for number in range(done + 1, len(checkpoints.cuts) + 1):
             self._roll_up(checkpoints, number)
         self.done = max(done, len(checkpoints.cuts))
+        self._begin_fold(checkpoints.cuts)
         return self.done
+
+    def _begin_fold(self, cuts: list[Cut]) -> None:
+        """Fold windows in a thread of its own, so that no close waits for it, if a fold is outstanding."""
+        busy = self._fold is not None and not self._fold.done()
+        if not busy and (self._folded < 0 or any(fold_ends(cuts, self._folded))):
+            self._fold = self._folding.submit(self._write_folds, tuple(cuts), self.done)
+
+    def _write_folds(self, cuts: Sequence[Cut], rolled_up_to: int) -> None:
+        try:
+            self._folded = self._folds.write(cuts, rolled_up_to)
+        except Stopping:
+            return
+        except Exception:  # queries go on reading windows; it is tried again after the next checkpoint
+            log.exception("windows were not folded")
 
     def cut(self, now_us: int) -> Cut | None:
         """Cut a checkpoint over everything metered; None if the last one is younger than the setting, or if nothing

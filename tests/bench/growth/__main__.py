@@ -24,6 +24,7 @@ MODULES = (
     "matching",
     "namespaces",
     "account_usage",
+    "windows",
     "running_period",
     "invoice_lists",
     "verification",

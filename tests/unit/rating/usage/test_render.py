@@ -70,6 +70,8 @@ AND (void_offset < transform(bitShiftLeft(toUInt64(void_generation), 32) + void_
 {cut_partitions:Array(UInt64)}, \
 {cut_offsets:Array(UInt64)}, toUInt64(0)))"""
 ALL_ACCOUNTS_AS_OF = """\
+WITH (SELECT max((epoch, number)) FROM usage_folds WHERE namespace = {namespace:String} \
+AND number <= {checkpoint:UInt32} AND epoch = (SELECT max(epoch) FROM usage_folds WHERE namespace = '')) AS fold
 SELECT account_id, toString(sum(part)) AS quantity, sum(events) AS events
 FROM (
 SELECT account_id, sum(toDecimal256(quantity, 12)) AS part, count() AS events
@@ -103,6 +105,22 @@ fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
 fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
     AND account_id NOT IN (SELECT account_id VOIDED)
     AND backfilled = 0
+    AND (checkpoint > fold.2 OR backfilled)
+) AS source
+GROUP BY account_id
+HAVING events > 0
+UNION ALL
+SELECT account_id, sum(`sum`) AS part, sum(`count`) AS events
+FROM (
+    SELECT *, 1 AS one FROM usage_window_folds FINAL
+    WHERE namespace = {namespace:String}
+    AND profile_id = {profile_id:String}
+    AND checkpoint <= {checkpoint:UInt32}
+    AND ((window_seconds = {size_86400:UInt32} AND ((window_start >= \
+fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
+fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
+    AND account_id NOT IN (SELECT account_id VOIDED)
+    AND checkpoint <= fold.2 AND epoch = fold.1
 ) AS source
 GROUP BY account_id
 HAVING events > 0

@@ -1,0 +1,222 @@
+"""Folds of windows: whatever is killed between which steps, every total, live and as of every checkpoint, is what the
+records say; and one epoch's folds count for nothing in the next."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+
+from deploy.local.stack import Stack
+from rating.usage import Measured, UsageQuery, usage_totals
+from rating.usage.query import Backfilled
+from schemas.catalog.backfill_reach import BackfillReach
+from schemas.catalog.meters import Aggregation
+from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
+from schemas.clickhouse.client import connect
+from schemas.ledgers.checkpoints import Cut
+from schemas.migrations import migrate
+from schemas.settings import Settings
+from schemas.values.instants import SECOND, instant
+from stream_processors.metering.journal import Journal
+from stream_processors.rollup.backfilled import roll_up_backfill_sql
+from stream_processors.rollup.folds import Folds, fold_ends
+from stream_processors.rollup.roll_up import roll_up_sql, versions_table
+from stream_processors.rollup.slices import between
+
+pytestmark = pytest.mark.integration
+
+HOUR = 3600 * SECOND
+START = 1_356_998_400 * SECOND  # 2013-01-01T00:00:00Z
+PARTITIONS, PER_CUT, CUTS = 2, 6, 12
+ACCOUNTS = ("acme", "o'neil\\")
+RECORDS = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
+           "dimensions", "generation", "partition", "offset", "index", "append_time"]  # fmt: skip
+BATCHES = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
+PROFILE = ProfileVersion(
+    profile_id="m.p", version=1, meter="m", profile="p", name="", unit="", event_name="e", aggregation="count_unique",
+    property=("n",), filters=(), dimensions=(), window_seconds=3600, valid_from_us=BEGINNING, valid_to_us=FOREVER,
+    by_text=False,
+)  # fmt: skip
+# Three checkpoints an hour.
+ALL_CUTS = [
+    Cut(number, {(1, part): number * PER_CUT for part in range(PARTITIONS)}, 0, START + number * HOUR // 3)
+    for number in range(1, CUTS + 1)
+]
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+class MortalJournal(Journal):
+    """Ends after ``steps`` statements."""
+
+    steps = 1_000
+
+    def before_last(self) -> None:
+        """Called before the statement that ends a fold."""
+
+    def command(self, what: str, sql: str, parameters: Any) -> None:
+        if self.steps == 0:
+            raise Killed(what)
+        self.steps -= 1
+        if what.endswith("say that they are"):
+            self.before_last()
+        super().command(what, sql, parameters)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A ClickHouse of its own: a fold is of all namespaces."""
+    with Stack(tmp_path_factory.mktemp("folds"), ports="free", processes=("clickhouse",)) as stack:
+        migrate(stack.settings)
+        yield stack.settings
+
+
+class World:
+    """A namespace with records and their windows. ``cuts``: those that are rolled up."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: Client = connect(settings)
+        self.namespace = f"t{uuid.uuid4().hex[:12]}"
+        self.measured = Measured("m.p", "sum", ((1, 3600),))
+        for table in ("usage_records", "usage_batches", "usage_windows", "usage_window_folds", "usage_folds"):
+            self.client.command(f"TRUNCATE TABLE {table}")
+        Journal(settings, threading.Event()).insert("profile_versions", versions_table([(self.namespace, PROFILE)]))
+        rows, batches = [], []
+        for offset in range(PER_CUT * CUTS):
+            for part in range(PARTITIONS):
+                at = START + (offset * 7 % 60) * HOUR // 12
+                batches.append([1, part, offset, self.namespace, 1, 0, instant(START + offset * SECOND)])
+                rows.append(
+                    [self.namespace, "m.p", 1, ACCOUNTS[offset % 2], instant(at), (offset * 37) % 101 - 50,
+                     f'"{offset % 5}"', "", 1, part, offset, 0, instant(START + offset * SECOND)]
+                )  # fmt: skip
+        self.client.insert("usage_records", rows, column_names=RECORDS)
+        self.client.insert("usage_batches", batches, column_names=BATCHES)
+        for cut in ALL_CUTS:
+            self.roll_up(cut)
+
+    def roll_up(self, cut: Cut) -> None:
+        previous = ALL_CUTS[cut.number - 2].offsets if cut.number > 1 else {}
+        sql, parameters = roll_up_sql(between(previous, cut.offsets))
+        self.client.command(sql, parameters=parameters | {"k": cut.number})
+
+    def totals(self, aggregation: Aggregation, as_of: Cut | None, plan: Any) -> list[Any]:
+        """By account and by hour."""
+        query = UsageQuery(
+            self.namespace, replace(self.measured, aggregation=aggregation), START + HOUR // 2, START + 5 * HOUR,
+            by_account=True, buckets_us=(START + HOUR // 2, START + 3 * HOUR), as_of=as_of,
+            rolled_up=ALL_CUTS[-1], plan=plan,
+        )  # fmt: skip
+        return usage_totals(self.client, query)
+
+    def agrees(self) -> None:
+        """Every aggregation, live and as of each checkpoint, from windows and folds as from records."""
+        for as_of in (None, *ALL_CUTS):
+            for aggregation in get_args(Aggregation):
+                windows = self.totals(aggregation, as_of, "windows")
+                assert windows == self.totals(aggregation, as_of, "records"), (aggregation, as_of)
+                assert windows or (as_of is not None and as_of.number == 1)
+
+    def folded_to(self) -> int:
+        [[number]] = self.client.query(
+            "SELECT max(number) FROM usage_folds WHERE namespace = {n:String} AND epoch = "
+            "(SELECT max(epoch) FROM usage_folds WHERE namespace = '')",
+            parameters={"n": self.namespace},
+        ).result_rows
+        return int(number)
+
+
+@pytest.fixture
+def world(database: Settings) -> World:
+    return World(database)
+
+
+ENDS = list(fold_ends(ALL_CUTS))
+
+
+@bounded(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
+@given(deaths=st.lists(st.integers(0, 11), max_size=3), known=st.integers(1, CUTS))
+def test_totals_are_exact_whatever_is_killed_between_two_steps(
+    database: Settings, deaths: list[int], known: int
+) -> None:
+    world = World(database)
+    for steps in deaths:
+        journal = MortalJournal(database, threading.Event())
+        journal.steps = steps
+        try:
+            Folds(journal).write(ALL_CUTS[:known], known)
+        except Killed:
+            continue
+    world.agrees()
+    assert Folds(Journal(database, threading.Event())).write(ALL_CUTS, CUTS) == ENDS[-1]
+    assert world.folded_to() == ENDS[-1]
+    world.agrees()
+
+
+def test_what_is_folded_is_read_from_folds(world: World) -> None:
+    """Otherwise nothing above would say anything."""
+    Folds(Journal(world.settings, threading.Event())).write(ALL_CUTS, CUTS)
+    world.client.command("TRUNCATE TABLE usage_windows")
+    cut = ALL_CUTS[ENDS[-1] - 1]
+    assert world.totals("sum", cut, "windows") == world.totals("sum", cut, "records")
+    [[windows, folds]] = world.client.query(
+        "SELECT uniqExact(account_id, window_start), count() FROM usage_window_folds FINAL"
+    ).result_rows
+    assert folds < windows * len(ENDS)
+
+
+def test_an_epoch_has_windows_read_until_they_are_folded_again(world: World) -> None:
+    journal = Journal(world.settings, threading.Event())
+    Folds(journal).write(ALL_CUTS, CUTS)
+    world.client.command("DELETE FROM usage_records WHERE offset < 20")  # as after a replay that finds fewer
+    world.client.command("TRUNCATE TABLE usage_windows")
+    Folds(journal).begin_epoch()
+    for cut in ALL_CUTS:
+        world.roll_up(cut)
+    assert world.folded_to() == 0
+    world.agrees()
+    Folds(journal).write(ALL_CUTS, CUTS)
+    assert world.folded_to() == ENDS[-1]
+    world.agrees()
+
+
+def test_a_fold_that_was_begun_before_an_epoch_counts_for_nothing(world: World) -> None:
+    slow = MortalJournal(world.settings, threading.Event())
+    journal = Journal(world.settings, threading.Event())
+    slow.before_last = Folds(journal).begin_epoch
+    Folds(slow).write(ALL_CUTS[:4], 4)
+    assert world.folded_to() == 0
+    world.agrees()
+
+
+def test_a_backfill_ends_a_fold_and_its_windows_are_read_beside_folds(world: World) -> None:
+    """It replaces what is in windows up to its checkpoint: no fold may hold more than that."""
+    cuts = [replace(cut, backfill="n/m/1#1") if cut.number == 4 else cut for cut in ALL_CUTS]
+    assert list(fold_ends(cuts)) == sorted({*ENDS, 4})
+    columns = [*RECORDS, "checkpoint"]
+    world.client.insert(
+        "usage_records",
+        [[world.namespace, "m.p", 2, "acme", instant(START + HOUR), 7, '"x"', "", 1, 0, 3, 1, instant(START), 4]],
+        column_names=columns,
+    )
+    version = replace(PROFILE, version=2)
+    Journal(world.settings, threading.Event()).insert("profile_versions", versions_table([(world.namespace, version)]))
+    world.client.command(roll_up_backfill_sql(), parameters={"k": 4, "namespace": world.namespace, "profiles": ["m.p"]})
+    Folds(Journal(world.settings, threading.Event())).write(cuts, CUTS)
+    reach = BackfillReach(4, tuple(sorted(cuts[3].offsets.items())), 0)
+    world.measured = replace(
+        world.measured, windows=((1, 3600), (2, 3600)), backfilled=(Backfilled(2, START, (reach,), True),)
+    )
+    world.agrees()
