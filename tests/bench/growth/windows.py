@@ -1,5 +1,5 @@
-"""Usage of all accounts from windows, after so many hours with twelve checkpoints each: CPU milliseconds of ClickHouse a
-question."""
+"""Usage of all accounts from windows, after so many hours with twelve checkpoints each: CPU milliseconds of ClickHouse
+a question."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench_usage import BATCH, BATCHES, FILL, PARTITIONS
-from growth.account_usage import PROFILES, START
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
+from growth.account_usage import PROFILES, START
 from rating.usage import Measured, UsageQuery, usage_totals
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Cut
