@@ -34,6 +34,7 @@ TABLES = (
     "usage_events",
     "usage_records",
     "usage_windows",
+    "usage_window_folds",
     "usage_voids",
     "voided_events",
     "duplicate_events",

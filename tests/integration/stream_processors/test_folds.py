@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from deploy.local.stack import Stack
 from rating.usage import Measured, UsageQuery, usage_totals
 from rating.usage.query import Backfilled
+from rating.verify import window_totals
+from rating.verify.difference import Findings
 from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
@@ -220,3 +222,37 @@ def test_a_backfill_ends_a_fold_and_its_windows_are_read_beside_folds(world: Wor
         world.measured, windows=((1, 3600), (2, 3600)), backfilled=(Backfilled(2, START, (reach,), True),)
     )
     world.agrees()
+
+
+class Asked:
+    """All that the comparison asks of its scope."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def rows(self, sql: str, parameters: dict[str, object]) -> Any:
+        return self._client.query(sql, parameters=parameters).result_rows
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "INSERT INTO usage_window_folds SELECT * REPLACE (count + 1 AS count) FROM usage_window_folds FINAL LIMIT 1",
+        "INSERT INTO usage_window_folds SELECT * REPLACE ('ghost' AS account_id) FROM usage_window_folds FINAL LIMIT 1",
+        "DELETE FROM usage_window_folds WHERE account_id = 'acme'",
+        "INSERT INTO usage_windows SELECT * REPLACE (sum + 1 AS sum) FROM usage_windows FINAL LIMIT 1",
+    ],
+)
+def test_a_fold_that_is_not_what_its_windows_come_to_is_found(world: World, damage: str) -> None:
+    Folds(Journal(world.settings, threading.Event())).write(ALL_CUTS, CUTS)
+
+    def differences() -> list[str]:
+        findings = Findings()
+        scope: Any = Asked(world.client)
+        own = {"ns": world.namespace, "profile": "m.p", "k": CUTS, "room": 100}
+        window_totals._compare(scope, findings, "fold of windows", window_totals._FOLDS_SQL, own)
+        return [difference.what for difference in findings.differences()]
+
+    assert differences() == []
+    world.client.command(damage)
+    assert "fold of windows" in differences()
