@@ -10,8 +10,10 @@ from tests.upgrade.history import ACCOUNTS, METRICS, MONTHS
 from tests.upgrade.release import Services
 
 Row = tuple[str, ...]
-GROW: Final = frozenset({"schema_migrations", "usage_checkpoints", "usage_windows", "usage_progress"})
-"""Tables that get rows while a stack only runs: cuts, and roll-ups of what was not rolled up yet."""
+GROW: Final = frozenset(
+    {"schema_migrations", "usage_checkpoints", "usage_windows", "usage_window_folds", "usage_folds", "usage_progress"}
+)
+"""Tables that get rows while a stack only runs: cuts, roll-ups of what was not rolled up yet, and folds."""
 NOTES: Final = frozenset({"webhook_progress"})
 """Tables whose rows a process writes anew when it starts, with the time: they are left out."""
 VOLATILE: Final = frozenset({"at"})

@@ -1,13 +1,20 @@
-"""Which checkpoints end a fold: a function of the ledger alone, that what comes later never changes."""
+"""Which checkpoints end a fold: a function of the ledger alone, which its growth never changes; when folds are written."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.ledgers.checkpoints import Cut
+from schemas.settings import Settings
 from schemas.values.instants import SECOND
 from stream_processors.rollup.folds import fold_ends
+from stream_processors.rollup.roll_up import RollUp
 
 HOUR = 3600 * SECOND
 
@@ -38,3 +45,46 @@ def test_they_stay_as_the_ledger_grows(instants: list[int], backfills: frozenset
     assert early == [end for end in ends if end < min(known, len(every))]
     for after in range(len(every) + 1):
         assert list(fold_ends(every, after)) == [end for end in ends if end > after]
+
+
+def roll_up(monkeypatch: pytest.MonkeyPatch, write: Callable[[Sequence[Cut], int], int]) -> RollUp:
+    catalog: Any = None  # nothing is rolled up
+    rollup = RollUp(Settings(), catalog, threading.Event(), lambda *_: None)
+    monkeypatch.setattr(rollup._folds, "write", write)
+    return rollup
+
+
+def fold(rollup: RollUp, known: list[Cut]) -> None:
+    rollup.done = len(known)
+    rollup._begin_fold(known)
+    if rollup._fold is not None:
+        rollup._fold.result(10)
+
+
+def test_a_fold_begins_at_the_start_and_once_an_hour_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def write(known: Sequence[Cut], rolled_up: int) -> int:
+        written.append(rolled_up)
+        return max(fold_ends(known), default=0)
+
+    rollup = roll_up(monkeypatch, write)
+    hours = cuts(0, 1, 2, HOUR, HOUR + 1, 2 * HOUR)
+    for count in range(1, len(hours) + 1):
+        fold(rollup, hours[:count])
+    assert written == [1, 4, 6]
+
+
+def test_a_fold_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def write(known: Sequence[Cut], rolled_up: int) -> int:
+        tries.append(rolled_up)
+        if len(tries) == 1:
+            raise ValueError("of whatever kind")
+        return 0
+
+    rollup = roll_up(monkeypatch, write)
+    for _ in range(3):
+        fold(rollup, cuts(0, 1))
+    assert tries == [2, 2]
