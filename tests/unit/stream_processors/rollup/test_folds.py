@@ -1,4 +1,4 @@
-"""Which checkpoints end a fold: a function of the ledger alone, which its growth never changes; when folds are written."""
+"""Which checkpoints end a fold: a function of the ledger, which its growth never changes; when folds are written."""
 
 from __future__ import annotations
 
