@@ -1,4 +1,4 @@
--- 037: windows of many checkpoints as one. A slice is a minute long, so that a window has a row for each minute in which something came; a fold
+-- 038: windows of many checkpoints as one. A slice is a minute long, so that a window has a row for each minute in which something came; a fold
 -- rolls up all the slices from the fold before it up to its own number, once. usage_windows keeps its rows, for what is asked as of a checkpoint
 -- between two folds.
 CREATE TABLE IF NOT EXISTS {database}.usage_window_folds {on_cluster}
