@@ -134,6 +134,13 @@ class Settings(BaseSettings):
         ge=0,
         description="megabytes of room on those disks below which the gateway answers 503 until there is more",
     )
+    flush_seconds: float = Field(
+        1.0,
+        ge=0.05,
+        le=5,
+        description="seconds between two writes of a worker that has little to write: usage is seen so much later, and "
+        "ClickHouse has so much less to do; what comes after a pause, or is much, is written at once",
+    )
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
     close_schedule_seconds: int = Field(
         0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"

@@ -23,11 +23,13 @@ from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICE
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
 from stream_processors.fetching.take_stream import TakeStream
+from stream_processors.fetching.waiting import ENOUGH_RECORDS
 from stream_processors.threads import guarded
 from stream_processors.upkeep.assignment import assigned
 from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
 
 TAKE = 512
+METER_TAKE = 2 * ENOUGH_RECORDS
 LOOK_SECONDS = 5.0
 """How often the admitting app looks for records that did not come."""
 REBALANCE_SECONDS = 30.0
@@ -43,12 +45,13 @@ def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, se
     # One consumer group per generation: while some workers still read the old topic, no worker is assigned partitions
     # of a topic that it does not read.
     name = METER_GROUP if settings.generation == 1 else f"{METER_GROUP}-{settings.generation}"
-    app = _app(name, settings, index, session_timeout, web_port=web_port, web_host="127.0.0.1")
+    pages = {"web_port": web_port, "web_host": "127.0.0.1"}
+    app = _app(name, settings, index, session_timeout, stream_buffer_maxsize=METER_TAKE, **pages)
 
     @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
-        async for events in stream.noack_take(TAKE, within=0.02):
-            await guarded("meter", parts.agents.meter.submit(events, stream.ack))
+        async for events in stream.noack_take(METER_TAKE, within=0.02):
+            await guarded("meter", parts.agents.meter.submit(events, stream.ack, app.waiting.wait_for_enough))
 
     _when_reassigned(app, lambda: parts.meter.reassigned())
 
@@ -183,12 +186,11 @@ def _app(name: str, settings: Settings, index: int, session_timeout: float, **op
         broker_max_poll_interval=1_000.0,
         broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_commit_interval=1.0,
-        stream_buffer_maxsize=TAKE,
         stream_wait_empty=True,
         worker_redirect_stdouts=False,
         autodiscover=False,
         Stream=TakeStream,
-        **options,
+        **{"stream_buffer_maxsize": TAKE} | options,
     )
 
 

@@ -110,7 +110,7 @@ class Parts:
             log_start=lambda partition: self._log_lag.bounds(topic, partition)[0],
         )
         self.meter = UnitMeter(settings, metered_topic, self._catalog, self._rejected, self.stopping)
-        pipeline = MeterPipeline(self.meter)
+        pipeline = MeterPipeline(self.meter, settings.flush_seconds)
         self.cursors = AssignedCursors(Journal(settings, self.stopping), topic, generation)
         watching = Journal(settings, self.stopping)
         self._events = EventsConsumer(

@@ -28,6 +28,7 @@ from schemas.kafka.limits import EXPANSION
 from schemas.kafka.topics import INBOX_PREFIX
 from schemas.settings import Settings
 from stream_processors.fetching.expansion import NAMES, Unexpanded, expand
+from stream_processors.fetching.waiting import WaitingRecords
 
 POLL_BYTES: Final = 4 * 1024 * 1024
 BUFFER_BYTES: Final = 32 * 1024 * 1024
@@ -186,15 +187,25 @@ def bound_fetches(settings: Settings) -> None:
 
 
 class ByteQueue(ThrowableQueue[Any]):
-    """A queue that is full at ``BUFFER_BYTES`` of record values, or at its maximum number of records."""
+    """A queue that is full at ``BUFFER_BYTES`` of record values, or at its maximum number of records; ``waiting`` is
+    told of each record."""
+
+    waiting: WaitingRecords | None = None
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
         self._bytes = 0
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the record values in it."""
+        return self._bytes
+
     def _put(self, item: Any) -> None:
         super()._put(item)
         self._bytes += _size_of(item)
+        if self.waiting is not None:
+            self.waiting.grown()
 
     def _get(self) -> Any:
         item = super()._get()
@@ -212,7 +223,11 @@ class ByteQueue(ThrowableQueue[Any]):
 
 
 class BoundedApp(faust.App):
-    """A Faust app whose stream buffers are limited in bytes."""
+    """A Faust app whose stream buffers are limited in bytes. ``waiting``: the records in them."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.waiting = WaitingRecords()
+        super().__init__(*arguments, **options)
 
     @property
     def made_consumer(self) -> ConsumerT | None:
@@ -222,7 +237,10 @@ class BoundedApp(faust.App):
 
     def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> ByteQueue:
         """Faust's factory of stream buffers."""
-        return ByteQueue(maxsize=maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+        queue = ByteQueue(maxsize=maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+        queue.waiting = self.waiting
+        self.waiting.watch(queue)
+        return queue
 
 
 def _size_of(item: Any) -> int:

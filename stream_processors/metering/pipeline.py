@@ -6,9 +6,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
 
 from schemas.errors import EXIT_HELD, CannotGoOn
 from stream_processors.metering.breaker import Poisoned
@@ -19,7 +18,8 @@ from stream_processors.threads import Stopping, Work, end_hard, executor
 
 log = logging.getLogger(__name__)
 
-UNIT_SECONDS: Final = 0.2  # minimum time between the starts of small units
+Pause = Callable[[float], Awaitable[object]]
+"""Waits so many seconds, or less where enough for a flush waits already."""
 
 
 def raw_record(event: FaustEvent) -> RawRecord:
@@ -29,10 +29,13 @@ def raw_record(event: FaustEvent) -> RawRecord:
 
 
 class MeterPipeline:
-    """Prepares one unit of records while the previous one is written, and acknowledges units in order."""
+    """Prepares one unit of records while the previous one is written, and acknowledges units in order.
 
-    def __init__(self, meter: UnitMeter) -> None:
+    ``flush_seconds``: time between the starts of two small units; the first one after a pause starts at once."""
+
+    def __init__(self, meter: UnitMeter, flush_seconds: float) -> None:
         self._meter = meter
+        self._flush_seconds = flush_seconds
         self._preparing: ThreadPoolExecutor = executor("prepare")
         self._committing: ThreadPoolExecutor = executor("commit")
         self._in_flight: Future[None] | None = None
@@ -52,9 +55,9 @@ class MeterPipeline:
         acknowledging = self._acknowledging
         return self._prepared.busy or (acknowledging is not None and not acknowledging.done())
 
-    async def submit(self, events: Sequence[FaustEvent], ack: Ack) -> None:
+    async def submit(self, events: Sequence[FaustEvent], ack: Ack, pause: Pause = asyncio.sleep) -> None:
         """Meter one take. Returns once its last unit is prepared and its write has begun, so that the next take can
-        be accepted."""
+        be accepted; after a small unit only when the next one is due."""
         units = units_of(events)
         for unit in units:
             began = time.monotonic()
@@ -63,7 +66,7 @@ class MeterPipeline:
                 left = await self._submit_unit(left, ack)
         if sum(len(event.message.value or b"") for event in units[-1]) < UNIT_BYTES // 2:
             # An insert of ten rows costs ClickHouse about as much as one of a thousand, so small units are spaced out.
-            await asyncio.sleep(max(0.0, began + UNIT_SECONDS - time.monotonic()))
+            await pause(max(0.0, began + self._flush_seconds - time.monotonic()))
 
     async def _submit_unit(self, unit: list[FaustEvent], ack: Ack) -> list[FaustEvent]:
         """Prepare as much of a unit as fits into one flush and start writing it; returns the remaining events."""

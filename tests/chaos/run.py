@@ -63,7 +63,7 @@ def run(options: Options, say: Say) -> Report:
             worker_module="tests.chaos.faulty.stuck_worker",
             # No webhook is set there.
             processes=tuple(kind for kind in ALL if kind != "webhooks"),
-            overrides={"checkpoint_seconds": 3},
+            overrides={"checkpoint_seconds": 3, "flush_seconds": 0.2},
         )
         proxy.start(stack.settings.clickhouse_port)
         ends.callback(proxy.stop)

@@ -86,7 +86,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """The whole stack, all ready. Test namespaces keep tests apart; whoever kills a process waits until it is back."""
     folder = tmp_path_factory.mktemp("stack")
     overrides: dict[str, Any] = {
-        "checkpoint_seconds": 5, "close_schedule_seconds": 0, "backfill_automatic": False,
+        "checkpoint_seconds": 5, "flush_seconds": 0.1, "close_schedule_seconds": 0, "backfill_automatic": False,
         "webhook_reach": "loopback",  # receivers of tests take any free port
     }  # fmt: skip
     with ExitStack() as containers:

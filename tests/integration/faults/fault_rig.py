@@ -49,7 +49,7 @@ class Rig:
         overrides = self.clickhouse.settings.model_dump(
             include={"clickhouse_host", "clickhouse_port", "clickhouse_password"}
         )
-        overrides |= {"checkpoint_seconds": 5, "close_schedule_seconds": 0, "partitions": 1}
+        overrides |= {"checkpoint_seconds": 5, "flush_seconds": 0.2, "close_schedule_seconds": 0, "partitions": 1}
         kinds = ("kafka", "init", "gateway", "worker", "rating")
         self.stack = Stack(self.folder / "stack", ports="free", processes=kinds, overrides=overrides)
         self.stack.start()

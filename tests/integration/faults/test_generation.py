@@ -34,7 +34,8 @@ def test_events_go_on_into_another_number_of_partitions(
     tmp_path: Path, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = ("kafka", "clickhouse", "init", "gateway", "worker")
-    with Stack(tmp_path / "data", ports="free", processes=kinds, overrides={"partitions": 2}) as stack:
+    overrides = {"partitions": 2, "flush_seconds": 0.2}
+    with Stack(tmp_path / "data", ports="free", processes=kinds, overrides=overrides) as stack:
         world = World(stack.settings, "moved", wait_until)
         declare(stack.settings, {"namespace": {"code": "moved", "max_event_age_seconds": None}, "meters": [METER]})
         stop, sent = threading.Event(), 0

@@ -70,7 +70,7 @@ async def settle(condition: Any) -> None:
 def test_nothing_is_acknowledged_before_it_is_written_and_everything_after() -> None:
     async def scenario() -> None:
         meter: Any = HeldMeter()
-        acks, road = Acks(meter), MeterPipeline(meter)
+        acks, road = Acks(meter), MeterPipeline(meter, 0.0)
         # Each is a unit of its own. The second is prepared while the first is written; the third must wait.
         big = [record(offset, UNIT_BYTES) for offset in range(3)]
         assert [len(unit) for unit in units_of(big)] == [1, 1, 1]
@@ -94,7 +94,7 @@ def test_what_lies_above_a_gap_is_not_acknowledged_and_holds_up_no_rebalance() -
 
     async def scenario() -> None:
         meter: Any = HeldMeter(gaps={0: 2})
-        acks, road = Acks(meter), MeterPipeline(meter)
+        acks, road = Acks(meter), MeterPipeline(meter, 0.0)
         events = [
             record(offset) for offset in (0, 1, 7, 8, 2)
         ]  # 2 came in the same unit, after the gap: passed over as well
@@ -119,7 +119,7 @@ def test_what_could_not_be_written_is_never_acknowledged(trouble: Exception, mon
 
     async def scenario() -> None:
         meter: Any = HeldMeter(trouble)
-        acks, road = Acks(meter), MeterPipeline(meter)
+        acks, road = Acks(meter), MeterPipeline(meter, 0.0)
         await road.submit([record(0)], acks)
         meter.go.release()
         acknowledging: Any = road._acknowledging
@@ -151,12 +151,33 @@ def test_other_agents_repeat_a_write_until_it_is_done(monkeypatch: pytest.Monkey
 def test_what_one_flush_does_not_hold_goes_into_the_next_ones_and_is_acknowledged_with_them() -> None:
     async def scenario() -> None:
         meter: Any = HeldMeter(at_once=2)
-        acks, road = Acks(meter), MeterPipeline(meter)
+        acks, road = Acks(meter), MeterPipeline(meter, 0.0)
         submitting = asyncio.create_task(road.submit([record(offset) for offset in range(5)], acks))
         for done in ([0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]):
             meter.go.release()
             await settle(lambda done=done: acks.offsets == done)
         await submitting
         assert meter.durable == [0, 1, 2, 3, 4]
+
+    asyncio.run(scenario())
+
+
+def test_a_small_unit_lets_the_next_one_wait_and_a_large_one_does_not() -> None:
+    async def scenario() -> None:
+        meter: Any = HeldMeter()
+        acks, road = Acks(meter), MeterPipeline(meter, 5.0)
+        pauses: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+
+        for _ in range(2):
+            meter.go.release()
+        await road.submit([record(0)], acks, pause)
+        assert len(pauses) == 1
+        assert 0.0 < pauses[0] <= 5.0
+        await road.submit([record(1, UNIT_BYTES)], acks, pause)
+        assert len(pauses) == 1
+        await settle(lambda: acks.offsets == [0, 1])
 
     asyncio.run(scenario())
