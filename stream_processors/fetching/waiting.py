@@ -49,6 +49,4 @@ class WaitingRecords:
             self._awaited = None
 
     def _enough(self) -> bool:
-        return any(
-            buffer.waiting_bytes >= ENOUGH_BYTES or buffer.qsize() >= ENOUGH_RECORDS for buffer in self._buffers
-        )
+        return any(buffer.waiting_bytes >= ENOUGH_BYTES or buffer.qsize() >= ENOUGH_RECORDS for buffer in self._buffers)
