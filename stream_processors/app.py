@@ -23,7 +23,7 @@ from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICE
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
 from stream_processors.fetching.take_stream import TakeStream
-from stream_processors.fetching.waiting import ENOUGH_RECORDS
+from stream_processors.fetching.flush_pause import ENOUGH_RECORDS
 from stream_processors.threads import guarded
 from stream_processors.upkeep.assignment import assigned
 from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts

@@ -28,7 +28,7 @@ from schemas.kafka.limits import EXPANSION
 from schemas.kafka.topics import INBOX_PREFIX
 from schemas.settings import Settings
 from stream_processors.fetching.expansion import NAMES, Unexpanded, expand
-from stream_processors.fetching.waiting import WaitingRecords
+from stream_processors.fetching.flush_pause import WaitingRecords
 
 POLL_BYTES: Final = 4 * 1024 * 1024
 BUFFER_BYTES: Final = 32 * 1024 * 1024

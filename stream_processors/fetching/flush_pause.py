@@ -10,7 +10,7 @@ ENOUGH_BYTES: Final = 3 * 1024 * 1024
 ENOUGH_RECORDS: Final = 1024
 
 
-class Buffer(Protocol):
+class RecordBuffer(Protocol):
     """What waits between the consumer and an agent."""
 
     @property
@@ -25,10 +25,10 @@ class WaitingRecords:
     """The records that wait in an app's stream buffers. For the app's event loop."""
 
     def __init__(self) -> None:
-        self._buffers: list[Buffer] = []
+        self._buffers: list[RecordBuffer] = []
         self._awaited: asyncio.Event | None = None
 
-    def watch(self, buffer: Buffer) -> None:
+    def watch(self, buffer: RecordBuffer) -> None:
         """Count the records of this buffer too; it calls ``grown`` whenever it gets one."""
         self._buffers.append(buffer)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from mode.utils.queues import FlowControlEvent
 
-from stream_processors.fetching import waiting
+from stream_processors.fetching import flush_pause
 from stream_processors.fetching.bounded import ByteQueue
-from stream_processors.fetching.waiting import WaitingRecords
+from stream_processors.fetching.flush_pause import WaitingRecords
 
 
 def buffer_of(records: WaitingRecords) -> ByteQueue:
@@ -27,8 +27,8 @@ def event(size: int) -> Any:
 
 @pytest.mark.parametrize(("limit", "sizes"), [("ENOUGH_BYTES", [60, 60]), ("ENOUGH_RECORDS", [1] * 100)])
 def test_the_wait_ends_once_enough_waits(monkeypatch: pytest.MonkeyPatch, limit: str, sizes: list[int]) -> None:
-    monkeypatch.setattr(waiting, "ENOUGH_BYTES", 1000)
-    monkeypatch.setattr(waiting, limit, 100)
+    monkeypatch.setattr(flush_pause, "ENOUGH_BYTES", 1000)
+    monkeypatch.setattr(flush_pause, limit, 100)
 
     async def run() -> None:
         records = WaitingRecords()
