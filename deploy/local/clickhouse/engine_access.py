@@ -149,8 +149,10 @@ def _judge_words(words: Sequence[str], role: Role, *, reads: bool) -> None:
             raise AccessError(497, f"{word} is switched off in the local stack. (ACCESS_DENIED)")
         if name in _FUNCTIONS and following[:1] == ("(",):
             raise AccessError(497, f"{name}() is switched off in the local stack. (ACCESS_DENIED)")
-        if not reads and word.upper() == "ENGINE" and following[:1] == ("=",) and following[1] not in _ENGINES:
-            raise AccessError(497, f"engine {following[1]} is switched off in the local stack. (ACCESS_DENIED)")
+        if not reads and word.upper() == "ENGINE" and following[:1] == ("=",):
+            engine = following[1].strip("`")  # the engine quotes what is a word of SQL too: `Null`
+            if engine not in _ENGINES:
+                raise AccessError(497, f"engine {engine} is switched off in the local stack. (ACCESS_DENIED)")
         if role == "analyst":
             if name == "system" and following[:1] == (".",) and following[1].strip('`"').lower() not in _SYSTEM_TABLES:
                 raise AccessError(497, f"analyst: Not enough privileges for system.{following[1]}. (ACCESS_DENIED)")
