@@ -1,4 +1,4 @@
-"""Every event is matched again, against the catalog at its batch's offset, and compared.
+"""Every event is matched again, against the catalog at its batch's offset, and compared with it and with its records.
 
 Blocks of columns are compared as Arrow arrays; only a block that differs is looked at event by event. Identities and
 content hashes are computed again on the way.
@@ -28,26 +28,35 @@ _QUANTITY: Final = pa.decimal128(38, 12)
 Columns: TypeAlias = Mapping[str, pa.Array]
 """Arrow arrays by the name of their column."""
 _EXPECTED: Final[tuple[tuple[str, pa.DataType], ...]] = (
-    ("match_profile_ids", _STRINGS), ("match_profile_versions", pa.uint32()), ("match_quantities", _QUANTITY),
-    ("match_unique_values", _STRINGS), ("match_dimensions", _STRINGS),
+    ("profile_ids", _STRINGS), ("profile_versions", pa.uint32()), ("quantities", _QUANTITY),
+    ("unique_values", _STRINGS), ("dimensions", _STRINGS),
     ("unmeterable_profile_ids", _STRINGS), ("unmeterable_reasons", _STRINGS),
 )  # fmt: skip
 _SQL: Final = """
 SELECT toString(namespace) AS namespace, toString(event_name) AS event_name, account_id, toString(source) AS source,
     idempotency_key, toUnixTimestamp64Micro(timestamp) AS us, properties, identity, content_hash,
-    CAST(match_profile_ids AS Array(String)) AS match_profile_ids, match_profile_versions, match_quantities,
-    match_unique_values, match_dimensions, CAST(unmeterable_profile_ids AS Array(String)) AS unmeterable_profile_ids,
+    arraySort(CAST(match_profile_ids AS Array(String))) AS matched_ids,
+    arrayMap(one -> one.1, records.rows) AS profile_ids, arrayMap(one -> one.2, records.rows) AS profile_versions,
+    arrayMap(one -> one.3, records.rows) AS quantities, arrayMap(one -> one.4, records.rows) AS unique_values,
+    arrayMap(one -> one.5, records.rows) AS dimensions,
+    CAST(unmeterable_profile_ids AS Array(String)) AS unmeterable_profile_ids,
     CAST(unmeterable_reasons AS Array(String)) AS unmeterable_reasons,
     generation, partition, offset, `index`, batches.catalog_offset AS catalog_offset, batches.events AS batch_events,
     batches.rounds AS rounds
 FROM (SELECT * FROM usage_events FINAL WHERE {where}) AS counted
 LEFT ANY JOIN (
     SELECT generation, partition, offset, catalog_offset, events, rounds FROM usage_batches FINAL WHERE {batches}
-) AS batches USING (generation, partition, offset)"""
+) AS batches USING (generation, partition, offset)
+LEFT ANY JOIN (
+    SELECT generation, partition, offset, `index`, arraySort(groupArray(
+        (toString(profile_id), profile_version, quantity, unique_value, toString(dimensions)))) AS rows
+    FROM usage_records FINAL WHERE {where} AND checkpoint = 0
+    GROUP BY generation, partition, offset, `index`
+) AS records USING (generation, partition, offset, `index`)"""
 
 
 def check_matches(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
-    """Every counted event's matches, as the catalog of its batch says."""
+    """Every counted event's matches and records, as the catalog of its batch says."""
     matchers = _Matchers(scope)
     blocks = append_blocks(scope)
     total, done = sum(block.events for block in blocks), 0
@@ -134,7 +143,7 @@ def _check_batch(batch: pa.RecordBatch, matchers: _Matchers, findings: Findings)
         namespaces, offsets, rules, names, stamps, keys, properties, strict=True
     ):
         try:
-            matched.append(matchers.at(namespace, offset, rounds).match(name, stamp, key, text))
+            matched.append(_in_order(matchers.at(namespace, offset, rounds).match(name, stamp, key, text)))
         except ValueError:
             # Written past acceptance: it counts, and gives no usage.
             matched.append(UNMATCHED)
@@ -148,13 +157,19 @@ def _check_batch(batch: pa.RecordBatch, matchers: _Matchers, findings: Findings)
         and identities == b"".join(columns["identity"].cast(pa.binary()).to_pylist())
         and hashes == b"".join(columns["content_hash"].cast(pa.binary()).to_pylist())
         and all(_list_equal(columns[name], expected) for name, expected in _expected(matched).items())
+        and columns["matched_ids"].to_pylist() == columns["profile_ids"].to_pylist()
     )
     if not clean:
         _explain(columns, matched, identities, hashes, findings)
 
 
+def _in_order(matched: Matched) -> Matched:
+    """With its matches in the order in which records are read."""
+    return matched if len(matched.matches) < 2 else matched._replace(matches=tuple(sorted(matched.matches)))
+
+
 def _expected(matched: Sequence[Matched]) -> Columns:
-    """The match columns that the events should have, as list arrays."""
+    """The records and failures that the events should have, as list arrays."""
     matches = [match for event_matches in matched for match in event_matches.matches]
     failures = [failure for event_matches in matched for failure in event_matches.unmeterable]
     parts: list[Sequence[object]] = [*(zip(*matches, strict=True) if matches else ((),) * 5)]
@@ -185,7 +200,7 @@ def _explain(
     lists = [columns[name].to_pylist() for name, _ in _EXPECTED]
     places = [columns[name].to_pylist() for name in ("generation", "partition", "offset", "index")]
     found_identities, found_hashes = columns["identity"].to_pylist(), columns["content_hash"].to_pylist()
-    batch_events = columns["batch_events"].to_pylist()
+    batch_events, matched_ids = columns["batch_events"].to_pylist(), columns["matched_ids"].to_pylist()
     for row, event_matches in enumerate(matched):
         location = f"usage_events at {position_text(*(column[row] for column in places))}"
         remedy = replay_of(*(column[row] for column in places[:3]))
@@ -204,7 +219,11 @@ def _explain(
         expected_matches = sorted((*match[:2], unscaled(match.units), *match[3:]) for match in event_matches.matches)
         found_matches = sorted(zip(*(column[row] for column in lists[:5]), strict=True))
         if expected_matches != found_matches:
-            findings.add("match", location, _texts(expected_matches), _texts(found_matches), remedy)
+            record = f"usage_records at {position_text(*(column[row] for column in places))}"
+            findings.add("record", record, _texts(expected_matches), _texts(found_matches), remedy)
+        expected_ids = sorted(match.profile_id for match in event_matches.matches)
+        if expected_ids != matched_ids[row]:
+            findings.add("match", location, _texts([expected_ids]), _texts([matched_ids[row]]), remedy)
         found_failures = sorted(zip(*(column[row] for column in lists[5:]), strict=True))
         if sorted(event_matches.unmeterable) != found_failures:
             findings.add(

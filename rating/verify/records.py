@@ -1,6 +1,7 @@
-"""usage_records and usage_identities hold what usage_events says, row by row.
+"""usage_records and usage_identities have the rows of usage_events, each of its place and time: what a record measures
+is compared by ``matches``.
 
-Both are filled by views of usage_events; sums of row hashes compare whole groups in one pass, and only a group that
+All are filled by views of usage_flush; sums of row hashes compare whole groups in one pass, and only a group that
 differs is looked at row by row.
 """
 
@@ -13,27 +14,19 @@ from rating.verify.scope import Scope
 from schemas.kafka.topics import EVENTS_RETENTION_DAYS
 
 _POSITION: Final = "generation, partition, offset, `index`"
-_RECORD: Final = (
-    "profile_version, account_id, toUnixTimestamp64Micro(timestamp), quantity, unique_value, toString(dimensions), "
-    f"{_POSITION}, toUnixTimestamp64Milli(append_time)"
-)
+_RECORD: Final = f"account_id, toUnixTimestamp64Micro(timestamp), {_POSITION}, toUnixTimestamp64Milli(append_time)"
 _IDENTITY: Final = f"hex(identity), hex(content_hash), {_POSITION}, toUnixTimestamp64Milli(append_time)"
 
 
 def _expanded(condition: str) -> str:
-    """usage_events as the records that its match columns stand for."""
+    """The records that the profiles of usage_events stand for, as far as it tells them."""
     return f"""
-    SELECT toString(namespace) AS ns, toString(profile) AS name, profile_version, account_id, timestamp, quantity,
-        unique_value, dimensions,
-        {_POSITION}, append_time
-    FROM usage_events FINAL
-    ARRAY JOIN match_profile_ids AS profile, match_profile_versions AS profile_version, match_quantities AS quantity,
-        match_unique_values AS unique_value, match_dimensions AS dimensions
-    WHERE {condition}"""
+    SELECT toString(namespace) AS ns, toString(profile) AS name, account_id, timestamp, {_POSITION}, append_time
+    FROM usage_events FINAL ARRAY JOIN match_profile_ids AS profile WHERE {condition}"""
 
 
 def check_records(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
-    """Records against the match columns: missing, extra and different ones."""
+    """Records against the profiles of the events: missing and extra ones, and those of another account or time."""
     on_progress("records from matches", 0, 1)
     stored = (
         "SELECT toString(namespace) AS ns, toString(profile_id) AS name, * FROM usage_records FINAL"
@@ -51,12 +44,12 @@ def check_records(scope: Scope, findings: Findings, on_progress: VerifyProgress)
         group_condition = "name = {profile:String} AND ns = {ns:String}"
         rows = scope.rows(
             f"""SELECT {_POSITION}, maxIf(shown, side = 0), maxIf(shown, side = 1), count() OVER () FROM (
-                SELECT {_POSITION}, profile_version, toString(({_RECORD})) AS shown, 0 AS side
+                SELECT {_POSITION}, toString(({_RECORD})) AS shown, 0 AS side
                 FROM ({_expanded(scope.metered)}) WHERE {group_condition}
                 UNION ALL
-                SELECT {_POSITION}, profile_version, toString(({_RECORD})), 1 FROM ({stored}) WHERE {group_condition}
-            ) GROUP BY {_POSITION}, profile_version HAVING NOT (count() = 2 AND uniqExact(shown) = 1)
-            ORDER BY {_POSITION}, profile_version LIMIT {{room:UInt32}}""",
+                SELECT {_POSITION}, toString(({_RECORD})), 1 FROM ({stored}) WHERE {group_condition}
+            ) GROUP BY {_POSITION} HAVING NOT (countIf(side = 0) = countIf(side = 1) AND uniqExact(shown) = 1)
+            ORDER BY {_POSITION} LIMIT {{room:UInt32}}""",
             {"profile": profile, "ns": namespace, "room": max(findings.room, 1)},
         )
         for generation, partition, offset, index, expected, stored_text, _ in rows:

@@ -25,6 +25,7 @@ from schemas.values.quantity import MISSING as MISSING_VALUE
 from schemas.values.quantity import UNIT, Unmeterable, scaled
 
 Rows = NDArray[np.int64]
+_REMEMBERED: Final = 1024  # texts whose verdict a filter remembers
 _PLAIN_LIMIT: Final = (1 << 63) // UNIT  # integers below this limit can be scaled in 64 bits
 
 
@@ -68,6 +69,27 @@ class Matches:
     failed: list[RuleFailures] = field(default_factory=list)
 
 
+class RememberedTest:
+    """A filter's test over a column, which looks at each distinct text once. For one thread."""
+
+    def __init__(self, test: Predicate) -> None:
+        self._test = test
+        self._verdicts: dict[Any, bool] = {}
+
+    def of_all(self, values: Sequence[Any]) -> NDArray[np.bool_]:
+        """For each value whether it passes."""
+        try:
+            return np.fromiter(map(self._verdicts.__getitem__, values), np.bool_, len(values))
+        except (KeyError, TypeError):  # a value that is new, or is no text
+            pass
+        texts = {value for value in values if type(value) is str or value is MISSING}
+        if len(texts) <= _REMEMBERED:
+            if len(self._verdicts) + len(texts) > _REMEMBERED:
+                self._verdicts.clear()
+            self._verdicts |= {value: self._test(value) for value in texts}
+        return np.fromiter(map(self._test, values), np.bool_, len(values))
+
+
 class RuleColumns:
     """One profile version evaluated over columns; ``names``: property → attribute of the decoded struct, extended
     as needed; ``indexed``: position of a filter that an index answers instead."""
@@ -81,8 +103,8 @@ class RuleColumns:
 
         self.rule = rule
         self._exactly = exactly
-        self._filters: tuple[tuple[Callable[[Any], Any], Predicate], ...] = tuple(
-            (getter(item.property), compile_test(item.operator, item.value))
+        self._filters: tuple[tuple[Callable[[Any], Any], RememberedTest], ...] = tuple(
+            (getter(item.property), RememberedTest(compile_test(item.operator, item.value)))
             for position, item in enumerate(version.filters)
             if position != indexed
         )
@@ -106,7 +128,7 @@ class RuleColumns:
             picked = valid if picked is None else picked[valid]
         for get, test in self._filters:
             matching = parsed if picked is None else [parsed[index] for index in picked.tolist()]
-            passing = np.fromiter(map(test, map(get, matching)), np.bool_, len(matching))
+            passing = test.of_all(list(map(get, matching)))
             picked = passing.nonzero()[0] if picked is None else picked[passing]
         if picked is not None:
             rows = rows[picked]

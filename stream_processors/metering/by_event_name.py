@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +11,7 @@ from schemas.events.batch import UsageBatch
 from schemas.matching.columns import ColumnMatcher
 from schemas.matching.rule_columns import Events, Matches
 
-_Counted = NDArray[np.intp]
+_Counted = NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -35,16 +34,17 @@ class EventsByName:
         self._matcher = matcher
         self._by_name: dict[str, _Run] = {}
 
-    def add(self, batch: UsageBatch, counted: Sequence[int], row: int) -> None:
-        """Add the ``counted`` events (indexes) of a batch; ``row`` is the row of the first of them in the flush."""
-        indexes = np.asarray(counted, np.intp)
+    def add(self, batch: UsageBatch, counted: range | _Counted, row: int) -> None:
+        """Add the ``counted`` events (indexes) of a batch; ``row`` is the row of the batch's first event in the
+        flush."""
+        indexes = np.asarray(counted, np.int64)
         if len(batch.names) == 1:
-            self._add(batch.names[0], batch, indexes, np.arange(row, row + len(indexes)))
+            self._add(batch.names[0], batch, indexes, indexes + row)
             return
         numbers = batch.name_indexes[indexes]
         for number, name in enumerate(batch.names):
-            indices = (numbers == number).nonzero()[0]
-            self._add(name, batch, indexes[indices], indices + row)
+            of_name = indexes[numbers == number]
+            self._add(name, batch, of_name, of_name + row)
 
     def _add(self, name: str, batch: UsageBatch, indexes: _Counted, rows: NDArray[np.int64]) -> None:
         if not len(indexes) or not self._matcher.knows(name):

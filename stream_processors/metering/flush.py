@@ -3,13 +3,13 @@
 One unit of records after another: *prepare* (a thread: decode, deduplicate, match, columns) while the unit before it is
 being written (*commit*, another thread). Commit's steps, each durable before the next begins:
 
-1. usage_events, with its views usage_identities and usage_records
-2. duplicate_events
-3. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect
+1. usage_flush, which stores nothing itself: its views fill usage_events, usage_identities, usage_records and
+   duplicate_events, and the insert is answered when all four are durable
+2. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect
    and undecodable records to usage.rejected, delivery reported
-4. usage_batches
-5. usage_progress: the cursor; every row below it is durable now
-6. acknowledge to Faust (for lag display only)
+3. usage_batches
+4. usage_progress: the cursor; every row below it is durable now
+5. acknowledge to Faust (for lag display only)
 
 A crash between any two leaves the cursor where it was: the successor prepares the same rows again, and they replace
 themselves. Any number of owners of a partition may do so at once.
@@ -35,7 +35,7 @@ from schemas.settings import Settings
 from stream_processors.metering.breaker import WINDOW, BreakerLimits
 from stream_processors.metering.dedupe import PartitionMemory, Record
 from stream_processors.metering.due_records import DueRecords, by_partition
-from stream_processors.metering.flush_tables import DuplicateRow, batches_table, duplicates_table, progress_table
+from stream_processors.metering.flush_tables import DuplicateRow, batches_table, progress_table
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import (
     CopyPosition,
@@ -185,17 +185,15 @@ class UnitMeter:
         return flush
 
     def commit(self, flush: Flush) -> None:
-        """Steps 1 to 5 of the protocol. Nothing is written where a cursor has gone back meanwhile. Raises Stopping."""
+        """Steps 1 to 4 of the protocol. Nothing is written where a cursor has gone back meanwhile. Raises Stopping."""
         journal = self._writing
         if flush.progress:
             self._following(flush)
             if flush.gone_back:
                 self._leave(flush)
                 return
-        if flush.events.size:
-            journal.insert("usage_events", flush.events.table())
-        if flush.duplicates:
-            journal.insert("duplicate_events", duplicates_table(flush.duplicates))
+        if flush.events.size or flush.duplicates:
+            journal.insert("usage_flush", flush.table())
         rejections = flush.rejections
         if flush.voids:
             decided = decide_voids(journal, flush.voids, self._topic)

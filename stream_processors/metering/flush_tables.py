@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.events.batch import UsageBatch
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
-from schemas.ledgers.given_up import OffsetRange
 from schemas.matching.rule_columns import Matches, RuleFailures, RuleMatches
 from schemas.values.text_columns import Texts
-from stream_processors.metering.dedupe import Dropped, Record
+from stream_processors.metering.dedupe import Dropped, Drops, Record
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 _APPENDED: Final = pa.timestamp("ms", tz="UTC")
@@ -22,28 +22,73 @@ _QUANTITY: Final = pa.decimal128(38, 12)
 _STRING: Final = pa.string()
 
 
+COUNTS: Final = 0
+DUPLICATE: Final = 1
+CONFLICT: Final = 2
+"""What becomes of an event: ``fate`` in usage_flush."""
+_FIRST: Final = ("first_generation", "first_partition", "first_offset", "first_index")
+_FIRST_KINDS: Final = (np.uint32, np.uint32, np.uint64, np.uint32)
+
+
+class DuplicateRow(NamedTuple):
+    """A dropped event and the record that contains it."""
+
+    record: Record
+    dropped: Dropped
+
+
+class Duplicates:
+    """The duplicates of a flush, by record."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Record, Drops]] = []
+
+    def add(self, record: Record, drops: Drops) -> None:
+        """Add duplicates of one record."""
+        if len(drops):
+            self._parts.append((record, drops))
+
+    def __len__(self) -> int:
+        return sum(len(drops) for _, drops in self._parts)
+
+    def __iter__(self) -> Iterator[DuplicateRow]:
+        return (DuplicateRow(record, dropped) for record, drops in self._parts for dropped in drops)
+
+    def parts(self) -> Sequence[tuple[Record, Drops]]:
+        """(record, its duplicates), a record possibly several times."""
+        return self._parts
+
+
 class EventColumns:
-    """Rows of usage_events, collected by record and converted to columns at once; ``matches`` refers to row
-    numbers."""
+    """The events of a flush, those that count and others, collected by record and converted to columns at once;
+    ``matches`` refers to row numbers. ``size``: how many count."""
 
     def __init__(self) -> None:
         self.size = 0
         self.matches = Matches()
+        self._rows = 0
         self._records: list[Record] = []
-        self._counted: list[Sequence[int]] = []
+        self._bases: dict[tuple[int, int, int], int] = {}
+        self._dropped: list[NDArray[np.int64]] = []
 
-    def add(self, record: Record, counted: Sequence[int]) -> int:
-        """Add a record's counted events (indexes, ascending); returns the row number of the first."""
-        row = self.size
-        self.size += len(counted)
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, record: Record, dropped: NDArray[np.int64]) -> int:
+        """Add a record's events; ``dropped``: indexes of those that do not count. Returns the row number of the
+        first."""
+        row = self._rows
+        self.size += record.batch.size - len(dropped)
+        self._rows += record.batch.size
         self._records.append(record)
-        self._counted.append(counted)
+        self._bases[record.generation, record.partition, record.offset] = row
+        if len(dropped):
+            self._dropped.append(dropped + row)
         return row
 
-    def table(self) -> pa.Table:
-        """The Arrow table of usage_events."""
+    def table(self, duplicates: Duplicates | None = None) -> pa.Table:
+        """The Arrow table of usage_flush, a row an event; without ``duplicates`` only of those that count."""
         batches = [record.batch for record in self._records]
-        # Columns are built from complete batches; the dropped events are removed from all columns at the end.
         sizes = [batch.size for batch in batches]
         columns: dict[str, Any] = {
             "namespace": _repeat([batch.namespace for batch in batches], _STRING, sizes),
@@ -64,16 +109,27 @@ class EventColumns:
                 _APPENDED
             ),
         }
+        columns |= match_columns(self.matches.matched, self._rows)
+        columns |= failure_columns(self.matches.failed, self._rows)
+        if self._dropped:
+            columns |= self._fates(duplicates or Duplicates())
         table = pa.table(columns)
-        if self.size < table.num_rows:
-            bases = np.cumsum([0, *sizes[:-1]])
-            counted = [np.asarray(indices, np.int64) + base for indices, base in zip(self._counted, bases, strict=True)]
-            table = table.take(pa.array(np.concatenate(counted)))
-        for name, column in (
-            match_columns(self.matches.matched, self.size) | failure_columns(self.matches.failed, self.size)
-        ).items():
-            table = table.append_column(name, column)
+        if duplicates is None and self._dropped:
+            counted = pc.equal(table["fate"], COUNTS)
+            table = table.drop_columns(["fate", *_FIRST]).filter(counted)
         return table
+
+    def _fates(self, duplicates: Duplicates) -> dict[str, Any]:
+        """What becomes of each event, and the first copies of the duplicates."""
+        fates = np.zeros(self._rows, np.uint8)
+        fates[np.concatenate(self._dropped)] = CONFLICT
+        firsts = [np.zeros(self._rows, kind) for kind in _FIRST_KINDS]
+        for record, drops in duplicates.parts():
+            rows = drops.indexes + self._bases[record.generation, record.partition, record.offset]
+            fates[rows] = DUPLICATE
+            for number, first in enumerate(firsts):
+                first[rows] = drops.firsts[:, number]
+        return {"fate": pa.array(fates)} | {name: pa.array(first) for name, first in zip(_FIRST, firsts, strict=True)}
 
 
 def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bool_]:
@@ -188,38 +244,6 @@ def _fixed(parts: Sequence[bytes], width: int) -> Any:
     return pa.Array.from_buffers(pa.binary(width), len(data) // width, [None, pa.py_buffer(data)])
 
 
-class DuplicateRow(NamedTuple):
-    """A duplicate event and the record that contains it."""
-
-    record: Record
-    dropped: Dropped
-
-
-def duplicates_table(rows: Sequence[DuplicateRow]) -> pa.Table:
-    """The Arrow table of duplicate_events."""
-    return pa.table(
-        {
-            "namespace": pa.array([row.record.batch.namespace for row in rows], _STRING),
-            "account_id": pa.array([row.record.batch.account_ids[row.dropped.index] for row in rows], _STRING),
-            "event_name": pa.array([row.record.batch.event_name(row.dropped.index) for row in rows], _STRING),
-            "timestamp": pa.array([int(row.record.batch.timestamps_us[row.dropped.index]) for row in rows], _INSTANT),
-            "source": pa.array([row.record.batch.sources[row.dropped.index] for row in rows], _STRING),
-            "idempotency_key": pa.array(
-                [row.record.batch.idempotency_keys[row.dropped.index] for row in rows], _STRING
-            ),
-            "generation": pa.array([row.record.generation for row in rows], pa.uint32()),
-            "partition": pa.array([row.record.partition for row in rows], pa.uint32()),
-            "offset": pa.array([row.record.offset for row in rows], pa.uint64()),
-            "index": pa.array([row.dropped.index for row in rows], pa.uint32()),
-            "first_generation": pa.array([row.dropped.first.generation for row in rows], pa.uint32()),
-            "first_partition": pa.array([row.dropped.first.partition for row in rows], pa.uint32()),
-            "first_offset": pa.array([row.dropped.first.offset for row in rows], pa.uint64()),
-            "first_index": pa.array([row.dropped.first.index for row in rows], pa.uint32()),
-            "append_time": pa.array([row.record.append_us // 1000 for row in rows], pa.int64()).view(_APPENDED),
-        }
-    )
-
-
 def batches_table(records: Sequence[Record]) -> pa.Table:
     """The Arrow table of usage_batches."""
     return pa.table(
@@ -246,43 +270,3 @@ def progress_table(progress: dict[tuple[int, int], int]) -> pa.Table:
             "next_offset": pa.array([offset for _, offset in items], pa.uint64()),
         }
     )
-
-
-def carried_table(carried: Mapping[int, Sequence[int]]) -> pa.Table:
-    """The Arrow table of usage_carried, from generation → next offset by partition."""
-    rows = [(number, partition, end) for number, ends in carried.items() for partition, end in enumerate(ends) if end]
-    return pa.table(
-        {
-            "generation": pa.array([number for number, *_ in rows], pa.uint32()),
-            "partition": pa.array([partition for _, partition, _ in rows], pa.uint32()),
-            "next_offset": pa.array([end for *_, end in rows], pa.uint64()),
-        }
-    )
-
-
-def given_up_table(ranges: Sequence[OffsetRange]) -> pa.Table:
-    """The Arrow table of usage_given_up: for each range one row per namespace with known losses, and one with an
-    empty namespace."""
-    rows = [
-        # A range may be given up several times, as more of its lost events become known; the counts are summed.
-        (range_, name, sum((same.events or {}).get(name, 0) for same in ranges if _offsets(same) == _offsets(range_)))
-        for range_ in ranges
-        for name in (*(range_.events or {}), "")
-    ]
-    return pa.table(
-        {
-            "generation": pa.array([range_.generation for range_, *_ in rows], pa.uint32()),
-            "partition": pa.array([range_.partition for range_, *_ in rows], pa.uint32()),
-            "from_offset": pa.array([range_.start for range_, *_ in rows], pa.uint64()),
-            "next_offset": pa.array([range_.end for range_, *_ in rows], pa.uint64()),
-            "namespace": pa.array([name for _, name, _ in rows], _STRING),
-            "events": pa.array([count for *_, count in rows], pa.uint64()),
-            "reason": pa.array([range_.reason for range_, *_ in rows], _STRING),
-            "author": pa.array([range_.author for range_, *_ in rows], _STRING),
-            "given_up_at": pa.array([range_.given_up_us for range_, *_ in rows], _INSTANT),
-        }
-    )
-
-
-def _offsets(range_: OffsetRange) -> tuple[int, int, int, int]:
-    return range_.generation, range_.partition, range_.start, range_.end

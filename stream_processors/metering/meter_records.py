@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import pyarrow as pa
+
 from schemas.catalog.profiles import KINDS, profile_versions
 from schemas.catalog.state import Catalog
 from schemas.events.acceptance import same_content
@@ -17,8 +19,8 @@ from schemas.events.event_types import event_types
 from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.matching.columns import ColumnMatcher
 from stream_processors.metering.by_event_name import EventsByName
-from stream_processors.metering.dedupe import Counted, PartitionMemory, Record, window_us
-from stream_processors.metering.flush_tables import DuplicateRow, EventColumns
+from stream_processors.metering.dedupe import Counted, Drops, PartitionMemory, Place, Record, window_us
+from stream_processors.metering.flush_tables import DuplicateRow, Duplicates, EventColumns
 from stream_processors.metering.metered_topic import RawRecord
 
 _MADE_OF: Final = (*KINDS, "event_type")
@@ -37,7 +39,7 @@ class Flush:
     """
 
     events: EventColumns = field(default_factory=EventColumns)
-    duplicates: list[DuplicateRow] = field(default_factory=list)
+    duplicates: Duplicates = field(default_factory=Duplicates)
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     rejections: list[RejectedEvent] = field(default_factory=list)
@@ -46,6 +48,10 @@ class Flush:
     gaps: dict[int, int] = field(default_factory=dict)
     gone_back: bool = False
     left: dict[int, int] = field(default_factory=dict)
+
+    def table(self) -> pa.Table:
+        """The Arrow table of usage_flush."""
+        return self.events.table(self.duplicates)
 
 
 class Matchers:
@@ -90,15 +96,13 @@ def meter_records(
         batch = record.batch
         matcher, window = matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
         decision = memory.decide(record, window, journal)
-        if decision.counted:
-            row = flush.events.add(record, decision.counted)
+        if batch.size:
+            row = flush.events.add(record, decision.dropped.indexes)
             runs.setdefault(id(matcher), EventsByName(matcher)).add(batch, decision.counted, row)
-        for dropped in decision.dropped:
-            duplicate = DuplicateRow(record, dropped)
-            if dropped.first.content_hash == batch.content_hash(dropped.index):
-                flush.duplicates.append(duplicate)
-            else:
-                doubtful.append(duplicate)
+        drops = decision.dropped
+        if len(drops):
+            flush.duplicates.add(record, drops.where(drops.same))
+            doubtful += [DuplicateRow(record, dropped) for dropped in drops.where(~drops.same)]
         flush.records.append(record)
         if record.void is not None:
             flush.voids.append(record)
@@ -145,7 +149,7 @@ def content_of(record: Record, index: int) -> EventContent:
     return batch.event_name(index), batch.account_ids[index], batch.properties[index]
 
 
-def position_of(counted: Counted) -> CopyPosition:
+def position_of(counted: Counted | Place) -> CopyPosition:
     """Position (generation, partition, offset, index) of a counted copy."""
     return counted.generation, counted.partition, counted.offset, counted.index
 
@@ -161,7 +165,7 @@ def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[Cop
         if counted is None:
             raise LookupError(f"the journal has no event at {position}, which counted; it is not to be guessed")
         if _same(counted, content_of(row.record, row.dropped.index)):
-            flush.duplicates.append(row)
+            flush.duplicates.add(row.record, Drops.of([row.dropped], [True]))
         else:
             flush.conflicts.append(row)
 

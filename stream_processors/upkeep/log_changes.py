@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from schemas.catalog.state import Catalog
 from schemas.kafka.topics import events_topic
 from schemas.ledgers.checkpoints import read_progress
-from stream_processors.metering.flush_tables import carried_table, given_up_table, progress_table
+from stream_processors.metering.flush_tables import progress_table
 from stream_processors.metering.journal import Journal
 from stream_processors.threads import end_hard
+from stream_processors.upkeep.log_tables import carried_table, given_up_table
 
 log = logging.getLogger(__name__)
 

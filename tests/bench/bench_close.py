@@ -52,7 +52,7 @@ _INDEXES = 1 << 31  # far beyond the index of any event that a batch holds
 
 # Both profiles match every event; event n is of account n modulo their number, so that every account has as many.
 FILL = f"""
-INSERT INTO usage_events (namespace, account_id, event_name, timestamp, idempotency_key, identity, content_hash,
+INSERT INTO usage_flush (namespace, account_id, event_name, timestamp, idempotency_key, identity, content_hash,
     properties, match_profile_ids, match_profile_versions, match_quantities, match_unique_values, match_dimensions,
     generation, partition, offset, `index`, append_time)
 SELECT '{NAMESPACE}', concat('acct_', toString(n % {{accounts:UInt64}})), 'call',

@@ -1,4 +1,4 @@
-"""What durable inserts cost: flushes into usage_events with its views, with and without ``fsync_after_insert``,
+"""What durable inserts cost: flushes into usage_flush with its views, with and without ``fsync_after_insert``,
 alternating.
 
 python tests/bench/bench_durable.py [--events 2000] [--flushes 60]
@@ -17,10 +17,13 @@ from schemas.clickhouse.client import connect
 from schemas.migrations import migrate
 
 _TABLES = ("usage_events", "usage_identities", "usage_records", "usage_batches", "usage_progress")
-_EVENTS = """INSERT INTO usage_events SELECT 'bench', concat('account-', toString(number % 500)), 'call', now64(6), '',
+_EVENTS = """INSERT INTO usage_flush (namespace, account_id, event_name, timestamp, source, idempotency_key, identity,
+    content_hash, properties, match_profile_ids, match_profile_versions, match_quantities, match_unique_values,
+    match_dimensions, generation, partition, offset, `index`, append_time)
+    SELECT 'bench', concat('account-', toString(number % 500)), 'call', now64(6), '',
     toString({n:UInt64} + number),
     unhex(hex(sipHash128({n:UInt64} + number))), unhex(hex(sipHash64(number))), '{"seconds": 12, "country": "DE"}',
-    ['calls.count', 'calls.seconds'], [1, 1], [1, 12], ['', ''], ['', '{"country":"DE"}'], [], [],
+    ['calls.count', 'calls.seconds'], [1, 1], [1, 12], ['', ''], ['', '{"country":"DE"}'],
     1, 0, {n:UInt64}, number, now64(3) FROM numbers({events:UInt64})"""
 _BATCHES = """INSERT INTO usage_batches (generation, partition, offset, namespace, events, catalog_offset, append_time)
     VALUES (1, 0, {n:UInt64}, 'bench', 500, 1, now64(3))"""

@@ -21,7 +21,6 @@ from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.flush_tables import duplicates_table
 from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 UNIT = 60  # records a flush: 30,000 events
@@ -41,7 +40,7 @@ def catalog() -> Catalog:
 
 
 def records_of(shape: Shape) -> Iterator[Any]:
-    """The Arrow tables of usage_events that one partition with these events gives, a flush each."""
+    """The Arrow tables of usage_flush that one partition with these events gives, a flush each."""
     memory, matchers = PartitionMemory(1, 0, 0, DailyFilters()), Matchers(catalog())
     values = [value for _, value in packed(shape, 1, 2)]
     for start in range(0, len(values), UNIT):
@@ -49,7 +48,7 @@ def records_of(shape: Shape) -> Iterator[Any]:
         records = [Record(1, 0, start + n, APPENDED_US, decode_batch(value)) for n, value in enumerate(some)]
         flush = Flush()
         meter_records(flush, memory, records, matchers, {})
-        yield flush.events.table()
+        yield flush.table()
 
 
 def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
@@ -77,7 +76,7 @@ def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
             "decide and match",
             lambda flush=flush, records=records: meter_records(flush, memory, records, matchers, {}),
         )
-        timed("columns", lambda flush=flush: (flush.events.table(), duplicates_table(flush.duplicates)))
+        timed("columns", lambda flush=flush: flush.table())
         memory.forget_durable(memory.cursor)
     return spent
 

@@ -227,7 +227,7 @@ class Bench:
         pid = self.stack.pid("clickhouse")
         began, used = time.perf_counter(), cpu_seconds(pid)
         for block, names, _ in blocks:
-            client.raw_insert("usage_events", [f"`{column}`" for column in names], block, fmt="ArrowStream")
+            client.raw_insert("usage_flush", [f"`{column}`" for column in names], block, fmt="ArrowStream")
         took, used = time.perf_counter() - began, cpu_seconds(pid) - used
         client.command(f"DROP DATABASE {name}")
         rows = sum(block[2] for block in blocks)

@@ -140,11 +140,12 @@ def test_a_damaged_part_is_noticed_bills_nothing_and_is_written_again_from_the_l
     # Rows that no single pass over the log writes are deleted, wherever they stand: an event, and what no void did.
     [(offset,)] = world.rows("SELECT max(offset) FROM usage_events WHERE namespace = {n:String}")
     client = connect(world.settings)
-    client.command(
-        "INSERT INTO usage_events SELECT * REPLACE (`index` + 100 AS `index`) FROM usage_events FINAL"
-        " WHERE namespace = {n:String} AND offset = {o:UInt64} LIMIT 1",
-        parameters={"n": world.namespace, "o": offset},
-    )
+    for table in ("usage_events", "usage_identities", "usage_records"):
+        client.command(
+            f"INSERT INTO {table} SELECT * REPLACE (`index` + 100 AS `index`) FROM {table} FINAL"
+            " WHERE namespace = {n:String} AND offset = {o:UInt64} LIMIT 1",
+            parameters={"n": world.namespace, "o": offset},
+        )
     replay = ("replay", "--partition", "0", "--from", str(offset))
     for removed in (3, 0):  # of the journal, of the identities, of the records
         assert f"written again, {removed} rows removed" in rig.weir(world, *replay)

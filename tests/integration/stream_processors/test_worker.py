@@ -61,8 +61,11 @@ def rows(settings: Settings, sql: str, **parameters: Any) -> list[Any]:
 def matches(settings: Settings, namespace: str) -> dict[str, tuple[list[str], list[int]]]:
     found = rows(
         settings,
-        "SELECT idempotency_key, match_profile_ids, match_profile_versions FROM usage_events FINAL"
-        " WHERE namespace = {n:String}",
+        "SELECT idempotency_key, arrayMap(one -> one.1, matched), arrayMap(one -> one.2, matched)"
+        " FROM (SELECT * FROM usage_events FINAL WHERE namespace = {n:String}) AS events LEFT ANY JOIN ("
+        "SELECT generation, partition, offset, `index`, arraySort(groupArray((toString(profile_id), profile_version)))"
+        " AS matched FROM usage_records FINAL WHERE namespace = {n:String} GROUP BY generation, partition, offset,"
+        " `index`) AS records USING (generation, partition, offset, `index`)",
         n=namespace,
     )
     return {key: (list(ids), list(versions)) for key, ids, versions in found}

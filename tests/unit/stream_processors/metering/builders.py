@@ -18,6 +18,7 @@ from schemas.events.voids import EventVoid
 from schemas.values.instants import DAY, micros
 from stream_processors.metering.bloom import DailyFilters, keys_of
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record
+from stream_processors.metering.flush_tables import COUNTS, DUPLICATE
 from stream_processors.metering.meter_records import Flush, Matchers, content_of, meter_records, position_of, settle
 from stream_processors.metering.settle_voids import VoidPlace, settle_voids, void_batch, void_of
 
@@ -96,18 +97,21 @@ class Store:
     without_effect: dict[int, str] = field(default_factory=dict)
 
     def write(self, flush: Flush, upto: int = 5) -> None:
-        """The first ``upto`` steps of the commit protocol; 5 = all of them."""
-        if upto >= 1 and flush.events.size:
-            for row in flush.events.table().to_pylist():
-                position = (row["generation"], row["partition"], row["offset"], row["index"])
+        """The first ``upto`` steps of the commit protocol, the views of its first insert one by one; 5 = all."""
+        for row in flush.table().to_pylist() if upto >= 1 and flush.events else []:
+            position = (row["generation"], row["partition"], row["offset"], row["index"])
+            fate = row.pop("fate", COUNTS)
+            first = tuple(row.pop(f"first_{name}", 0) for name in ("generation", "partition", "offset", "index"))
+            if fate == COUNTS:
                 self.events[position] = tuple(sorted((k, str(v)) for k, v in row.items()))
                 item = Counted(*position, micros(row["append_time"]), row["content_hash"])
                 self.identities.setdefault(row["identity"], {})[position] = item
-        for step, rows, table in ((2, flush.duplicates, self.duplicates), (3, flush.conflicts, self.conflicts)):
-            if upto >= step:
-                for row in rows:
-                    value = row.record.generation, row.record.partition, row.record.offset, row.dropped.index
-                    table[value] = position_of(row.dropped.first)
+            elif fate == DUPLICATE and upto >= 2:
+                self.duplicates[position] = first
+        if upto >= 3:
+            for row in flush.conflicts:
+                value = row.record.generation, row.record.partition, row.record.offset, row.dropped.index
+                self.conflicts[value] = position_of(row.dropped.first)
         if upto >= 3 and flush.voids:
             names = [void_of(record).identity for record in flush.voids]
             settled = settle_voids(flush.voids, self.counted(names), self.voided, "usage.events.1")

@@ -26,12 +26,12 @@ def test_quantities_are_exact(units):
 def test_rows_keep_their_matches_apart():
     [record] = log_of([[(1, 0), (2, 2), (3, 0)]], [1])
     columns = EventColumns()
-    assert columns.add(record, [0, 2]) == 0
+    assert columns.add(record, np.array([1])) == 0
     columns.matches.matched += [
         RuleMatches("m.a", 1, np.array([0]), np.array([5 * UNIT])),
         RuleMatches("m.b", 3, np.array([0]), [-1], ['"x"'], ['{"o":"JFK"}']),
     ]
-    columns.matches.failed.append(RuleFailures("m.c", np.array([1]), ["missing"]))
+    columns.matches.failed.append(RuleFailures("m.c", np.array([2]), ["missing"]))
     rows = columns.table().to_pylist()
     assert [row["idempotency_key"] for row in rows] == ["1", "3"]
     assert rows[0]["match_profile_ids"] == ["m.a", "m.b"]
