@@ -45,7 +45,7 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
         return Place(self.generation, self.partition, self.offset, self.index)
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """The position of an event in the log."""
 
     generation: int
@@ -54,7 +54,7 @@ class Place(NamedTuple):
     index: int
 
 
-class Dropped(NamedTuple):
+class Dropped(msgspec.Struct, frozen=True, gc=False):
     """An event that does not count (``index`` in its record), and the counted copy because of which it does not."""
 
     index: int
@@ -74,7 +74,7 @@ class Drops:
     def of(cls, rows: Sequence[Dropped], same: Sequence[bool]) -> Drops:
         """The columns of these rows."""
         indexes = np.array([row.index for row in rows], np.int64)
-        firsts = np.array([row.first for row in rows], np.int64).reshape(-1, 4)
+        firsts = np.array([msgspec.structs.astuple(row.first) for row in rows], np.int64).reshape(-1, 4)
         return cls(indexes, firsts, np.array(same, np.bool_))
 
     def where(self, chosen: NDArray[np.bool_]) -> Drops:
