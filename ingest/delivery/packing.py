@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from schemas.events.acceptance import AcceptedEvent
-from schemas.events.batch import size_of
-from schemas.events.identity import partition_of
+from schemas.events.accepted_columns import AcceptedColumns
+from schemas.events.identity import partitions_of
 from schemas.kafka.limits import PACKED_BYTES
 
 MAX_EVENTS: Final = 500
@@ -27,7 +27,7 @@ class Packed(Generic[Ticket]):
     partition: int
     due: float  # monotonic seconds at which the linger ends
     size: int = 0
-    events: list[AcceptedEvent] = field(default_factory=list)
+    events: AcceptedColumns = field(default_factory=AcceptedColumns.none)
     tickets: list[Ticket] = field(default_factory=list)  # each request once
 
 
@@ -54,22 +54,42 @@ class Packer(Generic[Ticket]):
         became full."""
         parts = 0
         closed: list[Packed[Ticket]] = []
-        held: dict[int, Packed[Ticket]] = {}
-        for event in events:
-            partition = partition_of(event[0], self._partitions)
-            size = size_of(event)
-            batch = held.get(partition)
-            if batch is None or batch.size + size > self._max_bytes:
+        columns = AcceptedColumns.of(events)
+        indexes: dict[int, list[int]] = {}
+        for index, partition in enumerate(partitions_of(columns.identities, self._partitions)):
+            indexes.setdefault(partition, []).append(index)
+        for partition, theirs in indexes.items():
+            waiting = [columns.part(theirs)]
+            held: Packed[Ticket] | None = None
+            while waiting:
+                piece = waiting.pop()
+                size = piece.size()
+                if not self._fits(namespace, catalog_offset, partition, piece, size):
+                    # Halves go where the whole would not, each in its turn, down to an event by itself.
+                    waiting += [piece[len(piece) // 2 :], piece[: len(piece) // 2]]
+                    continue
                 batch = self._room(namespace, catalog_offset, partition, size, now, closed)
-                batch.tickets.append(ticket)
-                held[partition] = batch
-                parts += 1
-            batch.events.append(event)
-            batch.size += size
-            if len(batch.events) >= self._max_events or batch.size >= self._max_bytes:
-                del held[partition]
-                closed.append(self._open.pop((namespace, partition)))
+                if batch is not held:
+                    batch.tickets.append(ticket)
+                    held = batch
+                    parts += 1
+                batch.events.extend(piece)
+                batch.size += size
+                if len(batch.events) >= self._max_events or batch.size >= self._max_bytes:
+                    closed.append(self._open.pop((namespace, partition)))
+                    held = None
         return parts, closed
+
+    def _fits(self, namespace: str, offset: int, partition: int, piece: AcceptedColumns, size: int) -> bool:
+        """Whether all of ``piece`` goes into one batch, the open one if there is one; a single event always does."""
+        events = len(piece)
+        if events == 1:
+            return True
+        batch = self._open.get((namespace, partition))
+        if batch is not None and batch.catalog_offset == offset:
+            events += len(batch.events)
+            size += batch.size
+        return events <= self._max_events and size <= self._max_bytes
 
     def _room(
         self, namespace: str, offset: int, partition: int, size: int, now: float, closed: list[Packed[Ticket]]

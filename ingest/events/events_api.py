@@ -25,7 +25,9 @@ from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch, decode_event
+from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, decode_batch, decode_event
+from schemas.events.accepted_columns import AcceptedColumns
+from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import event_types
 from schemas.events.measurable import Warned, measurable
 from schemas.events.refused_body import Sketch, sketch
@@ -43,7 +45,7 @@ log = logging.getLogger(__name__)
 _REFUSAL_WAIT: Final = 1.0
 
 
-Taken = tuple[Sequence[AcceptedEvent], Sequence[Warned]]
+Taken = tuple[AcceptedColumns, Sequence[Warned]]
 
 
 class Door(Protocol):
@@ -60,7 +62,7 @@ class Door(Protocol):
     def tell(self, body: bytes, index: int | None, settings: Namespace) -> Sketch:
         """What can be extracted from a refused body for its rejection record; never raises."""
 
-    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+    def answer(self, accepted: AcceptedColumns, warned: Sequence[Warned]) -> Response:
         """The response once all events are in Kafka; ``warned``: events that some profile cannot measure."""
 
     def refuse(self, problem: Problem) -> Response:
@@ -86,9 +88,9 @@ class Native:
         """See Door."""
         return sketch(body, index, settings, single=self.single)
 
-    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+    def answer(self, accepted: AcceptedColumns, warned: Sequence[Warned]) -> Response:
         """202 with all keys, including generated ones, and any ``warnings``."""
-        keys = [event.idempotency_key for event in accepted]
+        keys = accepted.keys
         answer: JsonObject = {"accepted": len(keys)}
         answer |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
         if warned:
@@ -171,7 +173,7 @@ class EventsApi:
         offset = self._catalog.catalog.next_offset
         view = self._catalog.catalog.view(namespace, offset)
         try:
-            accepted = accept(
+            accepted, parsed = accept_columns(
                 namespace,
                 view.settings,
                 door.decode(body, view),
@@ -190,10 +192,11 @@ class EventsApi:
             delivered = self._delivery.send(namespace, offset, accepted)
             self._guard.sent(admitted)
             # Computed while waiting for Kafka.
-            warned = measurable(view).warnings(accepted)
+            warned = measurable(view).warnings(accepted, parsed)
+            del parsed
             await delivered
         except NotDelivered as error:
-            raise unavailable(str(error), [event.idempotency_key for event in accepted]) from None
+            raise unavailable(str(error), accepted.keys) from None
         return accepted, warned
 
     async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:

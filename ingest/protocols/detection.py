@@ -20,7 +20,8 @@ from ingest.http.gateway_problems import MEDIA_TYPE, Problem
 from ingest.protocols import cloudevents, lago
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, decode_json
+from schemas.events.acceptance import RawEvent, Refused, decode_json
+from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.measurable import Warned
 from schemas.events.refused_body import Sketch, sketch_of
 from schemas.http.parameters import WrongParameter, means_namespace, wrong_parameters
@@ -129,7 +130,7 @@ class Foreign:
             return Sketch()
         return Sketch()
 
-    def answer(self, accepted: Sequence[AcceptedEvent], warned: Sequence[Warned]) -> Response:
+    def answer(self, accepted: AcceptedColumns, warned: Sequence[Warned]) -> Response:
         """See ``ingest.events.events_api.Door``. Warnings are returned in a header, since the peers' responses have no
         place for them."""
         if self._lago:

@@ -93,7 +93,8 @@ _written_batch = msgspec.json.Decoder(_WrittenBatch)
 _written_list = msgspec.json.Decoder(list[_Written])
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Numbers are kept as text: parsing them here could fail where ``exact`` does not.
-_object = msgspec.json.Decoder(JsonObject, float_hook=str).decode
+decode_properties: Final = msgspec.json.Decoder(JsonObject, float_hook=str).decode
+"""Decodes properties whose type says nothing of them. Raises ValueError, RecursionError."""
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MSGSPEC_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -131,7 +132,7 @@ def _remedy(body: bytes) -> str:
 def decode_event(body: bytes) -> list[RawEvent]:
     """The event of a body with a single event, as a list. Raises Refused."""
     events = [decode_json(_single, body)]
-    if may_be_fine(body):
+    if events[0].timestamp is not None and may_be_fine(body):
         _cut(events, [_written_single.decode(body)])
     return events
 
@@ -139,7 +140,7 @@ def decode_event(body: bytes) -> list[RawEvent]:
 def decode_batch(body: bytes) -> list[RawEvent]:
     """The events of a body ``{"events": [1 to 100]}``. Raises Refused."""
     events: list[RawEvent] = decode_json(_batch, body).events
-    if may_be_fine(body):
+    if _has_instants(events) and may_be_fine(body):
         _cut(events, _written_batch.decode(body).events)
     return _sized(events)
 
@@ -148,11 +149,15 @@ def decode_any(body: bytes) -> list[RawEvent]:
     """The events of an inbox record: one event, ``{"events": […]}`` or a list. Raises Refused."""
     if body.lstrip()[:1] == b"[":
         events: list[RawEvent] = decode_json(_list, body)
-        if may_be_fine(body):
+        if _has_instants(events) and may_be_fine(body):
             _cut(events, _written_list.decode(body))
         return _sized(events)
     fields = decode_json(_fields, body)
     return decode_batch(body) if "events" in fields and "event_name" not in fields else decode_event(body)
+
+
+def _has_instants(events: Sequence[RawEvent]) -> bool:
+    return any(event.timestamp is not None for event in events)
 
 
 def _cut(events: Sequence[RawEvent], written: Sequence[_Written]) -> None:
@@ -189,10 +194,7 @@ def accept(
     it. ``mint_key(index)`` generates a missing idempotency key. ``single`` only shortens the JSON paths in errors.
     """
     accepted: list[AcceptedEvent] = []
-    latest = now_us + settings.max_event_skew_seconds * SECOND
-    age = settings.max_event_age_seconds
-    earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
-    latest = min(latest, _LATEST)
+    earliest, latest = stamp_bounds(settings, now_us)
     check_of = types.check
     reject_unknown = types.reject_unknown
     for index, raw in enumerate(raws):
@@ -207,12 +209,15 @@ def accept(
         except UnicodeDecodeError as error:
             raise _refused("invalid", index, "properties", f"not UTF-8 at byte {error.start}", single) from None
         if account is None:
-            account = _nested_account(settings, text, index, single)
+            account = nested_account(settings, text, index, single)
         name = raw.event_name
         check = check_of(name)
         try:
             # Properties that are too large are not parsed: 8 MB of short names took a third of a second.
-            parsed = None if len(properties) > MAX_PROPERTIES_BYTES else _object(text) if check is None else exact(text)
+            if len(properties) > MAX_PROPERTIES_BYTES:
+                parsed = None
+            else:
+                parsed = decode_properties(text) if check is None else exact(text)
         except (ValueError, RecursionError):
             parsed = None  # not an object, or one that only the slow path can parse
         if not (
@@ -250,6 +255,13 @@ def accept(
     return accepted
 
 
+def stamp_bounds(settings: Namespace, now_us: int) -> tuple[int, int]:
+    """The earliest and the latest timestamp that are accepted at ``now_us``, both included."""
+    age = settings.max_event_age_seconds
+    earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
+    return earliest, min(now_us + settings.max_event_skew_seconds * SECOND, _LATEST)
+
+
 def same_content(left: tuple[str, str, str], right: tuple[str, str, str]) -> bool:
     """Whether two (event_name, account_id, properties text) are equal, comparing properties by canonical form."""
     if left[:2] != right[:2]:
@@ -284,7 +296,8 @@ def _check_bytes(text: str, index: int, single: bool) -> None:
         raise _refused("too_large", index, "properties", f"larger than {MAX_PROPERTIES_BYTES} bytes", single)
 
 
-def _nested_account(settings: Namespace, text: str, index: int, single: bool) -> str:
+def nested_account(settings: Namespace, text: str, index: int, single: bool) -> str:
+    """The account of an event that names none itself, from its properties. Raises Refused."""
     _check_bytes(text, index, single)
     try:
         properties = exact(text)

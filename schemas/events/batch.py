@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events.acceptance import AcceptedEvent
+from schemas.events.accepted_columns import FIXED_BYTES, AcceptedColumns
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.kafka.codec import AvroRecord, CodecError, codec
-from schemas.values.text_columns import Texts, packed
+from schemas.values.text_columns import Texts, packed, packed_bytes
 
 _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
 _ROUNDS: Final = 3  # the first schema version whose batches are measured with rounded numbers
-# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
-_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +66,7 @@ EMPTY: Final = UsageBatch(
 def size_of(event: AcceptedEvent) -> int:
     """Upper limit of the bytes that the event takes in a packed batch (its name counts as if it were not shared)."""
     _, _, name, account, key, source, _, properties, *_ = event
-    size = _FIXED_BYTES
+    size = FIXED_BYTES
     for text in (name, account, key, source, properties):
         size += len(text) if text.isascii() else len(text.encode())
     return size
@@ -75,24 +74,24 @@ def size_of(event: AcceptedEvent) -> int:
 
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
     """Pack events of one namespace and partition that were accepted under one catalog offset."""
-    identities, hashes, names, accounts, keys, sources, stamps, properties, dated = zip(*events, strict=True)
-    dictionary = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    size = len(events)
+    columns = AcceptedColumns.of(events)
+    dictionary = {name: number for number, name in enumerate(dict.fromkeys(columns.names))}
+    size = len(columns)
     record: AvroRecord = {
         "namespace": namespace,
         "catalog_offset": catalog_offset,
-        "identities": b"".join(identities),
-        "content_hashes": b"".join(hashes),
+        "identities": b"".join(columns.identities),
+        "content_hashes": b"".join(columns.content_hashes),
         "event_names": list(dictionary),
-        "event_name_indexes": np.fromiter(map(dictionary.__getitem__, names), _NAME_INDEX, size).tobytes(),
-        "timestamps": np.array(stamps, _STAMP).tobytes(),
+        "event_name_indexes": np.fromiter(map(dictionary.__getitem__, columns.names), _NAME_INDEX, size).tobytes(),
+        "timestamps": np.array(columns.timestamps_us, _STAMP).tobytes(),
         "account_ids": (), "idempotency_keys": (), "sources": (), "properties": (),
-        "dated": np.flatnonzero(dated).astype(_NAME_INDEX).tobytes() if any(dated) else b"",
+        "dated": np.flatnonzero(columns.dated).astype(_NAME_INDEX).tobytes() if any(columns.dated) else b"",
     }  # fmt: skip
-    record["account_id_text"], record["account_id_lengths"] = packed(accounts)
-    record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(keys)
-    record["source_text"], record["source_lengths"] = packed(sources) if any(sources) else (b"", b"")
-    record["properties_text"], record["properties_lengths"] = packed(properties)
+    record["account_id_text"], record["account_id_lengths"] = packed(columns.accounts)
+    record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(columns.keys)
+    record["source_text"], record["source_lengths"] = packed(columns.sources) if any(columns.sources) else (b"", b"")
+    record["properties_text"], record["properties_lengths"] = packed_bytes(columns.properties)
     return _codec.encode(record)
 
 

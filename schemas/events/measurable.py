@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from schemas.catalog.profiles import KINDS, ProfileVersion, meter_versions
 from schemas.catalog.state import NamespaceView
 from schemas.event_schema.absent import stands_for
 from schemas.events.acceptance import AcceptedEvent
+from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.event_types import EventTypes, event_types
 from schemas.filters import MISSING as ABSENT
 from schemas.filters import lookup
@@ -92,6 +94,7 @@ class _Watch:
             )
             self._decode = msgspec.json.Decoder(shape).decode
         self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
+        self._fields = tuple((path[0], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
         self.only: Callable[[str], Any] | None = (
             self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
         )
@@ -117,6 +120,20 @@ class _Watch:
                 return False
         return True
 
+    def takes(self, fields: JsonObject) -> bool:
+        """Whether every value that the profiles use is certainly measurable; ``fields``: decoded properties, numbers
+        exact or as text. False: ``is_ordinary`` decides."""
+        for name, inner_path, numeric, may_lack in self._fields:
+            value = fields.get(name, ABSENT)
+            if inner_path:
+                value = lookup(value, inner_path)
+            if value is ABSENT or value is None:
+                if not may_lack:
+                    return False
+            elif numeric and not _is_plain(value, type(value)):
+                return False
+        return True
+
     def judge(self, index: int, event: AcceptedEvent) -> Iterator[Warned]:
         """The warnings according to the worker's matching."""
         try:
@@ -131,7 +148,7 @@ class _Watch:
 def _is_plain(value: Any, kind: type) -> bool:
     if kind is str:
         return _PLAIN(value) is not None
-    return (kind is int or kind is float) and -_LARGE < value < _LARGE
+    return (kind is int or kind is float or kind is Decimal) and -_LARGE < value < _LARGE
 
 
 class Measurable:
@@ -148,15 +165,15 @@ class Measurable:
         """Approximate size, in catalog entries."""
         self._watches: dict[str, _Watch | None] = {}
 
-    def warnings(self, events: Iterable[AcceptedEvent]) -> list[Warned]:
-        """Warnings for the events of one request, for at most MAX_JUDGED of them."""
+    def warnings(self, events: Iterable[AcceptedEvent], parsed: Sequence[JsonObject] | None = None) -> list[Warned]:
+        """Warnings for the events of one request, for at most MAX_JUDGED of them. ``parsed``: the properties of each
+        where they are known, numbers exact or as text."""
+        if parsed is not None and isinstance(events, AcceptedColumns):
+            return self._of_columns(events, parsed)
         warnings: list[Warned] = []
         judged = 0
         for index, event in enumerate(events):
-            name = event.event_name
-            if name not in self._meters:
-                continue
-            watch = self._watches[name] if name in self._watches else self._compiled(name)
+            watch = self._watch(event.event_name)
             if watch is None:
                 continue
             if watch.only is not None:
@@ -177,6 +194,27 @@ class Measurable:
                 if judged >= MAX_JUDGED:
                     break
         return warnings
+
+    def _of_columns(self, events: AcceptedColumns, parsed: Sequence[JsonObject]) -> list[Warned]:
+        watches = {name: watch for name in set(events.names) if (watch := self._watch(name)) is not None}
+        if not watches:
+            return []
+        warnings: list[Warned] = []
+        judged = 0
+        for index, (name, fields) in enumerate(zip(events.names, parsed, strict=True)):
+            watch = watches.get(name)
+            if watch is None or watch.takes(fields) or watch.is_ordinary(events.properties[index].decode()):
+                continue
+            warnings += watch.judge(index, events[index])
+            judged += 1
+            if judged >= MAX_JUDGED:
+                break
+        return warnings
+
+    def _watch(self, name: str) -> _Watch | None:
+        if name not in self._meters:
+            return None
+        return self._watches[name] if name in self._watches else self._compiled(name)
 
     def _compiled(self, name: str) -> _Watch | None:
         versions = [

@@ -64,5 +64,9 @@ def packed(values: Sequence[str]) -> tuple[bytes, bytes]:
     joined = "".join(values)
     if joined.isascii():
         return joined.encode(), np.fromiter(map(len, values), LENGTH, len(values)).tobytes()
-    pieces = [value.encode() for value in values]
-    return b"".join(pieces), np.fromiter(map(len, pieces), LENGTH, len(pieces)).tobytes()
+    return packed_bytes([value.encode() for value in values])
+
+
+def packed_bytes(values: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """As ``packed``, of strings that are UTF-8 already."""
+    return b"".join(values), np.fromiter(map(len, values), LENGTH, len(values)).tobytes()

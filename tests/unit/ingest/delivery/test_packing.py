@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.delivery.packing import Packed, Packer, size_of
+from ingest.delivery.packing import Packed, Packer
 from schemas.events.acceptance import AcceptedEvent
-from schemas.events.batch import encode_batch
+from schemas.events.batch import encode_batch, size_of
 from schemas.events.identity import identity, partition_of
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

@@ -193,7 +193,7 @@ def test_properties_that_are_too_large_are_not_parsed(account: str, monkeypatch:
 
         return parse_small
 
-    for module, name in ((acceptance, "_object"), (acceptance, "exact"), (refused_body, "exact")):
+    for module, name in ((acceptance, "decode_properties"), (acceptance, "exact"), (refused_body, "exact")):
         monkeypatch.setattr(module, name, bounded(getattr(module, name)))
     names = ",".join(f'"n{number}": {number}' for number in range(20_000))
     body = f'{{"event_name": "e", {account} "idempotency_key": "k", "properties": {{{names}}}}}'.encode()

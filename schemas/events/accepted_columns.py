@@ -1,0 +1,120 @@
+"""Accepted events as columns: what a whole request's events have in common is done once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Final, overload
+
+from schemas.events.acceptance import AcceptedEvent
+
+# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
+FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
+
+
+class AcceptedColumns(Sequence[AcceptedEvent]):
+    """Accepted events in order; item ``i`` of each column belongs to event ``i``. ``properties`` are UTF-8.
+
+    As a sequence it has the events themselves, each made when it is asked for.
+    """
+
+    __slots__ = (
+        "accounts", "content_hashes", "dated", "identities", "keys", "names", "properties", "sources", "timestamps_us",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        identities: list[bytes],
+        content_hashes: list[bytes],
+        names: list[str],
+        accounts: list[str],
+        keys: list[str],
+        sources: list[str],
+        timestamps_us: list[int],
+        properties: list[bytes],
+        dated: list[bool],
+    ) -> None:
+        self.identities = identities
+        self.content_hashes = content_hashes
+        self.names = names
+        self.accounts = accounts
+        self.keys = keys
+        self.sources = sources
+        self.timestamps_us = timestamps_us
+        self.properties = properties
+        self.dated = dated
+
+    @classmethod
+    def none(cls) -> AcceptedColumns:
+        """No events, to be extended."""
+        return cls([], [], [], [], [], [], [], [], [])
+
+    @classmethod
+    def of(cls, events: Iterable[AcceptedEvent]) -> AcceptedColumns:
+        """The columns of ``events``; themselves where they are columns already."""
+        if isinstance(events, AcceptedColumns):
+            return events
+        made = cls.none()
+        for event in events:
+            made.identities.append(event.identity)
+            made.content_hashes.append(event.content_hash)
+            made.names.append(event.event_name)
+            made.accounts.append(event.account_id)
+            made.keys.append(event.idempotency_key)
+            made.sources.append(event.source)
+            made.timestamps_us.append(event.timestamp_us)
+            made.properties.append(event.properties.encode())
+            made.dated.append(event.dated)
+        return made
+
+    def part(self, indexes: Sequence[int]) -> AcceptedColumns:
+        """The events at these indexes, in their order."""
+        if len(indexes) == 1:
+            (index,) = indexes
+            return AcceptedColumns(*([column[index]] for column in self._columns()))
+        if len(indexes) == len(self):
+            return AcceptedColumns(*(column.copy() for column in self._columns()))
+        take = itemgetter(*indexes)
+        return AcceptedColumns(*(list(take(column)) for column in self._columns()))
+
+    def extend(self, events: AcceptedColumns) -> None:
+        """Append the other's events."""
+        for column, more in zip(self._columns(), events._columns(), strict=True):
+            column += more
+
+    def size(self) -> int:
+        """Upper limit of the bytes that the events take in a packed batch (names count as if none were shared)."""
+        texts = (self.names, self.accounts, self.keys, self.sources)
+        return FIXED_BYTES * len(self.keys) + sum(map(_utf8_bytes, texts)) + sum(map(len, self.properties))
+
+    def _columns(self) -> tuple[list[Any], ...]:
+        return (
+            self.identities, self.content_hashes, self.names, self.accounts, self.keys, self.sources,
+            self.timestamps_us, self.properties, self.dated,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> AcceptedEvent: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> AcceptedColumns: ...
+
+    def __getitem__(self, index: int | slice) -> AcceptedEvent | AcceptedColumns:
+        if isinstance(index, slice):
+            return self.part(range(*index.indices(len(self))))
+        return AcceptedEvent(
+            self.identities[index], self.content_hashes[index], self.names[index], self.accounts[index],
+            self.keys[index], self.sources[index], self.timestamps_us[index], self.properties[index].decode(),
+            self.dated[index],
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[AcceptedEvent]:
+        return map(self.__getitem__, range(len(self)))
+
+
+def _utf8_bytes(texts: list[str]) -> int:
+    joined = "".join(texts)
+    return len(joined) if joined.isascii() else len(joined.encode())

@@ -1,0 +1,169 @@
+"""Acceptance of a whole request by columns: the answer of ``acceptance.accept`` for ordinary events, at half its cost.
+
+A request in which anything is unusual (above all one that is to be refused) is judged by ``accept`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from operator import methodcaller
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from schemas.catalog.models import Namespace
+from schemas.events.acceptance import (
+    MAX_PROPERTIES_BYTES,
+    MAX_TEXT,
+    RawEvent,
+    Refused,
+    accept,
+    decode_properties,
+    nested_account,
+    stamp_bounds,
+)
+from schemas.events.accepted_columns import AcceptedColumns
+from schemas.events.event_types import EventTypes
+from schemas.events.identity import content_hashes, identities
+from schemas.values.instants import EPOCH
+from schemas.values.json_text import MAX_DEPTH, JsonObject, exact, keys_differ
+
+_FEW: Final = 4  # events for which the columns do not pay
+_MICROSECOND: Final = timedelta(microseconds=1)
+_braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
+_brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
+
+
+class Judged(NamedTuple):
+    """The accepted events, and the properties of each as a dictionary (numbers exact or as text) where they were
+    decoded."""
+
+    events: AcceptedColumns
+    parsed: Sequence[JsonObject] | None
+
+
+def accept_columns(
+    namespace: str,
+    settings: Namespace,
+    raws: Sequence[RawEvent],
+    *,
+    now_us: int,
+    mint_key: Callable[[int], str],
+    types: EventTypes,
+    single: bool = False,
+) -> Judged:
+    """As ``acceptance.accept``. Raises Refused."""
+    if len(raws) >= _FEW:
+        judged = _ordinary(namespace, settings, raws, now_us, mint_key, types)
+        if judged is not None:
+            return judged
+    events = accept(namespace, settings, raws, now_us=now_us, mint_key=mint_key, types=types, single=single)
+    return Judged(AcceptedColumns.of(events), None)
+
+
+def _ordinary(
+    namespace: str,
+    settings: Namespace,
+    raws: Sequence[RawEvent],
+    now_us: int,
+    mint_key: Callable[[int], str],
+    types: EventTypes,
+) -> Judged | None:
+    """The request's events, all of them accepted; None where ``accept`` has to judge them."""
+    names = [raw.event_name for raw in raws]
+    sources = [raw.source for raw in raws]
+    instants = [raw.timestamp for raw in raws]
+    dated = [instant is None for instant in instants]
+    stamps = [now_us if instant is None else (instant - EPOCH) // _MICROSECOND for instant in instants]
+    earliest, latest = stamp_bounds(settings, now_us)
+    properties = [bytes(raw.properties) for raw in raws]
+    joined = b"".join(properties)
+    try:
+        if not joined.isascii():
+            joined.decode()
+        keys = _filled([raw.idempotency_key for raw in raws], mint_key)
+        accounts = _filled(
+            [raw.account_id for raw in raws],
+            lambda index: nested_account(settings, properties[index].decode(), index, single=False),
+        )
+    except (Refused, UnicodeDecodeError):
+        return None
+    distinct_names = set(names)
+    if not (
+        earliest <= min(stamps)
+        and max(stamps) <= latest
+        and _are_plain(distinct_names, 1)
+        and _are_plain(keys, 1)
+        and _are_plain(accounts, 1)
+        and _are_plain(set(sources), 0)
+        and max(map(len, properties)) <= MAX_PROPERTIES_BYTES
+        and max(map(_braces, properties)) + (max(map(_brackets, properties)) if b"[" in joined else 0) <= MAX_DEPTH
+        and not (types.reject_unknown and not all(map(types.knows, distinct_names)))
+    ):
+        return None
+    parsed = _objects(names, distinct_names, properties, types)
+    if parsed is None or not _keys_differ(properties, joined, parsed):
+        return None
+    hashes = content_hashes(names, accounts, properties)
+    made = identities(namespace, sources, keys)
+    hash_of = dict(zip(made, hashes, strict=True))
+    if len(hash_of) != len(made) and [hash_of[identity] for identity in made] != hashes:
+        return None  # one key with two contents, or one content written in two ways
+    return Judged(AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated), parsed)
+
+
+def _filled(texts: list[str | None], of: Callable[[int], str]) -> list[str]:
+    return [of(index) if text is None else text for index, text in enumerate(texts)]
+
+
+def _are_plain(texts: Iterable[str], least: int) -> bool:
+    """Whether all have an allowed length and only printable characters."""
+    texts = texts if isinstance(texts, list) else list(texts)
+    lengths = list(map(len, texts))
+    return least <= min(lengths) and max(lengths) <= MAX_TEXT and "".join(texts).isprintable()
+
+
+def _objects(
+    names: Sequence[str], distinct_names: Iterable[str], properties: Sequence[bytes], types: EventTypes
+) -> list[JsonObject] | None:
+    """The properties of each event, which fit its event type; None if any do not, or are no object."""
+    checks = {name: check for name in distinct_names if (check := types.check(name)) is not None}
+    parsed: list[Any] = []
+    try:
+        if not checks:
+            return list(map(decode_properties, properties))
+        for name, text in zip(names, properties, strict=True):
+            check = checks.get(name)
+            if check is None:
+                parsed.append(decode_properties(text))
+                continue
+            value = exact(text)
+            if type(value) is not dict or not check.fits(value):
+                return None
+            parsed.append(value)
+    except (ValueError, RecursionError):
+        return None
+    return parsed
+
+
+def _keys_differ(properties: Sequence[bytes], joined: bytes, parsed: Sequence[JsonObject]) -> bool:
+    """Whether no object has a duplicate key.
+
+    Decoding drops a duplicate, and writing what was decoded has a colon for each key that is left and for those in
+    texts: as many as were sent only if nothing was dropped. An escaped colon would be written as a colon, so texts with
+    escapes are looked at one by one.
+    """
+    colons = joined.count(b":")
+    if sum(map(len, parsed)) == colons:
+        return True
+    if b"\\" not in joined:
+        try:
+            if msgspec.json.encode(parsed).count(b":") == colons:
+                return True
+        except (ValueError, OverflowError):  # an integer that is too large for it
+            pass
+    return all(
+        len(fields) == text.count(b":") or keys_differ(text.decode(), fields)
+        for text, fields in zip(properties, parsed, strict=True)
+    )
