@@ -105,3 +105,33 @@ def test_the_linger_is_counted_from_the_first_event() -> None:
 def test_the_counted_size_is_an_upper_bound_of_the_encoded_one(contents: list[tuple[str, str]]) -> None:
     events = [event(number, text, name) for number, (text, name) in enumerate(contents)]
     assert len(encode_batch("n", 0, events)) <= sum(map(size_of, events)) + 100
+
+
+@given(additions, st.integers(1, 3), st.integers(1, 7), st.integers(300, 900))
+def test_whole_parts_are_packed_as_event_after_event(
+    steps: list[tuple[str, int, list[str], float]], partitions: int, max_events: int, max_bytes: int
+) -> None:
+    whole: Packer[int] = Packer(partitions, max_events=max_events, max_bytes=max_bytes)
+    single: Packer[int] = Packer(partitions, max_events=max_events, max_bytes=max_bytes)
+    closed_whole: list[Packed[int]] = []
+    closed_single: list[Packed[int]] = []
+    offset, number = 0, 0
+    for namespace, moved, properties, _ in steps:
+        offset += moved
+        events = [event(number + step, text) for step, text in enumerate(properties)]
+        number += len(events)
+        closed_whole += whole.add(namespace, offset, events, 0, 0.0)[1]
+        for item in events:
+            closed_single += single.add(namespace, offset, [item], 0, 0.0)[1]
+    closed_whole += whole.close_all()
+    closed_single += single.close_all()
+
+    def of_partition(batches: list[Packed[int]], partition: int) -> list[tuple[str, int, list[AcceptedEvent], int]]:
+        return [
+            (batch.namespace, batch.catalog_offset, list(batch.events), batch.size)
+            for batch in sorted(batches, key=lambda batch: batch.namespace)
+            if batch.partition == partition
+        ]
+
+    for partition in range(partitions):
+        assert of_partition(closed_whole, partition) == of_partition(closed_single, partition)
