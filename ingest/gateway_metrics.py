@@ -21,6 +21,7 @@ class GatewayMetrics:
             ("status",),
             registry=registry,
         )
+        self._requests_by_status: dict[int, Counter] = {}
         self.shed = 0
         """Requests that were refused by their heads alone, and are not among ``requests`` until these are rendered."""
         self.events_accepted = Counter(
@@ -68,6 +69,13 @@ class GatewayMetrics:
             registry=registry,
         )
         self.ready = Gauge("weir_gateway_ready", "1 where /readyz answers 200.", registry=registry)
+
+    def answered(self, status: int) -> None:
+        """Count a request among ``requests``."""
+        counter = self._requests_by_status.get(status)
+        if counter is None:
+            counter = self._requests_by_status[status] = self.requests.labels(str(status))
+        counter.inc()
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""

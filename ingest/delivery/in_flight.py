@@ -100,6 +100,7 @@ class Delivery:
         self._waiting: Counter[str] = Counter()
         self._bytes = 0
         self._closed = False
+        metrics.events_in_flight.set_function(lambda: self._events)
 
     def send(self, namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> asyncio.Future[None]:
         """Send events; the future is done when all are in Kafka, or raises NotDelivered.
@@ -120,7 +121,6 @@ class Delivery:
         request = Request(self._loop.create_future())
         self._events += len(events)
         self._waiting[namespace] += len(events)
-        self._metrics.events_in_flight.set(self._events)
         request.parts, closed = self._packer.add(namespace, catalog_offset, events, request, self._clock())
         for batch in closed:
             self._produce(batch)
@@ -157,10 +157,10 @@ class Delivery:
             self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._linger_ended)
 
     def _linger_ended(self) -> None:
+        # All batches go together, also those that are younger: one request to Kafka instead of one for each partition.
         self._timer = None
-        for batch in self._packer.close_due(self._clock()):
+        for batch in self._packer.close_all():
             self._produce(batch)
-        self._arm()
 
     def _produce(self, batch: Packed[Request]) -> None:
         self._bytes += batch.size
@@ -172,7 +172,6 @@ class Delivery:
             if not self._waiting[batch.namespace]:
                 del self._waiting[batch.namespace]
             self._bytes -= batch.size
-            self._metrics.events_in_flight.set(self._events)
             self._metrics.packed_batches.labels("delivered" if error is None else "failed").inc()
             for request in batch.tickets:
                 request.report(error)

@@ -147,7 +147,7 @@ class EventsApi:
         finally:
             if admitted is not None:
                 self._guard.answered(admitted)
-        self._metrics.requests.labels(str(response.status_code)).inc()
+        self._metrics.answered(response.status_code)
         self._metrics.request_seconds.observe(asyncio.get_running_loop().time() - started)
         return response
 

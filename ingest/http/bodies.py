@@ -11,6 +11,7 @@ from starlette.requests import Request
 from ingest.http.decompression import ENCODINGS, PIECE, BrokenBody, Inflater
 from ingest.http.gateway_problems import Problem
 from schemas.http.connections import REST
+from schemas.http.exchange import EXCHANGE, Exchange
 
 MAX_BODY: Final = 8 * 1024 * 1024
 PAUSE_SECONDS: Final = 10.0
@@ -43,6 +44,25 @@ def announced(request: Request) -> int | None:
 async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
     """The decompressed body. Raises BadBody: 408 if it arrives too slowly, 413 above ``limit`` bytes, 415 for an
     unknown encoding, 400 for corrupt gzip or zstd."""
+    exchange: Exchange | None = request.scope.get("state", {}).get(EXCHANGE)
+    body = None if exchange is None else exchange.body()
+    if body is None:
+        body = await _received(request, limit, received)
+    else:
+        received(len(body))
+        if len(body) > limit:
+            raise _refused_rest(request, limit, received, body)
+    encoding = request.headers.get("content-encoding")
+    if encoding is None or encoding.lower() == "identity":
+        return body
+    if encoding.lower() not in ENCODINGS:
+        detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
+        raise BadBody(415, "encoding", detail, body)
+    return inflated(encoding.lower(), body, limit, received)
+
+
+async def _received(request: Request, limit: int, received: Received) -> bytes:
+    """The body as it is sent, message after message."""
     chunks: list[bytes] = []
     size = 0
     loop = asyncio.get_running_loop()
@@ -59,22 +79,19 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
                 size += len(chunk)
                 received(len(chunk))
                 if size > limit:
-                    request.scope.setdefault("state", {})[REST] = received
-                    raise _too_large(limit, chunks[0] if chunks else chunk)
+                    raise _refused_rest(request, limit, received, chunks[0] if chunks else chunk)
                 chunks.append(chunk)
                 if expected:
                     bound.reschedule(min(loop.time() + PAUSE_SECONDS, end))
     except TimeoutError:
         detail = f"the body did not come within {BODY_SECONDS:g} s, or paused for {PAUSE_SECONDS:g} s; send it faster"
         raise BadBody(408, "slow_request", detail, b"".join(chunks), close=True) from None
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    encoding = request.headers.get("content-encoding")
-    if encoding is None or encoding.lower() == "identity":
-        return body
-    if encoding.lower() not in ENCODINGS:
-        detail = f"Content-Encoding {encoding[:40]!r} is not understood; send gzip or zstd, or the body as it is"
-        raise BadBody(415, "encoding", detail, body)
-    return inflated(encoding.lower(), body, limit, received)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _refused_rest(request: Request, limit: int, received: Received, sample: bytes) -> BadBody:
+    request.scope.setdefault("state", {})[REST] = received
+    return _too_large(limit, sample)
 
 
 def inflated(encoding: str, body: bytes, limit: int, received: Received = lambda _size: None) -> bytes:

@@ -211,6 +211,7 @@ class NamespaceView:
         self._catalog = catalog
         self.namespace = namespace
         self.before = before_offset
+        self._changed: dict[tuple[str, ...], int] = {}
 
     def at(self, offset: int) -> NamespaceView:
         """The same namespace as of an earlier ``offset`` (exclusive)."""
@@ -218,7 +219,10 @@ class NamespaceView:
 
     def changed(self, *kinds: str) -> int:
         """See ``Catalog.changed``."""
-        return self._catalog.changed(self.namespace, kinds, self.before)
+        changed_offset = self._changed.get(kinds)
+        if changed_offset is None:
+            changed_offset = self._changed[kinds] = self._catalog.changed(self.namespace, kinds, self.before)
+        return changed_offset
 
     def derived(self, what: str, kinds: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
         """A value derived from entries of these kinds only, computed once per change of such entries and cached.

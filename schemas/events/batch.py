@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any, Final
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.accepted_columns import FIXED_BYTES, AcceptedColumns
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
-from schemas.kafka.codec import AvroRecord, CodecError, codec
+from schemas.kafka.codec import AvroRecord, CodecError, codec, long, sized
 from schemas.values.text_columns import Texts, packed, packed_bytes
 
 _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
+_END: Final = b"\x00"  # of an array; an empty one by itself
+_NONE: Final = (b"", b"")
 _ROUNDS: Final = 3  # the first schema version whose batches are measured with rounded numbers
 
 
@@ -56,9 +59,20 @@ class UsageBatch:
         return self.names[int(self.name_indexes[index])]
 
 
-_NONE: Final = Texts.of(())
+_EMPTY_TEXTS: Final = Texts.of(())
 EMPTY: Final = UsageBatch(
-    "", 0, 0, b"", b"", (), np.zeros(0, np.uint16), np.zeros(0, np.int64), _NONE, _NONE, _NONE, _NONE
+    "",
+    0,
+    0,
+    b"",
+    b"",
+    (),
+    np.zeros(0, np.uint16),
+    np.zeros(0, np.int64),
+    _EMPTY_TEXTS,
+    _EMPTY_TEXTS,
+    _EMPTY_TEXTS,
+    _EMPTY_TEXTS,
 )
 """Used in place of a record that is not a batch: no events."""
 
@@ -75,24 +89,29 @@ def size_of(event: AcceptedEvent) -> int:
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
     """Pack events of one namespace and partition that were accepted under one catalog offset."""
     columns = AcceptedColumns.of(events)
-    dictionary = {name: number for number, name in enumerate(dict.fromkeys(columns.names))}
     size = len(columns)
-    record: AvroRecord = {
-        "namespace": namespace,
-        "catalog_offset": catalog_offset,
-        "identities": b"".join(columns.identities),
-        "content_hashes": b"".join(columns.content_hashes),
-        "event_names": list(dictionary),
-        "event_name_indexes": np.fromiter(map(dictionary.__getitem__, columns.names), _NAME_INDEX, size).tobytes(),
-        "timestamps": np.array(columns.timestamps_us, _STAMP).tobytes(),
-        "account_ids": (), "idempotency_keys": (), "sources": (), "properties": (),
-        "dated": np.flatnonzero(columns.dated).astype(_NAME_INDEX).tobytes() if any(columns.dated) else b"",
-    }  # fmt: skip
-    record["account_id_text"], record["account_id_lengths"] = packed(columns.accounts)
-    record["idempotency_key_text"], record["idempotency_key_lengths"] = packed(columns.keys)
-    record["source_text"], record["source_lengths"] = packed(columns.sources) if any(columns.sources) else (b"", b"")
-    record["properties_text"], record["properties_lengths"] = packed_bytes(columns.properties)
-    return _codec.encode(record)
+    names = list(dict.fromkeys(columns.names))
+    numbers = {name: number for number, name in enumerate(names)}
+    fields = [
+        _codec.header,
+        sized(namespace.encode()),
+        long(catalog_offset),
+        sized(b"".join(columns.identities)),
+        sized(b"".join(columns.content_hashes)),
+        long(len(names)), *[sized(name.encode()) for name in names], _END,
+        sized(bytes(2 * size) if len(names) == 1 else _shorts([numbers[name] for name in columns.names])),
+        sized(pack(f"<{size}q", *columns.timestamps_us)),
+        _END * 4,  # the text columns of version 1
+    ]  # fmt: skip
+    texts = (packed(columns.accounts), packed(columns.keys), packed(columns.sources) if any(columns.sources) else _NONE)
+    for text, lengths in (*texts, packed_bytes(columns.properties)):
+        fields += (sized(text), sized(lengths))
+    fields.append(sized(_shorts([index for index, dated in enumerate(columns.dated) if dated])))
+    return b"".join(fields)
+
+
+def _shorts(numbers: Sequence[int]) -> bytes:
+    return pack(f"<{len(numbers)}H", *numbers)
 
 
 def decode_batch(data: bytes) -> UsageBatch:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from schemas.http.exchange import EXCHANGE, Exchange
 from schemas.http.problems import Problem
 
 MAX_HEAD: Final = 32 * 1024
@@ -171,6 +172,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def head_is_complete(self) -> None:
         """A head of no more than MAX_HEAD bytes was read: the application gets its request."""
         super().on_headers_complete()
+        self.scope["state"][EXCHANGE] = Exchange(self.cycle)
 
     def on_message_complete(self) -> None:
         """What comes next is a head."""

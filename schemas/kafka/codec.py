@@ -38,19 +38,20 @@ class Codec:
     def __init__(self, name: str, current: Mapping[str, Any], older: tuple[Mapping[str, Any], ...] = ()) -> None:
         self.name = name
         self._schema = parse_schema(dict(current))
-        self._header = MARKER + _fingerprint(current)
+        self.header: Final = MARKER + _fingerprint(current)
+        """What records under the current schema begin with."""
         self._writers: dict[bytes, Any] = {MARKER + _fingerprint(old): parse_schema(dict(old)) for old in older}
 
     def knows(self, data: bytes) -> bool:
         """Whether the header belongs to a version of this record type."""
         header = data[:HEADER_BYTES]
-        return header == self._header or header in self._writers
+        return header == self.header or header in self._writers
 
     def version(self, data: bytes) -> int:
         """The schema version under which the record was written (1: the oldest). Raises CodecError for an unknown
         one."""
         header = data[:HEADER_BYTES]
-        for number, known in enumerate((*self._writers, self._header), 1):
+        for number, known in enumerate((*self._writers, self.header), 1):
             if header == known:
                 return number
         raise CodecError(f"{self.name}: unknown header {header.hex() or '(empty)'}")
@@ -58,7 +59,7 @@ class Codec:
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """Encode one record. Raises CodecError if a field does not fit the schema."""
         out = io.BytesIO()
-        out.write(self._header)
+        out.write(self.header)
         try:
             schemaless_writer(out, self._schema, record)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -68,11 +69,11 @@ class Codec:
     def decode(self, data: bytes) -> AvroRecord:
         """Decode a record. Raises CodecError for an unknown schema, and for truncated or trailing bytes."""
         header = data[:HEADER_BYTES]
-        writer = self._schema if header == self._header else self._writers.get(header)
+        writer = self._schema if header == self.header else self._writers.get(header)
         if writer is None:
             raise CodecError(
                 f"{self.name}: unknown header {header.hex() or '(empty)'}; "
-                f"expected Avro single-object encoding beginning {self._header.hex()}"
+                f"expected Avro single-object encoding beginning {self.header.hex()}"
             )
         body = io.BytesIO(data)
         body.seek(HEADER_BYTES)
@@ -87,6 +88,29 @@ class Codec:
         if body.tell() != len(data):
             raise CodecError(f"{self.name}: {len(data) - body.tell()} bytes left over after the record")
         return cast(AvroRecord, record)
+
+
+def long(number: int) -> bytes:
+    """An Avro long, for records that are written field by field. Raises CodecError beyond 64 bits."""
+    if 0 <= number < 64:
+        return _SMALL[number]
+    if not -(1 << 63) <= number < 1 << 63:
+        raise CodecError(f"{number} is no long")
+    left = number << 1 ^ number >> 63
+    written = bytearray()
+    while left > 0x7F:
+        written.append(left & 0x7F | 0x80)
+        left >>= 7
+    written.append(left)
+    return bytes(written)
+
+
+def sized(data: bytes) -> bytes:
+    """Avro bytes, or a string in UTF-8."""
+    return long(len(data)) + data
+
+
+_SMALL: Final = tuple(bytes([2 * number]) for number in range(64))
 
 
 def _fingerprint(schema: Mapping[str, Any]) -> bytes:

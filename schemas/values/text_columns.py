@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from struct import pack
 from typing import Final
 
 import numpy as np
@@ -63,10 +64,10 @@ def packed(values: Sequence[str]) -> tuple[bytes, bytes]:
     """(the strings in UTF-8 end to end, the length of each in bytes as unsigned 32 bit little-endian)."""
     joined = "".join(values)
     if joined.isascii():
-        return joined.encode(), np.fromiter(map(len, values), LENGTH, len(values)).tobytes()
+        return joined.encode(), pack(f"<{len(values)}I", *map(len, values))
     return packed_bytes([value.encode() for value in values])
 
 
 def packed_bytes(values: Sequence[bytes]) -> tuple[bytes, bytes]:
     """As ``packed``, of strings that are UTF-8 already."""
-    return b"".join(values), np.fromiter(map(len, values), LENGTH, len(values)).tobytes()
+    return b"".join(values), pack(f"<{len(values)}I", *map(len, values))

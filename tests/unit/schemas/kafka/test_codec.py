@@ -122,7 +122,7 @@ def test_one_record_type_does_not_read_as_another() -> None:
 def test_header_is_marker_and_little_endian_fingerprint(name: str) -> None:
     schema = schema_of(name)
     expected = b"\xc3\x01" + crc_64_avro(to_parsing_canonical_form(schema).encode()).to_bytes(8, "little")
-    assert codec(name)._header == expected
+    assert codec(name).header == expected
     assert len(expected) == HEADER_BYTES
 
 
