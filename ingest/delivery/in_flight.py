@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ingest.delivery.loop_producer import LoopProducer
-from ingest.delivery.packing import Packed, Packer
+from ingest.delivery.packing import LINGER, Packed, Packer
 from ingest.gateway_metrics import GatewayMetrics
 from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
@@ -157,10 +157,11 @@ class Delivery:
             self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._linger_ended)
 
     def _linger_ended(self) -> None:
-        # All batches go together, also those that are younger: one request to Kafka instead of one for each partition.
+        # Younger batches leave with the one that is due: one request to Kafka, where it was one for each partition.
         self._timer = None
-        for batch in self._packer.close_all():
+        for batch in self._packer.close_due(self._clock() + LINGER):
             self._produce(batch)
+        self._arm()
 
     def _produce(self, batch: Packed[Request]) -> None:
         self._bytes += batch.size

@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from ingest.http.bodies import MAX_BODY, announced, read_body
+from ingest.http.bodies import MAX_BODY, announced, field, read_body
 from ingest.http.fair_turns import FairTurns
 from ingest.http.gateway_problems import Problem, of_busy, of_denial, overloaded, too_much
 from ingest.http.overload import Overload
@@ -250,7 +250,7 @@ class Guard:
     def namespace(self, request: Request, access: Access) -> str:
         """The namespace that the request addresses, if its key may reach it. Raises Problem (403)."""
         try:
-            return access.choose(request.headers.get(NAMESPACE_HEADER), self._default_namespace)
+            return access.choose(field(request, _NAMESPACE_FIELD), self._default_namespace)
         except Denied as denied:
             raise of_denial(denied) from None
 

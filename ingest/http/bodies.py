@@ -31,12 +31,21 @@ Received = Callable[[int], None]
 """Called with the number of bytes received, and with the number that decompression adds."""
 
 
+def field(request: Request, name: bytes) -> str | None:
+    """The first header field of this name (in lower case), or None. ``request.headers`` raises and catches an exception
+    for each that is missing."""
+    for known, value in request.scope["headers"]:
+        if known == name:
+            return str(value, "latin-1")
+    return None
+
+
 def announced(request: Request) -> int | None:
     """Size of the body in bytes according to its headers; None if unknown, or if the body is compressed."""
-    length = request.headers.get("content-length")
+    length = field(request, b"content-length")
     if length is None:
-        return None if "transfer-encoding" in request.headers else 0
-    if not length.isdecimal() or "content-encoding" in request.headers:
+        return None if field(request, b"transfer-encoding") is not None else 0
+    if not length.isdecimal() or field(request, b"content-encoding") is not None:
         return None
     return int(length[:18])
 
@@ -52,7 +61,7 @@ async def read_body(request: Request, limit: int = MAX_BODY, received: Received 
         received(len(body))
         if len(body) > limit:
             raise _refused_rest(request, limit, received, body)
-    encoding = request.headers.get("content-encoding")
+    encoding = field(request, b"content-encoding")
     if encoding is None or encoding.lower() == "identity":
         return body
     if encoding.lower() not in ENCODINGS:

@@ -68,14 +68,14 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
         return made
 
     def part(self, indexes: Sequence[int]) -> AcceptedColumns:
-        """The events at these indexes, in their order."""
+        """The events at these ascending indexes; themselves where that is all of them, so not to be extended."""
+        if len(indexes) == len(self):
+            return self
         if len(indexes) == 1:
             (index,) = indexes
-            return AcceptedColumns(*([column[index]] for column in self._columns()))
-        if len(indexes) == len(self):
-            return AcceptedColumns(*(column.copy() for column in self._columns()))
+            return AcceptedColumns(*[[column[index]] for column in self._columns()])
         take = itemgetter(*indexes)
-        return AcceptedColumns(*(list(take(column)) for column in self._columns()))
+        return AcceptedColumns(*[list(take(column)) for column in self._columns()])
 
     def extend(self, events: AcceptedColumns) -> None:
         """Append the other's events."""

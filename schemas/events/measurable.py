@@ -95,6 +95,8 @@ class _Watch:
             self._decode = msgspec.json.Decoder(shape).decode
         self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
         self._fields = tuple((path[0], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
+        self.number = self._fields[0][0] if len(fields) == 1 and self._fields[0][1:3] == ((), True) else None
+        """The name of the top-level number that is all that the profiles use; else None."""
         self.only: Callable[[str], Any] | None = (
             self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
         )
@@ -203,7 +205,15 @@ class Measurable:
         judged = 0
         for index, (name, fields) in enumerate(zip(events.names, parsed, strict=True)):
             watch = watches.get(name)
-            if watch is None or watch.takes(fields) or watch.is_ordinary(events.properties[index].decode()):
+            if watch is None:
+                continue
+            if watch.number is not None:
+                # The most common case, inlined to save a call.
+                value = fields.get(watch.number)
+                kind = type(value)
+                if (kind is int and -_LARGE < value < _LARGE) or (kind is str and _PLAIN(value) is not None):
+                    continue
+            if watch.takes(fields) or watch.is_ordinary(events.properties[index].decode()):
                 continue
             warnings += watch.judge(index, events[index])
             judged += 1

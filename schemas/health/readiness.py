@@ -49,7 +49,11 @@ class Readiness:
 
     def refusal(self) -> UnreadyReason | None:
         """The first reason for which events are refused, None if they are accepted."""
-        return next((reason for check in self._checks for reason in check() if reason.refuses), None)
+        for check in self._checks:
+            for reason in check():
+                if reason.refuses:
+                    return reason
+        return None
 
 
 def to_json(reasons: Iterable[UnreadyReason]) -> list[JsonObject]:

@@ -52,6 +52,8 @@ def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
         for i in range(batch.size)
     ]  # fmt: skip
     assert repeated_acceptedevents == events
+    written = encode_batch("ns", catalog_offset, events)
+    assert codec("usage_batch").encode(codec("usage_batch").decode(written)) == written
 
 
 RECORD: dict[str, Any] = {

@@ -19,6 +19,7 @@ from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import NO_TYPES, EventTypes, event_types
 from schemas.events.identity import partition_of, partitions_of
 from schemas.events.measurable import measurable
+from schemas.kafka.codec import codec
 from tests.unit.schemas.events.builders import NOW, SETTINGS, catalog
 from tests.unit.schemas.events.test_acceptance_paths import RAWS
 
@@ -148,9 +149,14 @@ def test_columns_are_the_events(events: list[dict[str, str]], data: st.DataObjec
     indexes = data.draw(st.lists(st.integers(0, len(accepted) - 1), min_size=1, unique=True).map(sorted))
     part = columns.part(indexes)
     assert list(part) == [accepted[index] for index in indexes]
-    part.extend(columns)
+    twice = AcceptedColumns.none()
+    for more in (part, columns):
+        twice.extend(more)
     assert list(columns) == accepted
-    assert encode_batch("ns", 1, part) == encode_batch("ns", 1, list(part))
+    assert list(twice) == [*part, *accepted]
+    value = encode_batch("ns", 1, twice)
+    assert value == encode_batch("ns", 1, list(twice))
+    assert value == codec("usage_batch").encode(codec("usage_batch").decode(value))
 
 
 @given(st.lists(st.sampled_from(
