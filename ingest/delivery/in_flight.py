@@ -168,8 +168,8 @@ class Delivery:
         assert self._route is not None, "packed for a route"
 
         def done(error: str | None) -> None:
-            self._events -= len(batch.events)
-            self._waiting[batch.namespace] -= len(batch.events)
+            self._events -= batch.count
+            self._waiting[batch.namespace] -= batch.count
             if not self._waiting[batch.namespace]:
                 del self._waiting[batch.namespace]
             self._bytes -= batch.size
@@ -182,7 +182,7 @@ class Delivery:
         except CodecError as error:
             self._loop.call_soon(done, str(error))
             return
-        self._metrics.packed_events.observe(len(batch.events))
+        self._metrics.packed_events.observe(batch.count)
         if (counted := self._acknowledged) is None:
             self._producer.produce(self._route.topic, value, done, partition=batch.partition)
             return
@@ -190,6 +190,6 @@ class Delivery:
         taken = counted.taken(generation, batch.partition)
 
         def placed(offset: int) -> str | None:
-            return counted.add(batch.namespace, generation, batch.partition, offset, len(batch.events), taken)
+            return counted.add(batch.namespace, generation, batch.partition, offset, batch.count, taken)
 
         self._producer.produce(self._route.topic, value, done, partition=batch.partition, placed=placed)

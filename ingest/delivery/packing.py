@@ -27,8 +27,14 @@ class Packed(Generic[Ticket]):
     partition: int
     due: float  # monotonic seconds at which the linger ends
     size: int = 0
-    events: AcceptedColumns = field(default_factory=AcceptedColumns.none)
+    count: int = 0
+    parts: list[AcceptedColumns] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # each request once
+
+    @property
+    def events(self) -> AcceptedColumns:
+        """All its events; joined when asked for."""
+        return AcceptedColumns.joined(self.parts)
 
 
 class Packer(Generic[Ticket]):
@@ -52,44 +58,55 @@ class Packer(Generic[Ticket]):
     ) -> tuple[int, list[Packed[Ticket]]]:
         """Add a request's events. Returns the number of batches that contain one of them, and the batches that
         became full."""
-        parts = 0
         closed: list[Packed[Ticket]] = []
         columns = AcceptedColumns.of(events)
+        partitions = partitions_of(columns.identities, self._partitions)
+        if len(partitions) == 1:
+            return self._add(namespace, catalog_offset, partitions[0], columns, ticket, now, closed), closed
         indexes: dict[int, list[int]] = {}
-        for index, partition in enumerate(partitions_of(columns.identities, self._partitions)):
+        for index, partition in enumerate(partitions):
             indexes.setdefault(partition, []).append(index)
+        parts = 0
         for partition, theirs in indexes.items():
-            waiting = [columns.part(theirs)]
-            held: Packed[Ticket] | None = None
-            while waiting:
-                piece = waiting.pop()
-                size = piece.size()
-                if not self._fits(namespace, catalog_offset, partition, piece, size):
-                    # Halves go where the whole would not, each in its turn, down to an event by itself.
-                    waiting += [piece[len(piece) // 2 :], piece[: len(piece) // 2]]
-                    continue
-                batch = self._room(namespace, catalog_offset, partition, size, now, closed)
-                if batch is not held:
-                    batch.tickets.append(ticket)
-                    held = batch
-                    parts += 1
-                batch.events.extend(piece)
-                batch.size += size
-                if len(batch.events) >= self._max_events or batch.size >= self._max_bytes:
-                    closed.append(self._open.pop((namespace, partition)))
-                    held = None
+            parts += self._add(namespace, catalog_offset, partition, columns.part(theirs), ticket, now, closed)
         return parts, closed
 
-    def _fits(self, namespace: str, offset: int, partition: int, piece: AcceptedColumns, size: int) -> bool:
-        """Whether all of ``piece`` goes into one batch, the open one if there is one; a single event always does."""
-        events = len(piece)
-        if events == 1:
-            return True
+    def _add(
+        self, namespace: str, offset: int, partition: int, events: AcceptedColumns, ticket: Ticket, now: float,
+        closed: list[Packed[Ticket]],
+    ) -> int:  # fmt: skip
+        """Add a request's events of one partition; returns the number of batches that contain one of them."""
+        parts = 0
+        waiting = [events]
+        held: Packed[Ticket] | None = None
+        while waiting:
+            piece = waiting.pop()
+            size = piece.size()
+            count = len(piece)
+            if count > 1 and not self._fits(namespace, offset, partition, count, size):
+                # Halves go where the whole would not, each in its turn, down to an event by itself.
+                waiting += (piece[count // 2 :], piece[: count // 2])
+                continue
+            batch = self._room(namespace, offset, partition, size, now, closed)
+            if batch is not held:
+                batch.tickets.append(ticket)
+                held = batch
+                parts += 1
+            batch.parts.append(piece)
+            batch.count += count
+            batch.size += size
+            if batch.count >= self._max_events or batch.size >= self._max_bytes:
+                closed.append(self._open.pop((namespace, partition)))
+                held = None
+        return parts
+
+    def _fits(self, namespace: str, offset: int, partition: int, count: int, size: int) -> bool:
+        """Whether so many events go into one batch, the open one if there is one."""
         batch = self._open.get((namespace, partition))
         if batch is not None and batch.catalog_offset == offset:
-            events += len(batch.events)
+            count += batch.count
             size += batch.size
-        return events <= self._max_events and size <= self._max_bytes
+        return count <= self._max_events and size <= self._max_bytes
 
     def _room(
         self, namespace: str, offset: int, partition: int, size: int, now: float, closed: list[Packed[Ticket]]

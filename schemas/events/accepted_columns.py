@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, overload
 
@@ -45,16 +46,11 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
         self.dated = dated
 
     @classmethod
-    def none(cls) -> AcceptedColumns:
-        """No events, to be extended."""
-        return cls([], [], [], [], [], [], [], [], [])
-
-    @classmethod
     def of(cls, events: Iterable[AcceptedEvent]) -> AcceptedColumns:
         """The columns of ``events``; themselves where they are columns already."""
         if isinstance(events, AcceptedColumns):
             return events
-        made = cls.none()
+        made = cls([], [], [], [], [], [], [], [], [])
         for event in events:
             made.identities.append(event.identity)
             made.content_hashes.append(event.content_hash)
@@ -68,7 +64,7 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
         return made
 
     def part(self, indexes: Sequence[int]) -> AcceptedColumns:
-        """The events at these ascending indexes; themselves where that is all of them, so not to be extended."""
+        """The events at these ascending indexes; themselves where that is all of them."""
         if len(indexes) == len(self):
             return self
         if len(indexes) == 1:
@@ -77,10 +73,13 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
         take = itemgetter(*indexes)
         return AcceptedColumns(*[list(take(column)) for column in self._columns()])
 
-    def extend(self, events: AcceptedColumns) -> None:
-        """Append the other's events."""
-        for column, more in zip(self._columns(), events._columns(), strict=True):
-            column += more
+    @classmethod
+    def joined(cls, parts: Sequence[AcceptedColumns]) -> AcceptedColumns:
+        """The events of all parts, one part after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = zip(*[part._columns() for part in parts], strict=True)
+        return cls(*[list(chain.from_iterable(column)) for column in columns])
 
     def size(self) -> int:
         """Upper limit of the bytes that the events take in a packed batch (names count as if none were shared)."""

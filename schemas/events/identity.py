@@ -33,12 +33,10 @@ def identity(namespace: str, source: str, idempotency_key: str) -> bytes:
 def identities(namespace: str, sources: Sequence[str], idempotency_keys: Sequence[str]) -> list[bytes]:
     """The ``identity`` of many events, each from its source and key."""
     starts = {source: blake2b(_prefixed(namespace, source), digest_size=IDENTITY_BYTES).copy for source in set(sources)}
-    made = []
-    for source, key in zip(sources, map(str.encode, idempotency_keys), strict=True):
-        state = starts[source]()
+    states = [starts[source]() for source in sources]
+    for state, key in zip(states, map(str.encode, idempotency_keys), strict=True):
         state.update(_length(len(key)) + key)
-        made.append(state.digest())
-    return made
+    return [state.digest() for state in states]
 
 
 def content_hash(event_name: str, account_id: str, properties: bytes) -> bytes:
@@ -52,12 +50,10 @@ def content_hash(event_name: str, account_id: str, properties: bytes) -> bytes:
 def content_hashes(event_names: Sequence[str], account_ids: Sequence[str], properties: Sequence[bytes]) -> list[bytes]:
     """The ``content_hash`` of many events."""
     starts = {name: blake2b(_prefixed(name), digest_size=CONTENT_HASH_BYTES).copy for name in set(event_names)}
-    made = []
-    for name, account, text in zip(event_names, map(str.encode, account_ids), properties, strict=True):
-        state = starts[name]()
+    states = [starts[name]() for name in event_names]
+    for state, account, text in zip(states, map(str.encode, account_ids), properties, strict=True):
         state.update(_length(len(account)) + account + _length(len(text)) + text)
-        made.append(state.digest())
-    return made
+    return [state.digest() for state in states]
 
 
 def partition_of(identity_bytes: bytes, partitions: int) -> int:

@@ -209,7 +209,7 @@ class Measurable:
                 continue
             if watch.number is not None:
                 # The most common case, inlined to save a call.
-                value = fields.get(watch.number)
+                value: Any = fields.get(watch.number)
                 kind = type(value)
                 if (kind is int and -_LARGE < value < _LARGE) or (kind is str and _PLAIN(value) is not None):
                     continue

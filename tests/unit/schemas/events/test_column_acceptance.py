@@ -149,9 +149,7 @@ def test_columns_are_the_events(events: list[dict[str, str]], data: st.DataObjec
     indexes = data.draw(st.lists(st.integers(0, len(accepted) - 1), min_size=1, unique=True).map(sorted))
     part = columns.part(indexes)
     assert list(part) == [accepted[index] for index in indexes]
-    twice = AcceptedColumns.none()
-    for more in (part, columns):
-        twice.extend(more)
+    twice = AcceptedColumns.joined([part, columns])
     assert list(columns) == accepted
     assert list(twice) == [*part, *accepted]
     value = encode_batch("ns", 1, twice)
