@@ -219,10 +219,9 @@ class NamespaceView:
 
     def changed(self, *kinds: str) -> int:
         """See ``Catalog.changed``."""
-        changed_offset = self._changed.get(kinds)
-        if changed_offset is None:
-            changed_offset = self._changed[kinds] = self._catalog.changed(self.namespace, kinds, self.before)
-        return changed_offset
+        if kinds not in self._changed:
+            self._changed[kinds] = self._catalog.changed(self.namespace, kinds, self.before)
+        return self._changed[kinds]
 
     def derived(self, what: str, kinds: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
         """A value derived from entries of these kinds only, computed once per change of such entries and cached.

@@ -35,7 +35,7 @@ _braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
 _brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
 
 
-class Judged(NamedTuple):
+class AcceptedRequest(NamedTuple):
     """The accepted events, and the properties of each as a dictionary (numbers exact or as text) where they were
     decoded."""
 
@@ -52,14 +52,14 @@ def accept_columns(
     mint_key: Callable[[int], str],
     types: EventTypes,
     single: bool = False,
-) -> Judged:
+) -> AcceptedRequest:
     """As ``acceptance.accept``. Raises Refused."""
     if len(raws) >= _FEW:
         judged = _ordinary(namespace, settings, raws, now_us, mint_key, types)
         if judged is not None:
             return judged
     events = accept(namespace, settings, raws, now_us=now_us, mint_key=mint_key, types=types, single=single)
-    return Judged(AcceptedColumns.of(events), None)
+    return AcceptedRequest(AcceptedColumns.of(events), None)
 
 
 def _ordinary(
@@ -69,7 +69,7 @@ def _ordinary(
     now_us: int,
     mint_key: Callable[[int], str],
     types: EventTypes,
-) -> Judged | None:
+) -> AcceptedRequest | None:
     """The request's events, all of them accepted; None where ``accept`` has to judge them."""
     names = [raw.event_name for raw in raws]
     sources = [raw.source for raw in raws]
@@ -110,7 +110,9 @@ def _ordinary(
     hash_of = dict(zip(made, hashes, strict=True))
     if len(hash_of) != len(made) and [hash_of[identity] for identity in made] != hashes:
         return None  # one key with two contents, or one content written in two ways
-    return Judged(AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated), parsed)
+    return AcceptedRequest(
+        AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated), parsed
+    )
 
 
 def _filled(texts: list[str | None], of: Callable[[int], str]) -> list[str]:

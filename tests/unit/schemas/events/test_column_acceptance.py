@@ -77,7 +77,7 @@ def outcome(judge: Any, raws: Sequence[RawEvent], types: EventTypes) -> list[Acc
         accepted = judge("ns", SETTINGS, raws, now_us=NOW, mint_key="made-{}".format, types=types)
     except Refused as refused:
         return refused.reason, refused.path, refused.detail, refused.index
-    return list(accepted.events if isinstance(accepted, column_acceptance.Judged) else accepted)
+    return list(accepted.events if isinstance(accepted, column_acceptance.AcceptedRequest) else accepted)
 
 
 def same_both_ways(body: bytes) -> None:
