@@ -15,7 +15,6 @@ from ingest.delivery.packing import LINGER, Packed, Packer
 from ingest.gateway_metrics import GatewayMetrics
 from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
-from schemas.events.batch import encode_batch
 from schemas.kafka.codec import CodecError
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.kafka.topics import events_topic, generation_of
@@ -178,7 +177,7 @@ class Delivery:
                 request.report(error)
 
         try:
-            value = encode_batch(batch.namespace, batch.catalog_offset, batch.events)
+            value = batch.encoded()
         except CodecError as error:
             self._loop.call_soon(done, str(error))
             return

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.accepted_columns import AcceptedColumns
+from schemas.events.batch import EncodedPart, encode_part, join_parts
 from schemas.events.identity import partitions_of
 from schemas.kafka.limits import PACKED_BYTES
 
@@ -28,13 +29,12 @@ class Packed(Generic[Ticket]):
     due: float  # monotonic seconds at which the linger ends
     size: int = 0
     count: int = 0
-    parts: list[AcceptedColumns] = field(default_factory=list)
+    parts: list[EncodedPart] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)  # each request once
 
-    @property
-    def events(self) -> AcceptedColumns:
-        """All its events; joined when asked for."""
-        return AcceptedColumns.joined(self.parts)
+    def encoded(self) -> bytes:
+        """The value of its record. Raises CodecError."""
+        return join_parts(self.namespace, self.catalog_offset, self.parts)
 
 
 class Packer(Generic[Ticket]):
@@ -81,8 +81,9 @@ class Packer(Generic[Ticket]):
         held: Packed[Ticket] | None = None
         while waiting:
             piece = waiting.pop()
-            size = piece.size()
             count = len(piece)
+            part = encode_part(piece)
+            size = part.size()
             if count > 1 and not self._fits(namespace, offset, partition, count, size):
                 # Halves go where the whole would not, each in its turn, down to an event by itself.
                 waiting += (piece[count // 2 :], piece[: count // 2])
@@ -92,7 +93,7 @@ class Packer(Generic[Ticket]):
                 batch.tickets.append(ticket)
                 held = batch
                 parts += 1
-            batch.parts.append(piece)
+            batch.parts.append(part)
             batch.count += count
             batch.size += size
             if batch.count >= self._max_events or batch.size >= self._max_bytes:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from operator import itemgetter
-from typing import Any, Final, overload
+from typing import Any, overload
 
 from schemas.events.acceptance import AcceptedEvent
-
-# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
-FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
 
 
 class AcceptedColumns(Sequence[AcceptedEvent]):
@@ -73,19 +69,6 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
         take = itemgetter(*indexes)
         return AcceptedColumns(*[list(take(column)) for column in self._columns()])
 
-    @classmethod
-    def joined(cls, parts: Sequence[AcceptedColumns]) -> AcceptedColumns:
-        """The events of all parts, one part after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        columns = zip(*[part._columns() for part in parts], strict=True)
-        return cls(*[list(chain.from_iterable(column)) for column in columns])
-
-    def size(self) -> int:
-        """Upper limit of the bytes that the events take in a packed batch (names count as if none were shared)."""
-        texts = (self.names, self.accounts, self.keys, self.sources)
-        return FIXED_BYTES * len(self.keys) + sum(map(_utf8_bytes, texts)) + sum(map(len, self.properties))
-
     def _columns(self) -> tuple[list[Any], ...]:
         return (
             self.identities, self.content_hashes, self.names, self.accounts, self.keys, self.sources,
@@ -112,8 +95,3 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
 
     def __iter__(self) -> Iterator[AcceptedEvent]:
         return map(self.__getitem__, range(len(self)))
-
-
-def _utf8_bytes(texts: list[str]) -> int:
-    joined = "".join(texts)
-    return len(joined) if joined.isascii() else len(joined.encode())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from struct import pack
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.events.acceptance import AcceptedEvent
-from schemas.events.accepted_columns import FIXED_BYTES, AcceptedColumns
+from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
 from schemas.kafka.codec import AvroRecord, CodecError, codec, long, sized
 from schemas.values.text_columns import Texts, packed, packed_bytes
@@ -20,7 +21,9 @@ _codec = codec("usage_batch")
 _NAME_INDEX: Final = np.dtype("<u2")
 _STAMP: Final = np.dtype("<i8")
 _END: Final = b"\x00"  # of an array; an empty one by itself
-_NONE: Final = (b"", b"")
+# Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
+_FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
+_SOURCES: Final = 2  # among the text columns
 _ROUNDS: Final = 3  # the first schema version whose batches are measured with rounded numbers
 
 
@@ -80,33 +83,88 @@ EMPTY: Final = UsageBatch(
 def size_of(event: AcceptedEvent) -> int:
     """Upper limit of the bytes that the event takes in a packed batch (its name counts as if it were not shared)."""
     _, _, name, account, key, source, _, properties, *_ = event
-    size = FIXED_BYTES
+    size = _FIXED_BYTES
     for text in (name, account, key, source, properties):
         size += len(text) if text.isascii() else len(text.encode())
     return size
 
 
+class EncodedPart(NamedTuple):
+    """Some of a batch's events, as the bytes that its columns have of them."""
+
+    names: Sequence[str]
+    dated: Sequence[int]
+    """Indexes in the part of the events that were dated by a gateway's clock."""
+    identities: bytes
+    content_hashes: bytes
+    timestamps: bytes
+    accounts: tuple[bytes, bytes]
+    keys: tuple[bytes, bytes]
+    sources: tuple[bytes, bytes]
+    properties: tuple[bytes, bytes]
+
+    def size(self) -> int:
+        """Upper limit of the bytes that the events take in a packed batch; the sum of their ``size_of``."""
+        names = "".join(self.names)
+        return (
+            _FIXED_BYTES * len(self.names)
+            + (len(names) if names.isascii() else len(names.encode()))
+            + len(self.accounts[0])
+            + len(self.keys[0])
+            + len(self.sources[0])
+            + len(self.properties[0])
+        )
+
+
+def encode_part(events: AcceptedColumns) -> EncodedPart:
+    """The events as part of a batch."""
+    return EncodedPart(
+        events.names,
+        [index for index, dated in enumerate(events.dated) if dated],
+        b"".join(events.identities),
+        b"".join(events.content_hashes),
+        pack(f"<{len(events)}q", *events.timestamps_us),
+        packed(events.accounts),
+        packed(events.keys),
+        packed(events.sources),
+        packed_bytes(events.properties),
+    )
+
+
 def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedEvent]) -> bytes:
     """Pack events of one namespace and partition that were accepted under one catalog offset."""
-    columns = AcceptedColumns.of(events)
-    size = len(columns)
-    names = list(dict.fromkeys(columns.names))
-    numbers = {name: number for number, name in enumerate(names)}
+    return join_parts(namespace, catalog_offset, [encode_part(AcceptedColumns.of(events))])
+
+
+def join_parts(namespace: str, catalog_offset: int, parts: Sequence[EncodedPart]) -> bytes:
+    """The batch of all parts' events, one part after the other; see ``encode_batch``."""
+    part_names, part_dated, *columns = zip(*parts, strict=True)
+    names = list(chain.from_iterable(part_names))
+    distinct = list(dict.fromkeys(names))
+    numbers = {name: number for number, name in enumerate(distinct)}
+    dated: list[int] = []
+    begin = 0
+    for theirs, indexes in zip(part_names, part_dated, strict=True):
+        dated += [begin + index for index in indexes] if begin else indexes
+        begin += len(theirs)
+    identities, content_hashes, timestamps, *texts = columns
     fields = [
         _codec.header,
         sized(namespace.encode()),
         long(catalog_offset),
-        sized(b"".join(columns.identities)),
-        sized(b"".join(columns.content_hashes)),
-        long(len(names)), *[sized(name.encode()) for name in names], _END,
-        sized(bytes(2 * size) if len(names) == 1 else _shorts([numbers[name] for name in columns.names])),
-        sized(pack(f"<{size}q", *columns.timestamps_us)),
+        sized(b"".join(identities)),
+        sized(b"".join(content_hashes)),
+        long(len(distinct)), *[sized(name.encode()) for name in distinct], _END,
+        sized(bytes(2 * len(names)) if len(distinct) == 1 else _shorts([numbers[name] for name in names])),
+        sized(b"".join(timestamps)),
         _END * 4,  # the text columns of version 1
     ]  # fmt: skip
-    texts = (packed(columns.accounts), packed(columns.keys), packed(columns.sources) if any(columns.sources) else _NONE)
-    for text, lengths in (*texts, packed_bytes(columns.properties)):
+    for number, column in enumerate(texts):
+        text, lengths = map(b"".join, zip(*column, strict=True))
+        if number == _SOURCES and not text:
+            lengths = b""
         fields += (sized(text), sized(lengths))
-    fields.append(sized(_shorts([index for index, dated in enumerate(columns.dated) if dated])))
+    fields.append(sized(_shorts(dated)))
     return b"".join(fields)
 
 

@@ -36,7 +36,6 @@ from rating.usage import Usage, UsageGroup
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_batch
-from schemas.events.batch import encode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import identity
 from schemas.events.refused_body import sketch
@@ -74,7 +73,7 @@ def records() -> Iterator[Record]:
     batches, refused, counted = _sent(view)
     offsets = [0] * _PARTITIONS
     for batch in batches:
-        value = encode_batch(batch.namespace, batch.catalog_offset, batch.events)
+        value = batch.encoded()
         place = f"partition {batch.partition} offset {offsets[batch.partition]}"
         yield f"{events_topic(1)}: batch {place}", codec("usage_batch"), value
         offsets[batch.partition] += 1

@@ -16,6 +16,7 @@ from ingest.gateway_metrics import GatewayMetrics
 from schemas.events.batch import decode_batch
 from schemas.events.identity import hash_range, partition_of
 from stream_processors.inbox.admit import AdmittedRecord, InboxRecord, entries_of, pack_entries
+from tests.unit.ingest.delivery.packed_events import events_of
 from tests.unit.stream_processors.metering.builders import event
 
 # --- 1: acknowledged = in Kafka --------------------------------------------------------------------------------------
@@ -145,13 +146,13 @@ def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_
             for packed in pack_entries(entries_of([AdmittedRecord(record, [result], None)]), partitions, 2):
                 placed.setdefault(decode_batch(packed.value).identity(0), set()).add(packed.partition)
             continue
-        order += [(batch.partition, item.timestamp_us) for batch in closed for item in batch.events]
+        order += [(batch.partition, item.timestamp_us) for batch in closed for item in events_of(batch)]
         for batch in closed:
-            for item in batch.events:
+            for item in events_of(batch):
                 placed.setdefault(item.identity, set()).add(batch.partition)
     for batch in packer.close_all():
-        order += [(batch.partition, item.timestamp_us) for item in batch.events]
-        for item in batch.events:
+        order += [(batch.partition, item.timestamp_us) for item in events_of(batch)]
+        for item in events_of(batch):
             placed.setdefault(item.identity, set()).add(batch.partition)
     assert all(len(element) == 1 for element in placed.values())
     for partition in range(partitions):

@@ -11,6 +11,7 @@ from ingest.delivery.packing import Packed, Packer
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch, size_of
 from schemas.events.identity import identity, partition_of
+from tests.unit.ingest.delivery.packed_events import events_of
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
@@ -55,10 +56,10 @@ def test_every_event_once_in_order_within_bounds(
     assert packer.next_due() is None
 
     for batch in closed:
-        assert 1 <= len(batch.events) <= max_events
-        assert batch.size == sum(map(size_of, batch.events))
-        assert len(batch.events) == 1 or batch.size <= max_bytes
-        assert all(partition_of(item.identity, partitions) == batch.partition for item in batch.events)
+        assert 1 <= batch.count <= max_events
+        assert batch.size == sum(map(size_of, events_of(batch)))
+        assert batch.count == 1 or batch.size <= max_bytes
+        assert all(partition_of(item.identity, partitions) == batch.partition for item in events_of(batch))
         assert len(set(batch.tickets)) == len(batch.tickets)
     for namespace in ("n", "m"):
         for partition in range(partitions):
@@ -66,7 +67,7 @@ def test_every_event_once_in_order_within_bounds(
                 (batch.catalog_offset, item)
                 for batch in closed
                 if (batch.namespace, batch.partition) == (namespace, partition)
-                for item in batch.events
+                for item in events_of(batch)
             ]
             expected = [
                 (at, item)
@@ -81,13 +82,13 @@ def test_every_event_once_in_order_within_bounds(
 def test_a_batch_closes_at_500_events_and_at_256_kib() -> None:
     packer: Packer[str] = Packer(1)
     parts, closed = packer.add("n", 0, [event(number) for number in range(1001)], "request", 0.0)
-    assert [len(batch.events) for batch in closed] == [500, 500]
+    assert [batch.count for batch in closed] == [500, 500]
     assert parts == 3
-    assert [len(batch.events) for batch in packer.close_all()] == [1]
+    assert [batch.count for batch in packer.close_all()] == [1]
 
     large = [event(number, '{"a":"' + "x" * 60_000 + '"}') for number in range(5)]
     parts, closed = packer.add("n", 0, large, "request", 0.0)
-    assert [len(batch.events) for batch in closed] == [4]
+    assert [batch.count for batch in closed] == [4]
     assert parts == 2
 
 
@@ -128,7 +129,7 @@ def test_whole_parts_are_packed_as_event_after_event(
 
     def of_partition(batches: list[Packed[int]], partition: int) -> list[tuple[str, int, list[AcceptedEvent], int]]:
         return [
-            (batch.namespace, batch.catalog_offset, list(batch.events), batch.size)
+            (batch.namespace, batch.catalog_offset, events_of(batch), batch.size)
             for batch in sorted(batches, key=lambda batch: batch.namespace)
             if batch.partition == partition
         ]
