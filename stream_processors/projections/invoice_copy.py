@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from decimal import Decimal
 from typing import Final
 
 import pyarrow as pa
@@ -21,12 +22,12 @@ from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import is_draft
-from schemas.ledgers.invoice_record import Invoice, readable_invoice
+from schemas.ledgers.invoice_record import Invoice, readable_invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 from stream_processors.metering.journal import Journal
-from stream_processors.projections.ledgers import WRITTEN_BYTES, invoice_tables
+from stream_processors.projections.ledgers import INSTANT, WRITTEN_BYTES, arrow_table
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,46 @@ INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_d
 _AT_ONCE: Final = 2_000
 _UNSAVED: Final = 50_000
 _TIMEOUT: Final = 30.0
+_WIDE: Final = pa.decimal256(76, 12)
+_MONEY: Final = pa.decimal128(38, 12)
+_INVOICE_COLUMNS: Final = (
+    ("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()), ("predecessor", pa.string()),
+    ("subscription", pa.string()), ("sequence", pa.uint32()), ("account_id", pa.string()), ("plan", pa.string()),
+    ("plan_version", pa.uint32()), ("period_start", INSTANT), ("period_end", INSTANT), ("time_zone", pa.string()),
+    ("run_id", pa.string()), ("checkpoint", pa.uint32()), ("catalog_offset", pa.uint64()), ("as_of", INSTANT),
+    ("state", pa.string()), ("currency", pa.string()), ("total", _MONEY), ("body", pa.string()),
+)  # fmt: skip
+_LINE_COLUMNS: Final = (
+    ("number", pa.uint32()), ("kind", pa.string()), ("charge", pa.string()), ("product", pa.string()),
+    ("description", pa.string()), ("profile_id", pa.string()), ("profile_versions", pa.list_(pa.uint32())),
+    ("period_start", INSTANT), ("period_end", INSTANT), ("quantity", _WIDE), ("events", pa.uint64()),
+    ("unit", pa.string()),
+    ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()),
+    ("note", pa.string()),
+    ("adjusts", pa.string()),
+)  # fmt: skip
+_OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
 
 Version = tuple[bool, str, str, int]
 """(whether it is a draft, namespace, invoice id, version)."""
+
+
+def invoice_tables(invoices: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
+    """Arrow tables of invoices and invoice_lines (or of invoice_drafts and invoice_draft_lines) for these versions."""
+    records = [to_fields(invoice) for invoice in invoices]
+    heads = [dict(record) | {"total": Decimal(record["total"])} for record in records]
+    lines = [
+        line
+        | {name: record[name] for name, _ in _OWNER_COLUMNS}
+        | {
+            "quantity": Decimal(line["quantity"]) if line["quantity"] else None,
+            "events": int(line["events"]) if line["events"] else None,
+            "amount": Decimal(line["amount"]),
+        }
+        for record in records
+        for line in record["lines"]
+    ]
+    return arrow_table(_INVOICE_COLUMNS, heads), arrow_table((*_OWNER_COLUMNS, *_LINE_COLUMNS), lines)
 
 
 class InvoiceCopy:

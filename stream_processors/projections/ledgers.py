@@ -1,11 +1,9 @@
-"""Copies ledger topics to ClickHouse: invoices with their lines, rejections, the catalog. All writes are idempotent
-by key."""
+"""Copies rejections to ClickHouse, and makes the tables of catalog entries. All writes are idempotent by key."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,65 +11,27 @@ import pyarrow as pa
 from schemas.catalog.state import Entry
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import REJECTED
-from schemas.ledgers.invoice_record import Invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal
 
 log = logging.getLogger(__name__)
 
-_INSTANT: Final = pa.timestamp("us", tz="UTC")
-_WIDE: Final = pa.decimal256(76, 12)
-_MONEY: Final = pa.decimal128(38, 12)
-_INVOICE_COLUMNS: Final = (
-    ("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()), ("predecessor", pa.string()),
-    ("subscription", pa.string()), ("sequence", pa.uint32()), ("account_id", pa.string()), ("plan", pa.string()),
-    ("plan_version", pa.uint32()), ("period_start", _INSTANT), ("period_end", _INSTANT), ("time_zone", pa.string()),
-    ("run_id", pa.string()), ("checkpoint", pa.uint32()), ("catalog_offset", pa.uint64()), ("as_of", _INSTANT),
-    ("state", pa.string()), ("currency", pa.string()), ("total", _MONEY), ("body", pa.string()),
-)  # fmt: skip
-_LINE_COLUMNS: Final = (
-    ("number", pa.uint32()), ("kind", pa.string()), ("charge", pa.string()), ("product", pa.string()),
-    ("description", pa.string()), ("profile_id", pa.string()), ("profile_versions", pa.list_(pa.uint32())),
-    ("period_start", _INSTANT), ("period_end", _INSTANT), ("quantity", _WIDE), ("events", pa.uint64()),
-    ("unit", pa.string()),
-    ("price", pa.string()), ("amount", _MONEY), ("unrounded", pa.string()), ("steps", pa.string()),
-    ("note", pa.string()),
-    ("adjusts", pa.string()),
-)  # fmt: skip
+INSTANT: Final = pa.timestamp("us", tz="UTC")
 WRITTEN_BYTES: Final = 16 * 1024 * 1024
-_OWNER_COLUMNS: Final = (("namespace", pa.string()), ("invoice_id", pa.string()), ("version", pa.uint32()))
 _REJECTED_COLUMNS: Final = (
     ("namespace", pa.string()), ("rejection_id", pa.binary(16)), ("stage", pa.string()), ("reason", pa.string()),
     ("detail", pa.string()), ("events", pa.uint32()), ("account_id", pa.string()), ("event_name", pa.string()),
     ("idempotency_key", pa.string()), ("original", pa.binary()), ("origin_topic", pa.string()),
     ("origin_generation", pa.uint32()), ("origin_partition", pa.int32()), ("origin_offset", pa.int64()),
-    ("origin_index", pa.uint32()), ("received_at", _INSTANT), ("original_size", pa.int64()),
+    ("origin_index", pa.uint32()), ("received_at", INSTANT), ("original_size", pa.int64()),
     ("original_hash", pa.string()),
 )  # fmt: skip
 
 
-def invoice_tables(invoices: Sequence[Invoice]) -> tuple[pa.Table, pa.Table]:
-    """Arrow tables of invoices and invoice_lines (or of invoice_drafts and invoice_draft_lines) for these versions."""
-    records = [to_fields(invoice) for invoice in invoices]
-    heads = [dict(record) | {"total": Decimal(record["total"])} for record in records]
-    lines = [
-        line
-        | {name: record[name] for name, _ in _OWNER_COLUMNS}
-        | {
-            "quantity": Decimal(line["quantity"]) if line["quantity"] else None,
-            "events": int(line["events"]) if line["events"] else None,
-            "amount": Decimal(line["amount"]),
-        }
-        for record in records
-        for line in record["lines"]
-    ]
-    return _table(_INVOICE_COLUMNS, heads), _table((*_OWNER_COLUMNS, *_LINE_COLUMNS), lines)
-
-
 def rejected_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The Arrow table of rejected_events, from decoded RejectedEvent records."""
-    return _table(_REJECTED_COLUMNS, records)
+    return arrow_table(_REJECTED_COLUMNS, records)
 
 
 def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:
@@ -83,8 +43,8 @@ def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:
             "code": pa.array([entry.code for entry in entries], pa.string()),
             "version": pa.array([entry.version for entry in entries], pa.uint32()),
             "retired": pa.array([entry.retired for entry in entries], pa.bool_()),
-            "valid_from": pa.array([entry.valid_from_us for entry in entries], _INSTANT),
-            "published_at": pa.array([entry.published_us for entry in entries], _INSTANT),
+            "valid_from": pa.array([entry.valid_from_us for entry in entries], INSTANT),
+            "published_at": pa.array([entry.published_us for entry in entries], INSTANT),
             "catalog_offset": pa.array([entry.offset for entry in entries], pa.uint64()),
             "body": pa.array(bodies, pa.string()),
             "author": pa.array([entry.author for entry in entries], pa.string()),
@@ -92,7 +52,8 @@ def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:
     )
 
 
-def _table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def arrow_table(columns: Sequence[tuple[str, Any]], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The Arrow table of ``rows``; ``columns``: names and types."""
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in columns})
 
 

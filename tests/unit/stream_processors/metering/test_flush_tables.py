@@ -12,7 +12,7 @@ from schemas.ledgers.invoice_record import from_fields
 from schemas.matching.rule_columns import RuleFailures, RuleMatches
 from schemas.values.quantity import LIMIT, UNIT, unscaled
 from stream_processors.metering.flush_tables import EventColumns, quantities
-from stream_processors.projections.ledgers import invoice_tables
+from stream_processors.projections.invoice_copy import invoice_tables
 from tests.unit.stream_processors.metering.builders import log_of
 
 
