@@ -21,7 +21,7 @@ run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/weir up
 
 test: setup ## all tests, with real Kafka and the real ClickHouse engine
-	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 SEED ?= 1
 FAULTS ?= 110

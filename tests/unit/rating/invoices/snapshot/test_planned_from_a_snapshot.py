@@ -18,7 +18,7 @@ from tests.unit.rating.invoices.snapshot.builders import Log, followed
 from tests.unit.rating.invoicing.builders import APRIL, FEBRUARY, MARCH, Books, catalog, used
 from tests.unit.rating.invoicing.histories.history_builders import START, History
 
-PLAIN = (2, 5, 8, 11, 13, 17, 21, 95)
+PLAIN = (2, 5, 11, 17, 95)
 """Seeds; without discounts and fees in advance, so that most invoices are quiet."""
 
 
