@@ -27,6 +27,17 @@ _TIMEOUT: Final = 30.0
 STALLED_SECONDS: Final = 120.0
 """A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot
 be read in that time could never be read again."""
+_OF_AN_ELECTION: Final = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._DESTROY_BROKER,  # librdkafka has just learnt that another broker has the partition
+}
+"""Answers while a partition gets another leader, or the same one anew: the same question is answered a moment later."""
+_ELECTION_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.1
 FAILURES: Final = 5
 """After so many failures in sequence a reader connects anew."""
 
@@ -163,6 +174,16 @@ class LedgerReader:
         previous.close()
 
     def _ends(self) -> dict[int, int]:
+        begun_at = self._clock()
+        while True:
+            try:
+                return self._answered_ends()
+            except LedgerUnavailable as error:
+                if not _passes(error.__cause__) or self._clock() - begun_at > _ELECTION_SECONDS:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
+    def _answered_ends(self) -> dict[int, int]:
         try:
             # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
             questions = [TopicPartition(self.topic, number, OFFSET_END) for number in self.positions]
@@ -173,7 +194,7 @@ class LedgerReader:
             if answer.error is not None or answer.offset < 0:
                 raise LedgerUnavailable(
                     f"{self.topic}: the end of partition {answer.partition} is not known: {answer.error}"
-                )
+                ) from (KafkaException(answer.error) if answer.error is not None else None)
         return {answer.partition: answer.offset for answer in answers}
 
     def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
@@ -248,6 +269,10 @@ class LedgerReader:
         """Disconnect."""
         self._fetching = False
         self._consumer.close()
+
+
+def _passes(error: BaseException | None) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in _OF_AN_ELECTION
 
 
 def _missing(positions: Mapping[int, int], ends: Mapping[int, int]) -> str:

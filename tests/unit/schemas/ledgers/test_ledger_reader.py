@@ -47,6 +47,7 @@ class Kafka:
     def __init__(self, forgetful: int) -> None:
         self.forgetful = forgetful
         self.away = False
+        self.electing: list[int] = []
         self.consumers: list[Any] = []
 
     def consumer(self, settings: dict[str, Any]) -> Any:
@@ -75,6 +76,8 @@ class Kafka:
                 return [Message(1, 7)]
 
             def offsets_for_times(self, questions: list[TopicPartition], timeout: float) -> list[Any]:
+                if kafka.electing:
+                    raise KafkaException(KafkaError(kafka.electing.pop()))
                 if number < kafka.forgetful:
                     raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
                 return [TopicPartition(TOPIC, question.partition, 9) for question in questions]
@@ -110,6 +113,27 @@ def test_a_reader_connects_anew_where_it_was_after_some_failures(reader_of: Any)
     assert [consumer.closed for consumer in kafka.consumers] == [True, False]
     assert [record.partition for record in reader.read_to({0: 1, 1: 8})] == [0, 1]
     assert {position.partition: position.offset for position in kafka.consumers[1].assigned}[1] == 7
+
+
+@pytest.mark.parametrize("code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError._DESTROY_BROKER])
+def test_the_end_is_asked_for_again_while_a_partition_gets_a_leader(
+    reader_of: Any, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(ledger_reader.time, "sleep", pauses.append)
+    kafka = Kafka(forgetful=0)
+    kafka.electing = [code, code]
+    assert reader_of(kafka).end_offsets() == {0: 9, 1: 9}
+    assert (len(pauses), len(kafka.consumers)) == (2, 1)
+
+
+def test_an_election_without_an_end_is_told(reader_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(ledger_reader.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
+    kafka = Kafka(forgetful=0)
+    kafka.electing = [KafkaError.FENCED_LEADER_EPOCH] * 1000
+    fail(reader_of(kafka, clock), 1)
+    assert 5 < clock.now < 6
 
 
 def test_a_reader_keeps_its_consumer_while_kafka_is_away(reader_of: Any) -> None:
