@@ -1,6 +1,6 @@
 """A profile whose aggregation changes within a month, for every pair of aggregations: records, windows, invoices,
-explanations and both verifications give one total, that of the table in BILLING.md. Half of the events come before the
-change is published, and are backfilled."""
+explanations, the analysts' view and both verifications give one total, that of the table in BILLING.md. Half of the
+events come before the change is published, and are backfilled."""
 
 from __future__ import annotations
 
@@ -92,6 +92,15 @@ def profile(earlier: Aggregation, later: Aggregation, version: int) -> dict[str,
     return {"code": f"{earlier}-{later}", "aggregation": aggregation, **valued}
 
 
+def analysts_totals(road: Road, profile_id: str, aggregation: Aggregation) -> dict[str, Decimal]:
+    """January's by account, as the analysts' view has them."""
+    rows = road.client.query(
+        f"SELECT account_id, toString({aggregation}) FROM usage_total(namespace = '{road.namespace}',"
+        f" profile_id = '{profile_id}', period_start = '{START[:10]} 00:00:00', period_end = '{END[:10]} 00:00:00')"
+    ).result_rows
+    return {account: Decimal(quantity) for account, quantity in rows}
+
+
 def test_every_pair_of_aggregations_has_one_total_wherever_it_is_asked(
     settings: Settings, wait_until: Callable[..., Any]
 ) -> None:
@@ -142,6 +151,7 @@ def test_every_pair_of_aggregations_has_one_total_wherever_it_is_asked(
             rows = usage_totals(road.client, replace(query, plan=plan))
             assert {row.account_id: row.usage.quantity for row in rows} == expected, (earlier, later, plan)
         assert {account: billed[account, f"{earlier}-{later}"] for account in ACCOUNTS} == expected, (earlier, later)
+        assert analysts_totals(road, f"m.{earlier}-{later}", later) == expected, (earlier, later)
 
     assert verify(settings, namespace=road.namespace) == []
     assert verify(settings, namespace=road.namespace, invoices=True) == []
@@ -153,5 +163,10 @@ def test_every_pair_of_aggregations_has_one_total_wherever_it_is_asked(
         if line.charge.endswith("-count_unique"):
             subject = read_subject(road.client, ledgers, road.namespace, invoice.invoice_id, line.number)
             assert len(read_events(road.client, subject.query).events) == Decimal(line.quantity or 0), line.charge
+    values = road.client.query(
+        "SELECT sum(count_unique) > 0 FROM usage_daily WHERE namespace = {n:String} AND profile_id = 'm.sum-latest'",
+        parameters={"n": road.namespace},
+    ).result_rows
+    assert values == [(0,)]
     scope.client.close()
     road.client.close()
