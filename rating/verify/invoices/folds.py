@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from rating.invoices.ledger import invoices_reader, log_id
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
-from schemas.ledgers.folds.stored_fold import CONTENTS, COPIES, VERSION, WEBHOOKS, StoredFold
+from schemas.ledgers.folds.stored_fold import CONTENTS, COPIES, VERSION, WEBHOOKS, StoredFold, stored_in
 
 NAME: Final = "folds of invoices"
 _SAVED: Final = 50_000
@@ -35,7 +36,7 @@ def _check(scope: Scope, path: Path, findings: Findings) -> None:
         if about != {"version": str(VERSION), "log": log_id(scope.settings)}:
             return
         positions = dict(database.execute("SELECT partition, next_offset FROM positions"))
-        with closing(StoredFold("", "")) as fresh:
+        with TemporaryDirectory(prefix="weir-fold-") as folder, closing(stored_in(folder, path.name, "")) as fresh:
             _fill(scope, fresh, positions, states=path.name == WEBHOOKS)
             compare(database.execute(CONTENTS), fresh.contents(), str(path), findings)
 

@@ -4,7 +4,7 @@ process or of a worker reads what is new of the log alone.
 A cache, never a second truth: it is made anew from the log where it is absent, of another version or log, or damaged,
 and `weir verify` compares it with the log. It never holds a record that is not known to be dealt with by whoever keeps
 it (queued, copied), of which there is a mark in ClickHouse: what the mark does not cover is judged again. One process
-at a time has a file; another one folds the log into a temporary one.
+at a time has a file; another one folds the log in memory.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class FoldPart:
 
 
 class StoredFold:
-    """``path``: the file, "" for none: a temporary one. Raises FoldElsewhere, OSError. For one thread at a time;
+    """``path``: the file, "" for none: in memory. Raises FoldElsewhere, OSError. For one thread at a time;
     close it. ``valid``: applies the next record; ``states``: of invoices by id, for who keeps them."""
 
     def __init__(self, path: str, log_id: str) -> None:
@@ -194,7 +194,8 @@ def _locked(path: str) -> int:
 def _open(path: str, about: Mapping[str, str]) -> sqlite3.Connection:
     if path:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # In memory rather than in a temporary file: a container may have no folder for one.
+    database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
