@@ -3,7 +3,8 @@ bench`.
 
 For each rate (events/s, batches of 100, 10 % copies): what was acknowledged, whether the lag grew over the time, µs of
 CPU an event by process, and how long a client's single event takes until the usage API shows it (p50, p99), probed
-meanwhile. First the highest sustained rate is sought, unless --rates names them; then 10 %, 50 % and 90 % of it.
+meanwhile. First the highest sustained rate is sought, unless --rates names them; then 10 %, 50 % and 90 % of it. The
+lowest rate is run without probes first, so that what it costs is told apart from what asking for it costs.
 """
 
 from __future__ import annotations
@@ -187,8 +188,18 @@ def main() -> None:
                 rate *= 0.9
             report["sustained_rate"] = report["runs"][-1]["rate"]
             rates = [report["sustained_rate"] * share for share in (0.1, 0.5, 0.9)]
+        seconds = max(20.0, asked.seconds / 2)
+        lowest = min(rates)
+        alone = one(lowest, seconds, 0)
         for rate in rates:
-            one(rate, max(20.0, asked.seconds / 2), 2)
+            probed = one(rate, seconds, 2)
+            if rate == lowest:
+                report["probes_cpu_us_per_event"] = asking = {
+                    process: cost - alone["cpu_us_per_event"][process]
+                    for process, cost in probed["cpu_us_per_event"].items()
+                }
+                costs = ", ".join(f"{process} {cost:.1f}" for process, cost in asking.items())
+                print(f"    of these the probes: {costs}", flush=True)
     asked.save.parent.mkdir(parents=True, exist_ok=True)
     asked.save.write_text(json.dumps(report, indent=1))
     print(f"saved to {asked.save}")
