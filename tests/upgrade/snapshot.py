@@ -16,6 +16,10 @@ GROW: Final = frozenset(
 """Tables that get rows while a stack only runs: cuts, roll-ups of what was not rolled up yet, and folds."""
 NOTES: Final = frozenset({"webhook_progress"})
 """Tables whose rows a process writes anew when it starts, with the time: they are left out."""
+DROPPED: Final = {
+    "usage_events": {"match_profile_versions", "match_quantities", "match_unique_values", "match_dimensions"}
+}
+"""Columns that a later release no longer has, since another table says the same (migration 035)."""
 VOLATILE: Final = frozenset({"at"})
 """Fields that say when the question was asked."""
 
@@ -51,7 +55,8 @@ def _tables(stack: Services, like: Snapshot | None) -> Iterator[tuple[str, Table
     for table, kinds in described.items():
         if table in NOTES or (like is not None and table not in like.tables):
             continue
-        columns = tuple(kinds) if like is None else like.tables[table].columns
+        dropped = DROPPED.get(table, set())
+        columns = like.tables[table].columns if like else tuple(name for name in kinds if name not in dropped)
         asked = (
             f"hex(finalizeAggregation(`{column}`))" if kinds[column].startswith("AggregateFunction") else f"`{column}`"
             for column in columns
