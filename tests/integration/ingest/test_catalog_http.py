@@ -157,7 +157,8 @@ def test_a_namespace_has_an_inbox_once_it_asks_for_one(
     with pytest.raises(LookupError):
         partition_count(kafka_settings, inbox_topic(code))
     assert not gateway.get(f"/v1/namespaces/{code}").json().get("inbox")
-    assert gateway.put(f"/v1/namespaces/{code}", json={"code": code, "sandbox": True, "inbox": True}).is_success
+    asking = {"code": code, "sandbox": True, "inbox": True}
+    assert gateway.put(f"/v1/namespaces/{code}", json=asking, headers={"If-Match": '"1"'}).is_success
     assert partition_count(kafka_settings, inbox_topic(code)) > 0
     assert gateway.get(f"/v1/namespaces/{code}").json()["sandbox"] is True
     assert code in [entry["code"] for entry in gateway.get("/v1/namespaces", params={"limit": 1000}).json()["items"]]
