@@ -184,7 +184,7 @@ def test_what_is_folded_is_read_from_folds(world: World) -> None:
 def test_an_epoch_has_windows_read_until_they_are_folded_again(world: World) -> None:
     journal = Journal(world.settings, threading.Event())
     Folds(journal).write(ALL_CUTS, CUTS)
-    world.client.command("DELETE FROM usage_records WHERE offset < 20")  # as after a replay that finds fewer
+    world.client.command("DELETE FROM usage_records WHERE offset % 3 = 1")  # as after a replay that finds fewer
     world.client.command("TRUNCATE TABLE usage_windows")
     Folds(journal).begin_epoch()
     for cut in ALL_CUTS:
