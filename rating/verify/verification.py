@@ -20,7 +20,7 @@ from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
 from rating.verify.difference import Difference, Findings, VerifyProgress
 from rating.verify.duplicates import check_duplicates
-from rating.verify.invoices.folds import check_folds
+from rating.verify.invoices.fold_files import check_folds
 from rating.verify.invoices.from_events import check_against_events
 from rating.verify.invoices.from_records import check_against_records
 from rating.verify.invoices.from_topic import check_against_topic

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.verify.difference import Findings
-from rating.verify.invoices.folds import compare
+from rating.verify.invoices.fold_files import compare
 from rating.webhooks.intake import Intake, Notices
 from rating.webhooks.notices import Notice
 from schemas.ledgers.folds.stored_fold import CONTENTS, WEBHOOKS, FoldElsewhere, StoredFold, stored_in
