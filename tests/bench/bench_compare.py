@@ -46,14 +46,14 @@ def systems(bench: Bench, own: Shape, java: bool) -> dict[str, System]:
 
 
 def compared(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
-    """All systems by turns."""
+    """All systems by turns, each with a line of its own as soon as it is measured."""
     rounds: dict[str, list[Filled]] = {}
     for number in range(options.rounds):
         for name, (measured, shape) in systems(bench, Shape(options.events), options.java_peers).items():
             if not options.only or name in options.only:
                 filled = measured(replace(shape, run=f"r{number}", seed=number))
                 rounds.setdefault(name, []).append(filled)
-                print(f"  round {number + 1}: {name} {filled.events_per_second:,.0f} events/s", flush=True)
+                show(f"  {number + 1}: {name}", summary([filled]))
     return {name: summary(several) for name, several in rounds.items()}
 
 

@@ -60,6 +60,10 @@ class TooSlow(Exception):
     """The table was not full within the time limit."""
 
 
+class TooFew(Exception):
+    """There is no span to measure."""
+
+
 def fill(count: Callable[[], int], expected: int, inputs: int, pids: Mapping[str, int], limit_s: float) -> Filled:
     """Wait until ``count()`` says ``expected``; ``inputs``: events behind them, copies included.
 
@@ -81,6 +85,8 @@ def fill(count: Callable[[], int], expected: int, inputs: int, pids: Mapping[str
     last = sample(seen)
     if seen > expected:
         raise AssertionError(f"{seen} rows where {expected} events count: something was counted twice")
+    if first.rows == expected:
+        raise TooFew(f"all {expected} rows came before the first look: measure more events")
     took, events_per_row = last.at - first.at, inputs / expected
     return Filled(
         (last.rows - first.rows) * events_per_row / took,

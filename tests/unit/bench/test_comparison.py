@@ -9,7 +9,7 @@ from comparison_table import COLUMNS, INPUTS, NOT_DONE, WEIR, summary, table
 from java_peers.jars import digest
 from java_peers.jobs import PEERS
 from java_peers.progress import PeerProgress, complete, difference, parsed, progress_of
-from measuring import Filled, Sample
+from measuring import Filled, Sample, TooFew, fill
 from workload import Shape, numbers
 
 
@@ -24,6 +24,13 @@ def test_cpu_of_a_span_is_by_event_and_not_by_row() -> None:
     first, last = Sample(1_000, 5.0, {"own": 2.0, "kafka": 1.0}), Sample(10_000, 9.0, {"own": 2.09, "kafka": 1.0})
     # 9,000 rows of 10,000 events: one in ten was a copy.
     assert first.cpu_us_until(last, 10 / 9) == pytest.approx({"own": 9.0, "kafka": 0.0})
+
+
+def test_rows_that_all_came_at_once_or_more_than_once_are_no_measurement() -> None:
+    with pytest.raises(TooFew, match="measure more events"):
+        fill(lambda: 90, 90, 100, {}, 1.0)
+    with pytest.raises(AssertionError, match="counted twice"):
+        fill(lambda: 91, 90, 100, {}, 1.0)
 
 
 def test_a_peers_report_is_five_numbers(tmp_path: Path) -> None:
