@@ -180,7 +180,7 @@ class DeliveryService:
                 self._fold.discard()
                 self._go_on_from(StoredFold("", ""), self._intake.positions)
             except (KafkaException, LedgerUnavailable) as error:
-                # From where the file ends again: what has been applied since is void the second time.
+                # From where the file ends again: what has been judged since is passed over.
                 log.error("%s cannot be read, trying again: %s", INVOICES, error)
                 broker_error = kafka_error(error)
                 for_seconds = self._attempts.failed(_READING, str(error))
@@ -197,7 +197,8 @@ class DeliveryService:
             records = await asyncio.to_thread(reader.poll, _POLL_SECONDS)
             self._attempts.done(_READING)
             read_at = time.monotonic()
-            notices = await asyncio.to_thread(self._intake.take, records)
+            assert self._fold is not None
+            notices = await asyncio.to_thread(self._intake.take, self._fold.unseen(records))
             if notices:
                 # A webhook that was set before a version was appended has to be known before the version is passed
                 # over.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Final
@@ -119,18 +119,18 @@ class InvoiceCopy:
                 written += self._take(lot)
                 if self._fold.unsaved >= _UNSAVED:
                     written += self._write()
-                    self._mark(reader.resumable())
+                    self._mark(reader)
         written += self._write()
         # Versions read from now on are newer than the comparison; inserting one twice is harmless.
         self._held = {}
-        if (positions := reader.resumable()) != self._marked:
-            self._mark(positions)
+        if reader.positions != self._marked:
+            self._mark(reader)
         return written
 
     def _take(self, records: Iterable[LogRecord]) -> int:
         """Judge records; returns how many versions were inserted already."""
         written = size = 0
-        for record in records:
+        for record in self._fold.unseen(records):
             invoice = readable_invoice(record.value)
             if invoice is None or not self._fold.valid.offer(invoice):
                 continue
@@ -149,12 +149,12 @@ class InvoiceCopy:
         reader = LedgerReader(self._settings, INVOICES)
         self._fold = self._opened()
         begin = self._fold.begin(self._marks(), reader.end_offsets())
-        if any(begin.values()) and self._stored() < self._fold.versions():
+        if self._fold.versions() > 0 and self._stored() < self._fold.versions():
             log.warning("ClickHouse has fewer versions of invoices than were copied, and is compared with all of them")
             self._fold.make_anew()
             begin = dict.fromkeys(begin, 0)
-        self._held = {} if self._again or any(begin.values()) else held_versions(self._journal)
         self.versions = self._fold.versions()
+        self._held = {} if self._again or self.versions else held_versions(self._journal)
         reader.seek(begin)
         self._reader, self._marked = reader, begin
         return reader
@@ -184,17 +184,17 @@ class InvoiceCopy:
         )
         return int(counts[0][0])
 
-    def _mark(self, positions: Mapping[int, int]) -> None:
-        """All below ``positions`` is in ClickHouse; the mark is written first, for the fold must not be ahead of it."""
-        self._marked = dict(positions)
-        if not self._settings.snapshot_dir or not self._keeps_fold:
-            self._fold.save(positions)
-            return
-        marks = {
-            "topic": [INVOICES] * len(positions), "partition": list(positions), "next_offset": list(positions.values())
-        }  # fmt: skip
-        self._journal.insert("copy_progress", pa.table(marks))
-        self._fold.save(positions)
+    def _mark(self, reader: LedgerReader) -> None:
+        """All that was read is in ClickHouse; the mark is written first, for the fold must not be ahead of it."""
+        self._marked = dict(reader.positions)
+        if self._settings.snapshot_dir and self._keeps_fold:
+            marks = {
+                "topic": [INVOICES] * len(self._marked),
+                "partition": list(self._marked),
+                "next_offset": list(self._marked.values()),
+            }
+            self._journal.insert("copy_progress", pa.table(marks))
+        self._fold.save(reader.resumable())
 
     def _write(self) -> int:
         records = self._pending

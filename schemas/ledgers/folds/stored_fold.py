@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +23,15 @@ import msgspec
 from schemas.errors import WeirError
 from schemas.ledgers.first_valid import FirstValid
 from schemas.ledgers.invoice_claims import ValidInvoices
+from schemas.ledgers.ledger_reader import LogRecord
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL,
+    begin INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS fold (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
 """
 
@@ -98,6 +100,7 @@ class StoredFold:
         self.valid = ValidInvoices(FirstValid(*parts[:3]))
         self.states = parts[3]
         self._parts = parts
+        self._applied = self.positions()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -115,15 +118,27 @@ class StoredFold:
         """Partition → next offset: every record below it is in the file."""
         return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
 
+    def unseen(self, records: Iterable[LogRecord]) -> Iterator[LogRecord]:
+        """Those of the records, in log order, that were not given here before: a record that was void then may not be
+        judged again. While a large record is being written in pieces, what follows its first one is read again at each
+        start."""
+        for record in records:
+            if record.offset >= self._applied.get(record.partition, 0):
+                yield record
+                self._applied[record.partition] = record.offset + 1
+
     def begin(self, marks: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
         """Where the log is read on. A file with records that are not known to be dealt with (``marks``), or that the
         log lacks, is made anew: ClickHouse or Kafka was restored from an earlier time."""
-        known = self.positions()
+        known, begin = self.positions(), self._begins()
         if any(at > marks.get(number, 0) or at > ends.get(number, 0) for number, at in known.items()):
             log.warning("%s is ahead of the marks in ClickHouse or of the log, and is made anew", self._path)
             self.make_anew()
-            known = {}
-        return {number: known.get(number, 0) for number in ends}
+            begin = {}
+        return {number: begin.get(number, 0) for number in ends}
+
+    def _begins(self) -> dict[int, int]:
+        return dict(self._database.execute("SELECT partition, begin FROM positions"))
 
     def make_anew(self) -> None:
         """Forget all."""
@@ -131,6 +146,7 @@ class StoredFold:
             _make_anew(self._database, self._about)
         for part in self._parts:
             part.saved()
+        self._applied.clear()
 
     def versions(self) -> int:
         """Number of valid records in the file: of an invoice or draft of version n there were n."""
@@ -138,11 +154,16 @@ class StoredFold:
         return int(self._database.execute(sql).fetchone()[0])
 
     def save(self, positions: Mapping[int, int]) -> None:
-        """Write what came since; ``positions``: all of it lies below, and is dealt with."""
+        """Write what came since, which is dealt with; ``positions``: where the log can be read on, of partitions in
+        which no record is incomplete."""
+        begins = {**self._begins(), **positions}
+        for number, at in positions.items():
+            self._applied[number] = max(at, self._applied.get(number, 0))
+        rows = [(number, at, begins.get(number, 0)) for number, at in self._applied.items()]
         with _transaction(self._database):
             for part in self._parts:
                 part.save()
-            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
+            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
         for part in self._parts:
             part.saved()
 

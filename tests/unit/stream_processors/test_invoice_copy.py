@@ -153,3 +153,15 @@ def test_without_a_folder_all_is_compared_and_only_what_is_missing_inserted(work
     clickhouse.invoices.pop()
     assert worker(clickhouse, log, cast(Path, "")) == [0, 1, 2, 3, 4]
     assert clickhouse.inserted == 6
+
+
+def test_while_a_large_record_is_being_written_what_was_void_is_not_copied_at_the_next_start(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is read again from the first piece on, at offset 0."""
+    log, clickhouse = log_of([(0, 2), (0, 1), (1, 1)]), ClickHouse()
+    monkeypatch.setattr(Reader, "resumable", lambda _: {})
+    for _ in range(3):
+        assert worker(clickhouse, log, tmp_path) == [0, 1, 2]
+        assert clickhouse.invoices == valid(log)
+    assert clickhouse.marks == {0: 3}
