@@ -219,7 +219,7 @@ def test_a_backfill_ends_a_fold_and_its_windows_are_read_beside_folds(world: Wor
     Journal(world.settings, threading.Event()).insert("profile_versions", versions_table([(world.namespace, version)]))
     world.client.command(roll_up_backfill_sql(), parameters={"k": 4, "namespace": world.namespace, "profiles": ["m.p"]})
     Folds(Journal(world.settings, threading.Event())).write(cuts, CUTS)
-    reach = BackfillReach(4, tuple(sorted(cuts[3].offsets.items())), 0)
+    reach = BackfillReach(4, 0, tuple(sorted(cuts[3].offsets.items())))
     world.measured = replace(
         world.measured, windows=((1, 3600), (2, 3600)), backfilled=(Backfilled(2, START, (reach,), True),)
     )
