@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
+from confluent_kafka import KafkaException
+
 from schemas.health.readiness import UnreadyReason
 from schemas.kafka.limits import too_small, topic_limits
 from schemas.settings import LEAST_RECORD_BYTES, Settings
@@ -65,7 +67,8 @@ class LimitWatch:
     """Reads the topics' limits every half minute in a thread, and at once where a record was refused.
 
     While Kafka does not answer the last limits stay. Where they may not be read (without the right DescribeConfigs) a
-    topic's limit is what it refused. ``limits``: ``max.message.bytes`` by topic, as far as it is known.
+    topic's limit is what it refused. ``limits``: ``max.message.bytes`` by topic, as far as it is known, of the topics
+    that there are.
     """
 
     def __init__(
@@ -101,12 +104,18 @@ class LimitWatch:
         if size < LEAST_RECORD_BYTES:
             self._refused_least[topic] = size, self._clock()
         # Not below what an event may need: a topic that is being sealed refuses everything for a moment.
-        self._refused[topic] = min(self._refused.get(topic, size), max(size, LEAST_RECORD_BYTES))
+        least = max(size, LEAST_RECORD_BYTES)
+        self._refused[topic] = min(self._refused.get(topic, least), least)
         self._wake.set()
 
     def look(self) -> None:
         """Read the limits."""
-        limits = topic_limits(self._settings, self._topics(self._settings))
+        try:
+            topics = list(self._topics(self._settings))
+        except KafkaException as away:  # brokers that do not answer say nothing about their topics
+            log.debug("the topics were not listed: %s", away)
+            return
+        limits = topic_limits(self._settings, topics)
         for topic, error in limits.unknown.items():  # a failed check says nothing about the topic
             log.debug("max.message.bytes of %s was not read: %s", topic, error)
         refused = {topic: size for topic, size in list(self._refused.items()) if topic in limits.denied}
@@ -114,7 +123,8 @@ class LimitWatch:
             if self.limits.get(topic) != size:
                 log.warning("%s refuses records of %d bytes: smaller ones are written; %s", topic, size, _ALLOW)
         self._unreadable = frozenset(refused)
-        self.limits = {**self.limits, **limits.known, **refused}
+        latest = {**self.limits, **limits.known, **refused}
+        self.limits = {topic: latest[topic] for topic in topics if topic in latest}
 
     def reasons(self) -> Iterator[UnreadyReason]:
         """What the last check found."""

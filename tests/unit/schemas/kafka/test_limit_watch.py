@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from ingest.delivery.in_flight import Route, route_of
 from ingest.gateway_readiness import of_limits
@@ -50,6 +50,46 @@ def test_while_kafka_does_not_answer_the_last_limits_stay(monkeypatch: pytest.Mo
     monkeypatch.setattr(limit_watch, "topic_limits", away)
     watch.look()
     assert watch.limits == {EVENTS: 1_000_000}
+
+
+def test_brokers_that_do_not_list_their_topics_end_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    away: list[bool] = []
+
+    def topics(settings: Settings) -> list[str]:
+        if away:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return [EVENTS]
+
+    monkeypatch.setattr(limit_watch, "topic_limits", lambda settings, topics: TopicLimits({EVENTS: 1_000_000}, {}))
+    watch = LimitWatch(Settings(), topics)
+    watch.look()
+    away.append(True)
+    watch.look()
+    assert watch.limits == {EVENTS: 1_000_000}
+
+
+def test_a_topic_that_is_gone_is_told_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {EVENTS: 8 * 1024 * 1024, "usage.events.2": 1_000_000}
+    watch = watch_of(monkeypatch, limits)
+    watch.look()
+    assert len(list(watch.reasons())) == 1
+    del limits["usage.events.2"]
+    watch.look()
+    assert list(watch.reasons()) == []
+
+
+@pytest.mark.parametrize("sizes", [(700,), (90_000, 700), (700, 300_000)])
+def test_a_topic_that_refuses_everything_for_a_moment_is_written_to_again(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
+    denied = {EVENTS: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)}
+    monkeypatch.setattr(limit_watch, "topic_limits", lambda settings, topics: TopicLimits({}, dict(denied)))
+    watch = LimitWatch(Settings(), lambda settings: [EVENTS])
+    for size in sizes:
+        watch.refused(EVENTS, size)
+    watch.look()
+    assert watch.limits == {EVENTS: LEAST_RECORD_BYTES}
+    assert [reason.refuses for reason in of_limits(Settings(), watch, lambda: Route(EVENTS, 4))()] == [False]
 
 
 def test_a_refused_record_has_the_limits_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
