@@ -47,6 +47,7 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_follower import FOLLOWING_WAIT_MS
 from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.log_place import LogReplaced
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -170,8 +171,11 @@ class DeliveryService:
                 try:
                     assert self._fold is not None
                     ends = await asyncio.to_thread(reader.end_offsets)
-                    reader.seek(self._fold.begin(self._intake.positions, ends))
+                    reader.resume(self._fold.begin(self._intake.positions, ends))
                     await self._read(reader)
+                except LogReplaced as error:
+                    log.warning("the fold of %s is made anew: %s", INVOICES, error)
+                    self._fold.make_anew()
                 finally:
                     await asyncio.to_thread(reader.close)
             except sqlite3.DatabaseError as error:
@@ -232,7 +236,7 @@ class DeliveryService:
         if self._fold is not None and self._fold.unsaved:
             # Not before the positions are written: it must not hold what is not known to be queued.
             try:
-                await asyncio.to_thread(self._fold.save, reader.resumable())
+                await asyncio.to_thread(self._fold.save, reader.places())
             except sqlite3.OperationalError as error:  # as of a full disk: what came since stays in memory
                 log.warning("the fold of %s is not saved: %s", INVOICES, error)
 

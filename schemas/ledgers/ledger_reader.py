@@ -233,10 +233,6 @@ class LedgerReader:
         begun_at, last = self._joiners[partition].begun_at, self._last.get(partition)
         return LogPlace(at, at if begun_at is None else begun_at, last and RecordMark.of(*last))
 
-    def resumable(self) -> dict[int, int]:
-        """The positions of partitions in which no record is incomplete: another reader can go on there by ``seek``."""
-        return {number: at for number, at in self.positions.items() if self._joiners[number].begun_at is None}
-
     def resume(self, places: Mapping[int, LogPlace]) -> None:
         """Go on at ``places`` of the partitions that it reads. Records before them are read again, but not given again;
         what reads raises LogReplaced where the last one known is another one now."""

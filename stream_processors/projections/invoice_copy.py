@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from typing import Final
@@ -24,6 +24,7 @@ from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold,
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.log_place import LogPlace, LogReplaced
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 from stream_processors.metering.journal import Journal
@@ -107,9 +108,15 @@ class InvoiceCopy:
             return self._copied()
         except sqlite3.DatabaseError as error:
             log.error("the fold of %s cannot be used, and the copy is compared from its beginning: %s", INVOICES, error)
-            self._fold.discard()
-            self._keeps_fold, self._reader, self._pending = False, None, []
-            return self._copied()
+            self._keeps_fold = False
+        except LogReplaced as error:
+            log.warning("the copy is compared from the beginning of %s: %s", INVOICES, error)
+        self._fold.discard()
+        self._pending = []
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        return self._copied()
 
     def _copied(self) -> int:
         reader = self._reader or self._started()
@@ -147,17 +154,26 @@ class InvoiceCopy:
     def _started(self) -> LedgerReader:
         """A reader where the copy goes on, with the fold of the records before."""
         reader = LedgerReader(self._settings, INVOICES)
+        try:
+            reader.resume(self._begin(reader.end_offsets()))
+        except BaseException:
+            reader.close()
+            raise
+        self._reader = reader
+        return reader
+
+    def _begin(self, ends: Mapping[int, int]) -> dict[int, LogPlace]:
+        self._fold.close()  # of a start that failed
         self._fold = self._opened()
-        begin = self._fold.begin(self._marks(), reader.end_offsets())
+        begin = self._fold.begin(self._marks(), ends)
         if self._fold.versions() > 0 and self._stored() < self._fold.versions():
             log.warning("ClickHouse has fewer versions of invoices than were copied, and is compared with all of them")
             self._fold.make_anew()
-            begin = dict.fromkeys(begin, 0)
+            begin = dict.fromkeys(begin, LogPlace(0, 0))
         self.versions = self._fold.versions()
         self._held = {} if self._again or self.versions else held_versions(self._journal)
-        reader.seek(begin)
-        self._reader, self._marked = reader, begin
-        return reader
+        self._marked = {number: place.next_offset for number, place in begin.items()}
+        return begin
 
     def _opened(self) -> StoredFold:
         folder = self._settings.snapshot_dir
@@ -194,7 +210,7 @@ class InvoiceCopy:
                 "next_offset": list(self._marked.values()),
             }
             self._journal.insert("copy_progress", pa.table(marks))
-        self._fold.save(reader.resumable())
+        self._fold.save(reader.places())
 
     def _write(self) -> int:
         records = self._pending

@@ -45,7 +45,7 @@ def _fill(scope: Scope, fresh: StoredFold, positions: dict[int, int], *, states:
     with invoices_reader(scope.settings) as reader:
         for lot in reader.lots_to(positions):
             for record in lot:
-                if record.offset >= positions[record.partition]:
+                if record.offset >= positions.get(record.partition, 0):
                     continue
                 invoice = fresh.valid.offer_bytes(record.value)
                 if states and invoice is not None:

@@ -1,10 +1,10 @@
 """Which records of usage.invoices are valid, in a file: the state of all claims, so that a start of the webhooks'
 process or of a worker reads what is new of the log alone.
 
-A cache, never a second truth: it is made anew from the log where it is absent, of another version or log, or damaged,
-and `weir verify` compares it with the log. It never holds a record that is not known to be dealt with by whoever keeps
-it (queued, copied), of which there is a mark in ClickHouse: what the mark does not cover is judged again. One process
-at a time has a file; another one folds the log in memory.
+A cache, never a second truth: it is made anew from the log where it is absent, of another version or log, damaged, or
+where the log has another record at its last place, and `weir verify` compares it with the log. It never holds a record
+that is not known to be dealt with by whoever keeps it (queued, copied), of which there is a mark in ClickHouse: what
+the mark does not cover is judged again. One process at a time has a file; another one folds the log in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,16 +25,19 @@ from schemas.errors import WeirError
 from schemas.ledgers.first_valid import FirstValid
 from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.ledger_reader import LogRecord
+from schemas.ledgers.log_place import LogPlace, RecordMark
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 2
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL,
-    begin INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS fold (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
-"""
+VERSION: Final = 3
+_ABOUT: Final = "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+_TABLES: Final = {
+    "positions": "(partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, begin INTEGER NOT NULL,"
+    " last_offset INTEGER, last_append_us INTEGER, last_checksum INTEGER)",
+    "fold": "(part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID",
+}
+_BEGINNING: Final = LogPlace(0, 0)
+_NO_MARK: Final = (None, None, None)
 
 CONTENTS: Final = "SELECT part, CAST(key AS TEXT), CAST(value AS TEXT) FROM fold ORDER BY part, key"
 WEBHOOKS: Final = "webhooks.sqlite"
@@ -43,6 +47,10 @@ COPIES: Final = "copies.sqlite"
 
 class FoldElsewhere(WeirError):
     """Another process has the file."""
+
+
+class DamagedFold(sqlite3.DatabaseError):
+    """A value that the file cannot have been given."""
 
 
 class FoldPart:
@@ -60,7 +68,12 @@ class FoldPart:
             return self._changed[encoded]
         sql = "SELECT value FROM fold WHERE part = ? AND key = ?"
         row = self._database.execute(sql, (self._part, encoded)).fetchone()
-        return otherwise if row is None else _tuples(msgspec.json.decode(row[0]))
+        if row is None:
+            return otherwise
+        try:
+            return _tuples(msgspec.json.decode(row[0]))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DamagedFold(f"the {self._part} of {encoded!r} cannot be read: {error}") from error
 
     def __contains__(self, key: object, /) -> bool:
         return self.get(key, self) is not self
@@ -127,18 +140,26 @@ class StoredFold:
                 yield record
                 self._applied[record.partition] = record.offset + 1
 
-    def begin(self, marks: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
-        """Where the log is read on. A file with records that are not known to be dealt with (``marks``), or that the
-        log lacks, is made anew: ClickHouse or Kafka was restored from an earlier time."""
-        known, begin = self.positions(), self._begins()
-        if any(at > marks.get(number, 0) or at > ends.get(number, 0) for number, at in known.items()):
+    def begin(self, marks: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, LogPlace]:
+        """Where the log is read on (``LedgerReader.resume``; at LogReplaced it has to be made anew). A file with
+        records that are not known to be dealt with (``marks``), or that the log lacks, is made anew: ClickHouse or
+        Kafka was restored from an earlier time."""
+        places = self._places()
+        unmarked = any(place.next_offset > marks.get(number, 0) for number, place in places.items())
+        if unmarked or any(at > ends.get(number, 0) for number, at in self._applied.items()):
             log.warning("%s is ahead of the marks in ClickHouse or of the log, and is made anew", self._path)
             self.make_anew()
-            begin = {}
-        return {number: begin.get(number, 0) for number in ends}
+            places = {}
+        return {number: places.get(number, _BEGINNING) for number in ends}
 
-    def _begins(self) -> dict[int, int]:
-        return dict(self._database.execute("SELECT partition, begin FROM positions"))
+    def _places(self) -> dict[int, LogPlace]:
+        rows = self._database.execute(
+            "SELECT partition, next_offset, begin, last_offset, last_append_us, last_checksum FROM positions"
+        )
+        return {
+            number: LogPlace(at, begin, None if tuple(mark) == _NO_MARK else RecordMark(*mark))
+            for number, at, begin, *mark in rows
+        }
 
     def make_anew(self) -> None:
         """Forget all."""
@@ -153,19 +174,22 @@ class StoredFold:
         sql = "SELECT coalesce(sum(CAST(CAST(value AS TEXT) AS INTEGER)), 0) FROM fold WHERE part = 'version'"
         return int(self._database.execute(sql).fetchone()[0])
 
-    def save(self, positions: Mapping[int, int]) -> None:
-        """Write what came since, which is dealt with; ``positions``: where the log can be read on, of partitions in
-        which no record is incomplete."""
-        begins = {**self._begins(), **positions}
-        for number, at in positions.items():
-            self._applied[number] = max(at, self._applied.get(number, 0))
-        rows = [(number, at, begins.get(number, 0)) for number, at in self._applied.items()]
+    def save(self, places: Mapping[int, LogPlace]) -> None:
+        """Write what came since, which is dealt with; ``places``: where the log is read. Nothing is written while a
+        reader that has just begun is behind what was judged before."""
+        if any(place.next_offset < self._applied.get(number, 0) for number, place in places.items()):
+            return
+        rows = [
+            (number, place.next_offset, place.begin, *(_NO_MARK if place.last is None else astuple(place.last)))
+            for number, place in places.items()
+        ]
         with _transaction(self._database):
             for part in self._parts:
                 part.save()
-            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
+            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)", rows)
         for part in self._parts:
             part.saved()
+        self._applied |= {number: place.next_offset for number, place in places.items()}
 
     @property
     def unsaved(self) -> int:
@@ -189,6 +213,7 @@ class StoredFold:
     def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
 
 
 def stored_in(folder: str, name: str, log_id: str) -> StoredFold:
@@ -221,8 +246,8 @@ def _open(path: str, about: Mapping[str, str]) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.execute("PRAGMA cache_size = -16384")
-        database.executescript(_TABLES)
         with _transaction(database):
+            database.execute(_ABOUT)
             if dict(database.execute("SELECT name, value FROM about")) != about:
                 _make_anew(database, about)
     except BaseException:
@@ -232,8 +257,10 @@ def _open(path: str, about: Mapping[str, str]) -> sqlite3.Connection:
 
 
 def _make_anew(database: sqlite3.Connection, about: Mapping[str, str]) -> None:
-    for table in ("about", "positions", "fold"):
-        database.execute(f"DELETE FROM {table}")
+    database.execute("DELETE FROM about")
+    for table, columns in _TABLES.items():  # which another version may have had otherwise
+        database.execute(f"DROP TABLE IF EXISTS {table}")
+        database.execute(f"CREATE TABLE {table} {columns}")
     database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
 
 

@@ -40,11 +40,11 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
             began = time.process_time()
             with closing(fold), invoices_reader(stack.settings) as reader:
                 ends = reader.end_offsets()
-                reader.seek(fold.begin(queued, ends))
+                reader.resume(fold.begin(queued, ends))
                 intake = Intake(queued, Notices(fold.valid, fold.states))
                 for lot in reader.lots_to(ends):
                     intake.take(lot)
-                fold.save(ends)
+                fold.save(reader.places())
             return (time.process_time() - began) * 1e3, ends
 
         cost, ends = start(StoredFold("", log), {})

@@ -4,6 +4,7 @@ what is new, unless ClickHouse or the log is not what it was."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.folds.stored_fold import COPIES, stored_in
 from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.ledger_reader import LogRecord
+from schemas.ledgers.log_place import LogPlace, LogReplaced, RecordMark
 from schemas.settings import Settings
 from stream_processors.metering.journal import Journal, Stopping
 from stream_processors.projections import invoice_copy
@@ -62,22 +65,32 @@ class Reader:
     def __init__(self, log: list[LogRecord], read: list[int]) -> None:
         self._log, self._read = log, read
         self.positions = {0: 0}
+        self._last: RecordMark | None = None
 
     def end_offsets(self) -> dict[int, int]:
         return {0: len(self._log)}
 
-    def seek(self, positions: Mapping[int, int]) -> None:
-        self.positions |= positions
+    def resume(self, places: Mapping[int, LogPlace]) -> None:
+        self.positions[0], self._last = places[0].begin, places[0].last
 
-    def resumable(self) -> dict[int, int]:
-        return dict(self.positions)
+    def places(self) -> dict[int, LogPlace]:
+        return {0: LogPlace(self.positions[0], self.positions[0], self._last)}
+
+    def close(self) -> None: ...
 
     def lots_to(self, ends: Mapping[int, int]) -> Iterator[list[LogRecord]]:
+        if self._last is not None and self._last != mark_of(self._log[self._last.offset]):
+            raise LogReplaced("another log")
         while self.positions[0] < ends[0]:
             lot = self._log[self.positions[0] :][:3]
+            self._last = mark_of(lot[-1])
             self.positions[0] += len(lot)
             self._read += [item.offset for item in lot]
             yield lot
+
+
+def mark_of(item: LogRecord) -> RecordMark:
+    return RecordMark.of(item.offset, item.append_us, item.value)
 
 
 @pytest.fixture
@@ -146,6 +159,36 @@ def test_a_start_compares_all_where_clickhouse_has_less_or_another_log(worker: W
     assert worker(clickhouse, log[:4], tmp_path) == [0, 1, 2, 3]  # the log was made anew
 
 
+def test_a_log_that_lost_its_end_and_grew_again_is_compared_from_its_beginning(worker: Worker, tmp_path: Path) -> None:
+    """The invoice that it lost must not keep the one that took its place from ClickHouse."""
+    log, clickhouse = log_of([(0, 1), (1, 1), (2, 1)]), ClickHouse()
+    worker(clickhouse, log, tmp_path)
+    grown = [*log[:2], *(record(0, offset, "air", number, 1, 9) for offset, number in ((2, 3), (3, 4)))]
+    assert worker(clickhouse, grown, tmp_path) == [0, 1, 2, 3]
+    assert clickhouse.invoices >= valid(grown)
+    assert worker(clickhouse, grown, tmp_path) == []
+
+
+def test_a_start_that_failed_keeps_no_file_from_the_next(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, clickhouse = log_of([(number, 1) for number in range(3)]), ClickHouse()
+    worker(clickhouse, log, tmp_path)
+    monkeypatch.setattr(invoice_copy, "LedgerReader", lambda *_: Reader(log, []))
+    given_settings = cast(Settings, type("Given", (), {"snapshot_dir": str(tmp_path)}))
+    copy = InvoiceCopy(given_settings, cast(Journal, cast(Any, clickhouse)))
+    with monkeypatch.context() as patch:
+        patch.setattr(ClickHouse, "query", lambda *_: (_ for _ in ()).throw(Stopping()))
+        with pytest.raises(Stopping):
+            copy.run()
+    copy.run()
+    copy.close()
+    assert copy.versions == 3
+    assert clickhouse.inserted == 3
+    with closing(stored_in(str(tmp_path), COPIES, "log")) as fold:
+        assert fold.versions() == 3
+
+
 def test_without_a_folder_all_is_compared_and_only_what_is_missing_inserted(worker: Worker) -> None:
     log, clickhouse = log_of([(number, 1) for number in range(5)]), ClickHouse()
     worker(clickhouse, log, cast(Path, ""))
@@ -160,7 +203,7 @@ def test_while_a_large_record_is_being_written_what_was_void_is_not_copied_at_th
 ) -> None:
     """The log is read again from the first piece on, at offset 0."""
     log, clickhouse = log_of([(0, 2), (0, 1), (1, 1)]), ClickHouse()
-    monkeypatch.setattr(Reader, "resumable", lambda _: {})
+    monkeypatch.setattr(Reader, "places", lambda reader: {0: LogPlace(reader.positions[0], 0)})
     for _ in range(3):
         assert worker(clickhouse, log, tmp_path) == [0, 1, 2]
         assert clickhouse.invoices == valid(log)

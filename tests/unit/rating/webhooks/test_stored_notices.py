@@ -18,6 +18,7 @@ from rating.webhooks.intake import Intake, Notices
 from rating.webhooks.notices import Notice
 from schemas.ledgers.folds.stored_fold import CONTENTS, WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_reader import LogRecord
+from schemas.ledgers.log_place import LogPlace, RecordMark
 from tests.unit.rating.webhooks.test_intake import record
 
 STEPS = st.lists(
@@ -44,16 +45,16 @@ def test_a_start_from_the_file_notices_what_a_start_from_the_beginning_does(
         for _ in range(6):
             with closing(stored_in(folder, WEBHOOKS, "log")) as fold:
                 intake = Intake({0: position}, Notices(fold.valid, fold.states))
-                begin = fold.begin({0: position}, {0: len(log)})[0]
+                begin = fold.begin({0: position}, {0: len(log)})[0].begin
                 assert begin <= position
                 end = data.draw(st.integers(begin, len(log)))
                 queued += intake.take(fold.unseen(log[begin:end]))
                 if data.draw(st.booleans()):
                     position = max(position, end)
                     if data.draw(st.booleans()):
-                        fold.save({0: end})
+                        fold.save({0: LogPlace(end, end)})
         with closing(stored_in(folder, WEBHOOKS, "log")) as fold:
-            begin = fold.begin({0: position}, {0: len(log)})[0]
+            begin = fold.begin({0: position}, {0: len(log)})[0].begin
             queued += Intake({0: position}, Notices(fold.valid, fold.states)).take(fold.unseen(log[begin:]))
     # Queueing again what is queued changes nothing.
     assert list(dict.fromkeys(queued)) == Intake({}).take(log)
@@ -62,7 +63,7 @@ def test_a_start_from_the_file_notices_what_a_start_from_the_beginning_does(
 def filled(folder: Path, records: list[LogRecord]) -> StoredFold:
     fold = stored_in(str(folder), WEBHOOKS, "log")
     Intake({}, Notices(fold.valid, fold.states)).take(records)
-    fold.save({0: len(records)})
+    fold.save({0: LogPlace(len(records), len(records))})
     return fold
 
 
@@ -73,11 +74,11 @@ def test_a_file_that_is_ahead_or_of_another_log_is_made_anew(tmp_path: Path, que
     records = log_of([("hooked", 0, 1), ("hooked", 1, 1), ("hooked", 0, 2)])
     filled(tmp_path, records).close()
     with closing(stored_in(str(tmp_path), WEBHOOKS, log)) as fold:
-        assert fold.begin({0: queued}, {0: end}) == {0: 0}
+        assert fold.begin({0: queued}, {0: end}) == {0: LogPlace(0, 0)}
         assert len(Intake({}, Notices(fold.valid, fold.states)).take(records)) == 3
     filled(tmp_path, records).close()
     with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
-        assert fold.begin({0: 3}, {0: 3, 1: 0}) == {0: 3, 1: 0}
+        assert fold.begin({0: 3}, {0: 3, 1: 0}) == {0: LogPlace(3, 3), 1: LogPlace(0, 0)}
         assert Intake({}, Notices(fold.valid, fold.states)).take(records) == []
 
 
@@ -89,15 +90,27 @@ def test_what_was_void_is_not_judged_again_while_a_large_record_is_being_written
         for _ in range(2):  # and where Kafka did not answer for a moment
             notices = intake.take(fold.unseen(log))
         assert notices == []
-        fold.save({})
+        fold.save({0: LogPlace(3, 0)})
         assert fold.versions() == 1
     further = [*log, record(0, 3, "hooked", 0, 2, 3)]
     with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
         assert fold.positions() == {0: 3}
-        assert fold.begin({0: 3}, {0: 4}) == {0: 0}
+        assert fold.begin({0: 3}, {0: 4}) == {0: LogPlace(3, 0)}
         assert len(Intake({0: 3}, Notices(fold.valid, fold.states)).take(fold.unseen(further))) == 1
-        fold.save({0: 4})
-        assert fold.begin({0: 4}, {0: 4}) == {0: 4}
+        last = RecordMark(3, 3, 7)
+        fold.save({0: LogPlace(4, 4, last)})
+        assert fold.begin({0: 4}, {0: 4}) == {0: LogPlace(4, 4, last)}
+
+
+def test_nothing_is_saved_while_a_new_reader_is_behind_what_was_judged(tmp_path: Path) -> None:
+    """A file whose positions lie below what it holds would have what was void judged again."""
+    log = log_of([("hooked", 0, 2), ("hooked", 0, 1)])
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
+        Intake({}, Notices(fold.valid, fold.states)).take(fold.unseen(log))
+        fold.save({0: LogPlace(1, 1)})
+        assert (fold.positions(), fold.versions()) == ({}, 0)
+        fold.save({0: LogPlace(2, 2)})
+        assert (fold.positions(), fold.versions()) == ({0: 2}, 1)
 
 
 def test_one_process_has_the_file_and_a_damaged_one_is_made_anew(tmp_path: Path) -> None:
@@ -108,6 +121,24 @@ def test_one_process_has_the_file_and_a_damaged_one_is_made_anew(tmp_path: Path)
     (tmp_path / "webhooks.sqlite").write_bytes(b"no database" * 1000)
     with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as anew:
         assert anew.positions() == {}
+
+
+def test_a_value_that_cannot_be_read_is_damage_of_the_file(tmp_path: Path) -> None:
+    """Else the process would end of it at each of its starts."""
+    records = log_of([("hooked", 0, 1), ("hooked", 0, 2)])
+    filled(tmp_path, records[:1]).close()
+    with closing(sqlite3.connect(tmp_path / "webhooks.sqlite")) as database, database:
+        database.execute("UPDATE fold SET value = x'7bff'")
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold, pytest.raises(sqlite3.DatabaseError):
+        Intake({}, Notices(fold.valid, fold.states)).take(records[1:])
+
+
+def test_a_file_with_other_columns_is_made_anew(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "webhooks.sqlite")) as database, database:
+        database.execute("CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        database.execute("CREATE TABLE positions (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL)")
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
+        assert fold.begin({}, {0: 1}) == {0: LogPlace(0, 0)}
 
 
 def entries(path: Path) -> Iterator[tuple[str, str, str]]:
