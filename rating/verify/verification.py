@@ -87,7 +87,7 @@ def _silent(what: str, done: int, total: int) -> None:
 
 def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunCheck]:
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
-    the snapshot is not compared with the whole log."""
+    snapshot and folds are not compared with the whole log."""
     chosen = INVOICE_CHECKS if invoices else CHECKS
     left_out = _OF_INVOICES if invoices is False else (check_snapshot, check_folds) if since_us is not None else ()
     return {name: check for name, check in chosen.items() if check not in left_out}
@@ -104,8 +104,9 @@ def verify(
     """Every difference in ``namespace`` (None: in all), none where all is well; bounded a check. Blocking.
 
     ``invoices``: as ``checks`` takes it. ``since_us``: of invoices only those whose period ends after this instant are
-    looked at, with what they follow; then the snapshot of invoices is believed. ``on_progress(check, done, total)``.
-    Raises LedgerUnavailable where Kafka, and clickhouse_connect's errors where ClickHouse does not answer.
+    looked at, with what they follow; then the snapshot and the folds of invoices are believed.
+    ``on_progress(check, done, total)``. Raises LedgerUnavailable where Kafka, and clickhouse_connect's errors where
+    ClickHouse does not answer.
     """
     scope = open_scope(settings, namespace, since_us)
     differences: list[Difference] = []

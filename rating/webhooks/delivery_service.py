@@ -167,9 +167,9 @@ class DeliveryService:
     async def _follow_invoices(self) -> None:
         while True:
             try:
+                assert self._fold is not None
                 reader = await asyncio.to_thread(LedgerReader, self.settings, INVOICES, FOLLOWING_WAIT_MS)
                 try:
-                    assert self._fold is not None
                     ends = await asyncio.to_thread(reader.end_offsets)
                     reader.resume(self._fold.begin(self._intake.positions, ends))
                     await self._read(reader)

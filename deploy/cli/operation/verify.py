@@ -45,8 +45,8 @@ def verify(
     With --invoices every stored invoice is re-rated from the events' own properties, and compared with the topic
     usage.invoices and with the prices in the catalog. It writes nothing.
 
-    With --since the earlier invoices are not looked at, and neither is the snapshot of invoices compared with the whole
-    topic: run it without from time to time.
+    With --since the earlier invoices are not looked at, and neither are the snapshot and the folds of invoices compared
+    with the whole topic: run it without from time to time.
     """
     from deploy.cli.billing.close import parse_as_of
     from deploy.cli.output import StepsBar, print_json, say
@@ -75,7 +75,7 @@ def verify(
         if since_us is not None and invoices is not False:
             say(
                 f"not looked at: invoices whose period ends by {rfc3339(since_us)}, unless later ones depend on them"
-                "; the snapshot of invoices"
+                "; the snapshot and the folds of invoices"
             )
     if differences:
         raise typer.Exit(FAILED)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.verify.difference import Findings
+from rating.verify.invoices import fold_files
 from rating.verify.invoices.fold_files import compare
+from rating.verify.scope import Scope
 from rating.webhooks.intake import Intake, Notices
 from rating.webhooks.notices import Notice
 from schemas.ledgers.folds.stored_fold import CONTENTS, WEBHOOKS, FoldElsewhere, StoredFold, stored_in
@@ -144,6 +147,32 @@ def test_a_file_with_other_columns_is_made_anew(tmp_path: Path) -> None:
 def entries(path: Path) -> Iterator[tuple[str, str, str]]:
     with closing(sqlite3.connect(path)) as database:
         yield from database.execute(CONTENTS)
+
+
+def verified(folder: Path, monkeypatch: pytest.MonkeyPatch, end: int) -> list[str]:
+    """What a verification finds in the folder; ``end``: the log's."""
+
+    class Reader:
+        def end_offsets(self) -> dict[int, int]:
+            return {0: end}
+
+    monkeypatch.setattr(fold_files, "log_id", lambda _: "log")
+    monkeypatch.setattr(fold_files, "invoices_reader", lambda _: nullcontext(Reader()))
+    scope = type("Given", (), {"settings": type("Settings", (), {"snapshot_dir": str(folder)})})
+    findings = Findings()
+    fold_files.check_folds(cast(Scope, scope), findings, lambda *_: None)
+    return [difference.expected for difference in findings.differences()]
+
+
+def test_verify_names_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "webhooks.sqlite").write_bytes(b"no database" * 1000)
+    assert verified(tmp_path, monkeypatch, 0) == ["a file that can be read"]
+
+
+def test_verify_does_not_wait_for_what_the_log_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is ahead of the log, and is made anew at the next start."""
+    filled(tmp_path, log_of([("hooked", 0, 1), ("hooked", 1, 1)])).close()
+    assert verified(tmp_path, monkeypatch, 1) == []
 
 
 def test_verify_names_each_entry_that_the_log_does_not_give(tmp_path: Path) -> None:
