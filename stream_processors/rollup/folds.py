@@ -5,7 +5,8 @@ function of the ledger alone, so every worker writes the same rows, and again th
 usage_folds that lets queries read it instead of the windows is written last. usage_windows keeps its rows.
 
 Whoever is about to change windows that are there begins a new epoch, before and after: folds of an older epoch count
-for nothing, also one that a worker is writing meanwhile.
+for nothing, also one that a worker is writing meanwhile. So does who sees that ClickHouse was restored from an older
+copy: a fold that was being written may have been made of what the copy lacks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 
 from schemas.clickhouse.binder import Binder
 from schemas.ledgers.checkpoints import Cut
+from schemas.ledgers.checkpoints import rolled_up as read_rolled_up
 from schemas.values.instants import SECOND
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.slices import Slice, between, in_slice, records_in
@@ -45,9 +47,11 @@ class Folds:
 
     def write(self, cuts: Sequence[Cut], rolled_up: int) -> int:
         """Write the outstanding folds; returns the checkpoint up to which there are folds. ``cuts``: all of them;
-        ``rolled_up``: the newest that is in windows. Raises Stopping."""
+        ``rolled_up``: the newest that was in windows; a ClickHouse restored since may have fewer, and lack records of
+        the others. Raises Stopping."""
         epoch, done = self._state()
-        for end in fold_ends(cuts[: rolled_up + 1], done):
+        known = min(rolled_up, self._journal.run("read roll-ups", read_rolled_up))
+        for end in fold_ends(cuts[: known + 1], done):
             began = time.monotonic()
             previous = cuts[done - 1].offsets if done else {}
             self._write(between(previous, cuts[end - 1].offsets), end, epoch)
@@ -60,8 +64,11 @@ class Folds:
         self._journal.command(
             "begin an epoch of folds", f"INSERT INTO usage_folds SELECT '', 0, toUInt32(({EPOCH_SQL}) + 1)", {}
         )
+        epoch, _ = self._state()  # replicated tables refuse a deletion with a query in it
         self._journal.command(
-            "delete folds of older epochs", f"DELETE FROM usage_window_folds WHERE epoch < ({EPOCH_SQL})", {}
+            "delete folds of older epochs",
+            "DELETE FROM usage_window_folds WHERE epoch < {epoch:UInt32}",
+            {"epoch": epoch},
         )
 
     def _state(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress, rolled_up
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
+from stream_processors.rollup.folds import Folds
 from stream_processors.rollup.roll_up import RollUp
 from stream_processors.threads import end_hard, executor
 from stream_processors.upkeep.housekeeping import Chore
@@ -57,8 +58,8 @@ class RestoredClickHouse:
         return sum(journal.outages for journal in self._journals) != self._looked_after
 
     def look(self) -> None:
-        """Compare what ClickHouse has with what this worker has written; end the process where it has less, and has
-        less a moment later, too. Raises Stopping."""
+        """Compare what ClickHouse has with what this worker has written. Where it has less, also a moment later, have
+        folds written anew, and end the process. Raises Stopping."""
         self._looked_after = sum(journal.outages for journal in self._journals)
         lacks = "; ".join(self._lacks())
         if not lacks:
@@ -67,6 +68,8 @@ class RestoredClickHouse:
             log.warning("ClickHouse has less than it had: %s", lacks)
             self._again_at = self._clock() + AGAIN_SECONDS
         else:
+            # A fold that was being written when ClickHouse went away may lack what the copy lacks.
+            Folds(self._journal).begin_epoch()
             self._end(f"ClickHouse was restored from an older copy ({lacks}); starting again from what it has")
 
     def _lacks(self) -> Iterator[str]:

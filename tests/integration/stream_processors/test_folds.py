@@ -43,6 +43,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 ACCOUNTS = ("acme", "o'neil\\")
 RECORDS = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
            "dimensions", "generation", "partition", "offset", "index", "append_time"]  # fmt: skip
+TABLES = ("usage_records", "usage_batches", "usage_windows", "usage_checkpoints", "usage_window_folds", "usage_folds")
 BATCHES = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
 PROFILE = ProfileVersion(
     profile_id="m.p", version=1, meter="m", profile="p", name="", unit="", event_name="e", aggregation="count_unique",
@@ -93,7 +94,7 @@ class World:
         self.client: Client = connect(settings)
         self.namespace = f"t{uuid.uuid4().hex[:12]}"
         self.measured = Measured("m.p", "sum", ((1, 3600),))
-        for table in ("usage_records", "usage_batches", "usage_windows", "usage_window_folds", "usage_folds"):
+        for table in TABLES:
             self.client.command(f"TRUNCATE TABLE {table}")
         Journal(settings, threading.Event()).insert("profile_versions", versions_table([(self.namespace, PROFILE)]))
         rows, batches = [], []
@@ -109,6 +110,11 @@ class World:
         self.client.insert("usage_batches", batches, column_names=BATCHES)
         for cut in ALL_CUTS:
             self.roll_up(cut)
+        self.client.insert(
+            "usage_checkpoints",
+            [[cut.number, 1, 0] for cut in ALL_CUTS],
+            column_names=["number", "generation", "partition"],
+        )
 
     def roll_up(self, cut: Cut) -> None:
         previous = ALL_CUTS[cut.number - 2].offsets if cut.number > 1 else {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
 from schemas.values.instants import SECOND
-from stream_processors.rollup.folds import fold_ends
+from stream_processors.rollup.folds import Folds, fold_ends
 from stream_processors.rollup.roll_up import RollUp
 
 HOUR = 3600 * SECOND
@@ -88,3 +88,38 @@ def test_a_fold_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     for _ in range(3):
         fold(rollup, cuts(0, 1))
     assert tries == [2, 2]
+
+
+class Store:
+    """A ClickHouse in which the first ``rolled_up`` checkpoints are in windows; notes what it is told to do."""
+
+    def __init__(self, rolled_up: int) -> None:
+        self.rolled_up = rolled_up
+        self.commands: list[tuple[str, str, dict[str, Any]]] = []
+
+    def query(self, what: str, sql: str) -> list[list[int]]:
+        return [[7, 0]]
+
+    def run(self, what: str, call: object) -> int:
+        return self.rolled_up
+
+    def command(self, what: str, sql: str, parameters: dict[str, Any]) -> None:
+        self.commands.append((what, sql, parameters))
+
+
+def test_what_a_restored_clickhouse_has_not_rolled_up_is_not_folded() -> None:
+    """Its records are metered again first."""
+    store: Any = Store(rolled_up=2)
+    hours = cuts(0, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR)
+    assert Folds(store).write(hours, 5) == 2
+    assert [parameters["k"] for _, _, parameters in store.commands] == [1, 2]
+    store.rolled_up = 5
+    assert Folds(store).write(hours, 5) == 4
+
+
+def test_an_epoch_deletes_folds_by_its_number() -> None:
+    """Replicated tables refuse a deletion with a query in it."""
+    store: Any = Store(rolled_up=0)
+    Folds(store).begin_epoch()
+    [deletion] = [(sql, parameters) for _, sql, parameters in store.commands if sql.startswith("DELETE")]
+    assert deletion == ("DELETE FROM usage_window_folds WHERE epoch < {epoch:UInt32}", {"epoch": 7})

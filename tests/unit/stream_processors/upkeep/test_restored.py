@@ -22,6 +22,7 @@ class Stand:
         self.outages = 0
         self.now = 0.0
         self.ended: list[str] = []
+        self.epochs_begun = 0
         self.cursor, self.checkpoint, self.copied, self.versions = 9, 4, 6, 3
         journal: Any = self
         meter: Any = SimpleNamespace(durable={(1, 0): 9})
@@ -41,7 +42,12 @@ class Stand:
     def run(self, what: str, call: Any) -> Any:
         return {(1, 0): self.cursor} if what == "read the cursors" else self.checkpoint
 
+    def command(self, what: str, *_: Any) -> None:
+        self.epochs_begun += what == "begin an epoch of folds" and not self.ended
+
     def query(self, what: str, *_: Any) -> Any:
+        if what == "read how far windows are folded":
+            return [(1, 0)]
         return [(2, self.copied)] if "usage.rejected" in what else [(self.versions,)]
 
     def look(self) -> None:
@@ -69,6 +75,7 @@ def test_less_of_anything_ends_the_process_once_it_is_still_less_a_moment_later(
     stand.look()
     [why] = stand.ended
     assert why.startswith("ClickHouse was restored from an older copy (")
+    assert stand.epochs_begun == 1  # a fold may have been made of what the copy lacks
 
 
 def test_a_replica_that_was_behind_for_a_moment_ends_nothing() -> None:
@@ -77,7 +84,7 @@ def test_a_replica_that_was_behind_for_a_moment_ends_nothing() -> None:
     stand.look()
     stand.now, stand.cursor = AGAIN_SECONDS, 9
     stand.look()
-    assert (stand.ended, stand.watch.due()) == ([], False)
+    assert (stand.ended, stand.watch.due(), stand.epochs_begun) == ([], False, 0)
 
 
 def test_a_look_waits_behind_no_other_work() -> None:
