@@ -30,6 +30,9 @@ from schemas.values.instants import EPOCH
 from schemas.values.json_text import MAX_DEPTH, JsonObject, exact, keys_differ
 
 _FEW: Final = 4  # events for which the columns do not pay
+_MOST_BYTES: Final = 512 * 1024
+"""Of the properties of a request that is judged whole, since all of them are held decoded at once: that may take twenty
+times as much."""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
 _brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
@@ -78,6 +81,8 @@ def _ordinary(
     stamps = [now_us if instant is None else (instant - EPOCH) // _MICROSECOND for instant in instants]
     earliest, latest = stamp_bounds(settings, now_us)
     properties = [bytes(raw.properties) for raw in raws]
+    if sum(map(len, properties)) > _MOST_BYTES:
+        return None
     joined = b"".join(properties)
     try:
         if not joined.isascii():

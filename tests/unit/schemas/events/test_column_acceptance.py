@@ -131,6 +131,19 @@ def test_ordinary_events_go_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert judged.events[3].account_id == "nested"
 
 
+def test_of_many_bytes_no_more_than_one_event_is_decoded_at_once() -> None:
+    for size, whole in ((5_000, True), (6_000, False)):
+        numbers = ",".join(["1.5"] * (size // 4))
+        events = [
+            f'{{"event_name":"e","account_id":"a","idempotency_key":"{number}","properties":{{"n":[{numbers}]}}}}'
+            for number in range(100)
+        ]
+        raws = decode_batch(f'{{"events":[{",".join(events)}]}}'.encode())
+        judged = accept_columns("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
+        assert (judged.parsed is not None) == whole
+        assert list(judged.events) == accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
+
+
 @given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=60), st.integers(1, 4096))
 def test_partitions_of_many(identities: list[bytes], partitions: int) -> None:
     assert partitions_of(identities, partitions) == [partition_of(item, partitions) for item in identities]
