@@ -46,16 +46,20 @@ class Folds:
         self._journal = journal
 
     def write(self, cuts: Sequence[Cut], rolled_up: int) -> int:
-        """Write the outstanding folds; returns the checkpoint up to which there are folds. ``cuts``: all of them;
-        ``rolled_up``: the newest that was in windows; a ClickHouse restored since may have fewer, and lack records of
-        the others. Raises Stopping."""
+        """Write the outstanding folds; returns the checkpoint up to which there are folds, 0 where an epoch has begun
+        meanwhile and all are outstanding again. ``cuts``: all of them; ``rolled_up``: the newest that was in windows
+        (a ClickHouse restored since may have fewer, and lack records of the others). Raises Stopping."""
         epoch, done = self._state()
         known = min(rolled_up, self._journal.run("read roll-ups", read_rolled_up))
         for end in fold_ends(cuts[: known + 1], done):
-            began = time.monotonic()
-            previous = cuts[done - 1].offsets if done else {}
-            self._write(between(previous, cuts[end - 1].offsets), end, epoch)
-            log.info("windows up to checkpoint %d folded in %.2f s", end, time.monotonic() - began)
+            newest, written = self._state()
+            if newest != epoch:
+                return 0
+            if written < end:  # else another worker has done it meanwhile
+                began = time.monotonic()
+                previous = cuts[done - 1].offsets if done else {}
+                self._write(between(previous, cuts[end - 1].offsets), end, epoch)
+                log.info("windows up to checkpoint %d folded in %.2f s", end, time.monotonic() - began)
             done = end
         return done
 

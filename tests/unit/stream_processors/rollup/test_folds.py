@@ -95,10 +95,11 @@ class Store:
 
     def __init__(self, rolled_up: int) -> None:
         self.rolled_up = rolled_up
+        self.states = [(7, 0)]
         self.commands: list[tuple[str, str, dict[str, Any]]] = []
 
-    def query(self, what: str, sql: str) -> list[list[int]]:
-        return [[7, 0]]
+    def query(self, what: str, sql: str) -> list[tuple[int, int]]:
+        return [self.states.pop(0) if len(self.states) > 1 else self.states[0]]
 
     def run(self, what: str, call: object) -> int:
         return self.rolled_up
@@ -123,3 +124,17 @@ def test_an_epoch_deletes_folds_by_its_number() -> None:
     Folds(store).begin_epoch()
     [deletion] = [(sql, parameters) for _, sql, parameters in store.commands if sql.startswith("DELETE")]
     assert deletion == ("DELETE FROM usage_window_folds WHERE epoch < {epoch:UInt32}", {"epoch": 7})
+
+
+def test_an_epoch_that_begins_meanwhile_ends_the_folds_of_the_one_before() -> None:
+    store: Any = Store(rolled_up=5)
+    store.states = [(7, 0), (7, 0), (8, 0)]
+    assert Folds(store).write(cuts(0, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR), 5) == 0
+    assert [parameters["k"] for _, _, parameters in store.commands] == [1]
+
+
+def test_what_another_worker_has_folded_meanwhile_is_not_folded_again() -> None:
+    store: Any = Store(rolled_up=5)
+    store.states = [(7, 0), (7, 0), (7, 3)]
+    assert Folds(store).write(cuts(0, HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR), 5) == 4
+    assert [parameters["k"] for _, _, parameters in store.commands] == [1, 4]
