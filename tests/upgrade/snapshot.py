@@ -14,8 +14,8 @@ GROW: Final = frozenset(
     {"schema_migrations", "usage_checkpoints", "usage_windows", "usage_window_folds", "usage_folds", "usage_progress"}
 )
 """Tables that get rows while a stack only runs: cuts, roll-ups of what was not rolled up yet, and folds."""
-NOTES: Final = frozenset({"webhook_progress"})
-"""Tables whose rows a process writes anew when it starts, with the time: they are left out."""
+NOTES: Final = frozenset({"webhook_progress", "copy_progress"})
+"""Tables of marks that a process writes when it starts or goes on: they are left out."""
 DROPPED: Final = {
     "usage_events": {"match_profile_versions", "match_quantities", "match_unique_values", "match_dimensions"}
 }
