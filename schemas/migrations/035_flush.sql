@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS {database}.usage_flush {on_cluster}
 ENGINE = Null
 COMMENT 'the events of a flush on their way: views of it fill usage_events, usage_identities, usage_records and duplicate_events';
 
+-- Workers of the release before write usage_events themselves, and must not once its views are gone: they would move their cursor past events without
+-- records and identities. So nobody writes it from here until the columns are gone that they name, from when on the engine refuses their inserts.
+ALTER TABLE {database}.usage_events {on_cluster} ADD CONSTRAINT IF NOT EXISTS being_migrated CHECK false;
+
 DROP VIEW IF EXISTS {database}.usage_records_view {on_cluster};
 
 DROP VIEW IF EXISTS {database}.usage_identities_view {on_cluster};
@@ -37,6 +41,8 @@ ALTER TABLE {database}.usage_events {on_cluster}
     DROP COLUMN IF EXISTS match_quantities,
     DROP COLUMN IF EXISTS match_unique_values,
     DROP COLUMN IF EXISTS match_dimensions;
+
+ALTER TABLE {database}.usage_events {on_cluster} DROP CONSTRAINT IF EXISTS being_migrated;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.usage_events_view {on_cluster} TO {database}.usage_events AS
 SELECT namespace, account_id, event_name, timestamp, source, idempotency_key, identity, content_hash, properties,

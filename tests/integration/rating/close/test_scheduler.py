@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
-from rating.invoices.read import list_invoices
+from rating.invoices.lists import list_invoices
 from schemas.ledgers.checkpoints import CheckpointLedger
 from tests.integration.rating.processes import Process
 from tests.integration.rating.road import Road

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from rating.close.checkpoint import end_offsets, wait_metered
-from rating.invoices.read import list_invoices, with_lines
+from rating.invoices.lists import list_invoices
+from rating.invoices.read import with_lines
 from rating.verify.verification import verify
 from schemas.settings import Settings
 from schemas.values.time_zones import VERSION
