@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from rating.invoices.amend import Amendment
 from rating.invoices.ledger import StandingInvoices, invoices_reader, log_id, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
-from rating.invoices.snapshot.snapshot_file import DamagedSnapshot, is_damage
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, usable_file
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.fold_file import DamagedFile, is_damage
 from schemas.ledgers.invoice_claims import record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LedgerReader
@@ -58,7 +58,7 @@ class InvoiceLedger:
                 path, log, positions = followed.path, self._log, followed.positions()
             with closing(InvoiceStore(path, log)) as store, store.as_it_stands() as known:
                 if any(known.get(number, 0) < at for number, at in positions.items()):
-                    raise DamagedSnapshot(f"{path} was deleted, or made anew, beneath this process")
+                    raise DamagedFile(f"{path} was deleted, or made anew, beneath this process")
                 return question(StandingInvoices.of_store(store, namespace))
 
         return self._usable(asked)

@@ -25,7 +25,6 @@ from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import followed_invoices, read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
-from rating.invoices.snapshot.snapshot_file import is_damage
 from rating.invoices.waiting import CloseError, Progress
 from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
@@ -34,6 +33,7 @@ from schemas.clickhouse.client import connect
 from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.checkpoints import CheckpointLedger, Run
+from schemas.ledgers.folds.fold_file import is_damage
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings

@@ -20,7 +20,7 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.invoice_claims import DRAFT, ValidInvoices, is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
-from schemas.ledgers.log_place import LogPlace
+from schemas.ledgers.log_place import BEGINNING
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 
@@ -199,7 +199,7 @@ def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[Ledg
                 store = stack.enter_context(closing(_followed_store(folder, log_id(settings), namespace, reader)))
                 stack.enter_context(store.as_it_stands())
                 # From its beginning where the file, which another process may have made anew, has nothing of it.
-                reader.resume(dict.fromkeys(reader.positions, LogPlace(0, 0)) | store.places())
+                reader.resume(dict.fromkeys(reader.positions, BEGINNING) | store.places())
                 standing = StandingInvoices.of_store(store, namespace)
         except (sqlite3.Error, OSError) as error:  # it saves time and decides nothing
             log.warning("%s: no snapshot, the log is read from its beginning: %s", settings.snapshot_dir, error)

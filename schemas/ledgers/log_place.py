@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from zlib import crc32
 
 from schemas.ledgers.errors import LedgerUnavailable
@@ -40,3 +41,7 @@ class LogPlace:
     def reading_from(self) -> int:
         """Where another reader has to begin to go on at ``next_offset`` and to know the log again."""
         return self.begin if self.last is None else min(self.begin, self.last.offset)
+
+
+BEGINNING: Final = LogPlace(0, 0)
+"""Of a partition of which nothing is read."""

@@ -24,7 +24,7 @@ from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold,
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
-from schemas.ledgers.log_place import LogPlace, LogReplaced
+from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 from schemas.settings import Settings
 from schemas.usage_log.continuity import topic_id
 from stream_processors.metering.journal import Journal
@@ -169,7 +169,7 @@ class InvoiceCopy:
         if self._fold.versions() > 0 and self._stored() < self._fold.versions():
             log.warning("ClickHouse has fewer versions of invoices than were copied, and is compared with all of them")
             self._fold.make_anew()
-            begin = dict.fromkeys(begin, LogPlace(0, 0))
+            begin = dict.fromkeys(begin, BEGINNING)
         self.versions = self._fold.versions()
         self._held = {} if self._again or self.versions else held_versions(self._journal)
         self._marked = {number: place.next_offset for number, place in begin.items()}

@@ -12,28 +12,27 @@ import logging
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
 from rating.invoices.snapshot.quiet import is_quiet
-from rating.invoices.snapshot.snapshot_file import DamagedSnapshot, is_damage, make_anew, open_snapshot, transaction
+from rating.invoices.snapshot.snapshot_file import make_snapshot_anew, open_snapshot
 from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.snapshot.stored_claims import Claims
 from schemas.kafka.codec import CodecError
+from schemas.ledgers.folds.fold_file import DamagedFile, is_damage, transaction
+from schemas.ledgers.folds.stored_places import read_places, read_positions, write_places
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, decode_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader, LogRecord
-from schemas.ledgers.log_place import LogPlace, LogReplaced, RecordMark
+from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 5000
 _BYTES_AT_ONCE: Final = 16 * 1024 * 1024
 """As much is held of the log before it is written to the file, or one lot where that is more."""
-_BEGINNING: Final = LogPlace(0, 0)
-_NO_MARK: Final = (None, None, None)
 _NOTHING_DECODED: Final[Mapping[int, Invoice]] = {}
 _CONTENTS: Final = (
     "SELECT 'invoice', namespace, invoice_id || iif(draft, ' (draft)', ''), subscription, account, open, version,"
@@ -98,14 +97,14 @@ class InvoiceStore:
     def _make_anew(self, known: Mapping[int, LogPlace]) -> None:
         with transaction(self._database):
             if self.places() == known:  # else another process has made it anew already
-                make_anew(self._database, self._log_id)
+                make_snapshot_anew(self._database, self._log_id)
         self._decoded.clear()
 
     def _followed(
         self, reader: LedgerReader, known: Mapping[int, LogPlace], ends: Mapping[int, int], stalled: float
     ) -> bool:
         """False if the file does not have any longer what it had (``known``)."""
-        places = {number: known.get(number, _BEGINNING) for number in reader.positions}
+        places = {number: known.get(number, BEGINNING) for number in reader.positions}
         if self._recognised and all(places[number].next_offset >= end for number, end in ends.items()):
             return True
         reader.resume(places)
@@ -142,14 +141,8 @@ class InvoiceStore:
                         drafted = drafted or is_draft(invoice)
                         self._keep(invoice, record.value, claims, drafted)
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
-            self._database.executemany(
-                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (number, place.next_offset, place.begin, *(_NO_MARK if place.last is None else astuple(place.last)))
-                    for number, place in end.items()
-                    if place.next_offset > known.get(number, 0)
-                ],
-            )
+            further = {number: place for number, place in end.items() if place.next_offset > known.get(number, 0)}
+            write_places(self._database, further)
         return True
 
     def _keep(self, invoice: Invoice, record: bytes, claims: Claims, drafted: bool) -> None:
@@ -183,18 +176,11 @@ class InvoiceStore:
 
     def positions(self) -> dict[int, int]:
         """Partition → next offset: every record below it is applied."""
-        return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
+        return read_positions(self._database)
 
     def places(self) -> dict[int, LogPlace]:
         """Partition → where the log is read on."""
-        rows = self._database.execute(
-            "SELECT partition, next_offset, begin, last_offset, last_append_us, last_checksum FROM positions"
-        )
-        return {
-            number: LogPlace(at, begin, None if mark == _NO_MARK else RecordMark(*mark))
-            for number, at, begin, *rest in rows
-            for mark in [tuple(rest)]
-        }
+        return read_places(self._database)
 
     @contextmanager
     def as_it_stands(self) -> Iterator[Mapping[int, int]]:
@@ -247,11 +233,11 @@ class InvoiceStore:
             # Another process may have written a later version, or made the file anew, since this one was read.
             if invoice is None or (invoice.invoice_id, invoice.version) != (name, version):
                 if crc32(record) != checksum:
-                    raise DamagedSnapshot(f"the record of {name} is not the one that was written")
+                    raise DamagedFile(f"the record of {name} is not the one that was written")
                 try:
                     invoice = decode_invoice(record)
                 except CodecError as error:
-                    raise DamagedSnapshot(f"the record of {name} cannot be read: {error}") from error
+                    raise DamagedFile(f"the record of {name} cannot be read: {error}") from error
             yield invoice
 
     def namespaces(self) -> list[str]:

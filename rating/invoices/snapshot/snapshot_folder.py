@@ -13,7 +13,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from rating.invoices.snapshot.snapshot_file import VERSION, is_damage, open_snapshot
+from rating.invoices.snapshot.snapshot_file import VERSION, open_snapshot
+from schemas.ledgers.folds.fold_file import is_damage
 
 log = logging.getLogger(__name__)
 

@@ -4,18 +4,16 @@ up when they are asked for, so that going on from a long log costs what is new."
 from __future__ import annotations
 
 import sqlite3
-from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 import msgspec
 
-from rating.invoices.snapshot.snapshot_file import DamagedSnapshot
 from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.folds.stored_claim_state import ABSENT, StoredClaimState, decoded_state
 from schemas.ledgers.invoice_claims import ValidInvoices
 
 _OF_CHAIN: Final = ("run", "notes")
-_ABSENT: Final = object()
 
 
 class Claims:
@@ -23,7 +21,7 @@ class Claims:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         chains = _Chains(database)
-        self._heads, self._facts = _Heads(database, chains), _Facts(database, chains)
+        self._heads, self._facts = _Heads(chains), _Facts(database, chains)
         self.valid = ValidInvoices(FirstValid(_Versions(database), self._heads, self._facts))
 
     def facts(self) -> Iterator[tuple[bytes, bytes]]:
@@ -36,58 +34,40 @@ class Claims:
         return [None if value is None else msgspec.json.encode(value) for value in values]
 
 
-class _ClaimColumn(ABC):
-    """One part of the claims' state by key, read from the file when it is asked for. ``changed``: what the file does
-    not have yet."""
+class _Versions(StoredClaimState):
+    """Of invoices and drafts, whose rows have them."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
+        super().__init__()
         self._database = database
-        self.changed: dict[Hashable, Any] = {}
-
-    @abstractmethod
-    def stored(self, key: Hashable) -> Any:
-        """The value in the file; _ABSENT if there is none."""
-
-    def get(self, key: Hashable, otherwise: Any = None) -> Any:
-        value = self.changed[key] if key in self.changed else self.stored(key)
-        return otherwise if value is _ABSENT else value
-
-    def __contains__(self, key: Hashable) -> bool:
-        return self.get(key, _ABSENT) is not _ABSENT
-
-    def __setitem__(self, key: Hashable, value: Any) -> None:
-        self.changed[key] = value
-
-
-class _Versions(_ClaimColumn):
-    """Of invoices and drafts, whose rows have them."""
 
     def stored(self, key: Hashable) -> Any:
         if not isinstance(key, tuple):
-            return _ABSENT
+            return ABSENT
         draft = isinstance(key[0], tuple)  # (key of the invoice, "draft")
         namespace, name = key[0] if draft else key
         sql = "SELECT version FROM invoices WHERE namespace = ? AND invoice_id = ? AND draft = ?"
         row = self._database.execute(sql, (namespace, name, draft)).fetchone()
-        return _ABSENT if row is None else row[0]
+        return ABSENT if row is None else row[0]
 
 
-class _Heads(_ClaimColumn):
+class _Heads(StoredClaimState):
     """Of chains, whose rows have them."""
 
-    def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
-        super().__init__(database)
+    def __init__(self, chains: _Chains) -> None:
+        super().__init__()
         self._chains = chains
 
     def stored(self, key: Hashable) -> Any:
         return self._chains.value(key, 0)
 
 
-class _Facts(_ClaimColumn):
+class _Facts(StoredClaimState):
     """Those of chains are in their rows."""
 
     def __init__(self, database: sqlite3.Connection, chains: _Chains) -> None:
-        super().__init__(database)
+        super().__init__()
+        self._database = database
         self._chains = chains
 
     def stored(self, key: Hashable) -> Any:
@@ -97,7 +77,7 @@ class _Facts(_ClaimColumn):
             return self._chains.value(of, 1 + _OF_CHAIN.index(name))
         sql = "SELECT value FROM facts WHERE key = ?"
         row = self._database.execute(sql, (msgspec.json.encode(key),)).fetchone()
-        return _ABSENT if row is None else _decoded(row[0])
+        return ABSENT if row is None else decoded_state(row[0], "fact", key)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """What the file lacks, but for those of chains."""
@@ -115,23 +95,11 @@ class _Chains:
         self._rows: dict[Hashable, tuple[bytes | None, ...]] = {}
 
     def value(self, chain: Hashable, column: int) -> Any:
-        """The head (0) or a fact; _ABSENT if there is none."""
+        """The head (0) or a fact; ABSENT if there is none."""
         row = self._rows.get(chain)
         if row is None:
             sql = "SELECT head, run, notes FROM chains WHERE namespace = ? AND subscription = ?"
             assert isinstance(chain, tuple)
             row = self._rows[chain] = self._database.execute(sql, chain).fetchone() or (None, None, None)
         encoded = row[column]
-        return _ABSENT if encoded is None else _decoded(encoded)
-
-
-def _decoded(encoded: bytes) -> Any:
-    try:
-        return _tuples(msgspec.json.decode(encoded))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DamagedSnapshot(f"a claim's state cannot be read: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    """Keys and values of claims are tuples, which JSON has no word for."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+        return ABSENT if encoded is None else decoded_state(encoded, "claims", chain)

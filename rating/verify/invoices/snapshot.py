@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from rating.invoices.ledger import invoices_reader, log_id, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
-from rating.invoices.snapshot.snapshot_file import is_damage
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
+from schemas.ledgers.folds.fold_file import is_damage
 from schemas.ledgers.ledger_reader import LedgerReader
 
 NAME: Final = "snapshot of invoices"

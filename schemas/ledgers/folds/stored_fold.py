@@ -14,8 +14,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,21 +21,19 @@ import msgspec
 
 from schemas.errors import WeirError
 from schemas.ledgers.first_valid import FirstValid
+from schemas.ledgers.folds.fold_file import identity, is_damage, make_anew, open_fold_file, transaction
+from schemas.ledgers.folds.stored_claim_state import ABSENT, StoredClaimState, decoded_state
+from schemas.ledgers.folds.stored_places import POSITIONS_TABLE, read_places, read_positions, write_places
 from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.ledger_reader import LogRecord
-from schemas.ledgers.log_place import LogPlace, RecordMark
+from schemas.ledgers.log_place import BEGINNING, LogPlace
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = 3
-_ABOUT: Final = "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
-_TABLES: Final = {
-    "positions": "(partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, begin INTEGER NOT NULL,"
-    " last_offset INTEGER, last_append_us INTEGER, last_checksum INTEGER)",
-    "fold": "(part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID",
-}
-_BEGINNING: Final = LogPlace(0, 0)
-_NO_MARK: Final = (None, None, None)
+_TABLES: Final = f"""{POSITIONS_TABLE}
+CREATE TABLE fold (part TEXT, key BLOB, value BLOB, PRIMARY KEY (part, key)) WITHOUT ROWID;
+"""
 
 CONTENTS: Final = "SELECT part, CAST(key AS TEXT), CAST(value AS TEXT) FROM fold ORDER BY part, key"
 WEBHOOKS: Final = "webhooks.sqlite"
@@ -49,51 +45,25 @@ class FoldElsewhere(WeirError):
     """Another process has the file."""
 
 
-class DamagedFold(sqlite3.DatabaseError):
-    """A value that the file cannot have been given."""
-
-
-class FoldPart:
-    """One part of the fold by key: what the file has, and what came since."""
+class FoldPart(StoredClaimState):
+    """One part of the fold by key."""
 
     def __init__(self, database: sqlite3.Connection, part: str) -> None:
+        super().__init__()
         self._database = database
         self._part = part
-        self._changed: dict[bytes, Any] = {}
 
-    def get(self, key: Hashable, otherwise: Any = None, /) -> Any:
-        """The value of a key, or ``otherwise``."""
-        encoded = msgspec.json.encode(key)
-        if encoded in self._changed:
-            return self._changed[encoded]
+    def stored(self, key: Hashable) -> Any:
         sql = "SELECT value FROM fold WHERE part = ? AND key = ?"
-        row = self._database.execute(sql, (self._part, encoded)).fetchone()
-        if row is None:
-            return otherwise
-        try:
-            return _tuples(msgspec.json.decode(row[0]))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DamagedFold(f"the {self._part} of {encoded!r} cannot be read: {error}") from error
-
-    def __contains__(self, key: object, /) -> bool:
-        return self.get(key, self) is not self
-
-    def __setitem__(self, key: Hashable, value: Any, /) -> None:
-        self._changed[msgspec.json.encode(key)] = value
-
-    def __len__(self) -> int:
-        return len(self._changed)
+        row = self._database.execute(sql, (self._part, msgspec.json.encode(key))).fetchone()
+        return ABSENT if row is None else decoded_state(row[0], self._part, key)
 
     def save(self) -> None:
         """Write what came since. Within a transaction."""
         self._database.executemany(
             "INSERT OR REPLACE INTO fold VALUES (?, ?, ?)",
-            ((self._part, key, msgspec.json.encode(value)) for key, value in self._changed.items()),
+            ((self._part, msgspec.json.encode(key), msgspec.json.encode(value)) for key, value in self.changed.items()),
         )
-
-    def saved(self) -> None:
-        """Forget what came since: the file has it, or another log."""
-        self._changed.clear()
 
 
 class StoredFold:
@@ -103,7 +73,7 @@ class StoredFold:
     def __init__(self, path: str, log_id: str) -> None:
         self._lock = _locked(path) if path else None
         self._path = path
-        self._about = {"version": str(VERSION), "log": log_id}
+        self._about = identity(VERSION, log_id)
         try:
             self._database = self._opened()
         except BaseException:
@@ -129,7 +99,7 @@ class StoredFold:
 
     def positions(self) -> dict[int, int]:
         """Partition → next offset: every record below it is in the file."""
-        return dict(self._database.execute("SELECT partition, next_offset FROM positions"))
+        return read_positions(self._database)
 
     def unseen(self, records: Iterable[LogRecord]) -> Iterator[LogRecord]:
         """Those of the records, in log order, that were not given here before: a record that was void then may not be
@@ -144,29 +114,20 @@ class StoredFold:
         """Where the log is read on (``LedgerReader.resume``; at LogReplaced it has to be made anew). A file with
         records that are not known to be dealt with (``marks``), or that the log lacks, is made anew: ClickHouse or
         Kafka was restored from an earlier time."""
-        places = self._places()
+        places = read_places(self._database)
         unmarked = any(place.next_offset > marks.get(number, 0) for number, place in places.items())
         if unmarked or any(at > ends.get(number, 0) for number, at in self._applied.items()):
             log.warning("%s is ahead of the marks in ClickHouse or of the log, and is made anew", self._path)
             self.make_anew()
             places = {}
-        return {number: places.get(number, _BEGINNING) for number in ends}
-
-    def _places(self) -> dict[int, LogPlace]:
-        rows = self._database.execute(
-            "SELECT partition, next_offset, begin, last_offset, last_append_us, last_checksum FROM positions"
-        )
-        return {
-            number: LogPlace(at, begin, None if tuple(mark) == _NO_MARK else RecordMark(*mark))
-            for number, at, begin, *mark in rows
-        }
+        return {number: places.get(number, BEGINNING) for number in ends}
 
     def make_anew(self) -> None:
         """Forget all."""
-        with _transaction(self._database):
-            _make_anew(self._database, self._about)
+        with transaction(self._database):
+            make_anew(self._database, self._about, _TABLES)
         for part in self._parts:
-            part.saved()
+            part.changed.clear()
         self._applied.clear()
 
     def versions(self) -> int:
@@ -179,22 +140,18 @@ class StoredFold:
         reader that has just begun is behind what was judged before."""
         if any(place.next_offset < self._applied.get(number, 0) for number, place in places.items()):
             return
-        rows = [
-            (number, place.next_offset, place.begin, *(_NO_MARK if place.last is None else astuple(place.last)))
-            for number, place in places.items()
-        ]
-        with _transaction(self._database):
+        with transaction(self._database):
             for part in self._parts:
                 part.save()
-            self._database.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)", rows)
+            write_places(self._database, places)
         for part in self._parts:
-            part.saved()
+            part.changed.clear()
         self._applied |= {number: place.next_offset for number, place in places.items()}
 
     @property
     def unsaved(self) -> int:
         """Entries that came since."""
-        return sum(map(len, self._parts))
+        return sum(len(part.changed) for part in self._parts)
 
     def contents(self) -> Iterator[tuple[Any, ...]]:
         """All that the file has of the fold, in order: equal for two files of one log at the same positions."""
@@ -202,13 +159,17 @@ class StoredFold:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            return _open(self._path, self._about)
+            return self._open()
         except sqlite3.DatabaseError as error:
-            if not self._path or error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            if not self._path or not is_damage(error):
                 raise
             log.warning("%s cannot be read and is made anew: %s", self._path, error)
             _delete(self._path)
-            return _open(self._path, self._about)
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        # In memory rather than in a temporary file: a container may have no folder for one.
+        return open_fold_file(self._path, self._about, _TABLES, unnamed=":memory:")
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -235,47 +196,3 @@ def _locked(path: str) -> int:
         os.close(lock)
         raise FoldElsewhere(f"{path} is another process's") from None
     return lock
-
-
-def _open(path: str, about: Mapping[str, str]) -> sqlite3.Connection:
-    if path:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    # In memory rather than in a temporary file: a container may have no folder for one.
-    database = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.execute("PRAGMA cache_size = -16384")
-        with _transaction(database):
-            database.execute(_ABOUT)
-            if dict(database.execute("SELECT name, value FROM about")) != about:
-                _make_anew(database, about)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _make_anew(database: sqlite3.Connection, about: Mapping[str, str]) -> None:
-    database.execute("DELETE FROM about")
-    for table, columns in _TABLES.items():  # which another version may have had otherwise
-        database.execute(f"DROP TABLE IF EXISTS {table}")
-        database.execute(f"CREATE TABLE {table} {columns}")
-    database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
-
-
-def _tuples(value: Any) -> Any:
-    """Keys and values of claims are tuples, which JSON has no word for."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

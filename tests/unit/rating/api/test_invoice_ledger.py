@@ -13,10 +13,10 @@ from confluent_kafka import KafkaError, KafkaException
 from rating.api import invoice_ledger
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.invoices.ledger import invoices_reader
-from rating.invoices.snapshot.snapshot_file import DamagedSnapshot
 from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.transitions import NewPayment, with_payment
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.fold_file import DamagedFile
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.settings import Settings
 from tests.unit.rating.invoices.snapshot.builders import Log, invoice
@@ -143,7 +143,7 @@ def test_a_topic_made_anew_under_a_running_service_is_another_log(log: SharedLog
 def test_a_file_that_another_process_made_anew_is_taken_at_the_next_use(log: SharedLog, ledger: InvoiceLedger) -> None:
     log.add([invoice(1)])
     assert len(ledger.of_account("air", "acme")) == 1
-    following = succeed(snapshot(ledger), "log", DamagedSnapshot("page"))
+    following = succeed(snapshot(ledger), "log", DamagedFile("page"))
     log.add([invoice(2)])
     assert len(ledger.of_account("air", "acme")) == 2
     assert snapshot(ledger) == following

@@ -144,6 +144,14 @@ def test_a_file_with_other_columns_is_made_anew(tmp_path: Path) -> None:
         assert fold.begin({}, {0: 1}) == {0: LogPlace(0, 0)}
 
 
+def test_a_database_of_something_else_is_made_anew(tmp_path: Path) -> None:
+    """Else each start would read the whole log."""
+    with closing(sqlite3.connect(tmp_path / "webhooks.sqlite")) as database, database:
+        database.execute("CREATE TABLE about (page TEXT)")
+    with closing(stored_in(str(tmp_path), WEBHOOKS, "log")) as fold:
+        assert fold.positions() == {}
+
+
 def entries(path: Path) -> Iterator[tuple[str, str, str]]:
     with closing(sqlite3.connect(path)) as database:
         yield from database.execute(CONTENTS)

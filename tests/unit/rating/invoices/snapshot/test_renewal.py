@@ -19,11 +19,12 @@ from rating.invoices import ledger
 from rating.invoices.ledger import StandingInvoices, followed_invoices, read_standing
 from rating.invoices.snapshot import invoice_store
 from rating.invoices.snapshot.invoice_store import InvoiceStore
-from rating.invoices.snapshot.snapshot_file import VERSION, DamagedSnapshot
+from rating.invoices.snapshot.snapshot_file import VERSION
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed, usable_file
 from rating.invoices.waiting import CloseError
 from rating.verify.difference import Findings
 from rating.verify.invoices import snapshot as verify_snapshot
+from schemas.ledgers.folds.fold_file import DamagedFile
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
 from schemas.ledgers.pieces import cut
@@ -191,10 +192,10 @@ def test_a_close_that_meets_damage_on_its_way_runs_again_of_a_new_file(
 ) -> None:
     log, settings = log_of(*CHAIN), Settings(snapshot_dir=str(tmp_path))
     with reading(monkeypatch, log):
-        with pytest.raises(DamagedSnapshot), followed_invoices(settings, "air"):
-            raise DamagedSnapshot("of a chain that it expands")
+        with pytest.raises(DamagedFile), followed_invoices(settings, "air"):
+            raise DamagedFile("of a chain that it expands")
         assert snapshot_file(tmp_path, "log").name.endswith("-1.sqlite")
-    runs: list[sqlite3.Error] = [DamagedSnapshot("once")]
+    runs: list[sqlite3.Error] = [DamagedFile("once")]
     result: Any = CloseResult
 
     def run(_: Any) -> Any:
@@ -252,8 +253,8 @@ def test_a_number_is_not_given_again_while_files_beside_it_may_be_open(tmp_path:
     with closing(followed(log_of(*CHAIN), str(following))) as another:
         store.close()
         assert len(names(another)) == 5
-    path = succeed(following, "log", DamagedSnapshot("page"))
-    assert succeed(following, "log", DamagedSnapshot("page, says a second process")) == path
+    path = succeed(following, "log", DamagedFile("page"))
+    assert succeed(following, "log", DamagedFile("page, says a second process")) == path
     assert snapshot_file(tmp_path, "log") == path
 
 
@@ -261,5 +262,5 @@ def test_standing_invoices_of_a_damaged_file_say_so(tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
     with closing(followed(log_of(*CHAIN), str(path))) as store:
         DAMAGES["a bit of a record"](path)
-        with pytest.raises(DamagedSnapshot, match="inv_s5 is not the one"):
+        with pytest.raises(DamagedFile, match="inv_s5 is not the one"):
             StandingInvoices.of_store(store, "air")
