@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, create_model
 
 from ingest.catalog.entries import LISTS
 from schemas.catalog.models import KINDS, Namespace
-from schemas.events.acceptance import MAX_BATCH
+from schemas.events.raw_events import MAX_BATCH
 from schemas.events.voids import MAX_REASON
 from schemas.http.openapi import NAMESPACE_HEADER, REFERENCE, absent
 from schemas.reference.examples import EXAMPLES

@@ -25,11 +25,12 @@ from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, decode_batch, decode_event
+from schemas.events.acceptance import AcceptedEvent
 from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import event_types
 from schemas.events.measurable import Warned, measurable
+from schemas.events.raw_events import RawEvent, Refused, decode_batch, decode_event
 from schemas.events.refused_body import Sketch, sketch
 from schemas.events.rejections import rejection_record
 from schemas.health.readiness import Readiness, UnreadyReason

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ingest.history.body_lines import MAX_LINE, NumberedLine
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_event
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.event_types import event_types
+from schemas.events.raw_events import Refused, decode_event
 
 
 @dataclass(frozen=True, slots=True)

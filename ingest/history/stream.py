@@ -30,8 +30,9 @@ from ingest.http.auth import Guard
 from ingest.http.decompression import ENCODINGS, BrokenBody, Inflater
 from ingest.http.gateway_problems import Problem, unavailable
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, Refused
+from schemas.events.acceptance import AcceptedEvent
 from schemas.events.measurable import measurable
+from schemas.events.raw_events import Refused
 from schemas.events.refused_body import Sketch, sketch
 from schemas.values.json_text import JsonObject
 

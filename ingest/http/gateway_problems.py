@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ingest.http.rate_limits import TooMuch
-from schemas.events.acceptance import Refused
+from schemas.events.raw_events import Refused
 from schemas.http.problems import MEDIA_TYPE, RETRY_AFTER, Problem, of_busy, of_denial, unknown_parameters
 
 __all__ = [

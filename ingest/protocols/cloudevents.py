@@ -20,7 +20,7 @@ import msgspec
 from starlette.responses import Response
 
 from ingest.http.gateway_problems import MEDIA_TYPE, Problem
-from schemas.events.acceptance import RawEvent, Refused, check_size, decode_json
+from schemas.events.raw_events import RawEvent, Refused, check_size, decode_json
 from schemas.events.refused_body import Fields
 from schemas.values.fine_instants import cut, may_be_fine, never_later
 from schemas.values.json_text import JsonObject

@@ -20,9 +20,9 @@ from ingest.http.gateway_problems import MEDIA_TYPE, Problem
 from ingest.protocols import cloudevents, lago
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import RawEvent, Refused, decode_json
 from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.measurable import Warned
+from schemas.events.raw_events import RawEvent, Refused, decode_json
 from schemas.events.refused_body import Sketch, sketch_of
 from schemas.http.parameters import WrongParameter, means_namespace, wrong_parameters
 

@@ -18,7 +18,8 @@ from starlette.responses import Response
 
 from ingest.http.gateway_problems import Problem
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, check_size, decode_json
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.raw_events import RawEvent, Refused, check_size, decode_json
 from schemas.events.refused_body import Fields
 from schemas.values.fine_instants import seconds_to_micros
 from schemas.values.instants import SECOND, instant, rfc3339

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ingest.catalog.openapi_bodies import EVENT, EVENT_EXAMPLE, bodies
 from ingest.history.stream import MEDIA_TYPE, HistoryApi
 from ingest.protocols import detection
-from schemas.events.acceptance import MAX_BATCH
+from schemas.events.raw_events import MAX_BATCH
 from schemas.values.json_text import JsonObject
 
 Handler = Callable[[Request], Awaitable[Response]]

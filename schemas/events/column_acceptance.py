@@ -16,8 +16,6 @@ from schemas.catalog.models import Namespace
 from schemas.events.acceptance import (
     MAX_PROPERTIES_BYTES,
     MAX_TEXT,
-    RawEvent,
-    Refused,
     accept,
     decode_properties,
     nested_account,
@@ -26,6 +24,7 @@ from schemas.events.acceptance import (
 from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.event_types import EventTypes
 from schemas.events.identity import content_hashes, identities
+from schemas.events.raw_events import RawEvent, Refused
 from schemas.values.instants import EPOCH
 from schemas.values.json_text import MAX_DEPTH, JsonObject, exact, keys_differ
 

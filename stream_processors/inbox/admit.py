@@ -14,10 +14,11 @@ from typing import Final
 import msgspec
 
 from schemas.catalog.state import NamespaceView
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, check_size, decode_any
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.batch import encode_batch, size_of
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
+from schemas.events.raw_events import RawEvent, Refused, check_size, decode_any
 from schemas.events.refused_body import Sketch, sketch, sketch_of
 from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.kafka.codec import MARKER, AvroRecord, CodecError, codec

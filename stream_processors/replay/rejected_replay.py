@@ -31,10 +31,11 @@ from clickhouse_connect.driver.client import Client
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.stored_rejections import REPLAY, Rejection
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_any
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.batch import decode_batch
 from schemas.events.event_types import event_types
 from schemas.events.identity import partition_of
+from schemas.events.raw_events import RawEvent, Refused, decode_any
 from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, RejectedEvent, rejection_record
 from schemas.events.voids import ALREADY_VOIDED, decode_void, encode_void, is_void
 from schemas.kafka.codec import CodecError

@@ -31,10 +31,11 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
 from schemas.catalog.meters import Meter
 from schemas.catalog.state import Catalog, record_of
-from schemas.events.acceptance import accept, decode_batch
+from schemas.events.acceptance import accept
 from schemas.events.batch import encode_batch
 from schemas.events.event_types import NO_TYPES
 from schemas.events.measurable import measurable
+from schemas.events.raw_events import decode_batch
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import msgspec
 
 from schemas.catalog.models import Namespace
-from schemas.events.acceptance import AcceptedEvent, RawEvent, accept
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.batch import encode_batch
 from schemas.events.event_types import NO_TYPES
 from schemas.events.identity import partition_of
+from schemas.events.raw_events import RawEvent
 
 NAMESPACE = Namespace(code="default", max_event_age_seconds=None)
 CATALOG = {

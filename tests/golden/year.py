@@ -35,9 +35,10 @@ from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.events.acceptance import AcceptedEvent, Refused, accept, decode_batch
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.event_types import event_types
 from schemas.events.identity import identity
+from schemas.events.raw_events import Refused, decode_batch
 from schemas.events.refused_body import sketch
 from schemas.events.rejections import rejection_record
 from schemas.events.voids import EventVoid, encode_void

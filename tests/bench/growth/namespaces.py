@@ -12,9 +12,10 @@ import numpy as np
 from growth.fit import cpu_ms
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import Catalog, record_of
-from schemas.events.acceptance import accept, decode_batch
+from schemas.events.acceptance import accept
 from schemas.events.event_types import event_types
 from schemas.events.measurable import measurable
+from schemas.events.raw_events import decode_batch
 from schemas.matching.columns import Events, Matches
 from stream_processors.metering.meter_records import Matchers
 

@@ -17,7 +17,7 @@ from ingest.http.bodies import BadBody, inflated
 from ingest.http.decompression import zstd
 from ingest.http.gateway_problems import of_refusal, unavailable
 from schemas.catalog.models import Namespace
-from schemas.events.acceptance import Refused
+from schemas.events.raw_events import Refused
 from schemas.events.refused_body import Sketch, sketch
 from schemas.events.rejections import GATEWAY_SAMPLE_BYTES, rejection_record
 from schemas.kafka.codec import codec

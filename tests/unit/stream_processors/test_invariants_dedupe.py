@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.catalog.models import Namespace
-from schemas.events.acceptance import RawEvent, Refused, accept
+from schemas.events.acceptance import accept
 from schemas.events.batch import decode_batch, encode_batch
 from schemas.events.event_types import NO_TYPES
 from schemas.events.identity import partition_of
+from schemas.events.raw_events import RawEvent, Refused
 from schemas.values.instants import DAY, SECOND, instant
 from stream_processors.metering.dedupe import PartitionMemory, Record, window_us
 from tests.unit.stream_processors.metering.builders import (

@@ -12,8 +12,9 @@ from deploy.demo.demo_requests import BATCH, BROKEN_AT, broken, events_sent, req
 from deploy.demo.events import event
 from deploy.demo.season import CATALOG
 from schemas.catalog.models import KINDS, Namespace
-from schemas.events.acceptance import Refused, accept, decode_batch
+from schemas.events.acceptance import accept
 from schemas.events.event_types import NO_TYPES
+from schemas.events.raw_events import Refused, decode_batch
 
 ROW = {
     "year": "2013", "month": "3", "day": "10", "dep_time": "1857", "sched_dep_time": "1900", "dep_delay": "-3",

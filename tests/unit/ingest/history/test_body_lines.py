@@ -15,7 +15,7 @@ from ingest.history.line_judgement import judge_line, judge_lines
 from ingest.http.decompression import PIECE, BrokenBody, Inflater, zstd
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.events.acceptance import Refused
+from schemas.events.raw_events import Refused
 
 
 def history() -> NamespaceView:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from ingest.http.gateway_problems import of_refusal
 from ingest.protocols import cloudevents
 from schemas.catalog.models import Namespace
-from schemas.events.acceptance import Refused, accept
+from schemas.events.acceptance import accept
 from schemas.events.event_types import NO_TYPES
+from schemas.events.raw_events import Refused
 from schemas.values.instants import micros, parse_rfc3339
 
 NAMESPACE = Namespace(code="n", max_event_age_seconds=None)

@@ -17,8 +17,9 @@ from ingest.http.gateway_problems import Problem, of_refusal
 from ingest.protocols import detection
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.events.acceptance import Refused, accept
+from schemas.events.acceptance import accept
 from schemas.events.event_types import NO_TYPES
+from schemas.events.raw_events import Refused
 
 NOW = 1_780_000_000_000_000
 NAMES = [

@@ -20,7 +20,7 @@ from ingest.protocols import cloudevents, lago
 from rating.periods.ranges import parse_range
 from schemas.catalog.models import Namespace, Subscription
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.events.acceptance import RawEvent, decode_any, decode_batch, decode_event
+from schemas.events.raw_events import RawEvent, decode_any, decode_batch, decode_event
 from schemas.values.fine_instants import Instant, InstantOrDate, may_be_fine
 from schemas.values.instants import EPOCH, micros
 from schemas.values.local_time import parse_zone

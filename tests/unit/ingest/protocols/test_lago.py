@@ -17,8 +17,9 @@ from ingest.http.gateway_problems import Problem, of_refusal, unavailable
 from ingest.protocols import detection, lago
 from schemas.catalog.models import Account, Namespace, Plan, Subscription
 from schemas.catalog.state import Catalog, NamespaceView, record_of
-from schemas.events.acceptance import RawEvent, Refused, accept
+from schemas.events.acceptance import accept
 from schemas.events.event_types import NO_TYPES
+from schemas.events.raw_events import RawEvent, Refused
 from schemas.values.instants import micros, parse_rfc3339
 
 NAMESPACE = Namespace(code="n", max_event_age_seconds=None)

@@ -7,13 +7,9 @@ from typing import Any
 from schemas.catalog.meters import EventType, Meter
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
-from schemas.events.acceptance import (
-    AcceptedEvent,
-    Refused,
-    accept,
-    decode_batch,
-)
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.event_types import NO_TYPES, EventTypes
+from schemas.events.raw_events import Refused, decode_batch
 from schemas.values.instants import SECOND
 
 FOR_EVER = Namespace(code="ns", max_event_age_seconds=None)

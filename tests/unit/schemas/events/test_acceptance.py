@@ -10,19 +10,10 @@ from typing import Any
 import pytest
 
 from schemas.catalog.models import Namespace
-from schemas.events.acceptance import (
-    MAX_BATCH,
-    MAX_PROPERTIES_BYTES,
-    AcceptedEvent,
-    Refused,
-    accept,
-    decode_any,
-    decode_batch,
-    decode_event,
-    same_content,
-)
+from schemas.events.acceptance import MAX_PROPERTIES_BYTES, AcceptedEvent, accept, same_content
 from schemas.events.event_types import NO_TYPES
 from schemas.events.identity import content_hash, identity
+from schemas.events.raw_events import MAX_BATCH, Refused, decode_any, decode_batch, decode_event
 from schemas.values.instants import SECOND, rfc3339
 from tests.unit.schemas.events.builders import NOW, SETTINGS
 

@@ -15,14 +15,9 @@ from hypothesis import strategies as st
 
 from schemas.catalog.profiles import profile_versions
 from schemas.events import acceptance, refused_body
-from schemas.events.acceptance import (
-    MAX_PROPERTIES_BYTES,
-    AcceptedEvent,
-    Refused,
-    accept,
-    decode_event,
-)
+from schemas.events.acceptance import MAX_PROPERTIES_BYTES, AcceptedEvent, accept
 from schemas.events.event_types import NO_TYPES, EventTypes, event_types
+from schemas.events.raw_events import Refused, decode_event
 from schemas.matching.rules import Matcher
 from schemas.values.json_text import canonical, doubled_key, exact, keys_differ
 from schemas.values.quantity import unscaled

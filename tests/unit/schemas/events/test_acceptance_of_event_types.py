@@ -6,13 +6,9 @@ import pytest
 
 from schemas.catalog.meters import EventType
 from schemas.catalog.state import record_of
-from schemas.events.acceptance import (
-    AcceptedEvent,
-    Refused,
-    accept,
-    decode_batch,
-)
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.event_types import event_types
+from schemas.events.raw_events import Refused, decode_batch
 from tests.unit.schemas.events.builders import FOR_EVER, catalog, event, judged
 
 CALL = {

@@ -9,15 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.events.acceptance import (
-    AcceptedEvent,
-    RawEvent,
-    Refused,
-    accept,
-    decode_any,
-    decode_batch,
-)
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.event_types import NO_TYPES
+from schemas.events.raw_events import RawEvent, Refused, decode_any, decode_batch
 from schemas.values.instants import SECOND, micros, parse_rfc3339, rfc3339
 from schemas.values.json_text import exact
 from tests.unit.schemas.events.builders import NOW, SETTINGS

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.catalog.models import Namespace
 from schemas.events import column_acceptance
-from schemas.events.acceptance import AcceptedEvent, RawEvent, Refused, accept, decode_batch
+from schemas.events.acceptance import AcceptedEvent, accept
 from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.batch import encode_batch, encode_part, join_parts, size_of
 from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import NO_TYPES, EventTypes, event_types
 from schemas.events.identity import partition_of, partitions_of
 from schemas.events.measurable import measurable
+from schemas.events.raw_events import RawEvent, Refused, decode_batch
 from schemas.kafka.codec import codec
 from tests.unit.schemas.events.builders import NOW, SETTINGS, catalog
 from tests.unit.schemas.events.test_acceptance_paths import RAWS
