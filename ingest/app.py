@@ -30,7 +30,7 @@ from ingest.protocols.routes import foreign_events, history_stream
 from ingest.sources import Sources, system_sources
 from schemas.http.connections import Headers
 from schemas.http.early_answers import EarlyAnswer
-from schemas.http.exchange import EXCHANGE, Exchange
+from schemas.http.exchange import exchange_of
 from schemas.http.http_service import application
 from schemas.http.parameters import KnownParameters
 from schemas.settings import Settings
@@ -132,7 +132,7 @@ class Application:
             gateway = self._state["gateway"]
             request = Request(scope, receive)
             response = await gateway.events.answer(request, door_of(request, gateway.sources))
-            exchange: Exchange | None = scope.get("state", {}).get(EXCHANGE)
+            exchange = exchange_of(scope)
             if exchange is None or not exchange.answer(response):
                 await response(scope, receive, send)
             return

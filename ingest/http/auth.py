@@ -91,7 +91,7 @@ class Guard:
         """The bearer's rights, which include one of the ``sufficient`` scopes. Raises Problem (401, 403, 429, 503)."""
         access = self._bearer(request)
         _require(access, sufficient)
-        if self.overload.refuses(self._tenant(access, request.headers.get(NAMESPACE_HEADER))):
+        if self.overload.refuses(self._tenant(access, field(request, _NAMESPACE_FIELD))):
             raise overloaded()
         self._count(access)
         return access
@@ -104,7 +104,7 @@ class Guard:
         admitted: AdmittedRequest | None = request.scope.get("state", {}).get(EARLY)
         if admitted is None:
             access = self._bearer(request)
-            tenant = self._tenant(access, request.headers.get(NAMESPACE_HEADER))
+            tenant = self._tenant(access, field(request, _NAMESPACE_FIELD))
             if self.overload.refuses(tenant):
                 raise overloaded()
             admitted = self._admitted(access, tenant)
@@ -139,7 +139,7 @@ class Guard:
     def _bearer(self, request: Request) -> Access:
         """Authenticate the bearer. Raises Problem (401, 503)."""
         try:
-            return self._keys.access(request.headers.get("authorization"), self._now_us())
+            return self._keys.access(field(request, b"authorization"), self._now_us())
         except Denied as denied:
             raise of_denial(denied) from None
 

@@ -11,11 +11,10 @@ from starlette.requests import Request
 from ingest.http.decompression import ENCODINGS, PIECE, BrokenBody, Inflater
 from ingest.http.gateway_problems import Problem
 from schemas.http.connections import REST
-from schemas.http.exchange import EXCHANGE, Exchange
+from schemas.http.exchange import exchange_of
+from schemas.http.serving import BODY_PAUSE_SECONDS, BODY_SECONDS
 
 MAX_BODY: Final = 8 * 1024 * 1024
-PAUSE_SECONDS: Final = 10.0
-BODY_SECONDS: Final = 60.0
 MAX_MEMBERS: Final = 64
 
 
@@ -53,7 +52,7 @@ def announced(request: Request) -> int | None:
 async def read_body(request: Request, limit: int = MAX_BODY, received: Received = lambda _size: None) -> bytes:
     """The decompressed body. Raises BadBody: 408 if it arrives too slowly, 413 above ``limit`` bytes, 415 for an
     unknown encoding, 400 for corrupt gzip or zstd."""
-    exchange: Exchange | None = request.scope.get("state", {}).get(EXCHANGE)
+    exchange = exchange_of(request.scope)
     body = None if exchange is None else exchange.body()
     if body is None:
         body = await _received(request, limit, received)
@@ -77,7 +76,7 @@ async def _received(request: Request, limit: int, received: Received) -> bytes:
     loop = asyncio.get_running_loop()
     end = loop.time() + BODY_SECONDS
     try:
-        async with asyncio.timeout(PAUSE_SECONDS) as bound:
+        async with asyncio.timeout(BODY_PAUSE_SECONDS) as bound:
             expected = True
             # Not ``request.stream``: most bodies are one message, and its generator would cost as much as reading them.
             while expected:
@@ -91,10 +90,10 @@ async def _received(request: Request, limit: int, received: Received) -> bytes:
                     raise _refused_rest(request, limit, received, chunks[0] if chunks else chunk)
                 chunks.append(chunk)
                 if expected:
-                    bound.reschedule(min(loop.time() + PAUSE_SECONDS, end))
+                    bound.reschedule(min(loop.time() + BODY_PAUSE_SECONDS, end))
     except TimeoutError:
-        detail = f"the body did not come within {BODY_SECONDS:g} s, or paused for {PAUSE_SECONDS:g} s; send it faster"
-        raise BadBody(408, "slow_request", detail, b"".join(chunks), close=True) from None
+        late = f"the body did not come within {BODY_SECONDS:g} s, or paused for {BODY_PAUSE_SECONDS:g} s"
+        raise BadBody(408, "slow_request", f"{late}; send it faster", b"".join(chunks), close=True) from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.responses import Response
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 EXCHANGE: Final = "exchange"
@@ -50,3 +51,9 @@ class Exchange:
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+
+def exchange_of(scope: Scope) -> Exchange | None:
+    """The Exchange of a request, where the server is ours."""
+    exchange: Exchange | None = scope.get("state", {}).get(EXCHANGE)
+    return exchange

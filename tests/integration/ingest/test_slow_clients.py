@@ -61,7 +61,7 @@ def server() -> Server:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bodies, "PAUSE_SECONDS", 0.3)
+        patch.setattr(bodies, "BODY_PAUSE_SECONDS", 0.3)
         yield from served(server())
 
 
