@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 _TIMEOUT: Final = 5
+_FIRST_AND_NEXT: Final[tuple[Callable[[], OffsetSpec], ...]] = (OffsetSpec.earliest, OffsetSpec.latest)
 _RECOVER: Final = (
     "restore that log, or `weir generation recover` begins a new generation, carries over what this "
     "topic holds, and says what is lost"
@@ -114,9 +115,9 @@ def _bounds(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[i
     """First and next offset of each partition. Raises KafkaException."""
     parts = [TopicPartition(topic, number) for number in partitions]
     ends: list[dict[int, int]] = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]  # has no types
+    for spec in _FIRST_AND_NEXT:
         futures = admin.list_offsets(
-            dict.fromkeys(parts, spec), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_TIMEOUT
+            dict.fromkeys(parts, spec()), isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_TIMEOUT
         )
         ends.append(
             {part.partition: int(future.result(timeout=_TIMEOUT + 1).offset) for part, future in futures.items()}

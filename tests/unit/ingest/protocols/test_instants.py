@@ -59,6 +59,11 @@ def of(raws: Sequence[RawEvent]) -> int:
     return micros(instant)
 
 
+def started(subscription: Subscription) -> int:
+    assert subscription.start is not None
+    return micros(subscription.start)
+
+
 HEADERS = {"ce-specversion": "1.0", "ce-id": "k", "ce-source": "s", "ce-type": "e", "ce-subject": "a"}
 DOORS: dict[str, Callable[[str], int]] = {
     "one event": lambda text: of(decode_event(native(text).encode())),
@@ -78,8 +83,8 @@ DOORS: dict[str, Callable[[str], int]] = {
     "the inbox, one": lambda text: inbox(native(text)),
     "the inbox, a batch": lambda text: inbox(f'{{"events": [{native(text)}]}}'),
     "the client library": lambda text: of(decode_batch(body_of([item_of(json.loads(native(text)), lambda: "k")]))),
-    "the catalog": lambda text: micros(
-        Subscription.model_validate({"code": "s", "account": "a", "plan": "p", "start": text}).start  # type: ignore[arg-type]
+    "the catalog": lambda text: started(
+        Subscription.model_validate({"code": "s", "account": "a", "plan": "p", "start": text})
     ),
     "--as-of": lambda text: micros(parse_as_of(text)),
     "a range": lambda text: micros(parse_range(f"{text}..2199-01-01T00:00:00Z", parse_zone("UTC")).start),
