@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, overload
 
 from schemas.events.acceptance import AcceptedEvent
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class AcceptedColumns(Sequence[AcceptedEvent]):
     """Accepted events in order; item ``i`` of each column belongs to event ``i``. ``properties`` are UTF-8.
 
     As a sequence it has the events themselves, each made when it is asked for.
     """
 
-    __slots__ = (
-        "accounts", "content_hashes", "dated", "identities", "keys", "names", "properties", "sources", "timestamps_us",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        identities: list[bytes],
-        content_hashes: list[bytes],
-        names: list[str],
-        accounts: list[str],
-        keys: list[str],
-        sources: list[str],
-        timestamps_us: list[int],
-        properties: list[bytes],
-        dated: list[bool],
-    ) -> None:
-        self.identities = identities
-        self.content_hashes = content_hashes
-        self.names = names
-        self.accounts = accounts
-        self.keys = keys
-        self.sources = sources
-        self.timestamps_us = timestamps_us
-        self.properties = properties
-        self.dated = dated
+    identities: list[bytes]
+    content_hashes: list[bytes]
+    names: list[str]
+    accounts: list[str]
+    keys: list[str]
+    sources: list[str]
+    timestamps_us: list[int]
+    properties: list[bytes]
+    dated: list[bool]
 
     @classmethod
     def of(cls, events: Iterable[AcceptedEvent]) -> AcceptedColumns:

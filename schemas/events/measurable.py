@@ -93,13 +93,12 @@ class _Watch:
                 gc=False,
             )
             self._decode = msgspec.json.Decoder(shape).decode
-        self._values = tuple((names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
-        self._fields = tuple((path[0], path[1:], numeric, may_lack) for path, numeric, may_lack in fields)
-        self.number = self._fields[0][0] if len(fields) == 1 and self._fields[0][1:3] == ((), True) else None
-        """The name of the top-level number that is all that the profiles use; else None."""
-        self.only: Callable[[str], Any] | None = (
-            self._decode if len(self._values) == 1 and self._values[0][:3] == ("p0", (), True) else None
+        self._values = tuple(
+            (path[0], names[path[0]], path[1:], numeric, may_lack) for path, numeric, may_lack in fields
         )
+        self.number = self._values[0][0] if len(fields) == 1 and self._values[0][2:4] == ((), True) else None
+        """The name of the top-level number that is all that the profiles use; else None."""
+        self.only: Callable[[str], Any] | None = None if self.number is None else self._decode
         """A decoder that returns ``p0``, if a single top-level number is all that the profiles use; else None."""
 
     def is_ordinary(self, properties: str) -> bool:
@@ -110,29 +109,16 @@ class _Watch:
             fields = self._decode(properties)
         except (ValueError, RecursionError):  # for example a number beyond the range of float
             return False
-        for attribute, inner_path, numeric, may_lack in self._values:
-            value = getattr(fields, attribute)
-            if inner_path:
-                value = lookup(value, inner_path)
-            kind = type(value)
-            if value is ABSENT or value is None:
-                if not may_lack:
-                    return False
-            elif numeric and not _is_plain(value, kind):
+        for _, attribute, inner_path, numeric, may_lack in self._values:
+            if not _fits(getattr(fields, attribute), inner_path, numeric, may_lack):
                 return False
         return True
 
     def takes(self, fields: JsonObject) -> bool:
         """Whether every value that the profiles use is certainly measurable; ``fields``: decoded properties, numbers
         exact or as text. False: ``is_ordinary`` decides."""
-        for name, inner_path, numeric, may_lack in self._fields:
-            value = fields.get(name, ABSENT)
-            if inner_path:
-                value = lookup(value, inner_path)
-            if value is ABSENT or value is None:
-                if not may_lack:
-                    return False
-            elif numeric and not _is_plain(value, type(value)):
+        for name, _, inner_path, numeric, may_lack in self._values:
+            if not _fits(fields.get(name, ABSENT), inner_path, numeric, may_lack):
                 return False
         return True
 
@@ -145,6 +131,15 @@ class _Watch:
         for profile_id, reason in lost:
             if reason != MISSING or profile_id not in self._optional:
                 yield Warned(index, profile_id, reason, path_text(self._paths[profile_id]))
+
+
+def _fits(value: Any, inner_path: tuple[str, ...], numeric: bool, may_lack: bool) -> bool:
+    """Whether the value at ``inner_path`` of a top-level property's ``value`` is certainly measurable."""
+    if inner_path:
+        value = lookup(value, inner_path)
+    if value is ABSENT or value is None:
+        return may_lack
+    return not numeric or _is_plain(value, type(value))
 
 
 def _is_plain(value: Any, kind: type) -> bool:
