@@ -90,12 +90,7 @@ def run_close(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        try:
-            return _run(request)
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            return _run(request)  # of a snapshot that is made anew; what was written by then is read back
+        return _run(request)
     except sqlite3.Error as error:
         raise CloseError(
             f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be used: {error}; look at the disk and "
@@ -108,6 +103,15 @@ def run_close(
 
 
 def _run(request: CloseRequest) -> CloseResult:
+    try:
+        return _run_once(request)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return _run_once(request)  # of a snapshot that is made anew; what was written by then is read back
+
+
+def _run_once(request: CloseRequest) -> CloseResult:
     with (
         followed_invoices(request.settings, request.namespace) as (reader, standing),
         closing(CheckpointLedger(request.settings)) as checkpoints,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -34,10 +33,8 @@ from schemas.ledgers.invoice_record import (
     body_of,
 )
 from schemas.values.instants import rfc3339
-from schemas.values.json_text import JsonObject
+from schemas.values.json_text import JsonObject, to_json
 from schemas.values.time_zones import VERSION
-
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +148,7 @@ def build_invoice(
         period_start=due.start_us, period_end=due.end_us, time_zone=due.time_zone,
         run_id=run.run_id, checkpoint=run.number, catalog_offset=run.catalog_offset, as_of=run.as_of_us,
         state=FINALIZED if total else PAID, currency=currency, total=money_text(total, currency),
-        lines=tuple(lines), body=_encode(body), claim_id=claim_id(run.run_id, due.invoice_id),
+        lines=tuple(lines), body=to_json(body), claim_id=claim_id(run.run_id, due.invoice_id),
     )  # fmt: skip
     if wallet:
         wallet.draw(invoice)

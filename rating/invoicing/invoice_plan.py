@@ -114,23 +114,22 @@ def billing_of(
     in which prices are searched for usage billed without one. Raises PlanningError."""
     prior = priors(chain, late, book, line) if chain and not billed_before else ()
     noted = standing_with_notes(chain)
+    adjusted_ids = [adjusted_prior.invoice_id for adjusted_prior in prior]
+    adjusted, of_void = prior_terms(chain, adjusted_ids), credited_of_void(chain, set(adjusted_ids))
     if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         book.wait_for_backfills(fees)
-        adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
         at_change = _agreed_at_change(due, chain)
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-            of_void=credited_of_void(chain, {adjusted_prior.invoice_id for adjusted_prior in prior}),
-            fees_of=_fees_of(at_change, chain, due.start_us),
+            of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    adjusted = prior_terms(chain, [adjusted_prior.invoice_id for adjusted_prior in prior])
     if due.kind == "further":
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
@@ -144,8 +143,7 @@ def billing_of(
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-        of_void=credited_of_void(chain, {adjusted_prior.invoice_id for adjusted_prior in prior}),
-        fees_of=_fees_of(agreed, chain, due.start_us),
+        of_void=of_void, fees_of=_fees_of(agreed, chain, due.start_us),
     )  # fmt: skip
 
 

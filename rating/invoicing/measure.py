@@ -75,8 +75,9 @@ def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: C
             alike.setdefault((need.profile, need.dimensions), []).append(need)
     for (profile, dimensions), needs_alike in alike.items():
         for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
-            if len(set(lot.values())) == 1:
-                (need,) = set(lot.values())
+            lot_needs = set(lot.values())
+            if len(lot_needs) == 1:
+                (need,) = lot_needs
                 yield SharedQuery(query_for(namespace, need, [account for account, _ in lot], as_of), need)
                 continue
             intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]

@@ -18,8 +18,7 @@ from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.invoice_record import Line
 from schemas.prices import MatrixPrice, Price, plain
-
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
+from schemas.values.json_text import to_json
 
 NO_USAGE = "no usage in the period; priced as 0"
 
@@ -151,7 +150,7 @@ def flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
 
 def steps_text(priced: Rated) -> str:
     """The calculation of an amount as JSON text."""
-    return _encode([step.as_json() for step in priced.steps])
+    return to_json([step.as_json() for step in priced.steps])
 
 
 def price_text(price: Price) -> str:

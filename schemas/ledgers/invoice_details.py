@@ -9,10 +9,9 @@ from typing import Any, Final, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
+from schemas.values.json_text import to_json
+
 T = TypeVar("T")
-
-
-_to_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would create an encoder for each call
 
 
 class PaymentEntry(TypedDict):
@@ -251,7 +250,7 @@ class Body(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """The JSON text for the record."""
-        return _to_json(self.fields)
+        return to_json(self.fields)
 
 
 EMPTY_BODY: Final = Body({})

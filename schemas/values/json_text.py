@@ -16,6 +16,9 @@ MAX_DEPTH: Final = 32
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object as a dictionary."""
 
+to_json: Final = json.JSONEncoder(ensure_ascii=False).encode
+"""JSON text of plain values; json.dumps would create an encoder for each call."""
+
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_EXPONENT: Final = 400
 _CLAMPED_EXPONENT: Final = 999_999_999_999_000_000

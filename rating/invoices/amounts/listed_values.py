@@ -23,11 +23,10 @@ from schemas.ledgers.invoice_record import (
     Line,
 )
 from schemas.prices import MatrixPrice, pinned_price, prices_in_time
-from schemas.values.json_text import JsonObject
+from schemas.values.json_text import JsonObject, to_json
 
 REST: Final = "others"
 _CELL: Final = '"cell"'
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def listed(invoice: Invoice, most: int) -> Invoice:
@@ -77,7 +76,7 @@ def _line(line: Line, currency: str, most: int) -> Line:
             written.append(step)
         if last_of.get(price_of[number]) == number and price_of[number] in together:
             written.append(_bucket(together[price_of[number]]))
-    return replace(line, steps=_encode(written))
+    return replace(line, steps=to_json(written))
 
 
 def _bucket(unlisted: Sequence[JsonObject]) -> JsonObject:
