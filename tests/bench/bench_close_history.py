@@ -37,6 +37,14 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 cpu = used.ru_utime + used.ru_stime
 print(json.dumps({"invoices": len(result.invoices), "cpu": cpu, "peak_mib": used.ru_maxrss / 1024}))
 """
+_CLOSES = """
+import sys
+from datetime import UTC, datetime
+from rating.close.billing_run import run_close
+from schemas.settings import load_settings
+for as_of in sys.argv[2:]:
+    run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)
+"""
 
 
 def fill(stack: Stack, subscriptions: int, start: str) -> None:
@@ -56,6 +64,13 @@ def fill(stack: Stack, subscriptions: int, start: str) -> None:
 def month_after(start: int, number: int) -> str:
     """The first instant of a month, ``number`` months after January of the year ``start``."""
     return f"{start + number // 12}-{number % 12 + 1:02}-01T00:00:00+00:00"
+
+
+def close_months(stack: Stack, count: int) -> None:
+    """Close so many months since 2024 began, by a process of their own."""
+    months = [month_after(2024, number) for number in range(1, count + 1)]
+    environment = os.environ | settings_environment(stack.settings)
+    subprocess.run([sys.executable, "-c", _CLOSES, NAMESPACE, *months], env=environment, check=True, timeout=240)
 
 
 def main() -> None:

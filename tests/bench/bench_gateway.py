@@ -18,13 +18,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 from confluent_kafka.admin import AdminClient, NewTopic
-from measuring import cpu_seconds, memory_mib
+from measuring import cpu_seconds, memory_mib, wait_until
 from workload import CATALOG, NAMESPACE, STAMP_US
 
 from deploy.local.ports import free_port
@@ -47,17 +47,16 @@ def served(command: list[str], env: Mapping[str, str], port: int, path: str) -> 
     process = subprocess.Popen(
         command, env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+
+    def answers() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"{command} has ended")
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200
+        return False
+
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                pass
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise RuntimeError(f"{command} does not answer on port {port}")
-            time.sleep(0.1)
+        wait_until(answers, 60, f"{command} does not answer on port {port}", every_s=0.1)
         yield process.pid
     finally:
         for child in children(process.pid):

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import cpu_seconds
+
 from deploy.local.stack import Stack
 from schemas.kafka.topics import CLOCK, create_topics
 from schemas.ledgers.ledger_reader import LedgerReader
@@ -31,9 +33,9 @@ def main() -> None:
         broker = stack.state().processes["kafka"].pid
         for always in (True, False) * 2:
             readers = [_reader(stack.settings, always) for _ in range(given.readers)]
-            own, brokers = time.process_time(), _cpu_seconds(broker)
-            time.sleep(given.seconds)
-            own, brokers = time.process_time() - own, _cpu_seconds(broker) - brokers
+            own, brokers = time.process_time(), cpu_seconds(broker)
+            time.sleep(given.seconds)  # the idleness that is measured
+            own, brokers = time.process_time() - own, cpu_seconds(broker) - brokers
             for reader in readers:
                 reader.close()
             latencies = _latencies(stack.settings, always, given.records)
@@ -71,11 +73,6 @@ def _latencies(settings: Settings, always: bool, records: int) -> list[float]:
         milliseconds.append((time.perf_counter() - began) * 1000)
     reader.close()
     return milliseconds
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 if __name__ == "__main__":

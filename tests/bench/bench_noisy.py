@@ -98,7 +98,7 @@ class Quiet:
             answer = await self._query(account)
             if answer.is_success and any(str(row.get("quantity")) == "1" for row in answer.json()["rows"]):
                 return
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # the pace at which a client asks; ``_visible`` ends it
 
     async def _event(self, account: str = "a") -> httpx.Response:
         self._number += 1

@@ -17,11 +17,12 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-from measuring import cpu_seconds, memory_mib
+from measuring import cpu_seconds, memory_mib, wait_until
 from workload import CATALOG
 
 from deploy.local.stack import Stack
@@ -49,16 +50,13 @@ class Probe(threading.Thread):
     def run(self) -> None:
         """Until told to stop."""
         number = 0
-        while not self.stopping.wait(0.05):
+        while not self.stopping.wait(0.05):  # its pace
             number += 1
             account = f"{self._name}-{number}"
             event = {"event_name": "Song played", "account_id": account, "properties": {"country": "USA", "n": 1}}
             began = time.monotonic()
             self._gateway.post("/v1/events", json=event).raise_for_status()
-            while not self._shows(account):
-                if time.monotonic() - began > 30:
-                    raise AssertionError(f"{account} did not show within 30 s")
-                time.sleep(0.05)
+            wait_until(partial(self._shows, account), 30, f"{account} did not show within 30 s")
             self.seconds.append(time.monotonic() - began)
 
     def _shows(self, account: str) -> bool:
@@ -72,15 +70,19 @@ class Probe(threading.Thread):
 def lag(stack: Stack, client: Any) -> int:
     """Records of usage.events that are not metered yet."""
     ends, progress = end_offsets(stack.settings), read_progress(client)
-    return sum(end - progress.get(key, 0) for key, end in ends.items())
+    return sum(max(0, end - progress.get(key, 0)) for key, end in ends.items())
+
+
+def drain(stack: Stack, client: Any, limit_s: float = 600) -> None:
+    """Wait until all records are metered."""
+    wait_until(lambda: not lag(stack, client), limit_s, "the worker does not reach the log's end")
 
 
 def run(stack: Stack, rate: float, seconds: float, probes: int, name: str, connections: int) -> dict[str, Any]:
     """One rate for a while, from an empty road to what is left at its end."""
     settings = stack.settings
     client = connect(settings)
-    while lag(stack, client):
-        time.sleep(0.1)
+    drain(stack, client)
     names = ("gateway", "kafka", "worker-0", "clickhouse", "rating")
     pids = {process: stack.pid(process) for process in names}
     asking = [Probe(stack, f"probe-{name}-{number}") for number in range(probes)]
@@ -104,7 +106,7 @@ def run(stack: Stack, rate: float, seconds: float, probes: int, name: str, conne
     lags: list[tuple[float, int]] = []
     while sending.poll() is None:
         lags.append((time.monotonic() - began, lag(stack, client)))
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two samples of the lag
     for probe in asking:
         probe.stopping.set()
     report: dict[str, Any] = json.loads(sending.communicate()[0])
@@ -115,8 +117,7 @@ def run(stack: Stack, rate: float, seconds: float, probes: int, name: str, conne
         "last": lags[-1][1],
         "highest": max(n for _, n in lags),
     }
-    while lag(stack, client):
-        time.sleep(0.05)
+    drain(stack, client)
     drained = time.monotonic() - began
     report["drained_after_s"] = drained - report["seconds"]
     cpu = {process: (cpu_seconds(pid) - before[process]) / events * 1e6 for process, pid in pids.items()}

@@ -15,19 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from bench_meter import records_of
+from bench_road import drain
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from java_peers.jobs import JavaPeer, run
-from measuring import Filled, TooSlow, cpu_seconds, fill
+from measuring import Filled, cpu_seconds, fill
 from workload import Shape, distinct, packed, single_records
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
-from rating.close.checkpoint import end_offsets
 from schemas.catalog.follower import read_catalog
 from schemas.clickhouse.client import connect
 from schemas.kafka.topics import events_topic
-from schemas.ledgers.checkpoints import read_progress
 from schemas.migrations import migrate
 from stream_processors.metering.journal import arrow_bytes
 
@@ -114,11 +113,7 @@ class Bench:
     def settled(self) -> None:
         """Wait until the cursor has passed the last rows: a worker killed before would write them again, and they would
         be counted as the next run's."""
-        ends, deadline = end_offsets(self.settings), time.monotonic() + 60
-        while any(read_progress(self.client).get(key, 0) < end for key, end in ends.items()):
-            if time.monotonic() > deadline:
-                raise TooSlow("the cursor does not reach the log's end")
-            time.sleep(0.05)
+        drain(self.stack, self.client, 60)
 
     def two_workers(self, shape: Shape) -> Filled:
         """As ``weir``, by two worker processes that share the partitions."""

@@ -1,4 +1,5 @@
-"""What a process has used, from /proc, and how a table fills: the two things that every system is measured by."""
+"""What a process has used, from /proc, and how a table fills: the two things that every system is measured by; and
+waiting for what has no end of its own."""
 
 from __future__ import annotations
 
@@ -97,7 +98,14 @@ def fill(count: Callable[[], int], expected: int, inputs: int, pids: Mapping[str
     )
 
 
-def _pause(deadline: float, what: str) -> None:
+def wait_until(done: Callable[[], object], limit_s: float, otherwise: str, every_s: float = 0.05) -> None:
+    """Wait until ``done()`` says something. Raises TooSlow, which says ``otherwise``."""
+    deadline = time.monotonic() + limit_s
+    while not done():
+        _pause(deadline, otherwise, every_s)
+
+
+def _pause(deadline: float, what: str, seconds: float = 0.05) -> None:
     if time.monotonic() > deadline:
         raise TooSlow(what)
-    time.sleep(0.05)
+    time.sleep(seconds)

@@ -27,6 +27,7 @@ MODULES = (
     "windows",
     "running_period",
     "invoice_lists",
+    "late_report",
     "verification",
     "webhook_start",
     "idle",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-from measuring import cpu_seconds
+from measuring import cpu_seconds, wait_until
 
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
@@ -48,7 +48,7 @@ def _shares(stack: Stack, what: str, seconds: int, act: Callable[[int], None]) -
     began, before = time.monotonic(), {name: cpu_seconds(pid) for name, pid in pids.items()}
     for turn in range(seconds * RATE):
         act(turn)
-        time.sleep(max(0.0, began + (turn + 1) / RATE - time.monotonic()))
+        time.sleep(max(0.0, began + (turn + 1) / RATE - time.monotonic()))  # the pace of the senders
     took = time.monotonic() - began
     shares = {name: (cpu_seconds(pid) - before[name]) / took * 100 for name, pid in pids.items()}
     own = shares.pop("supervisor")  # with the senders of this benchmark
@@ -90,10 +90,10 @@ def _visible_ms(stack: Stack, connection: http.client.HTTPConnection, key: str) 
     client = connect(stack.settings)
     _send(stack, connection, key)
     began = time.monotonic()
-    while not client.query(
-        "SELECT count() FROM usage_events WHERE namespace = 'n0' AND idempotency_key = {key:String}",
-        parameters={"key": key},
-    ).result_rows[0][0]:
-        time.sleep(0.02)
+    shown = "SELECT count() FROM usage_events WHERE namespace = 'n0' AND idempotency_key = {key:String}"
+    wait_until(
+        lambda: client.query(shown, parameters={"key": key}).result_rows[0][0], 30, f"{key} did not show within 30 s",
+        every_s=0.02,
+    )  # fmt: skip
     client.close()
     return (time.monotonic() - began) * 1e3

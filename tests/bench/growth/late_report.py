@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from bench_close_history import fill, month_after
+from bench_close_history import close_months, fill, month_after
 from measuring import cpu_seconds
 
-from deploy.local.stack import Stack, settings_environment
+from deploy.local.stack import Stack
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.invoicing.late.late_report import late_report
 from schemas.catalog.follower import read_catalog
@@ -25,14 +22,6 @@ SIZES = (2, 10)
 SUBSCRIPTIONS = 500
 ASKS = 5
 NAMESPACE = "bench"
-_CLOSE = """
-import sys
-from datetime import UTC, datetime
-from rating.close.billing_run import run_close
-from schemas.settings import load_settings
-for as_of in sys.argv[2:]:
-    run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)
-"""
 
 
 def measure(size: int) -> Iterator[tuple[str, float]]:
@@ -42,9 +31,7 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
         Stack(Path(folder), ports="free", processes=("kafka", "clickhouse", "init", "worker")) as stack,
     ):
         fill(stack, SUBSCRIPTIONS, month_after(2024, 0))
-        months = [month_after(2024, number) for number in range(1, size + 1)]
-        environment = os.environ | settings_environment(stack.settings)
-        subprocess.run([sys.executable, "-c", _CLOSE, NAMESPACE, *months], env=environment, check=True, timeout=240)
+        close_months(stack, size)
         client, view = connect(stack.settings), read_catalog(stack.settings).view(NAMESPACE)
         with closing(CheckpointLedger(stack.settings)) as ledger, closing(InvoiceLedger(stack.settings)) as invoices:
             checkpoints = ledger.refresh()

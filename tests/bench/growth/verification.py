@@ -11,21 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench_close_history import fill, month_after
+from bench_close_history import close_months, fill, month_after
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack, settings_environment
 
 SIZES = (2_000, 8_000)
 MONTHS = 4
-_CLOSE = """
-import sys
-from datetime import UTC, datetime
-from rating.close.billing_run import run_close
-from schemas.settings import load_settings
-for as_of in sys.argv[2:]:
-    run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)
-"""
 _VERIFY = """
 import json, resource, sys
 from rating.verify.scope import open_scope
@@ -55,17 +47,13 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
         Stack(Path(folder), ports="free", processes=("kafka", "clickhouse", "init", "worker")) as stack,
     ):
         fill(stack, size // MONTHS, month_after(2024, 0))
-        environment = os.environ | settings_environment(stack.settings)
-        months = [month_after(2024, number) for number in range(1, MONTHS + 1)]
-
-        def run(script: str, *arguments: str) -> str:
-            command = [sys.executable, "-c", script, "bench", *arguments]
-            done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=200, text=True)
-            return done.stdout
-
-        run(_CLOSE, *months)
+        close_months(stack, MONTHS)
         used = cpu_seconds(stack.pid("clickhouse"))
-        cost = json.loads(run(_VERIFY))
+        done = subprocess.run(
+            [sys.executable, "-c", _VERIFY, "bench"], env=os.environ | settings_environment(stack.settings), check=True,
+            stdout=subprocess.PIPE, timeout=200, text=True,
+        )  # fmt: skip
+        cost = json.loads(done.stdout)
         print(cost, file=sys.stderr)
         yield "command, ms an invoice", cost["cpu"] / size * 1e3
         yield "ClickHouse, ms an invoice", (cpu_seconds(stack.pid("clickhouse")) - used) / size * 1e3

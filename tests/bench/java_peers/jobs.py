@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
-from measuring import Filled, TooSlow, fill
+from measuring import Filled, fill, wait_until
 from workload import Shape
 
 from deploy.local.kafka import java
@@ -26,6 +25,7 @@ _OPENED = tuple(
                     "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks")
 )  # fmt: skip
 _LIMIT_S = 170
+_CHECKED_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,14 @@ def run(bench: Bench, peer: JavaPeer, jars: Path, topic: str, shape: Shape) -> F
     table = f"bench_{name}".replace("-", "_")
     folder = bench.folder / name
     folder.mkdir()
+    report = folder / "progress"
     right = complete(shape)
-    env = bench.peer_environment(topic, f"bench-{name}", table, folder) | {"BENCH_PROGRESS": str(folder / "progress")}
+    env = bench.peer_environment(topic, f"bench-{name}", table, folder) | {"BENCH_PROGRESS": str(report)}
     with bench.process(command(peer, jars, folder), env) as pid:
-        remembered: Callable[[], int] = lambda: progress_of(folder / "progress").kept  # noqa: E731
+        remembered: Callable[[], int] = lambda: progress_of(report).kept  # noqa: E731
         count = bench.count(table) if peer.writes else remembered
         filled = fill(count, right.kept, shape.events, bench.pids("own", pid), _LIMIT_S)
-        _wait(lambda: not difference(progress_of(folder / "progress"), shape), f"{peer.name}: not all is right")
+        wait_until(lambda: not difference(progress_of(report), shape), _CHECKED_S, f"{peer.name}: not all is right")
         if peer.writes:
             rows, keys, counted, total = bench.client.query(
                 f"SELECT count(), uniqExact(idempotency_key), count(bytes), sum(bytes) FROM {table}"
@@ -76,8 +77,10 @@ def run(bench: Bench, peer: JavaPeer, jars: Path, topic: str, shape: Shape) -> F
             assert (rows, keys, counted, total) == (right.kept, right.kept, right.counted, right.total_bytes), peer.name
         if peer.changelog:
             store = f"bench-{name}-{peer.changelog}-changelog"
-            _wait(lambda: committed_keys(bench, store) == right.kept, f"{store} does not hold each key")
-        checkpoints = progress_of(folder / "progress").checkpoints
+            wait_until(
+                lambda: committed_keys(bench, store) == right.kept, _CHECKED_S, f"{store} does not hold each key"
+            )
+        checkpoints = progress_of(report).checkpoints
     return replace(filled, keys=right.kept, checkpoints=checkpoints)
 
 
@@ -100,11 +103,3 @@ def committed_keys(bench: Bench, topic: str) -> int:
                 keys.add(message.key())
     reader.close()
     return len(keys)
-
-
-def _wait(until: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + 30
-    while not until():
-        if time.monotonic() > deadline:
-            raise TooSlow(otherwise)
-        time.sleep(0.2)

@@ -180,7 +180,7 @@ def bodies(noisy: Noisy, seconds: float) -> Counter[str]:
                     sent[0] = size
                     answers["closed"] += 1
             if not moved:
-                time.sleep(0.02)
+                time.sleep(0.02)  # all sockets are full
         answers["MiB"] = sum(sent[0] for _, sent in open_ones) // 2**20
     return answers
 
