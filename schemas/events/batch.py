@@ -61,6 +61,18 @@ class UsageBatch:
         """The name of one event."""
         return self.names[int(self.name_indexes[index])]
 
+    def events(self) -> list[AcceptedEvent]:
+        """The events as they were packed."""
+        dated = set(self.dated.tolist())
+        return [
+            AcceptedEvent(
+                self.identity(index), self.content_hash(index), self.event_name(index), self.account_ids[index],
+                self.idempotency_keys[index], self.sources[index], int(self.timestamps_us[index]),
+                self.properties[index], index in dated,
+            )
+            for index in range(self.size)
+        ]  # fmt: skip
+
 
 _EMPTY_TEXTS: Final = Texts.of(())
 EMPTY: Final = UsageBatch(

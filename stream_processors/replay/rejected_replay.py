@@ -122,16 +122,7 @@ def _of_void(rejection: Rejection) -> Judged:
 
 def _of_log(rejection: Rejection) -> Judged:
     batch = decode_batch(rejection.original)
-    dated = set(batch.dated.tolist())
-    events = [
-        AcceptedEvent(
-            batch.identity(index), batch.content_hash(index), batch.event_name(index), batch.account_ids[index],
-            batch.idempotency_keys[index], batch.sources[index], batch.timestamps_us[index], batch.properties[index],
-            index in dated,
-        )
-        for index in range(batch.size)
-    ]  # fmt: skip
-    return Judged(rejection, events, namespace=batch.namespace, catalog_offset=batch.catalog_offset)
+    return Judged(rejection, batch.events(), namespace=batch.namespace, catalog_offset=batch.catalog_offset)
 
 
 def replay_record(outcome: ReplayOutcome) -> RejectedEvent:

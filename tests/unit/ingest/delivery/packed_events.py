@@ -16,11 +16,4 @@ def events_of(packed: Packed[Any]) -> list[AcceptedEvent]:
         packed.catalog_offset,
         packed.count,
     )
-    return [
-        AcceptedEvent(
-            batch.identity(index), batch.content_hash(index), batch.event_name(index), batch.account_ids[index],
-            batch.idempotency_keys[index], batch.sources[index], int(batch.timestamps_us[index]),
-            batch.properties[index], index in batch.dated,
-        )
-        for index in range(batch.size)
-    ]  # fmt: skip
+    return batch.events()

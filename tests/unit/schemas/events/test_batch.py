@@ -43,15 +43,7 @@ def lengths(*sizes: int) -> bytes:
 def test_round_trip(events: list[AcceptedEvent], catalog_offset: int) -> None:
     batch = decode_batch(encode_batch("ns", catalog_offset, events))
     assert (batch.namespace, batch.catalog_offset, batch.size) == ("ns", catalog_offset, len(events))
-    repeated_acceptedevents = [
-        AcceptedEvent(
-            batch.identity(i), batch.content_hash(i), batch.event_name(i), batch.account_ids[i],
-            batch.idempotency_keys[i], batch.sources[i], int(batch.timestamps_us[i]), batch.properties[i],
-            i in batch.dated,
-        )
-        for i in range(batch.size)
-    ]  # fmt: skip
-    assert repeated_acceptedevents == events
+    assert batch.events() == events
     written = encode_batch("ns", catalog_offset, events)
     assert codec("usage_batch").encode(codec("usage_batch").decode(written)) == written
 
