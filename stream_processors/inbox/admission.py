@@ -76,8 +76,9 @@ class Admission:
                     refused.append((batch, error))
                 elif error is not None:
                     trouble = trouble or error
+            limit = self._limit(writer) if refused else None
             for batch, error in refused:
-                self._smaller(writer, batch, error)
+                self._smaller(writer, batch, error, self._refusing(writer, batch) if limit is None else limit)
             if trouble is not None:
                 raise _of(writer.topic, trouble)
         while self._rejections:
@@ -124,13 +125,11 @@ class Admission:
             self._entries = [entry for batches in waiting.values() for batch in batches for entry in batch.entries]
         return outcomes
 
-    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError) -> None:
+    def _smaller(self, writer: LedgerWriter, batch: PackedEvents, error: KafkaError, limit: int) -> None:
         """Halve the packing size, so that the entries are packed again; a single event becomes a rejection.
 
-        Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error, or where its limit is
-        not known for a moment.
+        Raises LedgerUnavailable if the topic has just been sealed, which shows as the same error.
         """
-        limit = self._limit(writer, batch)
         if limit == 0:
             raise LedgerUnavailable(f"{writer.topic} is being sealed")
         log.warning("%s: a packed batch of %d bytes is refused (%s)", writer.topic, len(batch.value), error.str())
@@ -140,15 +139,20 @@ class Admission:
             self._entries = [entry for entry in self._entries if entry is not too_large]
         self._size = min(self._size, len(batch.value)) // 2
 
-    def _limit(self, writer: LedgerWriter, batch: PackedEvents) -> int:
-        """The topic's limit in bytes. Where it may not be read it is below the refused batch; 0 if the topic does not
-        even take an empty record, which the meter passes over, as a probe."""
+    def _limit(self, writer: LedgerWriter) -> int | None:
+        """The topic's limit in bytes, None where it may not be read. Raises LedgerUnavailable where it is not known for
+        a moment."""
         try:
             return topic_limit(self._settings, writer.topic)
         except KafkaException as unknown:
             cause = kafka_error(unknown)
             if cause is None or meaning(cause) != "cannot go on":
                 raise LedgerUnavailable(f"{writer.topic}: its max.message.bytes is not known: {unknown}") from unknown
+        return None
+
+    def _refusing(self, writer: LedgerWriter, batch: PackedEvents) -> int:
+        """A limit that may not be read: below the refused batch; 0 if the topic does not even take an empty record,
+        which the meter passes over, as a probe."""
         if len(batch.entries) > 1:
             return len(batch.value)
         [probed] = writer.deliver([(b"", b"")], batch.partition)

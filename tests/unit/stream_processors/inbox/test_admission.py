@@ -139,6 +139,22 @@ def test_a_topic_that_is_being_sealed_refuses_in_the_same_words_and_is_waited_fo
         step.step()
 
 
+def test_the_limit_is_asked_for_once_however_many_batches_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics_read: list[str] = []
+
+    def limit_of(settings: Settings, topic: str) -> int:
+        topics_read.append(topic)
+        return 20_000
+
+    monkeypatch.setattr(admission, "topic_limit", limit_of)
+    events = Topic("usage.events.1", lambda value: LARGE if len(value) > 20_000 else None)
+    rejected = Topic("usage.rejected")
+    records = [record(0, ("a", 30_000)), record(1, ("b", 30_000), namespace="small")]
+    admission_of(records, events, rejected, 1).step()
+    assert [result["idempotency_key"] for result in rejections(rejected)] == ["a", "b"]
+    assert topics_read == ["usage.events.1"]
+
+
 DENIED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
 LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
