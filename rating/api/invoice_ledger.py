@@ -18,12 +18,13 @@ from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 
 from rating.invoices.amend import Amendment
-from rating.invoices.ledger import StandingInvoices, invoices_reader, log_id, snapshot_folder
+from rating.invoices.ledger import StandingInvoices, invoices_reader, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, usable_file
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.fold_file import DamagedFile, is_damage
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.invoice_claims import record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LedgerReader

@@ -7,26 +7,22 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.invoices.snapshot.snapshot_folder import usable_file
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.invoice_claims import DRAFT, ValidInvoices, is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader
 from schemas.ledgers.log_place import BEGINNING
 from schemas.settings import Settings
-from schemas.usage_log.continuity import topic_id
 
 log = logging.getLogger(__name__)
-
-_TIMEOUT: Final = 30.0
 
 
 class StandingInvoices:
@@ -242,12 +238,3 @@ def snapshot_folder(settings: Settings) -> Path | None:
     folder = Path(settings.snapshot_dir)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def log_id(settings: Settings, admin: AdminClient | None = None) -> str:
-    """Tells the log from others of its name: Kafka's id of the topic. ``admin``: a client to ask with, None: one of
-    its own. Raises LedgerUnavailable."""
-    try:
-        return topic_id(admin or AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
-    except (KafkaException, TimeoutError) as error:
-        raise LedgerUnavailable(f"{INVOICES}: {error}") from error

@@ -22,7 +22,6 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
-from rating.invoices.ledger import log_id
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
@@ -44,6 +43,7 @@ from schemas.kafka import errors
 from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.ledger_follower import FOLLOWING_WAIT_MS
 from schemas.ledgers.ledger_reader import LedgerReader

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
-from confluent_kafka.admin._topic import TopicDescription
 
 from schemas.clickhouse.client import connect
 from schemas.health.readiness import UnreadyReason
+from schemas.kafka.topic_identity import described_topic
 from schemas.kafka.topics import events_topic
 from schemas.settings import Settings
 from schemas.usage_log.acknowledged import Acknowledged
@@ -100,17 +100,6 @@ class GenerationStanding:
                 )
 
 
-def topic_id(admin: AdminClient, topic: str, timeout: float = _TIMEOUT) -> str:
-    """Kafka's unique id of a topic. Raises KafkaException, and TimeoutError after ``timeout`` seconds."""
-    return str(_described(admin, topic, timeout).topic_id)
-
-
-def _described(admin: AdminClient, topic: str, timeout: float) -> TopicDescription:
-    [future] = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout).values()
-    described: TopicDescription = future.result(timeout=timeout + 1)
-    return described
-
-
 def _bounds(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
     """First and next offset of each partition. Raises KafkaException."""
     parts = [TopicPartition(topic, number) for number in partitions]
@@ -152,7 +141,7 @@ def read_standing(admin: AdminClient, client: Client, generation: int) -> Genera
     """The present state. Raises KafkaException and clickhouse_connect's errors."""
     # The cursors are read first, so that an intact log can never appear to lie behind them.
     known, cursors = metered(client, generation)
-    topic = _described(admin, events_topic(generation), _TIMEOUT)
+    topic = described_topic(admin, events_topic(generation), _TIMEOUT)
     bounds = _bounds(admin, topic.name, sorted(partition.id for partition in topic.partitions))
     return GenerationStanding(generation, str(topic.topic_id), known, bounds, cursors)
 

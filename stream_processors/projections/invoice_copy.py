@@ -15,18 +15,15 @@ from decimal import Decimal
 from typing import Final
 
 import pyarrow as pa
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import COPIES, FoldElsewhere, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, readable_invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 from schemas.settings import Settings
-from schemas.usage_log.continuity import topic_id
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.ledgers import INSTANT, WRITTEN_BYTES, arrow_table
 
@@ -35,7 +32,6 @@ log = logging.getLogger(__name__)
 INVOICE_TABLES: Final = {False: ("invoices", "invoice_lines"), True: ("invoice_drafts", "invoice_draft_lines")}
 _AT_ONCE: Final = 2_000
 _UNSAVED: Final = 50_000
-_TIMEOUT: Final = 30.0
 _WIDE: Final = pa.decimal256(76, 12)
 _MONEY: Final = pa.decimal128(38, 12)
 _INVOICE_COLUMNS: Final = (
@@ -179,7 +175,7 @@ class InvoiceCopy:
         folder = self._settings.snapshot_dir
         if folder and self._keeps_fold:
             try:
-                return stored_in(folder, COPIES, _log_id(self._settings))
+                return stored_in(folder, COPIES, log_id(self._settings))
             except (FoldElsewhere, sqlite3.Error, OSError) as error:
                 log.warning("%s is compared with ClickHouse from its beginning: %s", INVOICES, error)
         return StoredFold("", "")
@@ -241,11 +237,3 @@ def held_versions(journal: Journal) -> dict[Version, int]:
         )
         held |= {(drafts, row[0], row[1], int(row[2])): int(row[3]) for row in rows}
     return held
-
-
-def _log_id(settings: Settings) -> str:
-    """Raises LedgerUnavailable."""
-    try:
-        return topic_id(AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
-    except (KafkaException, TimeoutError) as error:
-        raise LedgerUnavailable(f"{INVOICES}: {error}") from error

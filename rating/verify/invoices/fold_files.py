@@ -9,9 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from rating.invoices.ledger import invoices_reader, log_id
+from rating.invoices.ledger import invoices_reader
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import CONTENTS, COPIES, VERSION, WEBHOOKS, StoredFold, stored_in
 from schemas.ledgers.ledger_reader import LedgerReader
 

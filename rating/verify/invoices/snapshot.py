@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, Final
 
-from rating.invoices.ledger import invoices_reader, log_id, snapshot_folder
+from rating.invoices.ledger import invoices_reader, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.scope import Scope
 from schemas.ledgers.folds.fold_file import is_damage
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.ledger_reader import LedgerReader
 
 NAME: Final = "snapshot of invoices"

@@ -9,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 from deploy.local.stack import Stack
-from rating.invoices.ledger import invoices_reader, log_id
+from rating.invoices.ledger import invoices_reader
 from rating.webhooks.intake import Intake, Notices
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import FINALIZED, invoice_id, record_key
 from schemas.ledgers.invoice_record import Invoice, Line, encode_invoice

@@ -96,7 +96,7 @@ def mark_of(item: LogRecord) -> RecordMark:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[ClickHouse, list[LogRecord], Path], list[int]]:
     """Runs a worker's copy once; the offsets that it read."""
-    monkeypatch.setattr(invoice_copy, "_log_id", lambda _: "log")
+    monkeypatch.setattr(invoice_copy, "log_id", lambda _: "log")
     monkeypatch.setattr(invoice_copy, "_AT_ONCE", 2)
     monkeypatch.setattr(invoice_copy, "_UNSAVED", 4)
 
