@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from rating.invoices.ledger import invoices_reader
 from rating.verify.difference import Findings, VerifyProgress
+from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
+from schemas.ledgers.folds.fold_file import identity, identity_of
 from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import CONTENTS, COPIES, VERSION, WEBHOOKS, StoredFold, stored_in
+from schemas.ledgers.folds.stored_places import read_positions
 from schemas.ledgers.ledger_reader import LedgerReader
 
 NAME: Final = "folds of invoices"
@@ -40,10 +43,9 @@ def check_folds(scope: Scope, findings: Findings, on_progress: VerifyProgress) -
 def _check(scope: Scope, path: Path, findings: Findings) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as database:
         database.execute("BEGIN")  # what is saved meanwhile is not seen
-        about = dict(database.execute("SELECT name, value FROM about"))
-        if about != {"version": str(VERSION), "log": log_id(scope.settings)}:
+        if identity_of(database) != identity(VERSION, log_id(scope.settings)):
             return
-        positions = dict(database.execute("SELECT partition, next_offset FROM positions"))
+        positions = read_positions(database)
         with invoices_reader(scope.settings) as reader:
             ends = reader.end_offsets()
             if any(at > ends.get(number, 0) for number, at in positions.items()):
@@ -71,19 +73,14 @@ def compare(
 ) -> None:
     """A finding for each entry (part, key, value), in order, that one has and the other has not, or has otherwise."""
     remedy = _remedy(path)
-    has, due = next(actual, None), next(expected, None)
-    while has is not None or due is not None:
-        if has == due:
-            has, due = next(actual, None), next(expected, None)
-            continue
-        keys = [_key(entry) for entry in (has, due) if entry is not None]
-        first = min(keys)
-        has_it, due_it = (entry is not None and _key(entry) == first for entry in (has, due))
-        expected_text = due[2] if due is not None and due_it else "no entry"
-        actual_text = has[2] if has is not None and has_it else "no entry"
-        findings.add("fold of invoices", f"{first[0]} of {first[1].decode()}", expected_text, actual_text, remedy)
-        has = next(actual, None) if has_it else has
-        due = next(expected, None) if due_it else due
+    for has, due in aligned(actual, expected, _key, _key):
+        if has != due:
+            part, key = next(entry[:2] for entry in (has, due) if entry is not None)
+            findings.add("fold of invoices", f"{part} of {key}", _shown(due), _shown(has), remedy)
+
+
+def _shown(entry: tuple[Any, ...] | None) -> Any:
+    return "no entry" if entry is None else entry[2]
 
 
 def _remedy(path: str) -> str:

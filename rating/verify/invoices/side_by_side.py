@@ -1,9 +1,10 @@
-"""Invoices of the topic and of ClickHouse side by side, in the order of their ids, without holding all of either."""
+"""Two sequences of one order side by side, without holding all of either: invoices of the topic and of ClickHouse in
+the order of their ids, or what two folds of a log have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from rating.invoices.read import read_in_order
 from rating.invoices.stored_invoice import WholeInvoice
@@ -11,6 +12,9 @@ from rating.verify.scope import Scope
 from schemas.ledgers.invoice_record import Invoice
 
 _PAGE: Final = 2_000
+
+Left = TypeVar("Left")
+Right = TypeVar("Right")
 
 
 def copies(scope: Scope, namespace: str, *, drafts: bool) -> Iterator[WholeInvoice]:
@@ -25,21 +29,30 @@ def copies(scope: Scope, namespace: str, *, drafts: bool) -> Iterator[WholeInvoi
 def side_by_side(
     originals: Iterable[Invoice], copies: Iterable[WholeInvoice]
 ) -> Iterator[tuple[Invoice | None, WholeInvoice | None]]:
-    """Both are in the order of their ids; None where one lacks what the other has."""
-    left, right = iter(originals), iter(copies)
-    original, copy = next(left, None), next(right, None)
-    while original is not None or copy is not None:
-        if copy is None or (original is not None and _id(original.invoice_id) < _id(copy.head.invoice_id)):
-            yield original, None
-            original = next(left, None)
-        elif original is None or _id(copy.head.invoice_id) < _id(original.invoice_id):
-            yield None, copy
-            copy = next(right, None)
-        else:
-            yield original, copy
-            original, copy = next(left, None), next(right, None)
+    """Both are in the order of their ids, as both stores compare texts; None where one lacks what the other has."""
+    return aligned(
+        originals,
+        copies,
+        lambda original: original.invoice_id.encode(),
+        lambda copy: copy.head.invoice_id.encode(),
+    )
 
 
-def _id(name: str) -> bytes:
-    """As both stores compare texts."""
-    return name.encode()
+def aligned(
+    left: Iterable[Left],
+    right: Iterable[Right],
+    key_of_left: Callable[[Left], Any],
+    key_of_right: Callable[[Right], Any],
+) -> Iterator[tuple[Left | None, Right | None]]:
+    """Both are in the order of their keys, each of which either has once at most; None where one lacks what the other
+    has."""
+    left_entries, right_entries = iter(left), iter(right)
+    left_entry, right_entry = next(left_entries, None), next(right_entries, None)
+    while left_entry is not None or right_entry is not None:
+        left_first = right_first = True
+        if left_entry is not None and right_entry is not None:
+            left_key, right_key = key_of_left(left_entry), key_of_right(right_entry)
+            left_first, right_first = left_key <= right_key, right_key <= left_key
+        yield left_entry if left_first else None, right_entry if right_first else None
+        left_entry = next(left_entries, None) if left_first else left_entry
+        right_entry = next(right_entries, None) if right_first else right_entry

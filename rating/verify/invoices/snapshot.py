@@ -11,6 +11,7 @@ from rating.invoices.ledger import invoices_reader, snapshot_folder
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
+from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
 from schemas.ledgers.folds.fold_file import is_damage
 from schemas.ledgers.folds.log_id import log_id
@@ -63,23 +64,18 @@ def compare(snapshot: InvoiceStore, fresh: InvoiceStore, path: str, findings: Fi
     """A finding for each row that one has and the other has not, or has otherwise."""
     remedy = f"stop the rating service, then delete {path}, {path}-wal and {path}-shm: a cache, made anew from the log"
     with closing(snapshot.contents()) as actual_rows, closing(fresh.contents()) as expected_rows:
-        actual, expected = next(actual_rows, None), next(expected_rows, None)
-        while actual is not None or expected is not None:
-            keys = [row[:_KEY] for row in (actual, expected) if row is not None]
-            first = min(keys, key=_order)
-            has, due = (row if row is not None and row[:_KEY] == first else None for row in (actual, expected))
+        for has, due in aligned(actual_rows, expected_rows, _order, _order):
             if has != due:
-                place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in first if part)
+                key = next(row[:_KEY] for row in (has, due) if row is not None)
+                place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in key if part)
                 findings.add("invoice snapshot", place, _shown(due), _shown(has), remedy)
-            actual = next(actual_rows, None) if has is not None else actual
-            expected = next(expected_rows, None) if due is not None else expected
 
 
 _ORDER: Final = ("invoice", "chain", "fact")
 
 
-def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (_ORDER.index(key[0]), *key[1:])
+def _order(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (_ORDER.index(row[0]), *row[1:_KEY])
 
 
 def _shown(row: tuple[Any, ...] | None) -> str:
