@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+from rating.invoices.snapshot.followed_log import FollowedLog
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.invoices.snapshot.snapshot_file import make_snapshot_anew, open_snapshot
 from rating.invoices.snapshot.snapshot_folder import succeed
@@ -25,7 +26,7 @@ from schemas.ledgers.folds.fold_file import DamagedFile, is_damage, transaction
 from schemas.ledgers.folds.stored_places import read_places, read_positions, write_places
 from schemas.ledgers.invoice_claims import is_draft
 from schemas.ledgers.invoice_record import Invoice, decode_invoice
-from schemas.ledgers.ledger_reader import STALLED_SECONDS, LedgerReader, LogRecord
+from schemas.ledgers.ledger_reader import STALLED_SECONDS, LogRecord
 from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class InvoiceStore:
         succeed(Path(self.path), self._log_id, error)
         return True
 
-    def follow_to_end(self, reader: LedgerReader, stalled: float = STALLED_SECONDS) -> None:
+    def follow_to_end(self, reader: FollowedLog, stalled: float = STALLED_SECONDS) -> None:
         """``follow`` to the log's present end. A log that ends before what the file has is another one by its contents:
         the file is made anew."""
         known, ends = self.places(), reader.end_offsets()
@@ -78,7 +79,7 @@ class InvoiceStore:
             self._make_anew(known)
         self.follow(reader, ends, stalled)
 
-    def follow(self, reader: LedgerReader, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> None:
+    def follow(self, reader: FollowedLog, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> None:
         """Apply what the log has up to ``ends`` and the file lacks; ``reader`` follows usage.invoices. A log that has
         another record where the file's last one was is another one, too. Raises LedgerUnavailable; what was read by
         then stays."""
@@ -101,7 +102,7 @@ class InvoiceStore:
         self._decoded.clear()
 
     def _followed(
-        self, reader: LedgerReader, known: Mapping[int, LogPlace], ends: Mapping[int, int], stalled: float
+        self, reader: FollowedLog, known: Mapping[int, LogPlace], ends: Mapping[int, int], stalled: float
     ) -> bool:
         """False if the file does not have any longer what it had (``known``)."""
         places = {number: known.get(number, BEGINNING) for number in reader.positions}

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from rating.invoices.ledger import invoices_reader, snapshot_folder
+from rating.invoices.snapshot.followed_log import FollowedLog
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
@@ -16,6 +17,7 @@ from rating.verify.scope import Scope
 from schemas.ledgers.folds.fold_file import is_damage
 from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.log_place import BEGINNING
 
 NAME: Final = "snapshot of invoices"
 _KEY: Final = 3
@@ -53,9 +55,9 @@ def _compared(snapshot: InvoiceStore, log: str, reader: LedgerReader, findings: 
         compare(snapshot, fresh, snapshot.path, findings)
 
 
-def fill(fresh: InvoiceStore, reader: LedgerReader, positions: Mapping[int, int]) -> None:
+def fill(fresh: InvoiceStore, reader: FollowedLog, positions: Mapping[int, int]) -> None:
     """Apply all records of the log below ``positions`` to an empty store. Raises LedgerUnavailable."""
-    reader.seek(dict.fromkeys(reader.positions, 0))
+    reader.resume(dict.fromkeys(reader.positions, BEGINNING))
     for lot in reader.lots_to(positions):
         fresh.apply((record for record in lot if record.offset < positions.get(record.partition, 0)), {}, {})
 

@@ -82,7 +82,7 @@ class Log:
             yield from lot
 
 
-def followed(log: Any, path: str = "", log_id: str = "log") -> InvoiceStore:
+def followed(log: Log, path: str = "", log_id: str = "log") -> InvoiceStore:
     """A store of ``path`` at the log's end."""
     store = InvoiceStore(path, log_id)
     store.follow_to_end(log)

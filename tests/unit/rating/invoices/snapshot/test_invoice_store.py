@@ -54,9 +54,9 @@ def test_it_has_what_the_log_gives_and_goes_on_from_there(records: list[Invoice]
     log = log_of(records, lot)
     store = InvoiceStore("", "log")
     begun = {0: min(until, len(log.records[0])), 1: min(until, len(log.records[1]))}
-    store.follow(log, begun)  # type: ignore[arg-type]
+    store.follow(log, begun)
     log.seek({0: 0, 1: 0})  # a reader of another process
-    store.follow_to_end(log)  # type: ignore[arg-type]
+    store.follow_to_end(log)
     assert list(store.contents()) == list(followed(log_of(records)).contents())
     whole = StandingInvoices()
     for partition in log.records:
@@ -109,12 +109,12 @@ def test_two_processes_share_a_file_and_what_one_added_the_other_passes_over(tmp
         standing = StandingInvoices.of_store(one, "air")
         second.append(encode_invoice(invoice(4)))
         second.append(encode_invoice(paid(invoice(1))))
-        two.follow_to_end(second)  # type: ignore[arg-type]
+        two.follow_to_end(second)
         assert second.read == [(0, 3), (0, 4)]
         assert one.count("air") == 3
         assert standing.apply_bytes(encode_invoice(invoice(4)))  # it reads the log for itself
     assert one.count("air") == 4
-    one.follow_to_end(first)  # type: ignore[arg-type]
+    one.follow_to_end(first)
     assert first.read == [(0, 0), (0, 1), (0, 2)]
     one.close()
     two.close()
@@ -141,7 +141,7 @@ def test_a_file_that_was_made_anew_meanwhile_is_followed_from_its_beginning(tmp_
     InvoiceStore(path, "other").close()
     record = LogRecord(0, 1, 0, encode_invoice(invoice(2)))
     assert not store.apply([record], begin, {0: LogPlace(2, 2)})  # the file no longer has what was before it
-    store.follow_to_end(log)  # type: ignore[arg-type]
+    store.follow_to_end(log)
     assert len(store.chain("air", "s")) == 2
     store.close()
 
@@ -208,7 +208,7 @@ def test_what_is_wrong_in_a_snapshot_is_found_row_by_row(tmp_path: Path, damage:
             changes = database.execute(damage).rowcount
             assert changes == 1
     fresh, findings = InvoiceStore("", "log"), Findings()
-    fill(fresh, log, store.positions())  # type: ignore[arg-type]
+    fill(fresh, log, store.positions())
     compare(store, fresh, path, findings)
     assert [" ".join(difference.where.split()[:3]) for difference in findings.differences()] == found
     assert all(f"delete {path}" in difference.remedy for difference in findings.differences())
