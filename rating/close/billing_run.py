@@ -66,12 +66,9 @@ def run_close(
     if until > now:
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
     if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
-        detail = (
-            f"this machine's clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant "
-            "that has passed"
-        )
         raise CloseError(
-            f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; {detail}"
+            f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; this machine's "
+            f"clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant that has passed"
         )
     client = connect(settings, settings_of_queries=_spilling(settings))
     request = CloseRequest(

@@ -69,7 +69,7 @@ class Quiet:
         due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             while due < end:
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await asyncio.sleep(max(0.0, due - time.monotonic()))  # its pace
                 group.create_task(self._timed(kind, due, ask))
                 due += 1 / rate
 

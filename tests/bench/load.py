@@ -58,7 +58,7 @@ class Sender(threading.Thread):
             if max(due, now) >= self._until:
                 return
             if due > now:
-                time.sleep(due - now)
+                time.sleep(due - now)  # its pace
             data = body(self._prefix, self._number, self._size)
             self._number += self._every
             began = time.monotonic()

@@ -120,7 +120,7 @@ def many_profiles(noisy: Noisy, seconds: float) -> Counter[str]:
         for batch in range(10):
             events = [event(f"k{batch}-{each}", "wide", x=each) for each in range(100)]
             answers[str(http.post("/v1/events/batch", json={"events": events}).status_code)] += 1
-    time.sleep(seconds)
+    time.sleep(seconds)  # as long as the quiet tenant is watched
     return answers
 
 
@@ -195,7 +195,7 @@ def idle(noisy: Noisy, seconds: float) -> Counter[str]:
                 answers["open"] += 1
             except OSError as error:
                 answers[type(error).__name__] += 1
-        time.sleep(seconds)
+        time.sleep(seconds)  # as long as the quiet tenant is watched
     return answers
 
 
