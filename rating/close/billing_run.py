@@ -87,7 +87,7 @@ def run_close(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _run(request)
+        return _run_anew_if_damaged(request)
     except sqlite3.Error as error:
         raise CloseError(
             f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be used: {error}; look at the disk and "
@@ -99,16 +99,16 @@ def run_close(
         client.close()
 
 
-def _run(request: CloseRequest) -> CloseResult:
+def _run_anew_if_damaged(request: CloseRequest) -> CloseResult:
     try:
-        return _run_once(request)
+        return _run(request)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
-        return _run_once(request)  # of a snapshot that is made anew; what was written by then is read back
+        return _run(request)  # of a snapshot that is made anew; what was written by then is read back
 
 
-def _run_once(request: CloseRequest) -> CloseResult:
+def _run(request: CloseRequest) -> CloseResult:
     with (
         followed_invoices(request.settings, request.namespace) as (reader, standing),
         closing(CheckpointLedger(request.settings)) as checkpoints,
