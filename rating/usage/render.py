@@ -65,7 +65,7 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
     branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind), by_text)]
     if query.plan == "windows":
         windows = _windows(query, bind)
-        unfolded = [*windows, *_backfills(query, bind), _UNFOLDED]
+        unfolded = [*windows, *_unfolded(query, bind)]
         branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, unfolded, by_text))
         branches.append(_branch(query, bind, _FOLDS, parts.of_windows, [*windows, _FOLDED], by_text))
         voided_accounts = [
@@ -231,7 +231,6 @@ def _windows(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-_UNFOLDED: Final = "(checkpoint > fold.2 OR backfilled)"
 _FOLDED: Final = "checkpoint <= fold.2 AND epoch = fold.1"
 
 
@@ -246,11 +245,13 @@ def _newest_fold(query: UsageQuery, bind: Binder) -> str:
     )
 
 
-def _backfills(query: UsageQuery, bind: Binder) -> list[str]:
-    """A condition on usage_windows: windows of backfills that count."""
+def _unfolded(query: UsageQuery, bind: Binder) -> list[str]:
+    """Conditions on usage_windows: slices above the last fold, and backfills that count, which no fold has."""
+    above = "checkpoint > fold.2"
     if backfills := query.profile.visible(query.as_of):
-        return [f"(backfilled = 0 OR checkpoint IN {bind('window_backfills', 'Array(UInt32)', backfills)})"]
-    return ["backfilled = 0"]
+        counted = f"checkpoint IN {bind('window_backfills', 'Array(UInt32)', backfills)}"
+        return [f"if(backfilled, {counted}, {above})"]
+    return ["backfilled = 0", above]
 
 
 def conditions_as_of(query: UsageQuery, bind: Binder) -> list[str]:

@@ -105,7 +105,7 @@ fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
 fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
     AND account_id NOT IN (SELECT account_id VOIDED)
     AND backfilled = 0
-    AND (checkpoint > fold.2 OR backfilled)
+    AND checkpoint > fold.2
 ) AS source
 GROUP BY account_id
 HAVING events > 0
