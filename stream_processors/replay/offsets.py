@@ -208,7 +208,8 @@ class Remeter:
         """Roll up again the checkpoints that contain the range. ``afresh``: delete their windows first."""
         checkpoints = self._rollup.checkpoints()
         numbers = holding(checkpoints, self._settings.generation, partition, start, end)
-        self._rollup.again(numbers, afresh=afresh)
+        if numbers:  # else no window or fold has anything of the range
+            self._rollup.again(numbers, afresh=afresh)
         return numbers
 
     def _bounds(self, partition: int) -> tuple[int, int]:

@@ -1,9 +1,14 @@
-"""A replay never puts the records of another log in place of those that were metered."""
+"""A replay never puts the records of another log in place of those that were metered, and rolls up what it changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from schemas.ledgers.checkpoints import Checkpoints
 from stream_processors.metering.metered_topic import RawRecord
-from stream_processors.replay.offsets import first_other
+from stream_processors.replay.offsets import Remeter, first_other
 
 UNIT = [RawRecord(0, offset, 1_000 * offset + 999, b"") for offset in range(5, 9)]
 METERED = {raw.offset: raw.append_us // 1000 for raw in UNIT}
@@ -17,3 +22,13 @@ def test_the_records_that_were_metered_are_replayed_and_so_are_those_that_clickh
 
 def test_a_record_that_was_appended_at_another_time_is_another() -> None:
     assert first_other(UNIT, METERED | {7: METERED[7] - 1, 8: 0}) == UNIT[2]
+
+
+def test_windows_and_folds_are_let_be_where_no_checkpoint_has_anything_of_the_range() -> None:
+    rolled_up: list[Sequence[int]] = []
+    remeter: Any = SimpleNamespace(
+        _settings=SimpleNamespace(generation=1),
+        _rollup=SimpleNamespace(checkpoints=Checkpoints, again=lambda numbers, afresh: rolled_up.append(numbers)),
+    )
+    assert Remeter._roll_up(remeter, 0, 5, 9, True) == []
+    assert not rolled_up
