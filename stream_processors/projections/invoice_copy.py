@@ -24,6 +24,7 @@ from schemas.ledgers.invoice_record import Invoice, readable_invoice, to_fields
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 from schemas.settings import Settings
+from stream_processors.copied import copied_up_to, stored_versions
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.ledgers import INSTANT, WRITTEN_BYTES, arrow_table
 
@@ -161,8 +162,8 @@ class InvoiceCopy:
     def _begin(self, ends: Mapping[int, int]) -> dict[int, LogPlace]:
         self._fold.close()  # of a start that failed
         self._fold = self._opened()
-        begin = self._fold.begin(self._marks(), ends)
-        if self._fold.versions() > 0 and self._stored() < self._fold.versions():
+        begin = self._fold.begin(copied_up_to(self._journal, INVOICES), ends)
+        if self._fold.versions() > 0 and stored_versions(self._journal) < self._fold.versions():
             log.warning("ClickHouse has fewer versions of invoices than were copied, and is compared with all of them")
             self._fold.make_anew()
             begin = dict.fromkeys(begin, BEGINNING)
@@ -179,22 +180,6 @@ class InvoiceCopy:
             except (FoldElsewhere, sqlite3.Error, OSError) as error:
                 log.warning("%s is compared with ClickHouse from its beginning: %s", INVOICES, error)
         return StoredFold("", "")
-
-    def _marks(self) -> dict[int, int]:
-        rows = self._journal.query(
-            "read how far usage.invoices is copied",
-            "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {t:String} GROUP BY partition",
-            {"t": INVOICES},
-        )
-        return {int(partition): int(offset) for partition, offset in rows}
-
-    def _stored(self) -> int:
-        counts = self._journal.query(
-            "count versions of invoices",
-            "SELECT (SELECT uniqExact(namespace, invoice_id, version) FROM invoices)"
-            " + (SELECT uniqExact(namespace, invoice_id, version) FROM invoice_drafts)",
-        )
-        return int(counts[0][0])
 
     def _mark(self, reader: LedgerReader) -> None:
         """All that was read is in ClickHouse; the mark is written first, for the fold must not be ahead of it."""

@@ -13,6 +13,7 @@ from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
+from stream_processors.copied import copied_up_to
 from stream_processors.metering.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class RejectionCopy:
     def _copy(self, partition: int) -> int:
         reader = self._readers.get(partition)
         if reader is None:
-            copied = 0 if self._again else self._copied(partition)
+            copied = 0 if self._again else copied_up_to(self._journal, REJECTED).get(partition, 0)
             # A record written in pieces may begin below the copied offset; copying a few records twice is harmless.
             reader = LedgerReader(self._settings, REJECTED, begin={partition: max(0, copied - PIECES)})
             if (end := reader.end_offsets()[partition]) < copied:
@@ -108,14 +109,6 @@ class RejectionCopy:
                 written += self._write(partition)
                 size = 0
         return written + self._write(partition)
-
-    def _copied(self, partition: int) -> int:
-        rows = self._journal.query(
-            "read how far usage.rejected is copied",
-            "SELECT max(next_offset) FROM copy_progress WHERE topic = {t:String} AND partition = {p:UInt32}",
-            {"t": REJECTED, "p": partition},
-        )
-        return int(rows[0][0])
 
     def _write(self, partition: int) -> int:
         records = self._pending[partition]

@@ -10,6 +10,7 @@ from typing import Final
 
 from schemas.kafka.topics import REJECTED
 from schemas.ledgers.checkpoints import read_progress, rolled_up
+from stream_processors.copied import copied_up_to, stored_versions
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.folds import Folds
@@ -82,21 +83,11 @@ class RestoredClickHouse:
                 yield f"the cursor of generation {generation} partition {partition} is {cursor} and was {written}"
         if (done := self._journal.run("read roll-ups", rolled_up)) < rolled:
             yield f"checkpoint {done} is rolled up and {rolled} was"
-        rows = self._journal.query(
-            "read how far usage.rejected is copied",
-            "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {t:String} GROUP BY partition",
-            {"t": REJECTED},
-        )
-        copied = {int(partition): int(offset) for partition, offset in rows}
+        copied = copied_up_to(self._journal, REJECTED)
         for partition, written in sorted(rejections.items()):
             if (offset := copied.get(partition, 0)) < written:
                 yield f"rejections of partition {partition} are copied up to {offset} and were up to {written}"
-        [[versions]] = self._journal.query(
-            "count versions of invoices",
-            "SELECT (SELECT uniqExact(namespace, invoice_id, version) FROM invoices)"
-            " + (SELECT uniqExact(namespace, invoice_id, version) FROM invoice_drafts)",
-        )
-        if int(versions) < known:
+        if (versions := stored_versions(self._journal)) < known:
             yield f"there are {versions} versions of invoices and drafts and were {known}"
 
 
