@@ -130,15 +130,6 @@ class Journal:
         )
         return int(rows[0][0])
 
-    def cursors(self, generation: int) -> dict[int, int]:
-        """The same of all partitions that have one."""
-        rows = self.query(
-            "read the cursors",
-            "SELECT partition, max(next_offset) FROM usage_progress WHERE generation = {g:UInt32} GROUP BY partition",
-            {"g": generation},
-        )
-        return {int(partition): int(cursor) for partition, cursor in rows}
-
     def poison(self, generation: int, partition: int, cursor: int, records: int) -> list[bool]:
         """For each of the last ``records`` records below the cursor, oldest first: whether it could not be decoded."""
         bind = Binder()

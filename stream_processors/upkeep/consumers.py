@@ -15,6 +15,7 @@ from schemas.kafka.topics import (
     REJECTED,
     REJECTED_PARTITIONS,
 )
+from schemas.ledgers.checkpoints import read_progress
 from stream_processors.metering.flush import UnitMeter
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.pipeline import MeterPipeline
@@ -61,11 +62,11 @@ class EventsConsumer:
         # A log that begins above the cursor cannot be consumed (``LogWatch`` reports it), and a restart would not help.
         if not (places := owned(app, {self.topic: self.partitions})):
             return False
-        cursors = self.journal.cursors(self.generation)
+        cursors = self.journal.run("read the cursors", read_progress)
         return any(
             self.log_lag.bounds(topic, partition)[0] <= cursor
             for (topic, partition), end in self.log_lag.ends(places).items()
-            for cursor in (cursors.get(partition, 0),)
+            for cursor in (cursors.get((self.generation, partition), 0),)
             if cursor < end
         )
 
