@@ -28,13 +28,6 @@ Drawn = dict[tuple[str, str], Fraction]
 """(namespace, grant) → what invoices drew, less what came back."""
 
 
-def check_reductions(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
-    """``check_lot`` and ``check_granted``, where all invoices are at hand."""
-    used: Drawn = {}
-    check_lot(heads, lines, used, findings)
-    check_granted(used, catalog, findings)
-
-
 def check_lot(heads: Iterable[Head], lines: StoredLines, used: Drawn, findings: Findings) -> None:
     """Every standing invoice's discounts and true-up, their adjustments, and its subtotal; adds the credits drawn to
     ``used``. All invoices of whoever has one are there."""

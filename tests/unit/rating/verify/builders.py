@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rating.verify.chains import Head, StoredLine
 from rating.verify.difference import Findings
-from rating.verify.independent.discounts_and_credits import check_reductions
+from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_lot
 from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_record import Invoice
 
@@ -35,5 +35,7 @@ def verified(invoices: Iterable[Invoice], catalog: Catalog | None = None) -> lis
     heads = [head_of(invoice) for invoice in invoices]
     lines = {(invoice.namespace, invoice.invoice_id, invoice.version): lines_of(invoice) for invoice in invoices}
     findings = Findings()
-    check_reductions(heads, lines, catalog or Catalog(), findings)
+    used: Drawn = {}
+    check_lot(heads, lines, used, findings)
+    check_granted(used, catalog or Catalog(), findings)
     return [str(difference) for difference in findings.differences()]
