@@ -33,7 +33,7 @@ EPOCH_SQL: Final = "SELECT max(epoch) FROM usage_folds WHERE namespace = ''"
 def fold_ends(cuts: Sequence[Cut], after: int = 0) -> Iterator[int]:
     """The checkpoints above ``after`` with which a fold ends: the last of each hour (UTC), and those of backfills,
     which replace what is in windows up to them and nothing beyond. ``cuts``: all; the last one ends none yet."""
-    for index in range(max(after, 0), len(cuts) - 1):
+    for index in range(after, len(cuts) - 1):
         cut, following = cuts[index], cuts[index + 1]
         if cut.backfill or cut.as_of_us // SPAN_US != following.as_of_us // SPAN_US:
             yield cut.number
