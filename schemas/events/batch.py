@@ -23,7 +23,6 @@ _STAMP: Final = np.dtype("<i8")
 _END: Final = b"\x00"  # of an array; an empty one by itself
 # Identity, content hash, timestamp, name index, and the lengths of the text columns with the name's prefix.
 _FIXED_BYTES: Final = 16 + 8 + 8 + 2 + 4 * 4 + 2
-_SOURCES: Final = 2  # among the text columns
 _ROUNDS: Final = 3  # the first schema version whose batches are measured with rounded numbers
 
 
@@ -171,12 +170,10 @@ def join_parts(namespace: str, catalog_offset: int, parts: Sequence[EncodedPart]
         sized(b"".join(timestamps)),
         _END * 4,  # the text columns of version 1
     ]  # fmt: skip
-    for number, column in enumerate(texts):
-        text, lengths = map(b"".join, zip(*column, strict=True))
-        if number == _SOURCES and not text:
-            lengths = b""
-        fields += (sized(text), sized(lengths))
-    fields.append(sized(_shorts(dated)))
+    accounts, keys, sources, properties = (list(map(b"".join, zip(*column, strict=True))) for column in texts)
+    if not sources[0]:
+        sources[1] = b""  # as many blanks as there are events
+    fields += map(sized, (*accounts, *keys, *sources, *properties, _shorts(dated)))
     return b"".join(fields)
 
 

@@ -6,7 +6,6 @@ A request in which anything is unusual (above all one that is to be refused) is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from operator import methodcaller
 from typing import Any, Final, NamedTuple
 
@@ -25,14 +24,13 @@ from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.event_types import EventTypes
 from schemas.events.identity import content_hashes, identities
 from schemas.events.raw_events import RawEvent, Refused
-from schemas.values.instants import EPOCH
+from schemas.values.instants import micros
 from schemas.values.json_text import MAX_DEPTH, JsonObject, exact, keys_differ
 
 _FEW: Final = 4  # events for which the columns do not pay
 _MOST_BYTES: Final = 512 * 1024
 """Of the properties of a request that is judged whole, since all of them are held decoded at once: that may take twenty
 times as much."""
-_MICROSECOND: Final = timedelta(microseconds=1)
 _braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
 _brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
 
@@ -77,7 +75,7 @@ def _ordinary(
     sources = [raw.source for raw in raws]
     instants = [raw.timestamp for raw in raws]
     dated = [instant is None for instant in instants]
-    stamps = [now_us if instant is None else (instant - EPOCH) // _MICROSECOND for instant in instants]
+    stamps = [now_us if instant is None else micros(instant) for instant in instants]
     earliest, latest = stamp_bounds(settings, now_us)
     properties = [bytes(raw.properties) for raw in raws]
     if sum(map(len, properties)) > _MOST_BYTES:
