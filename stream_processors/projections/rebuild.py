@@ -24,7 +24,7 @@ from schemas.usage_log.generation_change import Say
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.copy_numbers import copy_numbers
-from stream_processors.projections.invoice_copy import INVOICE_TABLES, InvoiceCopy, held_versions
+from stream_processors.projections.invoice_copy import INVOICE_TABLES, InvoiceCopy
 from stream_processors.projections.ledgers import RejectionCopy, catalog_table
 from stream_processors.rollup.roll_up import RollUp
 
@@ -64,15 +64,21 @@ class Rebuild:
             "copied again"
         )
         ahead: list[KeptVersion] = []
+        # Before the topic: what is copied meanwhile is no version that the topic lacks.
+        stored = {drafts: self._stored(table, drafts=drafts) for drafts, (table, _) in INVOICE_TABLES.items()}
         topic = self._versions()
         newest: dict[tuple[bool, str, str], int] = {}
         for drafts, namespace, name, version in topic:
             newest[drafts, namespace, name] = max(version, newest.get((drafts, namespace, name), 0))
         for drafts, (table, of_lines) in INVOICE_TABLES.items():
-            extra = [key[1:] for key in held_versions(self._journal) if key[0] == drafts and key not in topic]
-            unknown = [key for key in extra if not drafts and key[2] > newest.get((False, key[0], key[1]), 0)]
+            extra = {key: in_table for key, in_table in stored[drafts].items() if (drafts, *key) not in topic}
+            unknown = [
+                key
+                for key, in_table in extra.items()
+                if in_table and not drafts and key[2] > newest.get((False, key[0], key[1]), 0)
+            ]
             ahead += self._states(unknown, newest)
-            removed = sorted(set(extra) - set(unknown))
+            removed = sorted(extra.keys() - set(unknown))
             self._delete(table, removed)
             self._delete(of_lines, removed)
             self._delete("invoice_lists", removed, f"draft = {str(drafts).lower()} AND ")
@@ -137,6 +143,19 @@ class Rebuild:
                     key = (is_draft(invoice), invoice.namespace, invoice.invoice_id, invoice.version)
                     versions[key] = [line.number for line in invoice.lines]
         return versions
+
+    def _stored(self, table: str, *, drafts: bool) -> dict[_Key, bool]:
+        """The versions in the table or in a list; whether in the table. One of them may lack what the other has: a
+        rebuild that ended between them."""
+        rows = self._journal.query(
+            f"read {table}",
+            "SELECT namespace, invoice_id, version, max(in_table) FROM ("
+            f"SELECT namespace, invoice_id, version, 1 AS in_table FROM {table} UNION ALL"
+            " SELECT namespace, invoice_id, version, 0 AS in_table FROM invoice_lists WHERE draft = {draft:Bool})"
+            " GROUP BY namespace, invoice_id, version",
+            {"draft": drafts},
+        )
+        return {(str(row[0]), str(row[1]), int(row[2])): bool(row[3]) for row in rows}
 
     def _states(self, keys: Iterable[_Key], newest: dict[tuple[bool, str, str], int]) -> list[KeptVersion]:
         states = []

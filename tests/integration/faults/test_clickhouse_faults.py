@@ -69,6 +69,9 @@ def test_a_clickhouse_that_is_restored_from_an_older_copy_gets_everything_again_
         "DELETE FROM invoice_numbers WHERE namespace = {n:String}",
         "DELETE FROM usage_windows WHERE namespace = {n:String} AND NOT backfilled",
         "DELETE FROM usage_records WHERE namespace = {n:String} AND checkpoint > 0",
+        # As of a rebuild that ended between an invoice that the topic lacks and its list.
+        "INSERT INTO invoice_lists SELECT * REPLACE ('inv_none' AS invoice_id) FROM invoice_lists"
+        " WHERE namespace = {n:String} AND list = 'all' LIMIT 1",
     ):
         client.command(statement, parameters={"n": world.namespace})
     told = "\n".join(world.differences())
