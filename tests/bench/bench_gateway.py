@@ -59,7 +59,7 @@ def served(command: list[str], env: Mapping[str, str], port: int, path: str) -> 
         wait_until(answers, 60, f"{command} does not answer on port {port}", every_s=0.1)
         yield process.pid
     finally:
-        for child in children(process.pid):
+        for child in children(process.pid) if process.poll() is None else ():
             os.kill(child, signal.SIGKILL)
         process.kill()
         process.wait()
