@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import LEDGERS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.log_place import LogPlace, LogReplaced, RecordMark
@@ -179,7 +180,9 @@ class LedgerReader:
             try:
                 return self._answered_ends()
             except LedgerUnavailable as error:
-                if not _passes(error.__cause__) or self._clock() - begun_at > _ELECTION_SECONDS:
+                cause = kafka_error(error.__cause__ or error)
+                passes = cause is not None and cause.code() in _OF_AN_ELECTION
+                if not passes or self._clock() - begun_at > _ELECTION_SECONDS:
                     raise
             time.sleep(_PAUSE_SECONDS)
 
@@ -265,10 +268,6 @@ class LedgerReader:
         """Disconnect."""
         self._fetching = False
         self._consumer.close()
-
-
-def _passes(error: BaseException | None) -> bool:
-    return isinstance(error, KafkaException) and error.args[0].code() in _OF_AN_ELECTION
 
 
 def _missing(positions: Mapping[int, int], ends: Mapping[int, int]) -> str:
