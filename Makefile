@@ -20,6 +20,8 @@ demo-check: setup ## recompute all bills of the demo independently and compare t
 run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/weir up
 
+# Where the environment forbids it, as in many container images, each of some hundred processes compiled all it imports anew.
+test check: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## all tests, with real Kafka and the real ClickHouse engine
 	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 

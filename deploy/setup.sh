@@ -48,6 +48,8 @@ if ! done_already; then
     .venv/bin/python -m pip install --quiet --require-hashes -r deploy/requirements.lock
     .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 fi
+# Compiled once: where PYTHONDONTWRITEBYTECODE is set, each process of the stack would do it again.
+.venv/bin/python -m compileall -q schemas ingest stream_processors rating deploy
 echo "setup: Kafka's jars and the demo's data"
 .venv/bin/python -m deploy.prepare
 echo "$wanted" >"$stamp"

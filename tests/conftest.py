@@ -3,15 +3,18 @@ CI."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from schemas.garbage_collection import freeze_startup_objects
 
 settings.register_profile("weir", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # The same examples each time, and half of them: a longer look is what a local run is for.
@@ -20,6 +23,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "weir")
 
 _PACKAGES = ("schemas", "ingest", "stream_processors", "rating", "deploy")
 _PROGRAMS = frozenset({"java", "mvn", "docker", "clickhouse", "kafka-server-start.sh"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests are there until the end: the garbage collector neither walks over them while they come nor
+    later, between the examples of a property."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        freeze_startup_objects()
+        gc.enable()
 
 
 class InfrastructureDenied(AssertionError):

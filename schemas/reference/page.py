@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
@@ -117,6 +118,7 @@ def _sentence(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
+@cache
 def _fields(model: type[BaseModel]) -> Mapping[str, JsonObject]:
     schema = TypeAdapter(model).json_schema(ref_template="{model}")
     if "$ref" in schema:  # a model that may hold one of its own kind stands among the definitions
