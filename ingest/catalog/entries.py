@@ -27,6 +27,7 @@ LISTS: Final[dict[str, str]] = {
     "accounts": "account",
     "subscriptions": "subscription",
     "credit_grants": "credit_grant",
+    "alert_rules": "alert_rule",
 }
 MAX_FAULTS: Final = 100
 _TOP: Final = ("namespace", "prune", *LISTS)

@@ -11,7 +11,8 @@ from rating.invoices.chain import last_period, next_sequence, periods_to_reissue
 from rating.invoices.ledger import StandingInvoices
 from rating.subscriptions.billing_periods import PeriodPart, Span, span_of, spans
 from rating.subscriptions.timeline import Timeline
-from schemas.catalog.models import BillingInterval, Plan
+from schemas.catalog.base import BillingInterval
+from schemas.catalog.models import Plan
 from schemas.ledgers.invoice_claims import VOID, invoice_id
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import SECOND

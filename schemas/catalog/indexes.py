@@ -48,6 +48,10 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ]
     elif kind == "credit_grant":
         named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
+    elif kind == "alert_rule":
+        profile = body.get("profile")
+        named = [(name, body.get(name)) for name in ("account", "plan", "subscription")]
+        named.append(("meter", profile.partition(".")[0] if isinstance(profile, str) else None))
     elif kind == "meter":
         named = [("event_type", body.get("event_name") or body.get("code"))]
     else:

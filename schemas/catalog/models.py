@@ -14,8 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.catalog.alerts import AlertRule
 from schemas.catalog.backfill_reach import Backfill
-from schemas.catalog.base import Code, Identifier, Model, is_stored
+from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
@@ -27,10 +28,6 @@ from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.time_zones import NAMES
-
-ProfileAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)?$")]
-BillingInterval = Literal["day", "week", "month", "quarter", "year"]
-
 
 NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")]
 
@@ -270,6 +267,7 @@ KINDS: dict[str, type[Model]] = {
     "account": Account,
     "subscription": Subscription,
     "credit_grant": CreditGrant,
+    "alert_rule": AlertRule,
     "api_key": ApiKey,
     "backfill": Backfill,
 }

@@ -38,6 +38,7 @@ _RESOURCES: Final = (
     "accounts",
     "subscriptions",
     "credit-grants",
+    "alert-rules",
 )
 _CATALOG: Final[dict[str, Scopes]] = {
     "POST /v1/catalog/apply": CATALOG,

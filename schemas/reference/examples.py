@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from schemas import prices
 from schemas.catalog import meters, models, terms
+from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhook_setting import Webhook
@@ -136,6 +137,18 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "expires": "2027-01-01",
         },
         {"code": "gift", "subscription": "acme-basic", "amount": "5", "currency": "USD"},
+    ),
+    AlertRule: (
+        {
+            "code": "budget", "name": "Monthly budget", "measure": "spend", "plan": "basic", "budget": "500",
+            "thresholds": ["50%", "80%", "100%"],
+        },
+        {
+            "code": "calls-a-day", "measure": "usage", "profile": "calls.abroad", "account": "acme",
+            "interval": "day", "thresholds": ["6000"], "direction": "rising",
+        },
+        {"code": "low", "measure": "balance", "currency": "USD", "thresholds": ["20%", "0"]},
+        {"code": "one", "measure": "spend", "subscription": "acme-basic", "thresholds": ["250"]},
     ),
     models.Namespace: (
         {

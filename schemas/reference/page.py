@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from schemas import prices
 from schemas.catalog import meters, models, terms
+from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhook_setting import Webhook
@@ -59,6 +60,7 @@ PARTS: Final = (
     PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
         "and code.", (terms.CreditGrant,)),
     PageHeading("Features", "What an account is entitled to.", (models.Feature,)),
+    PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires.", (AlertRule,)),
     PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
         "another.", (models.Namespace, Webhook, NamespaceBounds)),
     PageHeading("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
@@ -75,8 +77,8 @@ def page() -> str:
         "A catalog document"
         " (`weir apply -f`, `POST /v1/catalog/apply`) has lists of these entries: `event_types`, `meters`, "
         "`features`, `products`, `plans`, `accounts`,"
-        " `subscriptions`, `credit_grants`, and `namespace`. A field without default must be there. Unknown fields "
-        "are refused."
+        " `subscriptions`, `credit_grants`, `alert_rules`, and `namespace`. A field without default must be there. "
+        "Unknown fields are refused."
     )
     return "\n\n".join([head, *(text for part in PARTS for text in _part(part))]) + "\n"
 

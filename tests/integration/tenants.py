@@ -46,6 +46,10 @@ def settle(world: World, marker: str, price: str) -> Tenant:
                    "charges": [{"product": "p", "price": {"model": "per_unit", "unit_amount": price}}]}],
         "accounts": [{"code": "acme", "name": marker}],
         "subscriptions": [{"code": "s", "account": "acme", "plan": "b", "start": "2026-04-01"}],
+        "alert_rules": [
+            {"code": "w", "name": marker, "measure": "usage", "profile": "m.sum", "interval": "day",
+             "thresholds": ["1"]},
+        ],
     })  # fmt: skip
     with world.http("gateway") as admin:
         made = admin.post("/v1/api-keys", json={"scopes": ["admin"], "name": marker}).json()
@@ -97,6 +101,7 @@ class Operation:
                 "accounts": "acme",
                 "subscriptions": "s",
                 "credit-grants": "g",
+                "alert-rules": "w",
                 "namespaces": tenant.world.namespace,
             }.get(self.resource),
             "key_id": tenant.key_id,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ingest.catalog.changes import Change
 from ingest.catalog.document import Fault
 from ingest.catalog.planned import Planned
+from schemas.catalog.alerts import MAX_RULES
 from schemas.catalog.base import Model
 from schemas.catalog.bounds import Bounds
 from schemas.catalog.meters import Meter
@@ -79,6 +80,11 @@ def _of_all(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iter
     for path, name, bound, what, before, more in totals:
         if more > 0 and before + more > bound:
             yield _beyond(path, name, bound, before + more, what)
+    rules = indexes.in_force["alert_rule"] + planned.growth("alert_rule")
+    if planned.growth("alert_rule") > 0 and rules > MAX_RULES:
+        yield Fault(
+            "$.alert_rules", f"{rules} alert rules, and a namespace has at most {MAX_RULES}; retire others first"
+        )
 
 
 def _of_names(bounds: Bounds, planned: Planned, changed: Sequence[Change]) -> Iterator[Fault]:

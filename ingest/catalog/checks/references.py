@@ -9,6 +9,7 @@ from ingest.catalog.checks.filters_by_schema import unfit_faults
 from ingest.catalog.checks.touched import Touched
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
+from schemas.catalog.alerts import AlertRule
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import Feature, Plan, Product, Subscription
@@ -58,6 +59,9 @@ class _References:
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
                 if owner is not None and not self._planned.has(kind, owner):
                     yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
+        for code, rule in self._models("alert_rule"):
+            assert isinstance(rule, AlertRule)
+            yield from self._alert_faults(code, rule)
         for code, subscription in self._models("subscription"):
             assert isinstance(subscription, Subscription)
             yield from self._subscription_faults(code, subscription)
@@ -99,6 +103,25 @@ class _References:
         self._to_compare -= self._planned.count(kind)
         near = similar(self._planned.codes(kind), (code,)) if self._to_compare >= 0 else ()
         return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
+
+    def _alert_faults(self, code: str, rule: AlertRule) -> Iterator[Fault]:
+        if rule.profile is not None and (wrong := self._resolve(rule.profile)[1]):
+            yield self._fault("alert_rule", code, ".profile", wrong)
+        for kind in ("plan", "subscription", "account"):
+            subject = getattr(rule, kind)
+            if subject is not None and not self._planned.has(kind, subject):
+                yield self._fault("alert_rule", code, f".{kind}", self._absent(kind, subject))
+        plan = self._planned.get("plan", rule.plan) if rule.plan is not None else None
+        if (
+            rule.measure == "spend"
+            and rule.budget is None
+            and isinstance(plan, Plan)
+            and not plan.minimum_commitment
+            and any(threshold.endswith("%") for threshold in rule.thresholds)
+            and self._planned.declares("alert_rule", code)
+        ):
+            detail = f"plan {plan.code} has no minimum_commitment for percentages to be of; write budget"
+            yield self._fault("alert_rule", code, ".budget", detail)
 
     def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:
         if not self._planned.has("account", subscription.account):

@@ -27,13 +27,13 @@ class Touched:
 
 _REFERRING = {
     # A changed or retired entry of the first kind → kinds whose entries are checked if they refer to it.
-    "meter": ("product", "feature"),
+    "meter": ("product", "feature", "alert_rule"),
     "product": ("plan",),
 }
 _REFERRING_TO_RETIRED = {
-    "plan": ("subscription",),
-    "account": ("subscription", "credit_grant"),
-    "subscription": ("credit_grant",),
+    "plan": ("subscription", "alert_rule"),
+    "account": ("subscription", "credit_grant", "alert_rule"),
+    "subscription": ("credit_grant", "alert_rule"),
 }
 
 

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "accounts": ({"code": "a/2"}, {"time_zone": "Europe/Oslo"}),
     "subscriptions": ({"code": "s", "account": "a", "plan": "l", "start": "2026-01-01"}, {"end": "2026-07-01"}),
     "credit-grants": ({"code": "g", "account": "a", "currency": "USD", "amount": "5"}, {"amount": "6"}),
+    "alert-rules": ({"code": "r", "measure": "usage", "profile": "calls.n", "thresholds": ["5"]}, {"name": "many"}),
 }  # fmt: skip
 
 

@@ -88,6 +88,9 @@ def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
             "code": draw(st.sampled_from(["a", "b", "c", "d"])), "account": draw(few), "plan": draw(few),
             "start": start, "end": end, "plan_version": version,
         }  # fmt: skip
+    if kind == "alert_rule":
+        subject = draw(st.sampled_from(["account", "subscription", "plan"]))
+        return {"code": code, "measure": "usage", "profile": draw(profile), subject: draw(few), "thresholds": ["5"]}
     owner = draw(st.sampled_from(["account", "subscription"]))
     return {"code": code, owner: draw(few), "amount": "5", "currency": "USD"}
 
@@ -125,6 +128,7 @@ FIRST: dict[str, Any] = {
         {"code": "c", "account": "b", "plan": "c", "start": "2026-01-01"},
     ],
     "credit_grants": [{"code": "a", "account": "a", "amount": "5", "currency": "USD"}],
+    "alert_rules": [{"code": "a", "measure": "usage", "profile": "b.p", "plan": "b", "thresholds": ["5"]}],
 }  # fmt: skip
 
 
@@ -177,7 +181,8 @@ def counting(code: str, *profiles: str, event_name: str | None = None, value: st
 @pytest.mark.parametrize(
     ("before", "change", "retire", "expected"),
     [
-        ({}, {"meters": [counting("b", "q")]}, [], ["product b (not in this document) at profile: no profile b.p"]),
+        ({}, {"meters": [counting("b", "q")]}, [],
+         ["alert_rule a (not", "product b (not in this document) at profile: no profile b.p"]),
         ({}, {"meters": [counting("a", "p", "q")]}, [], ["feature a (not", "product a (not"]),
         ({}, {}, [("meter", "a")], ["feature a (not", "product a (not"]),
         (
@@ -193,7 +198,7 @@ def counting(code: str, *profiles: str, event_name: str | None = None, value: st
                 "subscription c (not in this document) at plan_version: version 1 of plan c charges product c",
             ],
         ),
-        ({}, {}, [("plan", "b")], ["subscription b (not in this document) at plan: "]),
+        ({}, {}, [("plan", "b")], ["alert_rule a (not", "subscription b (not in this document) at plan: "]),
         ({}, {}, [("account", "b")], ["subscription c (not"]),
         ({}, {}, [("account", "a")], ["credit_grant a (not", "subscription a (not", "subscription b (not"]),
         (

@@ -17,7 +17,8 @@ from rating.invoicing.charges import proration
 from rating.pricing import parse_price, rate
 from rating.subscriptions.billing_periods import Span, spans
 from rating.subscriptions.timeline import Segment, Timeline
-from schemas.catalog.models import BillingInterval, Plan
+from schemas.catalog.base import BillingInterval
+from schemas.catalog.models import Plan
 from schemas.catalog.profiles import FOREVER
 from schemas.values.instants import DAY, SECOND, micros, rfc3339
 

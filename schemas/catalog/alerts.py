@@ -1,0 +1,119 @@
+"""Alert rules as catalog entries (pydantic): what is watched, and the thresholds at which an alert fires.
+`rating/alerts/` evaluates them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress
+from schemas.prices.decimals import Positive, exact_decimal, plain
+
+MAX_RULES: Final = 100
+"""Alert rules in force in one namespace."""
+MAX_THRESHOLDS: Final = 20
+AlertMeasure = Literal["usage", "spend", "balance"]
+AlertDirection = Literal["rising", "falling"]
+
+
+def _threshold(value: Any) -> str:
+    """The canonical text of a threshold: a decimal, and ``%`` behind it where it is a percentage. Raises ValueError."""
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    number = exact_decimal(value.strip().removesuffix("%") if percent else value)
+    if number < 0:
+        raise ValueError(f"{plain(number)} is negative; write 0 or more")
+    return plain(number) + ("%" if percent else "")
+
+
+Threshold = Annotated[
+    str,
+    BeforeValidator(_threshold),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%?$", "examples": ["80%", "1000"]}),
+]
+
+
+def limit_of(threshold: str, base: Decimal | None) -> Decimal | None:
+    """The value at which ``threshold`` (canonical text) is reached; ``base``: what percentages are of. None: it is a
+    percentage of nothing."""
+    number = Decimal(threshold.removesuffix("%"))
+    if not threshold.endswith("%"):
+        return number
+    return None if base is None else number * base / 100
+
+
+class AlertRule(Model):
+    """Watches usage, the spend of running invoices or prepaid balances of a plan's subscriptions, one subscription, one
+    account, or all accounts. Each subscription (for a balance, and for usage by ``interval``: each account) is watched
+    by itself, and each of its periods anew."""
+
+    code: Code
+    """its name within the namespace, immutable"""
+    name: str = ""
+    """display name"""
+    measure: AlertMeasure
+    """usage: of a profile; spend: of the running invoice, after discounts and commitment, before prepaid credits;
+    balance: what is left of prepaid credits after what running invoices would draw"""
+    profile: ProfileAddress | None = None
+    """usage: the `meter.profile`, of any aggregation"""
+    plan: Code | None = None
+    """watches the subscriptions to this plan, in whichever version"""
+    subscription: Code | None = None
+    """watches this subscription"""
+    account: Identifier | None = None
+    """watches this account; with neither plan nor subscription nor account, all of the namespace are watched"""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """balance, and spend of an account or the namespace: what is in another currency is passed over"""
+    interval: BillingInterval | None = None
+    """usage: counted by calendar interval in the account's time zone; null: by the subscription's billing period"""
+    budget: Positive | None = None
+    """what percentages are of; null: of the minimum commitment (spend), of what was granted (balance)"""
+    thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=MAX_THRESHOLDS)]
+    """values, or percentages with % behind them, at each of which an alert fires once a period"""
+    direction: AlertDirection | None = None
+    """rising: fires once the value is at the threshold or above, recovers below; falling: at it or below, recovers
+    above; null: falling for a balance, else rising"""
+
+    @property
+    def falling(self) -> bool:
+        """Whether it fires at or below its thresholds."""
+        return self.direction == "falling" if self.direction else self.measure == "balance"
+
+    @property
+    def by_account(self) -> bool:
+        """Whether accounts are watched rather than subscriptions."""
+        return self.measure == "balance" or (self.interval is not None and not (self.plan or self.subscription))
+
+    @model_validator(mode="after")
+    def _stands(self) -> Self:
+        if fault := self._fault():
+            raise ValueError(f"alert rule {self.code}: {fault}")
+        return self
+
+    def _fault(self) -> str | None:
+        """Why it cannot be evaluated, with the remedy."""
+        percent = any(threshold.endswith("%") for threshold in self.thresholds)
+        subjects = [name for name in ("plan", "subscription", "account") if getattr(self, name) is not None]
+        if len(subjects) > 1:
+            return f"{' and '.join(subjects)} are both given; name one, or none for the whole namespace"
+        if (self.measure == "usage") != (self.profile is not None):
+            return "usage needs a profile" if self.profile is None else f"{self.measure} takes no profile"
+        if self.interval is not None and self.measure != "usage":
+            return f"{self.measure} takes no interval, which is for usage"
+        if self.measure == "balance" and (self.plan is not None or self.subscription is not None):
+            return "balances are of accounts; name an account, or none for the whole namespace"
+        of_plan = self.plan is not None or self.subscription is not None
+        takes_currency = self.measure == "balance" or (self.measure == "spend" and not of_plan)
+        if takes_currency and self.currency is None:
+            return f"{self.measure} needs a currency here, e.g. USD"
+        if self.currency is not None and not takes_currency:
+            why = "usage has none" if self.measure == "usage" else "it is the plan's"
+            return f"leave out the currency: {why}"
+        if percent and self.budget is None and self.measure == "usage":
+            return "percentages of usage need a budget, which they are of"
+        if self.budget is not None and not percent:
+            return "a budget is what percentages are of; write thresholds as 80%, or leave it out"
+        if len(set(self.thresholds)) < len(self.thresholds):
+            return "a threshold stands twice; leave one out"
+        return None

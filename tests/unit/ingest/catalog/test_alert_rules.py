@@ -1,0 +1,73 @@
+"""Alert rules at publication: what cannot be evaluated is refused, with its place and the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.catalog.alerts import MAX_RULES, AlertRule
+from schemas.catalog.state import Catalog
+from tests.unit.ingest.catalog.builders import BASE, applied, codes, faults, plan, publish
+
+RULE: dict[str, Any] = {"code": "r", "measure": "spend", "plan": "pro", "budget": "500", "thresholds": [10, "80.0%"]}
+
+
+def written(*rules: dict[str, Any]) -> str:
+    return f"{BASE}\nalert_rules: {[*rules]}"
+
+
+def test_a_rule_is_published_once_and_thresholds_have_one_writing() -> None:
+    catalog = applied(written(RULE))
+    assert plan(catalog, written(RULE | {"thresholds": ["10.00", "80%"]})).to_publish() == []
+    rule = catalog.view("shop").get("alert_rule", "r").model
+    assert (rule.thresholds, rule.falling) == (("10", "80%"), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measure": "usage"}, "usage needs a profile"),
+        ({"profile": "call"}, "spend takes no profile"),
+        ({"account": "NO"}, "plan and account are both given; name one"),
+        ({"interval": "day"}, "spend takes no interval"),
+        ({"plan": None}, "spend needs a currency here"),
+        ({"currency": "USD"}, "it is the plan's"),
+        ({"measure": "balance"}, "balances are of accounts"),
+        ({"measure": "usage", "profile": "call", "budget": None}, "percentages of usage need a budget"),
+        ({"thresholds": ["10"]}, "a budget is what percentages are of"),
+        ({"thresholds": ["80%", "80.0%"]}, "a threshold stands twice"),
+        ({"thresholds": ["-1"]}, "-1 is negative"),
+        ({"thresholds": ["much"]}, "is not a decimal number"),
+        ({"thresholds": []}, "at least 1 item"),
+        ({"thresholds": list(range(21))}, "at most 20 items"),
+        ({"threshold": "1"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(change: dict[str, Any], said: str) -> None:
+    body = {name: value for name, value in (RULE | change).items() if value is not None}
+    with pytest.raises(ValueError, match="(?s)" + said):
+        AlertRule.model_validate(body)
+
+
+def test_references_that_lead_nowhere_and_percentages_of_nothing_are_refused() -> None:
+    usage = {"code": "u", "measure": "usage", "profile": "cal", "thresholds": ["5"]}
+    text = written(usage, RULE | {"plan": "pr"}, RULE | {"code": "p", "budget": None, "thresholds": ["5%"]})
+    assert faults(Catalog(), text.replace("None", "null")) == {
+        "$.alert_rules[0].profile": "no meter cal; did you mean calls?",
+        "$.alert_rules[1].plan": "no plan pr; did you mean pro?",
+        "$.alert_rules[2].budget": "plan pro has no minimum_commitment for percentages to be of; write budget",
+    }
+    of_account = {"code": "a", "measure": "spend", "currency": "USD", "account": "NO", "thresholds": ["5"]}
+    assert "$" in faults(applied(written(of_account)), "namespace: shop", [("account", "NO")])
+
+
+def test_the_number_of_rules_is_bounded() -> None:
+    rules = [RULE | {"code": f"r{number}"} for number in range(MAX_RULES)]
+    catalog = Catalog()
+    full = plan(catalog, written(*rules))
+    assert len(codes(full, "created")) > MAX_RULES
+    publish(catalog, full)
+    assert faults(catalog, written(RULE)) == {
+        "$.alert_rules": "101 alert rules, and a namespace has at most 100; retire others first"
+    }
