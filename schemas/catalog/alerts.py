@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress
-from schemas.prices.decimals import Positive, exact_decimal, plain
+from schemas.prices.decimals import MAX_EXACT_DIGITS, Positive, exact_decimal, plain
 
 MAX_RULES: Final = 100
 """Alert rules in force in one namespace."""
 MAX_THRESHOLDS: Final = 20
+_EXACT: Final = Context(prec=MAX_EXACT_DIGITS)
 AlertMeasure = Literal["usage", "spend", "balance"]
 AlertDirection = Literal["rising", "falling"]
 
@@ -40,7 +41,7 @@ def limit_of(threshold: str, base: Decimal | None) -> Decimal | None:
     number = Decimal(threshold.removesuffix("%"))
     if not threshold.endswith("%"):
         return number
-    return None if base is None else number * base / 100
+    return None if base is None else _EXACT.multiply(number, base).scaleb(-2, _EXACT)
 
 
 class AlertRule(Model):

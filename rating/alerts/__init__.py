@@ -1,0 +1,12 @@
+"""Alerts: rules of the catalog, evaluated on what the invoice would say now; each crossing fires once.
+
+In reading order:
+
+    crossings.py            from a rule, what was measured and the fold of usage.alerts to the next records (pure)
+    watched.py              which accounts a rule watches, and what of them is measured (pure)
+    observations.py         the measured values, by the close's own code, for many accounts at once
+    changed_accounts.py     whose usage changed between two positions
+    pending.py              which accounts are looked at next, and how many of a namespace at once (pure)
+    evaluator.py            one look at some accounts; alert_service.py: the loop, in the process of webhooks
+    ledger.py, store.py     usage.alerts, and its copy in ClickHouse for lists and messages
+"""

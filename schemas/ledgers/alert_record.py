@@ -1,0 +1,139 @@
+"""Records of usage.alerts: an alert fired or recovered. The first valid record wins (``first_valid``).
+
+An alert is a threshold of a rule for one subject (an account or a subscription) in one period. Its versions alternate:
+1 fired (episode 1), 2 recovered, 3 fired (episode 2), … A record is valid only if its version follows, so whoever
+writes a version that stands already, or has missed one, has written nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+from schemas.kafka.codec import CodecError, codec
+from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.ledgers.generations import Offsets
+
+AlertState = Literal["fired", "recovered"]
+_codec = codec("usage_alert")
+_STATES: Final = ("fired", "recovered")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertKey:
+    """What an alert is of. ``subscription``: "" where the account is watched; ``period_start_us``: microseconds UTC, 0
+    for a balance; ``threshold``: as in the rule."""
+
+    namespace: str
+    rule: str
+    account_id: str
+    subscription: str
+    period_start_us: int
+    threshold: str
+
+    @property
+    def alert_id(self) -> str:
+        """A deterministic id, equal in all processes: ``alr_`` and 24 hexadecimal digits."""
+        digest = blake2b(digest_size=12)
+        parts = (self.rule, self.account_id, self.subscription, str(self.period_start_us), self.threshold)
+        for part in (self.namespace, *parts):
+            data = part.encode()
+            digest.update(len(data).to_bytes(4, "big") + data)
+        return "alr_" + digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One record. ``value``, ``limit``: decimals as text, in units of the profile or of the currency ``metric``.
+    Instants: microseconds UTC."""
+
+    key: AlertKey
+    episode: int
+    state: AlertState
+    rule_version: int
+    measure: str
+    metric: str
+    period_end_us: int
+    limit: str
+    direction: str
+    value: str
+    as_of_us: int
+    checkpoint: int
+    catalog_offset: int
+    offsets: Offsets
+
+    @property
+    def version(self) -> int:
+        """1, 2, …: odd where it fired."""
+        return 2 * self.episode - (self.state == "fired")
+
+    @property
+    def message_id(self) -> str:
+        """The header webhook-id of its message."""
+        return f"{self.key.alert_id}_v{self.version}"
+
+    def encode(self, claim_id: str) -> bytes:
+        """The record's bytes; ``claim_id``: who wrote it."""
+        record = asdict(self) | {
+            "namespace": self.key.namespace, "alert_id": self.key.alert_id, "rule": self.key.rule,
+            "account_id": self.key.account_id, "subscription": self.key.subscription,
+            "period_start": self.key.period_start_us, "period_end": self.period_end_us,
+            "threshold": self.key.threshold, "as_of": self.as_of_us, "body": "{}", "claim_id": claim_id,
+            "offsets": [
+                {"generation": generation, "partition": partition, "next_offset": end}
+                for (generation, partition), end in sorted(self.offsets.items())
+            ],
+        }  # fmt: skip
+        return _codec.encode(record)
+
+
+def alert_of(record: Mapping[str, Any]) -> Alert:
+    """The alert of a decoded record. Raises ValueError where its id is not that of what it names."""
+    key = AlertKey(
+        record["namespace"], record["rule"], record["account_id"], record["subscription"], record["period_start"],
+        record["threshold"],
+    )  # fmt: skip
+    if record["alert_id"] != key.alert_id or record["state"] not in _STATES or record["episode"] < 1:
+        raise ValueError(f"{record['alert_id'][:40]!r} is no alert of what the record names")
+    offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
+    return Alert(
+        key, record["episode"], record["state"], record["rule_version"], record["measure"], record["metric"],
+        record["period_end"], record["limit"], record["direction"], record["value"], record["as_of"],
+        record["checkpoint"], record["catalog_offset"], offsets,
+    )  # fmt: skip
+
+
+class ValidAlerts:
+    """The fold of usage.alerts: which records are valid. Records of an alert must be applied in log order."""
+
+    def __init__(self) -> None:
+        self._valid = FirstValid()
+        self.offsets: dict[tuple[int, int], int] = {}
+        """(generation, partition) → the furthest position that a valid record counted."""
+
+    def apply(self, alert: Alert) -> bool:
+        """Whether the next record is valid."""
+        if not self._valid.offer(Claim(alert.key.alert_id, alert.version)):
+            return False
+        for place, end in alert.offsets.items():
+            self.offsets[place] = max(end, self.offsets.get(place, 0))
+        return True
+
+    def apply_bytes(self, value: bytes) -> Alert | None:
+        """``apply`` on a record's bytes; None where it is void, as foreign bytes are."""
+        try:
+            alert = alert_of(_codec.decode(value))
+        except (CodecError, ValueError):
+            return None
+        return alert if self.apply(alert) else None
+
+    def version(self, alert_id: str) -> int:
+        """The alert's present version; 0: it never fired."""
+        return self._valid.version(alert_id)
+
+    def covers(self, offsets: Offsets) -> bool:
+        """Whether some record counted events that lie at or beyond ``offsets``: what is measured there is too old to
+        judge by."""
+        return any(end > offsets.get(place, 0) for place, end in self.offsets.items())
