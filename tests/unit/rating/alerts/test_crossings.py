@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.alerts.crossings import next_alerts
@@ -87,33 +88,32 @@ class Evaluator:
         ]
 
 
-STEPS = st.one_of(
-    st.tuples(st.just("usage"), st.integers(-30, 60)),
-    st.tuples(st.sampled_from(["look", "write", "write twice", "kill", "replay"]), st.integers(0, 1)),
-    st.tuples(st.just("look at an old replica"), st.integers(0, 1)),
-)
+USAGE = st.tuples(st.just("usage"), st.integers(-60, 60))
+LOOK = st.tuples(st.just("look"), st.integers(0, 1), st.sampled_from([0, 0, 2]), st.sampled_from([0, 1, 1, 2]))
+OTHER = st.tuples(st.sampled_from(["write", "kill", "replay"]), st.integers(0, 1))
 
 
-@given(st.lists(STEPS, max_size=60))
-def test_any_interleaving_of_two_evaluators_gives_each_crossing_once(steps: list[tuple[str, int]]) -> None:
-    """Values by position; a look sees those up to now, or up to an older position."""
+@given(st.lists(st.one_of(USAGE, LOOK, LOOK, OTHER), max_size=60))
+@settings(max_examples=300)
+def test_any_interleaving_of_two_evaluators_gives_each_crossing_once(steps: list[tuple[Any, ...]]) -> None:
+    """Values by position. A look sees those up to now, or of a replica that is so many positions behind, and what
+    follows is written so many times at once, or later, or never."""
     rules = [rule("20", "50"), rule("30", code="low", direction="falling")]
     history, log, pair = [0, 0], list[Alert](), [Evaluator(), Evaluator()]
-    for step, number in steps:
+    for step, number, *more in steps:
         if step == "usage":
             history.append(max(history[-1] + number, 0))
             continue
-        evaluator, now = pair[number], len(history) - 1
+        evaluator = pair[number]
         if step == "look":
-            evaluator.look(log, history, now, rules)
-        elif step == "look at an old replica":
-            evaluator.look(log, history, max(now - 2, 1), rules)
+            evaluator.look(log, history, max(len(history) - 1 - more[0], 1), rules)
+            log += evaluator.unwritten * more[1]
         elif step == "kill":
             pair[number] = Evaluator()
         elif step == "replay":
             log += log[-3:]
         else:
-            log += evaluator.unwritten * (2 if step == "write twice" else 1)
+            log += evaluator.unwritten
     for evaluator in pair:
         evaluator.look(log, history, len(history) - 1, rules)
         log += evaluator.unwritten
