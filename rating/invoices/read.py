@@ -111,7 +111,7 @@ _NEWEST_OF_CHAINS: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_lists
 WHERE namespace = {{namespace:String}} AND draft = false AND list = 'subscription' AND %s
 ORDER BY version DESC LIMIT 1 BY invoice_id"""
 _OF_ACCOUNT: Final = """of IN (SELECT subscription FROM invoice_lists
-    WHERE namespace = {namespace:String} AND draft = false AND list = 'account' AND of = {account_id:String})"""
+    WHERE namespace = {namespace:String} AND draft = false AND list = 'account' AND of IN {accounts:Array(String)})"""
 T = TypeVar("T")
 _NAMED: Final = 100  # names in one query: its parameters travel in the request's URL
 
@@ -121,12 +121,18 @@ def _lots(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + _NAMED] for start in range(0, len(items), _NAMED))
 
 
-def read_chains(client: Client, namespace: str, account_id: str, subscriptions: Iterable[str]) -> list[WholeInvoice]:
-    """The newest versions of all invoices of the given subscriptions and of those that have billed the account,
+def read_chains(
+    client: Client, namespace: str, accounts: Sequence[str], subscriptions: Iterable[str]
+) -> list[WholeInvoice]:
+    """The newest versions of all invoices of the given subscriptions and of those that have billed the accounts,
     each chain in order. Blocking."""
-    parameters: JsonObject = {"namespace": namespace, "account_id": account_id}
-    rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNT, parameters=parameters).result_rows
-    heads = [head for part in _lots(rows) for head in heads_of(client, namespace, part)]
+    parameters: JsonObject = {"namespace": namespace}
+    heads: list[StoredInvoiceHead] = []
+    for codes in _lots(accounts):
+        parameters["accounts"] = list(codes)
+        rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNT, parameters=parameters).result_rows
+        heads += [head for part in _lots(rows) for head in heads_of(client, namespace, part)]
+    heads = list({head.invoice_id: head for head in heads}.values())  # a chain may have billed accounts of two lots
     known = {head.subscription for head in heads}
     missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
     for names in _lots(missing):

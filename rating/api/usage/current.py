@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,19 +16,14 @@ from fastapi import APIRouter, Query
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing, wrong
 from rating.api.usage import projection
-from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
-from rating.invoices.ledger import StandingInvoices
-from rating.invoices.read import read_chains
+from rating.estimates.account_state import read_accounts
+from rating.invoices.amounts.prepaid_credits import Wallet
 from rating.invoices.stored_invoice import WholeInvoice
-from rating.invoicing.due import current_span
-from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
-from rating.invoicing.late.late_usage import find_late
-from rating.invoicing.measure import measure
+from rating.invoicing.expected_invoice import EstimateInputs, Expected
 from rating.invoicing.rated_items import rate_items
 from rating.invoicing.unpriced_usage import unpriced_on_item, with_examples
 from rating.pricing import PriceError, money_text, plain
-from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
-from schemas.catalog.profiles import profile_versions
+from rating.subscriptions.timeline import PlanningError
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint
 from schemas.ledgers.invoice_record import Line, body_of
@@ -95,12 +90,12 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
 @dataclass(frozen=True, slots=True)
 class Estimates:
     """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits
-    while they are estimated one after another, for what is there and for what is projected; ``problems``: subscription
-    → why it has no estimate; ``billed``: the account's invoices."""
+    while they are estimated one after another, for what is there and for what is projected; ``billed``: the account's
+    invoices."""
 
     account: EstimateInputs
     periods: list[Expected]
-    problems: dict[str, str]
+    problems: Mapping[str, str]
     run: Run
     now: Wallet
     projected: Wallet
@@ -111,48 +106,11 @@ def _estimates(
     client: Client, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int
 ) -> Estimates:
     """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
-    problems: dict[str, str] = {}
-    lines: list[Timeline] = []
-    for versions in view.histories_referring("subscription", "account", account_id):
-        if versions[-1].model.account != account_id:
-            continue
-        try:
-            if (line := timeline_of(view, versions)) is not None:
-                lines.append(line)
-        except (PlanningError, ValueError) as error:
-            problems[versions[-1].code] = str(error)
-    names = [line.subscription for line in lines]
-    stored = read_chains(client, view.namespace, account_id, names)
-    billed = [invoice.record() for invoice in stored]
-    # Of an instant in the past: what was billed after it tells nothing.
-    standing = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end <= now_us])
-    later = StandingInvoices.holding([invoice for invoice in billed if invoice.period_end > now_us])
-    carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
-    late = find_late(client, view.namespace, standing, checkpoints, None, carried, account_id=account_id)
-    late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
-    grants = grants_of_account(view, account_id)
-    newest = checkpoints.last
-    run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
-    running = list(_running(lines, standing, view.namespace, now_us))
-    account, periods, failed = expect(
-        EstimateInputs(view, standing, lines, grants, late),
-        running,
-        run,
-        lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
-    )
-    active = {period.line.subscription for period in running}
-    problems |= {name: why for name, why in failed.items() if name in active}
-    own = [invoice for invoice in stored if invoice.head.account_id == account_id]
-    return Estimates(account, periods, problems, run, account.wallet(), account.wallet(), own)
-
-
-def _running(lines: Iterable[Timeline], standing: StandingInvoices, namespace: str, now_us: int) -> Iterator[Running]:
-    for line in lines:
-        chain = standing.chain(namespace, line.subscription)
-        billed_until = max((invoice.period_end for invoice in chain), default=None)
-        current_period = current_span(line, billed_until, now_us)
-        if current_period is not None:
-            yield Running(line, current_period[0])
+    state = read_accounts(client, view, [account_id], now_us)
+    estimate = state.estimate(client, checkpoints)
+    own = [invoice for invoice in state.billed if invoice.head.account_id == account_id]
+    inputs = estimate.inputs
+    return Estimates(inputs, estimate.periods, estimate.problems, estimate.run, inputs.wallet(), inputs.wallet(), own)
 
 
 def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: Estimates) -> JsonObject:

@@ -4,7 +4,7 @@ invariant 10)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -86,12 +86,12 @@ def find_late(
     as_of: Cut | None,
     carried: Collection[str] = (),
     *,
-    account_id: str | None = None,
+    accounts: Sequence[str] | None = None,
 ) -> LateBySubscription:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
     ``carried``: profiles whose last value is carried over, where a late record may change every later period.
-    ``account_id``: limits the result to one account, whose invoices alone ``standing`` contains. Only records
+    ``accounts``: limits the result to these accounts, whose invoices alone ``standing`` contains. Only records
     beyond the last invoice's checkpoint count, since its predecessors were adjusted as of it; if one was voided
     since, beyond that of the last invoice before it. Raises UnknownCheckpoint for an invoice with a checkpoint
     unknown to ``checkpoints``.
@@ -103,7 +103,7 @@ def find_late(
     for number, chains in sorted(by_checkpoint.items()):
         ends = [max(invoice.period_end for invoice in chain) for chain in chains]
         cut = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
-        by_account = _late_records(client, namespace, cut, as_of, max(ends), account_id)
+        by_account = _late_records(client, namespace, cut, as_of, max(ends), accounts)
         for chain, end in zip(chains, ends, strict=True):
             of_chain = tuple(
                 replace(record, last_us=FOREVER) if record.profile_id in carried else record
@@ -119,7 +119,7 @@ def find_late(
 
 
 def _late_records(
-    client: Any, namespace: str, cut: Cut, as_of: Cut | None, until_us: int, account_id: str | None
+    client: Any, namespace: str, cut: Cut, as_of: Cut | None, until_us: int, accounts: Sequence[str] | None
 ) -> dict[str, list[Late]]:
     bind = Binder()
     came, voided = (
@@ -128,8 +128,8 @@ def _late_records(
         for prefix in ("", "void_")
     )
     scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
-    if account_id is not None:
-        scope += f" AND account_id = {bind('account', 'String', account_id)}"
+    if accounts is not None:
+        scope += f" AND account_id IN {bind('accounts', 'Array(String)', list(accounts))}"
     # Backfilled records are not late usage: billed periods stay as they were counted.
     late = f"(checkpoint = 0 AND {came})"
     # No table is sorted by position; the append time of the first batch beyond the checkpoint prunes older parts. If

@@ -120,6 +120,6 @@ def test_counts_of_runs_and_chains_of_an_account_are_read_from_the_lists(
     for run in ("run_1", "run_3"):
         assert counts[run] == len({row["invoice_id"] for row in invoices if row["run_id"] == run})
     assert "run_9" not in counts
-    chains = read_chains(client, namespace, "a1", ["s0", "s1"])
+    chains = read_chains(client, namespace, ["a1"], ["s0", "s1"])
     # Each of these has no predecessor, so a chain is the one of them that stands last.
     assert {whole.head.subscription for whole in chains} == {"s0", "s1", "s4", "s7"}

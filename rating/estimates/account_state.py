@@ -1,0 +1,105 @@
+"""Accounts at an instant: their subscriptions, what was billed, which periods run, and what these would be billed. By
+the close's own code, for many accounts of a namespace by few queries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from clickhouse_connect.driver.client import Client
+
+from rating.invoices.amounts.prepaid_credits import grants_of_account
+from rating.invoices.ledger import StandingInvoices
+from rating.invoices.read import read_chains
+from rating.invoices.stored_invoice import WholeInvoice
+from rating.invoicing.due import current_span
+from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
+from rating.invoicing.late.late_usage import find_late
+from rating.invoicing.measure import measure
+from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
+from schemas.catalog.profiles import profile_versions
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Checkpoints, Run
+from schemas.ledgers.invoice_record import Invoice
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEstimate:
+    """The running periods of accounts in the order in which they are billed, as if nothing more was used. ``inputs``:
+    after what has ended was billed; ``problems``: subscription → why it has no estimate."""
+
+    inputs: EstimateInputs
+    periods: list[Expected]
+    problems: Mapping[str, str]
+    run: Run
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """Accounts at ``now_us`` (microseconds UTC). ``lines``: their subscriptions; ``unplanned``: subscription → why it
+    cannot be planned; ``billed``: their invoices, each chain in order."""
+
+    view: NamespaceView
+    accounts: Sequence[str]
+    now_us: int
+    lines: Sequence[Timeline]
+    unplanned: Mapping[str, str]
+    billed: Sequence[WholeInvoice]
+
+    @cached_property
+    def _records(self) -> list[Invoice]:
+        return [invoice.record() for invoice in self.billed]
+
+    def _standing(self) -> StandingInvoices:
+        # Of an instant in the past: what was billed after it tells nothing.
+        return StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end <= self.now_us])
+
+    def running(self) -> Iterator[Running]:
+        """The period of each subscription that contains the instant."""
+        standing = self._standing()
+        for line in self.lines:
+            chain = standing.chain(self.view.namespace, line.subscription)
+            billed_until = max((invoice.period_end for invoice in chain), default=None)
+            current_period = current_span(line, billed_until, self.now_us)
+            if current_period is not None:
+                yield Running(line, current_period[0])
+
+    def estimate(self, client: Client, checkpoints: Checkpoints) -> AccountEstimate:
+        """What the running periods would be billed. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint
+        that is not known yet."""
+        view, now_us, standing = self.view, self.now_us, self._standing()
+        later = StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end > now_us])
+        carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
+        late = find_late(client, view.namespace, standing, checkpoints, None, carried, accounts=self.accounts)
+        late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
+        grants = tuple(grant for account in self.accounts for grant in grants_of_account(view, account))
+        newest = checkpoints.last
+        run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
+        running = list(self.running())
+        inputs, periods, failed = expect(
+            EstimateInputs(view, standing, self.lines, grants, late),
+            running,
+            run,
+            lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
+        )
+        active = {period.line.subscription for period in running}
+        problems = dict(self.unplanned) | {name: why for name, why in failed.items() if name in active}
+        return AccountEstimate(inputs, periods, problems, run)
+
+
+def read_accounts(client: Client, view: NamespaceView, accounts: Collection[str], now_us: int) -> AccountState:
+    """The accounts with their invoices. Blocking."""
+    unplanned: dict[str, str] = {}
+    lines: list[Timeline] = []
+    for account_id in accounts:
+        for versions in view.histories_referring("subscription", "account", account_id):
+            if versions[-1].model.account != account_id:
+                continue
+            try:
+                if (line := timeline_of(view, versions)) is not None:
+                    lines.append(line)
+            except (PlanningError, ValueError) as error:
+                unplanned[versions[-1].code] = str(error)
+    billed = read_chains(client, view.namespace, list(accounts), [line.subscription for line in lines])
+    return AccountState(view, list(accounts), now_us, lines, unplanned, billed)
