@@ -81,9 +81,10 @@ def _answers_are_as_documented() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole stack, all ready. Test namespaces keep tests apart; whoever kills a process waits until it is back."""
+    """The whole stack, all ready. Test namespaces keep tests apart; whoever kills a process waits until it is back. It
+    ends with this folder's last test: an idle one would take a tenth of a processor from the unit tests that follow."""
     folder = tmp_path_factory.mktemp("stack")
     overrides: dict[str, Any] = {
         "checkpoint_seconds": 5, "flush_seconds": 0.1, "close_schedule_seconds": 0, "backfill_automatic": False,
@@ -113,13 +114,13 @@ def _containers(keep: ExitStack) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings(stack: Stack) -> Settings:
     """How to reach the run's stack; topics and tables are there."""
     return stack.settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka_settings(settings: Settings) -> Settings:
     """As ``settings``, for tests that only need Kafka."""
     return settings
