@@ -66,7 +66,7 @@ def records_of(path: Path) -> st.SearchStrategy[Any]:
     return values_of(schema_in(path))
 
 
-def test_the_contract_has_its_nine_records() -> None:
+def test_the_contract_has_its_ten_records() -> None:
     assert NAMES == [
         "catalog_entry",
         "checkpoint",
@@ -74,6 +74,7 @@ def test_the_contract_has_its_nine_records() -> None:
         "invoice",
         "record_piece",
         "rejected_event",
+        "usage_alert",
         "usage_batch",
         "usage_event",
         "usage_events",
