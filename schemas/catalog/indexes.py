@@ -35,7 +35,7 @@ class IndexedEntry(Protocol):
 def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Kind and code of each entry to which a stored body refers; a field of the wrong type refers to nothing."""
     if kind == "subscription":
-        named = [("account", body.get("account")), ("plan", body.get("plan"))]
+        named = [("account", body.get("account")), ("plan", body.get("plan")), *_granted(body)]
     elif kind in ("product", "feature"):
         profile = body.get("profile")
         named = [("meter", profile.partition(".")[0] if isinstance(profile, str) else None)]
@@ -46,6 +46,7 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for charge in (charges if isinstance(charges, list) else ())
             if isinstance(charge, dict)
         ]
+        named += _granted(body)
     elif kind == "credit_grant":
         named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
     elif kind == "alert_rule":
@@ -59,6 +60,15 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for to_kind, code in named:
         if isinstance(code, str):
             yield to_kind, code
+
+
+def _granted(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    grants = body.get("features")
+    return [
+        ("feature", grant.get("feature"))
+        for grant in (grants if isinstance(grants, list) else ())
+        if isinstance(grant, dict)
+    ]
 
 
 class SortedCodes:

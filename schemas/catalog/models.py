@@ -18,6 +18,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.backfill_reach import Backfill
 from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
 from schemas.catalog.bounds import NamespaceBounds
+from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_grants
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
@@ -60,27 +61,6 @@ class Namespace(Model):
     """receiver of its invoices' versions"""
     bounds: NamespaceBounds | None = None
     """limits that only the operator can set; null: unchanged"""
-
-
-class Feature(Model):
-    """Something an account is entitled to; a metered feature names a profile, a limit and a reset interval."""
-
-    code: Code
-    """its name within the namespace, immutable"""
-    name: str = ""
-    """display name"""
-    profile: ProfileAddress | None = None
-    """`meter.profile` that measures its use; null: it is granted without being measured"""
-    limit: Annotated[str, StringConstraints(pattern=r"^\d{1,26}(\.\d{1,12})?$")] | None = None
-    """maximum use per interval; null: unlimited"""
-    reset: BillingInterval | None = None
-    """interval after which the count restarts"""
-
-    @model_validator(mode="after")
-    def _metered_is_whole(self) -> Self:
-        if self.profile is None and (self.limit is not None or self.reset is not None):
-            raise ValueError(f"feature {self.code}: limit and reset need a profile")
-        return self
 
 
 class Product(Model):
@@ -155,6 +135,8 @@ class Plan(Model):
     """discounts for all its subscriptions"""
     minimum_commitment: NotNegative | None = None
     """minimum total of a period's charges after discounts; the difference is billed as a true-up line"""
+    features: Annotated[tuple[FeatureGrant, ...], Field(max_length=256)] = ()
+    """features that an account has while a subscription to this plan is active"""
     payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
     """days after the local date of finalisation on which an invoice is due"""
     approval: Literal["none", "required"] = "none"
@@ -166,6 +148,7 @@ class Plan(Model):
             return self  # its charges were validated at publication; code that needs the currency reports the fault
         exponent(self.currency)
         check_discounts(self.discounts)
+        check_grants(self.features)
         codes: set[str] = set()
         for number, charge in enumerate(self.charges):
             if charge.key in codes:
@@ -240,10 +223,13 @@ class Subscription(Model):
     """applied after the plan's discounts"""
     minimum_commitment: NotNegative | None = None
     """replaces the plan's; "0": none"""
+    features: Annotated[tuple[FeatureGrant, ...], Field(max_length=256)] = ()
+    """features in addition to the plan's; one that the plan grants, too, is replaced as a whole"""
 
     @model_validator(mode="after")
     def _terms_stand(self) -> Self:
         check_discounts(self.discounts)
+        check_grants(self.features)
         charges = [override.charge for override in self.overrides]
         if doubled := {code for code in charges if charges.count(code) > 1}:
             raise ValueError(f"overrides: charge {min(doubled)} stands twice; give it one price")

@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from schemas.catalog.base import STORED, Model
+from schemas.catalog.entitlements.features import Feature
 from schemas.catalog.indexes import NamespaceIndexes, references
 from schemas.catalog.meters import Meter
-from schemas.catalog.models import KINDS, Account, Namespace
+from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
 from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.generations import KIND as GENERATION
 from schemas.ledgers.generations import Generations
@@ -75,8 +76,15 @@ def record_of(
     """A CatalogEntry record for ``model``, ready for the codec. It is valid from a meter's ``start``, if that is
     set."""
     body = model.model_dump(mode="json")
+    # Fields that say nothing are left out, so that an earlier release, which does not know them, reads the entry.
     if isinstance(model, Namespace) and not model.inbox:
-        del body["inbox"]  # so that an earlier release, which does not know it, reads the entry
+        del body["inbox"]
+    if isinstance(model, Plan | Subscription) and not model.features:
+        del body["features"]
+    if isinstance(model, Feature):
+        body = {
+            name: value for name, value in body.items() if name not in ("value", "limits") or value not in (None, [])
+        }
     if isinstance(model, Meter) and model.start is not None and valid_from_us is None and not retired:
         valid_from_us = micros(model.start)
     return {

@@ -11,6 +11,7 @@ from schemas import prices
 from schemas.catalog import meters, models, terms
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
+from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhook_setting import Webhook
 from schemas.values.json_text import JsonObject
@@ -44,6 +45,7 @@ _PERCENT: Final = {
 }  # fmt: skip
 _AMOUNT: Final = {"code": "loyal", "amount": "5"}
 _OVERRIDE: Final = {"charge": "abroad", "price": {"model": "flat", "amount": "9"}}
+_LIMIT: Final = {"quantity": "6000", "hard": False, "reset": "month"}
 _WEBHOOK: Final = {
     "url": "https://billing.example.com/weir", "enabled": True, "events": ["invoice.finalized", "invoice.paid"],
     "rotation": 2,
@@ -97,8 +99,20 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "fill_defaults": True,
         },
     ),
-    models.Feature: (
-        {"code": "minutes", "name": "Minutes abroad", "profile": "calls.abroad", "limit": "6000", "reset": "month"},
+    features.Feature: (
+        {
+            "code": "seconds-abroad", "name": "Seconds abroad", "profile": "calls.abroad",
+            "limits": [_LIMIT, {"quantity": "600", "rolling": "5 hours"}],
+        },
+        {"code": "minutes", "profile": "calls.abroad", "limit": "6000", "reset": "month"},
+        {"code": "support", "value": "by phone"},
+    ),
+    features.FeatureLimit: (
+        _LIMIT, {"quantity": "600", "rolling": "5 hours"}, {"amount": "50", "reset": "billing_period"},
+    ),
+    features.FeatureGrant: (
+        {"feature": "seconds-abroad", "limits": [_LIMIT]}, {"feature": "support", "value": "by mail"},
+        {"feature": "export", "granted": False},
     ),
     models.Product: (
         {"code": "abroad", "name": "Calls abroad", "unit": "second", "kind": "metered", "profile": "calls.abroad"},
@@ -110,7 +124,9 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "trial_days": 14,
             "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "0.015"}}],
             "discounts": [_PERCENT],
-            "minimum_commitment": "100", "payment_terms_days": 14, "approval": "required",
+            "minimum_commitment": "100",
+            "features": [{"feature": "support"}, {"feature": "seconds-abroad", "limits": [_LIMIT]}],
+            "payment_terms_days": 14, "approval": "required",
         },
     ),
     models.Charge: (
@@ -127,6 +143,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "billing_anchor": "2026-01-15", "change_at": "2026-02-15", "trial_end": "2026-01-15",
             "overrides": [_OVERRIDE],
             "discounts": [_AMOUNT], "minimum_commitment": "0",
+            "features": [{"feature": "support", "value": "by mail"}],
         },
     ),
     terms.PriceOverride: (_OVERRIDE,),

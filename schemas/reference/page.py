@@ -15,6 +15,7 @@ from schemas import prices
 from schemas.catalog import meters, models, terms
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
+from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.webhook_setting import Webhook
 from schemas.reference.examples import EXAMPLES, example_of
@@ -59,7 +60,13 @@ PARTS: Final = (
             "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
     PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
         "and code.", (terms.CreditGrant,)),
-    PageHeading("Features", "What an account is entitled to.", (models.Feature,)),
+    PageHeading(
+        "Features",
+        "What an account is entitled to: a feature is granted by a plan or a subscription, and has a static value, or "
+        "use that a profile meters and limits bound. "
+        "[What a check says](../rating/BILLING.md#entitlements).",
+        (features.Feature, features.FeatureLimit, features.FeatureGrant),
+    ),
     PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires.", (AlertRule,)),
     PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
         "another.", (models.Namespace, Webhook, NamespaceBounds)),

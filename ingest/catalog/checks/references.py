@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+from ingest.catalog.checks.feature_faults import grant_faults, limit_faults
 from ingest.catalog.checks.filters_by_schema import unfit_faults
 from ingest.catalog.checks.touched import Touched
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.base import Model
+from schemas.catalog.entitlements.features import Feature
 from schemas.catalog.meters import Meter
-from schemas.catalog.models import Feature, Plan, Product, Subscription
+from schemas.catalog.models import Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, price_in
 from schemas.values.suggestions import similar
@@ -39,8 +41,12 @@ class _References:
         for kind in ("feature", "product"):
             for code, model in self._models(kind):
                 assert isinstance(model, Feature | Product)
-                if model.profile is not None and (wrong := self._resolve(model.profile)[1]):
+                profile_id, wrong = self._resolve(model.profile) if model.profile is not None else ("", "")
+                if wrong:
                     yield self._fault(kind, code, ".profile", wrong)
+                elif isinstance(model, Feature):
+                    for below, detail in limit_faults(self._planned, model.limits, profile_id):
+                        yield self._fault(kind, code, f".limits{below}", detail)
         yield from unfit_faults(self._planned, self._touched.codes.get("meter", ()))
         for code, plan in self._models("plan"):
             assert isinstance(plan, Plan)
@@ -54,6 +60,7 @@ class _References:
                     detail = f"product {product.code} is metered, and usage is billed in arrears; remove it"
                     yield self._fault("plan", code, f".charges[{number}].in_advance", detail)
             yield from self._discount_faults("plan", code, plan, plan)
+            yield from self._grant_faults("plan", code, plan, plan)
         for code, grant in self._models("credit_grant"):
             assert isinstance(grant, CreditGrant)
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
@@ -140,6 +147,7 @@ class _References:
                 detail = f"version {version} of plan {plan.code} charges product {charge.product}, which is not there"
                 yield self._fault("subscription", code, ".plan_version", detail)
         yield from self._discount_faults("subscription", code, plan, subscription)
+        yield from self._grant_faults("subscription", code, plan, subscription)
         charges = {charge.key for charge in plan.charges}
         for number, override in enumerate(subscription.overrides):
             if override.charge not in charges:
@@ -152,6 +160,19 @@ class _References:
             except PriceError as error:
                 yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
 
+    def _grant_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
+        """Features that are not there, or that are granted what they cannot have."""
+        charged = self._billed(plan) if owner.features else frozenset()
+        for number, grant in enumerate(owner.features):
+            self._tick()
+            feature = self._planned.get("feature", grant.feature)
+            if not isinstance(feature, Feature):
+                yield self._fault(kind, code, f".features[{number}].feature", self._absent("feature", grant.feature))
+                continue
+            profile_id = self._resolve(feature.profile)[0] if feature.profile is not None else ""
+            for below, detail in grant_faults(self._planned, grant, feature, profile_id, plan.code, charged):
+                yield self._fault(kind, code, f".features[{number}]{below}", detail)
+
     def _discount_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
         """Discounts on a product that the plan does not charge, which would silently have no effect."""
         products = {charge.product for charge in plan.charges}
@@ -160,16 +181,18 @@ class _References:
                 detail = f"plan {plan.code} charges no product {discount.product}; name one that it charges, or none"
                 yield self._fault(kind, code, f".discounts[{number}].product", detail)
 
-    def _billed(self, subscription: Subscription) -> frozenset[str]:
+    def _billed_by(self, subscription: Subscription) -> frozenset[str]:
         key = subscription.plan, subscription.plan_version or 0
         known = self._billed_by_plan.get(key)
         if known is None:
-            plan = self._planned.plan_version(*key)
-            products = [self._planned.get("product", charge.product) for charge in (plan.charges if plan else ())]
-            addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
-            known = frozenset(address for address, _ in map(self._resolve, addresses) if address)
-            self._billed_by_plan[key] = known
+            known = self._billed_by_plan[key] = self._billed(self._planned.plan_version(*key))
         return known
+
+    def _billed(self, plan: Plan | None) -> frozenset[str]:
+        """The profiles that a plan bills."""
+        products = [self._planned.get("product", charge.product) for charge in (plan.charges if plan else ())]
+        addresses = [item.profile for item in products if isinstance(item, Product) and item.profile is not None]
+        return frozenset(address for address, _ in map(self._resolve, addresses) if address)
 
     def _overlaps(self, subscriptions: Sequence[Subscription]) -> Iterator[Fault]:
         """Subscriptions of one account that bill the same profile at the same time.
@@ -184,7 +207,7 @@ class _References:
         for subscription in sorted(subscriptions, key=lambda candidate: (_start(candidate), order[candidate.code])):
             self._tick()
             both: dict[str, set[str]] = {}
-            for profile in self._billed(subscription):
+            for profile in self._billed_by(subscription):
                 previous = latest.get(profile)
                 if (
                     previous is not None

@@ -29,6 +29,7 @@ _REFERRING = {
     # A changed or retired entry of the first kind → kinds whose entries are checked if they refer to it.
     "meter": ("product", "feature", "alert_rule"),
     "product": ("plan",),
+    "feature": ("plan", "subscription"),
 }
 _REFERRING_TO_RETIRED = {
     "plan": ("subscription", "alert_rule"),
@@ -60,11 +61,18 @@ def touched_by(planned: Planned) -> Touched:
         for kind in kinds:
             for entry in planned.referring(kind, change.kind, change.code):
                 add(kind, entry.code)
+                if kind == "feature":  # its limits may stand with who grants it
+                    for granting in ("plan", "subscription"):
+                        for granted in planned.referring(granting, "feature", entry.code):
+                            add(granting, granted.code)
         if change.kind == "product" and change.action == "retired":
             for code, _ in _charged(planned, change.code):
                 add("subscription", code)
         elif change.kind == "product" and _measures_otherwise(planned, change):
-            accounts |= dict.fromkeys(account for _, account in _charged(planned, change.code))
+            for code, account in _charged(planned, change.code):
+                accounts[account] = None
+                if _grants(planned, code):
+                    add("subscription", code)
     return Touched(codes, accounts, dict.fromkeys(_plans(planned)))
 
 
@@ -74,6 +82,12 @@ def _charged(planned: Planned, product: str) -> Iterator[tuple[str, str]]:
     for plan in planned.view.indexes.referring("plan", "product", product):
         for entry in planned.referring("subscription", "plan", plan):
             yield entry.code, entry.model.account
+
+
+def _grants(planned: Planned, subscription: str) -> bool:
+    """Whether a subscription grants features itself, perhaps with limits in money."""
+    model = planned.get("subscription", subscription)
+    return isinstance(model, Subscription) and bool(model.features)
 
 
 def _measures_otherwise(planned: Planned, change: Change) -> bool:

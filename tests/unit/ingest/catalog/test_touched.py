@@ -54,6 +54,13 @@ def filters(draw: st.DrawFn) -> list[dict[str, Any]]:
                                  [{"property": ["x"], "operator": "eq", "value": "9"}]]))  # fmt: skip
 
 
+def grants(codes: st.SearchStrategy[str]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Features that may not be there, with limits that their profile or the plan may not allow."""
+    limits = [None, [{"amount": "1", "reset": "billing_period"}], [{"quantity": "1", "rolling": "1 day"}]]
+    grant = st.fixed_dictionaries({"feature": codes, "limits": st.sampled_from(limits)})
+    return st.just([]) | st.lists(grant, max_size=1)
+
+
 @st.composite
 def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
     """An entry whose references may lead to entries that exist, do not exist, or are retired."""
@@ -64,13 +71,20 @@ def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         return {"code": code, "compatibility": "none", "fill_defaults": True, "schema": schema}
     if kind == "meter":
         profiles = [
-            {"code": profile, "aggregation": "sum", "property": "bytes", "filters": filters(draw)}
+            {
+                "code": profile,
+                "aggregation": draw(st.sampled_from(["sum", "latest"])),
+                "property": "bytes",
+                "filters": filters(draw),
+            }
             for profile in draw(st.sampled_from([["p"], ["q"], ["p", "q"]]))
         ]
         return {"code": code, "event_name": draw(few), "profiles": profiles}
     profile = st.builds("".join, st.tuples(few, st.sampled_from(["", ".p", ".q"])))
     if kind == "feature":
-        return {"code": code, "profile": draw(st.none() | profile)}
+        limits = draw(st.sampled_from([[], [{"quantity": "1", "rolling": "5 hours"}]]))
+        named = draw(st.none() | profile)
+        return {"code": code, "profile": named, "limits": [] if named is None else limits}
     if kind == "product":
         return {"code": code} | draw(st.one_of(st.just({"kind": "flat"}), st.fixed_dictionaries({"profile": profile})))
     if kind == "plan":
@@ -78,7 +92,8 @@ def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         price = {"model": "flat", "amount": draw(st.sampled_from(["1", "2"]))}
         charges = [{"product": product, "price": price, "in_advance": draw(st.booleans())} for product in products]
         discounts = draw(st.sampled_from([[], [{"code": "d", "percent": "5", "product": "a"}]]))
-        return {"code": code, "currency": "USD", "charges": charges, "discounts": discounts}
+        features = draw(grants(few))
+        return {"code": code, "currency": "USD", "charges": charges, "discounts": discounts, "features": features}
     if kind == "account":
         return {"code": code, "name": draw(few)}
     if kind == "subscription":
@@ -86,7 +101,7 @@ def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         version = draw(st.none() | st.integers(1, 2))
         return {
             "code": draw(st.sampled_from(["a", "b", "c", "d"])), "account": draw(few), "plan": draw(few),
-            "start": start, "end": end, "plan_version": version,
+            "start": start, "end": end, "plan_version": version, "features": draw(grants(few)),
         }  # fmt: skip
     if kind == "alert_rule":
         subject = draw(st.sampled_from(["account", "subscription", "plan"]))

@@ -1,0 +1,1 @@
+"""What accounts are entitled to, as the catalog says it: features, their limits, and who is granted them. Pure."""
