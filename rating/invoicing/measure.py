@@ -25,8 +25,10 @@ MAX_PROFILES: Final = 50
 _INSTANT_BYTES: Final = 60  # two instants with URL-encoded separators
 
 
-def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | None) -> UsageQuery:
-    """The query for ``need`` and ``accounts``: from records for one account or live, else from windows.
+def query_for(
+    namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | None, windows: bool = True
+) -> UsageQuery:
+    """The query for ``need`` and ``accounts``: from records for one account or live, else from windows if ``windows``.
 
     If the names of the accounts exceed MAX_NAMED_BYTES, the whole namespace is read.
     """
@@ -42,7 +44,7 @@ def query_for(namespace: str, need: Need, accounts: Iterable[str], as_of: Cut | 
         dimensions=need.dimensions,
         as_of=as_of,
         rolled_up=as_of,
-        plan="windows" if len(named) > 1 and as_of is not None else "records",
+        plan="windows" if windows and len(named) > 1 and as_of is not None else "records",
     )
 
 
@@ -56,7 +58,9 @@ class SharedQuery:
     by_profile: Mapping[str, Need] = field(default_factory=dict)
 
 
-def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None) -> Iterator[SharedQuery]:
+def shared_queries(
+    namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None, windows: bool = True
+) -> Iterator[SharedQuery]:
     """The queries that answer all ``needs``: one per need shared by many accounts, and combined ones for the
     others, such as first periods that start at sign-up. Live, profiles that are measured alike for the same few
     accounts share one. Pure."""
@@ -70,7 +74,7 @@ def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: C
         if need in together:
             continue
         if need.profile.carry_over or len(set(accounts)) > FEW:
-            yield SharedQuery(query_for(namespace, need, accounts, as_of), need)
+            yield SharedQuery(query_for(namespace, need, accounts, as_of, windows), need)
         else:
             alike.setdefault((need.profile, need.dimensions), []).append(need)
     for (profile, dimensions), needs_alike in alike.items():
@@ -78,7 +82,8 @@ def shared_queries(namespace: str, needs: Mapping[Need, Iterable[str]], as_of: C
             lot_needs = set(lot.values())
             if len(lot_needs) == 1:
                 (need,) = lot_needs
-                yield SharedQuery(query_for(namespace, need, [account for account, _ in lot], as_of), need)
+                named = [account for account, _ in lot]
+                yield SharedQuery(query_for(namespace, need, named, as_of, windows), need)
                 continue
             intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
             yield SharedQuery(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
@@ -128,12 +133,13 @@ def measure(
     as_of: Cut | None,
     on_progress: Progress,
     listed: int = LISTED_VALUES,
+    windows: bool = True,
 ) -> Totals:
-    """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live. ``listed``:
-    limit on combinations of dimension values of an account that the need does not name; all others are one group.
-    Blocking."""
+    """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live; any other
+    cut without ``windows``. ``listed``: limit on combinations of dimension values of an account that the need does not
+    name; all others are one group. Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
-    queries = list(shared_queries(namespace, needs, as_of))
+    queries = list(shared_queries(namespace, needs, as_of, windows))
     for number, query in enumerate(queries, 1):
         for account, need, rows in _by_need(client, query):
             if account in needs[need]:  # anybody's, where the query is of the whole namespace

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from rating.periods import local_midnight, parse_zone
 from rating.subscriptions.period_terms import with_overrides
+from schemas.catalog.entitlements.features import FeatureGrant
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Entry, NamespaceView
@@ -28,7 +29,7 @@ class Segment:
     """[start_us, end_us) in which one version of a subscription is in force (end FOREVER if unknown): a plan
     version with the subscription's prices, discounts and commitment. ``anchor``: of periods that begin in it;
     ``trial_end``: as that version gives it; ``begins``: the subscription starts here, first or again after it was
-    retired."""
+    retired; ``features``: those that the subscription grants itself."""
 
     start_us: int
     end_us: int
@@ -37,6 +38,7 @@ class Segment:
     begins: bool = False
     anchor: date | None = None
     trial_end: datetime | date | None = None
+    features: tuple[FeatureGrant, ...] = ()
 
     def same_charges(self, segment: Segment) -> bool:
         """Whether plan version and prices are equal; discounts and commitment may differ. Usage is not split
@@ -46,7 +48,8 @@ class Segment:
 
     def same_terms(self, segment: Segment) -> bool:
         """Whether everything is equal except the time."""
-        same_terms = (self.plan, self.anchor, self.trial_end) == (segment.plan, segment.anchor, segment.trial_end)
+        own = (self.plan, self.anchor, self.trial_end, self.features)
+        same_terms = own == (segment.plan, segment.anchor, segment.trial_end, segment.features)
         return self.plan_version == segment.plan_version and same_terms
 
 
@@ -171,6 +174,7 @@ def _segments(view: NamespaceView, life: Sequence[Entry], retired_us: int, zone:
             plan.version,
             anchor=model.billing_anchor,
             trial_end=model.trial_end,
+            features=model.features,
         )
         latest_change = changes[-1] if changes else None
         if latest_change is None or not new.same_charges(latest_change):

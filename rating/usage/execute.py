@@ -22,7 +22,7 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
         rows = carried(query, _rows(client, looking_back(query)))
     else:
         rows = _rows(client, query)
-    if not rows and not (query.by_account or query.buckets_us or query.dimensions):
+    if not rows and not (query.by_account or query.buckets_us or query.step_us or query.dimensions):
         return [UsageGroup(no_usage(query.profile.aggregation))]
     return rows
 
@@ -52,7 +52,7 @@ def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     left = list(values)
     profile = str(left.pop(0)) if query.alike else None
     account = str(left.pop(0)) if query.by_account else None
-    bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals else None
+    bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals or query.step_us else None
     *json_values, quantity, events = left
     dimensions = tuple(_dimension(value) for value in json_values)
     usage = Usage(Decimal(quantity), int(events))

@@ -151,6 +151,10 @@ class UsageQuery:
     account and by start of the interval, as a bucket is. Made by ``of_account_intervals``.
 
     ``alike``: ids of further profiles that are measured as ``profile`` is, from records, and answered by profile.
+
+    ``step_us``: groups by steps of so many microseconds since 1970, and names each by its start, as buckets are.
+    ``since``: leaves out what lies below these offsets, for what was appended between them and ``as_of``. Both are for
+    the plan records.
     """
 
     namespace: str
@@ -166,11 +170,17 @@ class UsageQuery:
     plan: QueryPlan = "records"
     account_intervals: tuple[AccountInterval, ...] = ()
     alike: tuple[str, ...] = ()
+    step_us: int = 0
+    since: Cut | None = None
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
             raise ValueError("an empty interval: start must be before end")
         profile = self.profile
+        if (self.step_us or self.since is not None) and (
+            self.plan != "records" or self.buckets_us or self.account_intervals or profile.carry_over
+        ):
+            raise ValueError("step_us and since are for the plan records, without buckets, own intervals or carry_over")
         if self.alike and (self.plan != "records" or profile.carry_over or profile.backfilled or profile.keyed):
             raise ValueError("profiles are alike from records, without carry_over, backfills and versions of latest")
         if self.account_intervals and (

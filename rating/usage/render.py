@@ -90,7 +90,7 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
 def _keys(query: UsageQuery) -> list[str]:
     """The columns that the query groups by."""
     keys = _entity_keys(query)
-    if query.buckets_us or query.account_intervals:
+    if query.buckets_us or query.account_intervals or query.step_us:
         keys.append("bucket")
     return keys + [f"dimension_{number}" for number in range(len(query.dimensions))]
 
@@ -120,6 +120,9 @@ def _branch(
             f"\nASOF INNER JOIN (SELECT 1 AS one, fromUnixTimestamp64Micro(arrayJoin({starts}), 'UTC') AS bucket_start)"
             f" AS buckets ON source.one = buckets.one AND source.{source.at} >= buckets.bucket_start"
         )
+    elif query.step_us:
+        step = bind("step", "Int64", query.step_us)
+        keys.append(f"intDiv(toUnixTimestamp64Micro(source.{source.at}), {step}) * {step} AS bucket")
     elif query.account_intervals:
         # The conditions have read every record of these accounts from the first start to the last end.
         accounts, starts, ends = (
@@ -180,17 +183,24 @@ def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
             ragged.append(_beyond(query, bind))
         conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*_voids(query, bind))]
     else:
+        if query.since is not None:
+            conditions.append(f"checkpoint = 0 AND {_appended(query, query.since, bind)}")
         conditions.append(void_conditions.not_voided(*_voids(query, bind)))
     return conditions
 
 
-def _beyond(query: UsageQuery, bind: Binder) -> str:
-    """A condition on usage_records: what no window up to the cut holds. Positions order usage_batches, not records, so
-    that the append times of the namespace's batches beyond the cut say which few records to look at."""
-    cut = query.windows_as_of()
+def _appended(query: UsageQuery, cut: Cut, bind: Binder) -> str:
+    """A condition on usage_records: what lies beyond the cut. Positions order usage_batches, not records, so that the
+    append times of the namespace's batches beyond the cut say which few records to look at."""
     batches = f"namespace = {bind('namespace', 'String', query.namespace)} AND {position_beyond(cut.offsets, bind)}"
     first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches})"
-    appended = f"append_time >= {first} AND NOT {position_below(cut.offsets, bind)}"
+    return f"append_time >= {first} AND NOT {position_below(cut.offsets, bind, 'since')}"
+
+
+def _beyond(query: UsageQuery, bind: Binder) -> str:
+    """A condition on usage_records: what no window up to the cut holds."""
+    cut = query.windows_as_of()
+    appended = _appended(query, cut, bind)
     if not query.profile.backfilled:
         return f"({appended})"
     return f"if(checkpoint > 0, checkpoint > {bind('cut_number', 'UInt32', cut.number)}, {appended})"

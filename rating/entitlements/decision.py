@@ -1,0 +1,167 @@
+"""Whether an account may use a feature: each limit's use against what it grants. Pure.
+
+Without a quantity a hard limit allows while something of it is left; with one, as long as the use would stay within
+it. A soft limit allows always, and says by how much it is passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final, Literal
+
+from rating.entitlements.granted import Grant
+from rating.entitlements.questions import LimitQuestion
+from rating.invoicing.charges import Totals
+from rating.invoicing.need import Need
+from rating.invoicing.rated_items import rate_items
+from rating.pricing.exact import exact_sum, exactly
+from rating.usage import Measured, Usage, UsageGroup
+from schemas.prices import MatrixPrice, plain
+from schemas.values.instants import rfc3339
+
+Reason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature"]
+"""Why something is not allowed."""
+_ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """A limit and its use now. ``granted`` None: unlimited; ``used`` None: no maximum, minimum or latest; ``unit``: the
+    profile's, or the currency of a limit in money; ``within``: whether the use, with the quantity asked for, stays
+    within it."""
+
+    question: LimitQuestion
+    granted: Decimal | None
+    used: Decimal | None
+    unit: str
+    within: bool
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """What is left; None: unlimited."""
+        with exactly():
+            return None if self.granted is None else max(self.granted - (self.used or _ZERO), _ZERO)
+
+    @property
+    def overage(self) -> Decimal:
+        """What was used beyond it."""
+        with exactly():
+            return _ZERO if self.granted is None else max((self.used or _ZERO) - self.granted, _ZERO)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it is hard, and does not allow what is asked for."""
+        return not self.within and self.question.limit is not None and self.question.limit.hard
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the feature may be used: ``reason`` and ``detail`` say why not. ``grant``: the one that decided, None
+    where there is none; ``uses``: of its limits; ``decisive``: the first limit that refuses, else the hard one, or of
+    soft ones any, of which least is left in proportion."""
+
+    allowed: bool
+    reason: Reason | None = None
+    detail: str = ""
+    grant: Grant | None = None
+    uses: tuple[LimitUse, ...] = ()
+    decisive: LimitUse | None = None
+
+
+def decide(decisions: Sequence[Decision]) -> Decision:
+    """Of several subscriptions' grants, those that started last first, one that allows suffices."""
+    if not decisions:
+        return Decision(False, "not_granted", "no active subscription of the account grants it")
+    return next((decision for decision in decisions if decision.allowed), decisions[0])
+
+
+def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None) -> Decision:
+    """The decision of one grant, given its limits' uses (none: it is not metered)."""
+    refusing = next((use for use in uses if use.refuses), None)
+    if refusing is not None:
+        return Decision(False, "limit_reached", _sentence(refusing, quantity), grant, tuple(uses), refusing)
+    return Decision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
+
+
+def use_in_quantity(question: LimitQuestion, usage: Usage, quantity: Decimal | None) -> LimitUse:
+    """The use of a limit in quantity, or of none."""
+    granted = None if question.limit is None else question.limit.quantity
+    then = _with(question.profile, usage.quantity, quantity)
+    within = granted is None or _within(usage.quantity, then, granted)
+    return LimitUse(question, granted, usage.quantity, question.profile.unit, within)
+
+
+def use_in_money(
+    question: LimitQuestion, totals: Totals, account_id: str, currency: str, now_us: int, quantity: Decimal | None
+) -> LimitUse:
+    """The use of a limit in money: what the lines of the charges that it is about come to, before discounts. A
+    quantity is priced as if it were used now, but for a matrix, whose price depends on values that are not known.
+    Raises PlanningError where a price cannot be applied."""
+    granted = question.limit.amount if question.limit is not None else None
+    assert granted is not None, "its limit is in money"
+    used = _cost(question, totals, account_id, currency)
+    then: Decimal | None = None
+    if quantity is not None:
+        grown = _grown(question, totals, account_id, now_us, quantity)
+        then = used if grown is None else _cost(question, grown, account_id, currency)
+    return LimitUse(question, granted, used, currency, _within(used, then, granted))
+
+
+def _cost(question: LimitQuestion, totals: Totals, account_id: str, currency: str) -> Decimal:
+    return exact_sum(rated.priced.amount for rated in rate_items(question.items, totals, account_id, currency))
+
+
+def _grown(
+    question: LimitQuestion, totals: Totals, account_id: str, now_us: int, quantity: Decimal
+) -> dict[Need, Mapping[str, list[UsageGroup]]] | None:
+    """The totals with ``quantity`` more in the part that runs; None where its price needs more than that."""
+    grown: dict[Need, Mapping[str, list[UsageGroup]]] = {}
+    for item in question.items:
+        need = item.need
+        assert need is not None, "questions_of takes metered charges alone"
+        rows = list(totals[need].get(account_id, ()))
+        if need.start_us <= now_us < need.end_us:
+            if isinstance(item.price, MatrixPrice) or len(rows) > 1:
+                return None
+            row = rows[0] if rows else UsageGroup(Usage(None, 0), account_id)
+            usage = Usage(_with(need.profile, row.usage.quantity, quantity), row.usage.events + 1)
+            rows = [replace(row, usage=usage)]
+        grown[need] = {account_id: rows}
+    return grown
+
+
+def _within(used: Decimal | None, then: Decimal | None, granted: Decimal) -> bool:
+    return (used or _ZERO) < granted if then is None else then <= granted
+
+
+def _with(profile: Measured, used: Decimal | None, quantity: Decimal | None) -> Decimal | None:
+    """The profile's quantity once an event with ``quantity`` is in it; None where no quantity is asked for."""
+    if quantity is None or used is None:
+        return quantity
+    if profile.aggregation == "latest":
+        return quantity
+    if profile.aggregation in ("max", "min"):
+        return max(used, quantity) if profile.aggregation == "max" else min(used, quantity)
+    with exactly():
+        return used + quantity
+
+
+def _tightness(use: LimitUse) -> tuple[bool, bool, Decimal]:
+    """Sort key: limits before none, hard ones before soft ones, then what is left in proportion to what is granted."""
+    limit, remaining = use.question.limit, use.remaining
+    if limit is None or remaining is None or use.granted is None:
+        return True, True, _ZERO
+    return False, not limit.hard, remaining / use.granted if use.granted else _ZERO
+
+
+def _sentence(use: LimitUse, quantity: Decimal | None) -> str:
+    interval, limit, granted = use.question.interval, use.question.limit, use.granted or _ZERO
+    over = ""
+    if limit is not None and (limit.rolling or limit.reset):
+        over = f" in {limit.rolling}" if limit.rolling else f" in the {str(limit.reset).replace('_', ' ')}"
+    until = f"; it restarts at {rfc3339(interval.resets_us)}" if interval.resets_us is not None else ""
+    more = "" if quantity is None else f", and {plain(quantity)} more is asked for"
+    unit = f" {use.unit}" if use.unit else ""
+    return f"{plain(use.used or _ZERO)} of {plain(granted)}{unit} is used{over}{more}{until}"

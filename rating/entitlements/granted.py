@@ -1,0 +1,98 @@
+"""Which features an account has at an instant, by its active subscriptions and their newest terms, as billing reads
+them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from rating.invoicing.due import current_span
+from rating.subscriptions.billing_periods import Span
+from rating.subscriptions.timeline import PlanningError, Segment, Timeline, timeline_of
+from schemas.catalog.entitlements.features import Feature, FeatureGrant, FeatureLimit, StaticValue
+from schemas.catalog.profiles import FOREVER
+from schemas.catalog.state import NamespaceView
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A feature as one active subscription grants it. ``value``: of a static one; ``limits``: of a metered one;
+    ``span``: the subscription's running period; ``line``: its timeline."""
+
+    feature: Feature
+    value: StaticValue | None
+    limits: tuple[FeatureLimit, ...]
+    line: Timeline
+    segment: Segment
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What an account has in [now, ``until_us``): by feature code, the grants of its subscriptions, the one that
+    started last first; ``problems``: of subscriptions that cannot be planned."""
+
+    account_id: str
+    time_zone: str
+    grants: Mapping[str, tuple[Grant, ...]]
+    until_us: int
+    problems: tuple[str, ...] = ()
+
+
+def granted_to(
+    view: NamespaceView, account_id: str, now_us: int, billed_until_us: Mapping[str, int] | None = None
+) -> Granted:
+    """What an account has at an instant. ``billed_until_us``: subscription → end of its last billed period, where a
+    change of time zone or anchor may have moved it; periods go on from there, else from the subscription's start."""
+    problems: list[str] = []
+    grants: dict[str, list[Grant]] = {}
+    until_us = FOREVER
+    active: list[tuple[Timeline, Segment, Span]] = []
+    for line in _lines(view, account_id, problems):
+        segment = next((part for part in line.segments if part.start_us <= now_us < part.end_us), None)
+        until_us = min([until_us, *(edge for edge in _edges(line) if edge > now_us)])
+        if segment is None:
+            continue
+        current = current_span(line, (billed_until_us or {}).get(line.subscription), now_us)
+        if current is not None:
+            until_us = min(until_us, current[0].end_us)
+            active.append((line, segment, current[0]))
+    for line, segment, span in sorted(active, key=lambda each: (-each[0].start_us, each[0].subscription)):
+        for grant in _in_force(segment):
+            entry = view.get("feature", grant.feature)
+            if entry is None:
+                continue
+            feature: Feature = entry.model
+            limits = feature.all_limits if grant.limits is None else grant.limits
+            value = feature.value if grant.value is None else grant.value
+            held = Grant(feature, value, limits if feature.profile is not None else (), line, segment, span)
+            grants.setdefault(feature.code, []).append(held)
+    in_order = {code: tuple(of_feature) for code, of_feature in sorted(grants.items())}
+    return Granted(account_id, view.time_zone(account_id), in_order, until_us, tuple(problems))
+
+
+def _lines(view: NamespaceView, account_id: str, problems: list[str]) -> Iterator[Timeline]:
+    for versions in view.histories_referring("subscription", "account", account_id):
+        try:
+            if versions[-1].model.account != account_id:
+                continue
+            line = timeline_of(view, versions)
+        except PlanningError as error:
+            problems.append(str(error))
+        except ValueError as error:  # a body that nobody would take today: it holds back its own subscription alone
+            problems.append(f"subscription {versions[-1].code}: {error}")
+        else:
+            if line is not None:
+                yield line
+
+
+def _edges(line: Timeline) -> Iterable[int]:
+    return (edge for segment in line.segments for edge in (segment.start_us, segment.end_us))
+
+
+def _in_force(segment: Segment) -> Iterator[FeatureGrant]:
+    """The grants of the plan, and in place of those of the same feature the subscription's own."""
+    own = {grant.feature for grant in segment.features}
+    for grant in (*(grant for grant in segment.plan.features if grant.feature not in own), *segment.features):
+        if grant.granted:
+            yield grant

@@ -1,0 +1,167 @@
+"""Measures for entitlements, all by the usage query: what an account used as of a cut, and what was appended between
+two. Blocking, with a ClickHouse client."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rating.entitlements.held_usage import STEP_US, Appended, AsOf, Held, Key, rolling_from
+from rating.entitlements.limit_intervals import FIRST_US, LAST_US
+from rating.entitlements.merging import merges
+from rating.entitlements.questions import RollingNeed
+from rating.invoicing.measure import MAX_NAMED_BYTES, measure
+from rating.invoicing.need import Need
+from rating.usage import Measured, Usage, UsageGroup, UsageQuery, usage_totals
+from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.binder import Binder
+from schemas.clickhouse.positions import position_below, position_beyond
+from schemas.ledgers.checkpoints import Cut, read_progress
+from schemas.ledgers.generations import Offsets
+
+_ANY_CHECKPOINT: Final = 2**31
+"""As of a cut that is no checkpoint, all backfills count that the catalog knows, as live."""
+_PROFILES: Final = 500
+_ACCOUNTS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """How far ClickHouse has the log: all rows below ``offsets`` are durable. ``repairs``: grows where rows below them
+    were written again (``usage_folds``, epochs)."""
+
+    offsets: Offsets
+    repairs: int
+
+
+def log_state(client: Any) -> LogState:
+    """The present one."""
+    offsets = read_progress(client)
+    rows = client.query("SELECT max(epoch) FROM usage_folds WHERE namespace = ''").result_rows
+    return LogState(offsets, int(rows[0][0]) if rows else 0)
+
+
+def cut_at(offsets: Offsets) -> Cut:
+    """A cut for usage queries at offsets that belong to no checkpoint."""
+    return Cut(_ANY_CHECKPOINT, offsets, 0, 0)
+
+
+def whole(client: Any, namespace: str, keys: Iterable[Key], as_of: AsOf) -> dict[Key, Held]:
+    """What is asked for, measured as a whole as of ``as_of``."""
+    by_asked: dict[Need | RollingNeed, list[str]] = defaultdict(list)
+    for account_id, asked in keys:
+        by_asked[asked].append(account_id)
+    measured_keys: dict[Key, Held] = {}
+    needs = {asked: accounts for asked, accounts in by_asked.items() if isinstance(asked, Need)}
+    for lot in _lots(needs):
+        totals = measure(client, namespace, lot, cut_at(as_of.offsets), _silent, windows=False)
+        for need, named in lot.items():
+            for account_id in named:
+                rows = totals[need].get(account_id, ())
+                measured_keys[account_id, need] = Held(tuple(rows), asked_us=as_of.at_us)
+    for asked, accounts in by_asked.items():
+        if isinstance(asked, RollingNeed):
+            for names in _named(accounts):
+                measured_keys |= _rolling(client, namespace, asked, names, as_of)
+    return measured_keys
+
+
+def _rolling(
+    client: Any, namespace: str, asked: RollingNeed, accounts: Collection[str], as_of: AsOf
+) -> dict[Key, Held]:
+    start_us, end_us = rolling_from(asked, as_of.at_us)
+    query = UsageQuery(
+        namespace, asked.profile, max(start_us, FIRST_US), end_us, tuple(accounts), by_account=True,
+        as_of=cut_at(as_of.offsets), step_us=asked.step_us,
+    )  # fmt: skip
+    steps: dict[str, dict[int, Usage]] = {account_id: {} for account_id in accounts}
+    for row in usage_totals(client, query):
+        steps[row.account_id or ""][row.bucket_us or 0] = row.usage
+    return {
+        (account_id, asked): Held((), of_account, start_us, as_of.at_us) for account_id, of_account in steps.items()
+    }
+
+
+def _lots(needs: Mapping[Need, list[str]]) -> Iterator[dict[Need, set[str]]]:
+    """The needs with few enough accounts that their names fit into queries of these accounts alone."""
+    lot: dict[Need, set[str]] = {}
+    named: set[str] = set()
+    size = 0
+    for need, accounts in needs.items():
+        for account_id in accounts:
+            length = 0 if account_id in named else len(account_id.encode()) + 4
+            if lot and (size + length > MAX_NAMED_BYTES // 2 or len(named) >= _ACCOUNTS):
+                yield lot
+                lot, named, size, length = {}, set(), 0, len(account_id.encode()) + 4
+            lot.setdefault(need, set()).add(account_id)
+            named.add(account_id)
+            size += length
+    if lot:
+        yield lot
+
+
+def _named(accounts: Iterable[str]) -> Iterator[list[str]]:
+    names: list[str] = []
+    size = 0
+    for account_id in accounts:
+        length = len(account_id.encode()) + 4
+        if names and (size + length > MAX_NAMED_BYTES // 2 or len(names) >= _ACCOUNTS):
+            yield names
+            names, size = [], 0
+        names.append(account_id)
+        size += length
+    if names:
+        yield names
+
+
+def appended(
+    client: Any, namespace: str, profiles: Mapping[str, Collection[Measured]], since: Offsets, until: Offsets
+) -> list[Appended]:
+    """What was appended to profiles between two cuts, by account and step of event time, or only that something was:
+    where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held."""
+    of_aggregation: dict[Aggregation | None, list[str]] = defaultdict(list)
+    for profile_id, each in profiles.items():
+        aggregations = {measured.aggregation for measured in each}
+        adds_up = len(aggregations) == 1 and all(merges(measured) for measured in each)
+        of_aggregation[aggregations.pop() if adds_up else None].append(profile_id)
+    rows: list[Appended] = []
+    for aggregation, names in of_aggregation.items():
+        names.sort()
+        for lot in (names[start : start + _PROFILES] for start in range(0, len(names), _PROFILES)):
+            # Of a profile that does not add up only that there is something matters: its records are counted.
+            query = UsageQuery(
+                namespace, Measured(lot[0], aggregation or "count", ()), FIRST_US, LAST_US, by_account=True,
+                as_of=cut_at(until), since=cut_at(since), alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
+            )  # fmt: skip
+            rows += (_appended(row, lot[0], aggregation is not None) for row in usage_totals(client, query))
+    return rows
+
+
+def _appended(row: UsageGroup, profile_id: str, adds_up: bool) -> Appended:
+    usage = row.usage if adds_up else None
+    return Appended(row.profile_id or profile_id, row.account_id or "", row.bucket_us or 0, usage)
+
+
+def voided_between(client: Any, namespace: str, since: Offsets, until: Offsets) -> set[str]:
+    """The accounts of which an event was voided between two cuts. Positions order the voids, so that this costs what
+    was appended."""
+    bind = Binder()
+    scope = f"namespace = {bind('namespace', 'String', namespace)}"
+    beyond = f"{scope} AND {position_beyond(since, bind)} AND {position_below(until, bind, 'until')}"
+    if not client.query(f"SELECT count() FROM usage_voids WHERE {beyond}", parameters=bind.parameters).result_rows[0][
+        0
+    ]:
+        return set()
+    bind = Binder()
+    scope = f"namespace = {bind('namespace', 'String', namespace)}"
+    below = position_below(since, bind, "since", "void_")
+    rows = client.query(
+        f"SELECT DISTINCT account_id FROM voided_events WHERE {scope} AND NOT {below}", parameters=bind.parameters
+    ).result_rows
+    return {str(row[0]) for row in rows}
+
+
+def _silent(_stage: str, _done: int, _of: int) -> None:
+    """``measure`` tells its progress to nobody."""

@@ -1,0 +1,129 @@
+"""What is held in memory is what asking anew would say, whatever was appended, voided, forgotten or late."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.entitlements.held_usage import STEP_US, AsOf, HeldUsage
+from rating.entitlements.questions import Asked, RollingNeed
+from rating.invoicing.need import Need
+from rating.usage import Measured, no_usage
+from tests.unit.rating.entitlements.log import LOG, Event, Log, used
+
+SECOND = STEP_US
+PROFILES = {name: Measured(f"m.{name}", name, ((1, 60),)) for name in ("sum", "count", "max", "min", "latest")} | {
+    "unique": Measured("m.unique", "count_unique", ((1, 60),))
+}
+BY_ID = {profile.profile_id: profile for profile in PROFILES.values()}
+ASKED: list[Asked] = [
+    *(Need(profile, 0, 100 * SECOND) for profile in PROFILES.values()),
+    *(Need(profile, 50 * SECOND + 7, 80 * SECOND + 3) for profile in PROFILES.values()),
+    *(RollingNeed(PROFILES[name], 60 * SECOND, 5 * SECOND) for name in ("sum", "count", "max", "min")),
+]
+
+events = st.builds(
+    Event,
+    st.sampled_from(sorted(BY_ID)),
+    st.sampled_from(["a", "b"]),
+    st.integers(0, 120 * SECOND)
+    | st.sampled_from([50 * SECOND + 6, 50 * SECOND + 7, 80 * SECOND + 2, 80 * SECOND + 3]),
+    st.sampled_from([Decimal(number) for number in ("-1", "0", "0.5", "3", "123456789012345678901234567890.1")]),
+)
+steps = st.lists(
+    st.tuples(st.just("event"), events)
+    | st.tuples(st.just("void"), st.integers(0, 30))
+    | st.tuples(st.just("ask"), st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(ASKED)))
+    | st.tuples(st.just("refresh"), st.integers(0, 30))
+    | st.tuples(st.sampled_from(["forget", "shrink"]), st.none()),
+    min_size=1,
+    max_size=40,
+)
+
+
+class Keeper:
+    """What the shell does with what is held, one step after another."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.held = HeldUsage()
+        self.now_us = 60 * SECOND
+
+    def take(self, what: str, value: Any) -> None:
+        if what == "event":
+            self.log.records.append(value)
+        elif what == "void":
+            if value < len(self.log.records) and isinstance(self.log.records[value], Event):
+                self.log.records.append(value)
+        elif what == "ask":
+            as_of = self.held.as_of or self.log.end(self.now_us)
+            self.held.as_of = as_of
+            self.held.put(value, self.log.whole(value, as_of.offsets[LOG], self.now_us))
+        elif what == "refresh":
+            self.now_us += value * SECOND
+            self.refresh()
+        elif what == "forget":
+            self.held.clear()
+        else:
+            self.held.shrink(self.held.weight // 2)
+
+    def refresh(self) -> None:
+        if self.held.as_of is None:
+            return
+        since, as_of = self.held.as_of.offsets[LOG], self.log.end(self.now_us)
+        until = as_of.offsets[LOG]
+        profiles = {name: BY_ID[name] for name in self.held.profiles()}
+        advance = self.held.after(
+            self.log.appended(since, until, profiles), self.log.voided_accounts(since, until), self.now_us
+        )
+        self.held.commit(advance, as_of)
+
+    def check(self) -> None:
+        as_of: AsOf | None = self.held.as_of
+        for account in ("a", "b"):
+            for asked in ASKED:
+                groups = self.held.usage(account, asked, self.now_us)
+                if groups is None:
+                    continue
+                assert as_of is not None
+                expected = used(self.log, account, asked, as_of.offsets[LOG], self.now_us)
+                usage = groups[0].usage if groups else no_usage(asked.profile.aggregation)
+                assert usage == expected, (account, asked, as_of)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps)
+def test_held_usage_is_what_asking_anew_says_as_of_its_cut(taken: list[tuple[str, Any]]) -> None:
+    keeper = Keeper()
+    for what, value in taken:
+        keeper.take(what, value)
+        keeper.check()
+
+
+def test_a_rolling_window_goes_on_without_being_measured_again() -> None:
+    keeper = Keeper()
+    rolling = RollingNeed(PROFILES["sum"], 60 * SECOND, SECOND)
+    keeper.take("ask", ("a", rolling))
+    for second in range(1000):
+        keeper.take("event", Event("m.sum", "a", keeper.now_us, Decimal(second)))
+        keeper.take("refresh", 1)
+        groups = keeper.held.usage("a", rolling, keeper.now_us)
+        assert groups is not None
+        assert groups[0].usage == used(keeper.log, "a", rolling, len(keeper.log.records), keeper.now_us)
+    held = keeper.held.held(("a", rolling))
+    assert held is not None
+    assert len(held.steps) <= 121  # what has left the window is not held for ever
+
+
+def test_what_was_used_longest_ago_goes_first() -> None:
+    keeper = Keeper()
+    for asked in ASKED[:3]:
+        keeper.take("ask", ("a", asked))
+    assert keeper.held.usage("a", ASKED[0], keeper.now_us) is not None
+    keeper.held.shrink(2)
+    assert [keeper.held.usage("a", asked, keeper.now_us) is None for asked in ASKED[:3]] == [False, True, False]
+    keeper.held.shrink(0)
+    assert (len(keeper.held), keeper.held.weight, keeper.held.profiles()) == (0, 0, {})
