@@ -21,7 +21,7 @@ from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import MatrixPrice, plain
 from schemas.values.instants import rfc3339
 
-Reason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature"]
+DenialReason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature"]
 """Why something is not allowed."""
 _ZERO: Final = Decimal(0)
 
@@ -57,32 +57,32 @@ class LimitUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class EntitlementDecision:
     """Whether the feature may be used: ``reason`` and ``detail`` say why not. ``grant``: the one that decided, None
     where there is none; ``uses``: of its limits; ``decisive``: the first limit that refuses, else the hard one, or of
     soft ones any, of which least is left in proportion."""
 
     allowed: bool
-    reason: Reason | None = None
+    reason: DenialReason | None = None
     detail: str = ""
     grant: Grant | None = None
     uses: tuple[LimitUse, ...] = ()
     decisive: LimitUse | None = None
 
 
-def decide(decisions: Sequence[Decision]) -> Decision:
+def decide(decisions: Sequence[EntitlementDecision]) -> EntitlementDecision:
     """Of several subscriptions' grants, those that started last first, one that allows suffices."""
     if not decisions:
-        return Decision(False, "not_granted", "no active subscription of the account grants it")
+        return EntitlementDecision(False, "not_granted", "no active subscription of the account grants it")
     return next((decision for decision in decisions if decision.allowed), decisions[0])
 
 
-def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None) -> Decision:
+def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None) -> EntitlementDecision:
     """The decision of one grant, given its limits' uses (none: it is not metered)."""
     refusing = next((use for use in uses if use.refuses), None)
     if refusing is not None:
-        return Decision(False, "limit_reached", _sentence(refusing, quantity), grant, tuple(uses), refusing)
-    return Decision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
+        return EntitlementDecision(False, "limit_reached", _sentence(refusing, quantity), grant, tuple(uses), refusing)
+    return EntitlementDecision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
 
 
 def use_in_quantity(question: LimitQuestion, usage: Usage, quantity: Decimal | None) -> LimitUse:

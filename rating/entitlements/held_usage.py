@@ -24,12 +24,12 @@ from schemas.values.instants import SECOND
 
 STEP_US: Final = SECOND
 """The steps of event time in which what was appended is told: those of rolling windows are multiples of it."""
-Key: TypeAlias = tuple[str, Asked]
+UsageKey: TypeAlias = tuple[str, Asked]
 """An account, and what is measured for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class AsOf:
+class MeasuredAsOf:
     """What usage is as of: what the log had below ``offsets`` when that was read, at ``at_us`` (microseconds UTC)."""
 
     offsets: Offsets
@@ -66,17 +66,17 @@ class Appended(NamedTuple):
 class Advance:
     """What ``after`` prepared: ``renewed`` takes the place of what is held, ``stale`` has to be measured again."""
 
-    renewed: Mapping[Key, Held]
-    stale: frozenset[Key]
+    renewed: Mapping[UsageKey, Held]
+    stale: frozenset[UsageKey]
 
 
 class HeldUsage:
     """What is held of one namespace, the least recently used first. ``as_of`` None: nothing is."""
 
     def __init__(self) -> None:
-        self.as_of: AsOf | None = None
+        self.as_of: MeasuredAsOf | None = None
         self.weight = 0
-        self._held: OrderedDict[Key, Held] = OrderedDict()
+        self._held: OrderedDict[UsageKey, Held] = OrderedDict()
         self._of_profile: dict[tuple[str, str], dict[Asked, None]] = {}  # by profile and account
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
 
@@ -104,27 +104,27 @@ class HeldUsage:
         """By id, how the profiles of what is held are measured."""
         return {profile_id: tuple(each) for profile_id, each in self._profiles.items()}
 
-    def keys_of(self, accounts: Iterable[str]) -> Iterator[Key]:
+    def keys_of(self, accounts: Iterable[str]) -> Iterator[UsageKey]:
         """What is held of these accounts."""
         named = set(accounts)
         return (key for key in tuple(self._held) if key[0] in named)
 
-    def oldest(self, count: int) -> list[Key]:
+    def oldest(self, count: int) -> list[UsageKey]:
         """What was measured as a whole longest ago."""
         by_age = sorted(self._held.items(), key=lambda item: item[1].asked_us)
         return [key for key, _ in by_age[:count]]
 
-    def newest(self, keys: Collection[Key], count: int) -> list[Key]:
+    def newest(self, keys: Collection[UsageKey], count: int) -> list[UsageKey]:
         """Of some keys those that were used last."""
         if len(keys) <= count:
             return list(keys)
         return [key for key in reversed(self._held) if key in keys][:count]
 
-    def held(self, key: Key) -> Held | None:
+    def held(self, key: UsageKey) -> Held | None:
         """What is held of a key, as it is."""
         return self._held.get(key)
 
-    def put(self, key: Key, held: Held) -> None:
+    def put(self, key: UsageKey, held: Held) -> None:
         """Hold what was measured as of ``as_of``."""
         before = self._held.pop(key, None)
         self._held[key] = held
@@ -135,7 +135,7 @@ class HeldUsage:
             measured = self._profiles.setdefault(asked.profile.profile_id, {})
             measured[asked.profile] = measured.get(asked.profile, 0) + 1
 
-    def drop(self, keys: Iterable[Key]) -> None:
+    def drop(self, keys: Iterable[UsageKey]) -> None:
         """Hold these no longer."""
         for key in keys:
             held = self._held.pop(key, None)
@@ -166,8 +166,8 @@ class HeldUsage:
 
     def after(self, appended: Iterable[Appended], voided: Collection[str], now_us: int) -> Advance:
         """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided."""
-        renewed: dict[Key, Held] = {}
-        stale = set(self.keys_of(voided)) if voided else set[Key]()
+        renewed: dict[UsageKey, Held] = {}
+        stale = set(self.keys_of(voided)) if voided else set[UsageKey]()
         for profile_id, account_id, step_us, usage in appended:
             for asked in tuple(self._of_profile.get((profile_id, account_id), ())):
                 key = account_id, asked
@@ -183,7 +183,7 @@ class HeldUsage:
                     renewed[key] = advanced
         return Advance({key: held for key, held in renewed.items() if key not in stale}, frozenset(stale))
 
-    def commit(self, advance: Advance, as_of: AsOf) -> None:
+    def commit(self, advance: Advance, as_of: MeasuredAsOf) -> None:
         """Take over what was prepared: all is as of ``as_of`` then, and what is stale is held no longer."""
         self.drop(advance.stale)
         for key, held in advance.renewed.items():

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.entitlements.held_usage import STEP_US, Appended, AsOf, Held, Key, rolling_from
+from rating.entitlements.held_usage import STEP_US, Appended, MeasuredAsOf, Held, UsageKey, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed
@@ -48,12 +48,12 @@ def cut_at(offsets: Offsets) -> Cut:
     return Cut(_ANY_CHECKPOINT, offsets, 0, 0)
 
 
-def whole(client: Any, namespace: str, keys: Iterable[Key], as_of: AsOf) -> dict[Key, Held]:
+def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
     """What is asked for, measured as a whole as of ``as_of``."""
     by_asked: dict[Need | RollingNeed, list[str]] = defaultdict(list)
     for account_id, asked in keys:
         by_asked[asked].append(account_id)
-    measured_keys: dict[Key, Held] = {}
+    measured_keys: dict[UsageKey, Held] = {}
     needs = {asked: accounts for asked, accounts in by_asked.items() if isinstance(asked, Need)}
     for lot in _lots(needs):
         totals = measure(client, namespace, lot, cut_at(as_of.offsets), _silent, windows=False)
@@ -69,8 +69,8 @@ def whole(client: Any, namespace: str, keys: Iterable[Key], as_of: AsOf) -> dict
 
 
 def _rolling(
-    client: Any, namespace: str, asked: RollingNeed, accounts: Collection[str], as_of: AsOf
-) -> dict[Key, Held]:
+    client: Any, namespace: str, asked: RollingNeed, accounts: Collection[str], as_of: MeasuredAsOf
+) -> dict[UsageKey, Held]:
     start_us, end_us = rolling_from(asked, as_of.at_us)
     query = UsageQuery(
         namespace, asked.profile, max(start_us, FIRST_US), end_us, tuple(accounts), by_account=True,

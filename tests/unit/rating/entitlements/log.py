@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from rating.entitlements.held_usage import STEP_US, Appended, AsOf, Held, Key, rolling_from
+from rating.entitlements.held_usage import STEP_US, Appended, MeasuredAsOf, Held, UsageKey, rolling_from
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.usage import Measured, Usage, UsageGroup, no_usage
@@ -27,8 +27,8 @@ class Log:
 
     records: list[Event | int] = field(default_factory=list)
 
-    def end(self, now_us: int) -> AsOf:
-        return AsOf({LOG: len(self.records)}, now_us)
+    def end(self, now_us: int) -> MeasuredAsOf:
+        return MeasuredAsOf({LOG: len(self.records)}, now_us)
 
     def counted(self, start: int, until: int) -> list[Event]:
         """The events at offsets [start, until) that no void below ``until`` takes back."""
@@ -54,7 +54,7 @@ class Log:
             for place, events in steps.items()
         ]
 
-    def whole(self, key: Key, until: int, now_us: int) -> Held:
+    def whole(self, key: UsageKey, until: int, now_us: int) -> Held:
         """What is held of a key once it is measured as a whole."""
         account_id, asked = key
         own = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.entitlements.decision import Decision, decide, decision_of, use_in_money, use_in_quantity
+from rating.entitlements.decision import EntitlementDecision, decide, decision_of, use_in_money, use_in_quantity
 from rating.entitlements.granted import Grant, granted_to
 from rating.entitlements.limit_intervals import interval_of
 from rating.entitlements.questions import LimitQuestion, questions_of
@@ -48,7 +48,7 @@ def grant_of(shelf: Shelf, feature: str, at: str = "2026-03-10T12:00:00Z") -> Gr
     return grant
 
 
-def decided(shelf: Shelf, used: str, quantity: str | None = None) -> Decision:
+def decided(shelf: Shelf, used: str, quantity: str | None = None) -> EntitlementDecision:
     """The decision on feature f with so much used of every limit."""
     grant = grant_of(shelf, "f")
     view = shelf.view()
@@ -201,9 +201,9 @@ def test_a_metered_feature_without_limits_tells_what_is_used() -> None:
 
 
 def test_of_several_grants_one_that_allows_suffices() -> None:
-    refused = Decision(False, "limit_reached", "first")
-    assert decide([refused, Decision(True)]).allowed
-    assert decide([refused, Decision(False, "limit_reached", "second")]).detail == "first"
+    refused = EntitlementDecision(False, "limit_reached", "first")
+    assert decide([refused, EntitlementDecision(True)]).allowed
+    assert decide([refused, EntitlementDecision(False, "limit_reached", "second")]).detail == "first"
     assert decide([]).reason == "not_granted"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import STEP_US, AsOf, HeldUsage
+from rating.entitlements.held_usage import STEP_US, MeasuredAsOf, HeldUsage
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.need import Need
 from rating.usage import Measured, no_usage
@@ -82,7 +82,7 @@ class Keeper:
         self.held.commit(advance, as_of)
 
     def check(self) -> None:
-        as_of: AsOf | None = self.held.as_of
+        as_of: MeasuredAsOf | None = self.held.as_of
         for account in ("a", "b"):
             for asked in ASKED:
                 groups = self.held.usage(account, asked, self.now_us)
