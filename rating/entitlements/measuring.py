@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.entitlements.held_usage import STEP_US, Appended, MeasuredAsOf, Held, UsageKey, rolling_from
+from rating.entitlements.held_usage import STEP_US, Appended, Held, MeasuredAsOf, UsageKey, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import STEP_US, MeasuredAsOf, HeldUsage
+from rating.entitlements.held_usage import STEP_US, HeldUsage, MeasuredAsOf
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.need import Need
 from rating.usage import Measured, no_usage
