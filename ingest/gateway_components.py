@@ -121,7 +121,7 @@ class Gateway:
             ready=ready,
         )
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
-        catalog_api = CatalogApi(guard, catalog, publisher, throttle)
+        catalog_api = CatalogApi(guard, catalog, publisher, throttle, sources.now_us)
         keys_api = KeysApi(guard, catalog, publisher, sources, throttle)
         log.info("gateway reads usage.catalog to %d, writes %s", catalog.catalog.next_offset, route())
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)

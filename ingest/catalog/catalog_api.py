@@ -36,10 +36,15 @@ class CatalogApi:
     catalog."""
 
     def __init__(
-        self, guard: Guard, catalog: CatalogFollower, publisher: CatalogPublisher, throttle: LoopThrottle
+        self,
+        guard: Guard,
+        catalog: CatalogFollower,
+        publisher: CatalogPublisher,
+        throttle: LoopThrottle,
+        now_us: Callable[[], int] | None = None,
     ) -> None:
         self._guard = guard
-        self._service = CatalogService(catalog, publisher, throttle.tick)
+        self._service = CatalogService(catalog, publisher, throttle.tick, now_us)
         self._documents = FairPool(DOCUMENTS, "catalog documents", throttle)
         self._entries = FairPool(ENTRIES, "catalog changes", throttle)
         self._pages = FairPool(PAGES, "catalog pages", throttle)

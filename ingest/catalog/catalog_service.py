@@ -45,6 +45,7 @@ RESOURCES: Final[dict[str, str]] = {"namespaces": "namespace"} | {
 _OURS: Final = ("version", "retired", "published_at", "backfill", "warnings")  # fields added to an entry's body
 FRESH_SECONDS: Final = 5.0
 DOCUMENT_SECONDS: Final = 120.0
+Now = Callable[[], int]
 
 
 def entry_json(entry: Entry) -> JsonObject:
@@ -70,9 +71,11 @@ def entry_json(entry: Entry) -> JsonObject:
 class CatalogService:
     """Catalog operations; raises Problem for every failure."""
 
-    def __init__(self, catalog: CatalogFollower, publisher: CatalogPublisher, rest: Tick = no_tick) -> None:
-        """``rest`` is called often during long work (``Rests.tick``)."""
-        self._rest = rest
+    def __init__(
+        self, catalog: CatalogFollower, publisher: CatalogPublisher, rest: Tick = no_tick, now_us: Now | None = None
+    ) -> None:
+        """``rest`` is called often during long work (``Rests.tick``); ``now_us``: without it any lock date is taken."""
+        self._rest, self._now_us = rest, now_us
         self._catalog = catalog
         self._publisher = publisher
 
@@ -209,7 +212,8 @@ class CatalogService:
         status = 409 if retire else 422
 
         def plan(view: NamespaceView) -> CatalogPlan:
-            return or_problem(lambda: plan_document(view, document(view), retire, tick or self._rest), status)
+            now_us, rest = self._now_us and self._now_us(), tick or self._rest
+            return or_problem(lambda: plan_document(view, document(view), retire, rest, now_us=now_us), status)
 
         return self._publish(plan, caller, namespace, kind, dry_run=dry_run)
 

@@ -10,6 +10,7 @@ from typing import Final
 from ingest.catalog.changes import CatalogPlan, Change
 from ingest.catalog.checks.bound_faults import bound_faults
 from ingest.catalog.checks.dimension_names import name_faults
+from ingest.catalog.checks.lock_date_faults import lock_date_faults
 from ingest.catalog.checks.references import reference_faults
 from ingest.catalog.checks.schema_evolution import evolution_faults
 from ingest.catalog.checks.touched import Touched, touched_by
@@ -33,8 +34,10 @@ def plan_document(
     retire: Sequence[tuple[str, str]] = (),
     tick: Tick = no_tick,
     choose: Callable[[Planned], Touched] = touched_by,
+    now_us: int | None = None,
 ) -> CatalogPlan:
-    """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire.
+    """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire; ``now_us``: the
+    present instant in microseconds UTC, before which a lock date has to lie.
 
     The view's catalog is taken to be valid, so only what ``choose`` says is checked (what the document touches): the
     cost depends on the document and on what refers to it, not on the size of the catalog.
@@ -42,7 +45,7 @@ def plan_document(
     Raises DocumentError with at most MAX_FAULTS faults, such as references to missing entries, and what ``tick``
     raises.
     """
-    return _Planner(view, document, retire, tick, choose).plan()
+    return _Planner(view, document, retire, tick, choose, now_us).plan()
 
 
 class _Planner:
@@ -53,8 +56,10 @@ class _Planner:
         retire: Sequence[tuple[str, str]],
         tick: Tick,
         choose: Callable[[Planned], Touched],
+        now_us: int | None,
     ) -> None:
         self._tick = tick
+        self._now_us = now_us
         self._choose = choose
         self._plans: dict[str, int] = {}
         self._document = document
@@ -105,8 +110,13 @@ class _Planner:
             if self._view.known:
                 return
             declared = Namespace(code=code)
+        standing = self._view.settings if self._view.known else None
         if declared.bounds is None:  # the document leaves them as they are
-            declared = declared.model_copy(update={"bounds": self._view.settings.bounds if self._view.known else None})
+            declared = declared.model_copy(update={"bounds": standing.bounds if standing else None})
+        locked = standing.lock_date if standing else None
+        if declared.lock_date is None:
+            declared = declared.model_copy(update={"lock_date": locked})
+        self._faults += lock_date_faults(locked, declared.lock_date, self._now_us)
         yield self._change("namespace", code, declared)
 
     def _change(self, kind: str, code: str, model: Model) -> Change:

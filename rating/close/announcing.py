@@ -16,6 +16,7 @@ from rating.invoices.waiting import CloseError
 from rating.invoicing.late.late_usage import LateBySubscription, find_late
 from rating.invoicing.measure import measure
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
+from rating.subscriptions.period_lock import PeriodLock
 from schemas.catalog.follower import read_catalog
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView
@@ -52,13 +53,15 @@ class Planning:
         """The namespace as of a catalog offset, None: everything read."""
         return self.catalog.view(self._request.namespace, offset)
 
-    def late(self, as_of: Cut | None) -> LateBySubscription:
-        """Usage that arrived for billed periods, up to a cut (None: live)."""
+    def late(self, as_of: Cut | None, offset: int | None = None) -> LateBySubscription:
+        """Usage that arrived for billed periods, up to a cut (None: live), and that the lock date as of the catalog's
+        ``offset`` (None: everything read) lets be billed."""
         carried = {version.profile_id for version in profile_versions(self.view()) if version.carry_over}
         request, ledgers = self._request, self._ledgers
         return find_late(
-            request.client, request.namespace, ledgers.standing, ledgers.checkpoints.checkpoints, as_of, carried
-        )
+            request.client, request.namespace, ledgers.standing, ledgers.checkpoints.checkpoints, as_of, carried,
+            lock=PeriodLock.of(self.view(offset)),
+        )  # fmt: skip
 
     def plan(self, late: LateBySubscription, offset: int | None = None) -> RunPlan:
         """What is due by the catalog as of ``offset`` (None: everything read). Raises CloseError."""
@@ -139,9 +142,9 @@ class Announcer:
             standing_run = checkpoints.runs.get(name)
             run = standing_run or self._new_run(name, attempt, plan)
             cut = checkpoints.cut(run.number)
-            late_then = planning.late(cut)
             if run.catalog_offset > planning.catalog.next_offset:
                 planning.read_catalog()
+            late_then = planning.late(cut, run.catalog_offset)
             holds_late = late_then == late if standing_run else True
             if holds_late and planning.plan(late, run.catalog_offset).billings == plan.billings:
                 break
@@ -161,7 +164,7 @@ class Announcer:
         }  # fmt: skip
         run = Run(name, cut.number, self._planning.catalog.next_offset, cut.as_of_us, body)
         wait_rolled_up(request.client, cut, request.on_progress)
-        whole_plan = self._planning.plan(self._planning.late(cut), run.catalog_offset)
+        whole_plan = self._planning.plan(self._planning.late(cut, run.catalog_offset), run.catalog_offset)
         return ledger.announce(self.checked(run, whole_plan, cut))
 
     def checked(self, run: Run, plan: RunPlan, cut: Cut | None) -> Run:

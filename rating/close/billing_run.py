@@ -20,13 +20,12 @@ from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
 from rating.invoices.amend import wait_shown
 from rating.invoices.amounts.account_balances import counterparts, draws
-from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import followed_invoices, read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
-from rating.invoicing.late.late_report import lines_to_rate_again
+from rating.invoicing.late.late_report import lines_to_rate_again, values_without_price
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from schemas.clickhouse.client import connect
@@ -263,8 +262,7 @@ class Close:
             request.on_checks(result.checks)
         problems = tuple(dict.fromkeys(result.problems + redrafted.problems))
         waiting = tuple(awaiting(standing.drafts(request.namespace)))
-        chains = standing.chains(request.namespace)
-        lacking = sum(len(parts) for chain in chains for *_, parts in unpriced_lines(chain))
+        lacking = values_without_price(planning.view(), standing)
         return replace(result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking)
 
     def balance(self) -> None:

@@ -17,6 +17,7 @@ from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
 from rating.invoicing.late.late_usage import find_late
 from rating.invoicing.measure import measure
+from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
@@ -71,7 +72,10 @@ class AccountState:
         view, now_us, standing = self.view, self.now_us, self._standing()
         later = StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end > now_us])
         carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
-        late = find_late(client, view.namespace, standing, checkpoints, None, carried, accounts=self.accounts)
+        lock = PeriodLock.of(view)
+        late = find_late(
+            client, view.namespace, standing, checkpoints, None, carried, accounts=self.accounts, lock=lock
+        )
         late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
         grants = tuple(grant for account in self.accounts for grant in grants_of_account(view, account))
         newest = checkpoints.last

@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.explain.adjusted import adjustment
 from rating.explain.counted_events import RULES, count_events
+from rating.explain.locked_line import locked
 from rating.explain.recomputed import by_day, by_dimensions, plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
@@ -45,11 +46,14 @@ def explain(client: Client, ledgers: Ledgers, subject: Subject) -> JsonObject:
         "rounding": _rounding(subject),
         "note": line.note,
         "adjustment": None,
+        "locked": None,
     }
     if subject.need is not None:
         answer |= {"profile": _profile(subject), "quantity": _quantity(client, subject)}
         if line.adjusts:
             answer["adjustment"] = adjustment(client, ledgers, subject)
+        else:
+            answer["locked"] = locked(client, ledgers, subject)
     return answer | {"sentence": sentence(answer)}
 
 
@@ -152,7 +156,8 @@ def sentence(answer: JsonObject) -> str:
     what = f"{profile['aggregation']} of {profile['id']}: {quantity['billed']} {quantity['unit']}".rstrip()
     measured = f"{what} from {_events(quantity['events'])} as of checkpoint {answer['checkpoint']['number']}"
     if change is None:
-        return f"{measured}, priced at {rounding['unrounded']} and rounded to {amount}."
+        behind = _left_out(answer["locked"])
+        return f"{measured}, priced at {rounding['unrounded']} and rounded to {amount}{behind}."
     if change["before"] is None:
         return f"{measured}; what was billed before is no longer to be read."
     earlier = change["before"]
@@ -164,6 +169,14 @@ def sentence(answer: JsonObject) -> str:
         f" {' and '.join(came)} between them;"
         f" {change['now']['amount']} in place of {earlier['amount']} billed so far makes {amount}."
     )
+
+
+def _left_out(locked_by: JsonObject | None) -> str:
+    if locked_by is None:
+        return ""
+    late, voided = locked_by["late_events"], locked_by["voided_events"]
+    beyond = f"{_events(late)} that came and {_events(voided)} voided after checkpoint {locked_by['checkpoint']}"
+    return f"; its period lies behind the lock date {locked_by['lock_date']}, so {beyond} are on no invoice"
 
 
 def _events(count: int | None) -> str:

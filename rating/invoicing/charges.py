@@ -13,6 +13,7 @@ from rating.invoicing.split_lines import by_time, joins, split_prices
 from rating.pricing import PriceError
 from rating.pricing.allowance import allowance
 from rating.subscriptions.billing_periods import PeriodPart
+from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import UsageGroup, measured, valid_versions
 from schemas.catalog.models import Charge, Product
@@ -50,10 +51,11 @@ Totals = Mapping[Need, Mapping[str, list[UsageGroup]]]
 
 class ChargeBook:
     """Resolves charges against one catalog view, with every lookup cached. ``waits``: what a pending backfill counts
-    is not billed before it is done; an estimate does not wait."""
+    is not billed before it is done; an estimate does not wait. ``lock``: the invoices that nothing adjusts any more."""
 
     def __init__(self, view: NamespaceView, *, waits: bool = False) -> None:
         self._view = view
+        self.lock = PeriodLock.of(view)
         self._profiles: dict[str, tuple[ProfileVersion, ...]] = {}
         for version in profile_versions(view):
             self._profiles[version.profile_id] = (*self._profiles.get(version.profile_id, ()), version)

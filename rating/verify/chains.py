@@ -21,7 +21,7 @@ _HEADS: Final = """
 SELECT toString(namespace), invoice_id, version, predecessor, subscription, sequence, account_id,
     toUnixTimestamp64Micro(period_start), toUnixTimestamp64Micro(period_end), checkpoint, catalog_offset,
         toString(state), toString(currency), body, toString(total),
-    toUnixTimestamp64Micro(as_of)
+    toUnixTimestamp64Micro(as_of), time_zone
 FROM invoices FINAL WHERE {where} ORDER BY version DESC LIMIT 1 BY namespace, invoice_id"""
 _LINES: Final = """
 SELECT toString(namespace), invoice_id, version, number, toString(kind), profile_id, profile_versions,
@@ -66,6 +66,7 @@ class Head:
     body: str
     total: Decimal
     as_of_us: int = 0
+    time_zone: str = "UTC"
 
     @property
     def voids(self) -> frozenset[str]:
@@ -202,8 +203,8 @@ def _begins_with(head: Head, predecessor: Head, by_id: Mapping[str, Head]) -> He
 
 def head_of(row: Row) -> Head:
     """A row of ``heads_sql``."""
-    fields, (total, as_of) = list(row[:-2]), row[-2:]
-    fields += [Decimal(total), int(as_of)]
+    fields, (total, as_of, zone) = list(row[:-3]), row[-3:]
+    fields += [Decimal(total), int(as_of), str(zone)]
     return Head(*fields)
 
 

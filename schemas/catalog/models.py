@@ -57,6 +57,10 @@ class Namespace(Model):
     """prefix of invoice numbers assigned from now on; `{year}` is the year (UTC) of the assignment"""
     credit_note_prefix: NumberPrefix = "CN-{year}-"
     """prefix of credit note numbers, likewise"""
+    lock_date: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(8999, 1, 1))] | None = None
+    """invoices of periods that ended at or before the beginning of this date (in their own time zone) are not adjusted
+    any more: usage that comes, or is voided, for them later is listed as left out, and billed by nothing. It goes only
+    forward, to today (UTC) at most; null: unchanged, at first none"""
     webhook: Webhook | None = None
     """receiver of its invoices' versions"""
     bounds: NamespaceBounds | None = None

@@ -77,8 +77,10 @@ def record_of(
     set."""
     body = model.model_dump(mode="json")
     # Fields that say nothing are left out, so that an earlier release, which does not know them, reads the entry.
-    if isinstance(model, Namespace) and not model.inbox:
-        del body["inbox"]
+    if isinstance(model, Namespace):
+        for name in ("inbox", "lock_date"):
+            if not body[name]:
+                del body[name]
     if isinstance(model, Plan | Subscription) and not model.features:
         del body["features"]
     if isinstance(model, Feature):

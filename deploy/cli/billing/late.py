@@ -20,7 +20,7 @@ def late(
     as_json: JsonOption = False,
 ) -> None:
     """Billed lines whose usage has changed since, because events came late or were voided: billed, now, difference. The
-    next close bills them.
+    next close bills them, but not what lies behind the namespace's lock date: that is listed as left out.
 
     Exit code 1 where something is named that no close can bill as the catalog stands: what cannot be rated, and usage
     without a price.
@@ -39,6 +39,14 @@ def late(
         say(f"cannot be rated: {problem}")
     for unpriced in report["unpriced"]:
         say(f"no price: invoice {unpriced['invoice_id']}, {unpriced['text']}")
+    for line in report["left_out"]["lines"]:
+        say(
+            f"left out: invoice {line['invoice_id']} of {line['account_id']}, {line['charge']}: {line['difference']} "
+            f"{line['currency']}"
+        )
+    if behind := report["left_out"]["count"]:
+        totals = ", ".join(f"{amount} {currency}" for currency, amount in report["left_out"]["totals"].items())
+        say(f"{behind} lines, {totals} lie behind the lock date {report['left_out']['lock_date']}: no close bills them")
     if not report["lines"]:
         if account is not None:
             hint_accounts(asked_of, [account])

@@ -203,6 +203,16 @@ class Adjustment(Answer):
     voided_events: TakenBackEvents | None
 
 
+class LockedLine(Answer):
+    """What came, or was voided, for a line behind the namespace's lock date, and is on no invoice."""
+
+    lock_date: date
+    checkpoint: int
+    """of the last invoice that counted the line's usage"""
+    late_events: int
+    voided_events: int
+
+
 class ExplainedLine(Answer):
     """Where a line's amount comes from."""
 
@@ -229,5 +239,7 @@ class ExplainedLine(Answer):
     rounding: Rounding
     note: str
     adjustment: Adjustment | None
+    locked: LockedLine | None
+    """null unless it bills usage of a period behind the lock date of the present catalog"""
     sentence: str
     """all of it in a sentence for people"""

@@ -234,6 +234,19 @@ class LateLine(Answer):
     billed_as_of_checkpoint: int
 
 
+class LeftOutUsage(Answer):
+    """What came, or was voided, for invoices behind the namespace's lock date, and is on no invoice."""
+
+    lock_date: date | None
+    since: date | None
+    """of periods that ended after the beginning of this date (UTC); null without a lock date"""
+    count: int
+    totals: dict[str, DecimalText]
+    """currency → difference of all lines"""
+    lines: list[LateLine]
+    problems: list[str]
+
+
 class LateUsage(Answer):
     """What came after its period was billed and is on no invoice yet."""
 
@@ -245,6 +258,7 @@ class LateUsage(Answer):
     lines: list[LateLine]
     problems: list[str]
     unpriced: list[UnpricedUsage]
+    left_out: LeftOutUsage
 
 
 class RunHead(Answer):

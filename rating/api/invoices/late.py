@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from http import HTTPStatus
 from typing import Annotated
 
@@ -23,13 +24,22 @@ async def late_usage(
     view: View,
     account_id: Annotated[str | None, Query(description="only this account")] = None,
     limit: Annotated[int, Query(ge=1, le=10_000, description="lines in the answer; totals are of all")] = 1000,
+    left_out_since: Annotated[
+        date | None,
+        Query(
+            description="of `left_out`: periods that ended after the beginning of this date (UTC); 92 days before the"
+            " lock date unless given"
+        ),
+    ] = None,
 ) -> JsonObject:
     """The next close adjusts just these lines: `difference` = `now` (live, by the price as pinned) − `billed` so
-    far."""
+    far. `left_out` has, apart, what came or was voided for invoices behind the namespace's `lock_date`: no close bills
+    it."""
     try:
         report = await rating.ask_long(
             lambda client, _go_on: rating.invoice_ledger.ask(
-                view.namespace, lambda standing: late_report(client, view, standing, rating.checkpoints, account_id)
+                view.namespace,
+                lambda standing: late_report(client, view, standing, rating.checkpoints, account_id, left_out_since),
             ),
             request,
         )

@@ -70,7 +70,12 @@ def rate_again(billed: Iterable[Prior], totals: Totals, account_id: str, currenc
 def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[Line]:
     """An adjustment for each line whose amount has changed, or of which other usage has no price now. Raises
     PlanningError."""
-    lines: list[Line] = []
+    return [line for line, _ in adjusted(billed, totals, account_id, currency)]
+
+
+def adjusted(billed: Iterable[Prior], totals: Totals, account_id: str, currency: str) -> list[tuple[Line, Prior]]:
+    """``adjustments``, each with the line that it adjusts. Raises PlanningError."""
+    lines: list[tuple[Line, Prior]] = []
     for rated in rate_again(billed, totals, account_id, currency):
         prior, priced, usage = rated.prior, rated.priced, rated.usage
         difference = exact_sum((priced.amount, -prior.billed))
@@ -80,20 +85,19 @@ def adjustments(billed: Iterable[Prior], totals: Totals, account_id: str, curren
             continue
         was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
         span = f"{rfc3339(prior.line.period_start)} to {rfc3339(prior.line.period_end)}"
-        lines.append(
-            structs.replace(
-                prior.line,
-                kind="adjustment",
-                description=f"{prior.line.description}, adjusted for late or voided usage",
-                price=prior.newest.price if rated.price == prior.price else price_text(rated.price),
-                quantity=plain(usage.quantity or Decimal(0)),
-                events=str(usage.events),
-                amount=money_text(difference, currency),
-                unrounded=plain(difference),
-                steps=steps_text(priced),
-                note="; ".join(part for part in (f"{span}: {was}", rated.note) if part),
-                adjusts=prior.invoice_id,
-                of_plan=prior.plan,
-            )
+        line = structs.replace(
+            prior.line,
+            kind="adjustment",
+            description=f"{prior.line.description}, adjusted for late or voided usage",
+            price=prior.newest.price if rated.price == prior.price else price_text(rated.price),
+            quantity=plain(usage.quantity or Decimal(0)),
+            events=str(usage.events),
+            amount=money_text(difference, currency),
+            unrounded=plain(difference),
+            steps=steps_text(priced),
+            note="; ".join(part for part in (f"{span}: {was}", rated.note) if part),
+            adjusts=prior.invoice_id,
+            of_plan=prior.plan,
         )
+        lines.append((line, prior))
     return lines

@@ -4,7 +4,8 @@ own code."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,12 +16,13 @@ from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Need, Totals
-from rating.invoicing.late.adjustments import adjustments, rate_again
+from rating.invoicing.late.adjustments import adjusted, rate_again
+from rating.invoicing.late.changed_line import ChangedLine, lines_json
 from rating.invoicing.late.late_usage import LateBySubscription, Prior, find_late, priors
+from rating.invoicing.late.left_out import LeftOut, left_out
 from rating.invoicing.measure import measure
 from rating.invoicing.unpriced_usage import UnpricedQuantity, unpriced_on_line, with_examples
-from rating.pricing import money_text
-from rating.pricing.exact import exact_sum
+from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError, timeline
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
@@ -29,61 +31,28 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
-from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class ChangedLine:
-    """A billed line of ``invoice_id`` whose amount has changed. ``billed``: with all adjustments so far; ``now``:
-    live; both None for a discount or commitment, which change with other lines. ``checkpoint``: up to which usage
-    is billed."""
-
-    account_id: str
-    subscription: str
-    currency: str
-    checkpoint: int
-    line: Line
-    billed: Decimal | None
-    now: Decimal | None
-    difference: Decimal
-
-    def to_json(self) -> JsonObject:
-        amounts = {"billed": self.billed, "now": self.now, "difference": self.difference}
-        return {
-            "account_id": self.account_id, "subscription": self.subscription, "invoice_id": self.line.adjusts,
-            "charge": self.line.charge, "product": self.line.product, "profile_id": self.line.profile_id,
-            "period_start": rfc3339(self.line.period_start), "period_end": rfc3339(self.line.period_end),
-            "quantity_now": self.line.quantity or None,
-            "events_now": int(self.line.events) if self.line.events else None,
-            "unit": self.line.unit, "currency": self.currency,
-            **{name: None if amount is None else money_text(amount, self.currency) for name, amount in amounts.items()},
-            "billed_as_of_checkpoint": self.checkpoint,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LateReport:
     """``lines`` by account and subscription; ``problems``: messages about late usage that cannot be rated;
-    ``unpriced``: usage of billed periods without a price, late or not."""
+    ``unpriced``: usage of billed periods without a price, late or not; ``behind_lock``: what no close bills."""
 
     checkpoint: int
     lines: tuple[ChangedLine, ...]
     problems: tuple[str, ...]
     unpriced: tuple[UnpricedQuantity, ...] = ()
+    behind_lock: LeftOut = field(default_factory=LeftOut)
 
     def to_json(self, limit: int) -> JsonObject:
         """The first ``limit`` lines; ``totals`` and ``count`` cover all."""
-        sums: dict[str, list[Decimal]] = {}
-        for line in self.lines:
-            sums.setdefault(line.currency, []).append(line.difference)
         return {
             "last_checkpoint": self.checkpoint,
-            "count": len(self.lines),
-            "totals": {currency: money_text(exact_sum(parts), currency) for currency, parts in sorted(sums.items())},
-            "lines": [line.to_json() for line in self.lines[:limit]],
+            **lines_json(self.lines, limit),
             "problems": list(self.problems),
             "unpriced": [part.to_json() for part in self.unpriced[:limit]],
+            "left_out": self.behind_lock.to_json(limit),
         }
 
 
@@ -93,10 +62,13 @@ def late_report(
     standing: StandingInvoices,
     checkpoints: Checkpoints,
     account_id: str | None = None,
+    left_out_since: date | None = None,
 ) -> LateReport:
-    """All late usage not yet invoiced, live; of one account if given. Blocking."""
+    """All late usage not yet invoiced, live; of one account if given. ``left_out_since``: as ``left_out`` takes it.
+    Blocking."""
     carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
-    late = find_late(client, view.namespace, standing, checkpoints, None, carried)
+    lock = PeriodLock.of(view)
+    late = find_late(client, view.namespace, standing, checkpoints, None, carried, lock=lock)
     by_chain, problems = lines_to_rate_again(view, standing, late, account_id)
     needs: dict[Need, set[str]] = {}
     for chain, chain_priors in by_chain:
@@ -111,12 +83,13 @@ def late_report(
             unpriced += unpriced_now(chain, chain_priors, totals)
         except PlanningError as error:
             problems.append(f"subscription {chain[-1].subscription}: {error}")
-    lines.sort(key=lambda one: (one.account_id, one.subscription, one.line.period_start, one.line.charge))
+    lines.sort(key=lambda line: line.order)
     unpriced.sort(key=lambda one: (one.account_id, one.subscription, one.start_us, one.charge, one.part.values))
     profiles = {need.profile.profile_id: need.profile for need in needs}
     newest_cut = checkpoints.last
     shown = with_examples(client, view, unpriced, profiles, None)
-    return LateReport(newest_cut.number if newest_cut else 0, tuple(lines), tuple(problems), tuple(shown))
+    behind = left_out(client, view, standing, checkpoints, carried, left_out_since, account_id)
+    return LateReport(newest_cut.number if newest_cut else 0, tuple(lines), tuple(problems), tuple(shown), behind)
 
 
 def lines_to_rate_again(
@@ -136,7 +109,7 @@ def lines_to_rate_again(
         records = late.get(subscription, ())
         if account_id is not None and chain[-1].account_id != account_id:
             continue
-        if not records and not (unpriced and any(True for _ in unpriced_lines(chain))):
+        if not records and not (unpriced and any(not book.lock.covers(owner) for owner, *_ in unpriced_lines(chain))):
             continue
         try:
             line = timeline(view, subscription)
@@ -145,6 +118,18 @@ def lines_to_rate_again(
         except (PlanningError, ValueError) as error:
             problems.append(f"subscription {subscription}: {error}")
     return by_chain, problems
+
+
+def values_without_price(view: NamespaceView, standing: StandingInvoices) -> int:
+    """Number of values, by line, that were billed without a price; those behind the lock date are not counted, since
+    nothing bills them any more."""
+    lock = PeriodLock.of(view)
+    return sum(
+        len(parts)
+        for chain in standing.chains(view.namespace)
+        for owner, _, parts in unpriced_lines(chain)
+        if not lock.covers(owner)
+    )
 
 
 def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedQuantity]:
@@ -164,9 +149,9 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     """What the next invoice of ``chain`` would adjust for late usage. Raises PlanningError."""
     head = chain[-1]
     account, currency = head.account_id, head.currency
-    changes: list[tuple[Line, Decimal | None]] = []
-    for prior in found:
-        changes += [(line, prior.billed) for line in adjustments([prior], totals, account, currency)]
+    changes: list[tuple[Line, Decimal | None]] = [
+        (line, prior.billed) for line, prior in adjusted(found, totals, account, currency)
+    ]
     lines = [line for line, _ in changes]
     terms = prior_terms(chain, [line.adjusts for line in lines])
     changes += [(line, None) for line in adjusted_terms(terms, lines, currency)]
@@ -177,12 +162,4 @@ def late_lines(chain: list[Invoice], found: Iterable[Prior], totals: Totals) -> 
     if nothing_further([*further, *noted]):
         return []
     changes += [(line, None) for line in noted]
-    return [_late_line(head, billed_up_to(chain), line, billed) for line, billed in changes]
-
-
-def _late_line(head: Invoice, checkpoint: int, line: Line, billed: Decimal | None) -> ChangedLine:
-    difference = Decimal(line.amount)
-    now = None if billed is None else exact_sum((billed, difference))
-    return ChangedLine(
-        head.account_id, head.subscription, head.currency, checkpoint, line, billed, now, difference
-    )  # fmt: skip
+    return [ChangedLine.of(head, billed_up_to(chain), line, billed) for line, billed in changes]

@@ -25,6 +25,7 @@ from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.charges import ChargeBook, Need
 from rating.invoicing.pinned_prices import price_of
 from rating.pricing.exact import exact_sum
+from rating.subscriptions.period_lock import NO_LOCK, PeriodLock
 from rating.subscriptions.timeline import Timeline
 from schemas.catalog.profiles import FOREVER
 from schemas.clickhouse.binder import Binder
@@ -87,23 +88,26 @@ def find_late(
     carried: Collection[str] = (),
     *,
     accounts: Sequence[str] | None = None,
+    lock: PeriodLock = NO_LOCK,
 ) -> LateBySubscription:
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
     ``carried``: profiles whose last value is carried over, where a late record may change every later period.
-    ``accounts``: limits the result to these accounts, whose invoices alone ``standing`` contains. Only records
+    ``accounts``: limits the result to these accounts, whose invoices alone ``standing`` contains. ``lock``: chains
+    behind it are not looked at, and records that touch nothing but locked invoices are left out. Only records
     beyond the last invoice's checkpoint count, since its predecessors were adjusted as of it; if one was voided
     since, beyond that of the last invoice before it. Raises UnknownCheckpoint for an invoice with a checkpoint
     unknown to ``checkpoints``.
     """
     by_checkpoint: dict[int, list[list[Invoice]]] = {}
     for chain in standing.chains(namespace):
-        by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
+        if not all(map(lock.covers, chain)):
+            by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
     by_subscription: dict[str, tuple[Late, ...]] = {}
     for number, chains in sorted(by_checkpoint.items()):
         ends = [max(invoice.period_end for invoice in chain) for chain in chains]
         cut = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
-        by_account = _late_records(client, namespace, cut, as_of, max(ends), accounts)
+        by_account = late_records(client, namespace, cut, as_of, max(ends), accounts)
         for chain, end in zip(chains, ends, strict=True):
             of_chain = tuple(
                 replace(record, last_us=FOREVER) if record.profile_id in carried else record
@@ -113,14 +117,17 @@ def find_late(
             if not of_chain:
                 continue
             standing.expand(namespace, chain[-1].subscription)
-            if prior_lines(standing.chain(namespace, chain[-1].subscription), of_chain):
+            whole = standing.chain(namespace, chain[-1].subscription)
+            if prior_lines((invoice for invoice in whole if not lock.covers(invoice)), of_chain):
                 by_subscription[chain[-1].subscription] = of_chain
     return by_subscription
 
 
-def _late_records(
+def late_records(
     client: Any, namespace: str, cut: Cut, as_of: Cut | None, until_us: int, accounts: Sequence[str] | None
 ) -> dict[str, list[Late]]:
+    """Account → its records of before ``until_us`` that came, or were voided, beyond ``cut`` and up to ``as_of`` (None:
+    live). Blocking."""
     bind = Binder()
     came, voided = (
         f"NOT {position_below(cut.offsets, bind, prefix=prefix)}"
@@ -197,15 +204,27 @@ def priors(
     unpriced: bool = False,
 ) -> tuple[Prior, ...]:
     """What must be re-rated for a subscription: lines with late records, and lines without a price that have one
-    now on its ``timeline``; with ``unpriced`` also those that still have none. Raises PlanningError."""
-    billed_lines = prior_lines(chain, late) if late else []
+    now on its ``timeline``; with ``unpriced`` also those that still have none. Nothing of invoices that the lock date
+    of the book's catalog covers. Raises PlanningError."""
+    adjustable = [invoice for invoice in chain if not book.lock.covers(invoice)]
+    billed_lines = prior_lines(adjustable, late) if late else []
     if timeline is not None or unpriced:
         known = {id(line) for _, line in billed_lines}
         chosen = {id(line) for _, line, _ in unpriced_lines(chain)} if unpriced else set[int]()
         chosen |= {id(line) for _, line in priced_by_now(chain, timeline)} if timeline is not None else set()
-        for invoice in chain if chosen else ():
+        for invoice in adjustable if chosen else ():
             parts = _with_parts(invoice, lambda line: id(line) in chosen)
             billed_lines += [(invoice, line) for line in parts if id(line) not in known]
+    return priors_of(chain, billed_lines, book, timeline)
+
+
+def priors_of(
+    chain: list[Invoice],
+    billed_lines: Iterable[tuple[Invoice, Line]],
+    book: ChargeBook,
+    timeline: Timeline | None = None,
+) -> tuple[Prior, ...]:
+    """Billed lines of a chain, each with what it is rated again by. Raises PlanningError."""
     result: list[Prior] = []
     for invoice, line in billed_lines:
         newest_line = newest(chain, invoice.invoice_id, line)

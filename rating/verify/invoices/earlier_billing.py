@@ -43,6 +43,10 @@ class EarlierBilling:
             invoice = self._heads.get((invoice.namespace, invoice.predecessor))
         return total
 
+    def adjusted_by(self, head: Head, line: StoredLine) -> Head | None:
+        """The invoice that a line adjusts; None if it adjusts none that is there."""
+        return self._heads.get((head.namespace, line.adjusts)) if line.adjusts else None
+
     def beside(self, head: Head, line: StoredLine) -> list[StoredLine]:
         """The usage lines of the line's charge on the invoice that billed it first, itself included."""
         owner = self._heads.get((head.namespace, line.adjusts), head) if line.adjusts else head

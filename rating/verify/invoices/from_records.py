@@ -17,6 +17,7 @@ from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_lot, is_reduction
 from rating.verify.invoices.account_lots import AccountLot, account_lots
 from rating.verify.invoices.earlier_billing import EarlierBilling
+from rating.verify.invoices.locked_periods import check_unlocked
 from rating.verify.scope import Scope, below
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -129,6 +130,7 @@ def _check_lot(scope: Scope, lot: AccountLot, findings: Findings) -> None:
     # Lines of one profile and period stand together, so that each query is asked once and its answer then forgotten.
     work.sort(key=lambda pair: (pair[1].profile_id, pair[0].checkpoint, pair[1].start_us))
     for head, line in work:
+        check_unlocked(head, line, earlier_billing.adjusted_by(head, line), scope.catalog, findings)
         _check_line(head, line, book, earlier_billing, findings)
 
 

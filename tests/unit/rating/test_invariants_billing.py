@@ -18,6 +18,7 @@ from rating.invoicing.late.adjustments import adjustments
 from rating.invoicing.late.late_usage import Late, priors
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.pricing import parse_price, rate
+from rating.subscriptions.period_lock import NO_LOCK
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.state import Catalog
 from schemas.ledgers.checkpoints import Checkpoints, Run, cut_record, next_cut, run_record
@@ -144,7 +145,8 @@ def test_invariant_10_whenever_usage_arrives_the_bills_of_a_period_sum_to_one_bi
     alone."""
     chain: list[Invoice] = []
     book: Any = SimpleNamespace(
-        need=lambda profile, price, start, end: Need(Measured(profile, "sum", ((1, 86_400),)), start, end)
+        need=lambda profile, price, start, end: Need(Measured(profile, "sum", ((1, 86_400),)), start, end),
+        lock=NO_LOCK,
     )
     price_text = json.dumps(PRICE.model_dump(mode="json"))
 

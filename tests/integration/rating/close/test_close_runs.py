@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
 import pytest
 
 from deploy.local.stack import Stack
 from rating.close import CloseError, CloseResult, run_close
 from rating.close.billing_run import Close
-from rating.close.checkpoint import wait_rolled_up
+from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.invoices.ledger import StandingInvoices, invoices_reader, read_standing
 from rating.invoices.lists import list_invoices
 from rating.invoices.publish_invoices import publish
 from rating.invoices.read import read_invoice
+from rating.verify.verification import verify
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import rfc3339
@@ -149,6 +151,37 @@ def test_late_usage_is_billed_on_the_next_invoice_with_the_price_as_pinned(shop:
     assert found["beta", "2013-04-01T04:00:00Z"] == NOTHING
     shop.close("2013-05-01T04:00:00+00:00")
     assert bills(shop) == found
+
+
+def test_behind_a_lock_date_late_usage_is_left_out_and_listed(shop: Road, service: httpx.Client) -> None:
+    shop.close("2013-04-01T04:00:00+00:00")
+    shop.publish("namespace", code=shop.namespace, max_event_age_seconds=None, lock_date="2013-04-01")
+    shop.send([call("acme", 91, "2013-03-20T00:00:00Z", 59.5), call("acme", 92, "2013-04-20T00:00:00Z", 1)])
+    shop.void("2")
+    closed = shop.close("2013-05-01T04:00:00+00:00")
+    assert {line.kind for invoice in closed.invoices for line in invoice.lines} == {"usage", "flat"}
+    shop.send([call("acme", 93, "2013-04-21T00:00:00Z", 59.5)])  # late as well, and not locked
+    wait_metered(shop.client, end_offsets(shop.settings), lambda *_: None)
+    named = {"Weir-Namespace": shop.namespace}
+    report = service.get("/v1/reports/late-usage", headers=named).json()
+    # Still three calls; 60 and 59.5 s in: 0.01 × 119.5 + 30 × 0.02 = 1.795; two lines stay as they were.
+    assert {(one["charge"], one["period_start"], one["difference"]) for one in report["lines"]} == {
+        ("calls", "2013-04-01T04:00:00Z", "3.50"),
+        ("time", "2013-04-01T04:00:00Z", "0.60"),
+        ("long", "2013-04-01T04:00:00Z", "5.25"),
+    }
+    left_out = report["left_out"]
+    assert (left_out["lock_date"], left_out["since"], left_out["problems"]) == ("2013-04-01", "2012-12-30", [])
+    assert [(one["account_id"], one["charge"], one["billed"], one["now"]) for one in left_out["lines"]] == [
+        ("acme", "time", "1.21", "1.80")
+    ]
+    later = service.get("/v1/reports/late-usage", params={"left_out_since": "2013-04-02"}, headers=named).json()
+    assert later["left_out"]["lines"] == []
+    march = left_out["lines"][0]["invoice_id"]
+    explained = service.get(f"/v1/invoices/{march}/lines/2/explain", headers=named).json()
+    assert (explained["locked"]["late_events"], explained["locked"]["voided_events"]) == (1, 1)
+    assert "behind the lock date 2013-04-01" in explained["sentence"]
+    assert verify(shop.settings, namespace=shop.namespace) == []
 
 
 def test_late_usage_that_comes_while_a_run_starts_is_in_its_plan(shop: Road) -> None:

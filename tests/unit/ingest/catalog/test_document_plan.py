@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from ingest.catalog.catalog_problems import Caller
 from ingest.catalog.catalog_service import CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
-from ingest.catalog.document import Tick, load_document
+from ingest.catalog.document import DocumentError, Tick, load_document
+from ingest.catalog.document_plan import plan_document
+from ingest.catalog.entries import read_document
 from schemas.catalog.state import Catalog, record_of
 from schemas.http.api_keys import ALL_SCOPES, Access
 from tests.unit.ingest.catalog.builders import BASE, applied, codes, faults, plan, publish
@@ -211,3 +214,26 @@ def test_a_single_entry_is_answered_with_the_warnings_of_a_document_and_may_be_s
     _, create = service.replace("plan", "twice", answered | {"name": "Twice"}, caller, '"1"')
     assert (codes(create, "changed"), len(create.warnings)) == ([("plan", "twice", 2)], 2)
     assert service.create("account", {"code": "quiet"}, caller)[1].warned() == {}
+
+
+def test_a_lock_date_goes_only_forward_to_today_and_stays_where_a_document_does_not_say_it() -> None:
+    now_us = 1_764_547_200 * 1_000_000  # 2025-12-01T00:00:00Z
+
+    def planned(catalog: Catalog, day: str | None) -> CatalogPlan:
+        text = BASE if day is None else BASE.replace("{code: shop,", f"{{code: shop, lock_date: {day},")
+        document = read_document(load_document(text.encode()), "shop")
+        return plan_document(catalog.view("shop"), document, now_us=now_us)
+
+    def refused(catalog: Catalog, day: str) -> str:
+        with pytest.raises(DocumentError) as caught:
+            planned(catalog, day)
+        ((path, detail),) = [(fault.path, fault.detail) for fault in caught.value.faults]
+        assert path == "$.namespace.lock_date"
+        return detail
+
+    catalog = applied()
+    assert "2025-12-02 has not come yet" in refused(catalog, "2025-12-02")
+    publish(catalog, planned(catalog, "2025-12-01"))
+    assert catalog.view("shop").settings.lock_date == date(2025, 12, 1)
+    assert "goes only forward, and is 2025-12-01" in refused(catalog, "2025-11-30")
+    assert planned(catalog, None).to_publish() == []

@@ -16,7 +16,7 @@ def head_of(value: Invoice) -> Head:
     return Head(
         value.namespace, value.invoice_id, value.version, value.predecessor, value.subscription, value.sequence,
         value.account_id, value.period_start, value.period_end, 1, 0, value.state, value.currency, value.body,
-        Decimal(value.total), value.as_of,
+        Decimal(value.total), value.as_of, value.time_zone,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class Rows:
         self.heads = [
             [
                 namespace, f"inv_{number}", 2, "", f"{namespace}{subscription}", 0, account, 0, 1, 1, 0, "finalized",
-                "USD", "{}", "3.00", 7,
+                "USD", "{}", "3.00", 7, "UTC",
             ]
             for number, (namespace, account, subscription) in enumerate(invoices)
         ]  # fmt: skip
