@@ -56,13 +56,18 @@ class AccountState:
         # Of an instant in the past: what was billed after it tells nothing.
         return StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end <= self.now_us])
 
-    def running(self) -> Iterator[Running]:
-        """The period of each subscription that contains the instant."""
+    def running(self, problems: dict[str, str]) -> Iterator[Running]:
+        """The period of each subscription that contains the instant; ``problems`` gets subscription → why it has
+        none."""
         standing = self._standing()
         for line in self.lines:
             chain = standing.chain(self.view.namespace, line.subscription)
             billed_until = max((invoice.period_end for invoice in chain), default=None)
-            current_period = current_span(line, billed_until, self.now_us)
+            try:
+                current_period = current_span(line, billed_until, self.now_us)
+            except (PlanningError, ValueError) as error:
+                problems[line.subscription] = str(error)
+                continue
             if current_period is not None:
                 yield Running(line, current_period[0])
 
@@ -80,7 +85,8 @@ class AccountState:
         grants = tuple(grant for account in self.accounts for grant in grants_of_account(view, account))
         newest = checkpoints.last
         run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
-        running = list(self.running())
+        problems = dict(self.unplanned)
+        running = list(self.running(problems))
         inputs, periods, failed = expect(
             EstimateInputs(view, standing, self.lines, grants, late),
             running,
@@ -88,7 +94,7 @@ class AccountState:
             lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
         )
         active = {period.line.subscription for period in running}
-        problems = dict(self.unplanned) | {name: why for name, why in failed.items() if name in active}
+        problems |= {name: why for name, why in failed.items() if name in active}
         return AccountEstimate(inputs, periods, problems, run)
 
 

@@ -162,15 +162,12 @@ class Wallet:
             if owned.pays(currency, moment_us)
         ]
         owned_grants.sort(key=lambda owned: owned.grant.order(owned.zone))
+        return [Balance(owned.grant.code, owned.grant.amount, self.left(owned)) for owned in owned_grants]
+
+    def left(self, owned: Owned) -> Decimal:
+        """What is left of a grant, whether or not it is in force."""
         with exactly():
-            return [
-                Balance(
-                    owned.grant.code,
-                    owned.grant.amount,
-                    max(owned.grant.amount - self._used.get(owned.grant.code, Decimal(0)), Decimal(0)),
-                )
-                for owned in owned_grants
-            ]
+            return max(owned.grant.amount - self._used.get(owned.grant.code, Decimal(0)), Decimal(0))
 
     def draw(self, invoice: Invoice) -> None:
         """Deduct what the invoice draws."""
