@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import metrics, price, rating_problems
+from rating.api.alerts import router as alerts_router
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.context import Rating, guard
@@ -62,6 +63,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(simulations_router)
     app.include_router(runs_router)
     app.include_router(late_router)
+    app.include_router(alerts_router)
     app.include_router(webhooks_router)
     app.include_router(voids_router)
     app.include_router(corrections_router)

@@ -8,5 +8,5 @@ In reading order:
     changed_accounts.py     whose usage changed between two positions
     pending.py              which accounts are looked at next, and how many of a namespace at once (pure)
     evaluator.py            one look at some accounts; alert_service.py: the loop, in the process of webhooks
-    ledger.py, store.py     usage.alerts, and its copy in ClickHouse for lists and messages
+    alert_ledger.py         usage.alerts; alert_store.py: its copy in ClickHouse for lists and messages
 """

@@ -15,7 +15,7 @@ from rating.alerts.watched import ActiveRule, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet
 from rating.invoicing.charges import Totals
-from rating.invoicing.expected_invoice import Running
+from rating.invoicing.expected_invoice import MeasureUsage, Running
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
@@ -27,8 +27,6 @@ from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.invoice_record import body_of
 from schemas.prices import PriceError
 
-MeasureUsage = Callable[[Mapping[Need, Set[str]]], Totals]
-"""Live totals by need and account."""
 PERMANENT = (PlanningError, PriceError, LookupError, ValueError, ArithmeticError)
 """What only another catalog mends: looking again does not help."""
 
@@ -56,7 +54,7 @@ def observe(
     look = Look()
     state = read_accounts(client, view, accounts, now_us)
     unplanned = dict(state.unplanned)
-    running = list(state.running(unplanned))
+    running = list(state.unbilled(unplanned))
     look.problems |= {f"subscription {name}": why for name, why in unplanned.items()}
 
     def measure_live(needs: Mapping[Need, Set[str]]) -> Totals:

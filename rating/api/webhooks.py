@@ -16,6 +16,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, wrong
 from rating.webhooks import message, store
 from rating.webhooks.hook import WebhookEndpoint, webhook_of
+from rating.webhooks.notices import ALERT_EVENTS
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
@@ -164,10 +165,11 @@ def _position(cursor: str) -> tuple[int, str, str]:
     """(queued, message id, replay) of the delivery that a page ended with. Raises Problem."""
     queued, _, ids = cursor.partition("_")
     # A replay's name has one underscore, the first delivery's is empty.
-    replay, _, message_id = ids.rpartition("_inv_")
-    if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id:
+    parts = ids.split("_", 2) if ids.startswith("rp_") else ["", ids.removeprefix("_")]
+    replay, message_id = "_".join(parts[:-1]), parts[-1]
+    if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id.startswith(("inv_", "alr_")):
         raise wrong("cursor", f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
-    return int(queued), f"inv_{message_id}", replay
+    return int(queued), message_id, replay
 
 
 def _hook(hook: WebhookEndpoint) -> JsonObject:
@@ -184,7 +186,8 @@ def _delivery(delivery: QueuedDelivery) -> JsonObject:
     return {
         "message_id": delivery.message_id,
         "replay": delivery.replay or None,
-        "invoice_id": delivery.invoice_id,
+        "invoice_id": None if delivery.type in ALERT_EVENTS else delivery.invoice_id,
+        "alert_id": delivery.invoice_id if delivery.type in ALERT_EVENTS else None,
         "version": delivery.version,
         "type": delivery.type,
         "state": delivery.state,

@@ -22,6 +22,7 @@ from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints, Run
+from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice
 
 
@@ -70,6 +71,17 @@ class AccountState:
                 continue
             if current_period is not None:
                 yield Running(line, current_period[0])
+
+    def unbilled(self, problems: dict[str, str]) -> Iterator[Running]:
+        """``running`` without periods that were billed since, where the instant is in the past."""
+        billed = {
+            (invoice.head.subscription, invoice.head.period_start_us)
+            for invoice in self.billed
+            if invoice.head.state != VOID
+        }
+        for period in self.running(problems):
+            if (period.line.subscription, period.span.start_us) not in billed:
+                yield period
 
     def estimate(self, client: Client, checkpoints: Checkpoints) -> AccountEstimate:
         """What the running periods would be billed. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint

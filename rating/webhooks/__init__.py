@@ -1,4 +1,4 @@
-"""Versions of invoices to a namespace's webhook: signed, retried, at least once.
+"""Versions of invoices, and alerts, to a namespace's webhook: signed, retried, at least once.
 
 In reading order:
 

@@ -4,6 +4,8 @@
     2. A version that a webhook wants is queued in ClickHouse; only then does the position move past it.
     3. Each namespace's courier delivers what is queued, and writes what came of it.
 
+Alerts are evaluated beside it (``rating.alerts.alert_service``), and their messages queued by the same rule.
+
 Two processes deliver twice, under one webhook-id each.
 """
 
@@ -22,13 +24,16 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
+from rating.alerts.alert_ledger import AppendedAlert
+from rating.alerts.alert_service import AlertService
+from rating.alerts.catalog_changes import CatalogChanges
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, webhook_of
 from rating.webhooks.intake import Intake, Notices, deliveries_for
-from rating.webhooks.notices import Notice
+from rating.webhooks.notices import Notice, notice_of_alert
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies
@@ -84,6 +89,9 @@ class DeliveryService:
         self._attempts = Attempts(time.monotonic)
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)
+        self._alert_changes = CatalogChanges()
+        alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._attempts)
+        self._alerts = AlertService(settings, *alerts)
         self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)
 
     async def run(self) -> None:
@@ -102,6 +110,7 @@ class DeliveryService:
                     self._courier(delivery.namespace).add([delivery])
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
+                self._group.create_task(self._alerts.run())
         finally:
             if self._fold is not None:
                 self._fold.close()
@@ -138,6 +147,7 @@ class DeliveryService:
     # --- the catalog
 
     def _entry(self, entry: Entry) -> None:
+        self._alert_changes.note(entry)
         if entry.kind == "namespace":
             with self._lock:
                 self._changed.add(entry.namespace)
@@ -163,7 +173,6 @@ class DeliveryService:
         return self._couriers[namespace]
 
     # --- usage.invoices
-
     async def _follow_invoices(self) -> None:
         while True:
             try:
@@ -203,14 +212,21 @@ class DeliveryService:
             read_at = time.monotonic()
             assert self._fold is not None
             notices = await asyncio.to_thread(self._intake.take, self._fold.unseen(records))
-            if notices:
-                # A webhook that was set before a version was appended has to be known before the version is passed
-                # over.
-                while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
-                    await asyncio.sleep(0.05)
-            self._follow_hooks()
-            await self._queue(notices)
+            await self._queue_read(notices, read_at)
             await self._move_on(reader)
+
+    async def _queue_alerts(self, alerts: Sequence[AppendedAlert]) -> None:
+        notices = [notice_of_alert(record.alert, record.appended_us) for record in alerts]
+        await self._queue_read(notices, time.monotonic())
+
+    async def _queue_read(self, notices: Sequence[Notice], read_at: float) -> None:
+        """Queue what was read at ``read_at`` (monotonic)."""
+        if notices:
+            # A webhook that was set before a version was appended has to be known before the version is passed over.
+            while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
+                await asyncio.sleep(0.05)
+        self._follow_hooks()
+        await self._queue(notices)
 
     async def _queue(self, notices: Sequence[Notice]) -> None:
         now_us = _now_us()
@@ -255,7 +271,6 @@ class DeliveryService:
             await asyncio.sleep(_REPLAYS_SECONDS)
 
     # --- what couriers share
-
     async def _render(self, deliveries: Sequence[QueuedDelivery]) -> list[bytes | None]:
         return await self._pool.ask(partial(message_bodies, deliveries=deliveries, now_us=_now_us()))
 

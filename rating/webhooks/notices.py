@@ -1,4 +1,4 @@
-"""What a valid version of an invoice has to tell a webhook. Pure."""
+"""What a valid version of an invoice, or an alert, has to tell a webhook. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.catalog.webhook_setting import WebhookEvent
+from schemas.ledgers.alert_record import Alert
 from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRAWN
 
 DRAFTED: Final = "invoice.drafted"
 """Of every version of a draft, also where it is held or withdrawn."""
 
+ALERT_EVENTS: Final[frozenset[WebhookEvent]] = frozenset({"usage.alert.fired", "usage.alert.recovered"})
 _DRAFTS: Final = frozenset({DRAFT, WITHDRAWN})
 _BECAME: Final[dict[str, WebhookEvent]] = {PAID: "invoice.paid", VOID: "invoice.voided"}
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One version of an invoice. ``appended_us``: when it was appended to usage.invoices, microseconds UTC."""
+    """One version of an invoice, or of an alert. ``invoice_id``: of either; ``appended_us``: when it was appended to
+    usage.invoices or usage.alerts, microseconds UTC."""
 
     namespace: str
     invoice_id: str
@@ -30,6 +33,12 @@ class Notice:
         """The header webhook-id: of the version, so the same one however often and by whichever process it is sent. A
         draft's versions are its own."""
         return f"{self.invoice_id}_{'draft_' if self.type == DRAFTED else ''}v{self.version}"
+
+
+def notice_of_alert(alert: Alert, appended_us: int) -> Notice:
+    """An alert that fired or recovered."""
+    event: WebhookEvent = "usage.alert.fired" if alert.state == "fired" else "usage.alert.recovered"
+    return Notice(alert.key.namespace, alert.key.alert_id, alert.version, event, appended_us)
 
 
 def event_of(previous_state: str | None, state: str) -> WebhookEvent:

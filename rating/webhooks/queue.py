@@ -28,9 +28,9 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class QueuedDelivery:
-    """One version of an invoice to one webhook, with its outcome so far. ``replay``: "" for the first delivery.
-    Instants: microseconds UTC, 0 for none. ``status`` is of the last answer, ``refused_…`` and ``error`` of the last
-    attempt that failed."""
+    """One version of an invoice, or of an alert, to one webhook, with its outcome so far. ``invoice_id``: of either;
+    ``replay``: "" for the first delivery. Instants: microseconds UTC, 0 for none. ``status`` is of the last answer,
+    ``refused_…`` and ``error`` of the last attempt that failed."""
 
     namespace: str
     message_id: str

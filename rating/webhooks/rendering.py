@@ -8,10 +8,11 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from rating.alerts.alert_store import read_alerts
 from rating.invoices.read import read_versions
 from rating.invoices.stored_invoice import WholeInvoice
 from rating.webhooks import message
-from rating.webhooks.notices import DRAFTED
+from rating.webhooks.notices import ALERT_EVENTS, DRAFTED
 from rating.webhooks.queue import QueuedDelivery
 
 log = logging.getLogger(__name__)
@@ -27,9 +28,21 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
     either died, the next one makes up for it. After a quarter of an hour an invoice is sent without its number.
     """
     lots: dict[tuple[str, bool], list[QueuedDelivery]] = {}
+    alerts: dict[str, list[QueuedDelivery]] = {}
     for delivery in deliveries:
-        lots.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
+        if delivery.type in ALERT_EVENTS:
+            alerts.setdefault(delivery.namespace, []).append(delivery)
+        else:
+            lots.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
     body_by_message: dict[tuple[str, str], bytes] = {}
+    for namespace, lot in alerts.items():
+        places = [(delivery.appended_us, delivery.invoice_id, delivery.version) for delivery in lot]
+        stored = read_alerts(client, namespace, places)
+        for delivery in lot:
+            if (alert := stored.get((delivery.invoice_id, delivery.version))) is not None:
+                body_by_message[namespace, delivery.message_id] = message.body(
+                    delivery.type, delivery.appended_us, alert.to_json()
+                )
     for (namespace, draft), lot in lots.items():
         invoices = _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in lot], draft)
         for delivery in lot:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
 
+from rating.alerts.alert_ledger import AlertLedger
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import Notices, delivery_of
-from rating.webhooks.notices import Notice
+from rating.webhooks.notices import ALERT_EVENTS, Notice, notice_of_alert
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
@@ -56,15 +57,31 @@ def _given_up(client: Client, hook: WebhookEndpoint, request: ReplayRequest) -> 
 
 
 def _on_ledger(settings: Settings, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
-    """Versions from the whole log, also those appended before there was a webhook."""
+    """Versions from the whole logs, also those appended before there was a webhook."""
     with LedgerReader(settings, INVOICES) as reader:
-        return [
-            notice
-            for notice in _notices(reader, hook.namespace)
-            if notice.type in hook.events
-            and request.invoice_id in (None, notice.invoice_id)
-            and notice.appended_us >= (request.since_us or 0)
-        ]
+        notices = list(_notices(reader, hook.namespace))
+    if hook.events & ALERT_EVENTS:
+        notices += _alerts(settings, hook.namespace)
+    return [
+        notice
+        for notice in notices
+        if notice.type in hook.events
+        and request.invoice_id in (None, notice.invoice_id)
+        and notice.appended_us >= (request.since_us or 0)
+    ]
+
+
+def _alerts(settings: Settings, namespace: str) -> list[Notice]:
+    ledger = AlertLedger(settings)
+    try:
+        ledger.refresh()
+    finally:
+        ledger.close()
+    return [
+        notice_of_alert(appended.alert, appended.appended_us)
+        for appended in ledger.unstored
+        if appended.alert.key.namespace == namespace
+    ]
 
 
 def _notices(reader: LedgerReader, namespace: str) -> Iterator[Notice]:

@@ -9,7 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from schemas.catalog.base import Model
 
-WebhookEvent = Literal["invoice.drafted", "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated"]
+WebhookEvent = Literal[
+    "invoice.drafted", "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
+    "usage.alert.fired", "usage.alert.recovered",
+]  # fmt: skip
 SENT_UNASKED: Final[tuple[WebhookEvent, ...]] = (
     "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
 )  # fmt: skip
@@ -35,14 +38,14 @@ def _sendable(value: Any) -> str:
 
 
 class Webhook(Model):
-    """Receiver of a namespace's invoice versions."""
+    """Receiver of a namespace's messages: versions of invoices, alerts."""
 
     url: Annotated[str, BeforeValidator(_sendable)]
     """http or https URL without credentials"""
     enabled: bool = True
     """false: nothing is sent, and new messages wait"""
     events: Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=16)] = SENT_UNASKED
-    """messages to send; drafts are sent only if named here"""
+    """messages to send; drafts and alerts are sent only if named here"""
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """raising it creates a new secret; the old one signs as well for a while; it cannot be lowered: the highest number
     that the namespace ever declared counts"""

@@ -88,6 +88,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": READ,
     "GET /v1/ledger": READ,
     "GET /v1/reports/late-usage": READ,
+    "GET /v1/alerts": READ,
     "GET /v1/webhooks": READ,
     "GET /v1/webhooks/deliveries": READ,
     "GET /v1/webhooks/secret": ADMIN,

@@ -121,7 +121,7 @@ def _fingerprint(schema: Mapping[str, Any]) -> bytes:
 @cache
 def codec(name: str) -> Codec:
     """The codec of ``usage_event``, ``usage_events``, ``usage_batch``, ``event_void``, ``catalog_entry``,
-    ``checkpoint``, ``rejected_event``, ``invoice`` or ``record_piece``."""
+    ``checkpoint``, ``rejected_event``, ``invoice``, ``usage_alert`` or ``record_piece``."""
     current = json.loads((_FOLDER / f"{name}.avsc").read_text())
     older = tuple(json.loads(path.read_text()) for path in sorted((_FOLDER / "old").glob(f"{name}.*.avsc")))
     return Codec(name, current, older)

@@ -16,12 +16,13 @@ REJECTED: Final = "usage.rejected"
 CATALOG: Final = "usage.catalog"
 CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
+ALERTS: Final = "usage.alerts"
 CLOCK: Final = "usage.clock"
 """Empty records, of which only the append time matters (``schemas.kafka.clock``)."""
 CLOCK_PARTITIONS: Final = 3  # led by different brokers, so that a single wrong clock is outvoted
 INBOX_PREFIX: Final = "usage.inbox."
 EVENTS_PREFIX: Final = "usage.events."
-LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES)
+LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES, ALERTS)
 """Topics in which the first valid record wins. Their readers reassemble records that were written in pieces."""
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
@@ -74,6 +75,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (CATALOG, 1, _FOR_EVER | _APPEND_TIME),
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
+        (ALERTS, 1, _FOR_EVER | _APPEND_TIME),
         (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]

@@ -67,7 +67,8 @@ PARTS: Final = (
         "[What a check says](../rating/BILLING.md#entitlements).",
         (features.Feature, features.FeatureLimit, features.FeatureGrant),
     ),
-    PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires.", (AlertRule,)),
+    PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires: "
+        "[alerts](../rating/ALERTS.md).", (AlertRule,)),
     PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
         "another.", (models.Namespace, Webhook, NamespaceBounds)),
     PageHeading("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "

@@ -20,6 +20,7 @@ from rating.invoicing.build_invoice import claim_id
 from rating.invoicing.run_plan import make_plan
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.events.identity import content_hash, identity, partition_of
+from schemas.ledgers.alert_record import AlertKey
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_claims import invoice_id, record_key
 from schemas.ledgers.invoice_record import Invoice
@@ -38,6 +39,11 @@ def ids() -> dict[str, Any]:
         "invoice_id, another sequence": invoice_id("shop", "acme-1", 1_767_225_600_000_000, 3),
         "invoice_id, parts that could meet": [invoice_id("a", "b-c", 0, 0), invoice_id("a-b", "c", 0, 0)],
         "invoice_id, beyond ASCII": invoice_id("läden", "кунде/1", -1, 0),
+        "alert_id": AlertKey("shop", "budget", "acme", "acme-1", 1_767_225_600_000_000, "80%").alert_id,
+        "alert_id, parts that could meet": [
+            AlertKey("a", "b", "c-d", "", 0, "1").alert_id,
+            AlertKey("a", "b", "c", "-d", 0, "1").alert_id,
+        ],
         "run_id": run_id("shop", _AS_OF, 0),
         "run_id, second attempt": run_id("shop", _AS_OF, 1),
         "run_id, with void invoices": run_id("shop", _AS_OF, 0, ("inv_a", "inv_b")),

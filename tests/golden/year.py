@@ -13,8 +13,9 @@ import hashlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -28,11 +29,13 @@ from ingest.catalog.document_plan import plan_document
 from ingest.catalog.entries import read_document
 from ingest.delivery.packing import Packed, Packer
 from ingest.events.refusals import rejection
+from rating.alerts.crossings import AsOf, Observation, next_alerts
 from rating.close.announced_runs import run_id
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
+from schemas.catalog.alerts import AlertRule
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.acceptance import AcceptedEvent, accept
@@ -43,8 +46,8 @@ from schemas.events.refused_body import sketch
 from schemas.events.rejections import rejection_record
 from schemas.events.voids import EventVoid, encode_void
 from schemas.kafka.codec import Codec, codec
+from schemas.kafka.topics import ALERTS, CHECKPOINTS, INVOICES, REJECTED, events_topic
 from schemas.kafka.topics import CATALOG as CATALOG_TOPIC
-from schemas.kafka.topics import CHECKPOINTS, INVOICES, REJECTED, events_topic
 from schemas.ledgers.checkpoints import Cut, Run, cut_record, numbers_record, run_record
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
@@ -83,6 +86,7 @@ def records() -> Iterator[Record]:
     for number, fields in enumerate(refused):
         yield f"{REJECTED}: refused request {number}", codec("rejected_event"), rejection_record(fields)
     yield from _billed(view, counted, offsets)
+    yield from _alerts(view.before, offsets)
 
 
 def _catalog(catalog: Catalog) -> Iterator[tuple[str, bytes]]:
@@ -191,6 +195,20 @@ def _total(aggregation: str, values: list[tuple[int, str, int]]) -> Decimal:
     if aggregation in ("max", "min"):
         return unscaled(max(units) if aggregation == "max" else min(units))
     return unscaled(sum(units))
+
+
+def _alerts(catalog_offset: int, offsets: Sequence[int]) -> Iterator[Record]:
+    """The first airline's budget passes half of itself, and what follows is voided."""
+    rule = AlertRule(code="budget", measure="spend", currency="USD", budget=Decimal(1000), thresholds=("50%",))
+    as_of = AsOf(_NOW_US, 1, catalog_offset, {(1, partition): end for partition, end in enumerate(offsets)})
+    for version, value in enumerate(("500.01", "499.99")):
+        seen = Observation("AA", "AA", "USD", _NOW_US - 86_400_000_000, _NOW_US, Decimal(value), rule.budget)
+        for alert in next_alerts(NAMESPACE, rule, 1, seen, as_of, partial(_standing, version)):
+            yield f"{ALERTS}: {alert.state} {alert.message_id}", codec("usage_alert"), alert.encode("golden")
+
+
+def _standing(version: int, alert_id: str) -> int:
+    return version
 
 
 def golden() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from rating.api.answers import diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
+from rating.api.answers import alerts, diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
 from schemas.http.openapi import Answer, Answered, Content, Reason, of_status, ok
 
 
@@ -49,6 +49,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/invoices/{invoice_id}/lines/{number}/explain/events": ok("list_line_events", explained.CountedEvents),
     "GET /v1/ledger": ok("get_ledger", usage.Books),
     "GET /v1/reports/late-usage": ok("get_late_usage", invoices.LateUsage),
+    "GET /v1/alerts": ok("list_alerts", alerts.AlertPage),
     "GET /v1/webhooks": ok("get_webhook", webhooks.WebhookStatus),
     "GET /v1/webhooks/deliveries": ok("list_webhook_deliveries", webhooks.WebhookDeliveryPage),
     "GET /v1/webhooks/secret": ok("get_webhook_secret", webhooks.WebhookSecret),

@@ -25,7 +25,9 @@ class WebhookDelivery(Answer):
     message_id: str
     """the header webhook-id"""
     replay: str | None
-    invoice_id: str
+    invoice_id: str | None
+    """null: it is of an alert"""
+    alert_id: str | None
     version: int
     type: WebhookEvent
     state: Literal["waiting", "delivered", "given_up"]

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from deploy.cli.connection import services_of
 from rating.webhooks import store
 from rating.webhooks.receiver import signing
+from schemas.prices.decimals import plain
 from schemas.settings import Settings
 from tests.integration.rating.processes import Process
 from tests.integration.rating.receiver import Got, Receiver, deliverer
@@ -123,3 +126,80 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
     assert "redirects are not followed" in log
     for secret_text in ("THE-RECEIVERS-ANSWER", "token=", "whsec", receiver.got[0].headers["webhook-signature"]):
         assert secret_text not in log
+
+
+def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_void_takes_it_back(
+    settings: Settings, tmp_path: Path, wait_until: Any
+) -> None:
+    """Of spend and of a prepaid balance, as the running period's invoice has them, and of a unique count."""
+    road = Road(settings, f"alert-{uuid.uuid4().hex[:8]}")
+    profiles = [
+        {"code": "units", "aggregation": "sum", "property": ["units"]},
+        {"code": "users", "aggregation": "count_unique", "property": ["user"]},
+    ]
+    road.publish("meter", code="calls", event_name="call", profiles=profiles)
+    road.publish("product", code="calls", profile="calls.units")
+    charges = [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "1"}}]
+    road.publish("plan", code="basic", currency="USD", charges=charges)
+    for account in ("acme", "idle"):
+        road.publish("account", code=account)
+        road.publish("subscription", code=f"{account}-1", account=account, plan="basic", start="2026-01-01T00:00:00Z")
+    road.publish("credit_grant", code="prepaid", account="acme", amount="20", currency="USD")
+    events = ["usage.alert.fired", "usage.alert.recovered"]
+
+    def told(receiver: Receiver) -> set[tuple[str, str, str, int]]:
+        messages = [json.loads(one.body)["data"] for one in receiver.got]
+        return {(one["rule"], one["threshold"], one["state"], one["episode"]) for one in messages}
+
+    def call(number: int) -> tuple[str, str, str, str, dict[str, Any]]:
+        now = datetime.now(UTC).isoformat()
+        return "call", "acme", f"k{number}", now, {"units": 2, "user": f"u{number}"}
+
+    with Receiver(lambda *_: 204) as receiver:
+        webhook = {"url": f"{receiver.url}/alerts", "events": events}
+        road.publish("namespace", code=road.namespace, max_event_age_seconds=None, webhook=webhook)
+        first, second = deliverer(settings, tmp_path / "first"), deliverer(settings, tmp_path / "second")
+        try:
+            rule = {"code": "budget", "measure": "spend", "plan": "basic", "budget": "10"}
+            road.publish("alert_rule", **rule, thresholds=["80%", "100%"])
+            road.publish("alert_rule", code="low", measure="balance", currency="USD", thresholds=["50%"])
+            users = {"measure": "usage", "profile": "calls.users", "interval": "year"}
+            road.publish("alert_rule", code="users", **users, thresholds=["5"])
+            road.send([call(number) for number in range(5)])
+            fired = {(name, threshold, "fired", 1) for name, threshold in (
+                ("budget", "80%"), ("budget", "100%"), ("low", "50%"), ("users", "5"))}  # fmt: skip
+            wait_until(lambda: told(receiver) == fired, timeout=120)
+            first.kill()
+            road.void("k4")
+            taken_back = {("budget", "100%"), ("low", "50%"), ("users", "5")}
+            recovered = {(*alert, "recovered", 1) for alert in taken_back}
+            wait_until(lambda: told(receiver) == fired | recovered, timeout=120)
+            first = deliverer(settings, tmp_path / "third")
+            road.send([call(5)])
+            anew = {(*alert, "fired", 2) for alert in taken_back}
+            wait_until(lambda: told(receiver) == fired | recovered | anew, timeout=120)
+            with client(road) as api:
+                current = api.get("/v1/accounts/acme/usage/current").json()["subscriptions"][0]
+                listed = api.get("/v1/alerts", params={"account_id": "acme"}).json()["alerts"]
+                page = api.get("/v1/alerts", params={"limit": 3}).json()
+                rest = api.get("/v1/alerts", params={"cursor": page["next_cursor"], "limit": 500}).json()
+                still = api.get("/v1/alerts", params={"open": "true"}).json()["alerts"]
+                delivered = api.get("/v1/webhooks/deliveries", params={"limit": 1}).json()
+                assert api.get("/v1/webhooks/deliveries", params={"cursor": delivered["next_cursor"]}).is_success
+                assert api.get("/v1/alerts", params={"cursor": "1_inv_2"}).status_code == 422
+        finally:
+            for process in (first, second):
+                process.kill()
+        assert page["alerts"] + rest["alerts"] == listed, "of nobody else, and each once"
+        assert len(listed) == len(fired | recovered | anew)
+        assert {(one["rule"], one["threshold"], one["episode"]) for one in still} == {
+            ("budget", "80%", 1), ("budget", "100%", 2), ("low", "50%", 2), ("users", "5", 2)
+        }  # fmt: skip
+        messages = {one.id: json.loads(one.body)["data"] for one in receiver.got}
+        assert messages == {f"{one['alert_id']}_v{one['version']}": one for one in listed}
+        newest = {(one["rule"], one["threshold"]): one for one in reversed(listed)}
+        assert newest["budget", "100%"]["value"] == plain(Decimal(current["estimated_subtotal"]))
+        assert newest["budget", "100%"]["period_start"] == current["period_start"]
+        assert newest["low", "50%"]["value"] == plain(20 - Decimal(current["estimated_subtotal"]))
+        assert delivered["deliveries"][0]["alert_id"] in {one["alert_id"] for one in listed}
+    road.client.close()

@@ -1,0 +1,56 @@
+"""Reads and writes usage.alerts. Not thread-safe."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.kafka.topics import ALERTS
+from schemas.ledgers.alert_record import Alert, ValidAlerts
+from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedAlert:
+    """A valid record at its place. ``appended_us``: microseconds UTC."""
+
+    alert: Alert
+    partition: int
+    offset: int
+    appended_us: int
+
+
+class AlertLedger:
+    """usage.alerts, followed on request. Close it. Raises LedgerUnavailable where Kafka does not answer or the topic is
+    not there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.valid = ValidAlerts()
+        self.unstored: list[AppendedAlert] = []
+        """Valid records that were read and that nobody has taken from here yet."""
+        self._writer = LedgerWriter(settings, ALERTS)
+        self._reader = LedgerReader(settings, ALERTS)
+        self._claim_id = uuid.uuid4().hex
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._reader.close()
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Partition → next offset to read."""
+        return dict(self._reader.positions)
+
+    def refresh(self) -> None:
+        """Read to the log's present end. Raises LedgerUnavailable."""
+        for record in self._reader.read_to(self._reader.end_offsets()):
+            if (alert := self.valid.apply_bytes(record.value)) is not None:
+                self.unstored.append(AppendedAlert(alert, record.partition, record.offset, record.append_us))
+
+    def publish(self, alerts: Sequence[Alert]) -> None:
+        """Append records; which of them are valid, the next ``refresh`` tells. Raises as ``LedgerWriter.append_all``;
+        repeating it is safe."""
+        self._writer.append_all([(alert.key.alert_id.encode(), alert.encode(self._claim_id)) for alert in alerts])

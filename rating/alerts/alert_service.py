@@ -1,0 +1,129 @@
+"""The loop of alerts, in the process of webhooks: usage.alerts to its copy and to webhooks, then the evaluator's round.
+
+    1. Valid records that are new in usage.alerts are stored in ClickHouse.
+    2. Their messages are queued; only then does the position move past them.
+    3. The evaluator looks at what changed (``evaluator``). Where it appended something, 1 follows at once.
+
+While no namespace ever had a rule, nothing of this runs. A fault of it is tried again, ever more seldom, and never ends
+the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+
+from rating.alerts import alert_store
+from rating.alerts.alert_ledger import AlertLedger, AppendedAlert
+from rating.alerts.catalog_changes import CatalogChanges
+from rating.alerts.evaluator import Evaluator
+from schemas.catalog.state import Catalog
+from schemas.clickhouse.client import connect
+from schemas.health.stages import Attempts
+from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 2.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_STAGE: Final = "alerts"
+QueueMessages = Callable[[Sequence[AppendedAlert]], Awaitable[None]]
+"""Queues the messages of alerts, durably."""
+
+
+class AlertService:
+    """``run`` until it is cancelled. ``changes``: told of every entry of ``catalog`` by whoever follows it."""
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, changes: CatalogChanges, queue: QueueMessages, attempts: Attempts
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._changes = changes
+        self._queue = queue
+        self._attempts = attempts
+        self._pause = _PAUSE_SECONDS
+
+    async def run(self) -> None:
+        """Evaluate and deliver until cancelled."""
+        while True:
+            if self._changes.ruled:
+                try:
+                    async with _Connected(self._settings, self._catalog, self._changes) as connected:
+                        await self._rounds(connected)
+                except Exception as error:  # of Kafka, of ClickHouse, or of ours: all is read again, from the logs
+                    log.error("alerts are held up, trying again: %s: %s", type(error).__name__, error)
+                    self._attempts.failed(_STAGE, f"{type(error).__name__}: {error}")
+                    self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(self._pause)
+
+    async def _rounds(self, connected: _Connected) -> None:
+        while True:
+            await self._deliver(connected)
+            more = await asyncio.to_thread(connected.evaluator.round)
+            self._attempts.done(_STAGE)
+            self._pause = _PAUSE_SECONDS
+            if not more:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _deliver(self, connected: _Connected) -> None:
+        """Steps 1 and 2."""
+        ledger = connected.ledger
+        await asyncio.to_thread(ledger.refresh)
+        positions, known = ledger.positions, connected.positions
+        fresh = [alert for alert in ledger.unstored if alert.offset >= known.get(alert.partition, 0)]
+        if fresh:
+            await asyncio.to_thread(alert_store.write_alerts, connected.client, fresh)
+            await self._queue(fresh)
+        if positions != known:
+            await asyncio.to_thread(alert_store.write_positions, connected.client, positions)
+            connected.positions = positions
+        ledger.unstored.clear()
+
+
+class _Connected:
+    """The clients of the loop, opened together. ``positions``: partition → next offset of usage.alerts below which all
+    is stored and queued."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, changes: CatalogChanges) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._changes = changes
+        self.positions: dict[int, int] = {}
+        self.ledger: AlertLedger
+        self.evaluator: Evaluator
+        self.client: Client
+
+    async def __aenter__(self) -> _Connected:
+        await asyncio.to_thread(self._open)
+        return self
+
+    def _open(self) -> None:
+        self.ledger = AlertLedger(self._settings)
+        try:
+            self.client = connect(self._settings)
+            self.positions = alert_store.copied_positions(self.client)
+            self.ledger.refresh()
+            if any(end < self.positions.get(number, 0) for number, end in self.ledger.positions.items()):
+                self.positions = {}  # another log than the one that was copied: all of it is new
+            self.evaluator = Evaluator(self._settings, self._catalog, self._changes, self.ledger, _now_us)
+        except BaseException:
+            self.ledger.close()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.ledger.close()
+        self.evaluator.close()
+        self.client.close()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
