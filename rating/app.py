@@ -13,6 +13,8 @@ from rating.api import metrics, price, rating_problems
 from rating.api.alerts import router as alerts_router
 from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
+from rating.api.balances.balance import router as balance_router
+from rating.api.balances.entries import router as entries_router
 from rating.api.context import Rating, guard
 from rating.api.events.corrections import router as corrections_router
 from rating.api.events.rejection_list import router as rejections_router
@@ -54,6 +56,8 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(totals.router)
     app.include_router(current.router)
     app.include_router(credits.router)
+    app.include_router(entries_router)
+    app.include_router(balance_router)
     app.include_router(price.router)
     app.include_router(export_router)
     app.include_router(lists.router)

@@ -38,10 +38,12 @@ def account(
     running: JsonObject,
     form: UsageForm,
     invoices: Page,
-    credits: JsonObject,
+    balance: JsonObject,
+    entries: JsonObject,
     waiting: Page,
 ) -> Html:
-    """``running``, ``credits``: what the API says of the running period and of prepaid credits; ``waiting``: drafts."""
+    """``running``, ``balance``, ``entries``: what the API says of the running period and of prepaid credit;
+    ``waiting``: drafts."""
     problems = [tag("p", problem, class_="bad", role="alert") for problem in running.get("problems", ())]
     estimates = [estimate(subscription) for subscription in running["subscriptions"]]
     return page(
@@ -56,7 +58,7 @@ def account(
         tag("h2", "Running period"),
         problems,
         estimates or tag("p", "no subscription is running", class_="soft"),
-        prepaid(credits),
+        prepaid(balance, entries),
         drafts(namespace, waiting),
         tag("h2", "Invoices"),
         heads(namespace, invoices.invoices),
@@ -77,21 +79,47 @@ def _form(namespace: str, form: UsageForm) -> Html:
     )
 
 
-def prepaid(credits: JsonObject) -> Html | None:
-    """Credit grants in the order in which invoices draw on them; nothing where there are none."""
-    if not credits["grants"]:
+def prepaid(balance: JsonObject, entries: JsonObject) -> Html | None:
+    """Credit grants in the order in which invoices draw on them, what is live, and the latest entries; nothing where
+    there are none."""
+    if not balance["grants"]:
         return None
+    amounts = ("granted", "settled", "pending", "running", "live")
     rows = [
         (
             grant["code"],
             grant["state"],
             (grant["expires"] or "never")[:10],
-            *(money(grant[name], grant["currency"]) for name in ("granted", "used", "left")),
+            *(money(grant[name], grant["currency"]) for name in amounts),
         )
-        for grant in credits["grants"]
+        for grant in balance["grants"]
     ]
-    columns = ("Credit grant", "State", "Expires (UTC)", "Granted", "Used", "Left")
-    return join(tag("h2", "Prepaid credits"), table(columns, rows, frozenset({3, 4, 5})))
+    columns = ("Credit grant", "State", "Expires (UTC)", *map(str.capitalize, amounts))
+    return join(
+        tag("h2", "Prepaid credits"),
+        [tag("p", problem, class_="bad", role="alert") for problem in balance["problems"]],
+        table(columns, rows, frozenset(range(3, 3 + len(amounts)))),
+        [total_line("Live balance", total["live"], total["currency"]) for total in balance["balances"]],
+        tag("p", "Live is what is left once what ended (pending) and what is running is billed.", class_="soft"),
+        tag("details", tag("summary", "Latest entries"), _entries(entries)),
+    )
+
+
+def _entries(entries: JsonObject) -> Html:
+    """What changed the balance, the newest first."""
+    rows = [
+        (
+            entry["at"],
+            entry["kind"],
+            entry["grant"],
+            entry["invoice_id"] or "",
+            *(money(entry[name], entry["currency"]) for name in ("amount", "balance", "total")),
+        )
+        for entry in entries["entries"]
+    ]
+    columns = ("At (UTC)", "Kind", "Credit grant", "Invoice", "Amount", "Balance of the grant", "In all")
+    latest = " Only the latest are shown: `weir balance --entries` has all." if entries["next_cursor"] else ""
+    return join(table(columns, rows, frozenset({4, 5, 6})), tag("p", latest, class_="soft") if latest else None)
 
 
 def history(usage: JsonObject) -> Html:

@@ -13,8 +13,9 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from rating.api.balances.balance import account_balance
+from rating.api.balances.entries import account_entries
 from rating.api.context import Rating, rating_of
-from rating.api.invoices.credits import account_credits
 from rating.api.usage.current import running
 from rating.api.usage.totals import answer_usage, read_question
 from rating.api.webhooks import webhook_status
@@ -241,7 +242,8 @@ async def account(
         view = rating.view(namespace)
         now_us = micros(rating.now())
         current = await running(rating, view, account_id, now_us)
-        credits = await account_credits(rating, view, account_id)
+        balance = await account_balance(rating, view, account_id)
+        entries = await account_entries(rating, view, account_id, None, 50)
     except Problem as problem:
         return failed(problem)
     invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
@@ -265,7 +267,8 @@ async def account(
         running=current,
         form=form,
         invoices=invoices,
-        credits=credits,
+        balance=balance,
+        entries=entries,
         waiting=waiting,
     )
     return _html(shown)

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.amounts.prepaid_credits import grants_of_account
+from rating.invoices.amounts.prepaid_credits import drawn, grants_of_account
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
@@ -29,12 +30,16 @@ from schemas.ledgers.invoice_record import Invoice
 @dataclass(frozen=True, slots=True)
 class AccountEstimate:
     """The running periods of accounts in the order in which they are billed, as if nothing more was used. ``inputs``:
-    after what has ended was billed; ``problems``: subscription → why it has no estimate."""
+    after what has ended was billed; ``problems``: subscription → why it has no estimate; ``unbilled``: why what has
+    ended of it cannot be billed, of those without a running period; ``drawn``: grant → what invoices that stand drew
+    on it."""
 
     inputs: EstimateInputs
     periods: list[Expected]
     problems: Mapping[str, str]
     run: Run
+    unbilled: Mapping[str, str]
+    drawn: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class AccountState:
         run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
         problems = dict(self.unplanned)
         running = list(self.running(problems))
+        used = drawn(standing.invoices(view.namespace))
         inputs, periods, failed = expect(
             EstimateInputs(view, standing, self.lines, grants, late),
             running,
@@ -107,7 +113,8 @@ class AccountState:
         )
         active = {period.line.subscription for period in running}
         problems |= {name: why for name, why in failed.items() if name in active}
-        return AccountEstimate(inputs, periods, problems, run)
+        unbilled = {name: why for name, why in failed.items() if name not in active}
+        return AccountEstimate(inputs, periods, problems, run, unbilled, used)
 
 
 def read_accounts(client: Client, view: NamespaceView, accounts: Collection[str], now_us: int) -> AccountState:

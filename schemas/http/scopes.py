@@ -73,6 +73,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/usage": READ,
     "GET /v1/accounts/{account_id:path}/usage/current": READ,
     "GET /v1/accounts/{account_id:path}/credits": READ,
+    "GET /v1/accounts/{account_id:path}/balance": READ,
+    "GET /v1/accounts/{account_id:path}/balance/entries": READ,
     "POST /v1/price": READ,
     "GET /v1/invoices": READ,
     "GET /v1/invoices/export": READ,

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
-from rating.api.answers import alerts, diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
+from rating.api.answers import alerts, balances, diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
 from schemas.http.openapi import Answer, Answered, Content, Reason, of_status, ok
 
 
@@ -34,6 +34,8 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/usage": Answered({200: (Content(usage.UsageAnswer), Content(None, "text/csv"))}, operation="get_usage"),
     "GET /v1/accounts/{account_id}/usage/current": ok("get_running_periods", usage.RunningPeriods),
     "GET /v1/accounts/{account_id}/credits": ok("get_account_credits", usage.AccountCredits),
+    "GET /v1/accounts/{account_id}/balance": ok("get_account_balance", balances.AccountBalance),
+    "GET /v1/accounts/{account_id}/balance/entries": ok("list_balance_entries", balances.LedgerPage),
     "POST /v1/price": ok("price_quantities", prices.PricedLine | list[prices.PricedLine]),
     "GET /v1/invoices": ok("list_invoices", invoices.InvoicePage),
     "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),

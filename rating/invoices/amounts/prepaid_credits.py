@@ -153,6 +153,11 @@ class Wallet:
         copy._by_owner, copy._used = self._by_owner, ChainMap({}, self._used)
         return copy
 
+    @property
+    def used(self) -> dict[str, Decimal]:
+        """Grant → amount drawn by now."""
+        return dict(self._used)
+
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """The balances that an invoice may draw on, in order."""
         owned_grants = [

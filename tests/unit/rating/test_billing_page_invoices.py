@@ -20,6 +20,7 @@ from rating.close.checklist.checks import (
     warnings,
 )
 from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.amounts.prepaid.live_balances import by_currency, live_balances
 from rating.invoices.amounts.prepaid_credits import drawn
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
@@ -33,6 +34,7 @@ from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.settings import Settings
+from schemas.values.instants import DAY
 from tests.unit.rating.billing_page import PAGE, example, fees, number
 from tests.unit.rating.builders import Shelf, invoice_of, shelf, us
 from tests.unit.rating.invoicing.builders import (
@@ -43,6 +45,7 @@ from tests.unit.rating.invoicing.builders import (
     amounts_of,
     catalog,
     estimates,
+    estimates_and_draws,
     plan,
     used,
 )
@@ -226,6 +229,23 @@ def test_prepaid_credit_comes_back() -> None:
     (february,) = books.close(MARCH)
     assert f"credit credit:g {back}" in amounts([february])
     assert number(grant) - drawn(books.standing.invoices("air"))["g"] == number(left)
+
+
+def test_the_live_balance() -> None:
+    grant, january, february, *texts = example(
+        "The live balance",
+        r"a grant of ([\d.]+); January, which is within grace, has ([\d.]+) of usage, and February ([\d.]+) so far:"
+        r" ([\d.]+) settled, ([\d.]+) pending, ([\d.]+) running, ([\d.]+) live\.$",
+    )
+    result = granted(grant)
+    result.add("plan", plan(CALLS) | {"grace_seconds": 30 * 86_400})
+    result.add("subscription", {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T00:00:00Z"})
+    books = Books(result, [used(3, number(january)), used(35, number(february))])
+    assert books.close(FEBRUARY + DAY) == []
+    now_us = us("2026-02-10T00:00:00Z")
+    _, draws_in_all = estimates_and_draws(result, books.standing, now_us, books.measure)
+    (total,) = by_currency(live_balances(result.view(), "acme", draws_in_all, now_us))
+    assert list(total.values()) == ["USD", *texts]
 
 
 def test_a_credit_note_on_an_invoice_that_a_grant_paid_in_part() -> None:

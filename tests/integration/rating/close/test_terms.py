@@ -96,6 +96,44 @@ def test_verification_agrees(agreed: Road) -> None:
     assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []
 
 
+def test_the_live_balance_is_what_a_close_leaves(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    agreed.publish("account", code="gamma")
+    agreed.publish(
+        "subscription", code="gamma", account="gamma", plan="basic", start="2013-01-01T00:00:00Z",
+        end="2013-02-01T00:00:00Z",
+    )  # fmt: skip
+    agreed.publish("credit_grant", code="gift", account="gamma", amount="25", currency="USD")
+    agreed.send([("call", "gamma", "gamma", "2013-01-10T00:00:00Z", {})])
+    wait_metered(agreed.client, end_offsets(agreed.settings), lambda *_: None)
+
+    def amounts() -> list[str]:
+        (total,) = service.get("/v1/accounts/gamma/balance", headers=named).json()["balances"]
+        return [total[name] for name in ("settled", "pending", "running", "live")]
+
+    assert amounts() == ["25.00", "20.00", "0.00", "5.00"]
+    agreed.close("2013-03-02T00:00:00+00:00")
+    assert amounts() == ["5.00", "0.00", "0.00", "5.00"]
+
+    def entries(**page: str) -> dict[str, Any]:
+        answer = service.get("/v1/accounts/gamma/balance/entries", params=page, headers=named)
+        return dict(answer.json())
+
+    draw, grant = entries()["entries"]
+    assert (grant["kind"], grant["amount"], grant["balance"], grant["version"]) == ("grant", "25.00", "25.00", 1)
+    assert (draw["kind"], draw["amount"], draw["balance"], draw["total"]) == ("draw", "-20.00", "5.00", "5.00")
+    (invoice,) = service.get("/v1/invoices", params={"account_id": "gamma"}, headers=named).json()["invoices"]
+    assert (draw["invoice_id"], draw["line"]) == (invoice["invoice_id"], 4)
+    first = entries(limit="1")
+    assert first["entries"] == [draw]
+    assert entries(limit="1", cursor=first["next_cursor"]) | {"at": ""} == first | {
+        "at": "", "entries": [grant], "next_cursor": None,
+    }  # fmt: skip
+    assert "next_cursor of the page before" in entries(cursor="x")["detail"]
+    # The account of another namespace has none of it.
+    assert service.get("/v1/accounts/gamma/balance/entries").status_code == 404
+
+
 def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: httpx.Client) -> None:
     named = {"Weir-Namespace": agreed.namespace}
     found = service.get("/v1/accounts/acme/credits", headers=named).json()
@@ -103,6 +141,11 @@ def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: http
     (grant,) = found["grants"]
     assert (grant["state"], grant["granted"], grant["used"], grant["left"]) == ("used", "25.00", "25.00", "0.00")
     assert service.get("/v1/accounts/nobody/credits", headers=named).status_code == 404
+    balance = service.get("/v1/accounts/acme/balance", headers=named).json()
+    (live,) = balance["grants"]
+    assert [live[name] for name in ("code", "settled", "pending", "running", "live")] == ["paid", *["0.00"] * 4]
+    assert (balance["problems"], balance["as_of"]["checkpoint"] is None) == ([], False)
+    assert service.get("/v1/accounts/nobody/balance", headers=named).status_code == 404
     january = service.get("/v1/invoices", params={"account_id": "acme"}, headers=named).json()["invoices"][-1]
     assert (january["subtotal"], january["tax_amount"], january["total"]) == ("20.00", None, "0.00")
     # As of then: the grant of 25 was whole in January, and January's invoice drew 20 of it.
@@ -127,7 +170,7 @@ def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: http
 
 def test_runs_tell_their_checklists(agreed: Road, service: httpx.Client) -> None:
     named = {"Weir-Namespace": agreed.namespace}
-    newest, first = service.get("/v1/runs", headers=named).json()["runs"]
+    *_, newest, first = service.get("/v1/runs", headers=named).json()["runs"]
     assert (first["due_until"], first["findings"]) == ("2013-02-01T00:00:00Z", 0)
     assert first["time_zone_data"] == VERSION
     whole = service.get(f"/v1/runs/{newest['run_id']}", headers=named).json()

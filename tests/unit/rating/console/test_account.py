@@ -3,7 +3,7 @@ stays on it."""
 
 from __future__ import annotations
 
-from rating.console.account_page import estimate
+from rating.console.account_page import estimate, prepaid
 
 CHARGE = {
     "charge": "tokens",
@@ -41,3 +41,18 @@ def test_a_charge_says_what_has_no_price_beside_its_amount() -> None:
     assert "model=&lt;b&gt; has no price; `weir void k`" in shown
     assert "Estimated total" in shown
     assert "has no price" not in estimate(RUNNING | {"charges": [CHARGE | {"unpriced": []}]})
+
+
+def test_prepaid_credit_is_shown_with_its_live_balance_and_its_entries() -> None:
+    amounts = {"settled": "50.00", "pending": "30.00", "running": "8.00", "live": "12.00"}
+    total = {"currency": "USD"} | amounts
+    gift = total | {"code": "gift", "state": "active", "expires": None, "granted": "50.00"}
+    balance = {"grants": [gift], "balances": [total], "problems": ["subscription s: no price"]}
+    entry = {
+        "at": "2026-01-01T00:00:00Z", "kind": "grant", "grant": "gift", "currency": "USD", "amount": "50.00",
+        "balance": "50.00", "total": "50.00", "invoice_id": None,
+    }  # fmt: skip
+    shown = str(prepaid(balance, {"entries": [entry], "next_cursor": "9"}))
+    for text in ("Live balance", "12.00", "no price", "2026-01-01T00:00:00Z", "Only the latest are shown"):
+        assert text in shown
+    assert prepaid({"grants": []}, {"entries": []}) is None

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from rating.invoices.amounts.prepaid_credits import owned_grants
+from rating.invoices.amounts.prepaid.live_balances import DrawnInAll
+from rating.invoices.amounts.prepaid_credits import drawn, owned_grants
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
 from rating.invoicing.due import current_span
@@ -153,7 +154,19 @@ def estimates(
     late: LateBySubscription | None = None,
 ) -> dict[str, Invoice]:
     """Subscription → the invoice that its running period will have; nothing of ``standing`` is changed."""
+    return estimates_and_draws(expected, standing, at_us, measure, late)[0]
+
+
+def estimates_and_draws(
+    expected: Shelf,
+    standing: StandingInvoices,
+    at_us: int,
+    measure: MeasureUsage = lambda needs: {},
+    late: LateBySubscription | None = None,
+) -> tuple[dict[str, Invoice], DrawnInAll]:
+    """The same, and what grants pay with them."""
     view = expected.view()
+    settled = drawn(standing.invoices("air"))
     known = StandingInvoices.holding(item for chain in standing.chains("air") for item in chain)
     lines = timelines(view, [])
     running = []
@@ -165,8 +178,9 @@ def estimates(
     account = EstimateInputs(view, known, lines, owned_grants(view), late or {})
     account, periods, problems = expect(account, running, run, measure)
     assert problems == {}
-    wallet = account.wallet()
-    return {period.running.line.subscription: period.invoice(period.totals, run, wallet) for period in periods}
+    wallet, ended = account.wallet(), drawn(account.standing.invoices("air"))
+    invoices = {period.running.line.subscription: period.invoice(period.totals, run, wallet) for period in periods}
+    return invoices, DrawnInAll(settled, ended, wallet.used)
 
 
 def amounts_of(invoice: Invoice) -> tuple[str, str]:

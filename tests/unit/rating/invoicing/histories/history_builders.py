@@ -95,8 +95,13 @@ class History:
                 self._act(acts[today], today)
             if agreements or today % step == 0:
                 self.close(today)
+            self.day_ended(today)
         for today in (self.LAST, self.LAST + 1):
             self.close(today)
+            self.day_ended(today)
+
+    def day_ended(self, today: int) -> None:
+        """For what else happens, or is looked at, each day."""
 
     def _act(self, act: str, today: int) -> None:
         agreed = self.draw.choice(self.agreements)
@@ -106,7 +111,7 @@ class History:
         choice = self.draw.choice(chain)
         with suppress(ChangeRefused):
             if act == "void":
-                self._write(voided(chain, choice, "wrong", "me", 0), f"v{today}")
+                self._write(voided(chain, choice, "wrong", "me", START + today * DAY + 1), f"v{today}")
             elif act == "pay" and self.notes:
                 part = (Decimal(choice.total) / self.draw.choice([1, 2])).quantize(Decimal("0.01"))
                 self._write(with_payment(choice, NewPayment(f"p{today}", part, 0, "me")), f"p{today}")

@@ -9,10 +9,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rating.invoices.amounts.prepaid.live_balances import live_balances
+from rating.invoices.amounts.prepaid_credits import drawn, grant_balances
 from rating.invoicing.late.late_usage import Late
 from schemas.values.instants import DAY
 from tests.unit.rating.builders import Shelf
-from tests.unit.rating.invoicing.builders import JANUARY, SUBSCRIPTION, Books, Used, amounts_of, estimates, used
+from tests.unit.rating.invoicing.builders import (
+    JANUARY,
+    SUBSCRIPTION,
+    Books,
+    Used,
+    amounts_of,
+    estimates_and_draws,
+    used,
+)
 from tests.unit.rating.invoicing.builders import catalog as usage_catalog
 from tests.unit.rating.invoicing.builders import plan as usage_plan
 
@@ -102,7 +112,7 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
 @given(histories())
 def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
     """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled,
-    splits, terms."""
+    splits, terms. And the live balance of each grant is what these closes leave of it."""
     item, events, closes, changes, result = history
     books = Books(item, events)
     days = [(day, 1, None) for day in closes] + [(day, 0, version) for day, version in changes]
@@ -124,9 +134,11 @@ def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history:
             books.closes -= 1
 
     late = tuple(Late("m.p", event.at_us, event.at_us, 1) for event in events if event.close == coming)
-    bills = estimates(item, books.standing, now_us, measure, {"s": late} if late else {})
+    bills, draws = estimates_and_draws(item, books.standing, now_us, measure, {"s": late} if late else {})
+    balances = live_balances(item.view(), "acme", draws, now_us)
     if not any(value.subscription == "s" for value in books.close(now_us)):
         books.events = [replace(event, close=event.close + (event.close == coming)) for event in events]
+    billed = list(books.standing.invoices("air"))
     for bill in sorted(bills.values(), key=lambda item_value: item_value.period_end):
         books.close(bill.period_end)
     for bill in bills.values():
@@ -136,6 +148,9 @@ def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history:
         end = next(value for value in ends if value.period_start == bill.period_start < value.period_end)
         assert [shown(line) for line in bill.lines] == [shown(line) for line in end.lines]
         assert amounts_of(bill) == amounts_of(end)
+        billed.append(end)
+    left = grant_balances(item.view(), "acme", drawn(billed), now_us)  # not what begins by then, and is billed with it
+    assert [balance.live for balance in balances] == [balance.left for balance in left]
 
 
 def shown(line: Any) -> tuple[str, ...]:

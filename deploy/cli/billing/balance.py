@@ -1,0 +1,76 @@
+"""``weir balance``: the live prepaid balance of an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
+
+if TYPE_CHECKING:
+    import httpx
+
+    from schemas.values.json_text import JsonObject
+
+
+def balance(
+    account: Annotated[str, typer.Argument(help="The account's code.")],
+    entries: Annotated[bool, typer.Option(help="All entries instead: grants, draws, voids, expiries.")] = False,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The prepaid balance of an account now: settled, less what ended periods and the running ones would draw."""
+    from urllib.parse import quote
+
+    from deploy.cli.output import console, print_json, say, table
+
+    asked_of = services(namespace)
+    path = f"/v1/accounts/{quote(account, safe='')}/balance"
+    with asked_of.http("rating") as client:
+        if entries:
+            _print_entries(_read_entries(client, f"{path}/entries"), as_json)
+            return
+        answer: JsonObject = answered(client.get(path))
+    if as_json:
+        print_json(answer)
+        return
+    if not answer["grants"]:
+        say(f"{account} has no credit grants in {asked_of.namespace}; declare them as credit_grants with `weir apply`")
+        return
+    amounts = ("granted", "settled", "pending", "running", "live")
+    columns = ("code", "state", "expires", "currency", *amounts)
+    console().print(
+        table("", columns, [[grant[name] for name in columns] for grant in answer["grants"]], right=amounts)
+    )
+    for total in answer["balances"]:
+        parts = f"{total['settled']} settled − {total['pending']} pending − {total['running']} running"
+        say(f"live: {total['live']} {total['currency']} = {parts}")
+    for problem in answer["problems"]:
+        say(f"not counted: {problem}")
+    say(f"as of {answer['as_of']['at']}")
+
+
+def _read_entries(client: httpx.Client, path: str) -> list[JsonObject]:
+    """All pages, the oldest entry first."""
+    entries: list[JsonObject] = []
+    cursor: str | None = None
+    while True:
+        parameters = {"limit": "500"} | ({} if cursor is None else {"cursor": cursor})
+        page: JsonObject = answered(client.get(path, params=parameters))
+        entries += page["entries"]
+        if (cursor := page["next_cursor"]) is None:
+            return entries[::-1]
+
+
+def _print_entries(entries: list[JsonObject], as_json: bool) -> None:
+    from deploy.cli.output import console, print_json, say, table
+
+    if as_json:
+        print_json({"entries": entries})
+    elif not entries:
+        say("no entries: there are no credit grants")
+    else:
+        columns = ("at", "kind", "grant", "amount", "balance", "total", "currency", "invoice_id", "line", "credit_note")
+        rows = [["" if entry[name] is None else str(entry[name]) for name in columns] for entry in entries]
+        console().print(table("", columns, rows, right=("amount", "balance", "total", "line")))

@@ -1,0 +1,1 @@
+"""Live balances of prepaid credit."""

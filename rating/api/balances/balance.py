@@ -1,0 +1,59 @@
+"""GET /v1/accounts/{id}/balance: prepaid credit as it is now, with what is not billed yet."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from clickhouse_connect.driver.client import Client
+from fastapi import APIRouter
+
+from rating.api.context import Authorized, Rating, View
+from rating.api.rating_problems import RatingProblem, missing
+from rating.estimates.account_state import read_accounts
+from rating.estimates.prepaid_draws import drawn_in_all
+from rating.invoices.amounts.prepaid.live_balances import DrawnInAll, by_currency, live_balances
+from rating.invoices.amounts.prepaid_credits import grants_of_account
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import UnknownCheckpoint
+from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
+
+router = APIRouter(tags=["invoices"])
+
+
+@router.get("/v1/accounts/{account_id:path}/balance", summary="Live prepaid balance: settled, pending, running, live")
+async def balance(rating: Authorized, view: View, account_id: str) -> JsonObject:
+    """`live` = `settled` − `pending` − `running`, by currency and grant: `settled` is what invoices that stand left,
+    `pending` what a close would draw now for what has ended (open drafts among it), within grace or not, `running` what
+    the running periods would draw in addition if nothing more was used. By the code that makes invoices, so it is what
+    a close of that moment leaves. `as_of` says when: its instant, and the last checkpoint by then. What cannot be rated
+    draws nothing and is among the `problems`."""
+    return await account_balance(rating, view, account_id)
+
+
+async def account_balance(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
+    """The live balance of an account, as the route answers. Raises Problem."""
+    if not view.history("account", account_id):
+        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+    now_us, checkpoint = micros(rating.now()), rating.checkpoints.last
+    used, problems = DrawnInAll({}, {}, {}), list[str]()
+    if grants_of_account(view, account_id, retired=True):
+
+        def question(client: Client) -> tuple[DrawnInAll, list[str]]:
+            estimate = read_accounts(client, view, [account_id], now_us).estimate(client, rating.checkpoints)
+            return drawn_in_all(estimate)
+
+        try:
+            used, problems = await rating.ask(question)
+        except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
+            raise RatingProblem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
+            ) from None
+    balances = live_balances(view, account_id, used, now_us)
+    return {
+        "account_id": account_id,
+        "as_of": {"at": rfc3339(now_us), "checkpoint": None if checkpoint is None else checkpoint.number},
+        "balances": by_currency(balances),
+        "grants": [grant.to_json() for grant in balances],
+        "problems": problems,
+    }
