@@ -46,30 +46,6 @@ def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> 
     return heads_of(client, namespace, rows)
 
 
-def read_in_order(
-    client: Client, namespace: str, after: str, limit: int, *, drafts: bool = False, since_us: int | None = None
-) -> tuple[list[WholeInvoice], str | None]:
-    """(invoices, or drafts that have not become invoices, whose ids come after ``after``, in the order of their ids:
-    newest versions with lines, without numbers; where to go on, None at the end). ``limit``: versions to read.
-    ``since_us``: those alone whose period ends later. Blocking."""
-    table = "invoice_drafts" if drafts else "invoices"
-    parameters: JsonObject = {"namespace": namespace, "after": after, "limit": limit, "since": since_us or 0}
-    ids = client.query(
-        f"SELECT invoice_id FROM {table} WHERE namespace = {{namespace:String}} AND invoice_id > {{after:String}}"
-        " ORDER BY namespace, invoice_id LIMIT {limit:UInt32}",
-        parameters=parameters,
-    ).result_rows
-    if not ids:
-        return [], None
-    last = parameters["last"] = str(ids[-1][0])
-    within = "AND invoice_id > {after:String} AND invoice_id <= {last:String}"
-    later = "" if since_us is None else " AND period_end > fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
-    rows = client.query(_newest(drafts, within + later), parameters=parameters).result_rows
-    heads = sorted(map(_head, rows), key=lambda head: head.invoice_id)
-    lines = client.query(_LINES.format(table=_lines_table(drafts)) % within, parameters=parameters).result_rows
-    return _whole(heads, lines), last
-
-
 def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoice | None:
     """The newest version of an invoice or draft with its lines; None if there is none. Blocking."""
     parameters: JsonObject = {"namespace": namespace, "invoice_id": invoice_id}

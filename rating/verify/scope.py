@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeAlias
 
 from clickhouse_connect.driver.client import Client
 
@@ -18,6 +18,14 @@ from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 from schemas.values.json_text import JsonObject
+
+
+class SharedByChecks(Protocol):
+    """Something that a verification makes once."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
 
 Row: TypeAlias = Sequence[Any]
 """A row of ClickHouse: a value a column, in the order of the SELECT."""
@@ -39,6 +47,14 @@ class Scope:
     namespace: str | None
     since_us: int | None = None
     """Of invoices, look at those whose period ends after this instant (microseconds UTC); None: at all."""
+    shared: dict[str, SharedByChecks] = field(default_factory=dict)
+    """What several checks use, by name, made at its first use."""
+
+    def close(self) -> None:
+        """Let go of ClickHouse, and of what checks have shared."""
+        for shared in self.shared.values():
+            shared.close()
+        self.client.close()
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """Rows of a query. ``{n:String}`` is the namespace."""
@@ -89,7 +105,7 @@ def below(offsets: Offsets, prefix: str = "") -> str:
 
 
 def open_scope(settings: Settings, namespace: str | None, since_us: int | None = None) -> Scope:
-    """The present state of progress, catalog and checkpoints. Raises LedgerUnavailable. Close its client."""
+    """The present state of progress, catalog and checkpoints. Raises LedgerUnavailable. Close it."""
     client = connect(settings)
     # Progress first: every checkpoint read later lies within what is durable, or is not rolled up yet.
     progress = read_progress(client)

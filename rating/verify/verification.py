@@ -116,5 +116,5 @@ def verify(
             check(scope, findings, on_progress)
             differences.extend(findings.differences())
     finally:
-        scope.client.close()
+        scope.close()
     return differences

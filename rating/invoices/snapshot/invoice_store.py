@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -48,10 +48,14 @@ _CONTENTS: Final = (
 class InvoiceStore:
     """``path``: the file, "" for a temporary one of this object's own. ``log_id``: tells one log from another that has
     its name. ``soon``: the namespace whose ``tails`` are asked for after following, so that what is read for one is not
-    decoded again for the other. For one thread at a time. Close it."""
+    decoded again for the other. ``on_valid`` is called with each valid record that is applied. For one thread at a
+    time. Close it."""
 
-    def __init__(self, path: str, log_id: str, soon: str | None = None) -> None:
+    def __init__(
+        self, path: str, log_id: str, soon: str | None = None, on_valid: Callable[[Invoice], None] | None = None
+    ) -> None:
         self.path = path
+        self._on_valid = on_valid
         self._soon = soon
         self._decoded: dict[str, tuple[int, Invoice]] = {}
         self._log_id = log_id
@@ -141,6 +145,8 @@ class InvoiceStore:
                     if invoice is not None:
                         drafted = drafted or is_draft(invoice)
                         self._keep(invoice, record.value, claims, drafted)
+                        if self._on_valid is not None:
+                            self._on_valid(invoice)
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
             further = {number: place for number, place in end.items() if place.next_offset > known.get(number, 0)}
             write_places(self._database, further)

@@ -3,8 +3,10 @@ lines and the terms pinned on each invoice. By fractions and on its own: it shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Context, Decimal
 from fractions import Fraction
+from typing import Final
 
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
@@ -17,6 +19,9 @@ from rating.verify.independent.periods import REMEDY, Periods
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_claims import VOID
+
+_CHARGES: Final = frozenset({"usage", "flat"})
+_EXACT: Final = Context(prec=400)  # more digits than amounts of a column can add up to
 
 
 def is_reduction(line: StoredLine) -> bool:
@@ -37,6 +42,11 @@ def check_lot(heads: Iterable[Head], lines: StoredLines, used: Drawn, findings: 
     for head in all_heads:
         chains.setdefault((head.namespace, head.subscription), {})[head.invoice_id] = head
     for chain in chains.values():
+        if _is_plain(chain, lines):
+            for head in chain.values():
+                if head.state != VOID:
+                    _check_sum(head, lines.get((head.namespace, head.invoice_id, head.version), ()), findings)
+            continue
         periods = Periods(chain, lines, findings)
         drawn_by_grant: dict[str, Fraction] = {}  # grant → what the subscription drew, less what came back
         for head in in_order(chain):
@@ -55,6 +65,30 @@ def check_lot(heads: Iterable[Head], lines: StoredLines, used: Drawn, findings: 
             if amount < 0:
                 location = f"credit grant {code}, by invoices of {next(iter(chain.values())).subscription}"
                 findings.add("credit", location, "at most what they drew comes back", f"{text(-amount)} more", REMEDY)
+
+
+def _is_plain(chain: Mapping[str, Head], lines: StoredLines) -> bool:
+    """Whether no invoice of the chain has terms, credit notes or adjustments, or anything but usage and fees: then
+    there is nothing but its subtotal to look at."""
+    return not any(
+        '"terms' in head.body
+        or '"credit_note' in head.body
+        or any(
+            line.kind not in _CHARGES or line.adjusts or ":" in line.charge
+            for line in lines.get((head.namespace, head.invoice_id, head.version), ())
+        )
+        for head in chain.values()
+    )
+
+
+def _check_sum(head: Head, head_lines: Iterable[StoredLine], findings: Findings) -> None:
+    """``_check_credits`` of an invoice without credits, exact as well."""
+    subtotal = Decimal(0)
+    for line in head_lines:
+        subtotal = _EXACT.add(subtotal, line.amount)
+    pinned = read_body(head.body).get("subtotal")
+    if pinned is not None and _EXACT.create_decimal(pinned) != subtotal:
+        _check_credits(head, head_lines, findings)
 
 
 def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:

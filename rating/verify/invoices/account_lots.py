@@ -17,6 +17,8 @@ from rating.verify.scope import Row, Scope
 
 AT_ONCE: Final = 20_000
 """Invoices of a lot; one account's are never parted, nor are those of accounts that share a subscription."""
+_ALIKE: Final = (1, 2, 8, 11, 12)
+"""Places of kind, profile, price, charge and product in the row of a line."""
 _TABLES: Final = """
 CREATE TABLE heads (namespace TEXT, invoice_id TEXT, version INTEGER, account TEXT, subscription TEXT, holder TEXT,
     head BLOB, lines BLOB, PRIMARY KEY (namespace, invoice_id)) WITHOUT ROWID;
@@ -98,16 +100,19 @@ def _lot(database: sqlite3.Connection, namespace: str, holders: tuple[str, str],
     heads: list[Head] = []
     lines: dict[tuple[str, str, int], list[StoredLine]] = {}
     sql = "SELECT head, lines FROM heads WHERE namespace = ? AND holder >= ? AND holder <= ?"
-    texts: dict[Any, Any] = {}
+    texts: dict[str, str] = {}
     for head_row, line_rows in database.execute(sql, (namespace, *holders)):
         head = head_of(msgpack.decode(head_row))
         heads.append(head)
         if line_rows is not None:
             rows = msgpack.decode(line_rows)
-            lines[head.namespace, head.invoice_id, head.version] = [line_of(_shared(row, texts)) for row in rows]
+            lines[head.namespace, head.invoice_id, head.version] = [_line(row, texts) for row in rows]
     return AccountLot(namespace, heads, lines, of)
 
 
-def _shared(row: list[Any], texts: dict[Any, Any]) -> tuple[Any, ...]:
-    """``row`` with one object for equal texts: prices and names of most lines are the same."""
-    return tuple(texts.setdefault(value, value) if isinstance(value, str) else value for value in row)
+def _line(row: list[Any], texts: dict[str, str]) -> StoredLine:
+    """The line of a row, with one object for equal texts: prices and names of most lines are the same."""
+    for place in _ALIKE:
+        text = row[place]
+        row[place] = texts.setdefault(text, text)
+    return line_of(row)

@@ -135,7 +135,9 @@ def _check_lot(scope: Scope, lot: AccountLot, findings: Findings) -> None:
 
 
 def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: EarlierBilling, findings: Findings) -> None:
-    location = f"{head.place}, line {line.number}"
+    def location() -> str:
+        return f"{head.place}, line {line.number}"
+
     try:
         price = pinned_price(line.price, head.currency)
         if not line.profile_id:  # a flat fee, or the adjustment of one that was billed in advance
@@ -153,7 +155,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
             )
             if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
-                findings.add("invoice line", f"{location}, profile", known, line.profile_id, COPY_REMEDY)
+                findings.add("invoice line", f"{location()}, profile", known, line.profile_id, COPY_REMEDY)
                 return
             totals = within = book.totals(need, (line.start_us, line.end_us), head.account_id)
             if version.carry_over:
@@ -165,7 +167,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
             if (line.quantity, line.events) != (quantity, events):
                 findings.add(
                     "invoice line",
-                    f"{location}, {version.aggregation} of {line.profile_id}",
+                    f"{location()}, {version.aggregation} of {line.profile_id}",
                     f"{plain(quantity)} from {events} records",
                     f"{'nothing' if line.quantity is None else plain(line.quantity)} from {line.events} records",
                     _REMEDY,
@@ -177,7 +179,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
                 amount, unrounded = _rated(line.price, head.currency, quantity, events)
     except (PriceError, ValueError) as error:
         findings.add(
-            "invoice line", f"{location}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
+            "invoice line", f"{location()}, price", "a price that can be applied", f"{line.price}: {error}", COPY_REMEDY
         )
         return
     if line.kind == "adjustment":
@@ -186,7 +188,7 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
     if (line.amount, line.unrounded) != (amount, plain(unrounded)):
         findings.add(
             "invoice line",
-            f"{location}, amount",
+            f"{location()}, amount",
             f"{plain(amount)} ({plain(unrounded)})",
             f"{plain(line.amount)} ({line.unrounded})",
             _REMEDY,

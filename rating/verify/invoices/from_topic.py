@@ -4,34 +4,33 @@ their lines against the catalog that they were billed from."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from itertools import product
 from typing import Final
 
-from rating.invoices.ledger import invoices_reader
 from rating.invoices.snapshot.invoice_store import InvoiceStore
-from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.rated_items import price_text
-from rating.pricing import PriceError, plain
+from rating.pricing import PriceError
 from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.timeline import PlanningError, pinned_plan
 from rating.verify.difference import Findings, VerifyProgress
-from rating.verify.invoices.pinned_terms import check_terms
-from rating.verify.invoices.side_by_side import copies, side_by_side
+from rating.verify.invoices.copied_rows import LINE, InvoiceValues, copied, differing, written
+from rating.verify.invoices.pinned_terms import check_terms, may_pin_terms
+from rating.verify.invoices.side_by_side import aligned
+from rating.verify.invoices.topic_fold import TopicFold, Written
 from rating.verify.scope import Scope
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.invoice_claims import is_draft
+from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
 from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES, Price, pinned_price, price_in
-from schemas.values.json_text import JsonObject
 
 NAME: Final = "invoices from the topic"
 _LOOKED_AT_AGAIN: Final = 5_000
+_KIND, _CHARGE, _PRICE, _ADJUSTS = (LINE.index(name) for name in ("kind", "charge", "price", "adjusts"))
 _REMEDY: Final = "the topic decides: `weir copies rebuild invoices` writes ClickHouse's copy again"
 _AHEAD_REMEDY: Final = (
     "usage.invoices has lost what ClickHouse has: record it again (`weir invoice pay`, `approve` or `void`, by what the"
@@ -42,39 +41,43 @@ _PRICE_REMEDY: Final = "the line was not billed by its plan; compare `weir expla
 
 def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each invoice that stands on the topic is in ClickHouse as it was written, newest version, line by line; and no
-    other. So are drafts, in tables of their own. Both are read side by side, in the order of ids."""
+    other. So are drafts, in tables of their own. Both are read side by side, in the order of ids; what has one digest
+    is not decoded again."""
     on_progress(NAME, 0, 1)
-    with invoices_reader(scope.settings) as reader, closing(InvoiceStore("", "")) as topic:
-        topic.follow_to_end(reader)
-        names = [scope.namespace] if scope.namespace is not None else topic.namespaces()
-        total, done = sum(topic.count(name) for name in names), 0
-        unsettled: list[_Unsettled] = []
-        for name, drafts in product(names, (False, True)):
-            originals = topic.in_order(name, drafts=drafts, since_us=scope.since_us)
-            for original, copy in side_by_side(originals, copies(scope, name, drafts=drafts)):
-                if done % 1000 == 0:
-                    on_progress(NAME, done, total)
-                done += not drafts and original is not None
-                if original is None or copy is None or copy.head.version != original.version:
-                    unsettled.append(_Unsettled(name, _id_of(original, copy), drafts, original, copy))
-                else:
-                    _check_copy(scope, topic, original, copy, findings)
-        topic.follow_to_end(reader)
-        for place in unsettled[:_LOOKED_AT_AGAIN]:
-            _look_again(place, topic, findings)
-        findings.add_more(len(unsettled[_LOOKED_AT_AGAIN:]))
+    topic = TopicFold.of(scope)
+    topic.follow()
+    names = [scope.namespace] if scope.namespace is not None else topic.store.namespaces()
+    total, done = sum(topic.store.count(name) for name in names), 0
+    unsettled: list[_Unsettled] = []
+    pinned = _PinnedPrices(scope)
+    for name, drafts in product(names, (False, True)):
+        originals = topic.in_order(name, drafts=drafts, since_us=scope.since_us)
+        for original, copy in aligned(originals, copied(scope, name, drafts=drafts), _key, _key):
+            if done % 1000 == 0:
+                on_progress(NAME, done, total)
+            done += not drafts and original is not None
+            if original is None or copy is None or copy.version != original.version:
+                known = original.version if original is not None else None
+                unsettled.append(_Unsettled(name, _id_of(original, copy), drafts, known, copy))
+            else:
+                _check_copy(topic.store, name, original, copy, pinned, findings)
+    topic.follow()
+    for place in unsettled[:_LOOKED_AT_AGAIN]:
+        _look_again(place, topic.store, findings)
+    findings.add_more(len(unsettled[_LOOKED_AT_AGAIN:]))
     on_progress(NAME, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Unsettled:
-    """An id of which the topic and ClickHouse had no version in common, perhaps because one was just written."""
+    """An id of which the topic (``original``: the version that it had) and ClickHouse had no version in common, perhaps
+    because one was just written."""
 
     namespace: str
     invoice_id: str
     drafts: bool
-    original: Invoice | None
-    copy: WholeInvoice | None
+    original: int | None
+    copy: InvoiceValues | None
 
 
 def _look_again(place: _Unsettled, topic: InvoiceStore, findings: Findings) -> None:
@@ -91,119 +94,89 @@ def _look_again(place: _Unsettled, topic: InvoiceStore, findings: Findings) -> N
             findings.add("invoice copy", location, expected, "a row", _REMEDY)
         return
     expected = f"version {original.version}, as on usage.invoices"
-    if copy is None or copy.head.version < original.version:
-        if place.original is not None and place.original.version == original.version:
-            found_text = "no row" if copy is None else f"version {copy.head.version}"
+    if copy is None or copy.version < original.version:
+        if place.original == original.version:
+            found_text = "no row" if copy is None else f"version {copy.version}"
             findings.add("invoice copy", location, expected, found_text, _REMEDY)
-    elif copy.head.version > original.version:
-        found_text = f"version {copy.head.version} ({copy.head.state})"
+    elif copy.version > original.version:
+        found_text = f"version {copy.version} ({copy.of('state')})"
         findings.add("invoice copy", location, expected, found_text, _AHEAD_REMEDY)
 
 
-def _id_of(original: Invoice | None, copy: WholeInvoice | None) -> str:
-    if original is not None:
-        return original.invoice_id
-    assert copy is not None
-    return copy.head.invoice_id
+def _key(entry: Written | InvoiceValues) -> bytes:
+    return entry.invoice_id.encode()
 
 
-def _check_copy(scope: Scope, topic: InvoiceStore, original: Invoice, copy: WholeInvoice, findings: Findings) -> None:
-    """``copy``: the same version."""
-    draft = is_draft(original)
-    location = f"{'draft' if draft else 'invoice'} {original.invoice_id} of {original.namespace}"
-    for where, expected, found_text in _differences(original, copy):
-        findings.add("invoice copy", f"{location}{where}", expected, found_text, _REMEDY)
-    view = scope.catalog.view(original.namespace, original.catalog_offset)
-    _check_prices(view, original, location, findings)
-    if not draft:
+def _id_of(*entries: Written | InvoiceValues | None) -> str:
+    return next(entry.invoice_id for entry in entries if entry is not None)
+
+
+def _check_copy(
+    topic: InvoiceStore,
+    namespace: str,
+    original: Written,
+    copy: InvoiceValues,
+    pinned: _PinnedPrices,
+    findings: Findings,
+) -> None:
+    """``copy``: the same version. What the topic has is decoded where the copy is not equal, or terms may be pinned."""
+    draft = copy.of("state") in (DRAFT, WITHDRAWN)
+    location = f"{'draft' if draft else 'invoice'} {copy.invoice_id} of {namespace}"
+    values, invoice = copy, None
+    if copy.digest() != original.digest:
+        invoice = _decoded(topic, namespace, copy.invoice_id, draft)
+        values = written(invoice)
+        for where, expected, found_text in differing(values, copy):
+            findings.add("invoice copy", f"{location}{where}", expected, found_text, _REMEDY)
+    view = pinned.view(namespace, values.of("catalog_offset"))
+    _check_prices(pinned, view, values, location, findings)
+    if not draft and may_pin_terms(view, values.of("subscription"), values.body):
+        invoice = invoice or _decoded(topic, namespace, copy.invoice_id, draft)
         # Only a further invoice of a period depends on those before it.
-        chain = topic.chain(original.namespace, original.subscription) if original.sequence else []
-        check_terms(view, chain, original, location, findings)
+        chain = topic.chain(namespace, invoice.subscription) if invoice.sequence else []
+        check_terms(view, chain, invoice, location, findings)
 
 
-def _differences(original: Invoice, copy: WholeInvoice) -> Iterator[tuple[str, str, str]]:
-    """(place, on the topic, in ClickHouse) of every field that differs."""
-    for name, stored in _head_fields(copy.head).items():
-        if not _same(getattr(original, name), stored):
-            yield f", {name}", str(getattr(original, name)), str(stored)
-    lines = {line.number: line for line in copy.lines}
-    for written in original.lines:
-        line = lines.pop(written.number, None)
-        if line is None:
-            yield f", line {written.number}", written.description, "no row"
-            continue
-        fields: JsonObject = {
-            "kind": line.kind,
-            "charge": line.charge,
-            "product": line.product,
-            "description": line.description,
-            "profile_id": line.profile_id,
-            "profile_versions": line.profile_versions,
-            "period_start": line.period_start_us,
-            "period_end": line.period_end_us,
-            "quantity": "" if line.quantity is None else plain(line.quantity),
-            "events": "" if line.events is None else str(line.events),
-            "unit": line.unit,
-            "price": line.price,
-            "amount": line.amount,
-            "unrounded": line.unrounded,
-            "steps": list(line.steps),
-            "note": line.note,
-            "adjusts": line.adjusts,
-        }
-        for name, stored in fields.items():
-            expected = (
-                json.loads(getattr(written, name) or "{}") if name in ("price", "steps") else getattr(written, name)
-            )
-            if not _same(expected, stored):
-                yield f", line {line.number}, {name}", str(getattr(written, name)), str(stored)
-    for number in sorted(lines):
-        yield f", line {number}", "no row: the invoice has no such line", "a row"
+def _decoded(topic: InvoiceStore, namespace: str, name: str, draft: bool) -> Invoice:
+    invoice = topic.newest(namespace, name, draft=draft)
+    assert invoice is not None, "it has a digest"
+    return invoice
 
 
-def _head_fields(head: StoredInvoiceHead) -> JsonObject:
-    return {
-        "version": head.version,
-        "predecessor": head.predecessor,
-        "subscription": head.subscription,
-        "sequence": head.sequence,
-        "account_id": head.account_id,
-        "plan": head.plan,
-        "plan_version": head.plan_version,
-        "period_start": head.period_start_us,
-        "period_end": head.period_end_us,
-        "time_zone": head.time_zone,
-        "run_id": head.run_id,
-        "checkpoint": head.checkpoint,
-        "catalog_offset": head.catalog_offset,
-        "as_of": head.as_of_us,
-        "state": head.state,
-        "currency": head.currency,
-        "total": head.total,
-    }
+class _PinnedPrices:
+    """The prices that charges of subscriptions may have been billed at, by the catalogs of invoices: those of one run
+    have one catalog, and most subscriptions one history of plans."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._catalog = scope.catalog
+        self.view = lru_cache(maxsize=16)(self._catalog.view)
+
+    def of(self, view: NamespaceView, subscription: str) -> Callable[[str], set[str]]:
+        """Charge → its canonical prices."""
+        versions = list(_plans_of(view, subscription))
+
+        def prices(charge: str) -> set[str]:
+            if len(versions) == 1 and not versions[0][0].overrides:
+                return _PLAN_PRICES(versions[0][1]).get(charge, set())
+            return _prices(versions, charge)
+
+        return prices
 
 
-def _same(left: object, right: object) -> bool:
-    """Equal, decimals by value: a column has its own number of zeros."""
-    if left == right:
-        return True
-    try:
-        return isinstance(left, str) and isinstance(right, str) and Decimal(left) == Decimal(right)
-    except ArithmeticError:
-        return False
-
-
-def _check_prices(view: NamespaceView, invoice: Invoice, location: str, findings: Findings) -> None:
+def _check_prices(
+    pinned: _PinnedPrices, view: NamespaceView, invoice: InvoiceValues, location: str, findings: Findings
+) -> None:
     """Each line's pinned price is that of its charge on the plan version, or of the subscription's override, as of the
     invoice's catalog. What the close itself adds to a price (schemas.prices.OF_LINES) is left aside."""
+    currency = invoice.of("currency")
+    prices = pinned.of(view, invoice.of("subscription"))
     for line in invoice.lines:
-        if line.adjusts or line.kind not in ("usage", "flat"):
+        if line[_ADJUSTS] or line[_KIND] not in ("usage", "flat"):
             continue  # an adjustment is priced as the line that it adjusts
-        expected = prices_of(view, invoice.subscription, line.charge)
-        pinned_prices = [line.price, *_earlier_prices(line.price)]
-        if any(plan_price_text(price, invoice.currency) not in expected for price in pinned_prices):
-            shown = " or ".join(sorted(expected)) or f"a charge {line.charge} on the plan"
-            findings.add("pinned price", f"{location}, line {line.number}, price", shown, line.price, _PRICE_REMEDY)
+        expected, price = prices(line[_CHARGE]), line[_PRICE]
+        if any(plan_price_text(text, currency) not in expected for text in (price, *_earlier_prices(price))):
+            shown = " or ".join(sorted(expected)) or f"a charge {line[_CHARGE]} on the plan"
+            findings.add("pinned price", f"{location}, line {line[0]}, price", shown, price, _PRICE_REMEDY)
 
 
 def _earlier_prices(price: str) -> list[str]:
@@ -216,13 +189,19 @@ def _earlier_prices(price: str) -> list[str]:
 def prices_of(view: NamespaceView, subscription: str, charge: str) -> set[str]:
     """Canonical prices of a charge under every version of the subscription, which may have moved within the period: the
     subscription's own where it overrides, else that of the plan version it was on."""
-    prices: set[str] = set()
+    return _prices(_plans_of(view, subscription), charge)
+
+
+def _plans_of(view: NamespaceView, subscription: str) -> Iterator[tuple[Subscription, Plan]]:
+    """Each version of the subscription, with its plan."""
     for entry in view.history("subscription", subscription):
-        model: Subscription = entry.model
-        try:
-            plan: Plan = pinned_plan(view, entry).model
-        except PlanningError:
-            continue
+        with suppress(PlanningError):
+            yield entry.model, pinned_plan(view, entry).model
+
+
+def _prices(versions: Iterable[tuple[Subscription, Plan]], charge: str) -> set[str]:
+    prices: set[str] = set()
+    for model, plan in versions:
         overridden = [override.price for override in model.overrides if override.charge == charge]
         if overridden:
             prices |= {_of_plan(price_in(price, plan.currency)) for price in overridden}

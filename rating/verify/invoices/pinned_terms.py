@@ -35,7 +35,7 @@ def check_terms(
     start_us, end_us = invoice.period_start, invoice.period_end
     if invoice.state == VOID or start_us == end_us or _is_further(chain, invoice):
         return
-    if '"terms"' not in invoice.body and not _may_have_terms(view, invoice.subscription):
+    if not may_pin_terms(view, invoice.subscription, invoice.body):
         return
     try:
         line = timeline(view, invoice.subscription)
@@ -52,8 +52,11 @@ def check_terms(
             findings.add("pinned terms", f"{location}, {name}", wants, has, REMEDY)
 
 
-def _may_have_terms(view: NamespaceView, subscription: str) -> bool:
-    """Whether any version of the subscription has a discount or a commitment, of its own or of its plan."""
+def may_pin_terms(view: NamespaceView, subscription: str, body: str) -> bool:
+    """Whether an invoice with this body has terms, or any version of its subscription a discount or a commitment, of
+    its own or of its plan."""
+    if '"terms"' in body:
+        return True
     for entry in view.history("subscription", subscription):
         try:
             plan: Plan = pinned_plan(view, entry).model

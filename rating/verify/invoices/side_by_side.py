@@ -4,38 +4,10 @@ the order of their ids, or what two folds of a log have."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar
-
-from rating.invoices.read import read_in_order
-from rating.invoices.stored_invoice import WholeInvoice
-from rating.verify.scope import Scope
-from schemas.ledgers.invoice_record import Invoice
-
-_PAGE: Final = 2_000
+from typing import Any, TypeVar
 
 Left = TypeVar("Left")
 Right = TypeVar("Right")
-
-
-def copies(scope: Scope, namespace: str, *, drafts: bool) -> Iterator[WholeInvoice]:
-    """What ClickHouse has of a namespace, in the order of ids: invoices, or drafts that have not become invoices; of
-    those to look at."""
-    after: str | None = ""
-    while after is not None:
-        page, after = read_in_order(scope.client, namespace, after, _PAGE, drafts=drafts, since_us=scope.since_us)
-        yield from page
-
-
-def side_by_side(
-    originals: Iterable[Invoice], copies: Iterable[WholeInvoice]
-) -> Iterator[tuple[Invoice | None, WholeInvoice | None]]:
-    """Both are in the order of their ids, as both stores compare texts; None where one lacks what the other has."""
-    return aligned(
-        originals,
-        copies,
-        lambda original: original.invoice_id.encode(),
-        lambda copy: copy.head.invoice_id.encode(),
-    )
 
 
 def aligned(

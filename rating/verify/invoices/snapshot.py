@@ -13,6 +13,7 @@ from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.side_by_side import aligned
+from rating.verify.invoices.topic_fold import TopicFold
 from rating.verify.scope import Scope
 from schemas.ledgers.folds.fold_file import is_damage
 from schemas.ledgers.folds.log_id import log_id
@@ -38,7 +39,7 @@ def check_snapshot(scope: Scope, findings: Findings, on_progress: VerifyProgress
     with invoices_reader(scope.settings) as reader:
         try:
             with closing(InvoiceStore(str(path), log)) as snapshot:
-                _compared(snapshot, log, reader, findings)
+                _compared(scope, snapshot, log, reader, findings)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
@@ -48,11 +49,17 @@ def check_snapshot(scope: Scope, findings: Findings, on_progress: VerifyProgress
     on_progress(NAME, 1, 1)
 
 
-def _compared(snapshot: InvoiceStore, log: str, reader: LedgerReader, findings: Findings) -> None:
+def _compared(scope: Scope, snapshot: InvoiceStore, log: str, reader: LedgerReader, findings: Findings) -> None:
     snapshot.follow_to_end(reader)
-    with snapshot.as_it_stands() as positions, closing(InvoiceStore("", log)) as fresh:
-        fill(fresh, reader, positions)
-        compare(snapshot, fresh, snapshot.path, findings)
+    with snapshot.as_it_stands() as positions:
+        topic = TopicFold.of(scope)
+        topic.follow(positions)
+        if topic.store.positions() == positions:
+            compare(snapshot, topic.store, snapshot.path, findings)
+            return
+        with closing(InvoiceStore("", log)) as fresh:  # what was read before is ahead of the snapshot
+            fill(fresh, reader, positions)
+            compare(snapshot, fresh, snapshot.path, findings)
 
 
 def fill(fresh: InvoiceStore, reader: FollowedLog, positions: Mapping[int, int]) -> None:

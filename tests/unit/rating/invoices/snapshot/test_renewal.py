@@ -24,6 +24,7 @@ from rating.invoices.snapshot.snapshot_folder import snapshot_file, succeed, usa
 from rating.invoices.waiting import CloseError
 from rating.verify.difference import Findings
 from rating.verify.invoices import snapshot as verify_snapshot
+from rating.verify.invoices import topic_fold
 from schemas.ledgers.folds.fold_file import DamagedFile
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
@@ -163,7 +164,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, log: Any, log_id: str = "log") -> I
         yield log
 
     with monkeypatch.context() as patch:
-        for module in (ledger, verify_snapshot):
+        for module in (ledger, verify_snapshot, topic_fold):
             patch.setattr(module, "invoices_reader", reader)
             patch.setattr(module, "log_id", lambda *_: log_id)
         yield
@@ -220,7 +221,7 @@ def test_verify_tells_damage_and_has_the_file_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     log, findings = log_of(*CHAIN), Findings()
-    scope: Any = type("Scope", (), {"settings": Settings(snapshot_dir=str(tmp_path))})
+    scope: Any = type("Scope", (), {"settings": Settings(snapshot_dir=str(tmp_path)), "shared": {}})
     with reading(monkeypatch, log):
         path = usable_file(tmp_path, "log")
         followed(log, str(path)).close()
