@@ -175,6 +175,6 @@ def balance_of(
             by_account.setdefault(owned.account_id, []).append(owned)
     for period in watched_periods(view, rule, state.accounts, (), state.now_us):
         if in_force := by_account.get(period.account_id):
-            left = exact_sum(wallet.left(owned) for owned in in_force)
+            left = exact_sum(wallet.left(owned, state.now_us) for owned in in_force)
             granted = exact_sum(owned.grant.amount for owned in in_force)
             yield Observation(period.account_id, "", rule.currency or "", 0, 0, left, rule.budget or granted)

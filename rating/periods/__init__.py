@@ -5,6 +5,8 @@ Every result is half-open ``[start, end)`` of UTC instants that come from local 
 
 from rating.periods.billing import (
     BillingInterval,
+    boundary_count,
+    boundary_date,
     first_period,
     next_period,
     period_containing,
@@ -20,6 +22,8 @@ __all__ = [
     "BillingInterval",
     "Granularity",
     "Interval",
+    "boundary_count",
+    "boundary_date",
     "first_period",
     "local_midnight",
     "next_period",

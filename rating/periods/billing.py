@@ -40,7 +40,7 @@ def boundary_date(interval: BillingInterval, anchor: date | None, count: int) ->
         raise ValueError(f"{interval} {count} from {origin} is beyond the calendar; check the dates") from None
 
 
-def _count_at(instant: datetime, interval: BillingInterval, zone: ZoneInfo, anchor: date | None) -> int:
+def boundary_count(instant: datetime, interval: BillingInterval, zone: ZoneInfo, anchor: date | None) -> int:
     """The greatest count whose boundary is at or before ``instant``."""
     origin = anchor or _CALENDAR
     local = instant.astimezone(zone).date()
@@ -63,7 +63,7 @@ def period_containing(
 
     Raises ValueError far outside our years.
     """
-    count = _count_at(instant, interval, zone, anchor)
+    count = boundary_count(instant, interval, zone, anchor)
     start = local_midnight(boundary_date(interval, anchor, count), zone)
     return Interval(start, local_midnight(boundary_date(interval, anchor, count + 1), zone))
 
@@ -82,7 +82,7 @@ def next_period(
     another time zone makes one period a few hours longer or shorter, never an extra one of a few hours.
     """
     least = previous_end + (_HALF_DAY if interval == "day" else _ZONE_SPREAD)
-    count = _count_at(least, interval, zone, anchor)
+    count = boundary_count(least, interval, zone, anchor)
     end = local_midnight(boundary_date(interval, anchor, count), zone)
     if end < least:
         end = local_midnight(boundary_date(interval, anchor, count + 1), zone)

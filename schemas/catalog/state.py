@@ -15,6 +15,7 @@ from schemas.catalog.entitlements.features import Feature
 from schemas.catalog.indexes import NamespaceIndexes, references
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import KINDS, Account, Namespace, Plan, Subscription
+from schemas.catalog.terms import CreditGrant
 from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.generations import KIND as GENERATION
 from schemas.ledgers.generations import Generations
@@ -81,6 +82,8 @@ def record_of(
         for name in ("inbox", "lock_date"):
             if not body[name]:
                 del body[name]
+    if isinstance(model, CreditGrant):
+        body = model.written()
     if isinstance(model, Plan | Subscription) and not model.features:
         del body["features"]
     if isinstance(model, Feature):

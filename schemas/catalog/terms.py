@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model, is_stored
 from schemas.prices import PriceError, price_in, set_by_close
-from schemas.prices.decimals import Positive
+from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
 from schemas.values.fine_instants import InstantOrDate
@@ -24,6 +24,8 @@ from schemas.values.json_text import JsonObject
 from schemas.values.local_time import local_midnight, parse_zone
 
 _EVER: Final = 2**63
+_FIRST_YEAR: Final = 2000
+"""Of grants that recur, so that what has to be looked at is bounded."""
 
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -107,6 +109,16 @@ class PriceOverride(Model):
         return price
 
 
+class Recurrence(Model):
+    """A grant that is given again and again: its amount at ``effective``, and at each local midnight an interval later,
+    until it expires. An invoice draws on the recurrence in which its period's last moment lies."""
+
+    every: Literal["week", "month", "quarter", "year"]
+    """counted from the local date of ``effective``"""
+    rollover: NotNegative = Decimal(0)
+    """what is left at the next recurrence is carried over up to this amount; what is beyond it expires"""
+
+
 class CreditGrant(Model):
     """Prepaid credit of an account (or of one subscription); invoices draw on it until it is used up or expires.
 
@@ -130,6 +142,18 @@ class CreditGrant(Model):
     """grants with lower numbers are drawn first"""
     effective: InstantOrDate | None = Field(None, description="in force from this instant on; null: from the beginning")
     expires: InstantOrDate | None = Field(None, description="no longer in force from this instant on; null: never")
+    source: Literal["paid", "promotional"] = "paid"
+    """whether the customer bought it, or was given it"""
+    cost_basis: NotNegative | None = None
+    """what the customer paid for the amount (of each recurrence), in its currency; null: not stated"""
+    recurrence: Recurrence | None = None
+    """given again at each interval; null: once"""
+
+    def written(self) -> JsonObject:
+        """The body for the catalog, without fields that say what bodies of before them say."""
+        body: JsonObject = self.model_dump(mode="json")
+        without = {"source": "paid", "cost_basis": None, "recurrence": None}
+        return {name: value for name, value in body.items() if name not in without or value != without[name]}
 
     @model_validator(mode="after")
     def _belongs(self, info: ValidationInfo) -> Self:
@@ -137,12 +161,26 @@ class CreditGrant(Model):
             raise ValueError(f"credit grant {self.code}: give either account or subscription")
         if is_stored(info) and not is_known(self.currency):
             return self
-        digits = exponent(self.currency)
-        if int(self.amount.as_tuple().exponent) < -digits:
-            raise ValueError(
-                f"credit grant {self.code}: amount {self.amount} has more than {self.currency}'s {digits} decimals"
-            )
+        rollover = None if self.recurrence is None else self.recurrence.rollover
+        for name, amount in (("amount", self.amount), ("cost_basis", self.cost_basis), ("rollover", rollover)):
+            if amount is not None and int(amount.as_tuple().exponent) < -exponent(self.currency):
+                text = f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals"
+                raise ValueError(f"credit grant {self.code}: {text}")
         _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")
+        return self
+
+    @model_validator(mode="after")
+    def _origin(self, info: ValidationInfo) -> Self:
+        if is_stored(info):
+            return self
+        if self.source == "promotional" and self.cost_basis:
+            raise ValueError(
+                f"credit grant {self.code}: a promotional one costs nothing; remove cost_basis, or set source to paid"
+            )
+        if self.recurrence is not None and (self.effective is None or self.effective.year < _FIRST_YEAR):
+            raise ValueError(
+                f"credit grant {self.code}: recurrences are counted from effective; set it, {_FIRST_YEAR} or later"
+            )
         return self
 
     def order(self, zone: str) -> tuple[int, int, int, str]:

@@ -153,7 +153,11 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "effective": "2026-01-01",
             "expires": "2027-01-01",
         },
-        {"code": "gift", "subscription": "acme-basic", "amount": "5", "currency": "USD"},
+        {"code": "gift", "subscription": "acme-basic", "amount": "5", "currency": "USD", "source": "promotional"},
+        {
+            "code": "monthly", "account": "acme", "amount": "50", "currency": "USD", "effective": "2026-01-01",
+            "cost_basis": "40", "recurrence": {"every": "month", "rollover": "20"},
+        },
     ),
     AlertRule: (
         {

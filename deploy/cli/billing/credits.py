@@ -31,7 +31,19 @@ def credits(
     if not credits["grants"]:
         say(f"{account} has no credit grants in {asked_of.namespace}; declare them as credit_grants with `weir apply`")
         return
-    columns = ("code", "state", "priority", "effective", "expires", "currency", "granted", "used", "left", "expired")
+    columns = (
+        "code",
+        "state",
+        "source",
+        "priority",
+        "effective",
+        "expires",
+        "currency",
+        "granted",
+        "used",
+        "left",
+        "expired",
+    )
     rows = [[grant[name] for name in columns] for grant in credits["grants"]]
     console().print(table("", columns, rows, right=("priority", "granted", "used", "left", "expired")))
     say("left: " + ", ".join(f"{amount} {currency}" for currency, amount in credits["balances"].items()))

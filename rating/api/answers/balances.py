@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from rating.invoices.amounts.prepaid.grant_entries import EntryKind
+from schemas.catalog.terms import Recurrence
 from schemas.http.openapi import Answer, DecimalText
 
 
@@ -47,6 +48,11 @@ class LiveGrant(LiveAmounts):
     used: DecimalText
     """by invoices that stand"""
     expired: DecimalText
+    source: Literal["paid", "promotional"]
+    cost_basis: DecimalText | None
+    """what was paid for the amount; null: not stated"""
+    recurrence: Recurrence | None
+    """null: granted once; else ``granted`` is what has been by now"""
 
 
 class AccountBalance(Answer):
@@ -84,6 +90,8 @@ class LedgerEntry(Answer):
     """the reference of the invoice's credit note"""
     version: int | None
     """of the grant, where it does not stem from an invoice"""
+    recurrence: str | None
+    """the local date of the recurrence that was drawn on; null: of a grant that is given once"""
 
 
 class LedgerPage(Answer):

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.catalog.terms import Discount
-from schemas.http.openapi import Answer, DecimalText
+from schemas.http.openapi import Answer, DecimalText, absent
 from schemas.prices.json_schema import PriceJson
 
 
@@ -16,6 +16,8 @@ class CreditGrantTerm(Answer):
 
     credit_grant: str
     """its code"""
+    recurrence: str = absent(examples=["2026-02-01"])
+    """the local date of its recurrence, where it has some"""
 
 
 class CommitmentTerm(Answer):

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rating.api.answers.prices import PriceStep
 from schemas.catalog.meters import Aggregation
+from schemas.catalog.terms import Recurrence
 from schemas.http.openapi import Answer, DecimalText, absent
 
 
@@ -176,6 +177,11 @@ class CreditGrantBalance(Answer):
     used: DecimalText
     left: DecimalText
     expired: DecimalText
+    source: Literal["paid", "promotional"]
+    cost_basis: DecimalText | None
+    """what was paid for the amount; null: not stated"""
+    recurrence: Recurrence | None
+    """null: granted once; else ``granted`` is what has been by now"""
 
 
 class AccountCredits(Answer):

@@ -14,8 +14,9 @@ from decimal import Decimal
 from typing import Final
 
 from rating.invoices.amounts.line_balances import returned
+from rating.invoices.amounts.recurrences import code_at, grant_of, granted_by, left_at
 from rating.pricing import money_text
-from rating.pricing.exact import exactly
+from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.reduction_lines import Balance
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.catalog.terms import CreditGrant, boundary, in_force
@@ -44,6 +45,11 @@ class Owned:
         if self.grant.account is not None:
             return "account", self.grant.account
         return "subscription", self.grant.subscription or ""
+
+    def left(self, used: Mapping[str, Decimal], at_us: int) -> Decimal:
+        """What an invoice whose last moment that is could draw; ``used``: what was drawn on it, by the codes of its
+        recurrences."""
+        return left_at(self.grant, used, at_us, self.zone)
 
     def pays(self, currency: str, moment_us: int) -> bool:
         """Whether an invoice of its owner may draw on it, given the last moment of the invoice's period."""
@@ -89,7 +95,7 @@ def _owned(view: NamespaceView, entry: Entry) -> Owned:
 
 
 def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
-    """Grant → amount drawn by invoices that are not void, minus what was restored."""
+    """Code of a grant or of its recurrence → amount drawn by invoices that are not void, minus what was restored."""
     used: dict[str, Decimal] = {}
     with exactly():
         for invoice in invoices:
@@ -138,11 +144,19 @@ def to_give_back(
     return given
 
 
+def by_grant(used: Mapping[str, Decimal]) -> dict[str, dict[str, Decimal]]:
+    """Grant → (its code, or those of its recurrences → amount drawn)."""
+    grouped: dict[str, dict[str, Decimal]] = {}
+    for code, amount in used.items():
+        grouped.setdefault(grant_of(code), {})[code] = amount
+    return grouped
+
+
 class Wallet:
-    """Balances while the invoices of one run are built in sequence. ``used``: grant → amount drawn already."""
+    """Balances while the invoices of one run are built in sequence. ``used``: code → amount drawn already."""
 
     def __init__(self, grants: Iterable[Owned] = (), used: Mapping[str, Decimal] | None = None) -> None:
-        self._used: MutableMapping[str, Decimal] = dict(used or {})
+        self._used: MutableMapping[str, dict[str, Decimal]] = by_grant(used or {})
         self._by_owner: dict[tuple[str, str], list[Owned]] = {}
         for grant in grants:
             self._by_owner.setdefault(grant.owner, []).append(grant)
@@ -155,8 +169,8 @@ class Wallet:
 
     @property
     def used(self) -> dict[str, Decimal]:
-        """Grant → amount drawn by now."""
-        return dict(self._used)
+        """Code → amount drawn by now."""
+        return {code: amount for of_grant in self._used.values() for code, amount in of_grant.items()}
 
     def balances(self, account_id: str, subscription: str, currency: str, moment_us: int) -> list[Balance]:
         """The balances that an invoice may draw on, in order."""
@@ -167,30 +181,35 @@ class Wallet:
             if owned.pays(currency, moment_us)
         ]
         owned_grants.sort(key=lambda owned: owned.grant.order(owned.zone))
-        return [Balance(owned.grant.code, owned.grant.amount, self.left(owned)) for owned in owned_grants]
+        return [
+            Balance(code_at(owned.grant, moment_us, owned.zone), owned.grant.amount, self.left(owned, moment_us))
+            for owned in owned_grants
+        ]
 
-    def left(self, owned: Owned) -> Decimal:
-        """What is left of a grant, whether or not it is in force."""
-        with exactly():
-            return max(owned.grant.amount - self._used.get(owned.grant.code, Decimal(0)), Decimal(0))
+    def left(self, owned: Owned, at_us: int) -> Decimal:
+        """What is left of a grant, whether or not it is in force; of its recurrence of that instant, if it recurs."""
+        return owned.left(self._used.get(owned.grant.code, {}), at_us)
 
     def draw(self, invoice: Invoice) -> None:
         """Deduct what the invoice draws."""
         with exactly():
             for code, amount in drawn([invoice]).items():
-                self._used[code] = self._used.get(code, Decimal(0)) + amount
+                of_grant = self._used.get(grant_of(code), {})
+                # Another one, since a wallet apart may have the first, too.
+                self._used[grant_of(code)] = of_grant | {code: of_grant.get(code, Decimal(0)) + amount}
 
 
 @dataclass(frozen=True, slots=True)
 class GrantBalance:
-    """A grant at an instant: ``granted`` = ``used`` + ``left`` + ``expired``, unless more was drawn than a later
-    version grants.
+    """A grant at an instant: ``granted`` (by then, if it recurs) = ``used`` + ``left`` + ``expired``, unless more was
+    drawn than a later version grants.
 
     ``state``: pending (not in force yet), active, used (nothing is left), expired, retired.
     """
 
     owned: Owned
     state: str
+    granted: Decimal
     used: Decimal
     left: Decimal
     expired: Decimal
@@ -205,9 +224,12 @@ class GrantBalance:
             "currency": grant.currency, "priority": grant.priority,
             "effective": None if effective is None else rfc3339(effective),
             "expires": None if expires is None else rfc3339(expires),
-            "state": self.state, "granted": money_text(grant.amount, grant.currency),
+            "state": self.state, "granted": money_text(self.granted, grant.currency),
             "used": money_text(self.used, grant.currency), "left": money_text(self.left, grant.currency),
             "expired": money_text(self.expired, grant.currency),
+            "source": grant.source,
+            "cost_basis": None if grant.cost_basis is None else money_text(grant.cost_basis, grant.currency),
+            "recurrence": None if grant.recurrence is None else grant.recurrence.model_dump(mode="json"),
         }  # fmt: skip
 
 
@@ -215,20 +237,22 @@ def grant_balances(
     view: NamespaceView, account_id: str, used: Mapping[str, Decimal], now_us: int
 ) -> list[GrantBalance]:
     """The grants of the account and its subscriptions, in drawing order."""
+    of_grants = by_grant(used)
     return [
-        _balance(owned_grant, used.get(owned_grant.grant.code, Decimal(0)), now_us)
+        _balance(owned_grant, of_grants.get(owned_grant.grant.code, {}), now_us)
         for owned_grant in grants_of_account(view, account_id, retired=True)
     ]
 
 
-def _balance(owned: Owned, used: Decimal, now_us: int) -> GrantBalance:
+def _balance(owned: Owned, drawn_on: Mapping[str, Decimal], now_us: int) -> GrantBalance:
     zero = Decimal(0)
-    with exactly():
-        left = max(owned.grant.amount - used, zero)
+    granted, used = granted_by(owned.grant, now_us, owned.zone), exact_sum(drawn_on.values())
     expires = boundary(owned.grant.expires, owned.zone)
     over = expires is not None and expires <= now_us
+    left = zero if owned.retired or over else owned.left(drawn_on, now_us)
+    expired = max(exact_sum((granted, -used, -left)), zero)
     if owned.retired or over:
-        return GrantBalance(owned, "retired" if owned.retired else "expired", used, zero, left)
+        return GrantBalance(owned, "retired" if owned.retired else "expired", granted, used, left, expired)
     effective = boundary(owned.grant.effective, owned.zone)
     state = "used" if not left else "pending" if effective is not None and now_us < effective else "active"
-    return GrantBalance(owned, state, used, left, zero)
+    return GrantBalance(owned, state, granted, used, left, expired)

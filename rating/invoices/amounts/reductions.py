@@ -26,6 +26,7 @@ from rating.invoices.amounts.billed_of_period import (
     key_of,
     reductions,
 )
+from rating.invoices.amounts.recurrences import date_of, grant_of
 from rating.invoices.chain import periods_to_reissue
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
@@ -112,7 +113,7 @@ def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int
         _line(
             credit_line,
             f"Prepaid credit {credit_line.code}",
-            {"credit_grant": credit_line.code},
+            _grant_term(credit_line.code),
             currency,
             start_us,
             end_us,
@@ -128,11 +129,15 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
         code = charge.partition(":")[2]
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
         reduction = ReductionLine("credit", code, amount, Step("credit", amount, text))
-        line = _line(
-            reduction, f"Prepaid credit {code}, given back", {"credit_grant": code}, currency, start_us, end_us
-        )
+        line = _line(reduction, f"Prepaid credit {code}, given back", _grant_term(code), currency, start_us, end_us)
         lines.append(structs.replace(line, note=text, adjusts=name))
     return lines
+
+
+def _grant_term(code: str) -> dict[str, str]:
+    """What a credit line pins of the grant that it draws on."""
+    date = date_of(code)
+    return {"credit_grant": grant_of(code)} | ({"recurrence": date} if date else {})
 
 
 def line_of(reduction: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:

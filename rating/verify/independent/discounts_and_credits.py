@@ -16,8 +16,10 @@ from rating.verify.independent.credited_as_a_whole import check_in_all
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.periods import REMEDY, Periods
+from rating.verify.independent.recurring_grants import is_covered
 from rating.verify.invoice_body import read_body
-from schemas.catalog.state import Catalog
+from schemas.catalog.state import Catalog, NamespaceView
+from schemas.catalog.terms import CreditGrant
 from schemas.ledgers.invoice_claims import VOID
 
 _CHARGES: Final = frozenset({"usage", "flat"})
@@ -92,12 +94,35 @@ def _check_sum(head: Head, head_lines: Iterable[StoredLine], findings: Findings)
 
 
 def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
-    """What all invoices drew of each grant is at most what it has."""
-    for (namespace, code), drawn in sorted(used.items()):
-        granted = _granted(catalog, namespace, code)
-        if granted is None or drawn > granted:
+    """What all invoices drew of each grant is at most what it has; of one that recurs, of each recurrence."""
+    by_grant: dict[tuple[str, str], dict[str, Fraction]] = {}
+    for (namespace, code), drawn in used.items():
+        by_grant.setdefault((namespace, code.partition("@")[0]), {})[code] = drawn
+    for (namespace, code), draws in sorted(by_grant.items()):
+        view = catalog.view(namespace)
+        versions: list[CreditGrant] = [version.model for version in view.history("credit_grant", code)]
+        in_all = sum(draws.values(), Fraction(0))
+        granted = Fraction(max(version.amount for version in versions)) if versions else None
+        place = f"credit grant {code} of {namespace}"
+        recurring = [version for version in versions if version.recurrence is not None]
+        if granted is not None and recurring:
+            most = Fraction(max(version.recurrence.rollover for version in recurring if version.recurrence))
+            zone = _zone(view, versions[-1])
+            if not any(is_covered(version, granted, most, draws, zone) for version in recurring):
+                shown = ", ".join(f"{text(drawn)} of {name}" for name, drawn in sorted(draws.items()))
+                expected = f"of each recurrence at most {text(granted)}, and up to {text(most)} that rolled over"
+                findings.add("credit", place, expected, f"{shown} drawn", REMEDY)
+        elif granted is None or in_all > granted:
             expected = "a grant in the catalog" if granted is None else f"at most {text(granted)}, what was granted"
-            findings.add("credit", f"credit grant {code} of {namespace}", expected, f"{text(drawn)} drawn", REMEDY)
+            findings.add("credit", place, expected, f"{text(in_all)} drawn", REMEDY)
+
+
+def _zone(view: NamespaceView, grant: CreditGrant) -> str:
+    """Whose dates the grant's are."""
+    if grant.account is not None:
+        return view.time_zone(grant.account)
+    owners = view.history("subscription", grant.subscription or "")
+    return view.time_zone(owners[-1].model.account) if owners else "UTC"
 
 
 def _draws(head: Head, head_lines: Iterable[StoredLine]) -> Iterator[tuple[str, Fraction]]:
@@ -128,8 +153,3 @@ def _check_credits(head: Head, head_lines: Iterable[StoredLine], findings: Findi
         findings.add(
             "invoice", f"{head.place}, credits", f"at most its subtotal {text(subtotal)}", text(-credits), REMEDY
         )
-
-
-def _granted(catalog: Catalog, namespace: str, code: str) -> Fraction | None:
-    versions = catalog.view(namespace).history("credit_grant", code)
-    return Fraction(max(version.model.amount for version in versions)) if versions else None

@@ -20,8 +20,9 @@ from rating.close.checklist.checks import (
     warnings,
 )
 from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.amounts.prepaid.grant_entries import balance_entries, credited_invoice
 from rating.invoices.amounts.prepaid.live_balances import by_currency, live_balances
-from rating.invoices.amounts.prepaid_credits import drawn
+from rating.invoices.amounts.prepaid_credits import drawn, grant_balances
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
@@ -220,7 +221,7 @@ def test_prepaid_credit_comes_back() -> None:
     grant, billed, voided_amount, back, left = example(
         "Prepaid credit",
         r"a grant of ([\d.]+) paid an invoice of ([\d.]+), and a voided event takes ([\d.]+) off it: the next"
-        r" invoice gives ([\d.]+) back to the grant, which has ([\d.]+)\.$",
+        r" invoice gives ([\d.]+) back to the grant, which has ([\d.]+)\.",
     )
     events = [used(3, number(billed) - number(voided_amount)), used(4, number(voided_amount), voided=2)]
     books = Books(granted(grant), events)
@@ -229,6 +230,43 @@ def test_prepaid_credit_comes_back() -> None:
     (february,) = books.close(MARCH)
     assert f"credit credit:g {back}" in amounts([february])
     assert number(grant) - drawn(books.standing.invoices("air"))["g"] == number(left)
+
+
+def test_a_grant_that_recurs() -> None:
+    grant, rollover, billed, rolled, left, there = example(
+        "Prepaid credit",
+        r"([\d.]+) a month from 1 January, `rollover: \"(\d+)\"`: January's invoice draws ([\d.]+), so ([\d.]+) of"
+        r" ([\d.]+) roll over, and ([\d.]+) are there for February\.",
+    )
+    result = catalog(CALLS)
+    recurring = {"effective": "2026-01-01", "recurrence": {"every": "month", "rollover": rollover}}
+    body = {"code": "g", "account": "acme", "currency": "USD", "amount": grant}
+    result.add("credit_grant", body | recurring)
+    books = Books(result, [used(3, number(billed))])
+    assert amounts(books.close(FEBRUARY)) == [f"usage c {billed}", f"credit credit:g@2026-01-01 -{billed}"]
+    draws_by_grant = drawn(books.standing.invoices("air"))
+    in_january, in_february = (
+        grant_balances(result.view(), "acme", draws_by_grant, at_us)[0] for at_us in (FEBRUARY - 1, FEBRUARY)
+    )
+    assert (in_january.left, in_february.left) == (number(left), number(there))
+    assert in_february.expired == number(left) - number(rolled)
+
+
+def test_a_retired_grant_is_void_and_has_what_was_left_when_it_comes_back() -> None:
+    """It is told as entries: nothing disappears in silence."""
+    result = granted("50")
+    books = Books(result, [used(3, 20)])
+    (january,) = books.close(FEBRUARY)
+    body = {"code": "g", "account": "acme", "currency": "USD", "amount": "50"}
+    result.add("credit_grant", body, retired=True, published="2026-02-02T00:00:00Z")
+    result.add("credit_grant", body, published="2026-02-03T00:00:00Z")
+    entries = balance_entries(result.view(), "acme", [credited_invoice(january)], MARCH)
+    assert [(entry.kind, str(entry.amount), str(entry.balance)) for entry in entries] == [
+        ("grant", "50", "50"),
+        ("draw", "-20.00", "30.00"),
+        ("retirement", "-30.00", "0"),
+        ("retirement", "30.00", "30.00"),
+    ]
 
 
 def test_the_live_balance() -> None:

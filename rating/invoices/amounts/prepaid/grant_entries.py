@@ -14,11 +14,12 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from rating.invoices.amounts.prepaid_credits import CREDIT, Owned, grants_of_account
+from rating.invoices.amounts.recurrences import date_of, grant_of, granted_by, left_at, recurrence_at, recurrence_start
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.pricing.priced_line import ZERO
 from schemas.catalog.state import Entry, NamespaceView
-from schemas.catalog.terms import boundary
+from schemas.catalog.terms import CreditGrant, boundary
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_details import Body
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -63,7 +64,8 @@ def credited_invoice(invoice: Invoice) -> CreditedInvoice:
 class BalanceEntry:
     """``amount`` is what it adds to the grant's balance, which is ``balance`` after it, and ``total`` that of all the
     account's grants in the currency. ``invoice_id`` and ``line``, or ``note`` (a credit note's reference): what it
-    stems from; ``version``: of the grant in the catalog, 0 where it stems from an invoice."""
+    stems from; ``version``: of the grant in the catalog, 0 where it stems from an invoice; ``recurrence``: local date
+    of what was drawn on, "" of a grant that is given once."""
 
     at_us: int
     kind: EntryKind
@@ -74,6 +76,7 @@ class BalanceEntry:
     line: int = 0
     note: str = ""
     version: int = 0
+    recurrence: str = ""
     balance: Decimal = ZERO
     total: Decimal = ZERO
 
@@ -84,13 +87,14 @@ class BalanceEntry:
             "amount": money_text(self.amount, self.currency), "balance": money_text(self.balance, self.currency),
             "total": money_text(self.total, self.currency), "invoice_id": self.invoice_id or None,
             "line": self.line or None, "credit_note": self.note or None, "version": self.version or None,
+            "recurrence": self.recurrence or None,
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Something that happens to a grant: a version of it, its expiry (neither ``version`` nor ``entry``), or an entry
-    of an invoice. ``rank`` orders those of one instant."""
+    """Something that happens to a grant: a version of it, a recurrence or its expiry (neither ``version`` nor
+    ``entry``), or an entry of an invoice. ``rank`` orders those of one instant."""
 
     at_us: int
     rank: int
@@ -99,8 +103,9 @@ class _Step:
 
 
 _VERSION: Final = 0
-_EXPIRY: Final = 1
-_INVOICE: Final = 2
+_RECURRENCE: Final = 1
+_EXPIRY: Final = 2
+_INVOICE: Final = 3
 
 
 def balance_entries(
@@ -112,7 +117,7 @@ def balance_entries(
     of_grant: dict[str, list[_Step]] = {}
     for invoice in invoices:
         for entry in _of_invoice(invoice):
-            of_grant.setdefault(entry.grant, []).append(_Step(entry.at_us, _INVOICE, entry=entry))
+            of_grant.setdefault(grant_of(entry.grant), []).append(_Step(entry.at_us, _INVOICE, entry=entry))
     entries: list[BalanceEntry] = []
     for owned in grants_of_account(view, account_id, retired=True):
         versions = view.history("credit_grant", owned.grant.code)
@@ -154,40 +159,51 @@ def _of_versions(owned: Owned, versions: Sequence[Entry], now_us: int) -> Iterat
     for number, version in enumerate(versions):
         yield _Step(version.published_us, _VERSION, version=version)
         until_us = versions[number + 1].published_us if number + 1 < len(versions) else now_us + 1
-        expires = boundary(version.model.expires, owned.zone)
+        grant: CreditGrant = version.model
+        if grant.recurrence is not None and version.published_us < until_us:
+            begun, last = (recurrence_at(grant, at_us, owned.zone) for at_us in (version.published_us, until_us - 1))
+            for recurrence in range(begun + 1, last + 1):
+                yield _Step(recurrence_start(grant, recurrence, owned.zone), _RECURRENCE)
+        expires = boundary(grant.expires, owned.zone)
         if expires is not None and version.published_us < expires < until_us:
             yield _Step(expires, _EXPIRY)
 
 
 def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
     """The entries of one grant, each with its balance."""
-    grant, currency = owned.grant.code, owned.grant.currency
+    code, currency, zone = owned.grant.code, owned.grant.currency, owned.zone
     newest: Entry | None = None
-    used, granted, balance, was_retired, was_over = ZERO, ZERO, ZERO, False, False
+    used: dict[str, Decimal] = {}
+    granted, balance, was_retired, was_over = ZERO, ZERO, False, False
     for step in steps:
         entry = step.entry
-        if step.version is not None:
-            kind: EntryKind = "grant" if newest is None else "change"
-            newest = step.version
-            entry = BalanceEntry(step.at_us, kind, grant, currency, exact_sum((newest.model.amount, -granted)))
-            granted = newest.model.amount
-        elif entry is not None:
-            used = exact_sum((used, -entry.amount))
-        expires = boundary(newest.model.expires, owned.zone) if newest is not None else None
+        if entry is not None:
+            used[entry.grant] = exact_sum((used.get(entry.grant, ZERO), -entry.amount))
+            entry = replace(entry, grant=code, recurrence=date_of(entry.grant))
+        elif step.version is not None or newest is not None:
+            known, newest = newest, step.version or newest
+            assert newest is not None
+            in_all = granted_by(newest.model, step.at_us, zone)
+            kind: EntryKind = "change" if step.version is not None and known is not None else "grant"
+            entry = BalanceEntry(
+                step.at_us, kind, code, currency, exact_sum((in_all, -granted)), version=newest.version
+            )
+            granted = in_all
+        expires = boundary(newest.model.expires, zone) if newest is not None else None
         over = expires is not None and expires <= step.at_us
         retired = newest is not None and newest.retired
-        left = ZERO if retired or over else max(exact_sum((granted, -used)), ZERO)
-        version = newest.version if newest is not None and step.entry is None else 0
-        if entry is not None and (entry.amount or entry.kind == "grant"):
+        none_left = newest is None or retired or over
+        left = ZERO if none_left or newest is None else left_at(newest.model, used, step.at_us, zone)
+        if entry is not None and (entry.amount or (step.version is not None and entry.kind == "grant")):
             balance = exact_sum((balance, entry.amount))
-            yield replace(entry, at_us=step.at_us, currency=currency, version=version, balance=balance)
+            yield replace(entry, at_us=step.at_us, currency=currency, balance=balance)
         if balance != left:
-            rest: EntryKind = "retirement" if retired or was_retired else "expiry" if over or was_over else "overdrawn"
-            amount = exact_sum((left, -balance))
-            balance = left
-            yield BalanceEntry(
-                step.at_us, rest, grant, currency, amount,
-                entry.invoice_id if entry is not None else "", entry.line if entry is not None else 0,
-                entry.note if entry is not None else "", version, balance,
-            )  # fmt: skip
+            rest: EntryKind = "overdrawn"
+            if retired or was_retired:
+                rest = "retirement"
+            elif over or was_over or (newest is not None and newest.model.recurrence is not None):
+                rest = "expiry"
+            amount, balance = exact_sum((left, -balance)), left
+            source = entry or BalanceEntry(step.at_us, rest, code, currency, amount)
+            yield replace(source, at_us=step.at_us, kind=rest, amount=amount, currency=currency, balance=balance)
         was_retired, was_over = retired, over

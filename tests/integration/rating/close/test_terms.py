@@ -98,10 +98,15 @@ def test_verification_agrees(agreed: Road) -> None:
 
 def test_the_live_balance_is_what_a_close_leaves(agreed: Road, service: httpx.Client) -> None:
     named = {"Weir-Namespace": agreed.namespace}
-    agreed.publish("account", code="gamma")
+    for account in ("gamma", "delta"):
+        agreed.publish("account", code=account)
+        agreed.publish(
+            "subscription", code=account, account=account, plan="basic", start="2013-01-01T00:00:00Z",
+            end="2013-02-01T00:00:00Z",
+        )  # fmt: skip
     agreed.publish(
-        "subscription", code="gamma", account="gamma", plan="basic", start="2013-01-01T00:00:00Z",
-        end="2013-02-01T00:00:00Z",
+        "credit_grant", code="monthly", account="delta", amount="15", currency="USD", effective="2013-01-01",
+        expires="2013-03-01", recurrence={"every": "month", "rollover": "5"}, cost_basis="12",
     )  # fmt: skip
     agreed.publish("credit_grant", code="gift", account="gamma", amount="25", currency="USD")
     agreed.send([("call", "gamma", "gamma", "2013-01-10T00:00:00Z", {})])
@@ -130,6 +135,12 @@ def test_the_live_balance_is_what_a_close_leaves(agreed: Road, service: httpx.Cl
         "at": "", "entries": [grant], "next_cursor": None,
     }  # fmt: skip
     assert "next_cursor of the page before" in entries(cursor="x")["detail"]
+    (monthly,) = service.get("/v1/accounts/delta/credits", headers=named).json()["grants"]
+    shown = [monthly[name] for name in ("state", "granted", "used", "left", "expired", "cost_basis")]
+    assert shown == ["expired", "30.00", "15.00", "0.00", "15.00", "12.00"]
+    ((*_, credit),) = lines(agreed, "delta")
+    assert credit == ("credit", "credit:monthly@2013-01-01", "-15.00")
+    assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []
     # The account of another namespace has none of it.
     assert service.get("/v1/accounts/gamma/balance/entries").status_code == 404
 

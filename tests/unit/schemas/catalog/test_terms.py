@@ -32,6 +32,8 @@ def test_terms_are_exact_and_survive_the_log() -> None:
     assert Subscription.model_validate(written).model_dump(mode="json") == written
     grant = CreditGrant.model_validate(GRANT | {"effective": "2026-01-01", "expires": "2026-07-01T00:00:00+02:00"})
     assert CreditGrant.model_validate(grant.model_dump(mode="json")) == grant
+    assert CreditGrant.model_validate(grant.written()) == grant
+    assert not {"source", "cost_basis", "recurrence"} & set(grant.written())  # an earlier release reads it
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,14 @@ def test_a_discount_is_refused(change: dict[str, Any], expected: str) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        ({"source": "promotional", "cost_basis": "5"}, "a promotional one costs nothing; remove cost_basis"),
+        ({"cost_basis": "0.001"}, "cost_basis 0.001 has more than USD's 2 decimals"),
+        ({"cost_basis": "-1"}, "-1 is negative"),
+        ({"recurrence": {"every": "month"}}, "recurrences are counted from effective; set it, 2000 or later"),
+        ({"recurrence": {"every": "month"}, "effective": "1999-12-31"}, "set it, 2000 or later"),
+        ({"recurrence": {"every": "day"}, "effective": "2026-01-01"}, "'week', 'month', 'quarter' or 'year'"),
+        ({"recurrence": {"every": "week", "rollover": "-1"}, "effective": "2026-01-01"}, "-1 is negative"),
+        ({"recurrence": {"every": "week", "rollover": "0.001"}, "effective": "2026-01-01"}, "rollover 0.001 has more"),
         ({"account": None}, "give either account or subscription"),
         ({"subscription": "s"}, "give either account or subscription"),
         ({"amount": "-1"}, "-1 is not above 0"),

@@ -39,7 +39,14 @@ class History:
     SEAT_IN_ADVANCE = True
 
     def __init__(
-        self, seed: int, *, subscriptions: int = 1, terms: bool = True, notes: bool = False, grants: bool = False
+        self,
+        seed: int,
+        *,
+        subscriptions: int = 1,
+        terms: bool = True,
+        notes: bool = False,
+        grants: bool = False,
+        recurring: bool = False,
     ) -> None:
         self.draw = random.Random(seed)
         self.shelf, self.standing, self.runs, self.notes = Shelf(), StandingInvoices(), 0, notes
@@ -58,6 +65,13 @@ class History:
             }
             body |= self.draw.choice([{"account": "acme"}, {"subscription": self.draw.choice(codes)}])
             body |= self.draw.choice([{}, {}, {"expires": f"2025-0{self.draw.randint(2, 5)}-10"}])
+            if recurring:
+                every, cap = self.draw.choice(["week", "month", "quarter"]), self.draw.choice(["0", "7", "50"])
+                body |= {
+                    "effective": f"2025-01-{self.draw.randint(1, 31):02}",
+                    "amount": str(self.draw.choice([5, 20])),
+                }
+                body |= {"recurrence": {"every": every, "rollover": cap}}
             self.shelf.add("credit_grant", body)
             self.grants[body["code"]] = Fraction(body["amount"])
 

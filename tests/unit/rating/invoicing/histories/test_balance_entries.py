@@ -21,8 +21,8 @@ class GrantHistory(History):
     """The same, in which grants change, end and come back; ``balances``: (instant, grant → what was left by what was
     known then)."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, subscriptions=2, notes=True, grants=True)
+    def __init__(self, seed: int, *, recurring: bool = False) -> None:
+        super().__init__(seed, subscriptions=2, notes=True, grants=True, recurring=recurring)
         self.balances: list[tuple[int, dict[str, Decimal]]] = []
         self.bodies: dict[str, dict[str, Any]] = {
             entries[-1].code: dict(entries[-1].body) for entries in self.shelf.view().histories("credit_grant")
@@ -49,15 +49,15 @@ class GrantHistory(History):
 
 
 @lru_cache
-def finished(seed: int) -> GrantHistory:
-    history = GrantHistory(seed)
+def finished(seed: int, recurring: bool = False) -> GrantHistory:
+    history = GrantHistory(seed, recurring=recurring)
     history.run()
     return history
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_entries_add_up_to_the_balance_at_any_instant(seed: int) -> None:
-    history = finished(seed)
+@pytest.mark.parametrize(("seed", "recurring"), [*((seed, False) for seed in SEEDS), (10, True), (910, True)])
+def test_entries_add_up_to_the_balance_at_any_instant(seed: int, recurring: bool) -> None:
+    history = finished(seed, recurring)
     entries = history.entries(history.balances[-1][0])
     assert [entry.at_us for entry in entries] == sorted(entry.at_us for entry in entries)
     for at_us, left in history.balances:

@@ -16,6 +16,7 @@ import pytest
 
 from rating.invoices.amounts.line_balances import credited_by_line, key_of_line
 from rating.verify.difference import Findings
+from rating.verify.independent.discounts_and_credits import Drawn, check_granted
 from rating.verify.invoices.pinned_terms import check_terms
 from tests.unit.rating.invoicing.histories.history_builders import History, amounts
 from tests.unit.rating.verify.builders import verified
@@ -51,6 +52,24 @@ def drawn(history: History) -> dict[str, Fraction]:
         for part in note.get("prepaid", ()):
             fromkeys[part["grant"]] -= Fraction(part["amount"])
     return fromkeys
+
+
+def check_recurrences(history: History) -> None:
+    """No recurrence pays more than its amount and what rolled over, and gets back more than it paid."""
+    draws: Drawn = {}
+    for invoice in history.standing_invoices:
+        for line in invoice.lines:
+            if line.kind == "credit":
+                key = "air", line.charge.removeprefix("credit:")
+                draws[key] = draws.get(key, Fraction(0)) - Fraction(line.amount)
+                assert "@" in line.charge
+    for _, note, _ in amounts(history.standing_invoices, "credit_notes"):
+        for part in note.get("prepaid", ()):
+            draws["air", part["grant"]] -= Fraction(part["amount"])
+    assert min(draws.values(), default=0) >= 0
+    findings = Findings()
+    check_granted(draws, history.shelf.catalog, findings)
+    assert list(findings.differences()) == []
 
 
 def check_lines(history: History) -> None:
@@ -128,6 +147,14 @@ def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> N
     history.run()
     check_grants(history)
     check_money(history)
+    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_grants_that_recur_pay_no_more_than_each_recurrence_has(seed: int) -> None:
+    history = History(seed, subscriptions=2, notes=True, grants=True, recurring=True)
+    history.run()
+    check_recurrences(history)
     assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
 
 

@@ -1,0 +1,116 @@
+"""Grants that are given again and again: which recurrence an instant belongs to, and what is left of it. Pure.
+
+What is drawn is kept by recurrence, under the code ``monthly@2026-02-01`` (grant, local date). A recurrence has its
+amount and what rolled over: what was left of the one before, up to the cap. So a late draw on an earlier recurrence
+takes of what rolled over, at most what later draws have left of it. A grant without recurrence has one, under its
+own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Final
+
+from rating.periods import boundary_count, boundary_date, local_midnight, parse_zone
+from rating.pricing.exact import exact_sum, exactly
+from rating.pricing.priced_line import ZERO
+from schemas.catalog.terms import CreditGrant, boundary
+from schemas.values.instants import instant, micros
+
+AT: Final = "@"
+"""Stands between a grant's code, which cannot have it, and the recurrence's date."""
+
+
+def grant_of(code: str) -> str:
+    """The grant's code, of the code that a draw has."""
+    return code.partition(AT)[0]
+
+
+def date_of(code: str) -> str:
+    """The local date of the recurrence (ISO 8601), of the code that a draw has; "" of a grant that is given once."""
+    return code.partition(AT)[2]
+
+
+def recurrence_at(grant: CreditGrant, at_us: int, zone: str) -> int:
+    """0, 1, … : the last recurrence that has begun by the instant; the first before it begins, the last after the
+    grant's expiry."""
+    anchor = _anchor(grant, zone)
+    if grant.recurrence is None or anchor is None:
+        return 0
+    expires = boundary(grant.expires, zone)
+    last_us = at_us if expires is None else min(at_us, expires - 1)
+    return max(boundary_count(instant(last_us), grant.recurrence.every, parse_zone(zone), anchor), 0)
+
+
+def recurrence_start(grant: CreditGrant, number: int, zone: str) -> int:
+    """When a recurrence after the first begins, microseconds UTC."""
+    assert grant.recurrence is not None
+    day = boundary_date(grant.recurrence.every, _anchor(grant, zone), number)
+    return micros(local_midnight(day, parse_zone(zone)))
+
+
+def code_at(grant: CreditGrant, at_us: int, zone: str) -> str:
+    """The code under which an invoice draws whose last moment that is."""
+    if grant.recurrence is None:
+        return grant.code
+    number = recurrence_at(grant, at_us, zone)
+    return f"{grant.code}{AT}{boundary_date(grant.recurrence.every, _anchor(grant, zone), number)}"
+
+
+def granted_by(grant: CreditGrant, at_us: int, zone: str) -> Decimal:
+    """What has been granted in all by the instant."""
+    with exactly():
+        return grant.amount * (recurrence_at(grant, at_us, zone) + 1)
+
+
+def left_at(grant: CreditGrant, used: Mapping[str, Decimal], at_us: int, zone: str) -> Decimal:
+    """What can be drawn by an invoice whose last moment that is. ``used``: code → what was drawn. Whether the grant is
+    in force is not looked at."""
+    if grant.recurrence is None:
+        return max(exact_sum((grant.amount, *(-amount for amount in used.values()))), ZERO)
+    drawn: dict[int, Decimal] = {}
+    for code, amount in used.items():
+        number = _number_of(grant, code, zone)
+        drawn[number] = exact_sum((drawn.get(number, ZERO), amount))
+    return _left(grant.amount, grant.recurrence.rollover, drawn, recurrence_at(grant, at_us, zone))
+
+
+def _left(amount: Decimal, cap: Decimal, drawn: Mapping[int, Decimal], number: int) -> Decimal:
+    """What is left of a recurrence, less what later ones have drawn of what rolls over."""
+    with exactly():
+        level, position = amount, 0
+        for touched in sorted(item for item in drawn if item <= number):
+            level = _rolled(level, touched - position, amount, cap) - drawn[touched]
+            position = touched
+        level = _rolled(level, number - position, amount, cap)
+        needed, position = ZERO, number + 1
+        for touched in sorted((item for item in drawn if item > number), reverse=True):
+            needed = max(needed - amount * max(position - touched - 1, 0), ZERO) if needed else ZERO
+            needed, position = max(drawn[touched] + needed - amount, ZERO), touched
+        needed = max(needed - amount * (position - number - 1), ZERO)
+        return max(level - needed, ZERO)
+
+
+def _rolled(level: Decimal, steps: int, amount: Decimal, cap: Decimal) -> Decimal:
+    """What a recurrence begins with, ``steps`` after one that ended with ``level`` if nothing was drawn between."""
+    if not steps:
+        return level
+    with exactly():
+        return min(max(level, ZERO) + amount * steps, cap + amount)
+
+
+def _number_of(grant: CreditGrant, code: str, zone: str) -> int:
+    try:
+        day = date.fromisoformat(date_of(code))
+    except ValueError:  # drawn before the grant recurred
+        return 0
+    return recurrence_at(grant, micros(local_midnight(day, parse_zone(zone))), zone)
+
+
+def _anchor(grant: CreditGrant, zone: str) -> date | None:
+    """The local date from which recurrences are counted."""
+    if isinstance(grant.effective, datetime):
+        return grant.effective.astimezone(UTC).astimezone(parse_zone(zone)).date()
+    return grant.effective

@@ -1,0 +1,55 @@
+"""Draws on grants that recur: no recurrence has paid more than its amount and what rolled over. By fractions and a
+calendar of its own: it shares no code with what draws."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from schemas.catalog.terms import CreditGrant
+
+_MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
+
+
+def is_covered(
+    grant: CreditGrant, amount: Fraction, rollover: Fraction, draws: Mapping[str, Fraction], zone: str
+) -> bool:
+    """Whether the recurrences of ``grant`` could pay ``draws`` (code with the recurrence's date → amount), with these
+    amounts."""
+    by_date: dict[str, Fraction] = {}
+    dates = _dates(grant, zone)
+    first = next(dates).isoformat()
+    for code, drawn in draws.items():
+        day = code.partition("@")[2] or first  # of before it recurred
+        by_date[day] = by_date.get(day, Fraction(0)) + drawn
+    last = max(by_date, default="")
+    level = amount - by_date.pop(first, Fraction(0))
+    while level >= 0 and by_date:
+        day = next(dates).isoformat()
+        if day > last:
+            return False  # there is no recurrence on one of the dates
+        level = min(level, rollover) + amount - by_date.pop(day, Fraction(0))
+    return level >= 0
+
+
+def _dates(grant: CreditGrant, zone: str) -> Iterator[date]:
+    start = grant.effective
+    assert start is not None
+    assert grant.recurrence is not None
+    if isinstance(start, datetime):
+        start = start.astimezone(UTC).astimezone(ZoneInfo(zone)).date()
+    months = _MONTHS.get(grant.recurrence.every, 0)
+    day, count = start, 0
+    while True:
+        yield day
+        count += 1
+        if not months:
+            day += timedelta(days=7)
+            continue
+        total = start.year * 12 + start.month - 1 + months * count
+        year, month = divmod(total, 12)
+        day = date(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
