@@ -7,6 +7,7 @@ output says so.
 from __future__ import annotations
 
 import os
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,8 +29,13 @@ KAFKA_IMAGE = os.environ.get("WEIR_TEST_KAFKA_IMAGE", "confluentinc/cp-kafka:8.1
 CLICKHOUSE_IMAGE = os.environ.get("WEIR_TEST_CLICKHOUSE_IMAGE", "clickhouse/clickhouse-server:25.8")
 
 
-# Kafka's JVMs here live for minutes at most: the second compiler costs each of them more processor time than it saves.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+# Kafka's JVMs here live for minutes at most: the second compiler, and a collector with threads of its own, cost each of
+# them more processor time than they save.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Certificates are looked up where one is shown. Without it each client of httpx, here and in every process that a test
+# starts, reads a file of all of them first, which takes longer than its requests.
+if not os.environ.get("SSL_CERT_FILE"):
+    os.environ.setdefault("SSL_CERT_DIR", ssl.get_default_verify_paths().openssl_capath)
 
 
 def _docker() -> bool:
@@ -135,9 +141,11 @@ def namespace(settings: Settings) -> str:
 
 
 @pytest.fixture
-def world(settings: Settings, namespace: str, wait_until: Waiting) -> World:
+def world(settings: Settings, namespace: str, wait_until: Waiting) -> Iterator[World]:
     """The test's namespace and what can be done to it."""
-    return World(settings, namespace, wait_until)
+    result = World(settings, namespace, wait_until)
+    yield result
+    result.disconnect()
 
 
 @pytest.fixture
@@ -160,10 +168,11 @@ Waiting = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def wait_until() -> Waiting:
-    """``wait_until(condition, timeout=60)``: its first true value. An error of the condition counts as not yet."""
+    """``wait_until(condition, timeout=60)``: its first true value. An error of the condition counts as not yet. Asked
+    less and less often, since each question takes the processor from what it waits for."""
 
     def wait(condition: Callable[[], Any], timeout: float = 60.0) -> Any:
-        deadline = time.monotonic() + timeout
+        deadline, pause = time.monotonic() + timeout, 0.05
         while True:
             trouble: Exception | None = None
             try:
@@ -174,7 +183,8 @@ def wait_until() -> Waiting:
                 value, trouble = None, error
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {timeout:g} s; last seen: {value!r}") from trouble
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.3)
 
     return wait
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import httpx
+from clickhouse_connect.driver.client import Client as ClickHouse
 
 from deploy.cli.connection import base_url, services_of
 from ingest.client import Client
@@ -33,6 +35,17 @@ class World:
         self.settings = settings.model_copy(update={"namespace": namespace})
         self.namespace = namespace
         self.wait = wait_until
+
+    @cached_property
+    def clickhouse(self) -> ClickHouse:
+        """A client that goes on through a restart of ClickHouse; made when it is first needed, since a connection asks
+        three questions before its own."""
+        return connect(self.settings)
+
+    def disconnect(self) -> None:
+        """Close that client, where there is one; the next question makes another."""
+        if client := self.__dict__.pop("clickhouse", None):
+            client.close()
 
     def producer(self, **more: Any) -> Client:
         """The producer library. Close it."""
@@ -72,30 +85,18 @@ class World:
         ends = end_offsets(self.settings)
 
         def done() -> bool:
-            client = connect(self.settings)
-            try:
-                progress = read_progress(client)
-            finally:
-                client.close()
+            progress = read_progress(self.clickhouse)
             return all(progress.get(key, 0) >= end for key, end in ends.items())
 
         self.wait(done, timeout=timeout)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query with the parameter n, the namespace."""
-        client = connect(self.settings)
-        try:
-            return [tuple(row) for row in client.query(sql, parameters={"n": self.namespace}).result_rows]
-        finally:
-            client.close()
+        return [tuple(row) for row in self.clickhouse.query(sql, parameters={"n": self.namespace}).result_rows]
 
     def books(self) -> dict[str, Any]:
         """The ledger."""
-        client = connect(self.settings)
-        try:
-            return read_books(client, self.namespace).to_json()
-        finally:
-            client.close()
+        return read_books(self.clickhouse, self.namespace).to_json()
 
     def usage(self, metric: str, *, start: str, end: str, **more: Any) -> list[dict[str, Any]]:
         """Rows of GET /v1/usage, all accounts each."""
@@ -115,16 +116,12 @@ class World:
         """All invoices, whole, latest period first: as ClickHouse has them, whether a service runs or not."""
         invoices: list[dict[str, Any]] = []
         cursor: str | None = None
-        client = connect(self.settings)
-        try:
-            while True:
-                page = list_invoices(client, self.namespace, cursor=cursor, limit=MAX_LIMIT)
-                whole = with_lines(client, self.namespace, page.invoices)
-                invoices += [invoice.to_json() for invoice in whole]
-                if (cursor := page.next_cursor) is None:
-                    return invoices
-        finally:
-            client.close()
+        while True:
+            page = list_invoices(self.clickhouse, self.namespace, cursor=cursor, limit=MAX_LIMIT)
+            whole = with_lines(self.clickhouse, self.namespace, page.invoices)
+            invoices += [invoice.to_json() for invoice in whole]
+            if (cursor := page.next_cursor) is None:
+                return invoices
 
     def differences(self) -> list[str]:
         """What ``weir verify`` finds."""
