@@ -86,7 +86,7 @@ def released(invoice: Invoice) -> Invoice | None:
 
 
 def approved(
-    chain: Sequence[Invoice], invoice: Invoice, version: int, decision: DraftDecision, balances: Iterable[Balance]
+    chain: Sequence[Invoice], invoice: Invoice, version: int, decision: DraftDecision, balances: Sequence[Balance]
 ) -> Invoice | None:
     """The invoice that the draft becomes, with unchanged content; None if that version was approved already.
 
@@ -181,13 +181,13 @@ def _check_chain(chain: Sequence[Invoice], draft: Invoice) -> None:
         )
 
 
-def _paid_again(draft: Invoice, balances: Iterable[Balance]) -> Invoice | None:
+def _paid_again(draft: Invoice, balances: Sequence[Balance]) -> Invoice | None:
     """The draft's next version if prepaid credits pay a different part of it now; else None."""
     currency, spans = draft.currency, (draft.period_start, draft.period_end)
     charged = [line for line in draft.lines if line.kind != "credit"]
     subtotal = exact_sum(Decimal(line.amount) for line in charged)
     back = [line for line in draft.lines if line.kind == "credit" and line.adjusts]
-    lines = [*charged, *paid(subtotal, balances, currency, *spans), *back]
+    lines = [*charged, *paid(subtotal, balances, currency, *spans, charged), *back]
     numbered = tuple(replace(line, number=number) for number, line in enumerate(lines, 1))
     if numbered == draft.lines:
         return None

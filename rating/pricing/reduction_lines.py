@@ -5,6 +5,7 @@ They work on rounded lines and give lines of their own, each rounded once; so wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,11 +36,13 @@ class ReductionLine:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """A credit grant in whole minor units: what was granted, and what of it is left."""
+    """A credit grant in whole minor units: what was granted, and what of it is left; ``products``: those whose lines
+    alone it pays, empty: whatever is due."""
 
     code: str
     granted: Decimal
     left: Decimal
+    products: tuple[str, ...] = ()
 
 
 def discount_lines(
@@ -91,19 +94,45 @@ def commitment_lines(charged: Decimal, minimum: Decimal | None, currency: str) -
     return [ReductionLine("commitment", "", amount, Step("commitment", missing, text))] if amount else []
 
 
-def credit_lines(due: Decimal, balances: Iterable[Balance]) -> list[ReductionLine]:
-    """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero."""
+def credit_lines(
+    due: Decimal, balances: Iterable[Balance], charged: Iterable[tuple[str, Decimal]] = ()
+) -> list[ReductionLine]:
+    """What the balances, in the order given, pay of ``due`` (rounded). Neither they nor ``due`` fall below zero.
+
+    A balance of products pays at most what ``charged``, (product, amount) of every line, comes to for these, less what
+    those before it pay of them: each pays first what the fewest of such balances may pay.
+    """
+    in_order = list(balances)
+    room = _room(charged) if any(balance.products for balance in in_order) else {}
+    rivals = Counter(code for balance in in_order for code in balance.products)
     lines: list[ReductionLine] = []
-    for balance in balances:
-        used = min(balance.left, due)
+    for balance in in_order:
+        own = sorted((code for code in room if code in balance.products), key=rivals.__getitem__)
+        with exactly():
+            most = min(due, sum((room[code] for code in own), ZERO)) if balance.products else due
+        used = min(balance.left, most)
         if used <= 0:
             continue
         # Nothing of what was left is told: a second process may know of later draws, and must write the same bytes.
-        text = f"{plain(used)} of {plain(due)} paid from {plain(balance.granted)} granted"
+        text = f"{plain(used)} of {plain(most)} paid from {plain(balance.granted)} granted"
         with exactly():
             due -= used
+            open_part = used
+            for code in own:
+                part = min(open_part, room[code])
+                room[code] -= part
+                open_part -= part
         lines.append(ReductionLine("credit", balance.code, -used, Step("credit", -used, text)))
     return lines
+
+
+def _room(charged: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """Product → what its lines come to, at least zero, in the order of the lines."""
+    sums: dict[str, Decimal] = {}
+    with exactly():
+        for product, amount in charged:
+            sums[product] = sums.get(product, ZERO) + amount
+    return {product: max(amount, ZERO) for product, amount in sums.items()}
 
 
 def total_of(parts: Iterable[ReductionLine]) -> Decimal:

@@ -48,7 +48,9 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ]
         named += _granted(body)
     elif kind == "credit_grant":
+        products = body.get("products")
         named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
+        named += [("product", code) for code in (products if isinstance(products, list) else ())]
     elif kind == "alert_rule":
         profile = body.get("profile")
         named = [(name, body.get(name)) for name in ("account", "plan", "subscription")]

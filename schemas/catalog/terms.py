@@ -149,10 +149,13 @@ class CreditGrant(Model):
     recurrence: Recurrence | None = None
     """given again at each interval; null: once"""
 
+    products: Annotated[tuple[Code, ...], Field(max_length=100)] = ()
+    """pays lines of these products alone; empty: whatever an invoice bills"""
+
     def written(self) -> JsonObject:
         """The body for the catalog, without fields that say what bodies of before them say."""
         body: JsonObject = self.model_dump(mode="json")
-        without = {"source": "paid", "cost_basis": None, "recurrence": None}
+        without: JsonObject = {"source": "paid", "cost_basis": None, "recurrence": None, "products": []}
         return {name: value for name, value in body.items() if name not in without or value != without[name]}
 
     @model_validator(mode="after")
@@ -173,6 +176,8 @@ class CreditGrant(Model):
     def _origin(self, info: ValidationInfo) -> Self:
         if is_stored(info):
             return self
+        if doubled := {code for code in self.products if self.products.count(code) > 1}:
+            raise ValueError(f"credit grant {self.code}: product {min(doubled)} stands twice; name it once")
         if self.source == "promotional" and self.cost_basis:
             raise ValueError(
                 f"credit grant {self.code}: a promotional one costs nothing; remove cost_basis, or set source to paid"

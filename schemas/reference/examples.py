@@ -156,7 +156,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         {"code": "gift", "subscription": "acme-basic", "amount": "5", "currency": "USD", "source": "promotional"},
         {
             "code": "monthly", "account": "acme", "amount": "50", "currency": "USD", "effective": "2026-01-01",
-            "cost_basis": "40", "recurrence": {"every": "month", "rollover": "20"},
+            "cost_basis": "40", "products": ["calls"], "recurrence": {"every": "month", "rollover": "20"},
         },
     ),
     AlertRule: (

@@ -66,6 +66,10 @@ class _References:
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
                 if owner is not None and not self._planned.has(kind, owner):
                     yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
+            for number, product_code in enumerate(grant.products):
+                if not self._planned.has("product", product_code):
+                    detail = self._absent("product", product_code)
+                    yield self._fault("credit_grant", code, f".products[{number}]", detail)
         for code, rule in self._models("alert_rule"):
             assert isinstance(rule, AlertRule)
             yield from self._alert_faults(code, rule)

@@ -28,7 +28,7 @@ class Touched:
 _REFERRING = {
     # A changed or retired entry of the first kind → kinds whose entries are checked if they refer to it.
     "meter": ("product", "feature", "alert_rule"),
-    "product": ("plan",),
+    "product": ("plan", "credit_grant"),
     "feature": ("plan", "subscription"),
 }
 _REFERRING_TO_RETIRED = {

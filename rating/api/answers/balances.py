@@ -48,6 +48,8 @@ class LiveGrant(LiveAmounts):
     used: DecimalText
     """by invoices that stand"""
     expired: DecimalText
+    products: list[str]
+    """pays their lines alone; empty: whatever is billed"""
     source: Literal["paid", "promotional"]
     cost_basis: DecimalText | None
     """what was paid for the amount; null: not stated"""

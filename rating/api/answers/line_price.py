@@ -18,6 +18,8 @@ class CreditGrantTerm(Answer):
     """its code"""
     recurrence: str = absent(examples=["2026-02-01"])
     """the local date of its recurrence, where it has some"""
+    products: list[str] = absent()
+    """those whose lines alone it pays"""
 
 
 class CommitmentTerm(Answer):

@@ -177,6 +177,8 @@ class CreditGrantBalance(Answer):
     used: DecimalText
     left: DecimalText
     expired: DecimalText
+    products: list[str]
+    """pays their lines alone; empty: whatever is billed"""
     source: Literal["paid", "promotional"]
     cost_basis: DecimalText | None
     """what was paid for the amount; null: not stated"""

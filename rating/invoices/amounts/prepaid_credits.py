@@ -182,7 +182,12 @@ class Wallet:
         ]
         owned_grants.sort(key=lambda owned: owned.grant.order(owned.zone))
         return [
-            Balance(code_at(owned.grant, moment_us, owned.zone), owned.grant.amount, self.left(owned, moment_us))
+            Balance(
+                code_at(owned.grant, moment_us, owned.zone),
+                owned.grant.amount,
+                self.left(owned, moment_us),
+                owned.grant.products,
+            )
             for owned in owned_grants
         ]
 
@@ -227,6 +232,7 @@ class GrantBalance:
             "state": self.state, "granted": money_text(self.granted, grant.currency),
             "used": money_text(self.used, grant.currency), "left": money_text(self.left, grant.currency),
             "expired": money_text(self.expired, grant.currency),
+            "products": list(grant.products),
             "source": grant.source,
             "cost_basis": None if grant.cost_basis is None else money_text(grant.cost_basis, grant.currency),
             "recurrence": None if grant.recurrence is None else grant.recurrence.model_dump(mode="json"),

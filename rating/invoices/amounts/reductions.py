@@ -107,18 +107,22 @@ def _rest(reduction: ReductionLine, already: Decimal, carried: PriorTerms, curre
     return [structs.replace(line, unrounded=plain(exact), steps=shown, note=text)]
 
 
-def paid(due: Decimal, balances: Iterable[Balance], currency: str, start_us: int, end_us: int) -> list[Line]:
-    """The lines by which prepaid credits pay ``due``."""
+def paid(
+    due: Decimal, balances: Sequence[Balance], currency: str, start_us: int, end_us: int, lines: Iterable[Line]
+) -> list[Line]:
+    """The lines by which prepaid credits pay ``due`` of ``lines``."""
+    products = {balance.code: balance.products for balance in balances}
+    charged = [(line.product, Decimal(line.amount)) for line in lines if line.kind != "credit"]
     return [
         _line(
             credit_line,
             f"Prepaid credit {credit_line.code}",
-            _grant_term(credit_line.code),
+            _grant_term(credit_line.code, products[credit_line.code]),
             currency,
             start_us,
             end_us,
         )
-        for credit_line in credit_lines(due, balances)
+        for credit_line in credit_lines(due, balances, charged)
     ]
 
 
@@ -134,10 +138,11 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
     return lines
 
 
-def _grant_term(code: str) -> dict[str, str]:
+def _grant_term(code: str, products: Sequence[str] = ()) -> dict[str, Any]:
     """What a credit line pins of the grant that it draws on."""
     date = date_of(code)
-    return {"credit_grant": grant_of(code)} | ({"recurrence": date} if date else {})
+    term: dict[str, Any] = {"credit_grant": grant_of(code)} | ({"recurrence": date} if date else {})
+    return term | ({"products": list(products)} if products else {})
 
 
 def line_of(reduction: ReductionLine, terms: Terms, currency: str, start_us: int, end_us: int) -> Line:

@@ -3,7 +3,7 @@ lines and the terms pinned on each invoice. By fractions and on its own: it shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Final
@@ -17,6 +17,7 @@ from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.periods import REMEDY, Periods
 from rating.verify.independent.recurring_grants import is_covered
+from rating.verify.independent.restricted_draws import beyond_products
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.catalog.terms import CreditGrant
@@ -83,7 +84,7 @@ def _is_plain(chain: Mapping[str, Head], lines: StoredLines) -> bool:
     )
 
 
-def _check_sum(head: Head, head_lines: Iterable[StoredLine], findings: Findings) -> None:
+def _check_sum(head: Head, head_lines: Sequence[StoredLine], findings: Findings) -> None:
     """``_check_credits`` of an invoice without credits, exact as well."""
     subtotal = Decimal(0)
     for line in head_lines:
@@ -135,7 +136,10 @@ def _draws(head: Head, head_lines: Iterable[StoredLine]) -> Iterator[tuple[str, 
             yield part["grant"], -Fraction(part["amount"])
 
 
-def _check_credits(head: Head, head_lines: Iterable[StoredLine], findings: Findings) -> None:
+def _check_credits(head: Head, head_lines: Sequence[StoredLine], findings: Findings) -> None:
+    for products, most, drawn in beyond_products(head_lines):
+        location = f"{head.place}, credits for {', '.join(products)}"
+        findings.add("invoice", location, f"at most {text(most)}, what it bills of them", text(drawn), REMEDY)
     credits = sum((Fraction(line.amount) for line in head_lines if line.kind == "credit"), Fraction(0))
     subtotal = sum((Fraction(line.amount) for line in head_lines if line.kind != "credit"), Fraction(0))
     pinned = read_body(head.body).get("subtotal")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit.rating.builders import Shelf
-from tests.unit.rating.invoicing.builders import SUBSCRIPTION
+from tests.unit.rating.invoicing.builders import SUBSCRIPTION, catalog
 
 PAGE = (Path(__file__).parents[3] / "rating/BILLING.md").read_text("utf8")
+
+CALLS = {"model": "per_unit", "unit_amount": "1"}
 
 
 def example(heading: str, pattern: str) -> tuple[str, ...]:
@@ -43,3 +45,10 @@ def seats_in_advance(amount: str, **subscription: Any) -> Shelf:
     shelf.add("plan", {"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": [charge]})
     shelf.add("subscription", SUBSCRIPTION | subscription)
     return shelf
+
+
+def granted(amount: str) -> Shelf:
+    """Calls at 1.00, of which a grant pays."""
+    result = catalog(CALLS)
+    result.add("credit_grant", {"code": "g", "account": "acme", "currency": "USD", "amount": amount})
+    return result

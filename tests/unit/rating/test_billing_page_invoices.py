@@ -20,9 +20,7 @@ from rating.close.checklist.checks import (
     warnings,
 )
 from rating.invoices.amounts.account_balances import counterparts, draws
-from rating.invoices.amounts.prepaid.grant_entries import balance_entries, credited_invoice
-from rating.invoices.amounts.prepaid.live_balances import by_currency, live_balances
-from rating.invoices.amounts.prepaid_credits import drawn, grant_balances
+from rating.invoices.amounts.prepaid_credits import drawn
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
@@ -35,34 +33,21 @@ from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.settings import Settings
-from schemas.values.instants import DAY
-from tests.unit.rating.billing_page import PAGE, example, fees, number
-from tests.unit.rating.builders import Shelf, invoice_of, shelf, us
+from tests.unit.rating.billing_page import CALLS, PAGE, example, fees, granted, number
+from tests.unit.rating.builders import invoice_of, shelf, us
 from tests.unit.rating.invoicing.builders import (
     FEBRUARY,
-    MARCH,
     Books,
-    amounts,
     amounts_of,
     catalog,
     estimates,
-    estimates_and_draws,
     plan,
     used,
 )
 
-CALLS = {"model": "per_unit", "unit_amount": "1"}
-
 
 def due(invoice: Invoice) -> Decimal:
     return amount_due(invoice.state, Decimal(invoice.total), body_of(invoice))
-
-
-def granted(amount: str) -> Shelf:
-    """Calls at 1.00, of which a grant pays."""
-    result = catalog(CALLS)
-    result.add("credit_grant", {"code": "g", "account": "acme", "currency": "USD", "amount": amount})
-    return result
 
 
 def test_the_checklist() -> None:
@@ -215,75 +200,6 @@ def test_the_next_invoice_draws_on_one_below_zero() -> None:
         ("close", amount, "credit"),
     ]
     assert (str(due(credit)), str(due(following))) == ("0.00", left)
-
-
-def test_prepaid_credit_comes_back() -> None:
-    grant, billed, voided_amount, back, left = example(
-        "Prepaid credit",
-        r"a grant of ([\d.]+) paid an invoice of ([\d.]+), and a voided event takes ([\d.]+) off it: the next"
-        r" invoice gives ([\d.]+) back to the grant, which has ([\d.]+)\.",
-    )
-    events = [used(3, number(billed) - number(voided_amount)), used(4, number(voided_amount), voided=2)]
-    books = Books(granted(grant), events)
-    (january,) = books.close(FEBRUARY)
-    assert (january.total, f"{drawn(books.standing.invoices('air'))['g']:.2f}") == ("0.00", billed)
-    (february,) = books.close(MARCH)
-    assert f"credit credit:g {back}" in amounts([february])
-    assert number(grant) - drawn(books.standing.invoices("air"))["g"] == number(left)
-
-
-def test_a_grant_that_recurs() -> None:
-    grant, rollover, billed, rolled, left, there = example(
-        "Prepaid credit",
-        r"([\d.]+) a month from 1 January, `rollover: \"(\d+)\"`: January's invoice draws ([\d.]+), so ([\d.]+) of"
-        r" ([\d.]+) roll over, and ([\d.]+) are there for February\.",
-    )
-    result = catalog(CALLS)
-    recurring = {"effective": "2026-01-01", "recurrence": {"every": "month", "rollover": rollover}}
-    body = {"code": "g", "account": "acme", "currency": "USD", "amount": grant}
-    result.add("credit_grant", body | recurring)
-    books = Books(result, [used(3, number(billed))])
-    assert amounts(books.close(FEBRUARY)) == [f"usage c {billed}", f"credit credit:g@2026-01-01 -{billed}"]
-    draws_by_grant = drawn(books.standing.invoices("air"))
-    in_january, in_february = (
-        grant_balances(result.view(), "acme", draws_by_grant, at_us)[0] for at_us in (FEBRUARY - 1, FEBRUARY)
-    )
-    assert (in_january.left, in_february.left) == (number(left), number(there))
-    assert in_february.expired == number(left) - number(rolled)
-
-
-def test_a_retired_grant_is_void_and_has_what_was_left_when_it_comes_back() -> None:
-    """It is told as entries: nothing disappears in silence."""
-    result = granted("50")
-    books = Books(result, [used(3, 20)])
-    (january,) = books.close(FEBRUARY)
-    body = {"code": "g", "account": "acme", "currency": "USD", "amount": "50"}
-    result.add("credit_grant", body, retired=True, published="2026-02-02T00:00:00Z")
-    result.add("credit_grant", body, published="2026-02-03T00:00:00Z")
-    entries = balance_entries(result.view(), "acme", [credited_invoice(january)], MARCH)
-    assert [(entry.kind, str(entry.amount), str(entry.balance)) for entry in entries] == [
-        ("grant", "50", "50"),
-        ("draw", "-20.00", "30.00"),
-        ("retirement", "-30.00", "0"),
-        ("retirement", "30.00", "30.00"),
-    ]
-
-
-def test_the_live_balance() -> None:
-    grant, january, february, *texts = example(
-        "The live balance",
-        r"a grant of ([\d.]+); January, which is within grace, has ([\d.]+) of usage, and February ([\d.]+) so far:"
-        r" ([\d.]+) settled, ([\d.]+) pending, ([\d.]+) running, ([\d.]+) live\.$",
-    )
-    result = granted(grant)
-    result.add("plan", plan(CALLS) | {"grace_seconds": 30 * 86_400})
-    result.add("subscription", {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T00:00:00Z"})
-    books = Books(result, [used(3, number(january)), used(35, number(february))])
-    assert books.close(FEBRUARY + DAY) == []
-    now_us = us("2026-02-10T00:00:00Z")
-    _, draws_in_all = estimates_and_draws(result, books.standing, now_us, books.measure)
-    (total,) = by_currency(live_balances(result.view(), "acme", draws_in_all, now_us))
-    assert list(total.values()) == ["USD", *texts]
 
 
 def test_a_credit_note_on_an_invoice_that_a_grant_paid_in_part() -> None:

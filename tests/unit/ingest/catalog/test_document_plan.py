@@ -116,11 +116,12 @@ def test_terms_of_a_subscription_and_credits_are_published_and_recognised() -> N
 
 def test_terms_that_lead_nowhere_are_refused() -> None:
     text = TERMS.replace("charge: call,", "charge: calls,").replace("product: seat}]}]", "product: volume}]}]")
-    text = text.replace("account: NO, amount", "account: SE, amount").replace(
+    text = text.replace("account: NO, amount", "account: SE, products: [seat, nothing], amount").replace(
         "unit_amount: 0.05", "unit_amount: 0.05, currency: EUR"
     )
     assert faults(Catalog(), text) == {
         "$.credit_grants[0].account": "no account SE; declare it",
+        "$.credit_grants[0].products[1]": "no product nothing; declare it",
         "$.subscriptions[0].discounts[0].product": "plan pro charges no product volume; name "
         "one that it charges, or none",
         "$.subscriptions[0].overrides[0].charge": "plan pro has no charge calls; it has call, seat",

@@ -107,7 +107,8 @@ def items(draw: st.DrawFn, kind: str) -> dict[str, Any]:
         subject = draw(st.sampled_from(["account", "subscription", "plan"]))
         return {"code": code, "measure": "usage", "profile": draw(profile), subject: draw(few), "thresholds": ["5"]}
     owner = draw(st.sampled_from(["account", "subscription"]))
-    return {"code": code, owner: draw(few), "amount": "5", "currency": "USD"}
+    products = draw(st.lists(few, max_size=1))
+    return {"code": code, owner: draw(few), "amount": "5", "currency": "USD", "products": products}
 
 
 @st.composite

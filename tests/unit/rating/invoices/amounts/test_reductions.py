@@ -163,6 +163,40 @@ def test_credits_are_drawn_in_order_and_conserved(due: Decimal, lefts: list[Deci
         assert drawn[number] == balance.left or not any(drawn[number + 1 :])
 
 
+@given(
+    st.integers(-5, 60),
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-20, 30)), max_size=5),
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(["", "a", "b", "ab", "bc", "abc"])), max_size=4),
+)
+def test_credits_of_products_pay_no_more_than_their_lines_come_to(
+    due: int, charged: list[tuple[str, int]], grants: list[tuple[int, str]]
+) -> None:
+    balances = [
+        Balance(f"g{number}", Decimal(100), Decimal(left), tuple(products))
+        for number, (left, products) in enumerate(grants)
+    ]
+    lines = credit_lines(Decimal(due), balances, [(product, Decimal(amount)) for product, amount in charged])
+    used = {line.code: -line.amount for line in lines}
+    room = {code: max(sum(amount for product, amount in charged if product == code), 0) for code in "abc"}
+    assert sum(used.values()) <= max(due, 0)
+    for products in ("a", "b", "c", "ab", "bc", "ac", "abc"):
+        drawn = sum(used.get(item.code, 0) for item in balances if item.products and {*item.products} <= {*products})
+        assert drawn <= sum(room[code] for code in products)
+    for balance in balances:  # one that is left could pay nothing more
+        if balance.products and used.get(balance.code, 0) < balance.left and len({b.products for b in balances}) == 1:
+            assert sum(used.values()) == min(max(due, 0), sum(room[code] for code in balance.products))
+
+
+def test_a_credit_pays_first_what_others_may_not_pay() -> None:
+    """Else the first would pay of a what the second could."""
+    balances = [
+        Balance("both", Decimal(10), Decimal(10), ("a", "b")),
+        Balance("one", Decimal(10), Decimal(10), ("a",)),
+    ]
+    lines = credit_lines(Decimal(20), balances, [("a", Decimal(10)), ("b", Decimal(10))])
+    assert [(line.code, line.amount) for line in lines] == [("both", -10), ("one", -10)]
+
+
 @given(st.decimals(-50, 300, places=2), st.decimals(0, 300, places=2))
 def test_a_commitment_is_reached_exactly_and_only_raises(charged: Decimal, minimum: Decimal) -> None:
     assert charged + total_of(commitment_lines(charged, minimum, "USD")) == max(charged, minimum)

@@ -47,6 +47,7 @@ class History:
         notes: bool = False,
         grants: bool = False,
         recurring: bool = False,
+        restricted: bool = False,
     ) -> None:
         self.draw = random.Random(seed)
         self.shelf, self.standing, self.runs, self.notes = Shelf(), StandingInvoices(), 0, notes
@@ -72,6 +73,8 @@ class History:
                     "amount": str(self.draw.choice([5, 20])),
                 }
                 body |= {"recurrence": {"every": every, "rollover": cap}}
+            if restricted:
+                body["products"] = self.draw.choice([["c"], ["seat"], ["support", "c"], ["seat", "support"], []])
             self.shelf.add("credit_grant", body)
             self.grants[body["code"]] = Fraction(body["amount"])
 

@@ -151,6 +151,15 @@ def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> N
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_grants_of_products_pay_no_more_than_these_come_to(seed: int) -> None:
+    history = History(seed, subscriptions=2, notes=True, grants=True, restricted=True)
+    history.run()
+    check_grants(history)
+    check_money(history)
+    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_grants_that_recur_pay_no_more_than_each_recurrence_has(seed: int) -> None:
     history = History(seed, subscriptions=2, notes=True, grants=True, recurring=True)
     history.run()
