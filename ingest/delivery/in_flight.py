@@ -15,6 +15,7 @@ from ingest.delivery.packing import LINGER, Packed, Packer
 from ingest.gateway_metrics import GatewayMetrics
 from schemas.errors import WeirError
 from schemas.events.acceptance import AcceptedEvent
+from schemas.events.batch import join_parts
 from schemas.kafka.codec import CodecError
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.kafka.topics import events_topic, generation_of
@@ -123,7 +124,9 @@ class Delivery:
         request.parts, closed = self._packer.add(namespace, catalog_offset, events, request, self._clock())
         for batch in closed:
             self._produce(batch)
-        self._arm()
+        due = self._packer.next_due()
+        if self._timer is None and due is not None:
+            self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._linger_ended)
         return request.future
 
     def _full(self, namespace: str, new_events: int) -> bool:
@@ -150,17 +153,12 @@ class Delivery:
         for batch in self._packer.close_all():
             self._produce(batch)
 
-    def _arm(self) -> None:
-        due = self._packer.next_due()
-        if self._timer is None and due is not None:
-            self._timer = self._loop.call_later(max(0.0, due - self._clock()), self._linger_ended)
-
     def _linger_ended(self) -> None:
         # Younger batches leave with the one that is due: one request to Kafka, where it was one for each partition.
+        # None stays open, as none lingers longer.
         self._timer = None
         for batch in self._packer.close_due(self._clock() + LINGER):
             self._produce(batch)
-        self._arm()
 
     def _produce(self, batch: Packed[Request]) -> None:
         self._bytes += batch.size
@@ -177,7 +175,7 @@ class Delivery:
                 request.report(error)
 
         try:
-            value = batch.encoded()
+            value = join_parts(batch.namespace, batch.catalog_offset, batch.parts)
         except CodecError as error:
             self._loop.call_soon(done, str(error))
             return

@@ -92,11 +92,11 @@ class Native:
     def answer(self, accepted: AcceptedColumns, warned: Sequence[Warned]) -> Response:
         """202 with all keys, including generated ones, and any ``warnings``."""
         keys = accepted.keys
-        answer: JsonObject = {"accepted": len(keys)}
-        answer |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
+        body: JsonObject = {"accepted": len(keys)}
+        body |= {"idempotency_key": keys[0]} if self.single else {"idempotency_keys": keys}
         if warned:
-            answer["warnings"] = [warning.to_json(single=self.single) for warning in warned]
-        return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+            body["warnings"] = [warning.to_json(single=self.single) for warning in warned]
+        return Response(msgspec.json.encode(body), 202, media_type="application/json")
 
     def refuse(self, problem: Problem) -> Response:
         """See Door."""
@@ -158,8 +158,8 @@ class EventsApi:
         if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
             raise unknown_parameters(wrong)
         try:
-            if (small := await self._guard.small_body(request, access)) is not None:
-                return await self._judged(admitted, namespace, small, door)
+            if (body := await self._guard.small_body(request, access)) is not None:
+                return await self._judged(admitted, namespace, body, door)
             async with self._guard.body(request, access, namespace) as body:
                 return await self._judged(admitted, namespace, body, door)
         except BadBody as bad:
@@ -174,7 +174,7 @@ class EventsApi:
         offset = self._catalog.catalog.next_offset
         view = self._catalog.catalog.view(namespace, offset)
         try:
-            accepted, parsed = accept_columns(
+            accepted = accept_columns(
                 namespace,
                 view.settings,
                 door.decode(body, view),
@@ -193,8 +193,8 @@ class EventsApi:
             delivered = self._delivery.send(namespace, offset, accepted)
             self._guard.sent(admitted)
             # Computed while waiting for Kafka.
-            warned = measurable(view).warnings(accepted, parsed)
-            del parsed
+            warned = measurable(view).warnings(accepted)
+            accepted.parsed = None
             await delivered
         except NotDelivered as error:
             raise unavailable(str(error), accepted.keys) from None

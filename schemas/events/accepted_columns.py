@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, overload
 
 from schemas.events.acceptance import AcceptedEvent
+from schemas.values.json_text import JsonObject
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -26,24 +27,26 @@ class AcceptedColumns(Sequence[AcceptedEvent]):
     timestamps_us: list[int]
     properties: list[bytes]
     dated: list[bool]
+    parsed: Sequence[JsonObject] | None = None
+    """The properties of each as a dictionary (numbers exact or as text), where judging them decoded all."""
 
     @classmethod
     def of(cls, events: Iterable[AcceptedEvent]) -> AcceptedColumns:
         """The columns of ``events``; themselves where they are columns already."""
         if isinstance(events, AcceptedColumns):
             return events
-        made = cls([], [], [], [], [], [], [], [], [])
+        columns = cls([], [], [], [], [], [], [], [], [])
         for event in events:
-            made.identities.append(event.identity)
-            made.content_hashes.append(event.content_hash)
-            made.names.append(event.event_name)
-            made.accounts.append(event.account_id)
-            made.keys.append(event.idempotency_key)
-            made.sources.append(event.source)
-            made.timestamps_us.append(event.timestamp_us)
-            made.properties.append(event.properties.encode())
-            made.dated.append(event.dated)
-        return made
+            columns.identities.append(event.identity)
+            columns.content_hashes.append(event.content_hash)
+            columns.names.append(event.event_name)
+            columns.accounts.append(event.account_id)
+            columns.keys.append(event.idempotency_key)
+            columns.sources.append(event.source)
+            columns.timestamps_us.append(event.timestamp_us)
+            columns.properties.append(event.properties.encode())
+            columns.dated.append(event.dated)
+        return columns
 
     def part(self, indexes: Sequence[int]) -> AcceptedColumns:
         """The events at these ascending indexes; themselves where that is all of them."""

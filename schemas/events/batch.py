@@ -116,10 +116,9 @@ class EncodedPart(NamedTuple):
 
     def size(self) -> int:
         """Upper limit of the bytes that the events take in a packed batch; the sum of their ``size_of``."""
-        names = "".join(self.names)
         return (
             _FIXED_BYTES * len(self.names)
-            + (len(names) if names.isascii() else len(names.encode()))
+            + len("".join(self.names).encode())
             + len(self.accounts[0])
             + len(self.keys[0])
             + len(self.sources[0])
@@ -149,7 +148,7 @@ def encode_batch(namespace: str, catalog_offset: int, events: Sequence[AcceptedE
 
 def join_parts(namespace: str, catalog_offset: int, parts: Sequence[EncodedPart]) -> bytes:
     """The batch of all parts' events, one part after the other; see ``encode_batch``."""
-    part_names, part_dated, *columns = zip(*parts, strict=True)
+    part_names, part_dated, identities, content_hashes, timestamps, *columns = zip(*parts, strict=True)
     names = list(chain.from_iterable(part_names))
     distinct = list(dict.fromkeys(names))
     numbers = {name: number for number, name in enumerate(distinct)}
@@ -158,8 +157,10 @@ def join_parts(namespace: str, catalog_offset: int, parts: Sequence[EncodedPart]
     for theirs, indexes in zip(part_names, part_dated, strict=True):
         dated += [begin + index for index in indexes] if begin else indexes
         begin += len(theirs)
-    identities, content_hashes, timestamps, *texts = columns
-    fields = [
+    accounts, keys, sources, properties = (list(map(b"".join, zip(*column, strict=True))) for column in columns)
+    if not sources[0]:
+        sources[1] = b""  # as many blanks as there are events
+    return b"".join([
         _codec.header,
         sized(namespace.encode()),
         long(catalog_offset),
@@ -169,21 +170,17 @@ def join_parts(namespace: str, catalog_offset: int, parts: Sequence[EncodedPart]
         sized(bytes(2 * len(names)) if len(distinct) == 1 else _shorts([numbers[name] for name in names])),
         sized(b"".join(timestamps)),
         _END * 4,  # the text columns of version 1
-    ]  # fmt: skip
-    accounts, keys, sources, properties = (list(map(b"".join, zip(*column, strict=True))) for column in texts)
-    if not sources[0]:
-        sources[1] = b""  # as many blanks as there are events
-    fields += map(sized, (*accounts, *keys, *sources, *properties, _shorts(dated)))
-    return b"".join(fields)
+        *map(sized, (*accounts, *keys, *sources, *properties, _shorts(dated))),
+    ])  # fmt: skip
 
 
 def _shorts(numbers: Sequence[int]) -> bytes:
     return pack(f"<{len(numbers)}H", *numbers)
 
 
-def decode_batch(data: bytes) -> UsageBatch:
+def decode_batch(value: bytes) -> UsageBatch:
     """Unpack a batch. Raises CodecError if the bytes are not a batch, or if its columns differ in length."""
-    record = _codec.decode(data)
+    record = _codec.decode(value)
     properties = _texts(record, "properties", "properties", 0)
     size = len(properties)
     batch = UsageBatch(
@@ -191,7 +188,7 @@ def decode_batch(data: bytes) -> UsageBatch:
         tuple(record["event_names"]), _numbers(record, "event_name_indexes", _NAME_INDEX),
         _numbers(record, "timestamps", _STAMP), _texts(record, "account_ids", "account_id", 0),
         _texts(record, "idempotency_keys", "idempotency_key", 0), _texts(record, "sources", "source", size), properties,
-        _numbers(record, "dated", _NAME_INDEX), _codec.version(data) >= _ROUNDS,
+        _numbers(record, "dated", _NAME_INDEX), _codec.version(value) >= _ROUNDS,
     )  # fmt: skip
     lengths = {
         "identities": len(batch.identities) / IDENTITY_BYTES,

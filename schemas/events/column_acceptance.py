@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import methodcaller
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -35,14 +35,6 @@ _braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
 _brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
 
 
-class AcceptedRequest(NamedTuple):
-    """The accepted events, and the properties of each as a dictionary (numbers exact or as text) where they were
-    decoded."""
-
-    events: AcceptedColumns
-    parsed: Sequence[JsonObject] | None
-
-
 def accept_columns(
     namespace: str,
     settings: Namespace,
@@ -52,14 +44,15 @@ def accept_columns(
     mint_key: Callable[[int], str],
     types: EventTypes,
     single: bool = False,
-) -> AcceptedRequest:
+) -> AcceptedColumns:
     """As ``acceptance.accept``. Raises Refused."""
     if len(raws) >= _FEW:
         judged = _ordinary(namespace, settings, raws, now_us, mint_key, types)
         if judged is not None:
             return judged
-    events = accept(namespace, settings, raws, now_us=now_us, mint_key=mint_key, types=types, single=single)
-    return AcceptedRequest(AcceptedColumns.of(events), None)
+    return AcceptedColumns.of(
+        accept(namespace, settings, raws, now_us=now_us, mint_key=mint_key, types=types, single=single)
+    )
 
 
 def _ordinary(
@@ -69,7 +62,7 @@ def _ordinary(
     now_us: int,
     mint_key: Callable[[int], str],
     types: EventTypes,
-) -> AcceptedRequest | None:
+) -> AcceptedColumns | None:
     """The request's events, all of them accepted; None where ``accept`` has to judge them."""
     names = [raw.event_name for raw in raws]
     sources = [raw.source for raw in raws]
@@ -112,9 +105,7 @@ def _ordinary(
     hash_of = dict(zip(made, hashes, strict=True))
     if len(hash_of) != len(made) and [hash_of[identity] for identity in made] != hashes:
         return None  # one key with two contents, or one content written in two ways
-    return AcceptedRequest(
-        AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated), parsed
-    )
+    return AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated, parsed)
 
 
 def _filled(texts: list[str | None], of: Callable[[int], str]) -> list[str]:

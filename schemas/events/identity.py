@@ -8,12 +8,8 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final
 
-import numpy as np
-
 IDENTITY_BYTES: Final = 16
 CONTENT_HASH_BYTES: Final = 8
-_HEAD: Final = np.dtype(">u4")
-_MANY: Final = 24  # identities from which on an array pays
 _length: Final = Struct(">I").pack
 
 
@@ -59,14 +55,6 @@ def content_hashes(event_names: Sequence[str], account_ids: Sequence[str], prope
 def partition_of(identity_bytes: bytes, partitions: int) -> int:
     """The partition whose range of the hash space contains the identity: floor(first 32 bits × partitions / 2^32)."""
     return (int.from_bytes(identity_bytes[:4], "big") * partitions) >> 32
-
-
-def partitions_of(identities: Sequence[bytes], partitions: int) -> list[int]:
-    """The ``partition_of`` many identities."""
-    if len(identities) < _MANY:
-        return [partition_of(identity_bytes, partitions) for identity_bytes in identities]
-    heads = np.frombuffer(b"".join(identities), _HEAD)[:: IDENTITY_BYTES // _HEAD.itemsize]
-    return list((heads.astype(np.int64) * partitions >> 32).tolist())
 
 
 def hash_range(partition: int, partitions: int) -> tuple[bytes, bytes | None]:

@@ -148,6 +148,13 @@ def _is_plain(value: Any, kind: type) -> bool:
     return (kind is int or kind is float or kind is Decimal) and -_LARGE < value < _LARGE
 
 
+def _named_properties(events: Sequence[AcceptedEvent]) -> Iterable[tuple[str, str]]:
+    """(event name, properties) of each."""
+    if isinstance(events, AcceptedColumns):
+        return zip(events.names, map(bytes.decode, events.properties), strict=True)
+    return ((event.event_name, event.properties) for event in events)
+
+
 class Measurable:
     """The profiles of a namespace as of a view of its catalog, by event name; compiled on demand."""
 
@@ -162,21 +169,20 @@ class Measurable:
         """Approximate size, in catalog entries."""
         self._watches: dict[str, _Watch | None] = {}
 
-    def warnings(self, events: Iterable[AcceptedEvent], parsed: Sequence[JsonObject] | None = None) -> list[Warned]:
-        """Warnings for the events of one request, for at most MAX_JUDGED of them. ``parsed``: the properties of each
-        where they are known, numbers exact or as text."""
-        if parsed is not None and isinstance(events, AcceptedColumns):
-            return self._of_columns(events, parsed)
+    def warnings(self, events: Sequence[AcceptedEvent]) -> list[Warned]:
+        """Warnings for the events of one request, for at most MAX_JUDGED of them."""
+        if isinstance(events, AcceptedColumns) and events.parsed is not None:
+            return self._of_columns(events, events.parsed)
         warnings: list[Warned] = []
         judged = 0
-        for index, event in enumerate(events):
-            watch = self._watch(event.event_name)
+        for index, (name, properties) in enumerate(_named_properties(events)):
+            watch = self._watch(name)
             if watch is None:
                 continue
             if watch.only is not None:
                 # The most common case, inlined to save a call.
                 try:
-                    value = watch.only(event.properties).p0
+                    value = watch.only(properties).p0
                 except (ValueError, RecursionError):
                     value = None
                 kind = type(value)
@@ -185,8 +191,8 @@ class Measurable:
                         continue
                 elif (kind is int or kind is float) and -_LARGE < value < _LARGE:
                     continue
-            if not watch.is_ordinary(event.properties):
-                warnings += watch.judge(index, event)
+            if not watch.is_ordinary(properties):
+                warnings += watch.judge(index, events[index])
                 judged += 1
                 if judged >= MAX_JUDGED:
                     break

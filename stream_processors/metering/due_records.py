@@ -10,11 +10,12 @@ from typing import Final
 import numpy as np
 
 from schemas.events.batch import EMPTY, UsageBatch, decode_batch
-from schemas.events.voids import decode_void, is_void
+from schemas.events.rejections import Origin, RejectedEvent, derived_id
+from schemas.events.voids import EventVoid, decode_void, is_void
 from schemas.kafka.codec import CodecError
 from stream_processors.metering.breaker import Breaker, BreakerLimits
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.meter_records import Flush, Matchers, undecodable_rejection
+from stream_processors.metering.meter_records import Flush, Matchers
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.settle_voids import void_batch
 
@@ -67,15 +68,9 @@ class DueRecords:
                 flush.gaps[memory.partition] = expected
                 self._gap(memory.partition, expected, raw.offset)
                 break
-            void = None
             try:
-                if is_void(raw.value):
-                    void = decode_void(raw.value)
-                    batch = void_batch(void.namespace)
-                else:
-                    # Nothing at all: whether a sealed generation takes records was tried out, and it did.
-                    batch = decode_batch(raw.value) if raw.value else EMPTY
-                rows += self._rows(batch)
+                record, most = self._decoded(raw)
+                rows += most
                 if rows > room and records:
                     flush.left[memory.partition] = expected
                     break
@@ -85,23 +80,33 @@ class DueRecords:
                     position = f"{self._topic} partition {raw.partition} offset {raw.offset}"
                     raise breaker.verdict(position, str(error)) from None
                 log.warning("partition %d offset %d: %s; rejected", raw.partition, raw.offset, error)
-                batch = EMPTY
+                record = self._record(raw, EMPTY)
                 flush.rejections.append(undecodable_rejection(self._topic, self._generation, raw, str(error)))
-            records.append(Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void))
+            records.append(record)
             expected += 1
         if records:
             self._sought.pop(memory.partition, None)
         return records
 
-    def _rows(self, batch: UsageBatch) -> int:
-        """Rows that a batch may give at most: its events, and a record of each for each profile version that looks at
-        its name."""
+    def _record(self, raw: RawRecord, batch: UsageBatch, void: EventVoid | None = None) -> Record:
+        return Record(self._generation, raw.partition, raw.offset, raw.append_us, batch, void)
+
+    def _decoded(self, raw: RawRecord) -> tuple[Record, int]:
+        """A record, and the rows that it may give at most: its events, and a record of each for each profile version
+        that looks at its name. Raises CodecError."""
+        if is_void(raw.value):
+            void = decode_void(raw.value)
+            return self._record(raw, void_batch(void.namespace), void), 0
+        # Nothing at all: whether a sealed generation takes records was tried out, and it did.
+        batch = decode_batch(raw.value) if raw.value else EMPTY
+        record = self._record(raw, batch)
         if not batch.size or not batch.names:
-            return 0
+            return record, 0
         self._await_catalog(batch.catalog_offset)
-        matcher, _ = self._matchers.at(batch.namespace, batch.catalog_offset)
+        matcher = self._matchers.at(batch.namespace, batch.catalog_offset)
         counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
-        return batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
+        rows = batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
+        return record, rows
 
     def _gap(self, partition: int, cursor: int, offset: int) -> None:
         sought, at = self._sought.get(partition, (-1, float("-inf")))
@@ -124,9 +129,16 @@ class DueRecords:
             self._seek(partition, cursor)
 
 
-def by_partition(raws: Sequence[RawRecord]) -> dict[int, list[RawRecord]]:
-    """Partition → its records, in order."""
-    groups: dict[int, list[RawRecord]] = {}
-    for raw in raws:
-        groups.setdefault(raw.partition, []).append(raw)
-    return groups
+def undecodable_rejection(topic: str, generation: int, raw: RawRecord, why: str) -> RejectedEvent:
+    """The rejection of a record of usage.events that is not a packed batch. It counts as zero events in the books."""
+    return RejectedEvent(
+        namespace="",
+        stage="meter",
+        reason="undecodable",
+        detail=why[:500],
+        events=0,
+        original=raw.value,
+        received_at=raw.append_us,
+        rejection_id=derived_id(topic, raw.partition, raw.offset, 0),
+        origin=Origin(topic, generation, raw.partition, raw.offset),
+    )

@@ -34,22 +34,11 @@ from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from stream_processors.metering.breaker import WINDOW, BreakerLimits
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.due_records import DueRecords, by_partition
-from stream_processors.metering.flush_tables import DuplicateRow, batches_table, progress_table
+from stream_processors.metering.due_records import DueRecords
+from stream_processors.metering.event_copies import conflict_rejection, contents_of, settle
+from stream_processors.metering.flush_tables import batches_table, flush_table, progress_table
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.meter_records import (
-    CopyPosition,
-    EventContent,
-    Flush,
-    Matchers,
-    conflict_rejection,
-    content_of,
-    decided_before,
-    following,
-    meter_records,
-    position_of,
-    settle,
-)
+from stream_processors.metering.meter_records import DuplicateRow, Flush, Matchers, decided_before, meter_records
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from stream_processors.metering.retention import horizon
 from stream_processors.metering.void_rows import decide_voids, write_voids
@@ -152,13 +141,16 @@ class UnitMeter:
         if self._lifted():
             self._memories.clear()
         work: list[tuple[PartitionMemory, list[Record]]] = []
-        groups = by_partition(raws)
+        groups: dict[int, list[RawRecord]] = {}
+        for raw in raws:
+            groups.setdefault(raw.partition, []).append(raw)
         room = FLUSH_ROWS // max(1, len(groups))
         for partition, group in groups.items():
             memory = self._memories.get(partition)
             if memory is None:
                 _finish(in_flight)
                 memory = self._memories[partition] = self._remember(partition)
+            memory.forget_durable(self._durable.get(partition, 0))
             if records := self._due.take(flush, memory, group, room):
                 work.append((memory, records))
         self._await_catalog(
@@ -170,15 +162,19 @@ class UnitMeter:
         journal = self._reading.counted([name for memory, records in work for name in memory.suspects(records)])
         for begin in self._begins.values():  # one partition, which is replayed
             journal = decided_before(journal, self._generation, begin)
-        doubtful = []
+        doubtful: list[DuplicateRow] = []
         for memory, records in work:
             for record in records:
                 self._undurable[(record.generation, record.partition, record.offset)] = record
-            doubtful += meter_records(flush, memory, records, self._matchers, journal)
-            memory.forget_durable(self._durable.get(memory.partition, 0))
+            windows = [self._matchers.window(item.batch.namespace, item.batch.catalog_offset) for item in records]
+            decisions = [
+                memory.decide(record, window, journal) for record, window in zip(records, windows, strict=True)
+            ]
+            doubtful += meter_records(flush, records, decisions, self._matchers)
+            flush.progress[memory.generation, memory.partition] = memory.cursor
             memory.filters.drop_before(self._horizon.first_day(records[-1].append_us))
         if doubtful:
-            self._settle(flush, doubtful)
+            settle(flush, doubtful, contents_of(doubtful, self._undurable, self._reading))
         flush.rejections += [conflict_rejection(row, self._topic) for row in flush.conflicts]
         self.events_counted += flush.events.size
         self.events_dropped += len(flush.duplicates) + len(flush.conflicts)
@@ -193,7 +189,7 @@ class UnitMeter:
                 self._leave(flush)
                 return
         if flush.events.size or flush.duplicates:
-            journal.insert("usage_flush", flush.table())
+            journal.insert("usage_flush", flush_table(flush.events, flush.duplicates))
         rejections = flush.rejections
         if flush.voids:
             decided = decide_voids(journal, flush.voids, self._topic)
@@ -259,18 +255,6 @@ class UnitMeter:
                 raise Stopping("catalog")
         self._catalog_trouble = ""
 
-    def _settle(self, flush: Flush, doubtful: Sequence[DuplicateRow]) -> None:
-        contents: dict[CopyPosition, EventContent] = {}
-        unknown: list[CopyPosition] = []
-        for position in {position_of(row.dropped.first) for row in doubtful}:
-            record = self._undurable.get(position[:3])
-            if record is not None:
-                contents[position] = content_of(record, position[3])
-            else:
-                unknown.append(position)
-        contents |= self._reading.contents(unknown)
-        settle(flush, doubtful, contents)
-
     def _reject(self, rejections: Sequence[RejectedEvent]) -> None:
         while True:
             limit = self._rejected.limit
@@ -295,3 +279,22 @@ class UnitMeter:
 def _finish(in_flight: Future[None] | None) -> None:
     if in_flight is not None:
         in_flight.result()
+
+
+def following(
+    flush: Flush, cursors: Mapping[tuple[int, int], int]
+) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
+    """The progress entries that continue the stored cursors, and the cursors (by partition) that have gone back.
+
+    A ClickHouse that was restored, or a replica that lost acknowledged rows, may have a cursor below the flush's
+    first record. Advancing it would leave a permanent hole, so nothing of that partition is acknowledged (``gaps``)
+    and it is read again from the cursor.
+    """
+    begins: dict[tuple[int, int], int] = {}
+    for record in flush.records:
+        begins.setdefault((record.generation, record.partition), record.offset)
+    behind = {key: cursors.get(key, 0) for key, begin in begins.items() if cursors.get(key, 0) < begin}
+    for key in behind:
+        flush.gaps[key[1]] = min(begins[key], flush.gaps.get(key[1], begins[key]))
+    progress = {key: offset for key, offset in flush.progress.items() if key not in behind}
+    return progress, {partition: cursor for (_, partition), cursor in behind.items()}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.events.batch import UsageBatch
 from schemas.events.identity import CONTENT_HASH_BYTES, IDENTITY_BYTES
-from schemas.matching.rule_columns import Matches, RuleFailures, RuleMatches
+from schemas.matching.rule_columns import RuleFailures, RuleMatches
 from schemas.values.text_columns import Texts
-from stream_processors.metering.dedupe import Dropped, Drops, Record
+from stream_processors.metering.dedupe import Record
+from stream_processors.metering.meter_records import Duplicates, FlushEvents
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 _APPENDED: Final = pa.timestamp("ms", tz="UTC")
@@ -30,106 +30,51 @@ _FIRST: Final = ("first_generation", "first_partition", "first_offset", "first_i
 _FIRST_KINDS: Final = (np.uint32, np.uint32, np.uint64, np.uint32)
 
 
-class DuplicateRow(NamedTuple):
-    """A dropped event and the record that contains it."""
+def flush_table(events: FlushEvents, duplicates: Duplicates | None = None) -> pa.Table:
+    """The Arrow table of usage_flush, a row an event; without ``duplicates`` only of those that count."""
+    batches = [record.batch for record in events.records]
+    sizes = [batch.size for batch in batches]
+    columns: dict[str, Any] = {
+        "namespace": _repeat([batch.namespace for batch in batches], _STRING, sizes),
+        "account_id": texts_array([batch.account_ids for batch in batches]),
+        "event_name": _names(batches),
+        "timestamp": _joined([batch.timestamps_us for batch in batches]).view(_INSTANT),
+        "source": texts_array([batch.sources for batch in batches]),
+        "idempotency_key": texts_array([batch.idempotency_keys for batch in batches]),
+        "identity": _fixed([batch.identities for batch in batches], IDENTITY_BYTES),
+        "content_hash": _fixed([batch.content_hashes for batch in batches], CONTENT_HASH_BYTES),
+        "properties": texts_array([batch.properties for batch in batches]),
+        "dated": pa.array(_dated(batches, sizes)),
+        "generation": _repeat([record.generation for record in events.records], pa.uint32(), sizes),
+        "partition": _repeat([record.partition for record in events.records], pa.uint32(), sizes),
+        "offset": _repeat([record.offset for record in events.records], pa.uint64(), sizes),
+        "index": pa.array(np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes])),
+        "append_time": _repeat([record.append_us // 1000 for record in events.records], pa.int64(), sizes).view(
+            _APPENDED
+        ),
+    }
+    columns |= match_columns(events.matches.matched, len(events))
+    columns |= failure_columns(events.matches.failed, len(events))
+    if not events.dropped:
+        return pa.table(columns)
+    if duplicates is None:
+        counts = np.ones(len(events), np.bool_)
+        counts[np.concatenate(events.dropped)] = False
+        return pa.table(columns).filter(pa.array(counts))
+    return pa.table(columns | _fates(events, duplicates))
 
-    record: Record
-    dropped: Dropped
 
-
-class Duplicates:
-    """The duplicates of a flush, by record."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[Record, Drops]] = []
-
-    def add(self, record: Record, drops: Drops) -> None:
-        """Add duplicates of one record."""
-        if len(drops):
-            self._parts.append((record, drops))
-
-    def __len__(self) -> int:
-        return sum(len(drops) for _, drops in self._parts)
-
-    def __iter__(self) -> Iterator[DuplicateRow]:
-        return (DuplicateRow(record, dropped) for record, drops in self._parts for dropped in drops)
-
-    def parts(self) -> Sequence[tuple[Record, Drops]]:
-        """(record, its duplicates), a record possibly several times."""
-        return self._parts
-
-
-class EventColumns:
-    """The events of a flush, those that count and others, collected by record and converted to columns at once;
-    ``matches`` refers to row numbers. ``size``: how many count."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.matches = Matches()
-        self._rows = 0
-        self._records: list[Record] = []
-        self._bases: dict[tuple[int, int, int], int] = {}
-        self._dropped: list[NDArray[np.int64]] = []
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def add(self, record: Record, dropped: NDArray[np.int64]) -> int:
-        """Add a record's events; ``dropped``: indexes of those that do not count. Returns the row number of the
-        first."""
-        row = self._rows
-        self.size += record.batch.size - len(dropped)
-        self._rows += record.batch.size
-        self._records.append(record)
-        self._bases[record.generation, record.partition, record.offset] = row
-        if len(dropped):
-            self._dropped.append(dropped + row)
-        return row
-
-    def table(self, duplicates: Duplicates | None = None) -> pa.Table:
-        """The Arrow table of usage_flush, a row an event; without ``duplicates`` only of those that count."""
-        batches = [record.batch for record in self._records]
-        sizes = [batch.size for batch in batches]
-        columns: dict[str, Any] = {
-            "namespace": _repeat([batch.namespace for batch in batches], _STRING, sizes),
-            "account_id": texts_array([batch.account_ids for batch in batches]),
-            "event_name": _names(batches),
-            "timestamp": _joined([batch.timestamps_us for batch in batches]).view(_INSTANT),
-            "source": texts_array([batch.sources for batch in batches]),
-            "idempotency_key": texts_array([batch.idempotency_keys for batch in batches]),
-            "identity": _fixed([batch.identities for batch in batches], IDENTITY_BYTES),
-            "content_hash": _fixed([batch.content_hashes for batch in batches], CONTENT_HASH_BYTES),
-            "properties": texts_array([batch.properties for batch in batches]),
-            "dated": pa.array(_dated(batches, sizes)),
-            "generation": _repeat([record.generation for record in self._records], pa.uint32(), sizes),
-            "partition": _repeat([record.partition for record in self._records], pa.uint32(), sizes),
-            "offset": _repeat([record.offset for record in self._records], pa.uint64(), sizes),
-            "index": pa.array(np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes])),
-            "append_time": _repeat([record.append_us // 1000 for record in self._records], pa.int64(), sizes).view(
-                _APPENDED
-            ),
-        }
-        columns |= match_columns(self.matches.matched, self._rows)
-        columns |= failure_columns(self.matches.failed, self._rows)
-        if self._dropped:
-            columns |= self._fates(duplicates or Duplicates())
-        table = pa.table(columns)
-        if duplicates is None and self._dropped:
-            counted = pc.equal(table["fate"], COUNTS)
-            table = table.drop_columns(["fate", *_FIRST]).filter(counted)
-        return table
-
-    def _fates(self, duplicates: Duplicates) -> dict[str, Any]:
-        """What becomes of each event, and the first copies of the duplicates."""
-        fates = np.zeros(self._rows, np.uint8)
-        fates[np.concatenate(self._dropped)] = CONFLICT
-        firsts = [np.zeros(self._rows, kind) for kind in _FIRST_KINDS]
-        for record, drops in duplicates.parts():
-            rows = drops.indexes + self._bases[record.generation, record.partition, record.offset]
-            fates[rows] = DUPLICATE
-            for number, first in enumerate(firsts):
-                first[rows] = drops.firsts[:, number]
-        return {"fate": pa.array(fates)} | {name: pa.array(first) for name, first in zip(_FIRST, firsts, strict=True)}
+def _fates(events: FlushEvents, duplicates: Duplicates) -> dict[str, Any]:
+    """What becomes of each event, and the first copies of the duplicates."""
+    fates = np.zeros(len(events), np.uint8)
+    fates[np.concatenate(events.dropped)] = CONFLICT
+    firsts = [np.zeros(len(events), kind) for kind in _FIRST_KINDS]
+    for record, drops in duplicates.parts():
+        rows = drops.indexes + events.begins[record.generation, record.partition, record.offset]
+        fates[rows] = DUPLICATE
+        for number, first in enumerate(firsts):
+            first[rows] = drops.firsts[:, number]
+    return {"fate": pa.array(fates)} | {name: pa.array(first) for name, first in zip(_FIRST, firsts, strict=True)}
 
 
 def _dated(batches: Sequence[UsageBatch], sizes: Sequence[int]) -> NDArray[np.bool_]:
@@ -240,8 +185,8 @@ def _lists(starts: Any, values: Any) -> Any:
 
 
 def _fixed(parts: Sequence[bytes], width: int) -> Any:
-    data = b"".join(parts)
-    return pa.Array.from_buffers(pa.binary(width), len(data) // width, [None, pa.py_buffer(data)])
+    size = sum(map(len, parts)) // width
+    return pa.Array.from_buffers(pa.binary(width), size, [None, pa.py_buffer(b"".join(parts))])
 
 
 def batches_table(records: Sequence[Record]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Turns records of usage.events into the contents of one flush: decode → deduplicate → match → rows.
+"""Turns decided records of usage.events into the contents of one flush: match → rows.
 
 Everything here is a function of the log, of the catalog at each batch's offset, and of what the journal contains
 below the cursor. A replay therefore produces the same rows (DESIGN invariant 5).
@@ -6,26 +6,82 @@ below the cursor. A replay therefore produces the same rows (DESIGN invariant 5)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
 from schemas.catalog.profiles import KINDS, profile_versions
 from schemas.catalog.state import Catalog
-from schemas.events.acceptance import same_content
+from schemas.events.batch import UsageBatch
 from schemas.events.event_types import event_types
-from schemas.events.rejections import Origin, RejectedEvent, derived_id
+from schemas.events.rejections import RejectedEvent
 from schemas.matching.columns import ColumnMatcher
-from stream_processors.metering.by_event_name import EventsByName
-from stream_processors.metering.dedupe import Counted, Drops, PartitionMemory, Place, Record, window_us
-from stream_processors.metering.flush_tables import DuplicateRow, Duplicates, EventColumns
-from stream_processors.metering.metered_topic import RawRecord
+from schemas.matching.rule_columns import Events, Matches
+from stream_processors.metering.dedupe import Counted, Decision, Dropped, Drops, Record, window_us
 
 _MADE_OF: Final = (*KINDS, "event_type")
-CopyPosition = tuple[int, int, int, int]
-EventContent = tuple[str, str, str]
+_Counted = NDArray[np.int64]
+
+
+class DuplicateRow(NamedTuple):
+    """A dropped event and the record that contains it."""
+
+    record: Record
+    dropped: Dropped
+
+
+class Duplicates:
+    """The duplicates of a flush, by record."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Record, Drops]] = []
+
+    def add(self, record: Record, drops: Drops) -> None:
+        """Add duplicates of one record."""
+        if len(drops):
+            self._parts.append((record, drops))
+
+    def __len__(self) -> int:
+        return sum(len(drops) for _, drops in self._parts)
+
+    def __iter__(self) -> Iterator[DuplicateRow]:
+        return (DuplicateRow(record, dropped) for record, drops in self._parts for dropped in drops)
+
+    def parts(self) -> Sequence[tuple[Record, Drops]]:
+        """(record, its duplicates), a record possibly several times."""
+        return self._parts
+
+
+class FlushEvents:
+    """The events of a flush, those that count and others, by record; ``matches`` refers to row numbers. ``size``: how
+    many count. ``begins``: (generation, partition, offset) of a record → row number of its first event; ``dropped``:
+    row numbers of the events that do not count, record by record."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.matches = Matches()
+        self.records: list[Record] = []
+        self.begins: dict[tuple[int, int, int], int] = {}
+        self.dropped: list[NDArray[np.int64]] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, record: Record, dropped: NDArray[np.int64]) -> int:
+        """Add a record's events; ``dropped``: indexes of those that do not count. Returns the row number of the
+        first."""
+        row = self._rows
+        self.size += record.batch.size - len(dropped)
+        self._rows += record.batch.size
+        self.records.append(record)
+        self.begins[record.generation, record.partition, record.offset] = row
+        if len(dropped):
+            self.dropped.append(dropped + row)
+        return row
 
 
 @dataclass(slots=True)
@@ -38,7 +94,7 @@ class Flush:
     ``left``: partition → first offset that was left for the next flush.
     """
 
-    events: EventColumns = field(default_factory=EventColumns)
+    events: FlushEvents = field(default_factory=FlushEvents)
     duplicates: Duplicates = field(default_factory=Duplicates)
     conflicts: list[DuplicateRow] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
@@ -49,10 +105,6 @@ class Flush:
     gone_back: bool = False
     left: dict[int, int] = field(default_factory=dict)
 
-    def table(self) -> pa.Table:
-        """The Arrow table of usage_flush."""
-        return self.events.table(self.duplicates)
-
 
 class Matchers:
     """Compiled matchers by namespace and catalog offset."""
@@ -60,57 +112,101 @@ class Matchers:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def at(self, namespace: str, catalog_offset: int, rounds: bool = True) -> tuple[ColumnMatcher, int | None]:
-        """The matcher and the deduplication window W (microseconds, None = unlimited) for a batch.
+    def window(self, namespace: str, catalog_offset: int) -> int | None:
+        """The deduplication window W of a batch, in microseconds; None: unlimited."""
+        settings = self._catalog.view(namespace, catalog_offset).settings
+        return window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
+
+    def at(self, namespace: str, catalog_offset: int, rounds: bool = True) -> ColumnMatcher:
+        """The matcher of a batch.
 
         ``rounds``: whether the batch's writer rounds numbers to 12 decimals (``UsageBatch.rounds``). The same
         matcher is returned as long as no meter and no event type changes; other catalog entries do not affect it.
         """
         view = self._catalog.view(namespace, catalog_offset)
-        settings = view.settings
-        window = window_us(settings.max_event_age_seconds, settings.max_event_skew_seconds)
 
         def make() -> tuple[ColumnMatcher, int]:
             matcher = ColumnMatcher(profile_versions(view), event_types(view).defaults, exactly=not rounds)
             return matcher, matcher.weight
 
-        return view.derived("matcher" if rounds else "exact matcher", _MADE_OF, make), window
+        return view.derived("matcher" if rounds else "exact matcher", _MADE_OF, make)
 
 
 def meter_records(
-    flush: Flush,
-    memory: PartitionMemory,
-    records: Sequence[Record],
-    matchers: Matchers,
-    journal: Mapping[bytes, Sequence[Counted]],
+    flush: Flush, records: Sequence[Record], decisions: Sequence[Decision], matchers: Matchers
 ) -> list[DuplicateRow]:
-    """Deduplicate and match consecutive records of one partition, starting at the memory's cursor, and add the
+    """Match consecutive records of one partition, each with the decision which of its events count, and add the
     results to ``flush``.
 
-    ``journal``: counted copies found for the memory's suspects. Returns the dropped events whose content hash
-    differs from that of the counted copy; ``settle`` decides whether they are duplicates or conflicts.
+    Returns the dropped events whose content hash differs from that of the counted copy; ``event_copies.settle``
+    decides whether they are duplicates or conflicts.
     """
     doubtful: list[DuplicateRow] = []
-    runs: dict[int, EventsByName] = {}
-    for record in records:
+    groups: dict[int, EventsByName] = {}
+    for record, (counted, drops) in zip(records, decisions, strict=True):
         batch = record.batch
-        matcher, window = matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
-        decision = memory.decide(record, window, journal)
         if batch.size:
-            row = flush.events.add(record, decision.dropped.indexes)
-            runs.setdefault(id(matcher), EventsByName(matcher)).add(batch, decision.counted, row)
-        drops = decision.dropped
+            matcher = matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
+            row = flush.events.add(record, drops.indexes)
+            groups.setdefault(id(matcher), EventsByName(matcher)).add(batch, counted, row)
         if len(drops):
             flush.duplicates.add(record, drops.where(drops.same))
             doubtful += [DuplicateRow(record, dropped) for dropped in drops.where(~drops.same)]
         flush.records.append(record)
         if record.void is not None:
             flush.voids.append(record)
-    for run in runs.values():
-        run.match(flush.events.matches)
-    if records:
-        flush.progress[(memory.generation, memory.partition)] = memory.cursor
+    for group in groups.values():
+        group.match(flush.events.matches)
     return doubtful
+
+
+@dataclass(slots=True)
+class _Run:
+    rows: list[NDArray[np.int64]] = field(default_factory=list)
+    stamps: list[NDArray[np.int64]] = field(default_factory=list)
+    properties: list[bytes] = field(default_factory=list)
+    parts: list[tuple[UsageBatch, _Counted]] = field(default_factory=list)
+
+    def keys(self) -> list[str]:
+        return [
+            text for batch, counted in self.parts for text in map(batch.idempotency_keys.__getitem__, counted.tolist())
+        ]
+
+
+class EventsByName:
+    """The counted events of one namespace under one matcher, by event name."""
+
+    def __init__(self, matcher: ColumnMatcher) -> None:
+        self._matcher = matcher
+        self._by_name: dict[str, _Run] = {}
+
+    def add(self, batch: UsageBatch, counted: range | _Counted, row: int) -> None:
+        """Add the ``counted`` events (indexes) of a batch; ``row`` is the row of the batch's first event in the
+        flush."""
+        indexes = np.asarray(counted, np.int64)
+        if len(batch.names) == 1:
+            self._add(batch.names[0], batch, indexes, indexes + row)
+            return
+        numbers = batch.name_indexes[indexes]
+        for number, name in enumerate(batch.names):
+            of_name = indexes[numbers == number]
+            self._add(name, batch, of_name, of_name + row)
+
+    def _add(self, name: str, batch: UsageBatch, indexes: _Counted, rows: NDArray[np.int64]) -> None:
+        if not len(indexes) or not self._matcher.knows(name):
+            return
+        run = self._by_name.setdefault(name, _Run())
+        run.rows.append(rows)
+        run.stamps.append(batch.timestamps_us[indexes])
+        texts = batch.properties.pieces()
+        run.properties += texts if len(indexes) == batch.size else [texts[index] for index in indexes.tolist()]
+        run.parts.append((batch, indexes))
+
+    def match(self, into: Matches) -> None:
+        """Match all added events and append the results to ``into``."""
+        for name, run in self._by_name.items():
+            events = Events(np.concatenate(run.rows), np.concatenate(run.stamps), run.properties, run.keys)
+            self._matcher.match(name, events, into)
 
 
 def decided_before(
@@ -122,92 +218,3 @@ def decided_before(
         name: [copy for copy in copies if (copy.generation, copy.offset) < (generation, offset)]
         for name, copies in journal.items()
     }
-
-
-def following(
-    flush: Flush, cursors: Mapping[tuple[int, int], int]
-) -> tuple[dict[tuple[int, int], int], dict[int, int]]:
-    """The progress entries that continue the stored cursors, and the cursors (by partition) that have gone back.
-
-    A ClickHouse that was restored, or a replica that lost acknowledged rows, may have a cursor below the flush's
-    first record. Advancing it would leave a permanent hole, so nothing of that partition is acknowledged (``gaps``)
-    and it is read again from the cursor.
-    """
-    begins: dict[tuple[int, int], int] = {}
-    for record in flush.records:
-        begins.setdefault((record.generation, record.partition), record.offset)
-    behind = {key: cursors.get(key, 0) for key, begin in begins.items() if cursors.get(key, 0) < begin}
-    for key in behind:
-        flush.gaps[key[1]] = min(begins[key], flush.gaps.get(key[1], begins[key]))
-    progress = {key: offset for key, offset in flush.progress.items() if key not in behind}
-    return progress, {partition: cursor for (_, partition), cursor in behind.items()}
-
-
-def content_of(record: Record, index: int) -> EventContent:
-    """The content of an event that all copies under one key must share: event name, account, properties."""
-    batch = record.batch
-    return batch.event_name(index), batch.account_ids[index], batch.properties[index]
-
-
-def position_of(counted: Counted | Place) -> CopyPosition:
-    """Position (generation, partition, offset, index) of a counted copy."""
-    return counted.generation, counted.partition, counted.offset, counted.index
-
-
-def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[CopyPosition, EventContent]) -> None:
-    """Sort ``doubtful`` rows into duplicates (equal canonical content) and conflicts.
-
-    Raises LookupError if the content of a counted copy is unknown; then nothing may be written.
-    """
-    for row in doubtful:
-        position = position_of(row.dropped.first)
-        counted = contents.get(position)
-        if counted is None:
-            raise LookupError(f"the journal has no event at {position}, which counted; it is not to be guessed")
-        if _same(counted, content_of(row.record, row.dropped.index)):
-            flush.duplicates.add(row.record, Drops.of([row.dropped], [True]))
-        else:
-            flush.conflicts.append(row)
-
-
-def _same(counted: EventContent, second: EventContent) -> bool:
-    try:
-        return same_content(counted, second)
-    except ValueError:
-        return False
-
-
-def conflict_rejection(row: DuplicateRow, topic: str) -> RejectedEvent:
-    """The rejection of a conflict. Its id is derived from its position, so that writing it twice is recognised."""
-    record, index, counted = row.record, row.dropped.index, row.dropped.first
-    batch = record.batch
-    return RejectedEvent(
-        namespace=batch.namespace,
-        stage="meter",
-        reason="conflict",
-        detail=f"the idempotency key was used before with other content, at partition {counted.partition} offset "
-        f"{counted.offset} index {counted.index}; send a different event under a key of its own",
-        events=1,
-        original=batch.properties[index].encode(),
-        received_at=record.append_us,
-        rejection_id=derived_id(topic, record.partition, record.offset, index),
-        account_id=batch.account_ids[index],
-        event_name=batch.event_name(index),
-        idempotency_key=batch.idempotency_keys[index],
-        origin=Origin(topic, record.generation, record.partition, record.offset, index),
-    )
-
-
-def undecodable_rejection(topic: str, generation: int, raw: RawRecord, why: str) -> RejectedEvent:
-    """The rejection of a record of usage.events that is not a packed batch. It counts as zero events in the books."""
-    return RejectedEvent(
-        namespace="",
-        stage="meter",
-        reason="undecodable",
-        detail=why[:500],
-        events=0,
-        original=raw.value,
-        received_at=raw.append_us,
-        rejection_id=derived_id(topic, raw.partition, raw.offset, 0),
-        origin=Origin(topic, generation, raw.partition, raw.offset),
-    )

@@ -19,7 +19,7 @@ from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from schemas.events.voids import ALREADY_VOIDED, NOTHING_TO_VOID, EventVoid, encode_void
 from schemas.values.instants import rfc3339
 from stream_processors.metering.dedupe import Counted, Record, latest_before
-from stream_processors.metering.meter_records import CopyPosition, position_of
+from stream_processors.metering.event_copies import CopyPosition, position_of
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 _APPENDED: Final = pa.timestamp("ms", tz="UTC")

@@ -11,8 +11,8 @@ from schemas.clickhouse.positions import at_events
 from schemas.events.rejections import RejectedEvent
 from schemas.values.instants import micros
 from stream_processors.metering.dedupe import Counted, Record
+from stream_processors.metering.event_copies import CopyPosition, position_of
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.meter_records import CopyPosition, position_of
 from stream_processors.metering.settle_voids import (
     Settled,
     Target,

@@ -28,6 +28,7 @@ from schemas.settings import Settings
 from schemas.values.instants import rfc3339
 from stream_processors.backfill.staging import Staging
 from stream_processors.metering.flush import UnitMeter
+from stream_processors.metering.flush_tables import flush_table
 from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import Flush
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
@@ -249,7 +250,7 @@ def rows_of(flush: Flush) -> tuple[set[RowPlace], set[RowPlace]]:
     """The flush's events as (offset, index), and their records as (offset, index, profile, version)."""
     if not flush.events.size:
         return set(), set()
-    table = flush.events.table()
+    table = flush_table(flush.events)
     places = list(zip(table["offset"].to_pylist(), table["index"].to_pylist(), strict=True))
     matches = zip(
         places, table["match_profile_ids"].to_pylist(), table["match_profile_versions"].to_pylist(), strict=True

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import PositionRange, in_range
 from stream_processors.metering.dedupe import Counted, Record
+from stream_processors.metering.event_copies import CopyPosition, position_of
 from stream_processors.metering.journal import Journal
-from stream_processors.metering.meter_records import CopyPosition, position_of
 from stream_processors.metering.settle_voids import void_of, voided_copy
 from stream_processors.metering.void_rows import copies_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from workload import CATALOG, Shape, packed
@@ -20,7 +20,8 @@ from schemas.catalog.models import Namespace
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch
 from stream_processors.metering.bloom import DailyFilters
-from stream_processors.metering.dedupe import PartitionMemory, Record
+from stream_processors.metering.dedupe import Decision, PartitionMemory, Record
+from stream_processors.metering.flush_tables import flush_table
 from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 UNIT = 60  # records a flush: 30,000 events
@@ -39,6 +40,14 @@ def catalog() -> Catalog:
     return made
 
 
+def decided(memory: PartitionMemory, records: Sequence[Record], matchers: Matchers) -> list[Decision]:
+    """What of the records counts, with nothing in the journal."""
+    return [
+        memory.decide(record, matchers.window(record.batch.namespace, record.batch.catalog_offset), {})
+        for record in records
+    ]
+
+
 def records_of(shape: Shape) -> Iterator[Any]:
     """The Arrow tables of usage_flush that one partition with these events gives, a flush each."""
     memory, matchers = PartitionMemory(1, 0, 0, DailyFilters()), Matchers(catalog())
@@ -47,8 +56,8 @@ def records_of(shape: Shape) -> Iterator[Any]:
         some = values[start : start + UNIT]
         records = [Record(1, 0, start + n, APPENDED_US, decode_batch(value)) for n, value in enumerate(some)]
         flush = Flush()
-        meter_records(flush, memory, records, matchers, {})
-        yield flush.table()
+        meter_records(flush, records, decided(memory, records, matchers), matchers)
+        yield flush_table(flush.events, flush.duplicates)
 
 
 def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
@@ -74,9 +83,11 @@ def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
         flush = Flush()
         timed(
             "decide and match",
-            lambda flush=flush, records=records: meter_records(flush, memory, records, matchers, {}),
+            lambda flush=flush, records=records: meter_records(
+                flush, records, decided(memory, records, matchers), matchers
+            ),
         )
-        timed("columns", lambda flush=flush: flush.table())
+        timed("columns", lambda flush=flush: flush_table(flush.events, flush.duplicates))
         memory.forget_durable(memory.cursor)
     return spent
 

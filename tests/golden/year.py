@@ -39,6 +39,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.events.acceptance import AcceptedEvent, accept
+from schemas.events.batch import join_parts
 from schemas.events.event_types import event_types
 from schemas.events.identity import identity
 from schemas.events.raw_events import Refused, decode_batch
@@ -77,7 +78,7 @@ def records() -> Iterator[Record]:
     batches, refused, counted = _sent(view)
     offsets = [0] * _PARTITIONS
     for batch in batches:
-        value = batch.encoded()
+        value = join_parts(batch.namespace, batch.catalog_offset, batch.parts)
         place = f"partition {batch.partition} offset {offsets[batch.partition]}"
         yield f"{events_topic(1)}: batch {place}", codec("usage_batch"), value
         offsets[batch.partition] += 1

@@ -59,7 +59,7 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
         measurable(view).warnings(accepted)
 
     def worker(namespace: str) -> None:
-        matcher, _ = matchers.at(namespace, catalog.next_offset)
+        matcher = matchers.at(namespace, catalog.next_offset)
         matcher.match("call", Events(np.arange(10), np.full(10, NOW_US), properties, list), Matches())
 
     for what, work in (("gateway", gateway), ("worker", worker)):

@@ -18,8 +18,10 @@ from schemas.catalog.state import Catalog, record_of
 from schemas.events.batch import decode_batch, encode_batch
 from schemas.settings import Settings
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.flush import UnitMeter
-from stream_processors.metering.meter_records import decided_before, following, position_of
+from stream_processors.metering.event_copies import position_of
+from stream_processors.metering.flush import UnitMeter, following
+from stream_processors.metering.flush_tables import flush_table
+from stream_processors.metering.meter_records import decided_before
 from stream_processors.metering.metered_topic import MeteredTopic, RawRecord
 from tests.unit.stream_processors.metering.builders import (
     BODIES,
@@ -229,7 +231,7 @@ def test_invariant_6_offsets_that_are_replayed_give_the_rows_of_one_clean_pass_w
             offsets = {record.offset for record in unit}
             counted = set()
             if flush.events.size:
-                counted = {(row["offset"], row["index"]) for row in flush.events.table().to_pylist()}
+                counted = {(row["offset"], row["index"]) for row in flush_table(flush.events).to_pylist()}
             places = {table: {(row.record.offset, row.dropped.index) for row in rows} for table, rows in
                       (("duplicates", flush.duplicates), ("conflicts", flush.conflicts))}  # fmt: skip
             for table, right in (

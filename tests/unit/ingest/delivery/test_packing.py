@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.delivery.packing import Packed, Packer
+from ingest.delivery.packing import Packed, Packer, partitions_of
 from schemas.events.acceptance import AcceptedEvent
 from schemas.events.batch import encode_batch, size_of
 from schemas.events.identity import identity, partition_of
@@ -136,3 +136,8 @@ def test_whole_parts_are_packed_as_event_after_event(
 
     for partition in range(partitions):
         assert of_partition(closed_whole, partition) == of_partition(closed_single, partition)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=60), st.integers(1, 4096))
+def test_partitions_of_many(identities: list[bytes], partitions: int) -> None:
+    assert partitions_of(identities, partitions) == [partition_of(item, partitions) for item in identities]

@@ -59,16 +59,16 @@ def test_a_matcher_is_the_same_until_a_meter_changes_and_for_hundreds_of_namespa
     for name in names:
         put(catalog, name, "meter", meter())
     matchers = Matchers(catalog)
-    previous = {name: matchers.at(name, catalog.next_offset)[0] for name in names}
+    previous = {name: matchers.at(name, catalog.next_offset) for name in names}
     versions = {name: profile_versions(catalog.view(name)) for name in names}
     for name in names:
         put(catalog, name, "account", Account(code="a"))
-    assert all(matchers.at(name, catalog.next_offset)[0] is previous[name] for name in names)
+    assert all(matchers.at(name, catalog.next_offset) is previous[name] for name in names)
     assert all(profile_versions(catalog.view(name)) is versions[name] for name in names)
     put(catalog, "n7", "meter", meter("other"))
-    assert matchers.at("n7", catalog.next_offset)[0] is not previous["n7"]
-    assert matchers.at("n7", catalog.next_offset - 1)[0] is previous["n7"], "an older batch is matched as it was then"
-    assert matchers.at("n8", catalog.next_offset)[0] is previous["n8"]
+    assert matchers.at("n7", catalog.next_offset) is not previous["n7"]
+    assert matchers.at("n7", catalog.next_offset - 1) is previous["n7"], "an older batch is matched as it was then"
+    assert matchers.at("n8", catalog.next_offset) is previous["n8"]
 
 
 def test_a_cache_is_bounded_by_weight_and_keeps_what_is_used() -> None:

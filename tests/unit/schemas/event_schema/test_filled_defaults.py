@@ -222,7 +222,7 @@ def test_a_batch_is_read_with_the_event_type_that_its_catalog_knew() -> None:
     matchers = Matchers(result)
     counted = []
     for offset in range(5):
-        matcher, _ = matchers.at("ns", offset)
+        matcher = matchers.at("ns", offset)
         matches = Matches()
         matcher.match("call", Events(np.arange(1), np.zeros(1, np.int64), [b"{}"], list), matches)
         counted.append([*given_to(matches, 0).matches])
@@ -252,5 +252,5 @@ def test_what_is_filled_in_is_nothing_to_warn_of_and_a_new_schema_brings_a_new_m
     )
     assert measurable(result.view("ns")).warnings([event("{}")]) == []
     matchers = Matchers(result)
-    assert matchers.at("ns", 2)[0] is not matchers.at("ns", 3)[0]
+    assert matchers.at("ns", 2) is not matchers.at("ns", 3)
     assert [event_types(result.view("ns", offset)).defaults("call").getter(("n",))({}) for offset in (2, 3)] == [1, 7]

@@ -17,7 +17,6 @@ from schemas.events.accepted_columns import AcceptedColumns
 from schemas.events.batch import encode_batch, encode_part, join_parts, size_of
 from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import NO_TYPES, EventTypes, event_types
-from schemas.events.identity import partition_of, partitions_of
 from schemas.events.measurable import measurable
 from schemas.events.raw_events import RawEvent, Refused, decode_batch
 from schemas.kafka.codec import codec
@@ -78,7 +77,7 @@ def outcome(judge: Any, raws: Sequence[RawEvent], types: EventTypes) -> list[Acc
         accepted = judge("ns", SETTINGS, raws, now_us=NOW, mint_key="made-{}".format, types=types)
     except Refused as refused:
         return refused.reason, refused.path, refused.detail, refused.index
-    return list(accepted.events if isinstance(accepted, column_acceptance.AcceptedRequest) else accepted)
+    return list(accepted)
 
 
 def same_both_ways(body: bytes) -> None:
@@ -128,8 +127,8 @@ def test_ordinary_events_go_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = accept_columns(
         "ns", SETTINGS, decode_batch(json.dumps({"events": events}).encode()), now_us=NOW, mint_key=str, types=TYPES
     )
-    assert len(judged.events) == 5
-    assert judged.events[3].account_id == "nested"
+    assert len(judged) == 5
+    assert judged[3].account_id == "nested"
 
 
 def test_of_many_bytes_no_more_than_one_event_is_decoded_at_once() -> None:
@@ -142,12 +141,7 @@ def test_of_many_bytes_no_more_than_one_event_is_decoded_at_once() -> None:
         raws = decode_batch(f'{{"events":[{",".join(events)}]}}'.encode())
         judged = accept_columns("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
         assert (judged.parsed is not None) == whole
-        assert list(judged.events) == accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
-
-
-@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=60), st.integers(1, 4096))
-def test_partitions_of_many(identities: list[bytes], partitions: int) -> None:
-    assert partitions_of(identities, partitions) == [partition_of(item, partitions) for item in identities]
+        assert list(judged) == accept("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=NO_TYPES)
 
 
 @given(st.lists(FIELDS, min_size=1, max_size=4), st.data())
@@ -182,4 +176,4 @@ def test_warnings_by_columns(texts: list[str], name: str) -> None:
         judged = accept_columns("ns", SETTINGS, raws, now_us=NOW, mint_key=str, types=types)
         assert judged.parsed is not None
         view = TYPED.view("ns")
-        assert measurable(view).warnings(judged.events, judged.parsed) == measurable(view).warnings(list(judged.events))
+        assert measurable(view).warnings(judged) == measurable(view).warnings(list(judged))

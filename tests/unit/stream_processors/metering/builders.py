@@ -18,8 +18,9 @@ from schemas.events.voids import EventVoid
 from schemas.values.instants import DAY, micros
 from stream_processors.metering.bloom import DailyFilters, keys_of
 from stream_processors.metering.dedupe import Counted, PartitionMemory, Record
-from stream_processors.metering.flush_tables import COUNTS, DUPLICATE
-from stream_processors.metering.meter_records import Flush, Matchers, content_of, meter_records, position_of, settle
+from stream_processors.metering.event_copies import content_of, position_of, settle
+from stream_processors.metering.flush_tables import COUNTS, DUPLICATE, flush_table
+from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 from stream_processors.metering.settle_voids import VoidPlace, settle_voids, void_batch, void_of
 
 HOUR = 3_600_000_000
@@ -98,7 +99,7 @@ class Store:
 
     def write(self, flush: Flush, upto: int = 5) -> None:
         """The first ``upto`` steps of the commit protocol, the views of its first insert one by one; 5 = all."""
-        for row in flush.table().to_pylist() if upto >= 1 and flush.events else []:
+        for row in flush_table(flush.events, flush.duplicates).to_pylist() if upto >= 1 and flush.events else []:
             position = (row["generation"], row["partition"], row["offset"], row["index"])
             fate = row.pop("fate", COUNTS)
             first = tuple(row.pop(f"first_{name}", 0) for name in ("generation", "partition", "offset", "index"))
@@ -153,7 +154,13 @@ class Store:
 
 def meter(store: Store, memory: PartitionMemory, records: list[Record], log: list[Record], expected: Catalog) -> Flush:
     flush = Flush()
-    doubtful = meter_records(flush, memory, records, Matchers(expected), store.counted(memory.suspects(records)))
+    matchers, journal = Matchers(expected), store.counted(memory.suspects(records))
+    decisions = [
+        memory.decide(record, matchers.window(record.batch.namespace, record.batch.catalog_offset), journal)
+        for record in records
+    ]
+    doubtful = meter_records(flush, records, decisions, matchers)
+    flush.progress[memory.generation, memory.partition] = memory.cursor
     by_place = {(record.generation, record.partition, record.offset): record for record in log}
     contents = {
         position: content_of(by_place[position[:3]], position[3])

@@ -11,7 +11,7 @@ from schemas.events.batch import encode_batch
 from schemas.kafka.codec import codec
 from schemas.kafka.errors import RecordRefused
 from stream_processors.metering import flush as meter
-from stream_processors.metering.meter_records import following
+from stream_processors.metering.flush import following
 from stream_processors.replay.offsets import parted, rows_of
 from tests.unit.stream_processors.metering.builders import Store, catalog, event, log_at
 from tests.unit.stream_processors.metering.builders import meter as metered

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from schemas.ledgers.invoice_record import from_fields
 from schemas.matching.rule_columns import RuleFailures, RuleMatches
 from schemas.values.quantity import LIMIT, UNIT, unscaled
-from stream_processors.metering.flush_tables import EventColumns, quantities
+from stream_processors.metering.flush_tables import flush_table, quantities
+from stream_processors.metering.meter_records import FlushEvents
 from stream_processors.projections.invoice_copy import invoice_tables
 from tests.unit.stream_processors.metering.builders import log_of
 
@@ -25,14 +26,14 @@ def test_quantities_are_exact(units):
 
 def test_rows_keep_their_matches_apart():
     [record] = log_of([[(1, 0), (2, 2), (3, 0)]], [1])
-    columns = EventColumns()
-    assert columns.add(record, np.array([1])) == 0
-    columns.matches.matched += [
+    events = FlushEvents()
+    assert events.add(record, np.array([1])) == 0
+    events.matches.matched += [
         RuleMatches("m.a", 1, np.array([0]), np.array([5 * UNIT])),
         RuleMatches("m.b", 3, np.array([0]), [-1], ['"x"'], ['{"o":"JFK"}']),
     ]
-    columns.matches.failed.append(RuleFailures("m.c", np.array([2]), ["missing"]))
-    rows = columns.table().to_pylist()
+    events.matches.failed.append(RuleFailures("m.c", np.array([2]), ["missing"]))
+    rows = flush_table(events).to_pylist()
     assert [row["idempotency_key"] for row in rows] == ["1", "3"]
     assert rows[0]["match_profile_ids"] == ["m.a", "m.b"]
     assert rows[0]["match_quantities"] == [Decimal(5), Decimal("-0.000000000001")]

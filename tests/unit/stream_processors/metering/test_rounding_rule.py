@@ -28,7 +28,7 @@ from schemas.values.quantity import TOO_MANY_DECIMALS, Unmeterable, scaled
 from stream_processors.backfill.backfill_matcher import BackfillMatcher
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.dedupe import PartitionMemory, Record
-from stream_processors.metering.flush_tables import batches_table
+from stream_processors.metering.flush_tables import batches_table, flush_table
 from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 # Packed by the code of 85cd642: call {"n":114.97809459641576} and {"n":"2.5"} of account a, keys k1 and k2, at 1 s.
@@ -83,8 +83,13 @@ def published(*bodies: tuple[dict[str, Any] | None, int | None]) -> Catalog:
 def metered(catalog: Catalog, values: list[bytes]) -> tuple[list[dict[str, Any]], list[bool]]:
     records = [Record(1, 0, offset, 5_000_000, decode_batch(value)) for offset, value in enumerate(values)]
     flush = Flush()
-    assert not meter_records(flush, PartitionMemory(1, 0, 0, DailyFilters()), records, Matchers(catalog), {})
-    return flush.events.table().to_pylist(), batches_table(flush.records)["rounds"].to_pylist()
+    memory, matchers = PartitionMemory(1, 0, 0, DailyFilters()), Matchers(catalog)
+    decisions = [
+        memory.decide(record, matchers.window(record.batch.namespace, record.batch.catalog_offset), {})
+        for record in records
+    ]
+    assert not meter_records(flush, records, decisions, matchers)
+    return flush_table(flush.events).to_pylist(), batches_table(flush.records)["rounds"].to_pylist()
 
 
 def test_a_batch_of_the_release_before_is_metered_as_that_release_did_beside_one_of_today() -> None:
