@@ -14,7 +14,7 @@ from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
 from rating.invoices.waiting import CloseError
 from rating.invoicing.late.late_usage import LateBySubscription, find_late
-from rating.invoicing.measure import measure
+from rating.invoicing.measure import measure, needs_of
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.subscriptions.period_lock import PeriodLock
 from schemas.catalog.follower import read_catalog
@@ -89,8 +89,19 @@ class RatedPlan:
         pinned = replace(run, body={})  # invoices do not depend on the body
         if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
             request = self._request
-            totals = measure(request.client, request.namespace, plan.needs(), cut, request.on_progress, plan.listed)
-            self._rated = plan, pinned, build_invoices(plan, totals, run)
+            invoices = build_invoices(
+                plan,
+                measure(
+                    request.client,
+                    request.namespace,
+                    needs_of(plan.billings),
+                    cut,
+                    request.on_progress,
+                    plan.listed,
+                ),
+                run,
+            )
+            self._rated = plan, pinned, invoices
         return self._rated[2]
 
 

@@ -262,8 +262,13 @@ class Close:
             request.on_checks(result.checks)
         problems = tuple(dict.fromkeys(result.problems + redrafted.problems))
         waiting = tuple(awaiting(standing.drafts(request.namespace)))
-        lacking = values_without_price(planning.view(), standing)
-        return replace(result, problems=problems, drafts=redrafted.drafts, awaiting=waiting, unpriced=lacking)
+        return replace(
+            result,
+            problems=problems,
+            drafts=redrafted.drafts,
+            awaiting=waiting,
+            unpriced=values_without_price(planning.view(), standing),
+        )
 
     def balance(self) -> None:
         """Use negative invoices to pay what their accounts owe. Safe to repeat and to run in two processes. Raises

@@ -21,7 +21,7 @@ from rating.invoices.publish_invoices import publish, wait_written
 from rating.invoices.waiting import Progress
 from rating.invoicing.build_drafts import build_drafts
 from rating.invoicing.late.late_usage import LateBySubscription
-from rating.invoicing.measure import measure
+from rating.invoicing.measure import measure, needs_of
 from rating.invoicing.run_plan import make_plan
 from schemas.catalog.state import NamespaceView
 from schemas.kafka.topics import INVOICES
@@ -70,7 +70,7 @@ def refresh_drafts(
         wait_rolled_up(client, cut, on_progress)
     plan = make_plan(view, standing, micros(request.as_of), late(cut), "drafts")
     plan = replace(plan, listed=settings.priced_values)
-    totals = measure(client, name, plan.needs(), cut, on_progress, plan.listed)
+    totals = measure(client, name, needs_of(plan.billings), cut, on_progress, plan.listed)
     drafts, failed = build_drafts(plan, totals, run, standing)
     if not drafts:
         return Redrafted(problems=(*plan.problems, *failed))

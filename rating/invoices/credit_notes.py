@@ -216,16 +216,6 @@ def credited(notes: Iterable[CreditNoteEntry], number: int) -> tuple[Decimal, De
     return exact_sum(Decimal(line["amount"]) for line in credited_lines), exact_sum(quantities)
 
 
-def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
-    """(creation instant, id) of all credit notes with a number of the series; older ones are identified by their
-    invoice and their position on it."""
-    for invoice in invoices:
-        if '"series"' in invoice.body:  # avoids decoding all other bodies
-            for note in body_of(invoice).credit_notes:
-                if note.get("series"):
-                    yield note["at"], credit_note_id(invoice.invoice_id, note["number"])
-
-
 def _once(name: str, lines: Sequence[LineCredit]) -> Sequence[LineCredit]:
     if len({line.number for line in lines}) < len(lines):
         raise ChangeRefused(f"a credit note of invoice {name} names a line twice; give each line once")

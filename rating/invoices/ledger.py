@@ -154,9 +154,7 @@ class StandingInvoices:
 
     def chains(self, namespace: str) -> Iterator[list[Invoice]]:
         """All chains of a namespace."""
-        for owner, subscription in self._chains:
-            if owner == namespace:
-                yield self.chain(namespace, subscription)
+        return (self.chain(owner, subscription) for owner, subscription in self._chains if owner == namespace)
 
     def head(self, namespace: str, subscription: str) -> Invoice | None:
         """The last invoice of the chain, which the next one names as its predecessor."""

@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.credit_notes import notes_in_series
+from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.ledger import StandingInvoices
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
-from schemas.ledgers.invoice_record import Invoice
+from schemas.ledgers.invoice_record import Invoice, body_of
 
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
@@ -34,6 +34,16 @@ def unnumbered_notes(numbers: InvoiceNumbers, namespace: str, invoices: Iterable
     """Ids of credit notes without a number, in the order of assignment: by creation."""
     notes = sorted(notes_in_series(invoices))
     return [name for _, name in notes if numbers.of(namespace, name) is None]
+
+
+def notes_in_series(invoices: Iterable[Invoice]) -> Iterator[tuple[str, str]]:
+    """(creation instant, id) of all credit notes with a number of the series; older ones are identified by their
+    invoice and their position on it."""
+    for invoice in invoices:
+        if '"series"' in invoice.body:  # avoids decoding all other bodies
+            for note in body_of(invoice).credit_notes:
+                if note.get("series"):
+                    yield note["at"], credit_note_id(invoice.invoice_id, note["number"])
 
 
 def number_all(

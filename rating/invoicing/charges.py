@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -148,6 +148,12 @@ class ChargeBook:
         if product.profile is None:
             return ResolvedCharge(charge, product, price, None, (), part.start_us, part.end_us, note, plan)
         versions = self._versions(product.profile, location)
+        backfilled_us = self._waiting.get(versions[0].profile_id)
+        if backfilled_us is not None and backfilled_us < part.end_us:
+            raise PlanningError(
+                f"profile {versions[0].profile_id} is being backfilled from {rfc3339(backfilled_us)} on; what it "
+                "measures is billed once that is done (`weir backfill list`)"
+            )
         need = self.need(versions[0].profile_id, price, part.start_us, part.end_us)
         valid = tuple(version.version for version in valid_versions(versions, part.start_us, part.end_us))
         return ResolvedCharge(charge, product, price, need, valid, part.start_us, part.end_us, note, plan)
@@ -157,17 +163,6 @@ class ChargeBook:
         versions = self._versions(profile_id, f"profile {profile_id} of an earlier invoice")
         dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
         return Need(measured(versions, start_us, end_us), start_us, end_us, dimensions, named_values(price))
-
-    def wait_for_backfills(self, items: Iterable[ResolvedCharge]) -> None:
-        """Raises PlanningError if a profile of ``items`` has a pending backfill for which this book waits."""
-        for item in items if self._waiting else ():
-            profile_id = item.need.profile.profile_id if item.need else ""
-            start_us = self._waiting.get(profile_id)
-            if start_us is not None and start_us < item.end_us:
-                raise PlanningError(
-                    f"profile {profile_id} is being backfilled from {rfc3339(start_us)} on; what it measures is billed"
-                    " once that is done (`weir backfill list`)"
-                )
 
     def _versions(self, address: str, location: str) -> tuple[ProfileVersion, ...]:
         found = self._profiles.get(address)

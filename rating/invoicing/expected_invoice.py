@@ -18,7 +18,8 @@ from rating.invoicing.charges import ChargeBook, Need, Totals
 from rating.invoicing.due import due_of
 from rating.invoicing.invoice_plan import Billing, billing_of
 from rating.invoicing.late.late_usage import LateBySubscription
-from rating.invoicing.run_plan import RunPlan, ended_dues, invoice_of
+from rating.invoicing.measure import needs_of
+from rating.invoicing.run_plan import ended_dues, invoice_of
 from rating.subscriptions.billing_periods import Span
 from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
@@ -92,7 +93,7 @@ def bill_ended(
             except (PlanningError, ValueError) as error:
                 problems[line.subscription] = str(error)
         wallet = account.wallet()
-        totals = measure(RunPlan(billings=tuple(billings)).needs())
+        totals = measure(needs_of(billings))
         count = 0
         for billing in billings:
             name = billing.due.subscription
@@ -144,7 +145,7 @@ def expect(
     billings.sort(
         key=lambda pair: pair[1].due.ready_us
     )  # of one instant in the order of the catalog, as a close has them
-    totals = measure(RunPlan(billings=tuple(billing for _, billing in billings)).needs())
+    totals = measure(needs_of(billing for _, billing in billings))
     return account, [Expected(running_period, billing, totals) for running_period, billing in billings], problems
 
 

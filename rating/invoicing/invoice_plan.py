@@ -28,6 +28,7 @@ from rating.invoicing.advance import advance_again, paid_in_advance, settle
 from rating.invoicing.charges import ChargeBook, ResolvedCharge
 from rating.invoicing.due import Due
 from rating.invoicing.late.late_usage import Late, Prior, priors
+from rating.invoicing.need import Need
 from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share
 from rating.subscriptions.billing_periods import PeriodPart
@@ -56,6 +57,17 @@ class Billing:
     of_void: Mapping[str, Decimal] = field(default_factory=dict)
     noted: tuple[Invoice, ...] = ()
     fees_of: tuple[Invoice, ...] = ()
+
+    @property
+    def account_id(self) -> str:
+        """Whose usage it bills."""
+        return self.due.account_id
+
+    @property
+    def needs(self) -> list[Need]:
+        """The totals that its charges and its adjustments are made of."""
+        needs = [item.need for item in self.items] + [prior.need for prior in self.prior]
+        return [need for need in needs if need is not None]
 
     @property
     def empty(self) -> bool:
@@ -119,7 +131,6 @@ def billing_of(
     if due.kind == "change":
         paid = paid_in_advance(chain, due.start_us)
         fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
-        book.wait_for_backfills(fees)
         at_change = _agreed_at_change(due, chain)
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
@@ -137,7 +148,6 @@ def billing_of(
         void = next((invoice for invoice in chain if invoice.invoice_id == due.reissue.invoice_id), None)
         ahead = advance_again(void) if void is not None else ahead
     items = (*book.items(due.parts), *fees, *ahead)
-    book.wait_for_backfills(items)
     agreed = NO_AGREEMENT if due.kind == "further" else _agreed(due, chain, billed_before, ahead)
     note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, agreed)
     return Billing(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rating.invoices.waiting import Progress
 from rating.invoicing.bounded_groups import bounded
@@ -23,6 +23,27 @@ their records."""
 MAX_PROFILES: Final = 50
 """Profiles of one query, whose ids travel in the request's URL."""
 _INSTANT_BYTES: Final = 60  # two instants with URL-encoded separators
+
+
+class MeasuredInvoice(Protocol):
+    """An invoice to create, as far as it says what is measured for it."""
+
+    @property
+    def account_id(self) -> str:
+        """Whose usage it bills."""
+
+    @property
+    def needs(self) -> Iterable[Need]:
+        """The totals that its lines are made of."""
+
+
+def needs_of(billings: Iterable[MeasuredInvoice]) -> dict[Need, set[str]]:
+    """Every total that the invoices need → the accounts for which they need it."""
+    needs: dict[Need, set[str]] = {}
+    for billing in billings:
+        for need in billing.needs:
+            needs.setdefault(need, set()).add(billing.account_id)
+    return needs
 
 
 def query_for(

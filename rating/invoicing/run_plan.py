@@ -19,7 +19,7 @@ from rating.invoices.amounts.reductions import (
 from rating.invoices.draft_decisions import draft_of
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.build_invoice import Adjusting, build_invoice, lines_above_notes
-from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
 from rating.invoicing.invoice_plan import Billing, billings_of
 from rating.invoicing.late.adjustments import adjustments
@@ -59,15 +59,6 @@ class RunPlan:
     def voids(self) -> tuple[str, ...]:
         """Sorted ids of void invoices in the chains that it continues."""
         return tuple(sorted({name for billing in self.billings for name in billing.due.position.voids}))
-
-    def needs(self) -> dict[Need, set[str]]:
-        """Every needed total → the accounts for which it is needed."""
-        needs: dict[Need, set[str]] = {}
-        for billing in self.billings:
-            for need in [item.need for item in billing.items] + [prior.need for prior in billing.prior]:
-                if need is not None:
-                    needs.setdefault(need, set()).add(billing.due.account_id)
-        return needs
 
 
 Bills = Literal["due", "drafts", "ended"]

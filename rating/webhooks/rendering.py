@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.alerts.alert_store import read_alerts
+from rating.alerts.alert_store import StoredAlert, read_alerts
 from rating.invoices.read import read_versions
 from rating.invoices.stored_invoice import WholeInvoice
 from rating.webhooks import message
@@ -18,6 +18,7 @@ from rating.webhooks.queue import QueuedDelivery
 log = logging.getLogger(__name__)
 
 _NUMBER_US: Final = 900_000_000
+Content = WholeInvoice | StoredAlert
 
 
 def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us: int) -> list[bytes | None]:
@@ -27,34 +28,42 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
     The worker writes a version a moment after it was published, and the close gives the number a moment later; where
     either died, the next one makes up for it. After a quarter of an hour an invoice is sent without its number.
     """
-    lots: dict[tuple[str, bool], list[QueuedDelivery]] = {}
-    alerts: dict[str, list[QueuedDelivery]] = {}
+    lots: dict[tuple[str, str], list[QueuedDelivery]] = {}
     for delivery in deliveries:
-        if delivery.type in ALERT_EVENTS:
-            alerts.setdefault(delivery.namespace, []).append(delivery)
-        else:
-            lots.setdefault((delivery.namespace, delivery.type == DRAFTED), []).append(delivery)
-    body_by_message: dict[tuple[str, str], bytes] = {}
-    for namespace, lot in alerts.items():
+        lots.setdefault(_lot(delivery), []).append(delivery)
+    stored = {lot: _read_lot(client, *lot, of_lot) for lot, of_lot in lots.items()}
+    rows = [(delivery, stored[_lot(delivery)].get((delivery.invoice_id, delivery.version))) for delivery in deliveries]
+    return [
+        None
+        if content is None or _waits_for_number(delivery, content, now_us)
+        else message.body(delivery.type, delivery.appended_us, content.to_json())
+        for delivery, content in rows
+    ]
+
+
+def _lot(delivery: QueuedDelivery) -> tuple[str, str]:
+    """(namespace, what it is of: alert, draft or invoice), by which deliveries are read together."""
+    kind = "alert" if delivery.type in ALERT_EVENTS else "draft" if delivery.type == DRAFTED else "invoice"
+    return delivery.namespace, kind
+
+
+def _waits_for_number(delivery: QueuedDelivery, content: Content, now_us: int) -> bool:
+    return (
+        isinstance(content, WholeInvoice)
+        and content.head.number is None
+        and delivery.type != DRAFTED
+        and now_us - delivery.queued_us < _NUMBER_US
+    )
+
+
+def _read_lot(
+    client: Client, namespace: str, kind: str, lot: Sequence[QueuedDelivery]
+) -> Mapping[tuple[str, int], Content]:
+    """What the deliveries are of, by (id, version)."""
+    if kind == "alert":
         places = [(delivery.appended_us, delivery.invoice_id, delivery.version) for delivery in lot]
-        stored = read_alerts(client, namespace, places)
-        for delivery in lot:
-            if (alert := stored.get((delivery.invoice_id, delivery.version))) is not None:
-                body_by_message[namespace, delivery.message_id] = message.body(
-                    delivery.type, delivery.appended_us, alert.to_json()
-                )
-    for (namespace, draft), lot in lots.items():
-        invoices = _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in lot], draft)
-        for delivery in lot:
-            invoice = invoices.get((delivery.invoice_id, delivery.version))
-            if invoice is None or (
-                invoice.head.number is None and not draft and now_us - delivery.queued_us < _NUMBER_US
-            ):
-                continue
-            body_by_message[namespace, delivery.message_id] = message.body(
-                delivery.type, delivery.appended_us, invoice.to_json()
-            )
-    return [body_by_message.get((delivery.namespace, delivery.message_id)) for delivery in deliveries]
+        return read_alerts(client, namespace, places)
+    return _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in lot], kind == "draft")
 
 
 def _read(

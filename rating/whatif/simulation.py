@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.waiting import Progress
-from rating.invoicing.measure import measure
+from rating.invoicing.measure import measure, needs_of
 from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan as BillingPlan
 from rating.invoicing.run_plan import build_invoices, make_plan
@@ -141,7 +141,7 @@ def simulate(
         raise ScenarioError("period", str(error)) from None
     needs: dict[Need, set[str]] = {}
     for plan in plans:
-        for need, accounts in plan.needs().items():
+        for need, accounts in needs_of(plan.billings).items():
             needs.setdefault(need, set()).update(accounts)
     totals = measure(client, view.namespace, needs, None, on_progress)
     run = Run("", 0, view.before, now_us, {})

@@ -1,17 +1,17 @@
-"""Copies of one event: where the counted one stands, and whether a later one is its duplicate or a conflict."""
+"""Copies of one event: where the counted one stands, and whether a later one is its duplicate or a conflict. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from schemas.events.acceptance import same_content
 from schemas.events.rejections import Origin, RejectedEvent, derived_id
 from stream_processors.metering.dedupe import Counted, Drops, Place, Record
-from stream_processors.metering.journal import Journal
 from stream_processors.metering.meter_records import DuplicateRow, Flush
 
 CopyPosition = tuple[int, int, int, int]
 EventContent = tuple[str, str, str]
+StoredContents = Callable[[Sequence[CopyPosition]], Mapping[CopyPosition, EventContent]]
 
 
 def content_of(record: Record, index: int) -> EventContent:
@@ -26,9 +26,9 @@ def position_of(counted: Counted | Place) -> CopyPosition:
 
 
 def contents_of(
-    doubtful: Sequence[DuplicateRow], undurable: Mapping[tuple[int, int, int], Record], journal: Journal
+    doubtful: Sequence[DuplicateRow], undurable: Mapping[tuple[int, int, int], Record], stored: StoredContents
 ) -> dict[CopyPosition, EventContent]:
-    """The contents of the counted copies: of records that may not be durable yet, else of the journal's rows."""
+    """The contents of the counted copies: of records that may not be durable yet, else what is ``stored``."""
     contents: dict[CopyPosition, EventContent] = {}
     unknown: list[CopyPosition] = []
     for position in {position_of(row.dropped.first) for row in doubtful}:
@@ -37,7 +37,7 @@ def contents_of(
             contents[position] = content_of(record, position[3])
         else:
             unknown.append(position)
-    return contents | journal.contents(unknown)
+    return contents | dict(stored(unknown))
 
 
 def settle(flush: Flush, doubtful: Sequence[DuplicateRow], contents: Mapping[CopyPosition, EventContent]) -> None:

@@ -174,7 +174,7 @@ class UnitMeter:
             flush.progress[memory.generation, memory.partition] = memory.cursor
             memory.filters.drop_before(self._horizon.first_day(records[-1].append_us))
         if doubtful:
-            settle(flush, doubtful, contents_of(doubtful, self._undurable, self._reading))
+            settle(flush, doubtful, contents_of(doubtful, self._undurable, self._reading.contents))
         flush.rejections += [conflict_rejection(row, self._topic) for row in flush.conflicts]
         self.events_counted += flush.events.size
         self.events_dropped += len(flush.duplicates) + len(flush.conflicts)

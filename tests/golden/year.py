@@ -33,6 +33,7 @@ from rating.alerts.crossings import AsOf, Observation, next_alerts
 from rating.close.announced_runs import run_id
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
+from rating.invoicing.measure import needs_of
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.alerts import AlertRule
@@ -144,7 +145,7 @@ def _billed(view: NamespaceView, counted: Iterable[AcceptedEvent], offsets: list
     cut_off = Cut(1, {(1, partition): end for partition, end in enumerate(offsets)}, view.before, _NOW_US)
     body = {"namespace": NAMESPACE, "as_of": rfc3339(plan.ready_us), "attempt": 0}
     run = Run(run_id(NAMESPACE, plan.ready_us, 0, plan.voids), 1, view.before, _NOW_US, body)
-    invoices, problems = build_invoices(plan, _totals(view, counted, plan.needs()), run)
+    invoices, problems = build_invoices(plan, _totals(view, counted, needs_of(plan.billings)), run)
     assert (plan.problems, problems) == ((), ())
     yield f"{CHECKPOINTS}: cut", checkpoint, checkpoint.encode(cut_record(cut_off, "claim-cut"))
     yield f"{CHECKPOINTS}: run", checkpoint, checkpoint.encode(run_record(run, "claim-run"))

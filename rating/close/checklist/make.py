@@ -16,6 +16,7 @@ from rating.close.checklist.checks import (
 )
 from rating.close.checklist.observe import observe_namespace
 from rating.invoices.amounts.listed_values import beyond
+from rating.invoicing.measure import needs_of
 from rating.invoicing.unpriced_usage import UnpricedQuantity, unpriced_on_invoices, with_examples
 from rating.usage import Measured
 from schemas.catalog.state import NamespaceView
@@ -31,7 +32,7 @@ def make_checks(
     cut: Cut | None,
 ) -> tuple[ChecklistPoint, ...]:
     """The checklist for the invoices that a run would publish as of ``cut`` (None: live)."""
-    view, invoices, needs = planned.view, planned.invoices, planned.plan.needs()
+    view, invoices, needs = planned.view, planned.invoices, needs_of(planned.plan.billings)
     billed = {(account, need.profile.profile_id) for need, accounts in needs.items() for account in accounts}
     # A run with flat fees only uses their periods, in which there may be usage that nobody pays for.
     spans = [(need.start_us, need.end_us) for need in needs]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.folds.stored_claim_state import ABSENT, StoredClaimState, decoded_state
+from schemas.ledgers.folds.stored_fold import ABSENT, StoredClaimState, decoded_state
 from schemas.ledgers.invoice_claims import ValidInvoices
 
 _OF_CHAIN: Final = ("run", "notes")

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,7 @@ import msgspec
 
 from schemas.errors import WeirError
 from schemas.ledgers.first_valid import FirstValid
-from schemas.ledgers.folds.fold_file import identity, is_damage, make_anew, open_fold_file, transaction
-from schemas.ledgers.folds.stored_claim_state import ABSENT, StoredClaimState, decoded_state
+from schemas.ledgers.folds.fold_file import DamagedFile, identity, is_damage, make_anew, open_fold_file, transaction
 from schemas.ledgers.folds.stored_places import POSITIONS_TABLE, read_places, read_positions, write_places
 from schemas.ledgers.invoice_claims import ValidInvoices
 from schemas.ledgers.ledger_reader import LogRecord
@@ -39,10 +39,47 @@ CONTENTS: Final = "SELECT part, CAST(key AS TEXT), CAST(value AS TEXT) FROM fold
 WEBHOOKS: Final = "webhooks.sqlite"
 COPIES: Final = "copies.sqlite"
 """In the folder of snapshots: what webhooks and what workers go on from."""
+ABSENT: Final = object()
 
 
 class FoldElsewhere(WeirError):
     """Another process has the file."""
+
+
+class StoredClaimState(ABC):
+    """A part of the state of the claims (``first_valid.ClaimState``): what a file has, looked up when it is asked for,
+    so that going on from a long log costs what is new, and what came since. ``changed``: what the file does not have
+    yet."""
+
+    def __init__(self) -> None:
+        self.changed: dict[Hashable, Any] = {}
+
+    @abstractmethod
+    def stored(self, key: Hashable) -> Any:
+        """The value in the file; ABSENT if there is none."""
+
+    def get(self, key: Hashable, otherwise: Any = None, /) -> Any:
+        """The value of a key, or ``otherwise``."""
+        value = self.changed[key] if key in self.changed else self.stored(key)
+        return otherwise if value is ABSENT else value
+
+    def __contains__(self, key: Hashable, /) -> bool:
+        return self.get(key, ABSENT) is not ABSENT
+
+    def __setitem__(self, key: Hashable, value: Any, /) -> None:
+        self.changed[key] = value
+
+
+def decoded_state(encoded: bytes, part: str, key: Hashable) -> Any:
+    """The value of a part's key from JSON, which has no word for the tuples of claims. Raises DamagedFile."""
+    try:
+        return _tuples(msgspec.json.decode(encoded))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedFile(f"the {part} of {key!r} cannot be read: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 class FoldPart(StoredClaimState):

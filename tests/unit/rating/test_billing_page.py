@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
+from rating.invoicing.measure import needs_of
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.periods import local_midnight, parse_zone, period_containing, successive_periods
 from rating.usage import Usage, UsageGroup, UsageQuery, measured
@@ -87,7 +88,7 @@ def test_a_value_that_carries_over() -> None:
     books = Books(shelf, [used(3, seats)])
     books.close(FEBRUARY)
     plan = make_plan(shelf.view(), books.standing, MARCH, {})
-    (need,) = plan.needs()
+    (need,) = needs_of(plan.billings)
     query = UsageQuery("air", need.profile, need.start_us, need.end_us, by_account=True)
     rows = carried(query, [UsageGroup(Usage(Decimal(seats), 1), "acme", 0)])
     ((february,), _) = build_invoices(plan, {need: {"acme": rows}}, Run("run", 2, 0, MARCH, {}))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from rating.invoices.credit_notes import LineCredit, NewCreditNote, credited, notes_in_series, with_credit_note
-from rating.invoices.numbering import unnumbered_notes
+from rating.invoices.credit_notes import LineCredit, NewCreditNote, credited, with_credit_note
+from rating.invoices.numbering import notes_in_series, unnumbered_notes
 from rating.invoices.transitions import ChangeRefused, amount_paid
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, numbers_record

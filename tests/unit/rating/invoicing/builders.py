@@ -16,6 +16,7 @@ from rating.invoicing.charges import Totals
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, MeasureUsage, Running, expect
 from rating.invoicing.late.late_usage import Late, LateBySubscription
+from rating.invoicing.measure import needs_of
 from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.subscriptions.timeline import timelines
@@ -110,7 +111,7 @@ class Books:
         return list(invoices)
 
     def totals(self, found: RunPlan) -> Totals:
-        return self.measure(found.needs())
+        return self.measure(needs_of(found.billings))
 
     def measure(self, needs: Iterable[Need]) -> Totals:
         """The totals of the events that count at the last close."""

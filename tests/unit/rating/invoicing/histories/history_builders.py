@@ -21,6 +21,7 @@ from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from rating.invoicing.late.late_usage import Late
+from rating.invoicing.measure import needs_of
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
@@ -181,7 +182,7 @@ class History:
         assert plan.problems == ()
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         events = self.agreements[0].events  # usage is the account's, whichever of its subscriptions bills it
-        for need in plan.needs():
+        for need in needs_of(plan.billings):
             used = [
                 event.quantity
                 for event in events
