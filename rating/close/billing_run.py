@@ -20,14 +20,16 @@ from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
 from rating.invoices.amend import wait_shown
 from rating.invoices.amounts.account_balances import counterparts, draws
+from rating.invoices.amounts.unpriced_values import values_without_price
 from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import followed_invoices, read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
 from rating.invoices.waiting import CloseError, Progress
-from rating.invoicing.late.late_report import lines_to_rate_again, values_without_price
+from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
+from rating.subscriptions.period_lock import PeriodLock
 from schemas.clickhouse.client import connect
 from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
 from schemas.kafka.topics import INVOICES
@@ -267,7 +269,7 @@ class Close:
             problems=problems,
             drafts=redrafted.drafts,
             awaiting=waiting,
-            unpriced=values_without_price(planning.view(), standing),
+            unpriced=values_without_price(standing.chains(request.namespace), PeriodLock.of(planning.view())),
         )
 
     def balance(self) -> None:

@@ -64,10 +64,9 @@ class Billing:
         return self.due.account_id
 
     @property
-    def needs(self) -> list[Need]:
-        """The totals that its charges and its adjustments are made of."""
-        needs = [item.need for item in self.items] + [prior.need for prior in self.prior]
-        return [need for need in needs if need is not None]
+    def needs(self) -> list[Need | None]:
+        """The totals that its charges and its adjustments are made of; None for one of no usage."""
+        return [item.need for item in self.items] + [prior.need for prior in self.prior]
 
     @property
     def empty(self) -> bool:

@@ -33,8 +33,8 @@ class MeasuredInvoice(Protocol):
         """Whose usage it bills."""
 
     @property
-    def needs(self) -> Iterable[Need]:
-        """The totals that its lines are made of."""
+    def needs(self) -> Iterable[Need | None]:
+        """The totals that its lines are made of; None for a line of none."""
 
 
 def needs_of(billings: Iterable[MeasuredInvoice]) -> dict[Need, set[str]]:
@@ -42,7 +42,8 @@ def needs_of(billings: Iterable[MeasuredInvoice]) -> dict[Need, set[str]]:
     needs: dict[Need, set[str]] = {}
     for billing in billings:
         for need in billing.needs:
-            needs.setdefault(need, set()).add(billing.account_id)
+            if need is not None:
+                needs.setdefault(need, set()).add(billing.account_id)
     return needs
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from rating.pricing import PriceError
 from rating.pricing.price_models import cell_amounts, label, others_label
 from rating.pricing.priced_line import OTHERS, MatrixQuantity
+from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import Timeline
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
@@ -89,6 +90,12 @@ def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tu
         )
         if original is not None and (lacking := unpriced_of(newest(chain, owner.invoice_id, original))):
             yield owner, original, lacking
+
+
+def values_without_price(chains: Iterable[Sequence[Invoice]], lock: PeriodLock) -> int:
+    """Number of values, by line, that were billed without a price; those behind the lock date are not counted, since
+    nothing bills them any more."""
+    return sum(len(parts) for chain in chains for owner, _, parts in unpriced_lines(chain) if not lock.covers(owner))
 
 
 def later_prices(timeline: Timeline, charge_key: str, product: str, from_us: int) -> tuple[LaterPrice, ...]:

@@ -120,18 +120,6 @@ def lines_to_rate_again(
     return by_chain, problems
 
 
-def values_without_price(view: NamespaceView, standing: StandingInvoices) -> int:
-    """Number of values, by line, that were billed without a price; those behind the lock date are not counted, since
-    nothing bills them any more."""
-    lock = PeriodLock.of(view)
-    return sum(
-        len(parts)
-        for chain in standing.chains(view.namespace)
-        for owner, _, parts in unpriced_lines(chain)
-        if not lock.covers(owner)
-    )
-
-
 def unpriced_now(chain: list[Invoice], billed: Iterable[Prior], totals: Totals) -> list[UnpricedQuantity]:
     """The usage on ``billed`` lines that has no price now. Raises PlanningError."""
     by_id = {invoice.invoice_id: invoice for invoice in chain}
