@@ -101,9 +101,8 @@ def shared_queries(
             alike.setdefault((need.profile, need.dimensions), []).append(need)
     for (profile, dimensions), needs_alike in alike.items():
         for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
-            lot_needs = set(lot.values())
-            if len(lot_needs) == 1:
-                (need,) = lot_needs
+            if len(set(lot.values())) == 1:
+                need = next(iter(lot.values()))
                 named = [account for account, _ in lot]
                 yield SharedQuery(query_for(namespace, need, named, as_of, windows), need)
                 continue
