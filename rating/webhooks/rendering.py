@@ -49,7 +49,7 @@ def _lot(delivery: QueuedDelivery) -> tuple[str, str]:
 
 def _waits_for_number(delivery: QueuedDelivery, content: Content, now_us: int) -> bool:
     return (
-        isinstance(content, WholeInvoice)
+        not isinstance(content, StoredAlert)
         and content.head.number is None
         and delivery.type != DRAFTED
         and now_us - delivery.queued_us < _NUMBER_US
