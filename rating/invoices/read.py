@@ -67,8 +67,10 @@ def read_versions(
         f"{{namespace:String}}"
         " AND invoice_id IN {ids:Array(String)}"
     )
-    parameters: JsonObject = {"namespace": namespace, "ids": sorted({name for name, _ in versions})}
-    rows = [row for row in client.query(sql, parameters=parameters).result_rows if (row[1], row[2]) in versions]
+    rows = client.query(
+        sql, parameters={"namespace": namespace, "ids": sorted({name for name, _ in versions})}
+    ).result_rows
+    rows = [row for row in rows if (row[1], row[2]) in versions]
     invoices = with_lines(client, namespace, heads_of(client, namespace, rows)) if rows else []
     return {(invoice.head.invoice_id, invoice.head.version): invoice for invoice in invoices}
 
@@ -206,11 +208,11 @@ def _lines_table(drafts: bool) -> str:
 
 
 def _head(row: Sequence[Any]) -> StoredInvoiceHead:
-    *fields, body = row
+    *values, body = row
     pinned = body_of_text(body)
-    total = money_text(Decimal(fields[-1]), fields[-2])
+    total = money_text(Decimal(values[-1]), values[-2])
     # Invoices of before there were credits have no subtotal of their own.
-    values = [*fields[:-1], total, pinned.subtotal or total, pinned.tax_amount, pinned]
+    values = [*values[:-1], total, pinned.subtotal or total, pinned.tax_amount, pinned]
     return StoredInvoiceHead(*values)
 
 

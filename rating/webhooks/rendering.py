@@ -18,7 +18,7 @@ from rating.webhooks.queue import QueuedDelivery
 log = logging.getLogger(__name__)
 
 _NUMBER_US: Final = 900_000_000
-Content = WholeInvoice | StoredAlert
+StoredRecord = WholeInvoice | StoredAlert
 
 
 def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us: int) -> list[bytes | None]:
@@ -31,13 +31,13 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
     lots: dict[tuple[str, str], list[QueuedDelivery]] = {}
     for delivery in deliveries:
         lots.setdefault(_lot(delivery), []).append(delivery)
-    stored = {lot: _read_lot(client, *lot, of_lot) for lot, of_lot in lots.items()}
-    rows = [(delivery, stored[_lot(delivery)].get((delivery.invoice_id, delivery.version))) for delivery in deliveries]
+    records = {lot: _read_lot(client, *lot, of_lot) for lot, of_lot in lots.items()}
+    rows = [(delivery, records[_lot(delivery)].get((delivery.invoice_id, delivery.version))) for delivery in deliveries]
     return [
         None
-        if content is None or _waits_for_number(delivery, content, now_us)
-        else message.body(delivery.type, delivery.appended_us, content.to_json())
-        for delivery, content in rows
+        if record is None or _waits_for_number(delivery, record, now_us)
+        else message.body(delivery.type, delivery.appended_us, record.to_json())
+        for delivery, record in rows
     ]
 
 
@@ -47,10 +47,10 @@ def _lot(delivery: QueuedDelivery) -> tuple[str, str]:
     return delivery.namespace, kind
 
 
-def _waits_for_number(delivery: QueuedDelivery, content: Content, now_us: int) -> bool:
+def _waits_for_number(delivery: QueuedDelivery, record: StoredRecord, now_us: int) -> bool:
     return (
-        not isinstance(content, StoredAlert)
-        and content.head.number is None
+        not isinstance(record, StoredAlert)
+        and record.head.number is None
         and delivery.type != DRAFTED
         and now_us - delivery.queued_us < _NUMBER_US
     )
@@ -58,7 +58,7 @@ def _waits_for_number(delivery: QueuedDelivery, content: Content, now_us: int) -
 
 def _read_lot(
     client: Client, namespace: str, kind: str, lot: Sequence[QueuedDelivery]
-) -> Mapping[tuple[str, int], Content]:
+) -> Mapping[tuple[str, int], StoredRecord]:
     """What the deliveries are of, by (id, version)."""
     if kind == "alert":
         places = [(delivery.appended_us, delivery.invoice_id, delivery.version) for delivery in lot]

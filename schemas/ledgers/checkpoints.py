@@ -181,8 +181,8 @@ class CheckpointLedger:
     def _take(self, record: LogRecord) -> Cut | Run | None:
         return self.checkpoints.apply_bytes(record.value)
 
-    def _publish(self, fields: Mapping[str, Any]) -> Cut | Run | None:
-        _, offset = self._writer.append(b"checkpoints", _codec.encode(fields))
+    def _publish(self, value: bytes) -> Cut | Run | None:
+        _, offset = self._writer.append(b"checkpoints", value)
         established: Cut | Run | None = None
         for record in self._reader.read_to({0: offset + 1}):
             result = self._take(record)
@@ -200,7 +200,7 @@ class CheckpointLedger:
             proposed = propose(self.refresh().last)
             if proposed is None:
                 return None
-            established = self._publish(cut_record(proposed, uuid.uuid4().hex))
+            established = self._publish(_codec.encode(cut_record(proposed, uuid.uuid4().hex)))
             if isinstance(established, Cut):
                 return established
         raise LedgerUnavailable(f"{CHECKPOINTS}: {_ATTEMPTS} cuts in a row lost to other writers; try again")
@@ -210,14 +210,14 @@ class CheckpointLedger:
         it is safe."""
         for start in range(0, len(names), _NUMBERED_AT_ONCE):
             lot = names[start : start + _NUMBERED_AT_ONCE]
-            self._publish(numbers_record(namespace, prefix, lot, uuid.uuid4().hex, series))
+            self._publish(_codec.encode(numbers_record(namespace, prefix, lot, uuid.uuid4().hex, series)))
 
     def announce(self, run: Run) -> Run:
         """Announce a run; returns the valid run with this id, which may be one announced earlier by another
         process."""
         self.refresh()
         if run.run_id not in self.checkpoints.runs:
-            self._publish(run_record(run, uuid.uuid4().hex))
+            self._publish(_codec.encode(run_record(run, uuid.uuid4().hex)))
         return self.checkpoints.runs[run.run_id]
 
 
