@@ -73,8 +73,31 @@ def rate_items(items: Sequence[ResolvedCharge], totals: Totals, account_id: str,
 def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
     """Rate an item that stands alone: (priced, usage, note)."""
     usage = _usage(need, rows)
-    priced = rate_alone(price, _quantity(price, rows, usage), currency)
+    quantity = _quantity(price, rows, usage)
+    priced = (rate_alone if isinstance(price, MatrixPrice) else _RATED)(price, quantity, currency)
     return priced, usage, _note(priced, usage, rows)
+
+
+class _RatedAlone:
+    """What many accounts used alike at one price is rated once. Keyed by the price's identity, as ``IdentityCache`` is,
+    and by the quantity's digits: 1 and 1.0 are not one text on a line. Beyond ``most`` entries it is emptied."""
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._entries: dict[tuple[int, str, str, str], tuple[Price, Rated]] = {}
+
+    def __call__(self, price: Price, measured: Quantity, currency: str) -> Rated:
+        """``rate_alone`` of a quantity that is not told apart by dimensions. Raises PriceError."""
+        key = id(price), currency, str(measured.quantity), str(measured.events)
+        entry = self._entries.get(key)
+        if entry is None:
+            if len(self._entries) >= self._most:
+                self._entries.clear()
+            entry = self._entries[key] = price, rate_alone(price, measured, currency)
+        return entry[1]
+
+
+_RATED: Final = _RatedAlone()
 
 
 def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
@@ -123,6 +146,7 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
 def line_of(rated: RatedItem) -> Line:
     """The line of a rated item."""
     item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
+    amount, unrounded, steps = _amounts(priced) if isinstance(item.price, MatrixPrice) else _AMOUNTS(priced)
     return Line(
         kind="flat" if usage is None else "usage", charge=item.charge.key,
         product=item.product.code, description=item.product.name or item.product.code,
@@ -132,8 +156,8 @@ def line_of(rated: RatedItem) -> Line:
         events="" if usage is None else str(usage.events),
         unit=item.product.unit or (item.need.profile.unit if item.need else ""),
         price=price_text(item.price),
-        amount=money_text(priced.amount, priced.currency), unrounded=plain(priced.unrounded),
-        steps=steps_text(priced), note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
+        amount=amount, unrounded=unrounded, steps=steps,
+        note="; ".join(part for part in (item.note, note) if part), of_plan=item.plan,
     )  # fmt: skip
 
 
@@ -146,6 +170,11 @@ def flat_lines(currency: str) -> IdentityCache[ResolvedCharge, Line]:
         return line_of(rated)
 
     return IdentityCache(made)
+
+
+def _amounts(priced: Rated) -> tuple[str, str, str]:
+    """(amount, unrounded amount, calculation) as a line has them."""
+    return money_text(priced.amount, priced.currency), plain(priced.unrounded), steps_text(priced)
 
 
 def steps_text(priced: Rated) -> str:
@@ -163,3 +192,4 @@ def _text(price: Price) -> str:
 
 
 _texts: Final = IdentityCache(_text)
+_AMOUNTS: Final = IdentityCache(_amounts, 4096)

@@ -76,7 +76,27 @@ def span_of(timeline: Timeline, start: int, end: int) -> Span:
     return Span(start, end, governing.plan, governing.plan_version, ())
 
 
+_SPANS: Final[dict[object, tuple[tuple[Segment, ...], Span]]] = {}
+_MOST_SPANS: Final = 512
+
+
 def _span(timeline: Timeline, start: int) -> Span:
+    """The period from ``start``, worked out once for subscriptions of one plan and one course. By the plans' identity:
+    they are held beside it, so that their ids stay theirs."""
+    course = [
+        (segment.start_us, segment.end_us, id(segment.plan), segment.plan_version, segment.begins, segment.anchor)
+        for segment in timeline.segments
+    ]
+    key = (start, timeline.time_zone, timeline.trials, *course)
+    known = _SPANS.get(key)
+    if known is None:
+        if len(_SPANS) >= _MOST_SPANS:
+            _SPANS.clear()
+        known = _SPANS[key] = timeline.segments, _new_span(timeline, start)
+    return known[1]
+
+
+def _new_span(timeline: Timeline, start: int) -> Span:
     later_segments = [segment for segment in timeline.segments if segment.end_us > start]
     governing = later_segments[0]
     interval = governing.plan.interval

@@ -9,11 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.invoicing import rated_items
 from rating.invoicing.build_invoice import build_invoice
 from rating.invoicing.charges import Need, ResolvedCharge
 from rating.invoicing.due import ChainPosition, Due
 from rating.invoicing.rated_items import NO_USAGE
 from rating.pricing import parse_price
+from rating.pricing.split_charges import Quantity, rate_alone
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.ledgers.checkpoints import Run
@@ -147,3 +149,15 @@ def test_two_processes_of_one_run_write_the_same_bytes() -> None:
     rows = {item.need: {"acme": [UsageGroup(Usage(Decimal(12345), 9))]}}
     value, two = (encode_invoice(invoice([flat("1"), item], rows)) for _ in range(2))
     assert value == two
+
+
+def test_what_was_used_alike_at_one_price_is_rated_once_and_never_at_another() -> None:
+    price, other = (parse_price({"model": "per_unit", "unit_amount": amount}, "USD") for amount in ("1", "2"))
+    known = rated_items._RatedAlone(most=3)
+    for text in ("1", "1.0", "2", "3", "1"):
+        for asked in (price, other):
+            quantity = Quantity(Decimal(text), Decimal(2))
+            assert known(asked, quantity, "USD") == rate_alone(asked, quantity, "USD")
+            assert known(asked, quantity, "USD") is known(asked, quantity, "USD")
+            assert str(known(asked, quantity, "USD").quantity) == text
+    assert len(known._entries) <= 3

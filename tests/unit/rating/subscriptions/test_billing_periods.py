@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rating.invoicing.charges import proration
 from rating.pricing import parse_price, rate
+from rating.subscriptions import billing_periods
 from rating.subscriptions.billing_periods import Span, spans
 from rating.subscriptions.timeline import Segment, Timeline
 from schemas.catalog.base import BillingInterval
@@ -208,3 +209,30 @@ def test_a_trial_is_a_part_of_its_own() -> None:
         (False, "21/31"),
     ]
     assert not first_span.in_advance
+
+
+def test_a_period_is_worked_out_once_for_one_course_and_anew_for_every_other() -> None:
+    start, basic, other = us("2026-01-10T00:00:00Z"), plan(), plan("other")
+    courses = [
+        line((start, basic)),
+        line((start, basic), zone="America/New_York"),
+        line((start, basic), anchor=date(2026, 1, 20)),
+        line((start, basic), trial=start + 5 * DAY),
+        line((start, basic), end=start + 9 * DAY),
+        line((start, plan(interval="week"))),
+        line((start, basic), (start + 3 * DAY, other)),
+        line((start, basic), (start + 4 * DAY, other)),
+        line((start, other)),
+        line((start + DAY, basic)),
+    ]
+    billing_periods._SPANS.clear()
+    known = [list(islice(spans(course, None), 3)) for course in courses]
+    assert [list(islice(spans(course, None), 3)) for course in courses] == known
+    for course, expected in zip(courses, known, strict=True):
+        billing_periods._SPANS.clear()
+        assert list(islice(spans(course, None), 3)) == expected
+    first, again = (next(spans(line((start, basic)), None)) for _ in range(2))
+    assert first is again
+    for number in range(2 * billing_periods._MOST_SPANS):
+        next(spans(line((start + number * HOUR, basic)), None))
+    assert len(billing_periods._SPANS) <= billing_periods._MOST_SPANS
