@@ -26,6 +26,7 @@ from rating.api.invoices.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.api.usage import account_diagnosis, current, totals
+from rating.api.usage.entitlements import router as entitlements_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
 from schemas.health.readiness import to_json
@@ -46,6 +47,7 @@ def build_app(settings: Settings) -> FastAPI:
         try:
             yield
         finally:
+            rating.usage_keeper.stop()
             await asyncio.to_thread(rating.stop)
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)
@@ -58,6 +60,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(credits.router)
     app.include_router(entries_router)
     app.include_router(balance_router)
+    app.include_router(entitlements_router)
     app.include_router(price.router)
     app.include_router(export_router)
     app.include_router(lists.router)

@@ -16,6 +16,8 @@ from typing import Annotated, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
+from rating.api.entitlements.checks import GrantBook
+from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
@@ -56,6 +58,8 @@ class Rating:
         self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
+        self.grants = GrantBook()
+        self.usage_keeper = UsageKeeper(bounded_pool(settings), lambda: micros(self.now()))
         self._catalog = CatalogFollower(settings)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._questions = QueryScheduler(settings)

@@ -21,8 +21,8 @@ from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import MatrixPrice, plain
 from schemas.values.instants import rfc3339
 
-DenialReason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature"]
-"""Why something is not allowed."""
+DenialReason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature", "undecided"]
+"""Why something is not allowed; undecided: its limits cannot be worked out."""
 _ZERO: Final = Decimal(0)
 
 

@@ -10,7 +10,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
@@ -51,6 +51,15 @@ class Held:
         """About the room that it takes, in entries of one number."""
         return 1 + (len(self.groups) + len(self.steps)) // 8
 
+    def agrees(self, measured: Held) -> bool:
+        """Whether it is the same as what was measured as a whole as of the same cut, over the time that both have."""
+        from_us = max(self.from_us, measured.from_us)
+        own, others = (
+            {step: usage for step, usage in held.steps.items() if step >= from_us} for held in (self, measured)
+        )
+        usages = ([(group.dimensions, group.usage) for group in held.groups] for held in (self, measured))
+        return own == others and next(usages) == next(usages)
+
 
 class Appended(NamedTuple):
     """Usage of a profile and account that was appended: of one step of event time. ``usage`` None: something, of an
@@ -77,6 +86,9 @@ class HeldUsage:
         self.as_of: MeasuredAsOf | None = None
         self.weight = 0
         self._held: OrderedDict[UsageKey, Held] = OrderedDict()
+        self._by_age: deque[tuple[int, UsageKey]] = (
+            deque()
+        )  # by when they were asked; what was asked since is passed over
         self._of_profile: dict[tuple[str, str], dict[Asked, None]] = {}  # by profile and account
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
 
@@ -91,6 +103,7 @@ class HeldUsage:
         self._held.move_to_end((account_id, asked))
         if not isinstance(asked, RollingNeed):
             return held.groups
+        now_us = max(now_us, held.asked_us)  # should the clock have been set back
         end_us = now_us // asked.step_us * asked.step_us + asked.step_us
         start_us = end_us - asked.step_us - asked.window_us
         if start_us < held.from_us:
@@ -111,14 +124,21 @@ class HeldUsage:
 
     def oldest(self, count: int) -> list[UsageKey]:
         """What was measured as a whole longest ago."""
-        by_age = sorted(self._held.items(), key=lambda item: item[1].asked_us)
-        return [key for key, _ in by_age[:count]]
+        keys: list[UsageKey] = []
+        while self._by_age and len(keys) < count:
+            asked_us, key = self._by_age.popleft()
+            held = self._held.get(key)
+            if held is not None and held.asked_us == asked_us:
+                keys.append(key)
+        for key in reversed(keys):  # they keep their place until they are put again
+            self._by_age.appendleft((self._held[key].asked_us, key))
+        return keys
 
     def newest(self, keys: Collection[UsageKey], count: int) -> list[UsageKey]:
         """Of some keys those that were used last."""
         if len(keys) <= count:
             return list(keys)
-        return [key for key in reversed(self._held) if key in keys][:count]
+        return [key for key in reversed(tuple(self._held)) if key in keys][:count]
 
     def held(self, key: UsageKey) -> Held | None:
         """What is held of a key, as it is."""
@@ -128,12 +148,23 @@ class HeldUsage:
         """Hold what was measured as of ``as_of``."""
         before = self._held.pop(key, None)
         self._held[key] = held
+        self._by_age.append((held.asked_us, key))
         self.weight += held.weight - (before.weight if before is not None else 0)
         if before is None:
             account_id, asked = key
             self._of_profile.setdefault((asked.profile.profile_id, account_id), {})[asked] = None
             measured = self._profiles.setdefault(asked.profile.profile_id, {})
             measured[asked.profile] = measured.get(asked.profile, 0) + 1
+
+    def put_again(self, key: UsageKey, held: Held) -> None:
+        """The same for what was measured again: nobody has used it, so its place in the order stays."""
+        before = self._held.get(key)
+        if before is None:
+            self.put(key, held)
+            return
+        self._held[key] = held
+        self._by_age.append((held.asked_us, key))
+        self.weight += held.weight - before.weight
 
     def drop(self, keys: Iterable[UsageKey]) -> None:
         """Hold these no longer."""

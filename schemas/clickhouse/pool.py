@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -15,10 +15,12 @@ T = TypeVar("T")
 
 
 class ClickHousePool:
-    """Runs at most ``clients`` queries at once. Clients are created on first use."""
+    """Runs at most ``clients`` queries at once. Clients are created on first use. ``settings_of_queries``: of
+    ClickHouse, such as bounds."""
 
-    def __init__(self, settings: Settings, clients: int) -> None:
+    def __init__(self, settings: Settings, clients: int, settings_of_queries: Mapping[str, Any] | None = None) -> None:
         self._settings = settings
+        self._settings_of_queries = settings_of_queries
         self._threads = ThreadPoolExecutor(clients, thread_name_prefix="clickhouse")
         self._local = threading.local()
 
@@ -33,5 +35,5 @@ class ClickHousePool:
     def _with_client(self, question: Callable[[Any], T]) -> T:
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._local.client = connect(self._settings)
+            client = self._local.client = connect(self._settings, settings_of_queries=self._settings_of_queries)
         return question(client)

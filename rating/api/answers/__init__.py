@@ -7,7 +7,19 @@ from typing import Final
 
 from pydantic import Field
 
-from rating.api.answers import alerts, balances, diagnosed, events, explained, invoices, prices, usage, webhooks, whatif
+from rating.api.answers import (
+    alerts,
+    balances,
+    diagnosed,
+    entitlements,
+    events,
+    explained,
+    invoices,
+    prices,
+    usage,
+    webhooks,
+    whatif,
+)
 from schemas.http.openapi import Answer, Answered, Content, Reason, of_status, ok
 
 
@@ -36,6 +48,9 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/accounts/{account_id}/credits": ok("get_account_credits", usage.AccountCredits),
     "GET /v1/accounts/{account_id}/balance": ok("get_account_balance", balances.AccountBalance),
     "GET /v1/accounts/{account_id}/balance/entries": ok("list_balance_entries", balances.LedgerPage),
+    "GET /v1/accounts/{account_id}/entitlements": ok("list_entitlements", entitlements.EntitlementPage),
+    "GET /v1/accounts/{account_id}/entitlements/{feature}": ok("get_entitlement", entitlements.EntitlementAnswer),
+    "POST /v1/entitlements/check": ok("check_entitlements", entitlements.EntitlementChecks),
     "POST /v1/price": ok("price_quantities", prices.PricedLine | list[prices.PricedLine]),
     "GET /v1/invoices": ok("list_invoices", invoices.InvoicePage),
     "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),

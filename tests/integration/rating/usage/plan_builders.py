@@ -185,6 +185,8 @@ class Engine:
         ]  # fmt: skip
         self.client.insert("voided_events", voided, column_names=columns)
         self.client.insert("voided_events", voided[::2], column_names=columns)
+        voids = [[self.namespace, *row.partition, row.void_offset] for row in self.rows if row.void_offset is not None]
+        self.client.insert("usage_voids", voids, column_names=["namespace", "generation", "partition", "offset"])
         all_versions = [
             (self.namespace, version) for version in [*profile_versions("sum"), *backfilled_versions("sum")]
         ]

@@ -13,7 +13,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
+from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.measuring import appended, cut_at, voided_between, whole
+from rating.entitlements.merging import merges
+from rating.entitlements.questions import RollingNeed
 from rating.explain.counted_events import read_events
+from rating.invoicing.need import Need
 from rating.usage import Measured, UsageQuery, measured, of_account_intervals, stream_groups, usage_totals
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
@@ -183,3 +188,41 @@ def test_without_usage_there_is_one_row_without_groups_and_none_with_them(
     nothing = None if aggregation in ("max", "min", "latest") else Decimal(0)
     assert [(row.usage.quantity, row.usage.events) for row in usage_totals(engine.client, query)] == [(nothing, 0)]
     assert usage_totals(engine.client, replace(query, by_account=True)) == []
+
+
+@pytest.mark.parametrize("aggregation", get_args(Aggregation))
+def test_usage_that_is_held_and_brought_forward_is_what_the_query_says_as_of_each_cut(
+    engine: Engine, aggregation: Aggregation
+) -> None:
+    profile, now_us = profile_of(aggregation), BEGIN + 3 * DAY + 5 * 3600 * SECOND
+    needs = [Need(profile, BEGIN, BEGIN + 4 * DAY), Need(profile, BEGIN + DAY + 1, BEGIN + 2 * DAY + 60 * SECOND)]
+    rolling = [RollingNeed(profile, 48 * 3600 * SECOND, 3600 * SECOND)] if merges(profile) else []
+    keys: list[UsageKey] = [(account, asked) for account in ACCOUNTS for asked in (*needs, *rolling)]
+    held = HeldUsage()
+    went_on = 0
+    for cut in (CUTS[0], CUTS[1], CUTS[3]):
+        since, as_of = held.as_of, MeasuredAsOf(cut.offsets, now_us)
+        again: set[UsageKey] = set(keys)
+        if since is not None:
+            rows = appended(engine.client, engine.namespace, held.profiles(), since.offsets, as_of.offsets)
+            voided = voided_between(engine.client, engine.namespace, since.offsets, as_of.offsets)
+            advance = held.after(rows, voided, now_us)
+            held.commit(advance, as_of)
+            again = set(advance.stale)
+            went_on += len(keys) - len(again)
+        held.as_of = as_of
+        for key, measured_again in whole(engine.client, engine.namespace, again, as_of).items():
+            held.put(key, measured_again)
+        for account, asked in keys:
+            start_us, end_us = BEGIN + DAY + 5 * 3600 * SECOND, BEGIN + 3 * DAY + 6 * 3600 * SECOND
+            if isinstance(asked, Need):
+                start_us, end_us = asked.start_us, asked.end_us
+            query = UsageQuery(
+                engine.namespace, profile, start_us, end_us, accounts=(account,), by_account=True,
+                as_of=cut_at(cut.offsets),
+            )  # fmt: skip
+            expected = [group.usage for group in usage_totals(engine.client, query)]
+            groups = held.usage(account, asked, now_us)
+            assert groups is not None
+            assert [group.usage for group in groups] == expected, (account, asked, cut.number)
+    assert went_on > 0 or not merges(profile)  # some accounts had no void: what was appended was put to what was held

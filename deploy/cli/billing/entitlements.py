@@ -1,0 +1,62 @@
+"""``weir entitlements``: what an account may use now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
+
+if TYPE_CHECKING:
+    from schemas.values.json_text import JsonObject
+
+
+def entitlements(
+    account: Annotated[str, typer.Argument(help="The account's code.")],
+    feature: Annotated[str | None, typer.Argument(help="Only this feature, granted or not.")] = None,
+    quantity: Annotated[
+        str | None, typer.Option(help="Ask for so much of the feature; without it something must be left.")
+    ] = None,
+    namespace: NamespaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The features of an account and whether each may be used now: limits, what is used and left, when it restarts."""
+    from urllib.parse import quote
+
+    from deploy.cli.errors import Failure
+    from deploy.cli.output import console, print_json, say, table
+
+    if quantity is not None and feature is None:
+        raise Failure("--quantity is of one feature; name it", 2)
+    asked_of = services(namespace)
+    path = f"/v1/accounts/{quote(account, safe='')}/entitlements"
+    with asked_of.http("rating") as client:
+        if feature is not None:
+            parameters = {} if quantity is None else {"quantity": quantity}
+            answer: JsonObject = answered(client.get(f"{path}/{quote(feature, safe='')}", params=parameters))
+            listed = [answer]
+        else:
+            answer = answered(client.get(path))
+            listed = list(answer["entitlements"])
+            page = answer
+            while page["next_cursor"] is not None:
+                page = answered(client.get(path, params={"cursor": page["next_cursor"]}))
+                listed += page["entitlements"]
+            answer = answer | {"entitlements": listed, "next_cursor": None}
+    if as_json:
+        print_json(answer)
+        return
+    if not listed:
+        say(f"{account} has no features in {asked_of.namespace}; its plans and subscriptions grant none")
+        return
+    columns = ("feature", "allowed", "value", "granted", "used", "remaining", "unit", "resets at", "plan", "why not")
+    rows = [
+        [
+            item["feature"], "yes" if item["allowed"] else "no", item["value"], item["granted"], item["used"],
+            item["remaining"], item["unit"], item["resets_at"], item["plan"], item["detail"],
+        ]
+        for item in listed
+    ]  # fmt: skip
+    console().print(table("", columns, rows, right=("granted", "used", "remaining")))
+    say(f"as of {answer['as_of']['at']}")

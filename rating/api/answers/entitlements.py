@@ -1,0 +1,101 @@
+"""What is answered about entitlements."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.catalog.entitlements.features import ResetInterval
+from schemas.http.openapi import Answer, DecimalText, Position
+
+
+class MeasuredInstant(Answer):
+    """What an answer is as of: all that the log had below ``positions``, read at ``at``, and the catalog below
+    ``catalog_offset``."""
+
+    at: datetime
+    positions: list[Position]
+    """next offsets of the log's partitions; empty where nothing had to be measured"""
+    last_checkpoint: int | None
+    """the last checkpoint, to which the live tail was added; null: there is none"""
+    catalog_offset: int
+
+
+class FeatureLimitUse(Answer):
+    """A limit and its use."""
+
+    of: Literal["quantity", "amount"]
+    """quantity, or amount: in money"""
+    hard: bool
+    reset: ResetInterval | None
+    rolling: str | None
+    step_seconds: int | None
+    """in which a rolling window moves; null for another"""
+    start: datetime = Field(alias="from")
+    end: datetime = Field(alias="to")
+    within: bool
+    """whether the use, with the quantity asked for, stays within it"""
+    unit: str
+    """the metric's, or the currency"""
+    granted: DecimalText
+    used: DecimalText | None
+    """null where there is no maximum, minimum or latest"""
+    remaining: DecimalText
+    overage: DecimalText
+    resets_at: datetime | None
+    """null for a rolling window, and for one that never restarts"""
+
+
+class CheckedEntitlement(Answer):
+    """An account's entitlement to a feature. Numbers beside ``limits`` are of the limit that refuses, else of the hard
+    one, or of soft ones any, of which least is left in proportion."""
+
+    account_id: str
+    feature: str
+    kind: Literal["boolean", "static", "metered"] | None
+    """null where it is not granted"""
+    allowed: bool
+    reason: Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature", "undecided"] | None
+    """why it is not allowed; null where it is"""
+    detail: str
+    """the same for people"""
+    value: bool | int | str | None
+    subscription: str | None
+    plan: str | None
+    plan_version: int | None
+    metric: str | None
+    unit: str | None
+    granted: DecimalText | None
+    """null: unlimited, or not metered"""
+    used: DecimalText | None
+    remaining: DecimalText | None
+    overage: DecimalText | None
+    resets_at: datetime | None
+    limits: list[FeatureLimitUse]
+
+
+class EntitlementAnswer(CheckedEntitlement):
+    """The same, with what it is as of."""
+
+    as_of: MeasuredInstant
+
+
+class EntitlementPage(Answer):
+    """What an account may use now."""
+
+    account_id: str
+    time_zone: str
+    entitlements: list[CheckedEntitlement]
+    problems: list[str]
+    """of subscriptions that cannot be read, which grant nothing"""
+    next_cursor: str | None
+    as_of: MeasuredInstant
+
+
+class EntitlementChecks(Answer):
+    """The answers of several checks, in their order."""
+
+    results: list[CheckedEntitlement]
+    as_of: MeasuredInstant

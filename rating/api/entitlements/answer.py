@@ -1,0 +1,86 @@
+"""Decisions on entitlements as JSON. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rating.entitlements.decision import EntitlementDecision, LimitUse
+from rating.entitlements.held_usage import MeasuredAsOf
+from rating.pricing import plain
+from schemas.catalog.state import NamespaceView
+from schemas.values.instants import SECOND, rfc3339
+from schemas.values.json_text import JsonObject
+
+
+def entitlement_json(account_id: str, feature: str, decision: EntitlementDecision) -> JsonObject:
+    """One account's entitlement to one feature; what stands beside ``limits`` is of the decisive one."""
+    grant, decisive = decision.grant, decision.decisive
+    question = decisive.question if decisive is not None else None
+    kind = None
+    if grant is not None:
+        kind = "metered" if grant.feature.profile else "static" if grant.value is not None else "boolean"
+    return {
+        "account_id": account_id,
+        "feature": feature,
+        "kind": kind,
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        "value": grant.value if grant is not None else None,
+        "subscription": grant.line.subscription if grant is not None else None,
+        "plan": grant.segment.plan.code if grant is not None else None,
+        "plan_version": grant.segment.plan_version if grant is not None else None,
+        "metric": question.profile.profile_id if question is not None else None,
+        **(_numbers(decisive) if decisive is not None else _NO_NUMBERS),
+        "limits": [_limit_json(use) for use in decision.uses if use.question.limit is not None],
+    }
+
+
+_NO_NUMBERS = dict.fromkeys(("unit", "granted", "used", "remaining", "overage", "resets_at"))
+
+
+def _numbers(use: LimitUse) -> JsonObject:
+    resets_us = use.question.interval.resets_us
+    return {
+        "unit": use.unit,
+        "granted": _plain(use.granted),
+        "used": _plain(use.used),
+        "remaining": _plain(use.remaining),
+        "overage": plain(use.overage),
+        "resets_at": None if resets_us is None else rfc3339(resets_us),
+    }
+
+
+def _limit_json(use: LimitUse) -> JsonObject:
+    limit, interval = use.question.limit, use.question.interval
+    assert limit is not None, "entitlement_json leaves out what has none"
+    return {
+        "of": "quantity" if limit.amount is None else "amount",
+        "hard": limit.hard,
+        "reset": limit.reset,
+        "rolling": limit.rolling,
+        "step_seconds": interval.step_us // SECOND or None,
+        "from": rfc3339(interval.start_us),
+        "to": rfc3339(interval.end_us),
+        "within": use.within,
+        **_numbers(use),
+    }
+
+
+def as_of_json(view: NamespaceView, as_of: MeasuredAsOf | None, now_us: int, checkpoint: int | None) -> JsonObject:
+    """What an answer is as of: usage at ``at``, with all that the log had below ``positions``; the catalog below
+    ``catalog_offset``. ``checkpoint``: the last one, to which the live tail was added; None: there is none."""
+    positions = sorted(as_of.offsets.items()) if as_of is not None else []
+    return {
+        "at": rfc3339(now_us if as_of is None else as_of.at_us),
+        "positions": [
+            {"generation": generation, "partition": partition, "offset": offset}
+            for (generation, partition), offset in positions
+        ],
+        "last_checkpoint": checkpoint,
+        "catalog_offset": view.before,
+    }
+
+
+def _plain(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)

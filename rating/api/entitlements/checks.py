@@ -1,0 +1,215 @@
+"""Answers checks of entitlements: what each account is granted, from memory where nothing changed, what it used, and
+the decision, all as of one instant."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from rating.api.entitlements.usage_keeper import UsageKeeper
+from rating.entitlements.decision import (
+    EntitlementDecision,
+    LimitUse,
+    decide,
+    decision_of,
+    use_in_money,
+    use_in_quantity,
+)
+from rating.entitlements.granted import Grant, Granted, granted_to
+from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.questions import LimitQuestion, questions_of
+from rating.invoicing.charges import ChargeBook
+from rating.pricing import PriceError
+from rating.subscriptions.timeline import PlanningError
+from rating.usage import UsageGroup, no_usage
+from schemas.catalog.profiles import KINDS as PROFILE_KINDS
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import NamespaceView
+
+MOST_GRANTS: Final = 10
+"""Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
+_KINDS: Final = ("plan", "feature", "product", *PROFILE_KINDS)
+_MOST_KEPT: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCheck:
+    """May the account use the feature? ``quantity``: so much of it; None: anything at all."""
+
+    account_id: str
+    feature: str
+    quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDecisions:
+    """The decisions on several checks, in their order. ``as_of`` None: nothing had to be measured."""
+
+    decisions: tuple[EntitlementDecision, ...]
+    as_of: MeasuredAsOf | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What an account is granted, as long as ``known_by`` is the catalog's."""
+
+    known_by: tuple[int, ...]
+    granted: Granted
+
+
+class GrantBook:
+    """What accounts are granted, kept in memory until the catalog or time changes it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+
+    def known(self, view: NamespaceView, account_id: str, now_us: int) -> Granted | None:
+        """What the account has at ``now_us``; None where it has to be worked out."""
+        kept = self._kept.get((view.namespace, account_id))
+        if kept is None or now_us >= kept.granted.until_us:
+            return None
+        if kept.known_by[0] != view.before:
+            known_by = _known_by(view, account_id)
+            if known_by[1:] != kept.known_by[1:]:
+                return None
+            self._kept[view.namespace, account_id] = _Kept(known_by, kept.granted)
+        self._kept.move_to_end((view.namespace, account_id))
+        return kept.granted
+
+    def keep(self, view: NamespaceView, granted: Granted) -> None:
+        """Keep what was worked out."""
+        while len(self._kept) >= _MOST_KEPT:
+            self._kept.popitem(last=False)
+        self._kept[view.namespace, granted.account_id] = _Kept(_known_by(view, granted.account_id), granted)
+
+
+def _known_by(view: NamespaceView, account_id: str) -> tuple[int, ...]:
+    """What decides that an account's grants are the same: the view itself; what they are made of; the newest versions
+    of the account and of its subscriptions."""
+    account = view.history("account", account_id)
+    versions = [
+        history[-1].offset for history in view.histories_referring("subscription", "account", account_id) if history
+    ]
+    return view.before, view.changed(*_KINDS), account[-1].offset if account else -1, *versions
+
+
+def worked_out(
+    view: NamespaceView, account_id: str, now_us: int, billed_until_us: Mapping[str, int] | None = None
+) -> Granted:
+    """What the account has, by its subscriptions; a moment's work for each of them."""
+    return granted_to(view, account_id, now_us, billed_until_us)
+
+
+async def answered(
+    keeper: UsageKeeper,
+    view: NamespaceView,
+    checks: Sequence[FeatureCheck],
+    granted: Mapping[str, Granted],
+    now_us: int,
+) -> CheckedDecisions:
+    """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
+    book, versions = _book(view), _versions(view)
+    questions: dict[tuple[str, str], list[tuple[Grant, tuple[LimitQuestion, ...] | str]]] = {}
+    keys: dict[UsageKey, None] = {}
+    for check in checks:
+        place = check.account_id, check.feature
+        if place in questions:
+            continue
+        own = granted[check.account_id]
+        of_place = questions[place] = []
+        for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
+            asked = _questions(book, versions, grant, own.time_zone, now_us)
+            of_place.append((grant, asked))
+            if not isinstance(asked, str):
+                keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
+    as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
+    decisions = []
+    for check in checks:
+        of_grants = [
+            _decision(check, grant, asked, usage, now_us) for grant, asked in questions[check.account_id, check.feature]
+        ]
+        decisions.append(decide(of_grants))
+    return CheckedDecisions(tuple(decisions), as_of)
+
+
+def _questions(
+    book: ChargeBook,
+    versions: Mapping[str, tuple[ProfileVersion, ...]],
+    grant: Grant,
+    time_zone: str,
+    now_us: int,
+) -> tuple[LimitQuestion, ...] | str:
+    """The limits of a grant as questions, () where it is not metered; why it cannot be told."""
+    address = grant.feature.profile
+    if address is None:
+        return ()
+    of_profile = versions.get(address)
+    if of_profile is None:
+        return f"feature {grant.feature.code}: there is no profile {address}; publish its meter, or mend the feature"
+    try:
+        return questions_of(book, of_profile, grant, time_zone, now_us)
+    except PlanningError as error:
+        return str(error)
+
+
+def _decision(
+    check: FeatureCheck,
+    grant: Grant,
+    asked: tuple[LimitQuestion, ...] | str,
+    usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
+    now_us: int,
+) -> EntitlementDecision:
+    if isinstance(asked, str):
+        return EntitlementDecision(False, "undecided", asked, grant)
+    try:
+        uses = [_use(check, grant, question, usage, now_us) for question in asked]
+    except (PlanningError, PriceError) as error:
+        return EntitlementDecision(False, "undecided", str(error), grant)
+    return decision_of(grant, uses, check.quantity)
+
+
+def _use(
+    check: FeatureCheck,
+    grant: Grant,
+    question: LimitQuestion,
+    usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
+    now_us: int,
+) -> LimitUse:
+    if question.limit is not None and question.limit.amount is not None:
+        totals = {
+            need: {check.account_id: list(usage[check.account_id, need])}
+            for item in question.items
+            if (need := item.need) is not None
+        }
+        currency = grant.span.plan.currency
+        return use_in_money(question, totals, check.account_id, currency, now_us, check.quantity)
+    (asked,) = question.asked
+    groups = usage[check.account_id, asked]
+    measured = groups[0].usage if groups else no_usage(question.profile.aggregation)
+    return use_in_quantity(question, measured, check.quantity)
+
+
+def _book(view: NamespaceView) -> ChargeBook:
+    def make() -> tuple[ChargeBook, int]:
+        return ChargeBook(view), len(profile_versions(view)) + 1
+
+    return view.derived("charges of entitlements", ("product", *PROFILE_KINDS), make)
+
+
+def _versions(view: NamespaceView) -> Mapping[str, tuple[ProfileVersion, ...]]:
+    """Profile address → its versions, oldest first; a meter of one profile also by its own code."""
+
+    def make() -> tuple[Mapping[str, tuple[ProfileVersion, ...]], int]:
+        by_id: dict[str, tuple[ProfileVersion, ...]] = {}
+        by_meter: dict[str, set[str]] = {}
+        for version in profile_versions(view):
+            by_id[version.profile_id] = (*by_id.get(version.profile_id, ()), version)
+            by_meter.setdefault(version.meter, set()).add(version.profile_id)
+        alone = [(meter, *ids) for meter, ids in by_meter.items() if len(ids) == 1]
+        addresses = by_id | {meter: by_id[profile_id] for meter, profile_id in alone}
+        return addresses, 2 * len(by_id) + 1
+
+    return view.derived("profiles by address", PROFILE_KINDS, make)

@@ -1,0 +1,251 @@
+"""Keeps accounts' usage in memory for checks (``rating.entitlements.held_usage``), and asks ClickHouse for what is not
+there.
+
+A namespace has one question at a time: what was asked for meanwhile is measured together, and twice a second what was
+appended since is put to all that is held. Nobody waits for that but whoever asks for an account that is not held, or
+first after a pause. State is changed in the event loop alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from rating.api.rating_problems import RatingProblem
+from rating.entitlements.held_usage import Advance, Held, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
+from rating.usage import UsageGroup
+from schemas.clickhouse.pool import ClickHousePool
+from schemas.settings import Settings
+from schemas.values.instants import SECOND
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 0.5
+"""From one refresh of a namespace to the next, as long as somebody checks."""
+_IDLE_SECONDS: Final = 30.0
+_FRESH_US: Final = 2 * SECOND
+_STALE_US: Final = 60 * SECOND
+_FORGOTTEN_US: Final = 300 * SECOND
+_PLACES: Final = 4
+_TOGETHER: Final = 2000
+_MOST_WAITING: Final = 20_000
+_RENEWED: Final = 200
+_MEASURED_AGAIN: Final = 1200
+"""Of so many refreshes, in which all that is held is measured as a whole once more."""
+_MOST_WEIGHT: Final = 400_000
+_ATTEMPTS: Final = 5
+_TOO_MANY_ROWS: Final = "Code: 396"
+_BOUNDS: Final = {
+    "max_execution_time": 20,
+    # More than this was appended only where nobody looked for long: it is then measured again as a whole.
+    "max_result_rows": 500_000,
+    "result_overflow_mode": "throw",
+}
+
+
+@dataclass(eq=False)
+class _KeptNamespace:
+    """``used``: the loop's time of the last check; ``refreshed``: done once the refresh under way, or the next one, is
+    over; ``waiting``: what is to be measured, each with who waits for it."""
+
+    name: str
+    held: HeldUsage = field(default_factory=HeldUsage)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: dict[UsageKey, asyncio.Future[None]] = field(default_factory=dict)
+    asking: asyncio.Task[None] | None = None
+    refresher: asyncio.Task[None] | None = None
+    refreshed: asyncio.Event = field(default_factory=asyncio.Event)
+    used: float = 0.0
+    repairs: int = 0
+
+
+def bounded_pool(settings: Settings) -> ClickHousePool:
+    """Places at ClickHouse for the questions of a keeper, each with bounds."""
+    return ClickHousePool(settings, _PLACES, _BOUNDS | {"max_memory_usage": settings.rating_query_bytes})
+
+
+class UsageKeeper:
+    """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: about how
+    many numbers are held in all. ``stop`` is called in the event loop."""
+
+    def __init__(self, pool: ClickHousePool, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
+        self._pool = pool
+        self._now_us = now_us
+        self._most_weight = most_weight
+        self._namespaces: dict[str, _KeptNamespace] = {}
+
+    def stop(self) -> None:
+        """End what is under way."""
+        for namespace in self._namespaces.values():
+            for task in (namespace.asking, namespace.refresher):
+                if task is not None:
+                    task.cancel()
+        self._pool.stop()
+
+    async def usage(
+        self, name: str, keys: Sequence[UsageKey], now_us: int
+    ) -> tuple[MeasuredAsOf, dict[UsageKey, tuple[UsageGroup, ...]]]:
+        """The groups of each key, all as of one cut. Raises Problem (503) where ClickHouse does not answer."""
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            namespace = self._namespaces[name] = _KeptNamespace(name)
+        namespace.used = asyncio.get_running_loop().time()
+        await self._fresh(namespace)
+        for _ in range(_ATTEMPTS):
+            as_of, groups = namespace.held.as_of, dict[UsageKey, tuple[UsageGroup, ...]]()
+            missing: list[UsageKey] = []
+            for key in keys:
+                found = namespace.held.usage(*key, now_us)
+                if found is None:
+                    missing.append(key)
+                else:
+                    groups[key] = found
+            if not missing and as_of is not None:
+                return as_of, groups
+            await self._measured(namespace, missing)
+            if not keys and namespace.held.as_of is not None:
+                return namespace.held.as_of, {}
+        raise _unavailable("what the account used could not be measured as of one instant")
+
+    async def _fresh(self, namespace: _KeptNamespace) -> None:
+        """Have the namespace refreshed from now on; wait for the first refresh where what is held is old."""
+        if namespace.refresher is None or namespace.refresher.done():
+            namespace.refreshed.clear()
+            namespace.refresher = asyncio.create_task(self._keep_fresh(namespace))
+        as_of = namespace.held.as_of
+        if as_of is not None and self._now_us() - as_of.at_us > _FRESH_US:
+            try:
+                await asyncio.wait_for(namespace.refreshed.wait(), _FRESH_US / SECOND)
+            except TimeoutError:
+                log.warning("namespace %s: the usage for checks is older than 2 s", namespace.name)
+            as_of = namespace.held.as_of
+            if as_of is not None and self._now_us() - as_of.at_us > _STALE_US:
+                raise _unavailable("what is known of usage is older than a minute, and ClickHouse does not answer")
+
+    async def _keep_fresh(self, namespace: _KeptNamespace) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() - namespace.used < _IDLE_SECONDS:
+            began = loop.time()
+            try:
+                async with namespace.lock:
+                    await self._refresh(namespace)
+            except Exception as error:  # it stays as it is, and says as of when; the next refresh may do better
+                log.warning("namespace %s: the usage for checks is not refreshed: %s", namespace.name, error)
+                if _TOO_MANY_ROWS in str(error):  # more was appended than is put to what is held
+                    namespace.held.clear()
+            namespace.refreshed.set()
+            took = loop.time() - began
+            await asyncio.sleep(max(REFRESH_SECONDS - took, took))
+
+    async def _refresh(self, namespace: _KeptNamespace) -> None:
+        held, since = namespace.held, namespace.held.as_of
+        if since is None:
+            return
+        at_us = self._now_us()
+        if at_us - since.at_us > _FORGOTTEN_US:
+            held.clear()
+            return
+        state = await self._pool.ask(log_state)
+        if state.repairs != namespace.repairs or any(
+            state.offsets.get(place, -1) < end for place, end in since.offsets.items()
+        ):
+            held.clear()  # rows were written again, or ClickHouse is an older copy: nothing held is certain
+            return
+        as_of = MeasuredAsOf(state.offsets, at_us)
+        if state.offsets == since.offsets:
+            held.commit(Advance({}, frozenset()), as_of)
+            return
+        advance, measured = await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of))
+        held.commit(advance, as_of)
+        for key, renewed in measured.items():
+            held.put_again(key, renewed)
+        self._bound(namespace)
+
+    async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
+        """Have the keys measured, together with all that others wait for. Raises Problem."""
+        waiting = namespace.waiting
+        if len(waiting) > _MOST_WAITING:
+            raise _unavailable("too many accounts are asked for the first time at once")
+        loop = asyncio.get_running_loop()
+        futures = [waiting.setdefault(key, loop.create_future()) for key in keys]
+        if namespace.asking is None or namespace.asking.done():
+            namespace.asking = asyncio.create_task(self._ask(namespace))
+        if not futures:
+            await asyncio.wait([namespace.asking])
+            return
+        await asyncio.wait(futures)
+        for future in futures:
+            if (error := future.exception()) is not None:
+                raise error
+
+    async def _ask(self, namespace: _KeptNamespace) -> None:
+        while True:
+            async with namespace.lock:
+                lot = dict(list(namespace.waiting.items())[:_TOGETHER])
+                try:
+                    await self._measure(namespace, list(lot))
+                except Exception as error:  # whoever waits is told, whatever it is
+                    for future in lot.values():
+                        future.set_exception(error)
+                        future.exception()  # somebody may have gone
+                else:
+                    for future in lot.values():
+                        future.set_result(None)
+                finally:
+                    for key in lot:
+                        del namespace.waiting[key]
+            if not namespace.waiting:
+                return
+
+    async def _measure(self, namespace: _KeptNamespace, keys: list[UsageKey]) -> None:
+        held = namespace.held
+        if held.as_of is None:
+            at_us = self._now_us()
+            state: LogState = await self._pool.ask(log_state)
+            namespace.repairs = state.repairs
+            held.as_of = MeasuredAsOf(state.offsets, at_us)
+        as_of = held.as_of
+        measured = await self._pool.ask(lambda client: whole(client, namespace.name, keys, as_of))
+        for key, each in measured.items():
+            held.put(key, each)
+        self._bound(namespace)
+
+    def _bound(self, namespace: _KeptNamespace) -> None:
+        """Keep to the room that there is: a namespace has half of it at most, and what nobody has used for long goes
+        first."""
+        namespace.held.shrink(self._most_weight // 2)
+        total = sum(each.held.weight for each in self._namespaces.values())
+        for each in sorted(self._namespaces.values(), key=lambda other: other.used):
+            if total <= self._most_weight:
+                break
+            if each is not namespace and not each.lock.locked():
+                total -= each.held.weight
+                each.held.clear()
+
+
+def _advanced(
+    client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf
+) -> tuple[Advance, dict[UsageKey, Held]]:
+    """What is held as of ``as_of``, what of it was measured again included; blocking."""
+    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
+    voided = voided_between(client, name, since.offsets, as_of.offsets)
+    advance = held.after(rows, voided, as_of.at_us)
+    oldest = held.oldest(len(held) // _MEASURED_AGAIN + 1)
+    again = {*held.newest(advance.stale, _RENEWED), *oldest}
+    measured = whole(client, name, again, as_of)
+    for key in oldest:
+        before = advance.renewed.get(key) or held.held(key)
+        if key not in advance.stale and before is not None and not before.agrees(measured[key]):
+            log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
+    return advance, measured
+
+
+def _unavailable(detail: str) -> RatingProblem:
+    return RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; try again", headers={"Retry-After": "1"})

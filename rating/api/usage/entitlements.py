@@ -1,0 +1,185 @@
+"""GET /v1/accounts/{id}/entitlements and …/{feature}, POST /v1/entitlements/check: what an account may use now."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+from pydantic import Field
+
+from rating.api.context import Authorized, Rating, View
+from rating.api.entitlements.answer import as_of_json, entitlement_json
+from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered, worked_out
+from rating.api.rating_problems import missing, wrong
+from rating.entitlements.decision import EntitlementDecision
+from rating.entitlements.granted import Granted
+from rating.invoices.read import read_chains
+from schemas.catalog.base import Code, Identifier, Model
+from schemas.catalog.state import NamespaceView
+from schemas.prices.decimals import NotNegative, exact_decimal
+from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
+from schemas.values.suggestions import similar
+
+router = APIRouter(tags=["entitlements"])
+
+MOST_CHECKS: Final = 100
+_MOST_FEATURES: Final = 1000
+_AT_ONCE: Final = 20
+"""Subscriptions of an account that are looked at in the event loop; more are in a thread."""
+
+
+class CheckItem(Model):
+    """May an account use a feature?"""
+
+    account_id: Identifier
+    feature: Code
+    quantity: Annotated[
+        NotNegative | None, Field(description="so much of it; null: anything at all, of which something must be left")
+    ] = None
+
+
+class CheckRequest(Model):
+    """Several checks, answered as of one instant."""
+
+    checks: Annotated[list[CheckItem], Field(min_length=1, max_length=MOST_CHECKS)]
+
+
+@router.get("/v1/accounts/{account_id:path}/entitlements/{feature}", summary="May the account use the feature now?")
+async def entitlement(
+    rating: Authorized,
+    view: View,
+    account_id: str,
+    feature: str,
+    quantity: Annotated[
+        str | None, Query(description="so much of it, a decimal; without it something of each hard limit must be left")
+    ] = None,
+) -> Response:
+    """`used` is what GET /v1/usage and the invoice of this moment say; in money the lines' amounts before discounts.
+    `granted`, `used`, `remaining`, `overage` and `resets_at` are of the limit that refuses, else of the hard one of
+    which least is left; `limits` has all of them. Where several active subscriptions grant the feature, one that allows
+    suffices."""
+    _known_account(view, account_id)
+    if view.get("feature", feature) is None:
+        near = similar([entry.code for entry in view.all("feature")], (feature,)) if len(feature) <= 64 else ()
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
+    now_us = micros(rating.now())
+    check = FeatureCheck(account_id, feature, _quantity(quantity))
+    result = await _answered(rating, view, [check], now_us)
+    answer = entitlement_json(account_id, feature, result.decisions[0])
+    return JSONResponse(answer | {"as_of": _as_of(rating, view, result, now_us)})
+
+
+@router.get("/v1/accounts/{account_id:path}/entitlements", summary="What the account may use now, feature by feature")
+async def entitlements(
+    rating: Authorized,
+    view: View,
+    account_id: str,
+    cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST_FEATURES)] = 100,
+) -> Response:
+    """The features that its active subscriptions grant, in order of their codes, as of one instant; a feature that is
+    not listed is not granted."""
+    _known_account(view, account_id)
+    now_us = micros(rating.now())
+    granted = await _granted(rating, view, account_id, now_us)
+    features = [code for code in granted.grants if cursor is None or code > cursor]
+    page = features[:limit]
+    result = await _answered(rating, view, [FeatureCheck(account_id, code) for code in page], now_us)
+    return JSONResponse(
+        {
+            "account_id": account_id,
+            "time_zone": granted.time_zone,
+            "entitlements": [
+                entitlement_json(account_id, code, decision)
+                for code, decision in zip(page, result.decisions, strict=True)
+            ],
+            "problems": list(granted.problems),
+            "next_cursor": page[-1] if len(features) > len(page) else None,
+            "as_of": _as_of(rating, view, result, now_us),
+        }
+    )
+
+
+@router.post("/v1/entitlements/check", summary="Up to 100 checks of accounts and features, as of one instant")
+async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
+    """Answered in the order of `checks`. An account or a feature that is not there is not allowed, with the reason
+    `unknown_account` or `unknown_feature`, and stops no other check."""
+    now_us = micros(rating.now())
+    checks = [FeatureCheck(item.account_id, item.feature, item.quantity) for item in body.checks]
+    unknown = {number: decision for number, each in enumerate(checks) if (decision := _unknown(view, each))}
+    known = [each for number, each in enumerate(checks) if number not in unknown]
+    result = await _answered(rating, view, known, now_us)
+    decisions = iter(result.decisions)
+    return JSONResponse(
+        {
+            "results": [
+                entitlement_json(each.account_id, each.feature, unknown.get(number) or next(decisions))
+                for number, each in enumerate(checks)
+            ],
+            "as_of": _as_of(rating, view, result, now_us),
+        }
+    )
+
+
+def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | None:
+    if view.get("account", check.account_id) is None:
+        return EntitlementDecision(
+            False, "unknown_account", f"there is no account {check.account_id[:64]!r}; publish it"
+        )
+    if view.get("feature", check.feature) is None:
+        return EntitlementDecision(False, "unknown_feature", f"there is no feature {check.feature!r}; publish it")
+    return None
+
+
+def _known_account(view: NamespaceView, account_id: str) -> None:
+    if view.get("account", account_id) is None:
+        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+
+
+def _quantity(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        quantity = exact_decimal(text)
+    except ValueError as error:
+        raise wrong("quantity", str(error)) from None
+    if quantity < 0:
+        raise wrong("quantity", "is negative; ask for 0 or more")
+    return quantity
+
+
+async def _answered(rating: Rating, view: NamespaceView, checks: list[FeatureCheck], now_us: int) -> CheckedDecisions:
+    granted: dict[str, Granted] = {}
+    for each in checks:
+        if each.account_id not in granted:
+            granted[each.account_id] = await _granted(rating, view, each.account_id, now_us)
+    return await answered(rating.usage_keeper, view, checks, granted, now_us)
+
+
+async def _granted(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> Granted:
+    """What the account is granted, worked out where the catalog or time changed it."""
+    known = rating.grants.known(view, account_id, now_us)
+    if known is not None:
+        return known
+    billed_until: dict[str, int] | None = None
+    if len({entry.body.get("time_zone") for entry in view.history("account", account_id)}) > 1:
+        # Its periods begin where the stored ones ended, whatever the time zone is by now.
+        billed = await rating.ask(lambda client: read_chains(client, view.namespace, [account_id], ()))
+        billed_until = {}
+        for head in (invoice.head for invoice in billed if invoice.head.period_end_us <= now_us):
+            billed_until[head.subscription] = max(billed_until.get(head.subscription, 0), head.period_end_us)
+    if len(view.indexes.referring("subscription", "account", account_id)) > _AT_ONCE:
+        granted = await rating.compute(lambda: worked_out(view, account_id, now_us, billed_until))
+    else:
+        granted = worked_out(view, account_id, now_us, billed_until)
+    rating.grants.keep(view, granted)
+    return granted
+
+
+def _as_of(rating: Rating, view: NamespaceView, result: CheckedDecisions, now_us: int) -> JsonObject:
+    last = rating.checkpoints.last
+    return as_of_json(view, result.as_of, now_us, None if last is None else last.number)

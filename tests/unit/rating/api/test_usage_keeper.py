@@ -1,0 +1,177 @@
+"""Usage kept for checks: asked for once however many wait, brought forward, dropped where not certain, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rating.api.entitlements import usage_keeper
+from rating.api.entitlements.usage_keeper import UsageKeeper
+from rating.api.rating_problems import RatingProblem
+from rating.entitlements.held_usage import Appended, Held, MeasuredAsOf, UsageKey
+from rating.entitlements.measuring import LogState
+from rating.invoicing.need import Need
+from rating.usage import Measured
+from schemas.values.instants import SECOND
+from tests.unit.rating.entitlements.log import LOG, Event, Log
+
+PROFILE = Measured("m.p", "sum", ((1, 60),))
+NEED = Need(PROFILE, 0, 1000 * SECOND)
+
+
+class Store:
+    """ClickHouse as the keeper asks it, with a log in memory. ``asked``: the keys of each question."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log = Log()
+        self.asked: list[list[UsageKey]] = []
+        self.repairs = 0
+        self.fault: Exception | None = None
+        for function in (self.log_state, self.whole, self.appended, self.voided_between):
+            monkeypatch.setattr(usage_keeper, function.__name__, function)
+        monkeypatch.setattr(usage_keeper, "REFRESH_SECONDS", 0.0)
+
+    async def ask(self, question: Callable[[Any], Any]) -> Any:
+        await asyncio.sleep(0)
+        if self.fault is not None:
+            raise self.fault
+        return question(None)
+
+    def stop(self) -> None:
+        pass
+
+    def log_state(self, _client: Any) -> LogState:
+        return LogState({LOG: len(self.log.records)}, self.repairs)
+
+    def whole(self, _client: Any, _name: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
+        lot = list(keys)
+        if lot:
+            self.asked.append(lot)
+        return {key: self.log.whole(key, as_of.offsets[LOG], as_of.at_us) for key in lot}
+
+    def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any) -> list[Appended]:
+        return self.log.appended(since[LOG], until[LOG], {"m.p": PROFILE})
+
+    def voided_between(self, _client: Any, _name: str, since: Any, until: Any) -> set[str]:
+        return self.log.voided_accounts(since[LOG], until[LOG])
+
+    def use(self, account: str, quantity: int) -> None:
+        self.log.records.append(Event("m.p", account, 5 * SECOND, Decimal(quantity)))
+
+
+async def used(keeper: UsageKeeper, account: str, name: str = "n") -> Decimal | None:
+    _, groups = await keeper.usage(name, [(account, NEED)], 10 * SECOND)
+    of_account = groups[account, NEED]
+    return of_account[0].usage.quantity if of_account else Decimal(0)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Let the refresher go on until the condition holds."""
+    for _ in range(100_000):
+        if await condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the refresher never came to it")
+
+
+def run(test: Callable[[UsageKeeper], Awaitable[None]], store: Store, most_weight: int = 1000) -> None:
+    async def body() -> None:
+        keeper = UsageKeeper(store, lambda: 10 * SECOND, most_weight)  # type: ignore[arg-type]
+        try:
+            await test(keeper)
+        finally:
+            keeper.stop()
+
+    asyncio.run(body())
+
+
+def test_who_asks_for_an_account_at_once_shares_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    for account in ("a", "b"):
+        store.use(account, 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        answers = await asyncio.gather(*(used(keeper, account) for account in ("a", "b") * 50))
+        assert set(answers) == {Decimal(3)}
+        assert sorted(len(lot) for lot in store.asked)[-1] == 2
+        assert sum(len(lot) for lot in store.asked) <= 4  # each once, and again as what was measured longest ago
+
+    run(test, store)
+
+
+def test_what_is_appended_and_voided_shows_without_being_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    store.use("a", 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        assert await used(keeper, "a") == 3
+        store.use("a", 4)
+        await until(lambda: _is(keeper, Decimal(7)))
+        store.log.records.append(0)  # a void of the first event
+        await until(lambda: _is(keeper, Decimal(4)))
+
+    run(test, store)
+
+
+async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:
+    return await used(keeper, "a") == quantity
+
+
+def test_what_was_written_again_or_is_an_older_copy_is_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    store.use("a", 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        assert await used(keeper, "a") == 3
+        store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what a repair found missing
+        store.repairs += 1
+        await until(lambda: _is(keeper, Decimal(9)))
+        store.log.records.clear()  # ClickHouse was restored from a copy that has less
+        await until(lambda: _is(keeper, Decimal(0)))
+
+    run(test, store)
+
+
+def test_a_fault_is_told_to_who_waits_and_takes_nothing_from_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    store.use("a", 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        assert await used(keeper, "a") == 3
+        store.fault = OSError("gone")
+        with pytest.raises(OSError, match="gone"):
+            await used(keeper, "b")
+        assert await used(keeper, "a") == 3
+        store.fault = None
+        assert await used(keeper, "b") == 0
+
+    run(test, store)
+
+
+def test_what_is_held_is_bounded_and_a_namespace_has_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+
+    async def test(keeper: UsageKeeper) -> None:
+        for name in ("n", "m", "o"):
+            for number in range(30):
+                assert await used(keeper, f"a{number}", name) == 0
+        held = [namespace.held.weight for namespace in keeper._namespaces.values()]
+        assert max(held) <= 10
+        assert sum(held) <= 20
+
+    run(test, store, most_weight=20)
+
+
+def test_what_is_never_known_at_one_instant_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+
+    async def test(keeper: UsageKeeper) -> None:
+        keys: list[UsageKey] = [(f"a{number}", NEED) for number in range(9)]  # more than there is room for
+        with pytest.raises(RatingProblem, match="as of one instant"):
+            await keeper.usage("n", keys, 10 * SECOND)
+
+    run(test, store, most_weight=10)
