@@ -46,9 +46,10 @@ def check_allowed(plan: CatalogPlan, standing: Namespace, caller: Caller) -> Non
     for change in plan.to_publish():
         if not isinstance(change.model, Namespace):
             continue
-        if change.model.webhook != standing.webhook and "admin" not in caller.access.scopes:
-            detail = "changing webhook needs a key with the scope admin: whoever it leads to gets every invoice"
-            raise Problem(403, "scope", detail, path="$.namespace.webhook")
+        for name in ("webhook", "webhooks"):
+            if getattr(change.model, name) != getattr(standing, name) and "admin" not in caller.access.scopes:
+                detail = f"changing {name} needs a key with the scope admin: whoever it leads to gets every invoice"
+                raise Problem(403, "scope", detail, path=f"$.namespace.{name}")
         if change.model.bounds != standing.bounds:
             detail = (
                 "bounds are set by the operator, with the admin key of the settings; leave them out, and "

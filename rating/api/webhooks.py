@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, wrong
 from rating.webhooks import message, store
-from rating.webhooks.hook import WebhookEndpoint, webhook_of
+from rating.webhooks.hook import WebhookEndpoint, webhooks_of
 from rating.webhooks.notices import ALERT_EVENTS
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.send_again import ReplayRequest, send_again
+from schemas.catalog.base import Code
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.fine_instants import Instant
@@ -32,6 +33,8 @@ _ALIVE_US: Final = 60 * _SECOND
 
 router = APIRouter(tags=["webhooks"])
 
+WebhookCode = Annotated[str, Query(description="code of one of the namespace's `webhooks`; empty: the one without")]
+
 
 class Replayed(BaseModel):
     """Which versions are sent anew: those of which everything that is given holds."""
@@ -41,6 +44,7 @@ class Replayed(BaseModel):
     since: Instant | None = None
     invoice_id: str | None = None
     given_up: bool = False
+    webhook: Code | None = None
 
     @model_validator(mode="after")
     def _says_which(self) -> Replayed:
@@ -51,7 +55,8 @@ class Replayed(BaseModel):
 
 @router.get("/v1/webhooks", summary="The namespace's webhook, and how its deliveries stand")
 async def status(rating: Authorized, view: View) -> JsonObject:
-    """`webhook` is null where the namespace has none. `delivering`: whether a process that delivers was there within
+    """`webhook` is null where the namespace has none without a code, `webhooks` are those with one; the counts are of
+    all. `delivering`: whether a process that delivers was there within
     the last minute. `last_failure` is the last attempt that failed, also where a later one went well."""
     return await webhook_status(rating, view)
 
@@ -61,10 +66,11 @@ async def webhook_status(rating: Rating, view: NamespaceView) -> JsonObject:
     summary, seen_us = await rating.ask(
         lambda client: (store.summary(client, view.namespace), store.last_alive_us(client))
     )
-    hook = webhook_of(view)
+    hooks = webhooks_of(view)
     return {
         "namespace": view.namespace,
-        "webhook": None if hook is None else _hook(hook),
+        "webhook": _hook(hooks[""]) if "" in hooks else None,
+        "webhooks": [_hook(hook) for code, hook in hooks.items() if code],
         "delivering": micros(rating.now()) - seen_us < _ALIVE_US,
         "waiting": summary.waiting,
         "delivered": summary.delivered,
@@ -92,28 +98,31 @@ async def deliveries(
     )
     page = listed[:limit]
     last_shown = page[-1] if len(listed) > limit else None
-    following = None if last_shown is None else f"{last_shown.queued_us}_{last_shown.replay}_{last_shown.message_id}"
+    following = None
+    if last_shown is not None:
+        following = f"{last_shown.queued_us}_{last_shown.replay}_{last_shown.message_id}"
+        following += f".{last_shown.webhook}" if last_shown.webhook else ""
     return {"deliveries": [_delivery(delivery) for delivery in page], "next_cursor": following}
 
 
 @router.get("/v1/webhooks/secret", summary="What receivers verify signatures with")
-async def secret(rating: Authorized, view: View, response: Response) -> JsonObject:
+async def secret(rating: Authorized, view: View, response: Response, webhook: WebhookCode = "") -> JsonObject:
     """`replaced` are those before it, with the instant until which they sign too. A higher `rotation` in the
     namespace's settings makes a new one."""
-    hook = _required(view)
+    hook = _required(view, webhook)
     response.headers["Cache-Control"] = "no-store"
     root, overlap_us = signing.root_key(rating.settings), rating.settings.webhook_overlap_seconds * _SECOND
     return {
-        "secret": signing.secret_text(signing.secret(root, view.namespace, hook.rotation)),
+        "secret": signing.secret_text(signing.secret(root, view.namespace, hook.rotation, hook.code)),
         "rotation": hook.rotation,
         "replaced": [{"rotation": rotation, "signs_until": rfc3339(us + overlap_us)} for rotation, us in hook.replaced],
     }
 
 
 @router.post("/v1/webhooks/test", summary="Send a signed webhook.ping now, and say what it was answered")
-async def ping(rating: Authorized, view: View) -> JsonObject:
+async def ping(rating: Authorized, view: View, webhook: WebhookCode = "") -> JsonObject:
     """Also to a webhook that is not enabled. Tried once, from this process."""
-    hook = _required(view)
+    hook = _required(view, webhook)
     now_us, began = micros(rating.now()), time.monotonic()
     body = message.body(message.PING, now_us, {"namespace": view.namespace})
     secrets = hook.secrets(signing.root_key(rating.settings), now_us, rating.settings.webhook_overlap_seconds)
@@ -135,14 +144,17 @@ async def ping(rating: Authorized, view: View) -> JsonObject:
 
 @router.post("/v1/webhooks/replay", status_code=202, summary="Send versions again, under the ids that they had")
 async def replay(request: Request, rating: Authorized, view: View, body: Replayed) -> JsonObject:
-    """`messages`: so many are queued. Versions of types that the webhook does not name are left out."""
-    hook = _required(view)
+    """`messages`: so many are queued. Versions of types that a webhook does not name are not sent to it. `webhook`:
+    only to the one of this code; else to all."""
+    hooks = list(webhooks_of(view).values()) if body.webhook is None else [_required(view, body.webhook)]
+    if not hooks:
+        raise _without(view, "")
     author, name, now_us = request.state.access.author, f"rp_{uuid.uuid4().hex[:16]}", micros(rating.now())
     versions = ReplayRequest(_micros(body.since), body.invoice_id, body.given_up)
     try:
         count = await rating.ask(
             lambda client: send_again(
-                rating.settings, client, hook, versions, author=author, replay=name, now_us=now_us
+                rating.settings, client, hooks, versions, author=author, replay=name, now_us=now_us
             )
         )
     except LedgerUnavailable as error:
@@ -150,30 +162,33 @@ async def replay(request: Request, rating: Authorized, view: View, body: Replaye
     return {"replay": name, "messages": count}
 
 
-def _required(view: NamespaceView) -> WebhookEndpoint:
-    hook = webhook_of(view)
+def _required(view: NamespaceView, code: str) -> WebhookEndpoint:
+    hook = webhooks_of(view).get(code)
     if hook is None:
-        raise RatingProblem(
-            HTTPStatus.CONFLICT,
-            f"namespace {view.namespace} has no webhook; set one: `weir webhook set URL`, or webhook.url in its"
-            " settings",
-        )
+        raise _without(view, code)
     return hook
 
 
-def _position(cursor: str) -> tuple[int, str, str]:
-    """(queued, message id, replay) of the delivery that a page ended with. Raises Problem."""
+def _without(view: NamespaceView, code: str) -> RatingProblem:
+    which = f"webhook {code[:64]!r}; its settings have webhooks" if code else "webhook; set one: `weir webhook set URL`"
+    remedy = "" if code else ", or webhook.url in its settings"
+    return RatingProblem(HTTPStatus.CONFLICT, f"namespace {view.namespace} has no {which}{remedy}")
+
+
+def _position(cursor: str) -> tuple[int, str, str, str]:
+    """(queued, message id, replay, webhook) of the delivery that a page ended with. Raises Problem."""
     queued, _, ids = cursor.partition("_")
     # A replay's name has one underscore, the first delivery's is empty.
     parts = ids.split("_", 2) if ids.startswith("rp_") else ["", ids.removeprefix("_")]
-    replay, message_id = "_".join(parts[:-1]), parts[-1]
+    replay, (message_id, _, webhook) = "_".join(parts[:-1]), parts[-1].partition(".")
     if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id.startswith(("inv_", "alr_")):
         raise wrong("cursor", f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
-    return int(queued), message_id, replay
+    return int(queued), message_id, replay, webhook
 
 
 def _hook(hook: WebhookEndpoint) -> JsonObject:
     return {
+        "code": hook.code or None,
         "url": hook.url,
         "enabled": hook.enabled,
         "events": sorted(hook.events),
@@ -185,6 +200,7 @@ def _hook(hook: WebhookEndpoint) -> JsonObject:
 def _delivery(delivery: QueuedDelivery) -> JsonObject:
     return {
         "message_id": delivery.message_id,
+        "webhook": delivery.webhook or None,
         "replay": delivery.replay or None,
         "invoice_id": None if delivery.type in ALERT_EVENTS else delivery.invoice_id,
         "alert_id": delivery.invoice_id if delivery.type in ALERT_EVENTS else None,

@@ -9,17 +9,12 @@ from schemas.values.json_text import JsonObject
 
 def webhook_summary(status: JsonObject) -> Html | None:
     """``status`` is what GET /v1/webhooks says; nothing where there is no webhook and never was one."""
-    hook = status["webhook"]
+    hooks = [hook for hook in (status["webhook"], *status["webhooks"]) if hook is not None]
     counts = [(name, status[name.replace(" ", "_")]) for name in ("delivered", "waiting", "given up")]
-    if hook is None and not any(count for _, count in counts):
+    if not hooks and not any(count for _, count in counts):
         return None
-    address = (
-        "none any longer"
-        if hook is None
-        else hook["url"] + ("" if hook["enabled"] else " (disabled: what comes waits)")
-    )
-    lines = [tag("p", address)]
-    if hook is not None and not status["delivering"]:
+    lines = [tag("p", _address(hook)) for hook in hooks] or [tag("p", "none any longer")]
+    if hooks and not status["delivering"]:
         lines.append(
             tag("p", "No process delivers: python -m rating.webhooks does not run.", class_="bad", role="alert")
         )
@@ -37,3 +32,8 @@ def webhook_summary(status: JsonObject) -> Html | None:
     if status["given_up"]:
         lines.append(tag("p", "Given up ones are sent again by `weir webhook replay --given-up`.", class_="bad"))
     return join(tag("h2", "Webhook"), *lines)
+
+
+def _address(hook: JsonObject) -> str:
+    name = f"{hook['code']}: " if hook["code"] else ""
+    return f"{name}{hook['url']}" + ("" if hook["enabled"] else " (disabled: what comes waits)")

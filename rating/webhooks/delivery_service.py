@@ -16,6 +16,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,7 +32,7 @@ from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
-from rating.webhooks.hook import WebhookEndpoint, webhook_of
+from rating.webhooks.hook import WebhookEndpoint, webhooks_of
 from rating.webhooks.intake import Intake, Notices, deliveries_for
 from rating.webhooks.notices import Notice, notice_of_alert
 from rating.webhooks.queue import QueuedDelivery
@@ -80,9 +81,9 @@ class DeliveryService:
         self._catalog = CatalogFollower(settings, self._entry)
         self._changed: set[str] = set()
         self._lock = threading.Lock()
-        self._hooks: dict[str, WebhookEndpoint] = {}
+        self._hooks: dict[str, dict[str, WebhookEndpoint]] = {}
         self._group = asyncio.TaskGroup()
-        self._couriers: dict[str, Courier] = {}
+        self._couriers: dict[tuple[str, str], Courier] = {}
         self._intake = Intake({})
         self._fold: StoredFold | None = None
         self._beat_at = float("-inf")  # by the monotonic clock: never yet
@@ -107,7 +108,7 @@ class DeliveryService:
             ):  # what ends one task ends the process, which is started again
                 self._follow_hooks()
                 for delivery in await self._insist("read what waits", store.waiting_deliveries):
-                    self._courier(delivery.namespace).add([delivery])
+                    self._courier(delivery.namespace, delivery.webhook).add([delivery])
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
                 self._group.create_task(self._alerts.run())
@@ -156,21 +157,19 @@ class DeliveryService:
         with self._lock:
             changed, self._changed = self._changed, set()
         for name in changed:
-            hook = webhook_of(self._catalog.catalog.view(name))
-            if hook is None:
-                self._hooks.pop(name, None)
-            else:
-                self._hooks[name] = hook
-            if hook is not None or name in self._couriers:
-                self._courier(name).set_hook(hook)
+            known = {code for namespace, code in self._couriers if namespace == name}
+            hooks = self._hooks[name] = webhooks_of(self._catalog.catalog.view(name))
+            for code in known | hooks.keys():
+                self._courier(name, code).set_hook(hooks.get(code))
 
-    def _courier(self, namespace: str) -> Courier:
-        if namespace not in self._couriers:
+    def _courier(self, namespace: str, webhook: str) -> Courier:
+        key = namespace, webhook
+        if key not in self._couriers:
             courier = Courier(namespace, self._context)
-            courier.set_hook(self._hooks.get(namespace))
-            self._couriers[namespace] = courier
+            courier.set_hook(self._hooks.get(namespace, {}).get(webhook))
+            self._couriers[key] = courier
             self._group.create_task(courier.run())
-        return self._couriers[namespace]
+        return self._couriers[key]
 
     # --- usage.invoices
     async def _follow_invoices(self) -> None:
@@ -234,15 +233,20 @@ class DeliveryService:
         if not due:
             return
         done = await self._insist("look what is delivered", partial(store.ended_messages, deliveries=due))
-        fresh = [delivery for delivery in due if (delivery.namespace, delivery.message_id) not in done]
+        fresh = [
+            delivery for delivery in due if (delivery.namespace, delivery.webhook, delivery.message_id) not in done
+        ]
         await self._insist("queue", lambda client: store.write(client, fresh))
         for delivery in fresh:
-            self._courier(delivery.namespace).add([delivery])
+            self._courier(delivery.namespace, delivery.webhook).add([delivery])
 
     async def _move_on(self, reader: LedgerReader) -> None:
         moved = self._intake.ahead(reader.positions)
-        for name, courier in self._couriers.items():
-            self.metrics.waiting(name, len(courier))
+        waiting = Counter[str]()
+        for (name, _), courier in self._couriers.items():
+            waiting[name] += len(courier)
+        for name, count in waiting.items():
+            self.metrics.waiting(name, count)
         now = time.monotonic()
         if now - self._beat_at < (_AGAIN_SECONDS if moved != self._intake.positions else _BEAT_SECONDS):
             return
@@ -266,7 +270,8 @@ class DeliveryService:
             for replay in replays:
                 if replay.replay not in known:
                     read_waiting = partial(store.waiting_deliveries, namespace=replay.namespace, replay=replay.replay)
-                    self._courier(replay.namespace).add(await self._insist("read a replay", read_waiting))
+                    for delivery in await self._insist("read a replay", read_waiting):
+                        self._courier(delivery.namespace, delivery.webhook).add([delivery])
             known = {replay.replay for replay in replays}
             await asyncio.sleep(_REPLAYS_SECONDS)
 

@@ -65,19 +65,20 @@ class Intake:
 
 
 def deliveries_for(
-    notices: Sequence[Notice], hooks: Mapping[str, WebhookEndpoint], now_us: int
+    notices: Sequence[Notice], hooks: Mapping[str, Mapping[str, WebhookEndpoint]], now_us: int
 ) -> list[QueuedDelivery]:
-    """A delivery of each version that its namespace's webhook subscribes to. A disabled webhook queues too: it
-    waits."""
+    """A delivery of each version to each of its namespace's webhooks that subscribe to it. A disabled webhook queues
+    too: it waits. ``hooks``: by namespace and code."""
     return [
-        delivery_of(notice, now_us)
+        delivery_of(notice, now_us, webhook=hook.code)
         for notice in notices
-        if (hook := hooks.get(notice.namespace)) is not None and hook.wants(notice.type, notice.appended_us)
+        for hook in hooks.get(notice.namespace, {}).values()
+        if hook.wants(notice.type, notice.appended_us)
     ]
 
 
-def delivery_of(notice: Notice, now_us: int, replay: str = "") -> QueuedDelivery:
-    """The delivery of a version, first or by ``replay``."""
+def delivery_of(notice: Notice, now_us: int, replay: str = "", webhook: str = "") -> QueuedDelivery:
+    """The delivery of a version to the webhook of that code, first or by ``replay``."""
     return QueuedDelivery(
         notice.namespace,
         notice.message_id,
@@ -87,4 +88,5 @@ def delivery_of(notice: Notice, now_us: int, replay: str = "") -> QueuedDelivery
         notice.type,
         notice.appended_us,
         now_us,
+        webhook=webhook,
     )

@@ -29,8 +29,8 @@ _SECOND: Final = 1_000_000
 @dataclass(frozen=True, slots=True)
 class QueuedDelivery:
     """One version of an invoice, or of an alert, to one webhook, with its outcome so far. ``invoice_id``: of either;
-    ``replay``: "" for the first delivery. Instants: microseconds UTC, 0 for none. ``status`` is of the last answer,
-    ``refused_…`` and ``error`` of the last attempt that failed."""
+    ``webhook``: its code, "" for the one without; ``replay``: "" for the first delivery. Instants: microseconds UTC, 0
+    for none. ``status`` is of the last answer, ``refused_…`` and ``error`` of the last attempt that failed."""
 
     namespace: str
     message_id: str
@@ -49,6 +49,7 @@ class QueuedDelivery:
     refused_us: int = 0
     refused_status: int = 0
     error: str = ""
+    webhook: str = ""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clickhouse_connect.driver.client import Client
@@ -30,44 +30,54 @@ class ReplayRequest:
 def send_again(
     settings: Settings,
     client: Client,
-    hook: WebhookEndpoint,
+    hooks: Sequence[WebhookEndpoint],
     request: ReplayRequest,
     *,
     author: str,
     replay: str,
     now_us: int,
 ) -> int:
-    """Queue the messages of the versions that ``request`` names; returns how many. ``replay``: a name for this replay.
+    """Queue the messages of the versions that ``request`` names to those of ``hooks``, one namespace's, that want
+    them; returns how many. ``replay``: a name for this replay.
     Raises LedgerUnavailable. Repeating it is safe: receivers know copies by their id."""
-    notices = _given_up(client, hook, request) if request.given_up else _on_ledger(settings, hook, request)
-    deliveries = [delivery_of(notice, now_us, replay) for notice in notices]
+    if request.given_up:
+        due = _given_up(client, hooks, request)
+    else:
+        notices = _on_ledgers(settings, hooks, request)
+        due = [(notice, hook.code) for hook in hooks for notice in notices if notice.type in hook.events]
+    deliveries = [delivery_of(notice, now_us, replay, webhook) for notice, webhook in due]
     store.write(client, deliveries)
     # Now they are durable; whoever delivers reads them when it sees this, or when it starts.
     request_json = {"since_us": request.since_us, "invoice_id": request.invoice_id, "given_up": request.given_up}
-    store.write_replay(client, store.Replay(hook.namespace, replay, now_us), author, request_json, len(deliveries))
+    store.write_replay(client, store.Replay(hooks[0].namespace, replay, now_us), author, request_json, len(deliveries))
     return len(deliveries)
 
 
-def _given_up(client: Client, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
+def _given_up(client: Client, hooks: Sequence[WebhookEndpoint], request: ReplayRequest) -> list[tuple[Notice, str]]:
+    """With the code of the webhook that each was given up for."""
+    codes = {hook.code for hook in hooks}
     return [
-        Notice(delivery.namespace, delivery.invoice_id, delivery.version, delivery.type, delivery.appended_us)
-        for delivery in store.given_up_deliveries(client, hook.namespace)
-        if request.invoice_id in (None, delivery.invoice_id) and delivery.appended_us >= (request.since_us or 0)
+        (
+            Notice(delivery.namespace, delivery.invoice_id, delivery.version, delivery.type, delivery.appended_us),
+            delivery.webhook,
+        )
+        for delivery in store.given_up_deliveries(client, hooks[0].namespace)
+        if delivery.webhook in codes
+        and request.invoice_id in (None, delivery.invoice_id)
+        and delivery.appended_us >= (request.since_us or 0)
     ]
 
 
-def _on_ledger(settings: Settings, hook: WebhookEndpoint, request: ReplayRequest) -> list[Notice]:
+def _on_ledgers(settings: Settings, hooks: Sequence[WebhookEndpoint], request: ReplayRequest) -> list[Notice]:
     """Versions from the whole logs, also those appended before there was a webhook."""
     with LedgerReader(settings, INVOICES) as reader:
-        notices = list(_notices(reader, hook.namespace))
-    if hook.events & ALERT_EVENTS:
-        notices += _alerts(settings, hook.namespace)
+        notices = list(_notices(reader, hooks[0].namespace))
+    if any(hook.events & ALERT_EVENTS for hook in hooks):
+        notices += _alerts(settings, hooks[0].namespace)
     return [
         notice
         for notice in notices
-        if notice.type in hook.events
-        and request.invoice_id in (None, notice.invoice_id)
-        and notice.appended_us >= (request.since_us or 0)
+        if request.invoice_id in (None, notice.invoice_id) and notice.appended_us >= (request.since_us or 0)
     ]
 
 

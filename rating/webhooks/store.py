@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     " state, attempts,"
     " toUnixTimestamp64Micro(first_at) AS first_us, toUnixTimestamp64Micro(last_at) AS last_us,"
     " toUnixTimestamp64Micro(next_at) AS next_us, status,"
-    " toUnixTimestamp64Micro(refused_at) AS refused_us, refused_status, error"
+    " toUnixTimestamp64Micro(refused_at) AS refused_us, refused_status, error, webhook"
 )
 
 
@@ -43,32 +43,35 @@ def waiting_deliveries(client: Client, namespace: str | None = None, replay: str
         if value is not None:
             conditions.append(f"{name} = {{{name}:String}}")
             parameters[name] = value
-    return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version", parameters)
+    return _read(client, f"{' AND '.join(conditions)} ORDER BY queued_us, invoice_id, version, webhook", parameters)
 
 
-def ended_messages(client: Client, deliveries: Iterable[QueuedDelivery]) -> set[tuple[str, str]]:
-    """(namespace, message id) of those first deliveries that were delivered or given up."""
+def ended_messages(client: Client, deliveries: Iterable[QueuedDelivery]) -> set[tuple[str, str, str]]:
+    """(namespace, webhook, message id) of those first deliveries that were delivered or given up."""
     by_namespace: dict[str, list[str]] = {}
     for delivery in deliveries:
         by_namespace.setdefault(delivery.namespace, []).append(delivery.message_id)
-    ended: set[tuple[str, str]] = set()
+    ended: set[tuple[str, str, str]] = set()
     for namespace, names in by_namespace.items():
         rows = client.query(
-            f"SELECT DISTINCT message_id FROM {DELIVERIES} WHERE namespace = {{namespace:String}}"
+            f"SELECT DISTINCT webhook, message_id FROM {DELIVERIES} WHERE namespace = {{namespace:String}}"
             " AND message_id IN {names:Array(String)} AND replay = '' AND state != 'waiting'",
             parameters={"namespace": namespace, "names": names},
         ).result_rows
-        ended |= {(namespace, str(row[0])) for row in rows}
+        ended |= {(namespace, str(webhook), str(name)) for webhook, name in rows}
     return ended
 
 
 def given_up_deliveries(client: Client, namespace: str) -> list[QueuedDelivery]:
-    """One delivery of each message that was given up and neither waits nor was delivered by a replay, in the order of
-    sending."""
-    alive = f"SELECT message_id FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}} AND state != 'given_up'"
+    """One delivery of each message to each webhook that was given up and neither waits nor was delivered by a replay,
+    in the order of sending."""
+    alive = (
+        f"SELECT webhook, message_id FROM {DELIVERIES} FINAL"
+        " WHERE namespace = {namespace:String} AND state != 'given_up'"
+    )
     condition = (
-        f"namespace = {{namespace:String}} AND state = 'given_up' AND message_id NOT IN ({alive})"
-        " ORDER BY appended_us, invoice_id, version LIMIT 1 BY message_id"
+        f"namespace = {{namespace:String}} AND state = 'given_up' AND (webhook, message_id) NOT IN ({alive})"
+        " ORDER BY appended_us, invoice_id, version LIMIT 1 BY webhook, message_id"
     )
     return _read(client, condition, {"namespace": namespace})
 
@@ -78,26 +81,28 @@ def list_deliveries(
     namespace: str,
     *,
     state: str | None = None,
-    page_end: tuple[int, str, str] | None = None,
+    page_end: tuple[int, str, str, str] | None = None,
     limit: int = 50,
 ) -> list[QueuedDelivery]:
-    """Deliveries of a namespace, the newest first; ``page_end``: (queued_us, message_id, replay) of the last one of the
-    page before."""
+    """Deliveries of a namespace, the newest first; ``page_end``: (queued_us, message_id, replay, webhook) of the last
+    one of the page before."""
     conditions, parameters = ["namespace = {namespace:String}"], dict[str, object](namespace=namespace, limit=limit)
     if state is not None:
         conditions.append("state = {state:String}")
         parameters["state"] = state
     if page_end is not None:
-        conditions.append("(queued_us, message_id, replay) < ({us:Int64}, {message_id:String}, {replay:String})")
-        parameters |= dict(zip(("us", "message_id", "replay"), page_end, strict=True))
-    order = "ORDER BY queued_us DESC, message_id DESC, replay DESC LIMIT {limit:UInt32}"
+        place = "({us:Int64}, {message_id:String}, {replay:String}, {webhook:String})"
+        conditions.append(f"(queued_us, message_id, replay, webhook) < {place}")
+        parameters |= dict(zip(("us", "message_id", "replay", "webhook"), page_end, strict=True))
+    order = "ORDER BY queued_us DESC, message_id DESC, replay DESC, webhook DESC LIMIT {limit:UInt32}"
     return _read(client, f"{' AND '.join(conditions)} {order}", parameters)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySummary:
-    """Counts of one namespace's messages, each counted once however often it was replayed: given up is what was and has
-    not been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next try."""
+    """Counts of one namespace's messages, each counted once a webhook however often it was replayed: given up is what
+    was and has not been delivered since. Instants: microseconds UTC, 0 for none. ``next_us``: of the earliest next
+    try."""
 
     waiting: int
     delivered: int
@@ -117,7 +122,8 @@ def summary(client: Client, namespace: str) -> DeliverySummary:
         " (SELECT message_id, max(state = 'waiting') AS open,"
         " max(state = 'delivered') AS taken, minOrNullIf(queued_us, state = 'waiting') AS oldest_us,"
         " minOrNullIf(next_us, state = 'waiting') AS soonest_us FROM"
-        f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}}) GROUP BY message_id)",
+        f" (SELECT {_COLUMNS} FROM {DELIVERIES} FINAL WHERE namespace = {{namespace:String}})"
+        " GROUP BY webhook, message_id)",
         parameters=parameters,
     ).result_rows
     condition = "namespace = {namespace:String} AND"
@@ -134,7 +140,8 @@ def undelivered(client: Client) -> list[JsonObject]:
     rows = client.query(
         "SELECT namespace, countIf(open), countIf(lost) FROM"
         " (SELECT namespace, message_id, max(state = 'waiting') AS open,"
-        f" NOT open AND max(state = 'delivered') = 0 AS lost FROM {DELIVERIES} FINAL GROUP BY namespace, message_id)"
+        f" NOT open AND max(state = 'delivered') = 0 AS lost FROM {DELIVERIES} FINAL"
+        " GROUP BY namespace, webhook, message_id)"
         " WHERE open OR lost GROUP BY namespace ORDER BY namespace"
     ).result_rows
     return [{"namespace": str(name), "waiting": int(waits), "given_up": int(lost)} for name, waits, lost in rows]
@@ -203,7 +210,7 @@ def _read(client: Client, condition: str, parameters: dict[str, object]) -> list
 
 
 def _table(deliveries: Sequence[QueuedDelivery]) -> pa.Table:
-    texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error")
+    texts = ("namespace", "message_id", "replay", "invoice_id", "type", "state", "error", "webhook")
     numbers = {"version": pa.uint32(), "attempts": pa.uint32(), "step": pa.uint64()}
     numbers |= {"status": pa.uint16(), "refused_status": pa.uint16()}
     columns = {name: pa.array([getattr(delivery, name) for delivery in deliveries], pa.string()) for name in texts}

@@ -22,7 +22,7 @@ from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_g
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
-from schemas.catalog.webhook_setting import Webhook
+from schemas.catalog.webhook_setting import MAX_NAMED, NamedWebhook, Webhook
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative
 from schemas.prices.json_schema import PriceJson
@@ -62,9 +62,18 @@ class Namespace(Model):
     any more: usage that comes, or is voided, for them later is listed as left out, and billed by nothing. It goes only
     forward, to today (UTC) at most; null: unchanged, at first none"""
     webhook: Webhook | None = None
-    """receiver of its invoices' versions"""
+    """receiver of its messages"""
+    webhooks: Annotated[tuple[NamedWebhook, ...], Field(max_length=MAX_NAMED)] = ()
+    """further receivers, each with the messages that it wants"""
     bounds: NamespaceBounds | None = None
     """limits that only the operator can set; null: unchanged"""
+
+    @model_validator(mode="after")
+    def _webhooks_differ(self) -> Self:
+        codes = [webhook.code for webhook in self.webhooks]
+        if doubled := {code for code in codes if codes.count(code) > 1}:
+            raise ValueError(f"webhooks: code {min(doubled)} stands twice; give each a code of its own")
+        return self
 
 
 class Product(Model):

@@ -79,7 +79,7 @@ def record_of(
     body = model.model_dump(mode="json")
     # Fields that say nothing are left out, so that an earlier release, which does not know them, reads the entry.
     if isinstance(model, Namespace):
-        for name in ("inbox", "lock_date"):
+        for name in ("inbox", "lock_date", "webhooks"):
             if not body[name]:
                 del body[name]
     if isinstance(model, CreditGrant):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
-from schemas.catalog.base import Model
+from schemas.catalog.base import Code, Model
 
 WebhookEvent = Literal[
     "invoice.drafted", "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
@@ -49,3 +49,13 @@ class Webhook(Model):
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """raising it creates a new secret; the old one signs as well for a while; it cannot be lowered: the highest number
     that the namespace ever declared counts"""
+
+
+MAX_NAMED: Final = 8
+
+
+class NamedWebhook(Webhook):
+    """A further receiver, with the messages that it wants and a secret of its own."""
+
+    code: Code
+    """its name among the namespace's webhooks"""

@@ -13,7 +13,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
-from schemas.catalog.webhook_setting import Webhook
+from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.values.json_text import JsonObject
 
 Example = JsonObject
@@ -46,6 +46,10 @@ _PERCENT: Final = {
 _AMOUNT: Final = {"code": "loyal", "amount": "5"}
 _OVERRIDE: Final = {"charge": "abroad", "price": {"model": "flat", "amount": "9"}}
 _LIMIT: Final = {"quantity": "6000", "hard": False, "reset": "month"}
+_NAMED_WEBHOOK: Final = {
+    "code": "alerts", "url": "https://ops.example.com/weir", "enabled": True,
+    "events": ["usage.alert.fired", "usage.alert.recovered"], "rotation": 1,
+}  # fmt: skip
 _WEBHOOK: Final = {
     "url": "https://billing.example.com/weir", "enabled": True, "events": ["invoice.finalized", "invoice.paid"],
     "rotation": 2,
@@ -177,10 +181,11 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "max_event_skew_seconds": 3600,
             "account_paths": [["account_id"]], "unknown_events": "reject", "inbox": True,
             "invoice_prefix": "SHOP-{year}-", "credit_note_prefix": "SHOP-CN-{year}-", "lock_date": "2026-01-01",
-            "webhook": _WEBHOOK, "bounds": _BOUNDS,
+            "webhook": _WEBHOOK, "webhooks": [_NAMED_WEBHOOK], "bounds": _BOUNDS,
         },
     ),
     Webhook: (_WEBHOOK,),
+    NamedWebhook: (_NAMED_WEBHOOK,),
     NamespaceBounds: (_BOUNDS,),
     KeyLimits: ({"requests_per_second": 100, "events_per_second": 10_000, "bytes_per_second": 10_000_000},),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
-from schemas.catalog.webhook_setting import Webhook
+from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.reference.examples import EXAMPLES, example_of
 from schemas.values.json_text import JsonObject
 
@@ -70,7 +70,7 @@ PARTS: Final = (
     PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires: "
         "[alerts](../rating/ALERTS.md).", (AlertRule,)),
     PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
-        "another.", (models.Namespace, Webhook, NamespaceBounds)),
+        "another.", (models.Namespace, Webhook, NamedWebhook, NamespaceBounds)),
     PageHeading("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
         "`limits`.", (KeyLimits,)),
 )  # fmt: skip

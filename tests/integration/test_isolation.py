@@ -45,6 +45,7 @@ TABLES = (
     "invoice_numbers",
     "catalog_entries",
     "profile_versions",
+    "usage_alerts",
     "webhook_deliveries",
     "webhook_replays",
     "invoice_drafts",

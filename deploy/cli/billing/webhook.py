@@ -15,52 +15,59 @@ if TYPE_CHECKING:
     from schemas.values.json_text import JsonObject
 
 app = typer.Typer(
-    help="The namespace's webhook: each version of an invoice, signed, at least once.", no_args_is_help=True
+    help="The namespace's webhooks: each version of an invoice, and alerts, signed, at least once.",
+    no_args_is_help=True,
 )
+NameOption = Annotated[str, typer.Option("--name", help="One of several webhooks, by its code; else the one without.")]
 
 
 @app.command("set", epilog=ADMIN_KEY)
 def set_url(
     url: Annotated[str, typer.Argument(help="https://host/path")],
+    event: Annotated[
+        list[str] | None, typer.Option("--event", help="Send only these types; again for each, e.g. usage.alert.fired.")
+    ] = None,
+    name: NameOption = "",
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send what becomes of invoices from now on there. What it said before of events and rotation stays."""
-    _change(namespace, lambda webhook: {**(webhook or {}), "url": url}, f"webhook set to {url}", as_json)
+    settings = {"url": url} | ({"events": event} if event else {})
+    _change(namespace, name, lambda webhook: {**(webhook or {}), **settings}, f"webhook set to {url}", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
-def remove(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def remove(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send nothing any longer. What waits is given up."""
-    _change(namespace, lambda _: None, "webhook removed", as_json)
+    _change(namespace, name, lambda _: None, "webhook removed", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
-def enable(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def enable(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Go on after `weir webhook disable`; what waits is sent."""
-    _change(namespace, lambda webhook: {**_required(webhook), "enabled": True}, "webhook enabled", as_json)
+    _change(namespace, name, lambda webhook: {**_required(webhook), "enabled": True}, "webhook enabled", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
-def disable(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def disable(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send nothing for the time being; what comes waits."""
-    _change(namespace, lambda webhook: {**_required(webhook), "enabled": False}, "webhook disabled", as_json)
+    _change(namespace, name, lambda webhook: {**_required(webhook), "enabled": False}, "webhook disabled", as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
-def rotate(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def rotate(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Make a new secret. The old one signs beside it for WEIR_WEBHOOK_OVERLAP_SECONDS."""
-    rotation = _get("/v1/webhooks/secret", namespace)["rotation"] + 1
+    rotation = _get("/v1/webhooks/secret", namespace, webhook=name)["rotation"] + 1
     done = "new secret: `weir webhook secret` shows it"
-    _change(namespace, lambda webhook: {**_required(webhook), "rotation": rotation}, done, as_json)
+    _change(namespace, name, lambda webhook: {**_required(webhook), "rotation": rotation}, done, as_json)
 
 
 @app.command(epilog=ADMIN_KEY)
-def secret(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def secret(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """The secret that receivers verify with: whsec_…"""
     from deploy.cli.output import print_json
 
-    answer = _get("/v1/webhooks/secret", namespace)
+    answer = _get("/v1/webhooks/secret", namespace, webhook=name)
     if as_json:
         print_json(answer)
     else:
@@ -68,12 +75,12 @@ def secret(namespace: NamespaceOption = None, as_json: JsonOption = False) -> No
 
 
 @app.command("test", epilog=ADMIN_KEY)
-def ping(namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
+def ping(name: NameOption = "", namespace: NamespaceOption = None, as_json: JsonOption = False) -> None:
     """Send a signed webhook.ping now. Exit code 1 where the receiver does not take it."""
     from deploy.cli.output import print_json, say
 
     with services(namespace).http("rating") as client:
-        attempt: JsonObject = checked(client.post("/v1/webhooks/test"))
+        attempt: JsonObject = checked(client.post("/v1/webhooks/test", params={"webhook": name}))
     if as_json:
         print_json(attempt)
     elif attempt["delivered"]:
@@ -95,7 +102,8 @@ def status(namespace: NamespaceOption = None, as_json: JsonOption = False) -> No
     else:
         for line in _lines(deliveries):
             say(line)
-    if deliveries["given_up"] or (deliveries["webhook"] is not None and not deliveries["delivering"]):
+    hooked = deliveries["webhook"] is not None or deliveries["webhooks"]
+    if deliveries["given_up"] or (hooked and not deliveries["delivering"]):
         raise typer.Exit(1)
 
 
@@ -155,9 +163,13 @@ def _required(webhook: JsonObject | None) -> JsonObject:
 
 
 def _change(
-    namespace: str | None, change: Callable[[JsonObject | None], JsonObject | None], done: str, as_json: bool
+    namespace: str | None,
+    name: str,
+    change: Callable[[JsonObject | None], JsonObject | None],
+    done: str,
+    as_json: bool,
 ) -> None:
-    """Publish the next version of the namespace's settings: those that stand, with their webhook changed."""
+    """Publish the next version of the namespace's settings: those that stand, with the webhook of this code changed."""
     from deploy.cli.output import print_json, say
 
     asked_of = services(namespace)
@@ -165,22 +177,36 @@ def _change(
         path = f"/v1/namespaces/{quote(asked_of.namespace, safe='')}"
         answer = client.get(path)
         present: JsonObject = checked(answer)
-        body = present | {"webhook": change(present.get("webhook"))}
+        body = present | _changed(present, name, change)
         changed: JsonObject = checked(client.put(path, json=body, headers={"if-match": answer.headers["etag"]}))
     if as_json:
-        print_json(changed["webhook"])
+        named = {webhook["code"]: webhook for webhook in changed.get("webhooks", ())}
+        print_json(named.get(name) if name else changed["webhook"])
     else:
         say(f"{asked_of.namespace}: {done}")
 
 
+def _changed(present: JsonObject, name: str, change: Callable[[JsonObject | None], JsonObject | None]) -> JsonObject:
+    if not name:
+        return {"webhook": change(present.get("webhook"))}
+    named: JsonObject = {webhook["code"]: webhook for webhook in present.get("webhooks", ())}
+    webhook = change(named.pop(name, None))
+    return {"webhooks": [*named.values(), *([] if webhook is None else [{**webhook, "code": name}])]}
+
+
+def _settings(webhook: JsonObject) -> tuple[str, str]:
+    state = "enabled" if webhook["enabled"] else "disabled"
+    name = f"{webhook['code']}: " if webhook["code"] else ""
+    first = f"{name}{webhook['url']}   {state}, since {webhook['since']}, rotation {webhook['rotation']}"
+    return first, f"sent: {', '.join(webhook['events'])}"
+
+
 def _lines(status: JsonObject) -> list[str]:
-    webhook = status["webhook"]
-    if webhook is None:
+    hooks = [webhook for webhook in (status["webhook"], *status["webhooks"]) if webhook is not None]
+    if not hooks:
         lines = [f"{status['namespace']} has no webhook: set one with `weir webhook set URL`"]
     else:
-        state = "enabled" if webhook["enabled"] else "disabled"
-        lines = [f"{webhook['url']}   {state}, since {webhook['since']}, rotation {webhook['rotation']}"]
-        lines.append(f"sent: {', '.join(webhook['events'])}")
+        lines = [line for webhook in hooks for line in _settings(webhook)]
         if not status["delivering"]:
             lines.append("nobody delivers: `python -m rating.webhooks` does not run; `weir status` tells")
     lines.append(f"{status['delivered']} delivered, {status['waiting']} waiting, {status['given_up']} given up")

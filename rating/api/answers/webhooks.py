@@ -10,8 +10,10 @@ from schemas.http.openapi import Answer
 
 
 class WebhookSettings(Answer):
-    """The namespace's webhook."""
+    """A webhook of the namespace."""
 
+    code: str | None
+    """null: the one without"""
     url: str
     enabled: bool
     events: list[WebhookEvent]
@@ -24,6 +26,8 @@ class WebhookDelivery(Answer):
 
     message_id: str
     """the header webhook-id"""
+    webhook: str | None
+    """code of the webhook; null: the one without"""
     replay: str | None
     invoice_id: str | None
     """null: it is of an alert"""
@@ -46,6 +50,8 @@ class WebhookStatus(Answer):
 
     namespace: str
     webhook: WebhookSettings | None
+    webhooks: list[WebhookSettings]
+    """those with a code"""
     delivering: bool
     """a process that delivers was there within the last minute"""
     waiting: int

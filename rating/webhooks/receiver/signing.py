@@ -26,10 +26,13 @@ def root_key(settings: Settings) -> bytes:
     )
 
 
-def secret(root: bytes, namespace: str, rotation: int) -> bytes:
-    """32 bytes: the namespace's secret of that rotation."""
-    name = namespace.encode()
-    return _mac(root, b"weir webhook secret" + len(name).to_bytes(4, "big") + name + rotation.to_bytes(4, "big"))
+def secret(root: bytes, namespace: str, rotation: int, webhook: str = "") -> bytes:
+    """32 bytes: the secret of that rotation of a namespace's webhook. ``webhook``: its code; "": the one without."""
+    name, code = namespace.encode(), webhook.encode()
+    of_code = len(code).to_bytes(4, "big") + code if code else b""
+    return _mac(
+        root, b"weir webhook secret" + len(name).to_bytes(4, "big") + name + rotation.to_bytes(4, "big") + of_code
+    )
 
 
 def secret_text(raw: bytes) -> str:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
     events = ["usage.alert.fired", "usage.alert.recovered"]
 
     def told(receiver: Receiver) -> set[tuple[str, str, str, int]]:
-        messages = [json.loads(one.body)["data"] for one in receiver.got]
+        messages = [json.loads(one.body)["data"] for one in receiver.got if one.path == "/alerts"]
         return {(one["rule"], one["threshold"], one["state"], one["episode"]) for one in messages}
 
     def call(number: int) -> tuple[str, str, str, str, dict[str, Any]]:
@@ -156,8 +157,9 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
         return "call", "acme", f"k{number}", now, {"units": 2, "user": f"u{number}"}
 
     with Receiver(lambda *_: 204) as receiver:
-        webhook = {"url": f"{receiver.url}/alerts", "events": events}
-        road.publish("namespace", code=road.namespace, max_event_age_seconds=None, webhook=webhook)
+        named = {"code": "alerts", "url": f"{receiver.url}/alerts", "events": events}
+        webhook = {"url": f"{receiver.url}/recovered", "events": events[1:]}
+        road.publish("namespace", code=road.namespace, max_event_age_seconds=None, webhook=webhook, webhooks=[named])
         first, second = deliverer(settings, tmp_path / "first"), deliverer(settings, tmp_path / "second")
         try:
             rule = {"code": "budget", "measure": "spend", "plan": "basic", "budget": "10"}
@@ -185,6 +187,21 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
                 rest = api.get("/v1/alerts", params={"cursor": page["next_cursor"], "limit": 500}).json()
                 still = api.get("/v1/alerts", params={"open": "true"}).json()["alerts"]
                 delivered = api.get("/v1/webhooks/deliveries", params={"limit": 1}).json()
+                secrets = {
+                    path: api.get("/v1/webhooks/secret", params={"webhook": code}).json()["secret"]
+                    for path, code in (("/alerts", "alerts"), ("/recovered", ""))
+                }
+                pinged = api.post("/v1/webhooks/test", params={"webhook": "alerts"}).json()
+                assert api.post("/v1/webhooks/test", params={"webhook": "none"}).status_code == 409
+                # A late event of the period before, which is not billed yet, crosses that one's thresholds.
+                before = datetime.fromisoformat(current["period_start"]) - timedelta(seconds=1)
+                road.send([("call", "acme", "late", before.isoformat(), {"units": 20, "user": "u0"})])
+                periods = partial(api.get, "/v1/alerts", params={"rule": "budget", "state": "fired"})
+                of_rule = [one["period_end"] for one in listed if (one["rule"], one["state"]) == ("budget", "fired")]
+                expected = sorted([*of_rule, current["period_start"], current["period_start"]])
+                wait_until(
+                    lambda: sorted(one["period_end"] for one in periods().json()["alerts"]) == expected, timeout=120
+                )
                 assert api.get("/v1/webhooks/deliveries", params={"cursor": delivered["next_cursor"]}).is_success
                 assert api.get("/v1/alerts", params={"cursor": "1_inv_2"}).status_code == 422
         finally:
@@ -195,7 +212,14 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
         assert {(one["rule"], one["threshold"], one["episode"]) for one in still} == {
             ("budget", "80%", 1), ("budget", "100%", 2), ("low", "50%", 2), ("users", "5", 2)
         }  # fmt: skip
-        messages = {one.id: json.loads(one.body)["data"] for one in receiver.got}
+        sent = {path: [one for one in receiver.got if one.path == path] for path in secrets}
+        assert {len(set(secrets.values())), pinged["status"]} == {2, 204}
+        assert all(one.signed_by(secrets[one.path]) for one in receiver.got)
+        assert {one.id for one in sent["/recovered"]} == {
+            f"{one['alert_id']}_v{one['version']}" for one in listed if one["state"] == "recovered"
+        }
+        known = {one["alert_id"] for one in listed}
+        messages = {one.id: json.loads(one.body)["data"] for one in sent["/alerts"] if one.id[:28] in known}
         assert messages == {f"{one['alert_id']}_v{one['version']}": one for one in listed}
         newest = {(one["rule"], one["threshold"]): one for one in reversed(listed)}
         assert newest["budget", "100%"]["value"] == plain(Decimal(current["estimated_subtotal"]))

@@ -60,6 +60,7 @@ def test_the_list_links_each_run_with_its_invoices_and_findings() -> None:
 def test_the_webhooks_lines_say_what_is_wrong_and_nothing_where_there_never_was_one() -> None:
     status: dict[str, Any] = {
         "webhook": None,
+        "webhooks": [],
         "delivering": False,
         "waiting": 0,
         "delivered": 0,
@@ -71,7 +72,7 @@ def test_the_webhooks_lines_say_what_is_wrong_and_nothing_where_there_never_was_
     }
     assert webhook_summary(status) is None
     refused = {"message_id": "inv_1_v1", "refused_at": "2026-11-01T00:00:00Z", "error": "it answered 500"}
-    hook = {"url": "https://example.com/<x>", "enabled": False}
+    hook = {"code": None, "url": "https://example.com/<x>", "enabled": False}
     shown = webhook_summary(
         status | {"webhook": hook, "given_up": 2, "waiting": 1, "last_failure": refused, "oldest_waiting": "then"}
     )

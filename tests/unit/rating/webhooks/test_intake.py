@@ -92,7 +92,7 @@ def test_nothing_is_left_out_and_nothing_delivered_is_undone(
         count += len(batch)
         for item in batch:
             read[item.partition] = item.offset + 1
-        due = deliveries_for(intake.take(batch), {"hooked": HOOK}, now_us=100)
+        due = deliveries_for(intake.take(batch), {"hooked": {"": HOOK}}, now_us=100)
         if fate != "die before":
             for delivery in due:
                 write(delivery)
