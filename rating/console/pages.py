@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from rating.alerts.alert_store import AlertCriteria, list_alerts
 from rating.api.balances.balance import account_balance
 from rating.api.balances.entries import account_entries
 from rating.api.context import Rating, rating_of
@@ -23,6 +24,7 @@ from rating.books import read_books
 from rating.close.announced_runs import invoice_counts, run_of, runs_of
 from rating.console import account_page, invoice_page, run_pages, session, views
 from rating.console.account_page import UsageForm
+from rating.console.alert_list import OPEN_SHOWN, open_alerts
 from rating.console.html import Html
 from rating.console.line_page import explained_line
 from rating.console.webhook_summary import webhook_summary
@@ -142,6 +144,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
+        alerts = list_alerts(client, AlertCriteria(view.namespace, open_only=True, limit=OPEN_SHOWN + 1))
         return views.overview(
             namespace=view.namespace,
             namespaces=rating.namespaces(),
@@ -150,6 +153,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
             invoices=invoices,
             cursor=cursor,
             waiting=waiting,
+            alerts=open_alerts(view.namespace, alerts),
             webhook=webhook,
         )
 

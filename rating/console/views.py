@@ -63,9 +63,11 @@ def overview(
     invoices: Page,
     cursor: str | None,
     waiting: Page,
+    alerts: Html | None,
     webhook: Html | None,
 ) -> Html:
-    """A namespace at a glance; ``waiting``: drafts; ``webhook``: how that stands."""
+    """A namespace at a glance; ``waiting``: drafts; ``alerts``: those that are open; ``webhook``: how that
+    stands."""
     chips = [
         tag("a", name, href=address(namespace=name), class_="here" if name == namespace else None)
         for name in namespaces
@@ -84,6 +86,7 @@ def overview(
         tag("h2", "Accounts"),
         tag("div", account_links, class_="chips") if account_links else tag("p", "none yet", class_="soft"),
         tag("p", f"and {grouped(hidden)} more", class_="soft") if hidden > 0 else None,
+        alerts,
         drafts(namespace, waiting),
         tag("h2", "Invoices"),
         heads(namespace, invoices.invoices),
