@@ -27,7 +27,7 @@ MODULES = (
     "windows",
     "running_period",
     "invoice_lists",
-    "late_report",
+    "months",
     "verification",
     "webhook_start",
     "idle",
