@@ -26,9 +26,10 @@ from measuring import cpu_seconds, memory_mib, wait_until
 from workload import CATALOG
 
 from deploy.local.stack import Stack
-from rating.close.checkpoint import end_offsets
 from schemas.clickhouse.client import connect
+from schemas.kafka.topics import events_topic
 from schemas.ledgers.checkpoints import read_progress
+from stream_processors.upkeep.lag import Lag
 
 HERE = Path(__file__).resolve().parent
 _CORES = 2
@@ -67,10 +68,20 @@ class Probe(threading.Thread):
         return any(str(row["quantity"]) == "1" for row in answer.json()["rows"] if row.get("quantity"))
 
 
+_LAGS: dict[str, Lag] = {}
+"""By broker: a connection that is kept, since making one costs Kafka more than the question."""
+
+
 def lag(stack: Stack, client: Any) -> int:
     """Records of usage.events that are not metered yet."""
-    ends, progress = end_offsets(stack.settings), read_progress(client)
-    return sum(max(0, end - progress.get(key, 0)) for key, end in ends.items())
+    settings = stack.settings
+    kept = _LAGS.setdefault(settings.kafka_bootstrap, Lag(settings, "bench"))
+    topic = events_topic(settings.generation)
+    ends = kept.ends([(topic, partition) for partition in range(settings.partitions)])
+    if len(ends) < settings.partitions:
+        raise RuntimeError(f"Kafka does not answer for all partitions of {topic}")
+    progress = read_progress(client)
+    return sum(max(0, end - progress.get((settings.generation, part), 0)) for (_, part), end in ends.items())
 
 
 def drain(stack: Stack, client: Any, limit_s: float = 600) -> None:

@@ -41,7 +41,9 @@ _DEFAULT, _NO_DATABASE = "scratch", ("", "__default__", "default")
 _REMEMBERED, _REMEMBERED_BYTES = 512, 8192
 # The engine counts a write that its file system refused, and then goes on as if the bytes were there: the part that
 # they belong to is short, and its rows are gone at the next start. This count is all that tells of it.
-_FAILED_WRITES = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
+_FAILED_WRITES = (
+    "SELECT value FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed' SETTINGS max_threads = 1"
+)
 _REFUSED_WRITE = (
     "Code: 75. DB::Exception: The file system refused a write of the engine (a full disk?): what was written since may"
     " be incomplete. Repeat it; this process ends, and checks every part when it starts again."
