@@ -6,7 +6,11 @@ import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-from rating.verify.chains import StoredLine
+from rating.verify.chains import Head, StoredLine, StoredLines
+from rating.verify.difference import Findings
+from rating.verify.independent.periods import REMEDY
+from schemas.catalog.state import Catalog
+from schemas.ledgers.invoice_claims import VOID
 
 
 def beyond_products(lines: Iterable[StoredLine]) -> Iterator[tuple[tuple[str, ...], Fraction, Fraction]]:
@@ -23,3 +27,22 @@ def beyond_products(lines: Iterable[StoredLine]) -> Iterator[tuple[tuple[str, ..
         drawn = sum((amount for of, amount in draws if of <= set(products)), Fraction(0))
         if drawn > most:
             yield products, most, drawn
+
+
+def check_pinned_products(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
+    """Every draw pins the products that a version of its grant has, and none where none has some."""
+    known: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    for head in heads:
+        for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
+            if line.kind != "credit" or line.amount >= 0 or head.state == VOID:
+                continue
+            code = line.charge.partition(":")[2].partition("@")[0]
+            of_grant = known.get((head.namespace, code))
+            if of_grant is None:
+                versions = catalog.view(head.namespace).history("credit_grant", code)
+                of_grant = known[head.namespace, code] = {version.model.products for version in versions}
+            pinned = tuple(json.loads(line.price).get("products", ())) if '"products"' in line.price else ()
+            if of_grant and pinned not in of_grant:
+                expected = " or ".join(", ".join(products) or "no products" for products in sorted(of_grant))
+                place = f"{head.place}, line {line.number}, what grant {code} pays"
+                findings.add("credit", place, expected, ", ".join(pinned) or "no products", REMEDY)

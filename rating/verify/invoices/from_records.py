@@ -15,6 +15,7 @@ from rating.verify.backfills.backfilled_records import Pin, Pins, counted_sql
 from rating.verify.chains import COPY_REMEDY, Head, StoredLine, check_chains
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_lot, is_reduction
+from rating.verify.independent.restricted_draws import check_pinned_products
 from rating.verify.invoices.account_lots import AccountLot, account_lots
 from rating.verify.invoices.earlier_billing import EarlierBilling
 from rating.verify.invoices.locked_periods import check_unlocked
@@ -103,6 +104,7 @@ def check_against_records(scope: Scope, findings: Findings, on_progress: VerifyP
         on_progress(NAME, done, lot.of)
         _check_lot(scope, lot, findings)
         check_lot(lot.heads, lot.lines, used, findings)
+        check_pinned_products(lot.heads, lot.lines, scope.catalog, findings)
         done += len(lot.heads)
     check_granted(used, scope.catalog, findings)
     on_progress(NAME, done, done)

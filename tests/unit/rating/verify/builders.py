@@ -8,6 +8,7 @@ from decimal import Decimal
 from rating.verify.chains import Head, StoredLine
 from rating.verify.difference import Findings
 from rating.verify.independent.discounts_and_credits import Drawn, check_granted, check_lot
+from rating.verify.independent.restricted_draws import check_pinned_products
 from schemas.catalog.state import Catalog
 from schemas.ledgers.invoice_record import Invoice
 
@@ -38,4 +39,5 @@ def verified(invoices: Iterable[Invoice], catalog: Catalog | None = None) -> lis
     used: Drawn = {}
     check_lot(heads, lines, used, findings)
     check_granted(used, catalog or Catalog(), findings)
+    check_pinned_products(heads, lines, catalog or Catalog(), findings)
     return [str(difference) for difference in findings.differences()]
