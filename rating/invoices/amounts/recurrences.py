@@ -9,16 +9,18 @@ own code.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
-from rating.periods import boundary_count, boundary_date, local_midnight, parse_zone
+from rating.periods import BillingInterval, boundary_count, boundary_date, local_midnight, parse_zone
 from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO
 from schemas.catalog.terms import CreditGrant, boundary
 from schemas.values.instants import instant, micros
 
+_UTC: Final = parse_zone("UTC")
 AT: Final = "@"
 """Stands between a grant's code, which cannot have it, and the recurrence's date."""
 
@@ -71,9 +73,11 @@ def left_at(grant: CreditGrant, used: Mapping[str, Decimal], at_us: int, zone: s
     if grant.recurrence is None:
         return max(exact_sum((grant.amount, *(-amount for amount in used.values()))), ZERO)
     drawn: dict[int, Decimal] = {}
-    for code, amount in used.items():
-        number = _number_of(grant, code, zone)
-        drawn[number] = exact_sum((drawn.get(number, ZERO), amount))
+    every, anchor = grant.recurrence.every, _anchor(grant, zone)
+    with exactly():
+        for code, amount in used.items():
+            number = _number(every, anchor, date_of(code))
+            drawn[number] = drawn.get(number, ZERO) + amount
     return _left(grant.amount, grant.recurrence.rollover, drawn, recurrence_at(grant, at_us, zone))
 
 
@@ -94,19 +98,19 @@ def _left(amount: Decimal, cap: Decimal, drawn: Mapping[int, Decimal], number: i
 
 
 def _rolled(level: Decimal, steps: int, amount: Decimal, cap: Decimal) -> Decimal:
-    """What a recurrence begins with, ``steps`` after one that ended with ``level`` if nothing was drawn between."""
-    if not steps:
-        return level
-    with exactly():
-        return min(max(level, ZERO) + amount * steps, cap + amount)
+    """What a recurrence begins with, ``steps`` after one that ended with ``level`` if nothing was drawn between. Call
+    it where arithmetic is exact."""
+    return min(max(level, ZERO) + amount * steps, cap + amount) if steps else level
 
 
-def _number_of(grant: CreditGrant, code: str, zone: str) -> int:
+@lru_cache(maxsize=50_000)  # a grant's codes are looked at by each of its invoices
+def _number(every: BillingInterval, anchor: date | None, day: str) -> int:
+    """The recurrence that begins on a local date (ISO 8601), or the last before it; "": drawn before it recurred."""
     try:
-        day = date.fromisoformat(date_of(code))
-    except ValueError:  # drawn before the grant recurred
+        drawn_on = date.fromisoformat(day)
+    except ValueError:
         return 0
-    return recurrence_at(grant, micros(local_midnight(day, parse_zone(zone))), zone)
+    return max(boundary_count(datetime.combine(drawn_on, time(), UTC), every, _UTC, anchor), 0)
 
 
 def _anchor(grant: CreditGrant, zone: str) -> date | None:
