@@ -3,16 +3,12 @@ processes."""
 
 from __future__ import annotations
 
-import gc
-import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from rating.close.announcing import Announcer, Planning, RatedPlan, RefusedByChecks
-from rating.close.checklist.checks import ChecklistPoint, warnings
+from rating.close.checklist.checks import warnings
 from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
@@ -22,105 +18,22 @@ from rating.invoices.amend import wait_shown
 from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.amounts.unpriced_values import values_without_price
 from rating.invoices.draft_decisions import awaiting
-from rating.invoices.ledger import followed_invoices, read_standing
+from rating.invoices.ledger import read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
-from rating.invoices.waiting import CloseError, Progress
 from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from rating.subscriptions.period_lock import PeriodLock
-from schemas.clickhouse.client import connect
-from schemas.kafka.clock import TOLERANCE_US, kafka_time_us, words
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.checkpoints import CheckpointLedger, Run
-from schemas.ledgers.folds.fold_file import is_damage
+from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
-from schemas.settings import Settings
-from schemas.values.instants import micros, rfc3339
+from schemas.values.instants import micros
 
 _ATTEMPTS: Final = 3
 _ROUNDS: Final = 100
 _SHOWN_SECONDS: Final = 5.0
-
-
-def run_close(
-    settings: Settings,
-    namespace: str | None,
-    as_of: datetime | None,
-    now: datetime,
-    on_progress: Progress,
-    dry_run: bool = False,
-    *,
-    strict: bool = False,
-    on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None,
-) -> CloseResult:
-    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``). Blocking.
-
-    ``on_checks`` is called with the checklist before anything is billed; with ``strict`` nothing is billed if it
-    has findings. A dry run waits for metering, rates live usage, and writes nothing. Raises CloseError if it cannot
-    continue, and LedgerUnavailable if Kafka does not answer; running it again is safe after either.
-    """
-    name = namespace or settings.namespace
-    until = as_of or now
-    if until > now:
-        raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
-    if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
-        raise CloseError(
-            f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; this machine's "
-            f"clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant that has passed"
-        )
-    client = connect(settings, settings_of_queries=_spilling(settings))
-    request = CloseRequest(
-        settings=settings,
-        client=client,
-        namespace=name,
-        as_of=until,
-        now=now,
-        on_progress=on_progress,
-        dry_run=dry_run,
-        strict=strict,
-        on_checks=on_checks,
-    )
-    # A close keeps its objects until it ends, and scanning millions of lines for garbage would take a quarter of its
-    # time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _run_anew_if_damaged(request)
-    except sqlite3.Error as error:
-        raise CloseError(
-            f"the snapshot of usage.invoices in {settings.snapshot_dir} cannot be used: {error}; look at the disk and "
-            "who may write there, and close again"
-        ) from error
-    finally:
-        if collecting:
-            gc.enable()
-        client.close()
-
-
-def _run_anew_if_damaged(request: CloseRequest) -> CloseResult:
-    try:
-        return _run(request)
-    except sqlite3.Error as error:
-        if not is_damage(error):
-            raise
-        return _run(request)  # of a snapshot that is made anew; what was written by then is read back
-
-
-def _run(request: CloseRequest) -> CloseResult:
-    with (
-        followed_invoices(request.settings, request.namespace) as (reader, standing),
-        closing(CheckpointLedger(request.settings)) as checkpoints,
-    ):
-        return Close(request, FollowedLedgers(reader, checkpoints, standing)).run()
-
-
-def _spilling(settings: Settings) -> dict[str, int]:
-    """Settings by which ClickHouse totals more values than fit its memory on disk: slow rather than refused."""
-    half = settings.rating_query_bytes // 2
-    return {"max_bytes_before_external_group_by": half, "max_bytes_before_external_sort": half}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
 from rating.subscriptions.timeline import timelines
 from rating.usage import UsageQuery, measured, usage_totals
-from rating.usage.render import conditions_with_voided
+from rating.usage.usage_conditions import conditions_with_voided
 from rating.usage.void_conditions import not_voided
 from rating.verify.scope import Row
 from schemas.catalog.models import Product

@@ -18,7 +18,8 @@ from clickhouse_connect.driver.client import Client
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
 from rating.usage.aggregates import has_unique_value
-from rating.usage.render import record_conditions, value_key
+from rating.usage.render import value_key
+from rating.usage.usage_conditions import record_conditions
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import at_events, position_below

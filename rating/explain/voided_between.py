@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from rating.explain.counted_events import COUNTING
 from rating.pricing import plain
 from rating.usage import UsageQuery, looking_back
-from rating.usage.render import conditions_with_voided
+from rating.usage.usage_conditions import conditions_with_voided
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below
 from schemas.ledgers.checkpoints import Cut

@@ -15,13 +15,8 @@ from rating.invoices.amounts.line_balances import (
     credits_of_chain,
 )
 from rating.invoices.amounts.prepaid_credits import DrawnOn
-from rating.invoices.amounts.reductions import (
-    NO_AGREEMENT,
-    Agreed,
-    PriorTerms,
-    prior_terms,
-    prior_terms_ahead,
-)
+from rating.invoices.amounts.prior_terms import PriorTerms, prior_terms, prior_terms_ahead
+from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed
 from rating.invoices.chain import last_order
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle

@@ -17,7 +17,7 @@ from rating.pricing import plain
 from rating.pricing.price_models import cell_amounts, others_label
 from rating.pricing.priced_line import MatrixQuantity
 from rating.usage import Measured
-from rating.usage.render import record_conditions
+from rating.usage.usage_conditions import record_conditions
 from schemas.catalog.models import Plan
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.binder import Binder

@@ -24,7 +24,7 @@ from typing import Any
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack
-from rating.close import announcing
+from rating.close import announcing, close_run
 from rating.close import billing_run as closing_run
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.invoices import publish_invoices as publishing
@@ -214,7 +214,7 @@ def closed(stack: Stack, stages: Stages, subscriptions: int, month: int) -> dict
     used = {name: cpu_seconds(pid) for name, pid in pids.items()}
     as_of = END.replace(month=END.month + month)
     began, cpu = time.perf_counter(), time.process_time()
-    result = closing_run.run_close(stack.settings, NAMESPACE, as_of, datetime.now(UTC), lambda *_: None)
+    result = close_run.run_close(stack.settings, NAMESPACE, as_of, datetime.now(UTC), lambda *_: None)
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
     spent = {name: cpu_seconds(pid) - used[name] for name, pid in pids.items()} | {"close": cpu}
     if len(result.invoices) != subscriptions:

@@ -29,7 +29,7 @@ _AT_ONCE = 10_000
 _CLOSE = """
 import json, resource, sys, time
 from datetime import UTC, datetime
-from rating.close.billing_run import run_close
+from rating.close import run_close
 from schemas.settings import load_settings
 as_of = datetime.fromisoformat(sys.argv[2])
 result = run_close(load_settings(), sys.argv[1], as_of, datetime.now(UTC), lambda *_: None)
@@ -40,7 +40,7 @@ print(json.dumps({"invoices": len(result.invoices), "cpu": cpu, "peak_mib": used
 _CLOSES = """
 import sys
 from datetime import UTC, datetime
-from rating.close.billing_run import run_close
+from rating.close import run_close
 from schemas.settings import load_settings
 for as_of in sys.argv[2:]:
     run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)

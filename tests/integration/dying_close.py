@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from rating.close.billing_run import run_close
+from rating.close import run_close
 from schemas.kafka.codec import codec
 from schemas.kafka.kafka_producer import KafkaProducer
 from schemas.settings import load_settings

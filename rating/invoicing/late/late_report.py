@@ -11,7 +11,8 @@ from typing import Any
 
 from rating.invoices.amounts import credited_in_all
 from rating.invoices.amounts.line_balances import credits_of_chain, nothing_further, taken_back
-from rating.invoices.amounts.reductions import adjusted_terms, prior_terms
+from rating.invoices.amounts.prior_terms import prior_terms
+from rating.invoices.amounts.reductions import adjusted_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices

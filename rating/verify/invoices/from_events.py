@@ -11,7 +11,7 @@ was backfilled, unless it was voided below the checkpoint: which void meant whic
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -25,13 +25,13 @@ from rating.verify.independent.discounts_and_credits import is_reduction
 from rating.verify.independent.event_totals import Fold, Raw, dimension_values, measure_of, parse
 from rating.verify.independent.price_arithmetic import PriceJson, cost, prices_by_time, rounded
 from rating.verify.independent.split_numbers import PlainPart, pinned, splits
+from rating.verify.invoices.catalogs_by_offset import CatalogsByOffset
 from rating.verify.invoices.earlier_billing import EarlierBilling
 from rating.verify.matches import append_blocks
 from rating.verify.reread_voids import CountedPosition, FirstVoid, work_out_voids
 from rating.verify.scope import Row, Scope
 from schemas.catalog.meters import Aggregation
-from schemas.catalog.profiles import ProfileVersion, profile_versions
-from schemas.event_schema import Schema, parse_schema
+from schemas.catalog.profiles import ProfileVersion
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.currency import exponent
@@ -94,7 +94,7 @@ class _Work:
 def check_against_events(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Quantities, counts of events, exact and rounded amounts of all lines of invoices that are not void."""
     heads, lines = read_invoices(scope)
-    catalogs, pins = _Catalogs(scope), Pins(scope, heads)
+    catalogs, pins = CatalogsByOffset(scope), Pins(scope, heads)
     works = [
         work
         for head in heads
@@ -123,7 +123,7 @@ def check_against_events(scope: Scope, findings: Findings, on_progress: VerifyPr
 
 
 def _work(
-    scope: Scope, catalogs: _Catalogs, pins: Pins, head: Head, line: StoredLine, findings: Findings
+    scope: Scope, catalogs: CatalogsByOffset, pins: Pins, head: Head, line: StoredLine, findings: Findings
 ) -> _Work | None:
     try:
         price = dict(json.loads(line.price))
@@ -149,7 +149,12 @@ def _work(
 
 
 def _parts(
-    scope: Scope, catalogs: _Catalogs, pins: Pins, work: _Work, earlier_billing: EarlierBilling, findings: Findings
+    scope: Scope,
+    catalogs: CatalogsByOffset,
+    pins: Pins,
+    work: _Work,
+    earlier_billing: EarlierBilling,
+    findings: Findings,
 ) -> list[_Work]:
     """The lines that a change of price has split from this one, and itself, in the order of time, each as of this one's
     invoice."""
@@ -185,7 +190,7 @@ def _numbers(of: Mapping[str, Fraction]) -> str:
 
 def _read(
     scope: Scope,
-    catalogs: _Catalogs,
+    catalogs: CatalogsByOffset,
     works_by_account: dict[tuple[str, str], dict[str, list[_Work]]],
     on_progress: VerifyProgress,
 ) -> None:
@@ -205,7 +210,10 @@ def _read(
 
 
 def _take(
-    catalogs: _Catalogs, of_account: dict[str, list[_Work]], row: Row, voided: Mapping[CountedPosition, FirstVoid]
+    catalogs: CatalogsByOffset,
+    of_account: dict[str, list[_Work]],
+    row: Row,
+    voided: Mapping[CountedPosition, FirstVoid],
 ) -> None:
     namespace, _, us, generation, partition, offset, name, key, properties, catalog_offset, index, rounds = row
     partition_key = (int(generation), int(partition))
@@ -281,34 +289,3 @@ def _text(number: Fraction) -> str:
     """A finite decimal's digits; what has none as a fraction."""
     scaled = number * 10**60
     return plain(Decimal(scaled.numerator).scaleb(-60)) if scaled.denominator == 1 else str(number)
-
-
-class _Catalogs:
-    """Profile versions by namespace and catalog offset; batches name few catalogs, again and again."""
-
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-        self._by_offset: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
-        self._by_view: dict[tuple[str, int], tuple[ProfileVersion, ...]] = {}
-        self._schemas: dict[tuple[str, str, int], Schema] = {}
-
-    def versions(self, namespace: str, offset: int) -> Iterable[ProfileVersion]:
-        """All profile versions that the catalog below ``offset`` knows."""
-        profile_versions_at = self._by_offset.get((namespace, offset))
-        if profile_versions_at is None:
-            view = self._scope.catalog.view(namespace, offset)
-            profile_versions_at = self._by_view.get((namespace, view.before))
-            if profile_versions_at is None:
-                profile_versions_at = self._by_view[namespace, view.before] = profile_versions(view)
-            self._by_offset[namespace, offset] = profile_versions_at
-        return profile_versions_at
-
-    def schema(self, namespace: str, offset: int, event_name: str) -> Schema | None:
-        """That of the event type, as the catalog below ``offset`` has it, where events are read with its defaults."""
-        entry = self._scope.catalog.view(namespace, offset).get("event_type", event_name)
-        if entry is None or not entry.model.fill_defaults or entry.model.avro is None:
-            return None
-        key = (namespace, event_name, entry.version)
-        if key not in self._schemas:
-            self._schemas[key] = parse_schema(entry.model.avro)
-        return self._schemas[key]

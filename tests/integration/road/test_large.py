@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from deploy.local.stack import settings_environment
-from rating.close.billing_run import run_close
+from rating.close import run_close
 from schemas.kafka.codec import codec
 from schemas.kafka.topics import INVOICE_PARTITIONS, INVOICES
 from schemas.settings import Settings

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from rating.invoices.amounts.prepaid_credits import drawn, grant_balances, grants_of_account, owned_grants
-from rating.invoices.amounts.reductions import adjusted_terms, prior_terms, reduced
+from rating.invoices.amounts.prior_terms import prior_terms
+from rating.invoices.amounts.reductions import adjusted_terms, reduced
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import voided
 from rating.invoicing.run_plan import build_invoices, make_plan

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from rating.close import billing_run
+from rating.close import close_run
 from rating.close.result import CloseResult
 from rating.invoices import ledger
 from rating.invoices.ledger import StandingInvoices, followed_invoices, read_standing
@@ -207,13 +207,13 @@ def test_a_close_that_meets_damage_on_its_way_runs_again_of_a_new_file(
     class Client:
         def close(self) -> None: ...
 
-    monkeypatch.setattr(billing_run, "connect", lambda *_, **__: Client())
-    monkeypatch.setattr(billing_run, "_run", run)
+    monkeypatch.setattr(close_run, "connect", lambda *_, **__: Client())
+    monkeypatch.setattr(close_run, "_run", run)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert billing_run.run_close(settings, "air", None, now, lambda *_: None, True) is result
+    assert close_run.run_close(settings, "air", None, now, lambda *_: None, True) is result
     runs[:] = [sqlite3.OperationalError("disk I/O error")]
     with pytest.raises(CloseError, match="disk I/O error; look at the disk"):
-        billing_run.run_close(settings, "air", None, now, lambda *_: None, True)
+        close_run.run_close(settings, "air", None, now, lambda *_: None, True)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
