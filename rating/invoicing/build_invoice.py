@@ -90,9 +90,9 @@ def build_invoice(
     lines += term_lines
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
-    balances = wallet.balances(due.account_id, due.subscription, currency, due.moment_us) if wallet else []
-    payable = _payable(subtotal, further, adjusting.of_void)
-    lines += paid(payable, balances, currency, due.start_us, due.end_us, lines)
+    if wallet and (balances := wallet.balances(due.account_id, due.subscription, currency, due.moment_us)):
+        payable = _payable(subtotal, further, adjusting.of_void)
+        lines += paid(payable, balances, currency, due.start_us, due.end_us, lines)
     if subtotal < 0 and drawn:
         lines += given_back(
             to_give_back(
