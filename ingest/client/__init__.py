@@ -3,12 +3,14 @@
 Every event gets its idempotency key in the client, once, before the first attempt. An attempt whose response was
 lost (gateway killed, connection broken) is repeated with the same keys and counts once.
 
-``Client`` and ``AsyncClient`` send batches and wait for the response, and ``void`` accepted events. ``Producer``
+``Client`` and ``AsyncClient`` send batches and wait for the response, ``void`` accepted events, and ``check`` what an
+account may use. ``Producer``
 and ``AsyncProducer`` put a bounded queue in front of them.
 """
 
 from ingest.client.aio import AsyncClient
 from ingest.client.aio_producer import AsyncProducer
+from ingest.client.checking import CheckResult
 from ingest.client.history import HistorySummary, send_history
 from ingest.client.producer import Closed, Producer, QueueFull
 from ingest.client.sending import BatchResult, Summary
@@ -21,6 +23,7 @@ __all__ = [
     "AsyncClient",
     "AsyncProducer",
     "BatchResult",
+    "CheckResult",
     "Client",
     "Closed",
     "GatewayUnavailable",

@@ -7,11 +7,13 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Self
 from uuid import uuid4
 
 import httpx
 
+from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
 from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
@@ -33,7 +35,12 @@ class AsyncClient:
         timeout: float = 15.0,
         new_key: Callable[[], str] = lambda: uuid4().hex,
         transport: httpx.AsyncBaseTransport | None = None,
+        rating_url: str | None = None,
+        check_timeout: float = 1.0,
     ) -> None:
+        self._rating_url = rating_url
+        self._check_timeout = check_timeout
+        self._checks = CheckMemory()
         self._deadline = deadline
         self._new_key = new_key
         self._http = httpx.AsyncClient(
@@ -112,6 +119,28 @@ class AsyncClient:
             if isinstance(step, VoidTaken):
                 return step
             await asyncio.sleep(step)
+
+    async def check(
+        self,
+        account_id: str,
+        feature: str,
+        *,
+        quantity: Decimal | None = None,
+        on_failure: OnFailure,
+        max_age: float = MAX_AGE,
+    ) -> CheckResult:
+        """Whether an account may use a feature now, as ``Client.check``."""
+        question = account_id, feature, quantity
+        result = self._checks.known(question, max_age, on_failure, time.monotonic())
+        if result is not None:
+            return result
+        url = check_url(self._rating_url)
+        try:
+            response = await self._http.post(url, content=check_body(question), timeout=self._check_timeout)
+            answer = answer_of(response.status_code, response.headers, response.content)
+        except httpx.TransportError as error:
+            answer = lost(error)
+        return self._checks.take(question, answer, on_failure, time.monotonic())
 
     async def _attempt(self, body: bytes, path: str = BATCH_PATH) -> AttemptAnswer:
         try:

@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any, Self
 from uuid import uuid4
 
 import httpx
 
+from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
@@ -28,7 +30,8 @@ class Client:
     """Thread-safe client; close it, or use it as a context manager.
 
     ``deadline``: seconds for one batch including retries (after 429, 5xx, and broken or refused connections), None
-    for no limit. ``transport``: an httpx transport, for example for a proxy.
+    for no limit. ``rating_url``: where ``check`` asks; ``check_timeout``: seconds that it waits. ``transport``: an
+    httpx transport, for example for a proxy.
     """
 
     def __init__(
@@ -41,7 +44,12 @@ class Client:
         timeout: float = 15.0,
         new_key: Callable[[], str] = lambda: uuid4().hex,
         transport: httpx.BaseTransport | None = None,
+        rating_url: str | None = None,
+        check_timeout: float = 1.0,
     ) -> None:
+        self._rating_url = rating_url
+        self._check_timeout = check_timeout
+        self._checks = CheckMemory()
         self._deadline = deadline
         self._new_key = new_key
         self._http = httpx.Client(
@@ -147,6 +155,33 @@ class Client:
             if isinstance(step, VoidTaken):
                 return step
             threading.Event().wait(step)
+
+    def check(
+        self,
+        account_id: str,
+        feature: str,
+        *,
+        quantity: Decimal | None = None,
+        on_failure: OnFailure,
+        max_age: float = MAX_AGE,
+    ) -> CheckResult:
+        """Whether an account may use a feature now, or ``quantity`` of it. Needs a key with scope read.
+
+        An answer to the same question that is at most ``max_age`` seconds old is taken again; 0: always ask.
+        ``on_failure``: what holds while the service does not answer, "allow" (fail open) or "deny" (fail closed); it is
+        then not asked again for a second. Raises Refusal for a wrong key, namespace or quantity.
+        """
+        question = account_id, feature, quantity
+        result = self._checks.known(question, max_age, on_failure, time.monotonic())
+        if result is not None:
+            return result
+        url = check_url(self._rating_url)
+        try:
+            response = self._http.post(url, content=check_body(question), timeout=self._check_timeout)
+            answer = answer_of(response.status_code, response.headers, response.content)
+        except httpx.TransportError as error:
+            answer = lost(error)
+        return self._checks.take(question, answer, on_failure, time.monotonic())
 
     def attempt(self, path: str, body: bytes, **headers: str) -> AttemptAnswer:
         """Make one request, without retries."""

@@ -42,7 +42,7 @@ class Crowd:
 
     def __init__(self, port: int, key: str, name: str, connections: int, seconds: float, rate: float) -> None:
         self._port, self._name, self._rate = port, name.encode(), rate
-        self._head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n".encode()
+        self.authorization = f"Authorization: Bearer {key}\r\n".encode()
         self._connections = [Connection(number) for number in range(connections)]
         self._began = time.time()
         self._end = self._began + seconds
@@ -77,13 +77,18 @@ class Crowd:
             connection.socket.connect(("127.0.0.1", self._port))
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._sent += 1
+        try:
+            connection.socket.sendall(self.request())
+        except OSError:
+            self._closed(connection)
+
+    def request(self) -> bytes:
+        """The next request."""
         body = b'{"event_name":"e","account_id":"a","idempotency_key":"%s-%d","properties":{"n":1}}' % (
             self._name, self._sent,
         )  # fmt: skip
-        try:
-            connection.socket.sendall(self._head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        except OSError:
-            self._closed(connection)
+        head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\n" + self.authorization
+        return head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
     def _receive(self, connection: Connection) -> None:
         assert connection.socket is not None

@@ -1,5 +1,5 @@
-"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE`, a process
-of its own.
+"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE
+[ACCOUNTS]`, a process of its own.
 
 Open loop: batches of SIZE (1: the door for single events) leave at their due time, RATE events/s in all, whether
 earlier ones were answered or not, as far as the connections reach; RATE 0: as fast as the answers come. Prints JSON:
@@ -20,13 +20,13 @@ _EVENT = (
 )
 
 
-def body(prefix: bytes, number: int, size: int) -> bytes:
+def body(prefix: bytes, number: int, size: int, accounts: int = 1000) -> bytes:
     """One request; every tenth event is a copy of the one before it, in another request or this one."""
     events = []
     for step in range(number * size, (number + 1) * size):
         key = step - 1 if step % 10 == 9 else step
         country = b"USA" if key % 2 else b"FR"
-        events.append(_EVENT % (key * 7919 % 1000, prefix, key, country, key % 1000, key % 100_000))
+        events.append(_EVENT % (key * 7919 % accounts, prefix, key, country, key % 1000, key % 100_000))
     return b'{"events":[' + b",".join(events) + b"]}" if size > 1 else events[0]
 
 
@@ -34,10 +34,19 @@ class Sender(threading.Thread):
     """One connection."""
 
     def __init__(
-        self, port: int, key: str, prefix: bytes, size: int, first: int, every: int, pace: float, until: float
+        self,
+        port: int,
+        key: str,
+        prefix: bytes,
+        size: int,
+        first: int,
+        every: int,
+        pace: float,
+        until: float,
+        accounts: int = 1000,
     ) -> None:
         super().__init__(daemon=True)
-        self._size = size
+        self._size, self._accounts = size, accounts
         self._head = (
             f"POST /v1/events{'/batch' if size > 1 else ''} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
             f"{key}\r\nContent-Type: application/json\r\n"
@@ -59,7 +68,7 @@ class Sender(threading.Thread):
                 return
             if due > now:
                 time.sleep(due - now)  # its pace
-            data = body(self._prefix, self._number, self._size)
+            data = body(self._prefix, self._number, self._size, self._accounts)
             self._number += self._every
             began = time.monotonic()
             self._socket.sendall(self._head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
@@ -88,11 +97,14 @@ class Sender(threading.Thread):
 
 def main() -> None:
     """Send and report."""
-    port, key, rate, seconds, connections, prefix, batch = sys.argv[1:]
+    port, key, rate, seconds, connections, prefix, batch, *rest = sys.argv[1:]
+    accounts = int(rest[0]) if rest else 1000
     every, size = int(connections), int(batch)
     pace = size * every / float(rate) if float(rate) else 0.0
     until = time.monotonic() + float(seconds)
-    senders = [Sender(int(port), key, prefix.encode(), size, number, every, pace, until) for number in range(every)]
+    senders = [
+        Sender(int(port), key, prefix.encode(), size, number, every, pace, until, accounts) for number in range(every)
+    ]
     began = time.monotonic()
     for sender in senders:
         sender.start()

@@ -1,0 +1,109 @@
+"""State of a client's checks of entitlements: what was answered, how old that may be, and what holds while nothing is
+answered. Pure but for a lock; time is an argument, in seconds of a clock that never goes back."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from ingest.client.wire import AttemptAnswer, Refusal, encode, problem_of, retried
+from schemas.values.json_text import JsonObject
+
+CHECK_PATH: Final = "/v1/entitlements/check"
+MAX_AGE: Final = 1.0
+"""Seconds for which an answer is taken again, where the caller says nothing else."""
+PAUSE: Final = 1.0
+"""Seconds after a failure in which the service is not asked again."""
+MOST_KEPT: Final = 10_000
+OnFailure = Literal["allow", "deny"]
+_Question: TypeAlias = tuple[str, str, Decimal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Whether the account may use the feature. ``known``: False where the service did not answer, and ``allowed`` is
+    what the caller chose for that; ``reason`` and ``detail`` say why not. ``age``: seconds since the service answered;
+    ``document``: what it answered, with limits and numbers, and ``as_of``: as of what; {} where it did not."""
+
+    allowed: bool
+    known: bool
+    reason: str | None = None
+    detail: str = ""
+    age: float = 0.0
+    document: JsonObject = field(default_factory=dict)
+    as_of: JsonObject = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+class CheckMemory:
+    """Answers by account, feature and quantity, at most ``most`` of them. Thread-safe."""
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
+        self._kept: OrderedDict[_Question, tuple[float, CheckResult]] = OrderedDict()
+        self._failed_at: float | None = None
+        self._failure = ""
+        self._lock = threading.Lock()
+
+    def known(self, question: _Question, max_age: float, on_failure: OnFailure, now: float) -> CheckResult | None:
+        """An answer that needs no request: one that is young enough, or what holds shortly after a failure."""
+        if on_failure not in ("allow", "deny"):
+            raise ValueError(f"on_failure is {on_failure!r}; say allow (fail open) or deny (fail closed)")
+        with self._lock:
+            kept = self._kept.get(question)
+            if kept is not None and now - kept[0] <= max_age:
+                self._kept.move_to_end(question)
+                return replace(kept[1], age=now - kept[0])
+            if self._failed_at is not None and now - self._failed_at < PAUSE:
+                return _unknown(on_failure, self._failure)
+        return None
+
+    def take(self, question: _Question, answer: AttemptAnswer, on_failure: OnFailure, now: float) -> CheckResult:
+        """The result of a request. Raises Refusal for one that will never be answered (key, namespace, a wrong
+        quantity)."""
+        if answer.status == 200:
+            body: dict[str, Any] = msgspec.json.decode(answer.body)
+            (document,) = body["results"]
+            result = CheckResult(
+                document["allowed"], True, document["reason"], document["detail"], 0.0, document, body["as_of"]
+            )
+            with self._lock:
+                self._failed_at = None
+                self._kept.pop(question, None)
+                self._kept[question] = now, result
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            return result
+        problem = problem_of(answer)
+        if not retried(answer):
+            raise Refusal(answer.status, problem)
+        failure = f"{answer.status or ''} {problem.get('detail', '')}".strip()
+        with self._lock:
+            self._failed_at, self._failure = now, failure
+        return _unknown(on_failure, failure)
+
+
+def check_url(rating_url: str | None) -> str:
+    """Where checks are asked. Raises ValueError where the client was not told."""
+    if rating_url is None:
+        raise ValueError("the client has no rating_url; give it the rating service's, such as http://127.0.0.1:8081")
+    return rating_url.rstrip("/") + CHECK_PATH
+
+
+def check_body(question: _Question) -> bytes:
+    """The request's body."""
+    account_id, feature, quantity = question
+    check = {"account_id": account_id, "feature": feature}
+    return encode({"checks": [check if quantity is None else check | {"quantity": format(quantity, "f")}]})
+
+
+def _unknown(on_failure: OnFailure, failure: str) -> CheckResult:
+    allowed = on_failure == "allow"
+    return CheckResult(allowed, False, None if allowed else "unavailable", f"the service did not answer: {failure}")
