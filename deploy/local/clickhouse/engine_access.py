@@ -50,6 +50,11 @@ _CONSTANT_SETTINGS = (
     "dialect", "allow_experimental_eval_table_function", "ai_function_text_default_credentials",
     "ai_function_embedding_default_credentials", "default_view_definer",
 )  # fmt: skip
+# How often an expression was asked for when the engine makes machine code of it. That takes it some 60 ms, and names,
+# instants and namespaces are parts of an expression: with its own 3 it compiled for each account and period again, and
+# a question of the local stack cost twice as much.
+_COMPILED = tuple(f"min_count_to_compile_{what}" for what in ("expression", "aggregate_expression", "sort_description"))
+_COMPILED_FROM = 1000
 _ELEMENT = re.compile(r"'(?:[^'\\]|\\.)*+'?|`(?:[^`\\]|\\.)*+`?|\"(?:[^\"\\]|\\.)*+\"?|[A-Za-z_]\w*+|\s++|.", re.DOTALL)
 
 
@@ -183,7 +188,10 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
     constant = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
     grants = "".join(f"<query>GRANT SELECT ON {database}.{view}</query>" for view in views)
     engines = "".join(f"<query>GRANT TABLE ENGINE ON {engine}</query>" for engine in _GRANTED_ENGINES)
-    users.write_text(_USERS.format(constant=constant, views=grants, engines=engines, database=database))
+    rarely = "".join(f"<{name}>{_COMPILED_FROM}</{name}>" for name in _COMPILED)
+    users.write_text(
+        _USERS.format(rarely_compiled=rarely, constant=constant, views=grants, engines=engines, database=database)
+    )
     return config
 
 
@@ -211,7 +219,7 @@ _CONFIG = """\
 """
 _USERS = """\
 <clickhouse>
- <profiles><default><constraints>{constant}</constraints></default></profiles>
+ <profiles><default>{rarely_compiled}<constraints>{constant}</constraints></default></profiles>
  <quotas><default/></quotas>
  <roles>
   <weir_service><grants>

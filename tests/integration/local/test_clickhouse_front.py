@@ -171,6 +171,18 @@ def test_views_states_and_final(client: Client) -> None:
     assert client.query("SELECT k, uniqExactMerge(u) FROM w GROUP BY k ORDER BY k").result_rows == [("a", 2), ("b", 1)]
 
 
+def test_what_is_asked_a_few_times_is_not_made_into_machine_code(client: Client) -> None:
+    def compilations() -> int:
+        counted = client.query("SELECT sum(value) FROM system.events WHERE event = 'CompileFunction'").result_rows
+        return int(counted[0][0])
+
+    before = compilations()
+    grouped = "SELECT number % 7 AS n, max(number * 3 + 1), min(if(number > 5, number, number + 2)) FROM numbers(99)"
+    for _ in range(8):
+        client.query(f"{grouped} WHERE number >= 3 AND number * 2 != 8 GROUP BY n ORDER BY n")
+    assert compilations() == before
+
+
 def test_many_clients_at_once(front: FrontProcess, table: str) -> None:
     def work(index: int) -> int:
         client = front.client(database="weir")
