@@ -26,6 +26,7 @@ from schemas.values.local_time import local_midnight, parse_zone
 _EVER: Final = 2**63
 _FIRST_YEAR: Final = 2000
 """Of grants that recur, so that what has to be looked at is bounded."""
+_LAST_YEAR: Final = 2200
 
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
@@ -182,9 +183,13 @@ class CreditGrant(Model):
             raise ValueError(
                 f"credit grant {self.code}: a promotional one costs nothing; remove cost_basis, or set source to paid"
             )
-        if self.recurrence is not None and (self.effective is None or self.effective.year < _FIRST_YEAR):
+        start = self.effective
+        if self.recurrence is not None and (
+            start is None or isinstance(start, datetime) or not _FIRST_YEAR <= start.year <= _LAST_YEAR
+        ):
             raise ValueError(
-                f"credit grant {self.code}: recurrences are counted from effective; set it, {_FIRST_YEAR} or later"
+                f"credit grant {self.code}: recurrences are counted from effective; set it to a date (YYYY-MM-DD) of"
+                f" {_FIRST_YEAR} to {_LAST_YEAR}"
             )
         return self
 

@@ -66,6 +66,7 @@ class _References:
             for kind, owner in (("account", grant.account), ("subscription", grant.subscription)):
                 if owner is not None and not self._planned.has(kind, owner):
                     yield self._fault("credit_grant", code, f".{kind}", self._absent(kind, owner))
+            yield from self._recurrence_faults(code, grant)
             for number, product_code in enumerate(grant.products):
                 if not self._planned.has("product", product_code):
                     detail = self._absent("product", product_code)
@@ -163,6 +164,22 @@ class _References:
                 price_in(override.price, plan.currency)
             except PriceError as error:
                 yield self._fault("subscription", code, f".overrides[{number}].price", str(error))
+
+    def _recurrence_faults(self, code: str, grant: CreditGrant) -> Iterator[Fault]:
+        """A version that counts recurrences otherwise: what was drawn is kept by their dates."""
+        history = self._planned.view.history("credit_grant", code)
+        if not history:
+            return
+        before: CreditGrant = history[-1].model  # also of a retired one, which may come back
+        counted = [
+            (item.effective, item.recurrence.every) if item.recurrence is not None else None for item in (before, grant)
+        ]
+        if counted[0] != counted[1]:
+            detail = (
+                "draws are kept by recurrence, so effective, every, and whether it recurs stay as they are; retire"
+                f" {code} (or let it expire) and declare another grant"
+            )
+            yield self._fault("credit_grant", code, ".recurrence", detail)
 
     def _grant_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
         """Features that are not there, or that are granted what they cannot have."""

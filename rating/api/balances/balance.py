@@ -11,7 +11,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing
 from rating.estimates.account_state import read_accounts
 from rating.estimates.prepaid_draws import drawn_in_all
-from rating.invoices.amounts.prepaid.live_balances import DrawnInAll, by_currency, live_balances
+from rating.invoices.amounts.prepaid.live_balances import LiveBalance, by_currency, live_balances
 from rating.invoices.amounts.prepaid_credits import grants_of_account
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import UnknownCheckpoint
@@ -36,20 +36,20 @@ async def account_balance(rating: Rating, view: NamespaceView, account_id: str) 
     if not view.history("account", account_id):
         raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
     now_us, checkpoint = micros(rating.now()), rating.checkpoints.last
-    used, problems = DrawnInAll({}, {}, {}), list[str]()
+    balances, problems = list[LiveBalance](), list[str]()
     if grants_of_account(view, account_id, retired=True):
 
-        def question(client: Client) -> tuple[DrawnInAll, list[str]]:
+        def question(client: Client) -> tuple[list[LiveBalance], list[str]]:
             estimate = read_accounts(client, view, [account_id], now_us).estimate(client, rating.checkpoints)
-            return drawn_in_all(estimate)
+            used, failed = drawn_in_all(estimate)
+            return live_balances(view, account_id, used, now_us), failed
 
         try:
-            used, problems = await rating.ask(question)
+            balances, problems = await rating.ask(question)
         except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
             raise RatingProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
             ) from None
-    balances = live_balances(view, account_id, used, now_us)
     return {
         "account_id": account_id,
         "as_of": {"at": rfc3339(now_us), "checkpoint": None if checkpoint is None else checkpoint.number},

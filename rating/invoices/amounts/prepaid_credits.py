@@ -8,13 +8,13 @@ drew.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from rating.invoices.amounts.line_balances import returned
-from rating.invoices.amounts.recurrences import code_at, grant_of, granted_by, left_at
+from rating.invoices.amounts.recurrences import Pauses, code_at, grant_of, granted_by, left_at
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.reduction_lines import Balance
@@ -32,12 +32,14 @@ CREDIT: Final = "credit:"  # prefix of a credit line's charge, followed by the g
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A grant with the account whose time zone its dates use. ``retired``: nothing draws on it any more."""
+    """A grant with the account whose time zone its dates use. ``retired``: nothing draws on it any more; ``pauses``:
+    when it was, if it recurs."""
 
     grant: CreditGrant
     account_id: str
     zone: str
     retired: bool = False
+    pauses: Pauses = ()
 
     @property
     def owner(self) -> tuple[str, str]:
@@ -49,7 +51,7 @@ class Owned:
     def left(self, used: Mapping[str, Decimal], at_us: int) -> Decimal:
         """What an invoice whose last moment that is could draw; ``used``: what was drawn on it, by the codes of its
         recurrences."""
-        return left_at(self.grant, used, at_us, self.zone)
+        return left_at(self.grant, used, at_us, self.zone, self.pauses)
 
     def pays(self, currency: str, moment_us: int) -> bool:
         """Whether an invoice of its owner may draw on it, given the last moment of the invoice's period."""
@@ -63,7 +65,7 @@ class Owned:
 def owned_grants(view: NamespaceView, *, retired: bool = False) -> tuple[Owned, ...]:
     """All grants in drawing order; ``retired``: also retired ones, as they last were."""
     owned = [
-        _owned(view, versions[-1]) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
+        _owned(view, versions) for versions in view.histories("credit_grant") if retired or not versions[-1].retired
     ]
     return _in_drawing_order(owned)
 
@@ -73,11 +75,11 @@ def grants_of_account(view: NamespaceView, account_id: str, *, retired: bool = F
     subscriptions = view.histories_referring("subscription", "account", account_id)
     owners = [("account", account_id), *(("subscription", history[0].code) for history in subscriptions)]
     newest = {
-        history[0].code: history[-1]
+        history[0].code: history
         for kind, code in owners
         for history in view.histories_referring("credit_grant", kind, code)
     }
-    owned = [_owned(view, entry) for entry in newest.values() if retired or not entry.retired]
+    owned = [_owned(view, versions) for versions in newest.values() if retired or not versions[-1].retired]
     return _in_drawing_order(grant for grant in owned if grant.account_id == account_id)
 
 
@@ -85,13 +87,27 @@ def _in_drawing_order(grants: Iterable[Owned]) -> tuple[Owned, ...]:
     return tuple(sorted(grants, key=lambda owned: owned.grant.order(owned.zone)))
 
 
-def _owned(view: NamespaceView, entry: Entry) -> Owned:
+def _owned(view: NamespaceView, versions: Sequence[Entry]) -> Owned:
+    entry = versions[-1]
     grant: CreditGrant = entry.model
     account = grant.account
     if account is None:
         owners = view.history("subscription", grant.subscription or "")
         account = owners[-1].model.account if owners else ""
-    return Owned(grant, account, view.time_zone(account), entry.retired)
+    pauses = pauses_of(versions) if grant.recurrence is not None else ()
+    return Owned(grant, account, view.time_zone(account), entry.retired, pauses)
+
+
+def pauses_of(versions: Iterable[Entry]) -> Pauses:
+    """When a grant was retired, by its versions."""
+    pauses: list[tuple[int, int | None]] = []
+    for version in versions:
+        is_open = bool(pauses) and pauses[-1][1] is None
+        if version.retired and not is_open:
+            pauses.append((version.published_us, None))
+        elif is_open and not version.retired:
+            pauses[-1] = pauses[-1][0], version.published_us
+    return tuple(pauses)
 
 
 def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
@@ -252,7 +268,8 @@ def grant_balances(
 
 def _balance(owned: Owned, drawn_on: Mapping[str, Decimal], now_us: int) -> GrantBalance:
     zero = Decimal(0)
-    granted, used = granted_by(owned.grant, now_us, owned.zone), exact_sum(drawn_on.values())
+    granted = granted_by(owned.grant, now_us, owned.zone, owned.pauses)
+    used = exact_sum(drawn_on.values())
     expires = boundary(owned.grant.expires, owned.zone)
     over = expires is not None and expires <= now_us
     left = zero if owned.retired or over else owned.left(drawn_on, now_us)

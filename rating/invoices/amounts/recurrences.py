@@ -8,7 +8,7 @@ own code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -21,6 +21,8 @@ from schemas.catalog.terms import CreditGrant, boundary
 from schemas.values.instants import instant, micros
 
 _UTC: Final = parse_zone("UTC")
+Pauses = Sequence[tuple[int, int | None]]
+"""[from, until) in which a grant was retired, microseconds UTC; None: it still is."""
 AT: Final = "@"
 """Stands between a grant's code, which cannot have it, and the recurrence's date."""
 
@@ -61,13 +63,24 @@ def code_at(grant: CreditGrant, at_us: int, zone: str) -> str:
     return f"{grant.code}{AT}{boundary_date(grant.recurrence.every, _anchor(grant, zone), number)}"
 
 
-def granted_by(grant: CreditGrant, at_us: int, zone: str) -> Decimal:
+def skipped(grant: CreditGrant, pauses: Pauses, until_us: int, zone: str) -> frozenset[int]:
+    """The recurrences by ``until_us`` that would have begun while the grant was retired, and never did."""
+    if grant.recurrence is None:
+        return frozenset()
+    numbers: set[int] = set()
+    for start_us, end_us in pauses:
+        last_us = until_us if end_us is None else min(end_us - 1, until_us)
+        numbers |= set(range(recurrence_at(grant, start_us, zone) + 1, recurrence_at(grant, last_us, zone) + 1))
+    return frozenset(numbers)
+
+
+def granted_by(grant: CreditGrant, at_us: int, zone: str, pauses: Pauses = ()) -> Decimal:
     """What has been granted in all by the instant."""
     with exactly():
-        return grant.amount * (recurrence_at(grant, at_us, zone) + 1)
+        return grant.amount * (recurrence_at(grant, at_us, zone) + 1 - len(skipped(grant, pauses, at_us, zone)))
 
 
-def left_at(grant: CreditGrant, used: Mapping[str, Decimal], at_us: int, zone: str) -> Decimal:
+def left_at(grant: CreditGrant, used: Mapping[str, Decimal], at_us: int, zone: str, pauses: Pauses = ()) -> Decimal:
     """What can be drawn by an invoice whose last moment that is. ``used``: code → what was drawn. Whether the grant is
     in force is not looked at."""
     if grant.recurrence is None:
@@ -78,21 +91,33 @@ def left_at(grant: CreditGrant, used: Mapping[str, Decimal], at_us: int, zone: s
         for code, amount in used.items():
             number = _number(every, anchor, date_of(code))
             drawn[number] = drawn.get(number, ZERO) + amount
-    return _left(grant.amount, grant.recurrence.rollover, drawn, recurrence_at(grant, at_us, zone))
+    number = recurrence_at(grant, at_us, zone)
+    void: frozenset[int] = frozenset()
+    if pauses:
+        last = max(drawn, default=0)
+        until_us = at_us if last <= number else recurrence_start(grant, last, zone)
+        void = skipped(grant, pauses, until_us, zone)
+    return _left(grant.amount, grant.recurrence.rollover, drawn, number, void)
 
 
-def _left(amount: Decimal, cap: Decimal, drawn: Mapping[int, Decimal], number: int) -> Decimal:
-    """What is left of a recurrence, less what later ones have drawn of what rolls over."""
+def _left(amount: Decimal, cap: Decimal, drawn: Mapping[int, Decimal], number: int, void: frozenset[int]) -> Decimal:
+    """What is left of a recurrence, less what later ones have drawn of what rolls over. ``void``: those without an
+    amount."""
     with exactly():
         level, position = amount, 0
-        for touched in sorted(item for item in drawn if item <= number):
-            level = _rolled(level, touched - position, amount, cap) - drawn[touched]
+        for touched in sorted(item for item in {*drawn, *void} if item <= number):
+            if touched > position:
+                level = min(max(_rolled(level, touched - position - 1, amount, cap), ZERO), cap)
+                level += ZERO if touched in void else amount
+            level -= drawn.get(touched, ZERO)
             position = touched
         level = _rolled(level, number - position, amount, cap)
-        needed, position = ZERO, number + 1
-        for touched in sorted((item for item in drawn if item > number), reverse=True):
-            needed = max(needed - amount * max(position - touched - 1, 0), ZERO) if needed else ZERO
-            needed, position = max(drawn[touched] + needed - amount, ZERO), touched
+        later = sorted({item for item in {*drawn, *void} if item > number}, reverse=True)
+        needed, position = ZERO, later[0] + 1 if later else number + 1
+        for touched in later:
+            needed = max(needed - amount * (position - touched - 1), ZERO)
+            needed = max(drawn.get(touched, ZERO) + needed - (ZERO if touched in void else amount), ZERO)
+            position = touched
         needed = max(needed - amount * (position - number - 1), ZERO)
         return max(level - needed, ZERO)
 

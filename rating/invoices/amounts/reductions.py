@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
 from typing import Any, Final
 
 from msgspec import structs
@@ -21,7 +23,7 @@ from rating.invoices.amounts.billed_of_period import (
 from rating.invoices.amounts.prior_terms import PriorTerms
 from rating.invoices.amounts.recurrences import date_of, grant_of
 from rating.pricing import money_text
-from rating.pricing.exact import exactly
+from rating.pricing.exact import exact_sum, exactly
 from rating.pricing.priced_line import ZERO, Step
 from rating.pricing.reduction_lines import Balance, ReductionKind, ReductionLine, credit_lines
 from rating.subscriptions.period_terms import NO_TERMS, Terms
@@ -29,6 +31,7 @@ from schemas.ledgers.invoice_record import (
     Line,
 )
 from schemas.prices import plain
+from schemas.values.currency import exponent
 from schemas.values.instants import rfc3339
 
 
@@ -100,7 +103,7 @@ def paid(
 ) -> list[Line]:
     """The lines by which prepaid credits pay ``due`` of ``lines``."""
     products = {balance.code: balance.products for balance in balances}
-    charged = [(line.product, Decimal(line.amount)) for line in lines if line.kind != "credit"]
+    charged = _by_product(lines, currency) if any(products.values()) else []
     return [
         _line(
             credit_line,
@@ -111,6 +114,28 @@ def paid(
             end_us,
         )
         for credit_line in credit_lines(due, balances, charged)
+    ]
+
+
+def _by_product(lines: Iterable[Line], currency: str) -> list[tuple[str, Decimal]]:
+    """(product, what the lines of it come to), discounts on the whole shared over them in proportion, rounded down."""
+    sums: dict[str, Decimal] = {}
+    whole = ZERO
+    for line in lines:
+        if line.kind == "credit":
+            continue
+        if line.product:
+            sums[line.product] = exact_sum((sums.get(line.product, ZERO), Decimal(line.amount)))
+        elif line.charge.startswith("discount:"):
+            whole = exact_sum((whole, Decimal(line.amount)))
+    billed = exact_sum(max(amount, ZERO) for amount in sums.values())
+    if whole >= 0 or not billed:
+        return list(sums.items())
+    left = Fraction(max(exact_sum((billed, whole)), ZERO)) / Fraction(billed)
+    digits = exponent(currency)
+    return [
+        (product, Decimal(floor(Fraction(max(amount, ZERO)) * left * 10**digits)).scaleb(-digits))
+        for product, amount in sums.items()
     ]
 
 

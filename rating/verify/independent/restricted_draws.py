@@ -17,13 +17,18 @@ def beyond_products(lines: Iterable[StoredLine]) -> Iterator[tuple[tuple[str, ..
     """(products, what an invoice bills of them, what grants of these or fewer of them paid) wherever that is more."""
     billed: dict[str, Fraction] = {}
     draws: list[tuple[frozenset[str], Fraction]] = []
+    off_all = Fraction(0)
     for line in lines:
-        if line.kind != "credit":
+        if line.kind != "credit" and not line.product and line.charge.partition(":")[0] == "discount":
+            off_all -= Fraction(line.amount)
+        elif line.kind != "credit" and line.product:
             billed[line.product] = billed.get(line.product, Fraction(0)) + Fraction(line.amount)
         elif '"products"' in line.price and line.amount < 0:
             draws.append((frozenset(json.loads(line.price)["products"]), -Fraction(line.amount)))
+    in_all = sum((amount for amount in billed.values() if amount > 0), Fraction(0))
+    kept = max(1 - max(off_all, Fraction(0)) / in_all, Fraction(0)) if in_all else Fraction(1)
     for products in sorted({tuple(sorted(products)) for products, _ in draws}):
-        most = sum((max(billed.get(product, Fraction(0)), Fraction(0)) for product in products), Fraction(0))
+        most = kept * sum((max(billed.get(product, Fraction(0)), Fraction(0)) for product in products), Fraction(0))
         drawn = sum((amount for of, amount in draws if of <= set(products)), Fraction(0))
         if drawn > most:
             yield products, most, drawn

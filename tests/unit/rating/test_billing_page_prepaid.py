@@ -13,6 +13,7 @@ from tests.unit.rating.builders import us
 from tests.unit.rating.invoicing.builders import (
     FEBRUARY,
     MARCH,
+    SUBSCRIPTION,
     Books,
     amounts,
     catalog,
@@ -75,6 +76,28 @@ def test_a_retired_grant_is_void_and_has_what_was_left_when_it_comes_back() -> N
     ]
 
 
+def test_a_grant_that_recurs_is_not_given_while_it_is_retired() -> None:
+    result = granted("50")
+    recurring = {"effective": "2026-01-01", "recurrence": {"every": "month", "rollover": "500"}}
+    body = {"code": "r", "account": "acme", "currency": "USD", "amount": "50"} | recurring
+    result.add("credit_grant", body, published="2026-01-01T00:00:00Z")
+    result.add("credit_grant", body, retired=True, published="2026-02-10T00:00:00Z")
+    june = us("2026-06-05T00:00:00Z")
+
+    def shown() -> list[str]:
+        balances = grant_balances(result.view(), "acme", {}, june)
+        (balance,) = (balance for balance in balances if balance.owned.grant.code == "r")
+        return [balance.state, *map(str, (balance.granted, balance.left, balance.expired))]
+
+    assert shown() == ["retired", "100", "0", "100"]
+    result.add("credit_grant", body, published="2026-06-02T00:00:00Z")
+    assert shown() == ["active", "100", "100", "0"]
+    entries = balance_entries(result.view(), "acme", [], us("2026-07-02T00:00:00Z"))
+    assert [(entry.kind, str(entry.amount)) for entry in entries if entry.grant == "r"] == [
+        ("grant", "50"), ("grant", "50"), ("retirement", "-100"), ("retirement", "100"), ("grant", "50"),
+    ]  # fmt: skip
+
+
 def test_the_live_balance() -> None:
     grant, january, february, *texts = example(
         "The live balance",
@@ -107,6 +130,16 @@ def test_a_grant_of_products_pays_these_alone() -> None:
     assert amounts([january])[-2:] == [f"credit credit:for-calls -{paid}", f"credit credit:open -{rest}"]
     assert january.total == left
     assert verified([january], result.catalog) == []
+    # Of a discount on the whole calls have their share.
+    result.add("subscription", SUBSCRIPTION | {"discounts": [{"code": "half", "percent": "50"}]})
+    (halved,) = Books(result, [used(3, number(calls))]).close(FEBRUARY)
+    half = number(calls) / 2
+    assert amounts([halved])[-2] == f"credit credit:for-calls -{half:.2f}"
+    assert verified([halved], result.catalog) == []
+    too_high = [
+        replace(line, amount=f"-{calls}") if line.charge == "credit:for-calls" else line for line in halved.lines
+    ]
+    assert any("credits for c" in item for item in verified([replace(halved, lines=tuple(too_high))], result.catalog))
     of_fee = [replace(line, price=line.price.replace('"c"', '"fee"')) for line in january.lines]
     too_much, unlike = verified([replace(january, lines=tuple(of_fee))], result.catalog)
     assert "credits for fee" in too_much

@@ -13,8 +13,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from rating.invoices.amounts.prepaid_credits import CREDIT, Owned, grants_of_account
-from rating.invoices.amounts.recurrences import date_of, grant_of, granted_by, left_at, recurrence_at, recurrence_start
+from rating.invoices.amounts.prepaid_credits import CREDIT, Owned, grants_of_account, pauses_of
+from rating.invoices.amounts.recurrences import (
+    Pauses,
+    date_of,
+    grant_of,
+    granted_by,
+    left_at,
+    recurrence_at,
+    recurrence_start,
+)
 from rating.pricing import money_text
 from rating.pricing.exact import exact_sum
 from rating.pricing.priced_line import ZERO
@@ -160,7 +168,7 @@ def _of_versions(owned: Owned, versions: Sequence[Entry], now_us: int) -> Iterat
         yield _Step(version.published_us, _VERSION, version=version)
         until_us = versions[number + 1].published_us if number + 1 < len(versions) else now_us + 1
         grant: CreditGrant = version.model
-        if grant.recurrence is not None and version.published_us < until_us:
+        if grant.recurrence is not None and not version.retired and version.published_us < until_us:
             begun, last = (recurrence_at(grant, at_us, owned.zone) for at_us in (version.published_us, until_us - 1))
             for recurrence in range(begun + 1, last + 1):
                 yield _Step(recurrence_start(grant, recurrence, owned.zone), _RECURRENCE)
@@ -173,6 +181,8 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
     """The entries of one grant, each with its balance."""
     code, currency, zone = owned.grant.code, owned.grant.currency, owned.zone
     newest: Entry | None = None
+    known: list[Entry] = []
+    pauses: Pauses = ()
     used: dict[str, Decimal] = {}
     granted, balance, was_retired, was_over = ZERO, ZERO, False, False
     for step in steps:
@@ -181,10 +191,13 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
             used[entry.grant] = exact_sum((used.get(entry.grant, ZERO), -entry.amount))
             entry = replace(entry, grant=code, recurrence=date_of(entry.grant))
         elif step.version is not None or newest is not None:
-            known, newest = newest, step.version or newest
+            kind: EntryKind = "change" if step.version is not None and newest is not None else "grant"
+            newest = step.version or newest
             assert newest is not None
-            in_all = granted_by(newest.model, step.at_us, zone)
-            kind: EntryKind = "change" if step.version is not None and known is not None else "grant"
+            if step.version is not None:
+                known.append(step.version)
+                pauses = pauses_of(known)
+            in_all = granted_by(newest.model, step.at_us, zone, pauses)
             entry = BalanceEntry(
                 step.at_us, kind, code, currency, exact_sum((in_all, -granted)), version=newest.version
             )
@@ -193,7 +206,7 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
         over = expires is not None and expires <= step.at_us
         retired = newest is not None and newest.retired
         none_left = newest is None or retired or over
-        left = ZERO if none_left or newest is None else left_at(newest.model, used, step.at_us, zone)
+        left = ZERO if none_left or newest is None else left_at(newest.model, used, step.at_us, zone, pauses)
         if entry is not None and (entry.amount or (step.version is not None and entry.kind == "grant")):
             balance = exact_sum((balance, entry.amount))
             yield replace(entry, at_us=step.at_us, currency=currency, balance=balance)

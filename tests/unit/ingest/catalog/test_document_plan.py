@@ -238,3 +238,21 @@ def test_a_lock_date_goes_only_forward_to_today_and_stays_where_a_document_does_
     assert catalog.view("shop").settings.lock_date == date(2025, 12, 1)
     assert "goes only forward, and is 2025-12-01" in refused(catalog, "2025-11-30")
     assert planned(catalog, None).to_publish() == []
+
+
+@pytest.mark.parametrize(
+    "change", ["effective: 2026-01-15, ", "effective: 2026-01-01, recurrence: {every: week}, ", ""]
+)
+@pytest.mark.parametrize("retired", [False, True])
+def test_recurrences_are_counted_as_they_were(change: str, retired: bool) -> None:
+    """Whatever was drawn is kept by their dates; retired and published again, too."""
+    recurring = "effective: 2026-01-01, recurrence: {every: month, rollover: 5}, "
+    text = TERMS.replace("amount: 50,", f"{recurring}amount: 50,")
+    catalog = applied(text)
+    if retired:
+        publish(catalog, plan(catalog, "namespace: shop", [("credit_grant", "paid")]))
+    if change and "recurrence" not in change:
+        change += "recurrence: {every: month, rollover: 5}, "
+    faulty = faults(catalog, TERMS.replace("amount: 50,", f"{change}amount: 50,"))
+    assert "retire paid (or let it expire) and declare another grant" in faulty["$.credit_grants[0].recurrence"]
+    assert codes(plan(catalog, text.replace("rollover: 5", "rollover: 9")), "created" if retired else "changed")
