@@ -26,6 +26,12 @@ class Release:
 
     checkout: Path
 
+    @property
+    def inbox_on_request(self) -> str:
+        """What a namespace of this release says to have an inbox: nothing where each namespace has its own."""
+        models = self.checkout / "schemas/catalog/models.py"
+        return ", inbox: true" if models.exists() and "    inbox: bool" in models.read_text() else ""
+
     def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """This process' environment without variables of Weir's, with ``variables`` and this checkout's code."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}

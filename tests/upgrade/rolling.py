@@ -9,11 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from deploy.local.ports import free_port
 from deploy.local.stack import Stack, settings_environment
@@ -27,7 +28,7 @@ _TABLES: Final = (
 _STEP_SECONDS: Final = 4.0
 """For so long events flow in each state of the upgrade."""
 _CATALOG: Final = f"""
-namespace: {{code: {NAMESPACE}, max_event_age_seconds: null}}
+namespace: {{code: {NAMESPACE}, max_event_age_seconds: null%s}}
 meters: [{{code: calls, unit: call, event_name: call, profiles: [{{code: n, aggregation: sum, property: [n]}}]}}]
 products: [{{code: n, name: N, unit: call, profile: calls.n}}]
 plans: [{{code: p, currency: USD, charges: [{{product: n, price: {{model: per_unit, unit_amount: "0.01"}}}}]}}]
@@ -168,7 +169,7 @@ def _roll(old: Release, new: Release, stack: Stack, fleet: Fleet, say: Say) -> I
     for name, port in web.items():
         fleet.ready(name, port)
     services = _services(stack, gateways[0])
-    services.apply(_CATALOG)
+    services.apply(_CATALOG % old.inbox_on_request)
     traffic, inbox = Traffic(services.headers, gateways), Inbox(services.kafka)
     traffic.start()
     inbox.start()
@@ -223,7 +224,9 @@ class Inbox(threading.Thread):
             if self.stop.wait(0.02):
                 break
             record = event | {"idempotency_key": f"inbox-{number}", "properties": {"n": "1"}}
-            self._producer.produce(f"usage.inbox.{NAMESPACE}", json.dumps(record), on_delivery=self._report)
+            # The topic is made a moment after the namespace has asked for it.
+            with suppress(KafkaException):
+                self._producer.produce(f"usage.inbox.{NAMESPACE}", json.dumps(record), on_delivery=self._report)
             self._producer.poll(0)
         self._producer.flush(20)
 
@@ -243,6 +246,8 @@ def _counted(services: Services, traffic: Traffic, inbox: Inbox, say: Say) -> It
     books = services.get("/v1/ledger")
     say(f"{expected} events acknowledged ({inbox.acknowledged} by the inbox); books: {books}")
     say(f"the longest wait of a batch for its acknowledgement: {traffic.waited:.1f} s")
+    if not inbox.acknowledged:
+        yield "the inbox took no event, so nothing is known of it"
     if books["metered"] != expected or int(services.rows(count)[0][0]) != expected:
         yield f"{expected} events were acknowledged, {books['metered']} are metered"
     if str(usage.get("quantity")) != str(expected):
