@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.kafka.topics import ALERTS
@@ -27,10 +27,12 @@ class AlertLedger:
     """usage.alerts, followed on request. Close it. Raises LedgerUnavailable where Kafka does not answer or the topic is
     not there."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stored: Mapping[int, int] | None = None) -> None:
+        """``stored``: partition → offset below which all is stored already."""
+        self._stored = stored or {}
         self.valid = ValidAlerts()
         self.unstored: list[AppendedAlert] = []
-        """Valid records that were read and that nobody has taken from here yet."""
+        """Valid records beyond ``stored`` that were read and that nobody has taken from here yet."""
         self._writer = LedgerWriter(settings, ALERTS)
         self._reader = LedgerReader(settings, ALERTS)
         self._claim_id = uuid.uuid4().hex
@@ -47,7 +49,8 @@ class AlertLedger:
     def refresh(self) -> None:
         """Read to the log's present end. Raises LedgerUnavailable."""
         for record in self._reader.read_to(self._reader.end_offsets()):
-            if (alert := self.valid.apply_bytes(record.value)) is not None:
+            alert = self.valid.apply_bytes(record.value)
+            if alert is not None and record.offset >= self._stored.get(record.partition, 0):
                 self.unstored.append(AppendedAlert(alert, record.partition, record.offset, record.append_us))
 
     def publish(self, alerts: Sequence[Alert]) -> None:

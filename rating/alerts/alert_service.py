@@ -104,16 +104,18 @@ class _Connected:
         return self
 
     def _open(self) -> None:
-        self.ledger = AlertLedger(self._settings)
+        self.client = connect(self._settings)
+        self.positions = alert_store.copied_positions(self.client)
+        self.ledger = AlertLedger(self._settings, self.positions)
         try:
-            self.client = connect(self._settings)
-            self.positions = alert_store.copied_positions(self.client)
             self.ledger.refresh()
             if any(end < self.positions.get(number, 0) for number, end in self.ledger.positions.items()):
-                self.positions = {}  # another log than the one that was copied: all of it is new
+                self.ledger.close()  # another log than the one that was copied: all of it is new
+                self.positions, self.ledger = {}, AlertLedger(self._settings)
             self.evaluator = Evaluator(self._settings, self._catalog, self._changes, self.ledger, _now_us)
         except BaseException:
             self.ledger.close()
+            self.client.close()
             raise
 
     async def __aexit__(self, *_: object) -> None:

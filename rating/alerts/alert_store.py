@@ -10,11 +10,14 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AppendedAlert
-from schemas.kafka.topics import ALERTS
+from schemas.kafka.topics import ALERTS, EVENTS_PREFIX
 from schemas.ledgers.alert_record import Alert, AlertKey
+from schemas.ledgers.generations import Offsets
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
+_EVALUATED: Final = f"{ALERTS} of {EVENTS_PREFIX}"
+"""Begins what stands for a topic in the progress of evaluation; the generation follows."""
 _INSTANT: Final = pa.timestamp("us", "UTC")
 _COLUMNS: Final = (
     "namespace, toUnixTimestamp64Micro(appended_at) AS appended_us, alert_id, version, episode, state, rule,"
@@ -76,7 +79,8 @@ class StoredAlert:
 @dataclass(frozen=True, slots=True)
 class AlertCriteria:
     """Which alerts of a namespace are listed: those of which everything that is given holds. ``open_only``: the newest
-    version of each alert, where it fired. ``after``: the last one of the page before."""
+    version of each alert, where it fired and its period has not ended by ``now_us``. ``after``: the last one of the
+    page before."""
 
     namespace: str
     account_id: str | None = None
@@ -85,6 +89,7 @@ class AlertCriteria:
     state: str | None = None
     since_us: int | None = None
     open_only: bool = False
+    now_us: int = 0
     after: AlertPlace | None = None
     limit: int = 50
 
@@ -108,7 +113,9 @@ def list_alerts(client: Client, criteria: AlertCriteria) -> list[StoredAlert]:
         parameters["since"] = criteria.since_us
     table = f"SELECT {_COLUMNS} FROM usage_alerts FINAL WHERE {' AND '.join(conditions)}"
     if criteria.open_only:
-        table = f"SELECT * FROM ({table} ORDER BY version DESC LIMIT 1 BY alert_id) WHERE state = 'fired'"
+        newest = f"{table} ORDER BY version DESC LIMIT 1 BY alert_id"
+        table = f"SELECT * FROM ({newest}) WHERE state = 'fired' AND (end_us = 0 OR end_us > {{now:Int64}})"
+        parameters["now"] = criteria.now_us
     outer: list[str] = []
     if criteria.state is not None:
         outer.append("state = {state:String}")
@@ -150,6 +157,26 @@ def write_positions(client: Client, positions: Mapping[int, int]) -> None:
         "topic": pa.array([ALERTS] * len(positions), pa.string()),
         "partition": pa.array(list(positions), pa.uint32()),
         "next_offset": pa.array(list(positions.values()), pa.uint64()),
+    }
+    client.insert_arrow("copy_progress", pa.table(columns))
+
+
+def evaluated_offsets(client: Client) -> dict[tuple[int, int], int]:
+    """(generation, partition) → next offset of usage.events below which all usage was looked at; empty: never."""
+    rows = client.query(
+        "SELECT topic, partition, max(next_offset) FROM copy_progress WHERE startsWith(topic, {prefix:String})"
+        " GROUP BY topic, partition",
+        parameters={"prefix": _EVALUATED},
+    ).result_rows
+    return {(int(topic.removeprefix(_EVALUATED)), int(number)): int(offset) for topic, number, offset in rows}
+
+
+def write_evaluated(client: Client, offsets: Offsets) -> None:
+    """Write such offsets. Without the newest, usage is looked at again."""
+    columns = {
+        "topic": pa.array([f"{_EVALUATED}{generation}" for generation, _ in offsets], pa.string()),
+        "partition": pa.array([partition for _, partition in offsets], pa.uint32()),
+        "next_offset": pa.array(list(offsets.values()), pa.uint64()),
     }
     client.insert_arrow("copy_progress", pa.table(columns))
 

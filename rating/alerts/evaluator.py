@@ -13,25 +13,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AlertLedger
 from rating.alerts.catalog_changes import CatalogChanges
-from rating.alerts.changed_accounts import changed_accounts, changed_namespaces, ranges_between
 from rating.alerts.crossings import AsOf, next_alerts
-from rating.alerts.observations import PERMANENT, Look, observe
+from rating.alerts.earlier_periods import earlier_looks
+from rating.alerts.observations import PERMANENT, Look, observe, observe_state
 from rating.alerts.pending import NEVER, PendingAccounts
-from rating.alerts.watched import ActiveRule, accounts_of, may_watch, rules_in_force
+from rating.alerts.usage_changes import UsageChanges
+from rating.alerts.watched import ActiveRule, Watching, accounts_of, rules_in_force
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.client import connect
+from schemas.errors import WeirError
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.alert_record import Alert
 from schemas.ledgers.checkpoints import Checkpoints, UnknownCheckpoint, read_progress
-from schemas.ledgers.errors import LedgerUnavailable
-from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
 
@@ -42,6 +43,25 @@ _SWEEP_SECONDS: Final = 3600.0
 _QUERY_SECONDS: Final = 20
 _WRITTEN_AT_ONCE: Final = 1000
 _MOST_PROBLEMS: Final = 1000
+
+
+class _Behind(WeirError):
+    """What this process has read is older than what an alert was made by: nothing may be judged by it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRules:
+    """The rules in force in a view of a namespace's catalog."""
+
+    view: NamespaceView
+    active: tuple[ActiveRule, ...]
+    watching: Watching
+
+    @classmethod
+    def of(cls, view: NamespaceView) -> NamespaceRules:
+        """Those of the view."""
+        active = rules_in_force(view)
+        return cls(view, active, Watching(active))
 
 
 class Evaluator:
@@ -60,9 +80,9 @@ class Evaluator:
         )
         self._checkpoints = Checkpoints()
         self._reader = LedgerReader(settings, CHECKPOINTS)
-        self._rules: dict[str, tuple[ActiveRule, ...]] = {}
+        self._usage = UsageChanges(self._client)
+        self._rules: dict[str, NamespaceRules] = {}
         self._pending = PendingAccounts()
-        self._cursor: Offsets | None = None
         self._swept_at = float("-inf")
         self._problems: dict[tuple[str, str], str] = {}
 
@@ -78,10 +98,17 @@ class Evaluator:
         self._take_catalog_changes(began)
         if not self._rules:
             return False
-        self._take_usage_changes()
+        for namespace, changed in self._usage.read(self._rules.keys(), began).items():
+            self._wait(namespace, changed)
         appended = False
         while time.monotonic() - began < _ROUND_SECONDS and (due := self._pending.take(time.monotonic())) is not None:
-            appended = self._look(*due) or appended
+            try:
+                appended = self._look(*due) or appended
+            except _Behind as error:
+                log.info("%s: %s; looked at again", due[0], error)
+                return False
+        if not len(self._pending):
+            self._usage.evaluated(time.monotonic())
         return appended or self._pending.due(time.monotonic())
 
     # --- what changed
@@ -92,32 +119,27 @@ class Evaluator:
             self._swept_at = now
             changes = dict.fromkeys(self._changes.namespaces())
         for namespace, accounts in changes.items():
-            view = self._catalog.view(namespace)
-            rules = rules_in_force(view)
-            if not rules:
+            rules = self._rules_of(self._catalog.view(namespace))
+            if not rules.active:
                 self._rules.pop(namespace, None)
                 self._pending.forget(namespace)
                 continue
-            self._rules[namespace] = rules
-            self._wait(view, rules, dict.fromkeys(accounts_of(view, rules) if accounts is None else accounts, NEVER))
+            everybody = accounts_of(rules.view, rules.active) if accounts is None else accounts
+            self._wait(namespace, dict.fromkeys(everybody, NEVER))
 
-    def _take_usage_changes(self) -> None:
-        cursor = read_progress(self._client)
-        earlier = cursor if self._cursor is None else self._cursor  # at first all accounts wait anyway
-        ranges = ranges_between(earlier, cursor)
-        for namespace, appended_ms in changed_namespaces(self._client, ranges).items():
-            if (rules := self._rules.get(namespace)) is not None:
-                changed = changed_accounts(self._client, namespace, ranges, appended_ms)
-                self._wait(self._catalog.view(namespace), rules, changed)
-        self._cursor = cursor
+    def _rules_of(self, view: NamespaceView) -> NamespaceRules:
+        """The rules as the view has them, which a look takes from the same view as its prices."""
+        known = self._rules.get(view.namespace)
+        if known is None or known.view.before != view.before:
+            known = self._rules[view.namespace] = NamespaceRules.of(view)
+        return known
 
-    def _wait(self, view: NamespaceView, rules: Sequence[ActiveRule], accounts: Mapping[str, int]) -> None:
+    def _wait(self, namespace: str, accounts: Mapping[str, int]) -> None:
+        rules = self._rules[namespace]
         watched = {
-            account: first_us
-            for account, first_us in accounts.items()
-            if any(may_watch(view, active.rule, account) for active in rules)
+            account: first_us for account, first_us in accounts.items() if rules.watching.may_watch(rules.view, account)
         }
-        self._pending.add(view.namespace, watched)
+        self._pending.add(namespace, watched)
 
     # --- a look
 
@@ -153,28 +175,36 @@ class Evaluator:
         for record in self._reader.read_to(self._reader.end_offsets()):
             self._checkpoints.apply_bytes(record.value)
         offsets = read_progress(self._client)
-        if self._ledger.valid.covers(offsets):
-            raise LedgerUnavailable("ClickHouse is behind what an alert counted; it is asked again")
         view, now_us, newest = self._catalog.view(namespace), self._now_us(), self._checkpoints.last
-        rules = self._rules.get(namespace, ())
+        if self._ledger.valid.covers(offsets):
+            raise _Behind("ClickHouse is behind what an alert counted")
+        if view.before < self._ledger.valid.catalog_offset(namespace):
+            raise _Behind("the catalog that was read is behind what an alert was made by")
+        rules = self._rules_of(view).active
         as_of = AsOf(now_us, newest.number if newest else 0, view.before, offsets)
         try:
             look = observe(self._client, view, self._checkpoints, rules, list(taken), now_us)
         except Exception as error:  # of these accounts: fewer are tried, down to the one that it is of
             return Look(failures={"accounts": error}), []
-        for instant_us, accounts in _before(look, taken).items():
-            periodic = [active for active in rules if active.rule.measure != "balance"]
-            earlier = observe(self._client, view, self._checkpoints, periodic, accounts, instant_us)
+        periodic = [active for active in rules if active.rule.measure != "balance"]
+
+        def look_at(accounts: Sequence[str], instant_us: int) -> Look:
+            assert look.state is not None, "observe has read the accounts"
+            return observe_state(self._client, self._checkpoints, periodic, look.state.at(accounts, instant_us))
+
+        looks, left_over = earlier_looks(look, taken, look_at) if periodic else ([], {})
+        self._pending.add(namespace, left_over)
+        for earlier in looks:
             look.observed += earlier.observed
             look.failures |= earlier.failures
-        alerts = [
-            alert
+        alerts = {
+            alert.key.alert_id: alert
             for active, observation in look.observed
             for alert in next_alerts(
                 namespace, active.rule, active.version, observation, as_of, self._ledger.valid.version
             )
-        ]
-        return look, alerts
+        }
+        return look, list(alerts.values())
 
     def _report(self, namespace: str, problems: Mapping[str, str]) -> None:
         """Log each problem once, until it is another one."""
@@ -184,21 +214,3 @@ class Evaluator:
                     self._problems.clear()
                 self._problems[namespace, place] = why
                 log.warning("%s: %s: no alerts of it: %s", namespace, place, why)
-
-
-def _before(look: Look, taken: Mapping[str, int]) -> dict[int, list[str]]:
-    """Last instant of the period before → the accounts whose usage changed in it, or earlier: an event of its last
-    moments, or a late one, can cross its thresholds as well. Pure."""
-    starts: dict[str, set[int]] = {}
-    for _, observation in look.observed:
-        if observation.start_us > 0 and taken.get(observation.account_id, NEVER) < observation.start_us:
-            starts.setdefault(observation.account_id, set()).add(observation.start_us)
-    instants: dict[int, list[str]] = {}
-    for account, own in _ordered(starts):
-        for start_us in own:
-            instants.setdefault(start_us - 1, []).append(account)
-    return instants
-
-
-def _ordered(starts: Mapping[str, set[int]]) -> Iterable[tuple[str, list[int]]]:
-    return ((account, sorted(own)) for account, own in sorted(starts.items()))

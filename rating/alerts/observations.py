@@ -11,18 +11,19 @@ from functools import partial
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.crossings import Observation
-from rating.alerts.watched import ActiveRule, watched_periods
+from rating.alerts.watched import ActiveRule, WatchedPeriod, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
-from rating.invoices.amounts.prepaid_credits import Owned, Wallet
+from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoicing.charges import Totals
-from rating.invoicing.expected_invoice import MeasureUsage, Running
+from rating.invoicing.expected_invoice import MeasureUsage
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import measured, no_usage
-from schemas.catalog.profiles import resolve
+from schemas.catalog.profiles import FOREVER, resolve
 from schemas.catalog.state import NamespaceView
+from schemas.catalog.terms import boundary
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.invoice_record import body_of
 from schemas.prices import PriceError
@@ -33,10 +34,13 @@ PERMANENT = (PlanningError, PriceError, LookupError, ValueError, ArithmeticError
 
 @dataclass
 class Look:
-    """What was measured by rule, and what could not be: ``problems``: rule or subscription → why, where only another
+    """What was measured by rule of ``state``; ``starts``: account → starts of its periods that some rule watches. What
+    could not be measured: ``problems``: rule or subscription → why, where only another
     catalog helps; ``failures``: rule → what was raised, where another look may help."""
 
+    state: AccountState | None = None
     observed: list[tuple[ActiveRule, Observation]] = field(default_factory=list)
+    starts: dict[str, set[int]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
 
@@ -51,25 +55,40 @@ def observe(
 ) -> Look:
     """What the rules measure of the accounts at an instant. Blocking; raises what reading the accounts raises. What
     concerns one rule alone is in the answer, and leaves the others be."""
-    look = Look()
-    state = read_accounts(client, view, accounts, now_us)
+    return observe_state(client, checkpoints, rules, read_accounts(client, view, accounts, now_us))
+
+
+def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[ActiveRule], state: AccountState) -> Look:
+    """The same of accounts that are read already, at the instant of ``state``."""
+    look, view = Look(state), state.view
     unplanned = dict(state.unplanned)
     running = list(state.unbilled(unplanned))
     look.problems |= {f"subscription {name}": why for name, why in unplanned.items()}
+    watched: list[tuple[ActiveRule, list[WatchedPeriod]]] = []
+    for active in rules:
+        try:
+            periods = list(watched_periods(view, active.rule, state.accounts, running, state.now_us))
+        except ValueError as error:
+            look.problems[f"rule {active.rule.code}"] = str(error)
+            continue
+        watched.append((active, periods))
+        for period in periods:
+            if period.end_us:
+                look.starts.setdefault(period.account_id, set()).add(period.start_us)
 
     def measure_live(needs: Mapping[Need, Set[str]]) -> Totals:
         return measure(client, view.namespace, needs, None, lambda *_: None)
 
-    for active in rules:
+    for active, periods in watched:
         if active.rule.measure == "usage":
-            _collect(look, active, partial(usage_of, view, active, state, running, measure_live))
-    if money := [active for active in rules if active.rule.measure != "usage"]:
+            _collect(look, active, partial(usage_of, view, active, periods, measure_live))
+    if money := [(active, periods) for active, periods in watched if active.rule.measure != "usage"]:
         try:
             estimated = state.estimate(client, checkpoints)
         except Exception as error:
             look.failures["estimate"] = error
         else:
-            _of_money(look, view, money, state, running, estimated)
+            _of_money(look, money, state, estimated)
     return look
 
 
@@ -83,13 +102,12 @@ def _collect(look: Look, active: ActiveRule, observations: Callable[[], Iterator
 
 
 def usage_of(
-    view: NamespaceView, active: ActiveRule, state: AccountState, running: Sequence[Running], measure: MeasureUsage
+    view: NamespaceView, active: ActiveRule, periods: Sequence[WatchedPeriod], measure: MeasureUsage
 ) -> Iterator[Observation]:
     """The usage of each watched period. A profile without a value (max, min, latest without events) is passed over.
     Raises LookupError for a profile that is not there, and what ``measure`` raises."""
     rule = active.rule
     versions = resolve(view, rule.profile or "")
-    periods = list(watched_periods(view, rule, state.accounts, running, state.now_us))
     needs: dict[Need, set[str]] = {}
     need_of: dict[tuple[int, int], Need] = {}
     for period in periods:
@@ -114,67 +132,96 @@ def usage_of(
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """A running invoice before prepaid credits, and what of it raises charges to the minimum commitment."""
+
+    subtotal: Decimal
+    true_up: Decimal
+
+
 def _of_money(
     look: Look,
-    view: NamespaceView,
-    rules: Sequence[ActiveRule],
+    rules: Sequence[tuple[ActiveRule, Sequence[WatchedPeriod]]],
     state: AccountState,
-    running: Sequence[Running],
     estimated: AccountEstimate,
 ) -> None:
     """Spend and balances, which one estimate of the accounts answers."""
     look.problems |= {f"subscription {name}": why for name, why in estimated.problems.items()}
     wallet = estimated.inputs.wallet()
-    spend: dict[str, Decimal] = {}
+    spend: dict[str, Spend] = {}
+    unrated = {*estimated.problems, *estimated.unbilled}
     for expected in estimated.periods:
         name = expected.running.line.subscription
         try:
             invoice = expected.invoice(expected.totals, estimated.run, wallet)
-            spend[name] = Decimal(body_of(invoice).subtotal or invoice.total)
+            true_up = exact_sum(Decimal(line.amount) for line in invoice.lines if line.kind == "commitment")
+            spend[name] = Spend(Decimal(body_of(invoice).subtotal or invoice.total), true_up)
         except PERMANENT as error:
             look.problems[f"subscription {name}"] = str(error)
-    for active in rules:
+            unrated.add(name)
+    # What cannot be rated draws on no credits: the balance would be too high.
+    unknown = {_account_of(state, name) for name in unrated}
+    for active, periods in rules:
         if active.rule.measure == "spend":
-            _collect(look, active, partial(spend_of, view, active, state, running, spend))
+            _collect(look, active, partial(spend_of, active, periods, spend))
         else:
-            _collect(look, active, partial(balance_of, view, active, state, estimated.inputs.grants, wallet))
+            known = [period for period in periods if period.account_id not in unknown]
+            _collect(look, active, partial(balance_of, state.view, active, known, wallet, state.now_us))
 
 
-def spend_of(
-    view: NamespaceView,
-    active: ActiveRule,
-    state: AccountState,
-    running: Sequence[Running],
-    spend: Mapping[str, Decimal],
-) -> Iterator[Observation]:
-    """The running invoice of each watched subscription, before prepaid credits. ``spend``: by subscription."""
-    for period in watched_periods(view, active.rule, state.accounts, running, state.now_us):
+def _account_of(state: AccountState, subscription: str) -> str:
+    versions = state.view.history("subscription", subscription)
+    return versions[-1].model.account if versions else ""
+
+
+def spend_of(active: ActiveRule, periods: Sequence[WatchedPeriod], spend: Mapping[str, Spend]) -> Iterator[Observation]:
+    """The running invoice of each watched subscription, before prepaid credits; where percentages are of the minimum
+    commitment, without what raises it to that. ``spend``: by subscription."""
+    percent = any(threshold.endswith("%") for threshold in active.rule.thresholds)
+    for period in periods:
         assert period.running is not None, "spend is watched by subscription"
         plan = period.running.span.plan
-        if period.subscription in spend:
-            yield Observation(
-                period.account_id,
-                period.subscription,
-                plan.currency,
-                period.start_us,
-                period.end_us,
-                spend[period.subscription],
-                active.rule.budget or plan.minimum_commitment or None,
-            )
+        if (amount := spend.get(period.subscription)) is None:
+            continue
+        of_commitment = percent and active.rule.budget is None
+        yield Observation(
+            period.account_id,
+            period.subscription,
+            plan.currency,
+            period.start_us,
+            period.end_us,
+            exact_sum((amount.subtotal, -amount.true_up)) if of_commitment else amount.subtotal,
+            active.rule.budget or plan.minimum_commitment or None,
+        )
 
 
 def balance_of(
-    view: NamespaceView, active: ActiveRule, state: AccountState, grants: Sequence[Owned], wallet: Wallet
+    view: NamespaceView, active: ActiveRule, periods: Sequence[WatchedPeriod], wallet: Wallet, now_us: int
 ) -> Iterator[Observation]:
-    """What is left of each watched account's grants in the rule's currency that are in force; accounts without such are
-    passed over. ``wallet``: after the running invoices have drawn on it."""
-    rule = active.rule
-    by_account: dict[str, list[Owned]] = {}
-    for owned in grants:
-        if owned.pays(rule.currency or "", state.now_us):
-            by_account.setdefault(owned.account_id, []).append(owned)
-    for period in watched_periods(view, rule, state.accounts, (), state.now_us):
-        if in_force := by_account.get(period.account_id):
-            left = exact_sum(wallet.left(owned, state.now_us) for owned in in_force)
-            granted = exact_sum(owned.grant.amount for owned in in_force)
-            yield Observation(period.account_id, "", rule.currency or "", 0, 0, left, rule.budget or granted)
+    """What is left of each watched account's grants in the rule's currency that are in force; 0 where there were such
+    and none is any more, of what was granted last. Accounts that never had one are passed over. ``wallet``: after the
+    running invoices have drawn on it."""
+    rule, currency = active.rule, active.rule.currency or ""
+    for period in periods:
+        granted = [
+            owned
+            for owned in grants_of_account(view, period.account_id, retired=True)
+            if owned.grant.currency == currency and _begun(owned, now_us)
+        ]
+        if not granted:
+            continue
+        in_force = [owned for owned in granted if owned.pays(currency, now_us)]
+        left = exact_sum(wallet.left(owned, now_us) for owned in in_force)
+        base = exact_sum(owned.grant.amount for owned in in_force or [max(granted, key=_ended)])
+        yield Observation(period.account_id, "", currency, 0, 0, left, rule.budget or base)
+
+
+def _begun(owned: Owned, now_us: int) -> bool:
+    effective = boundary(owned.grant.effective, owned.zone)
+    return effective is None or effective <= now_us
+
+
+def _ended(owned: Owned) -> int:
+    expires = boundary(owned.grant.expires, owned.zone)
+    return FOREVER if expires is None else expires

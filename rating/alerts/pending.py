@@ -8,7 +8,7 @@ given up until its usage changes again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,13 +26,14 @@ _TRIES: Final = 3
 
 @dataclass
 class NamespaceQueue:
-    """One namespace: account → the earliest instant at which its usage changed (microseconds UTC, NEVER: it has not),
-    in the order in which they were added."""
+    """One namespace. ``accounts``: account → the earliest instant at which its usage changed (microseconds UTC, NEVER:
+    it has not), in the order in which they were added; ``tries``: of accounts that failed alone."""
 
     accounts: dict[str, int] = field(default_factory=dict)
     at_once: int = FIRST_AT_ONCE
     used: float = 0.0
     failures: int = 0
+    tries: dict[str, int] = field(default_factory=dict)
     not_before: float = float("-inf")
 
 
@@ -84,16 +85,18 @@ class PendingAccounts:
         """Whether ``take`` gives something."""
         return any(queue.accounts and queue.not_before <= now for queue in self._queues.values())
 
-    def done(self, namespace: str, taken: Iterable[str], seconds: float) -> None:
+    def done(self, namespace: str, taken: Collection[str], seconds: float) -> None:
         """A look at ``taken`` went well and took so long."""
         queue = self._queues.get(namespace)
         if queue is None:
             return
         queue.used += seconds
         queue.failures, queue.not_before = 0, float("-inf")
+        for account in taken:
+            queue.tries.pop(account, None)
         if seconds > 2 * _LOOK_SECONDS:
             queue.at_once = max(queue.at_once // 2, 1)
-        elif seconds < _LOOK_SECONDS and len(list(taken)) >= queue.at_once:
+        elif seconds < _LOOK_SECONDS and len(taken) >= queue.at_once:
             queue.at_once = min(queue.at_once * 2, MOST_AT_ONCE)
 
     def failed(self, namespace: str, taken: Mapping[str, int], seconds: float, now: float, permanent: bool) -> bool:
@@ -104,10 +107,13 @@ class PendingAccounts:
             return True
         queue.used += seconds
         queue.failures += 1
-        alone = len(taken) == 1
-        if alone and (permanent or queue.failures >= _TRIES):
-            queue.failures, queue.not_before = 0, float("-inf")
-            return False
+        if len(taken) == 1:
+            (account,) = taken
+            tries = queue.tries[account] = queue.tries.get(account, 0) + 1
+            if permanent or tries >= _TRIES:
+                del queue.tries[account]
+                queue.failures, queue.not_before = 0, float("-inf")
+                return False
         queue.at_once = max(len(taken) // 2, 1)
         if not permanent:
             queue.not_before = now + min(_FIRST_PAUSE * 2 ** (queue.failures - 1), _LONGEST_PAUSE)

@@ -37,18 +37,22 @@ def rules_in_force(view: NamespaceView) -> tuple[ActiveRule, ...]:
     return tuple(ActiveRule(entry.model, entry.version) for entry in view.all("alert_rule"))
 
 
-def accounts_of(view: NamespaceView, rules: Iterable[ActiveRule]) -> Iterator[str]:
-    """The accounts that some rule may watch; some of them twice."""
-    for active in rules:
-        rule = active.rule
+def accounts_of(view: NamespaceView, rules: Iterable[ActiveRule]) -> set[str]:
+    """The accounts that some rule may watch."""
+    accounts: set[str] = set()
+    plans: set[str] = set()
+    for rule in (active.rule for active in rules):
         if rule.account is not None:
-            yield rule.account
+            accounts.add(rule.account)
         elif rule.subscription is not None:
-            yield from _accounts(view.history("subscription", rule.subscription)[-1:])
+            accounts.update(_accounts(view.history("subscription", rule.subscription)[-1:]))
         elif rule.plan is not None:
-            yield from _accounts(history[-1] for history in view.histories_referring("subscription", "plan", rule.plan))
+            plans.add(rule.plan)
         else:
-            yield from (entry.code for entry in view.all("account"))
+            return {entry.code for entry in view.all("account")}
+    for plan in plans:
+        accounts.update(_accounts(history[-1] for history in view.histories_referring("subscription", "plan", plan)))
+    return accounts
 
 
 def _accounts(entries: Iterable[object]) -> Iterator[str]:
@@ -58,18 +62,41 @@ def _accounts(entries: Iterable[object]) -> Iterator[str]:
             yield model.account
 
 
+class Watching:
+    """Which accounts some of ``rules`` may watch: in one look at an account, however many rules there are."""
+
+    def __init__(self, rules: Iterable[ActiveRule]) -> None:
+        self._everybody = False
+        self._accounts: set[str] = set()
+        self._subscriptions: set[str] = set()
+        self._plans: set[str] = set()
+        for rule in (active.rule for active in rules):
+            if rule.account is not None:
+                self._accounts.add(rule.account)
+            elif rule.subscription is not None:
+                self._subscriptions.add(rule.subscription)
+            elif rule.plan is not None:
+                self._plans.add(rule.plan)
+            else:
+                self._everybody = True
+
+    def may_watch(self, view: NamespaceView, account_id: str) -> bool:
+        """Whether the catalog has the account, and some rule may watch it."""
+        if view.get("account", account_id) is None:
+            return False
+        if self._everybody or account_id in self._accounts:
+            return True
+        if not (self._subscriptions or self._plans):
+            return False
+        return any(
+            versions[0].code in self._subscriptions or any(version.model.plan in self._plans for version in versions)
+            for versions in view.histories_referring("subscription", "account", account_id)
+        )
+
+
 def may_watch(view: NamespaceView, rule: AlertRule, account_id: str) -> bool:
-    """Whether the rule may watch the account, which the catalog has or not."""
-    if view.get("account", account_id) is None:
-        return False
-    if rule.account is not None:
-        return rule.account == account_id
-    if rule.plan is None and rule.subscription is None:
-        return True
-    return any(
-        _is_of(rule, versions[0].code, [version.model.plan for version in versions])
-        for versions in view.histories_referring("subscription", "account", account_id)
-    )
+    """Whether the rule may watch the account."""
+    return Watching([ActiveRule(rule, 1)]).may_watch(view, account_id)
 
 
 def _is_of(rule: AlertRule, subscription: str, plans: Collection[str]) -> bool:

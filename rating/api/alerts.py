@@ -32,7 +32,10 @@ async def alerts(
     state: Annotated[Literal["fired", "recovered"] | None, Query(description="only those that say so")] = None,
     open_only: Annotated[
         bool,
-        Query(alias="open", description="only alerts that have fired and not recovered, each by its newest record"),
+        Query(
+            alias="open",
+            description="only alerts of running periods that have fired and not recovered, each by its newest record",
+        ),
     ] = False,
     since: Annotated[datetime | None, Cut, Query(description="said at or after this RFC 3339 instant")] = None,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
@@ -51,6 +54,7 @@ async def alerts(
         state=state,
         since_us=None if since is None else micros(since),
         open_only=open_only,
+        now_us=micros(rating.now()),
         after=None if cursor is None else _place(cursor),
         limit=limit + 1,
     )

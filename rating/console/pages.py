@@ -144,7 +144,9 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         books = read_books(client, view.namespace)
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
-        alerts = list_alerts(client, AlertCriteria(view.namespace, open_only=True, limit=OPEN_SHOWN + 1))
+        alerts = list_alerts(
+            client, AlertCriteria(view.namespace, open_only=True, now_us=micros(rating.now()), limit=OPEN_SHOWN + 1)
+        )
         return views.overview(
             namespace=view.namespace,
             namespaces=rating.namespaces(),

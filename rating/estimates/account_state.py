@@ -62,6 +62,17 @@ class AccountState:
         # Of an instant in the past: what was billed after it tells nothing.
         return StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end <= self.now_us])
 
+    def at(self, accounts: Collection[str], instant_us: int) -> AccountState:
+        """Some of the accounts at another instant."""
+        lines = [line for line in self.lines if line.account_id in accounts]
+        names = {line.subscription for line in lines}
+        billed = [
+            invoice
+            for invoice in self.billed
+            if invoice.head.subscription in names or invoice.head.account_id in accounts
+        ]
+        return AccountState(self.view, list(accounts), instant_us, lines, self.unplanned, billed)
+
     def running(self, problems: dict[str, str]) -> Iterator[Running]:
         """The period of each subscription that contains the instant; ``problems`` gets subscription → why it has
         none."""

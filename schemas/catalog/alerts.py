@@ -6,10 +6,11 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
-from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress
+from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
 from schemas.prices.decimals import MAX_EXACT_DIGITS, Positive, exact_decimal, plain
+from schemas.values.currency import exponent
 
 MAX_RULES: Final = 100
 """Alert rules in force in one namespace."""
@@ -87,7 +88,9 @@ class AlertRule(Model):
         return self.measure == "balance" or (self.interval is not None and not (self.plan or self.subscription))
 
     @model_validator(mode="after")
-    def _stands(self) -> Self:
+    def _stands(self, info: ValidationInfo) -> Self:
+        if self.currency is not None and not is_stored(info):
+            exponent(self.currency)
         if fault := self._fault():
             raise ValueError(f"alert rule {self.code}: {fault}")
         return self

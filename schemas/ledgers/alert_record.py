@@ -112,6 +112,7 @@ class ValidAlerts:
         self._valid = FirstValid()
         self.offsets: dict[tuple[int, int], int] = {}
         """(generation, partition) → the furthest position that a valid record counted."""
+        self._catalog_offsets: dict[str, int] = {}
 
     def apply(self, alert: Alert) -> bool:
         """Whether the next record is valid."""
@@ -119,6 +120,8 @@ class ValidAlerts:
             return False
         for place, end in alert.offsets.items():
             self.offsets[place] = max(end, self.offsets.get(place, 0))
+        known = self._catalog_offsets.get(alert.key.namespace, 0)
+        self._catalog_offsets[alert.key.namespace] = max(alert.catalog_offset, known)
         return True
 
     def apply_bytes(self, value: bytes) -> Alert | None:
@@ -132,6 +135,11 @@ class ValidAlerts:
     def version(self, alert_id: str) -> int:
         """The alert's present version; 0: it never fired."""
         return self._valid.version(alert_id)
+
+    def catalog_offset(self, namespace: str) -> int:
+        """The furthest catalog offset by which a valid record of the namespace was made: who knows less of the catalog
+        has other rules and prices, and cannot judge."""
+        return self._catalog_offsets.get(namespace, 0)
 
     def covers(self, offsets: Offsets) -> bool:
         """Whether some record counted events that lie at or beyond ``offsets``: what is measured there is too old to

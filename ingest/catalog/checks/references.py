@@ -123,16 +123,32 @@ class _References:
             subject = getattr(rule, kind)
             if subject is not None and not self._planned.has(kind, subject):
                 yield self._fault("alert_rule", code, f".{kind}", self._absent(kind, subject))
-        plan = self._planned.get("plan", rule.plan) if rule.plan is not None else None
-        if (
-            rule.measure == "spend"
-            and rule.budget is None
-            and isinstance(plan, Plan)
-            and not plan.minimum_commitment
-            and any(threshold.endswith("%") for threshold in rule.thresholds)
-            and self._planned.declares("alert_rule", code)
-        ):
-            detail = f"plan {plan.code} has no minimum_commitment for percentages to be of; write budget"
+        if self._planned.declares("alert_rule", code):
+            yield from self._alert_base_faults(code, rule)
+
+    def _alert_base_faults(self, code: str, rule: AlertRule) -> Iterator[Fault]:
+        """Percentages of nothing, and a rule that would measure something else under the names of its alerts."""
+        history = self._planned.view.history("alert_rule", code)
+        earlier = history[-1].model if history else rule
+        for name in ("measure", "profile", "currency", "interval", "falling"):
+            if getattr(earlier, name) != getattr(rule, name):
+                field = "direction" if name == "falling" else name
+                detail = f"it was {getattr(earlier, field)} and its alerts are of that; write a rule with another code"
+                yield self._fault("alert_rule", code, f".{field}", detail)
+        percent = any(threshold.endswith("%") for threshold in rule.thresholds)
+        if rule.measure != "spend" or rule.budget is not None or not percent:
+            return
+        subscription = self._planned.get("subscription", rule.subscription or "")
+        plan: Model | None = None
+        commitment = None
+        if isinstance(subscription, Subscription):
+            plan = self._planned.plan_version(subscription.plan, subscription.plan_version or 0)
+            commitment = subscription.minimum_commitment
+        elif rule.plan is not None:
+            plan = self._planned.get("plan", rule.plan)
+        if isinstance(plan, Plan) and not (plan.minimum_commitment if commitment is None else commitment):
+            of = f"plan {plan.code}" if rule.plan is not None else f"subscription {rule.subscription}"
+            detail = f"{of} has no minimum_commitment for percentages to be of; write budget"
             yield self._fault("alert_rule", code, ".budget", detail)
 
     def _subscription_faults(self, code: str, subscription: Subscription) -> Iterator[Fault]:

@@ -36,6 +36,7 @@ def test_a_rule_is_published_once_and_thresholds_have_one_writing() -> None:
         ({"measure": "balance"}, "balances are of accounts"),
         ({"measure": "usage", "profile": "call", "budget": None}, "percentages of usage need a budget"),
         ({"thresholds": ["10"]}, "a budget is what percentages are of"),
+        ({"plan": None, "currency": "ZZZ"}, "ZZZ"),
         ({"thresholds": ["80%", "80.0%"]}, "a threshold stands twice"),
         ({"thresholds": ["-1"]}, "-1 is negative"),
         ({"thresholds": ["much"]}, "is not a decimal number"),
@@ -71,3 +72,19 @@ def test_the_number_of_rules_is_bounded() -> None:
     assert faults(catalog, written(RULE)) == {
         "$.alert_rules": "101 alert rules, and a namespace has at most 100; retire others first"
     }
+
+
+def test_a_code_keeps_what_its_alerts_are_of() -> None:
+    catalog = applied(written(RULE))
+    assert codes(plan(catalog, written(RULE | {"budget": "9"})), "changed") == [("alert_rule", "r", 2)]
+    falling = faults(catalog, written(RULE | {"direction": "falling"}))
+    assert list(falling) == ["$.alert_rules[0].direction"]
+    usage = {"code": "r", "measure": "usage", "profile": "calls.volume", "thresholds": ["5"]}
+    assert "$.alert_rules[0].measure" in faults(catalog, written(usage))
+
+
+def test_percentages_of_a_subscription_without_a_commitment_need_a_budget() -> None:
+    of_subscription = {"code": "s", "measure": "spend", "subscription": "s1", "thresholds": ["80%"]}
+    assert list(faults(Catalog(), written(of_subscription))) == ["$.alert_rules[0].budget"]
+    started = "plan: pro, start: 2013-03-10"
+    assert plan(Catalog(), written(of_subscription).replace(started, f"{started}, minimum_commitment: 5")).changes

@@ -142,3 +142,12 @@ def test_what_is_measured_before_events_that_an_alert_counted_is_not_judged_by(
     valid.apply(next(next_alerts("shop", rule("1"), 1, seen("1"), as_of(5), valid.version)))
     assert valid.covers(positions)
     assert not valid.covers({(1, 0): 5, (1, 1): 0})
+
+
+def test_an_alert_says_by_which_catalog_it_was_made_so_that_an_older_one_does_not_judge() -> None:
+    valid = ValidAlerts()
+    [alert] = next_alerts("shop", rule("1"), 1, seen("1"), as_of(5), valid.version)
+    valid.apply(alert)
+    assert (valid.catalog_offset("shop"), valid.catalog_offset("other")) == (alert.catalog_offset, 0)
+    valid.apply(alert)  # void, and of no later catalog
+    assert valid.catalog_offset("shop") == 7

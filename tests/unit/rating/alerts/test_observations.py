@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from rating.alerts.catalog_changes import CatalogChanges
-from rating.alerts.evaluator import _before
-from rating.alerts.observations import Look, usage_of
+from rating.alerts.crossings import Observation
+from rating.alerts.earlier_periods import MOST_BACK, MOST_LOOKS, earlier_looks
+from rating.alerts.observations import Look, Spend, balance_of, observe_state, spend_of, usage_of
 from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule, accounts_of, may_watch, rules_in_force, watched_periods
-from rating.estimates.account_state import AccountState
+from rating.estimates.account_state import AccountEstimate, AccountState
+from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
+from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Totals
+from rating.invoicing.expected_invoice import EstimateInputs
 from rating.invoicing.need import Need
 from rating.subscriptions.timeline import timeline
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.alerts import AlertRule
-from tests.unit.rating.alerts.builders import rule, seen
-from tests.unit.rating.builders import PLAN, Shelf, shelf, us
+from schemas.ledgers.checkpoints import Checkpoints, Run
+from tests.unit.rating.alerts.builders import rule
+from tests.unit.rating.builders import PLAN, SUBSCRIPTION, Shelf, shelf, us
 
 NOW = us("2013-02-10T12:00:00-05:00")
 FEBRUARY = us("2013-02-01T00:00:00-05:00"), us("2013-03-01T00:00:00-05:00")
@@ -88,28 +93,116 @@ def test_usage_is_measured_by_one_question_a_period_and_what_has_no_value_is_pas
         asked.append(needs)
         return {need: {"acme": [UsageGroup(Usage(Decimal(7), 7), "acme")]} for need in needs}
 
-    accounts = state(catalog)
-    running = list(accounts.running({}))
-    counted = list(usage_of(catalog.view(), ActiveRule(rule("5", budget=None), 1), accounts, running, measure))
-    assert [(one.subscription, one.value, one.metric) for one in counted] == [
+    def usage(watching: AlertRule) -> list[Observation]:
+        accounts = state(catalog)
+        periods = list(watched_periods(accounts.view, watching, accounts.accounts, accounts.running({}), NOW))
+        return list(usage_of(accounts.view, ActiveRule(watching, 1), periods, measure))
+
+    assert [(one.subscription, one.value, one.metric) for one in usage(rule("5"))] == [
         ("acme-basic", 7, "calls.n"), ("acme-other", 7, "calls.n")
     ]  # fmt: skip
     assert [list(needs.values()) for needs in asked] == [[{"acme"}]]
-    of_day = ActiveRule(rule("5", interval="week", budget=None), 1)
-    assert {one.account_id: one.value for one in usage_of(catalog.view(), of_day, accounts, running, measure)} == {
-        "acme": 7, "berta": 0
-    }  # fmt: skip
-    most = ActiveRule(rule("5", interval="week", profile="calls.most"), 1)
-    assert [one.account_id for one in usage_of(catalog.view(), most, accounts, running, measure)] == ["acme"]
+    assert {one.account_id: one.value for one in usage(rule("5", interval="week"))} == {"acme": 7, "berta": 0}
+    assert [one.account_id for one in usage(rule("5", interval="week", profile="calls.most"))] == ["acme"]
     with pytest.raises(LookupError, match=r"no profile calls\.gone"):
-        list(usage_of(catalog.view(), ActiveRule(rule("5", profile="calls.gone"), 1), accounts, running, measure))
+        usage(rule("5", profile="calls.gone"))
 
 
-def test_a_change_before_the_running_period_has_the_one_before_looked_at() -> None:
-    look = Look(observed=[(ActiveRule(rule("5"), 1), seen(1, start_us=start)) for start in (100, 50, 0)])
-    assert _before(look, {"acme": 70}) == {99: ["acme"]}
-    assert _before(look, {"acme": 3}) == {49: ["acme"], 99: ["acme"]}
-    assert _before(look, {"acme": NEVER}) == _before(look, {"acme": 100}) == {}
+def test_percentages_of_the_commitment_are_of_what_is_spent_without_the_true_up(catalog: Shelf) -> None:
+    catalog.add("plan", PLAN | {"minimum_commitment": "100"})
+    catalog.add("subscription", SUBSCRIPTION | {"plan_version": 2})
+    accounts = state(catalog)
+    periods = list(watched_periods(accounts.view, spend(plan="basic"), ["acme"], accounts.running({}), NOW))
+
+    def seen_of(watching: AlertRule) -> list[tuple[Decimal, Decimal | None]]:
+        of = spend_of(ActiveRule(watching, 1), periods, {"acme-basic": Spend(Decimal(100), Decimal(90))})
+        return [(one.value, one.base) for one in of]
+
+    assert seen_of(spend(plan="basic", thresholds=["50%", "100%"])) == [(10, 100)]
+    assert seen_of(spend(plan="basic", thresholds=["50"])) == [(100, 100)]
+    assert seen_of(spend(plan="basic", thresholds=["50%"], budget="40")) == [(100, 40)]
+
+
+def test_a_balance_is_nothing_once_its_last_grant_has_expired_or_is_retired(catalog: Shelf) -> None:
+    balance = AlertRule.model_validate({"code": "r", "measure": "balance", "currency": "USD", "thresholds": ["20%"]})
+
+    def seen_at(text: str) -> list[tuple[str, Decimal, Decimal | None]]:
+        accounts = AccountState(catalog.view(), ["acme", "berta"], us(text), [], {}, [])
+        periods = list(watched_periods(accounts.view, balance, accounts.accounts, (), us(text)))
+        wallet = Wallet([owned for name in accounts.accounts for owned in grants_of_account(accounts.view, name)], {})
+        of = balance_of(accounts.view, ActiveRule(balance, 1), periods, wallet, us(text))
+        return [(one.account_id, one.value, one.base) for one in of]
+
+    assert seen_at("2013-02-10T12:00:00Z") == []
+    grant = {"code": "g", "account": "acme", "amount": "40", "currency": "USD"}
+    catalog.add("credit_grant", grant | {"effective": "2013-02-01T00:00:00Z", "expires": "2013-03-01T00:00:00Z"})
+    catalog.add("credit_grant", grant | {"code": "e", "currency": "EUR", "account": "berta"})
+    assert seen_at("2013-01-31T12:00:00Z") == [], "it is not in force yet"
+    assert seen_at("2013-02-10T12:00:00Z") == [("acme", 40, 40)]
+    assert seen_at("2013-03-02T12:00:00Z") == [("acme", 0, 40)]
+    catalog.add("credit_grant", grant, retired=True)
+    assert seen_at("2013-02-10T12:00:00Z") == [("acme", 0, 40)]
+
+
+class Estimated(AccountState):
+    """Accounts with an estimate that is known beforehand."""
+
+    def estimate(self, client: Any, checkpoints: Checkpoints) -> AccountEstimate:
+        inputs = EstimateInputs(self.view, StandingInvoices(), self.lines, grants_of_account(self.view, "acme"))
+        return AccountEstimate(inputs, [], FAULTS.get(self.now_us, {}), Run("", 1, 0, self.now_us, {}), {}, {})
+
+
+FAULTS: dict[int, dict[str, str]] = {}
+
+
+def test_a_balance_is_not_judged_while_a_subscription_of_its_account_cannot_be_rated(catalog: Shelf) -> None:
+    catalog.add("credit_grant", {"code": "g", "account": "acme", "amount": "40", "currency": "USD"})
+    balance = AlertRule.model_validate({"code": "r", "measure": "balance", "currency": "USD", "thresholds": ["20%"]})
+    for faults, observed in (({}, 1), ({"acme-basic": "no price"}, 0), ({"b": "berta's"}, 1)):
+        FAULTS[NOW] = faults
+        accounts = Estimated(catalog.view(), ["acme", "berta"], NOW, state(catalog).lines, {}, [])
+        look = observe_state(None, Checkpoints(), [ActiveRule(balance, 1)], accounts)  # type: ignore[arg-type]
+        assert len(look.observed) == observed
+
+
+DAY_US = 86_400_000_000
+
+
+def days(taken: dict[str, int], *, now_us: int, watched_now: bool = True) -> tuple[list[tuple[int, list[str]]], Any]:
+    """Days that a rule by day has looked at, as (its number, accounts), and the accounts that are left over."""
+    looked: list[tuple[int, list[str]]] = []
+
+    def look_at(accounts: Sequence[str], instant_us: int) -> Look:
+        looked.append((instant_us // DAY_US, list(accounts)))
+        return Look(starts={account: {instant_us // DAY_US * DAY_US} for account in accounts})
+
+    now = Look(starts={account: {now_us // DAY_US * DAY_US} for account in taken} if watched_now else {})
+    return looked, earlier_looks(now, taken, look_at)[1]
+
+
+def test_periods_are_looked_at_back_to_the_earliest_change_and_no_further() -> None:
+    today = 20 * DAY_US
+    assert days({"a": today + 5, "b": NEVER}, now_us=today + 9) == ([], {})
+    assert days({"a": today - 1, "b": today - 7}, now_us=today + 9) == ([(19, ["a", "b"])], {})
+    assert days({"a": today - 2 * DAY_US - 1}, now_us=today) == ([(19, ["a"]), (18, ["a"]), (17, ["a"])], {})
+    assert len(days({"a": 0}, now_us=1_000 * DAY_US)[0]) == MOST_BACK
+
+
+def test_an_account_of_which_nothing_is_watched_any_more_is_looked_at_where_its_usage_changed() -> None:
+    assert days({"a": 3 * DAY_US + 7, "b": NEVER}, now_us=20 * DAY_US, watched_now=False) == ([(3, ["a"])], {})
+
+
+def test_accounts_with_periods_of_their_own_share_what_one_look_may_take() -> None:
+    taken = {f"a{number:03}": number * DAY_US for number in range(200)}
+    looked: list[int] = []
+
+    def look_at(accounts: Sequence[str], instant_us: int) -> Look:
+        looked.append(instant_us)
+        return Look()
+
+    starts = {account: {first_us + 1_000 + number} for number, (account, first_us) in enumerate(taken.items())}
+    _, left_over = earlier_looks(Look(starts=starts), taken, look_at)
+    assert (len(looked), len(left_over)) == (MOST_LOOKS, 200 - MOST_LOOKS)
 
 
 def test_changes_of_a_catalog_concern_all_accounts_or_one_and_nobody_where_there_never_was_a_rule(

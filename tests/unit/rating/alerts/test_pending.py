@@ -82,3 +82,16 @@ def test_what_may_pass_is_tried_again_ever_later_and_holds_up_no_other_namespace
     pending.add("shop", {"a": 4, "d": 9})  # what came meanwhile stands behind, and the earliest instant stays
     assert taken(pending, 11.0) == ("shop", {"a": 4})
     assert taken(pending, 11.0) == ("shop", {"b": 7})
+
+
+def test_a_trouble_of_all_gives_up_no_account_before_it_failed_alone_so_often() -> None:
+    pending = PendingAccounts()
+    pending.add("shop", accounts(16))
+    now, alone = 0.0, dict[str, int]()
+    while (due := pending.take(now)) is not None:
+        _, lot = due
+        alone |= {name: alone.get(name, 0) + 1 for name in lot if len(lot) == 1}
+        if not pending.failed("shop", lot, 0.1, now, permanent=False):
+            break
+        now += 100.0
+    assert alone == {"a0": 3}
