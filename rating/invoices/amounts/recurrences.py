@@ -128,6 +128,44 @@ def _rolled(level: Decimal, steps: int, amount: Decimal, cap: Decimal) -> Decima
     return min(max(level, ZERO) + amount * steps, cap + amount) if steps else level
 
 
+class RecurrenceFold:
+    """``left_at`` of one grant while its draws come one by one, mostly on its newest recurrences: what is left of those
+    before them is kept. ``used``: code → drawn already."""
+
+    def __init__(self, grant: CreditGrant, zone: str, pauses: Pauses, used: Mapping[str, Decimal]) -> None:
+        self._grant, self._zone, self._pauses = grant, zone, pauses
+        self._used = dict(used)
+        self._drawn: dict[int, Decimal] = {}
+        self._levels: list[Decimal] = []  # what the recurrences 0, 1, … end with
+        for code, amount in used.items():
+            self._count(code, amount)
+
+    def draw(self, code: str, amount: Decimal) -> None:
+        """Count a further draw; below zero: given back."""
+        self._used[code] = exact_sum((self._used.get(code, ZERO), amount))
+        self._count(code, amount)
+
+    def _count(self, code: str, amount: Decimal) -> None:
+        if self._grant.recurrence is not None:
+            number = _number(self._grant.recurrence.every, _anchor(self._grant, self._zone), date_of(code))
+            self._drawn[number] = exact_sum((self._drawn.get(number, ZERO), amount))
+            del self._levels[number:]
+
+    def left(self, at_us: int) -> Decimal:
+        """As ``left_at``."""
+        recurrence, amount = self._grant.recurrence, self._grant.amount
+        number = recurrence_at(self._grant, at_us, self._zone)
+        if recurrence is None or any(later > number for later in self._drawn):
+            return left_at(self._grant, self._used, at_us, self._zone, self._pauses)
+        void = skipped(self._grant, self._pauses, at_us, self._zone)
+        with exactly():
+            for position in range(len(self._levels), number + 1):
+                carried = min(max(self._levels[-1], ZERO), recurrence.rollover) if self._levels else ZERO
+                given = ZERO if position in void else amount
+                self._levels.append(carried + given - self._drawn.get(position, ZERO))
+        return max(self._levels[number], ZERO)
+
+
 @lru_cache(maxsize=50_000)  # a grant's codes are looked at by each of its invoices
 def _number(every: BillingInterval, anchor: date | None, day: str) -> int:
     """The recurrence that begins on a local date (ISO 8601), or the last before it; "": drawn before it recurred."""

@@ -16,10 +16,10 @@ from typing import Final, Literal
 from rating.invoices.amounts.prepaid_credits import CREDIT, Owned, grants_of_account, pauses_of
 from rating.invoices.amounts.recurrences import (
     Pauses,
+    RecurrenceFold,
     date_of,
     grant_of,
     granted_by,
-    left_at,
     recurrence_at,
     recurrence_start,
 )
@@ -184,11 +184,14 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
     known: list[Entry] = []
     pauses: Pauses = ()
     used: dict[str, Decimal] = {}
+    fold: RecurrenceFold | None = None
     granted, balance, was_retired, was_over = ZERO, ZERO, False, False
     for step in steps:
         entry = step.entry
         if entry is not None:
             used[entry.grant] = exact_sum((used.get(entry.grant, ZERO), -entry.amount))
+            if fold is not None:
+                fold.draw(entry.grant, -entry.amount)
             entry = replace(entry, grant=code, recurrence=date_of(entry.grant))
         elif step.version is not None or newest is not None:
             kind: EntryKind = "change" if step.version is not None and newest is not None else "grant"
@@ -197,6 +200,7 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
             if step.version is not None:
                 known.append(step.version)
                 pauses = pauses_of(known)
+                fold = RecurrenceFold(newest.model, zone, pauses, used)
             in_all = granted_by(newest.model, step.at_us, zone, pauses)
             entry = BalanceEntry(
                 step.at_us, kind, code, currency, exact_sum((in_all, -granted)), version=newest.version
@@ -205,8 +209,7 @@ def _booked(owned: Owned, steps: Iterable[_Step]) -> Iterator[BalanceEntry]:
         expires = boundary(newest.model.expires, zone) if newest is not None else None
         over = expires is not None and expires <= step.at_us
         retired = newest is not None and newest.retired
-        none_left = newest is None or retired or over
-        left = ZERO if none_left or newest is None else left_at(newest.model, used, step.at_us, zone, pauses)
+        left = ZERO if fold is None or retired or over else fold.left(step.at_us)
         if entry is not None and (entry.amount or (step.version is not None and entry.kind == "grant")):
             balance = exact_sum((balance, entry.amount))
             yield replace(entry, at_us=step.at_us, currency=currency, balance=balance)
