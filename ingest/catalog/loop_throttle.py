@@ -25,9 +25,12 @@ class LoopThrottle:
     """Shared by the threads of one gateway. ``served``: when the loop last started a request, by ``clock``."""
 
     def __init__(
-        self, served: Callable[[], float], clock: Callable[[], float] = time.monotonic,
-        cpu: Callable[[], float] = time.thread_time, sleep: Callable[[float], object] = time.sleep,
-    ) -> None:  # fmt: skip
+        self,
+        served: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        cpu: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
         self._served = served
         self._clock = clock
         self._cpu = cpu

@@ -72,9 +72,15 @@ class Packer(Generic[Ticket]):
         return parts, closed
 
     def _add(
-        self, namespace: str, offset: int, partition: int, events: AcceptedColumns, ticket: Ticket, now: float,
+        self,
+        namespace: str,
+        offset: int,
+        partition: int,
+        events: AcceptedColumns,
+        ticket: Ticket,
+        now: float,
         closed: list[Packed[Ticket]],
-    ) -> int:  # fmt: skip
+    ) -> int:
         """Add a request's events of one partition; returns the number of batches that contain one of them."""
         parts = 0
         waiting = [events]

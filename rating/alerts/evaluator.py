@@ -68,9 +68,13 @@ class Evaluator:
     """``now_us``: microseconds UTC. Close it."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, changes: CatalogChanges, ledger: AlertLedger,
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        changes: CatalogChanges,
+        ledger: AlertLedger,
         now_us: Callable[[], int],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._catalog = catalog
         self._changes = changes
         self._ledger = ledger

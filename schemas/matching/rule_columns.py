@@ -95,9 +95,14 @@ class RuleColumns:
     as needed; ``indexed``: position of a filter that an index answers instead."""
 
     def __init__(
-        self, version: ProfileVersion, rule: Rule, names: dict[str, str], defaults: Defaults, exactly: bool,
+        self,
+        version: ProfileVersion,
+        rule: Rule,
+        names: dict[str, str],
+        defaults: Defaults,
+        exactly: bool,
         indexed: int | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         def getter(path: Path) -> Callable[[Any], Any]:
             return named_getter(path, names, defaults)
 
@@ -116,9 +121,15 @@ class RuleColumns:
         self._texts: dict[tuple[str, ...], str] = {}
 
     def match(
-        self, events: Events, parsed: list[Any], first_us: int, last_us: int, into: Matches, picked: Picked | None,
+        self,
+        events: Events,
+        parsed: list[Any],
+        first_us: int,
+        last_us: int,
+        into: Matches,
+        picked: Picked | None,
         all_units: NDArray[np.int64] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Append the results to ``into``. ``picked``: the events to look at, None for all; ``first_us``, ``last_us``:
         the least and the greatest of all timestamps; ``all_units``: ``plain_units`` of all events, if known."""
         rule, rows = self.rule, events.rows
