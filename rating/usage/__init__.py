@@ -5,17 +5,8 @@ Console, API, entitlements and invoices all come through here, so no two of them
 
 from rating.usage.carry import looking_back
 from rating.usage.execute import stream_groups, usage_totals
-from rating.usage.query import (
-    AccountInterval,
-    Measured,
-    Usage,
-    UsageGroup,
-    UsageQuery,
-    measured,
-    no_usage,
-    of_account_intervals,
-    valid_versions,
-)
+from rating.usage.measured_profile import Measured, measured, valid_versions
+from rating.usage.query import AccountInterval, Usage, UsageGroup, UsageQuery, no_usage, of_account_intervals
 from rating.usage.render import Rendered, render
 
 __all__ = [

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from rating.usage.query import Measured
+from rating.usage.measured_profile import Measured
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 

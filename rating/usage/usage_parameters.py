@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from rating.periods import Granularity, Interval, parse_range, parse_zone, split
 from rating.usage import naming
-from rating.usage.query import UsageQuery, measured
+from rating.usage.measured_profile import measured
+from rating.usage.query import UsageQuery
 from schemas.catalog.profiles import ProfileVersion, dimension_names, resolve
 from schemas.catalog.state import NamespaceView
 from schemas.errors import WeirError

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from deploy.local.stack import Stack
 from rating.usage import Measured, UsageQuery, usage_totals
-from rating.usage.query import Backfilled
+from rating.usage.measured_profile import Backfilled
 from rating.verify import window_totals
 from rating.verify.difference import Findings
 from schemas.catalog.backfill_reach import BackfillReach

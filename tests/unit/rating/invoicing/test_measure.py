@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rating.invoicing.charges import Need
 from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, measure, shared_queries
 from rating.usage import Measured, Usage, UsageGroup
-from rating.usage.query import Backfilled
+from rating.usage.measured_profile import Backfilled
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
