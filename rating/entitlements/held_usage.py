@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
 from rating.entitlements.limit_intervals import LAST_US
-from rating.entitlements.merging import merged, merges
+from rating.entitlements.merging import merged, merges, together
 from rating.entitlements.questions import Asked, RollingNeed
+from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.ledgers.generations import Offsets
 from schemas.values.instants import SECOND
@@ -199,19 +200,20 @@ class HeldUsage:
         """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided."""
         renewed: dict[UsageKey, Held] = {}
         stale = set(self.keys_of(voided)) if voided else set[UsageKey]()
-        for profile_id, account_id, step_us, usage in appended:
-            for asked in tuple(self._of_profile.get((profile_id, account_id), ())):
-                key = account_id, asked
-                if key in stale:
-                    continue
-                held = renewed.get(key) or self._held.get(key)
-                if held is None:
-                    continue
-                advanced = None if usage is None else _with(asked, held, step_us, usage, now_us)
-                if advanced is None:
-                    stale.add(key)
-                elif advanced is not held:
-                    renewed[key] = advanced
+        with exactly():
+            for profile_id, account_id, step_us, usage in appended:
+                for asked in tuple(self._of_profile.get((profile_id, account_id), ())):
+                    key = account_id, asked
+                    if key in stale:
+                        continue
+                    held = renewed.get(key) or self._held.get(key)
+                    if held is None:
+                        continue
+                    advanced = None if usage is None else _with(asked, held, step_us, usage, now_us)
+                    if advanced is None:
+                        stale.add(key)
+                    elif advanced is not held:
+                        renewed[key] = advanced
         return Advance({key: held for key, held in renewed.items() if key not in stale}, frozenset(stale))
 
     def commit(self, advance: Advance, as_of: MeasuredAsOf) -> None:
@@ -235,17 +237,17 @@ def _with(asked: Asked, held: Held, step_us: int, usage: Usage, now_us: int) -> 
         start_us = step_us // asked.step_us * asked.step_us
         if start_us < held.from_us:
             return held
-        parts = [held.steps[start_us], usage] if start_us in held.steps else [usage]
-        steps = {**held.steps, start_us: merged(aggregation, parts)}
+        before = held.steps.get(start_us)
+        steps = {**held.steps, start_us: usage if before is None else together(aggregation, before, usage)}
         if len(steps) <= 2 * (asked.window_us // asked.step_us):
-            return replace(held, steps=steps)
+            return Held(held.groups, steps, held.from_us, held.asked_us)
         from_us = max(held.from_us, rolling_from(asked, now_us)[0])  # what no later window has is left out
         return replace(held, steps={step: each for step, each in steps.items() if step >= from_us}, from_us=from_us)
     if asked.dimensions:
         return None
     if asked.start_us <= step_us and step_us + STEP_US <= asked.end_us:
-        before = [group.usage for group in held.groups]
-        return replace(held, groups=(UsageGroup(merged(aggregation, [*before, usage])),))
+        total = together(aggregation, held.groups[0].usage, usage) if held.groups else usage
+        return Held((UsageGroup(total),), {}, 0, held.asked_us)
     apart = step_us + STEP_US <= asked.start_us or asked.end_us <= step_us
     return held if apart else None  # an interval that begins or ends within the step
 

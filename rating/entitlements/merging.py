@@ -15,12 +15,13 @@ from schemas.catalog.meters import Aggregation
 
 _ADDING: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
 _EXTREME: Final[frozenset[Aggregation]] = frozenset({"max", "min"})
+_MERGING: Final = _ADDING | _EXTREME
 
 
 def merges(profile: Measured) -> bool:
     """Whether what was appended can be put to what was there."""
     plain = not (profile.carry_over or profile.backfilled or profile.keyed)
-    return plain and profile.aggregation in _ADDING | _EXTREME
+    return plain and profile.aggregation in _MERGING
 
 
 def merged(aggregation: Aggregation, parts: Iterable[Usage]) -> Usage:
@@ -29,11 +30,12 @@ def merged(aggregation: Aggregation, parts: Iterable[Usage]) -> Usage:
     total: Usage | None = None
     with exactly():
         for part in parts:
-            total = part if total is None else _pair(aggregation, total, part)
+            total = part if total is None else together(aggregation, total, part)
     return no_usage(aggregation) if total is None else total
 
 
-def _pair(aggregation: Aggregation, left: Usage, right: Usage) -> Usage:
+def together(aggregation: Aggregation, left: Usage, right: Usage) -> Usage:
+    """The usage of two parts; within ``exactly``, for an aggregation that merges."""
     events = left.events + right.events
     if left.quantity is None or right.quantity is None:
         return Usage(left.quantity if right.quantity is None else right.quantity, events)
