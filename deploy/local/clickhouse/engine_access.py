@@ -51,8 +51,8 @@ _CONSTANT_SETTINGS = (
     "ai_function_embedding_default_credentials", "default_view_definer",
 )  # fmt: skip
 # How often an expression was asked for when the engine makes machine code of it. That takes it some 60 ms, and names,
-# instants and namespaces are parts of an expression: with its own 3 it compiled for each account and period again, and
-# a question of the local stack cost twice as much.
+# instants and namespaces are parts of an expression: with its own 3 it compiled for each account and period again,
+# which was some tenth of its work under tests.
 _COMPILED = tuple(f"min_count_to_compile_{what}" for what in ("expression", "aggregate_expression", "sort_description"))
 _COMPILED_FROM = 1000
 _ELEMENT = re.compile(r"'(?:[^'\\]|\\.)*+'?|`(?:[^`\\]|\\.)*+`?|\"(?:[^\"\\]|\\.)*+\"?|[A-Za-z_]\w*+|\s++|.", re.DOTALL)
