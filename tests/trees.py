@@ -19,6 +19,12 @@ def sources() -> dict[str, str]:
 
 
 @cache
+def tests_paths() -> tuple[str, ...]:
+    """Paths of the tests' Python files, from the repository's root."""
+    return tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.py")))
+
+
+@cache
 def tree_of(path: str) -> ast.Module:
     """The module at ``path``, from the repository's root. Nobody changes it: all tests of the process share it."""
     return ast.parse(sources()[path])

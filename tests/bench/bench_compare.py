@@ -23,8 +23,8 @@ from typing import Any
 
 import httpx
 from bench_meter import stages
-from comparison import ROOT, Bench
-from comparison_table import NOT_DONE, WEIR, show, summary, table
+from comparing.comparison import ROOT, Bench
+from comparing.comparison_table import NOT_DONE, WEIR, show, summary, table
 from java_peers.jars import build
 from java_peers.jobs import PEERS
 from measuring import Filled

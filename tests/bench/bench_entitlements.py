@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from crowd import Crowd, summed
+from clients.crowd import Crowd, summed
 from measuring import cpu_seconds, memory_mib, wait_until
 from workload import CATALOG
 
@@ -182,7 +182,7 @@ def measured(stack: Stack, asked: argparse.Namespace) -> dict[str, Any]:
     key = settings.admin_key.get_secret_value()
     pids = {name: stack.pid(name) for name in PROCESSES}
     # The stream goes on a little longer than what is measured beside it.
-    load = [str(HERE / "load.py"), str(settings.gateway_port), key, str(asked.rate), str(asked.seconds + 10)]
+    load = [str(HERE / "clients/load.py"), str(settings.gateway_port), key, str(asked.rate), str(asked.seconds + 10)]
     stream = subprocess.Popen(
         [sys.executable, *load, "8", "x", "100", str(asked.accounts)], stdout=subprocess.PIPE, text=True
     )

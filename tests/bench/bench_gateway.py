@@ -74,7 +74,7 @@ def load(port: int, key: str, rate: float, seconds: float, connections: int, nam
     """One run of load.py."""
     command = [
         sys.executable,
-        str(HERE / "load.py"),
+        str(HERE / "clients/load.py"),
         str(port),
         key,
         str(rate),
@@ -124,7 +124,7 @@ def measured(port: int, pid: int, key: str, seconds: float, connections: int, na
 def stages(rounds: int) -> dict[str, float]:
     """µs of CPU an event of decoding a batch's JSON, judging it, looking for what counts for nothing, and packing it
     for Kafka; medians."""
-    from load import body
+    from clients.load import body
 
     bodies = [body(b"stage", number, 100) for number in range(200)]
     spent: dict[str, list[float]] = {"decode": [], "accept": [], "warn": [], "pack": []}

@@ -32,7 +32,7 @@ QUIET_RATE = 40.0
 def drive(*arguments: object) -> subprocess.Popen[bytes]:
     """A client in a process of its own, whose load is at its rate."""
     client = subprocess.Popen(
-        [sys.executable, str(HERE / "crowd.py"), *map(str, arguments)], stdout=subprocess.PIPE, bufsize=0
+        [sys.executable, str(HERE / "clients/crowd.py"), *map(str, arguments)], stdout=subprocess.PIPE, bufsize=0
     )
     assert client.stdout is not None
     client.stdout.readline()  # it says when

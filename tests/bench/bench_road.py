@@ -103,7 +103,7 @@ def run(stack: Stack, rate: float, seconds: float, probes: int, name: str, conne
     key = settings.admin_key.get_secret_value()
     command = [
         sys.executable,
-        str(HERE / "load.py"),
+        str(HERE / "clients/load.py"),
         str(settings.gateway_port),
         key,
         str(rate),

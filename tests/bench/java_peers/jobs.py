@@ -15,7 +15,7 @@ from deploy.local.kafka import java
 from java_peers.progress import complete, difference, progress_of
 
 if TYPE_CHECKING:
-    from comparison import Bench
+    from comparing.comparison import Bench
 
 _HEAP = ("-Xms1g", "-Xmx4g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 # What Flink's own launcher opens to it (env.java.opts.all of its default configuration), as far as these jobs need it.

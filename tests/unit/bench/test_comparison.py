@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from comparison_table import COLUMNS, INPUTS, NOT_DONE, WEIR, summary, table
+from comparing.comparison_table import COLUMNS, INPUTS, NOT_DONE, WEIR, summary, table
 from java_peers.jars import digest
 from java_peers.jobs import PEERS
 from java_peers.progress import PeerProgress, complete, difference, parsed, progress_of

@@ -1,4 +1,4 @@
-"""A producer that costs little: `python tests/bench/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE
+"""A producer that costs little: `python tests/bench/clients/load.py PORT KEY RATE SECONDS CONNECTIONS PREFIX SIZE
 [ACCOUNTS]`, a process of its own.
 
 Open loop: batches of SIZE (1: the door for single events) leave at their due time, RATE events/s in all, whether

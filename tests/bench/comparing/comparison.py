@@ -30,7 +30,7 @@ from schemas.kafka.topics import events_topic
 from schemas.migrations import migrate
 from stream_processors.metering.journal import arrow_bytes
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 ROOT = HERE.parents[1]
 PEER_TABLE = (
     "CREATE TABLE {table} (account_id String, idempotency_key String, timestamp Int64, plays "

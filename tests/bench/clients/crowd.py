@@ -1,5 +1,5 @@
-"""Many connections of a tenant from one light process: `python tests/bench/crowd.py PORT KEY NAME CONNECTIONS SECONDS
-RATE`.
+"""Many connections of a tenant from one light process: `python tests/bench/clients/crowd.py PORT KEY NAME CONNECTIONS
+SECONDS RATE`.
 
 Single events, RATE of them a second in all, each at its due time, as far as the connections reach; RATE 0: each as
 soon as the one before it on its connection was answered, whatever the answer. Prints ``begun`` once as many requests

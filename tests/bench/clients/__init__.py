@@ -1,0 +1,1 @@
+"""Processes that send to a gateway as many clients would."""

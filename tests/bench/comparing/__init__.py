@@ -1,0 +1,1 @@
+"""The systems of the comparison, and the table of what was measured."""
