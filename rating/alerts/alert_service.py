@@ -5,7 +5,7 @@
     3. The evaluator looks at what changed (``evaluator``). Where it appended something, 1 follows at once.
 
 While no namespace ever had a rule, nothing of this runs. A fault of it is tried again, ever more seldom, and never ends
-the process.
+the process. What was read of the logs is kept over it, unless it is a fault of Kafka.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
+from confluent_kafka import KafkaException
 
 from rating.alerts import alert_store
 from rating.alerts.alert_ledger import AlertLedger, AppendedAlert
@@ -25,6 +26,7 @@ from rating.alerts.evaluator import Evaluator
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.client import connect
 from schemas.health.stages import Attempts
+from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,30 +39,51 @@ QueueMessages = Callable[[Sequence[AppendedAlert]], Awaitable[None]]
 
 
 class AlertService:
-    """``run`` until it is cancelled. ``changes``: told of every entry of ``catalog`` by whoever follows it."""
+    """``run`` until it is cancelled. ``changes``: told of every entry of ``catalog`` by whoever follows it; ``pause``:
+    waits for so many seconds."""
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, changes: CatalogChanges, queue: QueueMessages, attempts: Attempts
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        changes: CatalogChanges,
+        queue: QueueMessages,
+        attempts: Attempts,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._changes = changes
         self._queue = queue
         self._attempts = attempts
+        self._wait = pause
         self._pause = _PAUSE_SECONDS
 
     async def run(self) -> None:
         """Evaluate and deliver until cancelled."""
-        while True:
-            if self._changes.ruled:
-                try:
-                    async with _Connected(self._settings, self._catalog, self._changes) as connected:
+        connected: _Connected | None = None
+        try:
+            while True:
+                if self._changes.ruled:
+                    try:
+                        if connected is not None and not await asyncio.to_thread(connected.goes_on):
+                            await asyncio.to_thread(connected.close)
+                            connected = None
+                        if connected is None:
+                            opening = (self._settings, self._catalog, self._changes)
+                            connected = await asyncio.to_thread(_Connected, *opening)
                         await self._rounds(connected)
-                except Exception as error:  # of Kafka, of ClickHouse, or of ours: all is read again, from the logs
-                    log.error("alerts are held up, trying again: %s: %s", type(error).__name__, error)
-                    self._attempts.failed(_STAGE, f"{type(error).__name__}: {error}")
-                    self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
-            await asyncio.sleep(self._pause)
+                    except Exception as error:  # of Kafka, of ClickHouse, or of ours
+                        log.error("alerts are held up, trying again: %s: %s", type(error).__name__, error)
+                        self._attempts.failed(_STAGE, f"{type(error).__name__}: {error}")
+                        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+                        if connected is not None and _is_of_kafka(error):
+                            await asyncio.to_thread(connected.close)
+                            connected = None
+                await self._wait(self._pause)
+        finally:
+            if connected is not None:
+                await asyncio.to_thread(connected.close)
 
     async def _rounds(self, connected: _Connected) -> None:
         while True:
@@ -69,7 +92,7 @@ class AlertService:
             self._attempts.done(_STAGE)
             self._pause = _PAUSE_SECONDS
             if not more:
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._wait(_PAUSE_SECONDS)
 
     async def _deliver(self, connected: _Connected) -> None:
         """Steps 1 and 2."""
@@ -87,44 +110,41 @@ class AlertService:
 
 
 class _Connected:
-    """The clients of the loop, opened together. ``positions``: partition → next offset of usage.alerts below which all
-    is stored and queued."""
+    """The clients of the loop, opened together, and what was read by them. ``positions``: partition → next offset of
+    usage.alerts below which all is stored and queued. Close it."""
 
     def __init__(self, settings: Settings, catalog: Catalog, changes: CatalogChanges) -> None:
-        self._settings = settings
-        self._catalog = catalog
-        self._changes = changes
-        self.positions: dict[int, int] = {}
-        self.ledger: AlertLedger
-        self.evaluator: Evaluator
-        self.client: Client
-
-    async def __aenter__(self) -> _Connected:
-        await asyncio.to_thread(self._open)
-        return self
-
-    def _open(self) -> None:
-        self.client = connect(self._settings)
+        self.client: Client = connect(settings)
         self.positions = alert_store.copied_positions(self.client)
-        self.ledger = AlertLedger(self._settings, self.positions)
+        self.ledger = AlertLedger(settings, self.positions)
         try:
             self.ledger.refresh()
             if any(end < self.positions.get(number, 0) for number, end in self.ledger.positions.items()):
                 self.ledger.close()  # another log than the one that was copied: all of it is new
-                self.positions, self.ledger = {}, AlertLedger(self._settings)
-            self.evaluator = Evaluator(self._settings, self._catalog, self._changes, self.ledger, _now_us)
+                self.positions, self.ledger = {}, AlertLedger(settings)
+            self.evaluator = Evaluator(settings, catalog, changes, self.ledger, _now_us)
         except BaseException:
             self.ledger.close()
             self.client.close()
             raise
 
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._close)
+    def goes_on(self) -> bool:
+        """Whether ClickHouse, which may have been restored since, still has what was stored."""
+        stored = alert_store.copied_positions(self.client)
+        return all(stored.get(number, 0) >= end for number, end in self.positions.items())
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Disconnect."""
         self.ledger.close()
         self.evaluator.close()
         self.client.close()
+
+
+def _is_of_kafka(error: BaseException) -> bool:
+    """Whether logs have to be read anew: by a new reader, from the beginning."""
+    return isinstance(error, (KafkaException, LedgerUnavailable)) or (
+        error.__cause__ is not None and _is_of_kafka(error.__cause__)
+    )
 
 
 def _now_us() -> int:

@@ -99,7 +99,11 @@ class Evaluator:
         """Look at what changed, for some seconds; whether there is more to do at once: accounts that wait, or records
         that were appended. Raises what Kafka or ClickHouse raise where nothing can be looked at."""
         began = time.monotonic()
-        self._take_catalog_changes(began)
+        try:
+            self._take_catalog_changes(began)
+        except BaseException:
+            self._swept_at = float("-inf")  # what was taken is not lost: all are looked at
+            raise
         if not self._rules:
             return False
         for namespace, changed in self._usage.read(self._rules.keys(), began).items():

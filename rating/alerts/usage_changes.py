@@ -65,8 +65,8 @@ class UsageChanges:
                     pause = min(_FIRST_PAUSE * 2**missed.tries, _LONGEST_PAUSE)
                     again = _Missed(missed.earlier, missed.appended_ms, missed.tries + 1, now + pause)
                     self._missed[namespace] = again
-                else:
-                    del self._missed[namespace]
+        for namespace in changes:  # not before: where this raises, all is asked again
+            del self._missed[namespace]
         self._cursor = cursor
         return changes
 

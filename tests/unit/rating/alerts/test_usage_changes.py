@@ -65,3 +65,23 @@ def test_a_process_that_was_away_looks_at_all_that_came_meanwhile(monkeypatch: p
     store = Store(monkeypatch)
     store.evaluated, store.cursor = {(1, 0): 4}, {(1, 0): 10}
     assert UsageChanges(None).read({"good"}, 0.0) == {"good": {"acme": 4}}  # type: ignore[arg-type]
+
+
+def test_what_was_read_before_clickhouse_went_away_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    changes = UsageChanges(None)  # type: ignore[arg-type]
+    store.cursor, store.failing = {(1, 0): 20}, "bad"
+    assert changes.read({"bad"}, 0.0) == {}
+    store.cursor = {(1, 0): 30}
+    store.failing = "good"
+
+    def gone(client: Any) -> dict[tuple[int, int], int]:
+        if store.asked:
+            raise ConnectionError("ClickHouse is away")
+        return {(1, 0): 30}
+
+    monkeypatch.setattr(usage_changes, "read_progress", gone)
+    with pytest.raises(ConnectionError):
+        changes.read({"bad", "good"}, 5.0)
+    store.asked, store.failing = [], ""
+    assert changes.read({"bad", "good"}, 9.0) == {"bad": {"acme": 10}, "good": {"acme": 20}}
