@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -22,21 +23,28 @@ def is_covered(
     amounts."""
     by_date: dict[str, Fraction] = {}
     dates = _dates(grant, zone)
-    first = next(dates).isoformat()
+    first = next(dates)
     for code, drawn in draws.items():
         day = code.partition("@")[2] or first  # of before it recurred
         by_date[day] = by_date.get(day, Fraction(0)) + drawn
     last = max(by_date, default="")
     level = amount - by_date.pop(first, Fraction(0))
     while level >= 0 and by_date:
-        day = next(dates).isoformat()
-        if day > last:
-            return False  # there is no recurrence on one of the dates
-        level = min(level, rollover) + amount - by_date.pop(day, Fraction(0))
+        following = next(dates, None)
+        if following is None or following > last:
+            return False  # there is no recurrence on one of the dates, or it is none
+        level = min(level, rollover) + amount - by_date.pop(following, Fraction(0))
     return level >= 0
 
 
-def _dates(grant: CreditGrant, zone: str) -> Iterator[date]:
+def _dates(grant: CreditGrant, zone: str) -> Iterator[str]:
+    """YYYY-MM-DD, as far as a calendar goes."""
+    with suppress(ValueError, OverflowError):
+        for day in _days(grant, zone):
+            yield day.isoformat()
+
+
+def _days(grant: CreditGrant, zone: str) -> Iterator[date]:
     start = grant.effective
     assert start is not None
     assert grant.recurrence is not None

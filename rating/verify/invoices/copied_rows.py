@@ -3,7 +3,6 @@ columns, so that equal ones need not be told apart field by field."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,7 +15,7 @@ from msgspec import msgpack
 
 from rating.verify.scope import Row, Scope
 from schemas.ledgers.invoice_record import Invoice, Line
-from schemas.values.json_text import JsonObject
+from schemas.values.json_text import JsonObject, canonical, exact
 
 HEAD: Final = (
     "version", "predecessor", "subscription", "sequence", "account_id", "plan", "plan_version", "period_start",
@@ -146,6 +145,7 @@ def differing(original: InvoiceValues, copy: InvoiceValues) -> Iterator[tuple[st
     for name, expected, stored in zip(HEAD, original.head, copy.head, strict=True):
         if expected != stored:
             yield f", {name}", str(expected), str(stored)
+    yield from _differing_bodies(original.body, copy.body)
     stored_lines = {line[0]: line for line in copy.lines}
     for line in original.lines:
         number = line[0]
@@ -160,12 +160,35 @@ def differing(original: InvoiceValues, copy: InvoiceValues) -> Iterator[tuple[st
         yield f", line {number}", "no row: the invoice has no such line", "a row"
 
 
+def _differing_bodies(expected: str, stored: str) -> Iterator[tuple[str, str, str]]:
+    """Field by field, since a body may be long."""
+    if expected == stored or _same("body", expected, stored):
+        return
+    fields, stored_fields = _fields(expected), _fields(stored)
+    if fields is None or stored_fields is None:
+        yield ", body", expected, stored
+        return
+    for name in sorted({*fields, *stored_fields}):
+        text, stored_text = (of.get(name, "no such field") for of in (fields, stored_fields))
+        if text != stored_text:
+            yield f", body, {name}", text, stored_text
+
+
+def _fields(body: str) -> dict[str, str] | None:
+    """Canonical JSON by name; None for what is no JSON object."""
+    try:
+        fields = exact(body or "{}")
+    except ValueError:
+        return None
+    return {name: canonical(value) for name, value in fields.items()} if isinstance(fields, dict) else None
+
+
 def _same(name: str, expected: str, stored: str) -> bool:
     if name == "unrounded":
         return normal(expected) == normal(stored)
-    if name in ("price", "steps"):
+    if name in ("body", "price", "steps"):
         try:
-            return bool(json.loads(expected or "{}") == json.loads(stored or "{}"))
+            return canonical(exact(expected or "{}")) == canonical(exact(stored or "{}"))
         except ValueError:
             return False
     return False

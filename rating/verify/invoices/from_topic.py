@@ -24,7 +24,6 @@ from rating.verify.invoices.topic_fold import TopicFold, Written
 from rating.verify.scope import Scope
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.invoice_claims import DRAFT, WITHDRAWN
 from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES, Price, pinned_price, price_in
 
@@ -60,7 +59,7 @@ def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyPro
                 known = original.version if original is not None else None
                 unsettled.append(_Unsettled(name, _id_of(original, copy), drafts, known, copy))
             else:
-                _check_copy(topic.store, name, original, copy, pinned, findings)
+                _check_copy(topic.store, name, drafts, original, copy, pinned, findings)
     topic.follow()
     for place in unsettled[:_LOOKED_AT_AGAIN]:
         _look_again(place, topic.store, findings)
@@ -114,13 +113,14 @@ def _id_of(*entries: Written | InvoiceValues | None) -> str:
 def _check_copy(
     topic: InvoiceStore,
     namespace: str,
+    draft: bool,
     original: Written,
     copy: InvoiceValues,
     pinned: _PinnedPrices,
     findings: Findings,
 ) -> None:
-    """``copy``: the same version. What the topic has is decoded where the copy is not equal, or terms may be pinned."""
-    draft = copy.of("state") in (DRAFT, WITHDRAWN)
+    """``copy``: the same version; ``draft``: by its table, since its state may be damaged. What the topic has is
+    decoded where the copy is not equal, or terms may be pinned."""
     location = f"{'draft' if draft else 'invoice'} {copy.invoice_id} of {namespace}"
     values, invoice = copy, None
     if copy.digest() != original.digest:

@@ -179,11 +179,15 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
         AGAIN + "('inv_made_up' AS invoice_id) FROM (SELECT * FROM {b} LIMIT 1)",
         AGAIN + "('somebody' AS account_id) "
         "FROM (SELECT * FROM {b} WHERE invoice_id = (SELECT max(invoice_id) FROM {b}))",
+        AGAIN + "('draft' AS state) FROM (SELECT * FROM {b} ORDER BY invoice_id LIMIT 1 OFFSET 1)",
+        AGAIN + "('[]' AS body) FROM (SELECT * FROM {b} ORDER BY invoice_id LIMIT 1 OFFSET 2)",
     ):  # fmt: skip
         copies = [str(one) for one in found(proven, invoices=True) if one.what == "invoice copy"]
     assert [one for one in copies if "found no row" in one], copies
     assert [one for one in copies if "inv_made_up" in one and "no such invoice" in one], copies
     assert [one for one in copies if ", account_id: expected" in one and "found somebody" in one], copies
+    assert [one for one in copies if ", state: expected" in one and "found draft" in one], copies
+    assert [one for one in copies if ", body: expected" in one and "found []" in one], copies
     assert found(proven, invoices=True) == []
 
 
