@@ -5,13 +5,15 @@ over what was appended between the two (``rating.usage``, ``since``). What does 
 again. So what is held is what the query would say as of ``as_of``: losing it, or being late, can make that older, and
 nothing else.
 
-``after`` looks only and may run in another thread meanwhile; ``commit`` takes over what it prepared.
+``after`` and ``ahead`` may run in another thread while checks are answered: they make the values of the next cut beside
+those of this one, and ``take`` puts them in their place by assignments alone. Nobody else changes what is held then.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
@@ -80,28 +82,51 @@ class Advance:
     stale: frozenset[UsageKey]
 
 
+NO_ADVANCE: Final = Advance({}, frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCut:
+    """All that is held as of a cut, made by ``HeldUsage.ahead``; ``weight``: of it all."""
+
+    held: dict[UsageKey, Held]
+    weight: int
+    as_of: MeasuredAsOf
+
+
 class HeldUsage:
-    """What is held of one namespace, the least recently used first. ``as_of`` None: nothing is."""
+    """What is held of one namespace. ``as_of`` None: nothing is."""
 
     def __init__(self) -> None:
         self.as_of: MeasuredAsOf | None = None
-        self.weight = 0
-        self._held: OrderedDict[UsageKey, Held] = OrderedDict()
-        self._by_age: deque[tuple[int, UsageKey]] = (
-            deque()
-        )  # by when they were asked; what was asked since is passed over
+        self._held: dict[UsageKey, Held] = {}
+        self._held_before: dict[UsageKey, Held] | None = None  # freed by ``ahead``: that takes milliseconds
+        self._weight = 0
+        # By when they were used last, each with a number that ascends; what is held no longer may stand here still.
+        self._used: OrderedDict[UsageKey, int] = OrderedDict()
+        self._uses = 0
+        # By when they were asked; what was asked since is passed over.
+        self._by_age: deque[tuple[int, UsageKey]] = deque()
         self._of_profile: dict[tuple[str, str], dict[Asked, None]] = {}  # by profile and account
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
 
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def weight(self) -> int:
+        """About the room that it takes, in entries of one number."""
+        return self._weight + max(0, len(self._used) - len(self._held))
+
     def usage(self, account_id: str, asked: Asked, now_us: int) -> tuple[UsageGroup, ...] | None:
         """The groups of what is asked, as ``usage_totals`` has them; None where it is not held."""
-        held = self._held.get((account_id, asked))
+        key = account_id, asked
+        held = self._held.get(key)
         if held is None:
             return None
-        self._held.move_to_end((account_id, asked))
+        self._uses += 1
+        self._used[key] = self._uses
+        self._used.move_to_end(key)
         if not isinstance(asked, RollingNeed):
             return held.groups
         now_us = max(now_us, held.asked_us)  # should the clock have been set back
@@ -118,11 +143,6 @@ class HeldUsage:
         """By id, how the profiles of what is held are measured."""
         return {profile_id: tuple(each) for profile_id, each in self._profiles.items()}
 
-    def keys_of(self, accounts: Iterable[str]) -> Iterator[UsageKey]:
-        """What is held of these accounts."""
-        named = set(accounts)
-        return (key for key in tuple(self._held) if key[0] in named)
-
     def oldest(self, count: int) -> list[UsageKey]:
         """What was measured as a whole longest ago."""
         keys: list[UsageKey] = []
@@ -131,75 +151,40 @@ class HeldUsage:
             held = self._held.get(key)
             if held is not None and held.asked_us == asked_us:
                 keys.append(key)
-        for key in reversed(keys):  # they keep their place until they are put again
+        for key in reversed(keys):  # they keep their place until they are measured again
             self._by_age.appendleft((self._held[key].asked_us, key))
         return keys
 
     def newest(self, keys: Collection[UsageKey], count: int) -> list[UsageKey]:
         """Of some keys those that were used last."""
-        if len(keys) <= count:
-            return list(keys)
-        return [key for key in reversed(tuple(self._held)) if key in keys][:count]
+        return heapq.nlargest(count, keys, key=lambda key: self._used.get(key, 0))
 
     def held(self, key: UsageKey) -> Held | None:
         """What is held of a key, as it is."""
         return self._held.get(key)
 
-    def put(self, key: UsageKey, held: Held) -> None:
-        """Hold what was measured as of ``as_of``."""
-        before = self._held.pop(key, None)
-        self._held[key] = held
-        self._by_age.append((held.asked_us, key))
-        self.weight += held.weight - (before.weight if before is not None else 0)
-        if before is None:
-            account_id, asked = key
-            self._of_profile.setdefault((asked.profile.profile_id, account_id), {})[asked] = None
-            measured = self._profiles.setdefault(asked.profile.profile_id, {})
-            measured[asked.profile] = measured.get(asked.profile, 0) + 1
-
-    def put_again(self, key: UsageKey, held: Held) -> None:
-        """The same for what was measured again: nobody has used it, so its place in the order stays."""
-        before = self._held.get(key)
-        if before is None:
-            self.put(key, held)
-            return
-        self._held[key] = held
-        self._by_age.append((held.asked_us, key))
-        self.weight += held.weight - before.weight
-
-    def drop(self, keys: Iterable[UsageKey]) -> None:
-        """Hold these no longer."""
-        for key in keys:
-            held = self._held.pop(key, None)
-            if held is None:
-                continue
-            account_id, asked = key
-            self.weight -= held.weight
-            place = asked.profile.profile_id, account_id
-            of_profile = self._of_profile[place]
-            del of_profile[asked]
-            if not of_profile:
-                del self._of_profile[place]
-            measured = self._profiles[asked.profile.profile_id]
-            measured[asked.profile] -= 1
-            if not measured[asked.profile]:
-                del measured[asked.profile]
-            if not measured:
-                del self._profiles[asked.profile.profile_id]
-
     def clear(self) -> None:
         """Hold nothing."""
         self.__init__()  # type: ignore[misc]
 
-    def shrink(self, weight: int) -> None:
-        """Drop what was used longest ago until it weighs at most so much."""
-        while self.weight > weight and self._held:
-            self.drop([next(iter(self._held))])
+    def shrink(self, weight: int, most: int = 1 << 62) -> bool:
+        """Drop what was used longest ago until it weighs at most so much, ``most`` keys at most; whether it does."""
+        for _ in range(most):
+            if self.weight <= weight or not (self._used or self._held):
+                break
+            # What was measured and never used goes once it is more than half.
+            key = next(iter(self._used if 2 * len(self._used) >= len(self._held) else self._held))
+            self._used.pop(key, None)
+            held = self._held.pop(key, None)
+            if held is not None:
+                self._weight -= held.weight
+                self._forget(key)
+        return self.weight <= weight
 
-    def after(self, appended: Iterable[Appended], voided: Collection[str], now_us: int) -> Advance:
+    def after(self, appended: Iterable[Appended], voided: Set[str], now_us: int) -> Advance:
         """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided."""
         renewed: dict[UsageKey, Held] = {}
-        stale = set(self.keys_of(voided)) if voided else set[UsageKey]()
+        stale = {key for key in self._held if key[0] in voided} if voided else set[UsageKey]()
         with exactly():
             for profile_id, account_id, step_us, usage in appended:
                 for asked in tuple(self._of_profile.get((profile_id, account_id), ())):
@@ -216,15 +201,52 @@ class HeldUsage:
                         renewed[key] = advanced
         return Advance({key: held for key, held in renewed.items() if key not in stale}, frozenset(stale))
 
-    def commit(self, advance: Advance, as_of: MeasuredAsOf) -> None:
-        """Take over what was prepared: all is as of ``as_of`` then, and what is stale is held no longer."""
-        self.drop(advance.stale)
-        for key, held in advance.renewed.items():
-            before = self._held.get(key)
-            if before is not None:  # its place in the order stays: nobody has used it
-                self._held[key] = held
-                self.weight += held.weight - before.weight
-        self.as_of = as_of
+    def ahead(self, advance: Advance, measured: Mapping[UsageKey, Held], as_of: MeasuredAsOf) -> HeldCut:
+        """All as of ``as_of``: with what was prepared, without what is stale, and with what was measured as a whole as
+        of then. To be taken before anything else is done to what is held."""
+        self._held_before = None
+        held, weight = self._held.copy(), self._weight
+        for key in advance.stale:
+            before = held.pop(key, None)
+            if before is not None:
+                weight -= before.weight
+                if key not in measured:
+                    self._forget(key)
+        for renewed in (advance.renewed, measured):
+            for key, each in renewed.items():
+                before = held.get(key)
+                held[key] = each
+                weight += each.weight - (before.weight if before is not None else 0)
+        for key, each in measured.items():
+            self._by_age.append((each.asked_us, key))
+            if key not in self._held:
+                self._remember(key)
+        return HeldCut(held, weight, as_of)
+
+    def take(self, cut: HeldCut) -> None:
+        """Hold this cut from now on; a moment's work however much it is."""
+        self._held_before, self._held = self._held, cut.held
+        self._weight, self.as_of = cut.weight, cut.as_of
+
+    def _remember(self, key: UsageKey) -> None:
+        account_id, asked = key
+        self._of_profile.setdefault((asked.profile.profile_id, account_id), {})[asked] = None
+        measured = self._profiles.setdefault(asked.profile.profile_id, {})
+        measured[asked.profile] = measured.get(asked.profile, 0) + 1
+
+    def _forget(self, key: UsageKey) -> None:
+        account_id, asked = key
+        place = asked.profile.profile_id, account_id
+        of_profile = self._of_profile[place]
+        del of_profile[asked]
+        if not of_profile:
+            del self._of_profile[place]
+        measured = self._profiles[asked.profile.profile_id]
+        measured[asked.profile] -= 1
+        if not measured[asked.profile]:
+            del measured[asked.profile]
+        if not measured:
+            del self._profiles[asked.profile.profile_id]
 
 
 def _with(asked: Asked, held: Held, step_us: int, usage: Usage, now_us: int) -> Held | None:

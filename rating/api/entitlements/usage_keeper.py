@@ -3,7 +3,7 @@ there.
 
 A namespace has one question at a time: what was asked for meanwhile is measured together, and twice a second what was
 appended since is put to all that is held. Nobody waits for that but whoever asks for an account that is not held, or
-first after a pause. State is changed in the event loop alone.
+first after a pause. What is to be held is made in the thread that asked, and taken in the event loop at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from rating.api.rating_problems import RatingProblem
-from rating.entitlements.held_usage import Advance, Held, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
 from rating.usage import UsageGroup
 from schemas.clickhouse.pool import ClickHousePool
@@ -40,6 +40,8 @@ _RENEWED: Final = 200
 _MEASURED_AGAIN: Final = 1200
 """Of so many refreshes, in which all that is held is measured as a whole once more."""
 _MOST_WEIGHT: Final = 400_000
+_DROPPED_AT_ONCE: Final = 50
+"""In the event loop, before it turns to others."""
 _ATTEMPTS: Final = 5
 _TOO_MANY_ROWS: Final = "Code: 396"
 _BOUNDS: Final = {
@@ -133,13 +135,13 @@ class UsageKeeper:
         loop = asyncio.get_running_loop()
         while loop.time() - namespace.used < _IDLE_SECONDS:
             began = loop.time()
-            try:
-                async with namespace.lock:
+            async with namespace.lock:
+                try:
                     await self._refresh(namespace)
-            except Exception as error:  # it stays as it is, and says as of when; the next refresh may do better
-                log.warning("namespace %s: the usage for checks is not refreshed: %s", namespace.name, error)
-                if _TOO_MANY_ROWS in str(error):  # more was appended than is put to what is held
-                    namespace.held.clear()
+                except Exception as error:  # it stays as it is, and says as of when; the next refresh may do better
+                    log.warning("namespace %s: the usage for checks is not refreshed: %s", namespace.name, error)
+                    if _TOO_MANY_ROWS in str(error):  # more was appended than is put to what is held
+                        namespace.held.clear()
             namespace.refreshed.set()
             took = loop.time() - began
             await asyncio.sleep(max(REFRESH_SECONDS - took, took))
@@ -160,13 +162,10 @@ class UsageKeeper:
             return
         as_of = MeasuredAsOf(state.offsets, at_us)
         if state.offsets == since.offsets:
-            held.commit(Advance({}, frozenset()), as_of)
+            held.as_of = as_of
             return
-        advance, measured = await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of))
-        held.commit(advance, as_of)
-        for key, renewed in measured.items():
-            held.put_again(key, renewed)
-        self._bound(namespace)
+        held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
+        await self._bound(namespace)
 
     async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
         """Have the keys measured, together with all that others wait for. Raises Problem."""
@@ -212,15 +211,20 @@ class UsageKeeper:
             namespace.repairs = state.repairs
             held.as_of = MeasuredAsOf(state.offsets, at_us)
         as_of = held.as_of
-        measured = await self._pool.ask(lambda client: whole(client, namespace.name, keys, as_of))
-        for key, each in measured.items():
-            held.put(key, each)
-        self._bound(namespace)
+        held.take(
+            await self._pool.ask(
+                lambda client: held.ahead(NO_ADVANCE, whole(client, namespace.name, keys, as_of), as_of)
+            )
+        )
+        await self._bound(namespace)
 
-    def _bound(self, namespace: _KeptNamespace) -> None:
+    async def _bound(self, namespace: _KeptNamespace) -> None:
         """Keep to the room that there is: a namespace has half of it at most, and what nobody has used for long goes
         first."""
-        namespace.held.shrink(self._most_weight // 2)
+        fits = False
+        while not fits:
+            fits = namespace.held.shrink(self._most_weight // 2, _DROPPED_AT_ONCE)
+            await asyncio.sleep(0)
         total = sum(each.held.weight for each in self._namespaces.values())
         for each in sorted(self._namespaces.values(), key=lambda other: other.used):
             if total <= self._most_weight:
@@ -230,9 +234,7 @@ class UsageKeeper:
                 each.held.clear()
 
 
-def _advanced(
-    client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf
-) -> tuple[Advance, dict[UsageKey, Held]]:
+def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:
     """What is held as of ``as_of``, what of it was measured again included; blocking."""
     rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
     voided = voided_between(client, name, since.offsets, as_of.offsets)
@@ -244,7 +246,7 @@ def _advanced(
         before = advance.renewed.get(key) or held.held(key)
         if key not in advance.stale and before is not None and not before.agrees(measured[key]):
             log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
-    return advance, measured
+    return held.ahead(advance, measured, as_of)
 
 
 def _unavailable(detail: str) -> RatingProblem:

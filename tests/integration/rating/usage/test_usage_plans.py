@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_usage import NO_ADVANCE, HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.measuring import appended, cut_at, voided_between, whole
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed
@@ -202,17 +202,14 @@ def test_usage_that_is_held_and_brought_forward_is_what_the_query_says_as_of_eac
     went_on = 0
     for cut in (CUTS[0], CUTS[1], CUTS[3]):
         since, as_of = held.as_of, MeasuredAsOf(cut.offsets, now_us)
-        again: set[UsageKey] = set(keys)
+        advance, again = NO_ADVANCE, set(keys)
         if since is not None:
             rows = appended(engine.client, engine.namespace, held.profiles(), since.offsets, as_of.offsets)
             voided = voided_between(engine.client, engine.namespace, since.offsets, as_of.offsets)
             advance = held.after(rows, voided, now_us)
-            held.commit(advance, as_of)
             again = set(advance.stale)
             went_on += len(keys) - len(again)
-        held.as_of = as_of
-        for key, measured_again in whole(engine.client, engine.namespace, again, as_of).items():
-            held.put(key, measured_again)
+        held.take(held.ahead(advance, whole(engine.client, engine.namespace, again, as_of), as_of))
         for account, asked in keys:
             start_us, end_us = BEGIN + DAY + 5 * 3600 * SECOND, BEGIN + 3 * DAY + 6 * 3600 * SECOND
             if isinstance(asked, Need):

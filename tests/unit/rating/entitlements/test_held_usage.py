@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import STEP_US, HeldUsage, MeasuredAsOf
+from rating.entitlements.held_usage import NO_ADVANCE, STEP_US, HeldCut, HeldUsage, MeasuredAsOf
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.need import Need
 from rating.usage import Measured, no_usage
@@ -60,8 +60,8 @@ class Keeper:
                 self.log.records.append(value)
         elif what == "ask":
             as_of = self.held.as_of or self.log.end(self.now_us)
-            self.held.as_of = as_of
-            self.held.put(value, self.log.whole(value, as_of.offsets[LOG], self.now_us))
+            measured = {value: self.log.whole(value, as_of.offsets[LOG], self.now_us)}
+            self.take_cut(self.held.ahead(NO_ADVANCE, measured, as_of))
         elif what == "refresh":
             self.now_us += value * SECOND
             self.refresh()
@@ -79,7 +79,14 @@ class Keeper:
         advance = self.held.after(
             self.log.appended(since, until, profiles), self.log.voided_accounts(since, until), self.now_us
         )
-        self.held.commit(advance, as_of)
+        again = self.held.oldest(1) if self.now_us % 3 else self.held.newest(advance.stale, 1)
+        measured = {key: self.log.whole(key, until, self.now_us) for key in again}
+        self.take_cut(self.held.ahead(advance, measured, as_of))
+
+    def take_cut(self, cut: HeldCut) -> None:
+        """Checks are answered until the cut is taken: all as of the one before."""
+        self.check()
+        self.held.take(cut)
 
     def check(self) -> None:
         as_of: MeasuredAsOf | None = self.held.as_of
