@@ -19,15 +19,18 @@ FINE: dict[str, Any] = {
     "oldest_waiting": None,
     "next_try": None,
     "webhook": {
+        "code": None,
         "url": "https://example.com/h",
         "enabled": True,
         "since": "2026-01-01T00:00:00Z",
         "rotation": 1,
         "events": ["invoice.paid"],
     },
+    "webhooks": [],
     "last_success": {"message_id": "inv_1_v2", "type": "invoice.paid", "last_attempt": "2026-01-02T00:00:00Z"},
     "last_failure": None,
 }
+ALERTS = FINE["webhook"] | {"code": "alerts", "url": "https://example.com/alerts", "events": ["usage.alert.fired"]}
 REFUSED = {
     "message_id": "inv_1_v3",
     "type": "invoice.updated",
@@ -41,6 +44,8 @@ REFUSED = {
     [
         ({}, 0, "3 delivered, 0 waiting, 0 given up"),
         ({"webhook": None, "delivering": False}, 0, "n has no webhook"),
+        ({"webhook": None, "webhooks": [ALERTS]}, 0, "https://example.com/alerts"),
+        ({"webhook": None, "webhooks": [ALERTS], "delivering": False}, 1, "nobody delivers"),
         ({"delivering": False}, 1, "nobody delivers"),
         ({"waiting": 1, "oldest_waiting": "then"}, 0, "oldest since then, next try now"),
         ({"given_up": 2, "last_failure": REFUSED}, 1, "weir webhook replay --given-up"),
