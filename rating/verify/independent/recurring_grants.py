@@ -9,9 +9,9 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from schemas.catalog.terms import CreditGrant
+from schemas.values.time_zones import parse_zone
 
 _MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 
@@ -49,7 +49,7 @@ def _days(grant: CreditGrant, zone: str) -> Iterator[date]:
     assert start is not None
     assert grant.recurrence is not None
     if isinstance(start, datetime):
-        start = start.astimezone(UTC).astimezone(ZoneInfo(zone)).date()
+        start = start.astimezone(UTC).astimezone(parse_zone(zone)).date()
     months = _MONTHS.get(grant.recurrence.every, 0)
     day, count = start, 0
     while True:
