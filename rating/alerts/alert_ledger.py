@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from schemas.kafka.topics import ALERTS
 from schemas.ledgers.alert_record import Alert, ValidAlerts
-from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
@@ -46,10 +47,24 @@ class AlertLedger:
         """Partition → next offset to read."""
         return dict(self._reader.positions)
 
-    def refresh(self) -> None:
-        """Read to the log's present end. Raises LedgerUnavailable."""
-        for record in self._reader.read_to(self._reader.end_offsets()):
-            alert = self.valid.apply_bytes(record.value)
+    def ends(self) -> dict[int, int]:
+        """Partition → the log's present end. Raises LedgerUnavailable."""
+        return self._reader.end_offsets()
+
+    def refresh(self, most: int | None = None) -> bool:
+        """Read to the log's present end, or until about ``most`` records are in ``unstored``; whether the end was
+        reached. Raises LedgerUnavailable."""
+        ends = self._reader.end_offsets()
+        with closing(self._reader.lots_to(ends)) as lots:
+            for lot in lots:
+                self._apply(lot)
+                if most is not None and len(self.unstored) >= most:
+                    break
+        return all(self._reader.positions[number] >= end for number, end in ends.items())
+
+    def _apply(self, lot: Sequence[LogRecord]) -> None:
+        for record in lot:
+            alert = self.valid.apply_bytes(record.value, record.append_us)
             if alert is not None and record.offset >= self._stored.get(record.partition, 0):
                 self.unstored.append(AppendedAlert(alert, record.partition, record.offset, record.append_us))
 

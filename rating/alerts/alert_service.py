@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS: Final = 2.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_MOST_HELD: Final = 10_000
+"""Records that are stored and queued at once, however many came."""
 _STAGE: Final = "alerts"
 QueueMessages = Callable[[Sequence[AppendedAlert]], Awaitable[None]]
 """Queues the messages of alerts, durably."""
@@ -96,17 +98,18 @@ class AlertService:
 
     async def _deliver(self, connected: _Connected) -> None:
         """Steps 1 and 2."""
-        ledger = connected.ledger
-        await asyncio.to_thread(ledger.refresh)
-        positions, known = ledger.positions, connected.positions
-        fresh = [alert for alert in ledger.unstored if alert.offset >= known.get(alert.partition, 0)]
-        if fresh:
-            await asyncio.to_thread(alert_store.write_alerts, connected.client, fresh)
-            await self._queue(fresh)
-        if positions != known:
-            await asyncio.to_thread(alert_store.write_positions, connected.client, positions)
-            connected.positions = positions
-        ledger.unstored.clear()
+        ledger, at_end = connected.ledger, False
+        while not at_end:
+            at_end = await asyncio.to_thread(ledger.refresh, _MOST_HELD)
+            positions, known = ledger.positions, connected.positions
+            fresh = [alert for alert in ledger.unstored if alert.offset >= known.get(alert.partition, 0)]
+            if fresh:
+                await asyncio.to_thread(alert_store.write_alerts, connected.client, fresh)
+                await self._queue(fresh)
+            if positions != known and all(end >= known.get(number, 0) for number, end in positions.items()):
+                await asyncio.to_thread(alert_store.write_positions, connected.client, positions)
+                connected.positions = positions
+            ledger.unstored.clear()
 
 
 class _Connected:
@@ -118,8 +121,7 @@ class _Connected:
         self.positions = alert_store.copied_positions(self.client)
         self.ledger = AlertLedger(settings, self.positions)
         try:
-            self.ledger.refresh()
-            if any(end < self.positions.get(number, 0) for number, end in self.ledger.positions.items()):
+            if any(end < self.positions.get(number, 0) for number, end in self.ledger.ends().items()):
                 self.ledger.close()  # another log than the one that was copied: all of it is new
                 self.positions, self.ledger = {}, AlertLedger(settings)
             self.evaluator = Evaluator(settings, catalog, changes, self.ledger, _now_us)

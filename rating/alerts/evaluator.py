@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,10 +31,11 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.client import connect
 from schemas.errors import WeirError
 from schemas.kafka.topics import CHECKPOINTS
-from schemas.ledgers.alert_record import Alert
+from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert
 from schemas.ledgers.checkpoints import Checkpoints, UnknownCheckpoint, read_progress
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
+from schemas.values.instants import instant
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,24 @@ _SWEEP_SECONDS: Final = 3600.0
 _QUERY_SECONDS: Final = 20
 _WRITTEN_AT_ONCE: Final = 1000
 _MOST_PROBLEMS: Final = 1000
+MOST_A_DAY: Final = 20_000
+"""Records of a namespace in a day, UTC (several evaluators at once: as many more as they write in one look)."""
 
 
 class _Behind(WeirError):
     """What this process has read is older than what an alert was made by: nothing may be judged by it yet."""
+
+
+class _DayIsFull(WeirError):
+    """The namespace has as many alerts as a day has room for."""
+
+    def __init__(self, now_us: int) -> None:
+        super().__init__(
+            f"{MOST_A_DAY} alerts on {instant(now_us):%Y-%m-%d}, and more wait for the next day (UTC); write thresholds"
+            " that fewer accounts reach, or a plan or account to the rule"
+        )
+        self.seconds = (DAY_US - now_us % DAY_US) / 1e6 + 1
+        """Until the next day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,9 @@ class Evaluator:
             except _Behind as error:
                 log.info("%s: %s; looked at again", due[0], error)
                 return False
+            except _DayIsFull as error:
+                self._report(due[0], {"alerts": str(error)})
+                self._pending.hold(due[0], time.monotonic() + error.seconds)
         if not len(self._pending):
             self._usage.evaluated(time.monotonic())
         return appended or self._pending.due(time.monotonic())
@@ -188,6 +206,9 @@ class Evaluator:
             raise _Behind("ClickHouse is behind what an alert counted")
         if view.before < self._ledger.valid.catalog_offset(namespace):
             raise _Behind("the catalog that was read is behind what an alert was made by")
+        room = MOST_A_DAY - self._ledger.valid.number_on(namespace, now_us // DAY_US)
+        if room <= 0:
+            raise _DayIsFull(now_us)
         rules = self._rules_of(view).active
         as_of = AsOf(now_us, newest.number if newest else 0, view.before, offsets)
         try:
@@ -205,13 +226,13 @@ class Evaluator:
         for earlier in looks:
             look.observed += earlier.observed
             look.failures |= earlier.failures
-        alerts = {
-            alert.key.alert_id: alert
-            for active, observation in look.observed
-            for alert in next_alerts(
-                namespace, active.rule, active.version, observation, as_of, self._ledger.valid.version
-            )
-        }
+        alerts: dict[str, Alert] = {}
+        oldest_us = now_us - EVALUATED_DAYS * DAY_US
+        for alert in _alerts_of(namespace, look, as_of, self._ledger.valid.version, oldest_us):
+            if len(alerts) >= room:  # what has no room is seen anew when there is some
+                self._pending.add(namespace, taken)
+                break
+            alerts[alert.key.alert_id] = alert
         return look, list(alerts.values())
 
     def _report(self, namespace: str, problems: Mapping[str, str]) -> None:
@@ -222,3 +243,12 @@ class Evaluator:
                     self._problems.clear()
                 self._problems[namespace, place] = why
                 log.warning("%s: %s: no alerts of it: %s", namespace, place, why)
+
+
+def _alerts_of(
+    namespace: str, look: Look, as_of: AsOf, version_of: Callable[[str], int], oldest_us: int
+) -> Iterator[Alert]:
+    """What follows from a look. ``oldest_us``: periods that ended before it are passed over."""
+    for active, observation in look.observed:
+        if not 0 < observation.end_us < oldest_us:
+            yield from next_alerts(namespace, active.rule, active.version, observation, as_of, version_of)

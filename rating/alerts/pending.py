@@ -63,6 +63,11 @@ class PendingAccounts:
         """It has no rules any more."""
         self._queues.pop(namespace, None)
 
+    def hold(self, namespace: str, until: float) -> None:
+        """None of its accounts is looked at before an instant."""
+        if (queue := self._queues.get(namespace)) is not None:
+            queue.not_before = until
+
     def take(self, now: float) -> tuple[str, dict[str, int]] | None:
         """The next namespace and those of its accounts to look at, which no longer wait; None where nothing is due."""
         due = [(queue.used, name) for name, queue in self._queues.items() if queue.accounts and queue.not_before <= now]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
@@ -15,6 +16,9 @@ from rating.webhooks.notices import ALERT_EVENTS, Notice, notice_of_alert
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
+
+_ALERTS_HELD: Final = 10_000
+"""Alerts of all namespaces that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +86,19 @@ def _on_ledgers(settings: Settings, hooks: Sequence[WebhookEndpoint], request: R
 
 
 def _alerts(settings: Settings, namespace: str) -> list[Notice]:
-    ledger = AlertLedger(settings)
+    ledger, notices, at_end = AlertLedger(settings), list[Notice](), False
     try:
-        ledger.refresh()
+        while not at_end:
+            at_end = ledger.refresh(_ALERTS_HELD)
+            notices += [
+                notice_of_alert(appended.alert, appended.appended_us)
+                for appended in ledger.unstored
+                if appended.alert.key.namespace == namespace
+            ]
+            ledger.unstored.clear()
     finally:
         ledger.close()
-    return [
-        notice_of_alert(appended.alert, appended.appended_us)
-        for appended in ledger.unstored
-        if appended.alert.key.namespace == namespace
-    ]
+    return notices
 
 
 def _notices(reader: LedgerReader, namespace: str) -> Iterator[Notice]:

@@ -2,12 +2,13 @@
 
 An alert is a threshold of a rule for one subject (an account or a subscription) in one period. Its versions alternate:
 1 fired (episode 1), 2 recovered, 3 fired (episode 2), … A record is valid only if its version follows, so whoever
-writes a version that stands already, or has missed one, has written nothing.
+writes a version that stands already, or has missed one, has written nothing. So is a record of a period that ended long
+before the record was appended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -19,6 +20,12 @@ from schemas.ledgers.generations import Offsets
 AlertState = Literal["fired", "recovered"]
 _codec = codec("usage_alert")
 _STATES: Final = ("fired", "recovered")
+DAY_US: Final = 86_400_000_000
+EVALUATED_DAYS: Final = 100
+"""A period is evaluated until so long after its end, whatever comes late."""
+REMEMBERED_DAYS: Final = EVALUATED_DAYS + 10
+"""Records of a period that ended longer ago are void. So nothing of it need be remembered: what is held grows with the
+alerts of these days, and of balances, not with the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +116,59 @@ class ValidAlerts:
     """The fold of usage.alerts: which records are valid. Records of an alert must be applied in log order."""
 
     def __init__(self) -> None:
-        self._valid = FirstValid()
+        self._versions: dict[Hashable, int] = {}
+        self._valid = FirstValid(self._versions)
         self.offsets: dict[tuple[int, int], int] = {}
         """(generation, partition) → the furthest position that a valid record counted."""
         self._catalog_offsets: dict[str, int] = {}
+        self._clock_us = 0
+        self._ended: dict[int, list[str]] = {}  # day (since 1970, UTC) in which the period ended → alerts
+        self._of_day: dict[str, tuple[int, int]] = {}  # namespace → (day of its newest valid record, records in it)
 
-    def apply(self, alert: Alert) -> bool:
-        """Whether the next record is valid."""
-        if not self._valid.offer(Claim(alert.key.alert_id, alert.version)):
+    def __len__(self) -> int:
+        """Alerts that are remembered."""
+        return len(self._versions)
+
+    def apply(self, alert: Alert, append_us: int = 0) -> bool:
+        """Whether the next record is valid. ``append_us``: its append time, microseconds UTC; the latest one so far is
+        the time by which all followers forget the same."""
+        self._pass(append_us)
+        alert_id, end_us, namespace = alert.key.alert_id, alert.period_end_us, alert.key.namespace
+        if end_us and end_us // DAY_US < self._clock_us // DAY_US - REMEMBERED_DAYS:
             return False
+        if not self._valid.offer(Claim(alert_id, alert.version)):
+            return False
+        if end_us and alert.version == 1:
+            self._ended.setdefault(end_us // DAY_US, []).append(alert_id)
         for place, end in alert.offsets.items():
             self.offsets[place] = max(end, self.offsets.get(place, 0))
-        known = self._catalog_offsets.get(alert.key.namespace, 0)
-        self._catalog_offsets[alert.key.namespace] = max(alert.catalog_offset, known)
+        known = self._catalog_offsets.get(namespace, 0)
+        self._catalog_offsets[namespace] = max(alert.catalog_offset, known)
+        day = self._clock_us // DAY_US
+        self._of_day[namespace] = day, self.number_on(namespace, day) + 1
         return True
 
-    def apply_bytes(self, value: bytes) -> Alert | None:
+    def _pass(self, append_us: int) -> None:
+        """Time passes to that of a record; alerts of periods that ended long before are forgotten."""
+        today, self._clock_us = self._clock_us // DAY_US, max(append_us, self._clock_us)
+        if self._clock_us // DAY_US > today:
+            for day in [day for day in self._ended if day < self._clock_us // DAY_US - REMEMBERED_DAYS]:
+                for alert_id in self._ended.pop(day):
+                    self._versions.pop(alert_id, None)
+
+    def number_on(self, namespace: str, day: int) -> int:
+        """Valid records of the namespace that were appended on a day (since 1970, UTC): that of its newest one, or a
+        later one."""
+        newest, number = self._of_day.get(namespace, (0, 0))
+        return number if newest >= day else 0
+
+    def apply_bytes(self, value: bytes, append_us: int = 0) -> Alert | None:
         """``apply`` on a record's bytes; None where it is void, as foreign bytes are."""
         try:
             alert = alert_of(_codec.decode(value))
         except (CodecError, ValueError):
             return None
-        return alert if self.apply(alert) else None
+        return alert if self.apply(alert, append_us) else None
 
     def version(self, alert_id: str) -> int:
         """The alert's present version; 0: it never fired."""

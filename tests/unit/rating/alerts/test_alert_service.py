@@ -40,7 +40,9 @@ class Loop:
 
     def ledger(self, *_: Any) -> Any:
         self.opened += 1
-        return SimpleNamespace(refresh=lambda: None, positions={0: 5}, unstored=[], close=self.close)
+        return SimpleNamespace(
+            refresh=lambda most: True, ends=lambda: {0: 5}, positions={0: 5}, unstored=[], close=self.close
+        )
 
     def close(self) -> None:
         self.closed += 1

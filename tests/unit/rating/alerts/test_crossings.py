@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rating.alerts.crossings import next_alerts
 from schemas.catalog.alerts import AlertRule
 from schemas.kafka.codec import codec
-from schemas.ledgers.alert_record import Alert, ValidAlerts, alert_of
-from tests.unit.rating.alerts.builders import START, as_of, rule, seen
+from schemas.ledgers.alert_record import DAY_US, REMEMBERED_DAYS, Alert, ValidAlerts, alert_of
+from tests.unit.rating.alerts.builders import END, START, as_of, rule, seen
 
 
 def looked(valid: ValidAlerts, watching: AlertRule, value: str, **more: str) -> list[tuple[str, str, int]]:
@@ -151,3 +151,27 @@ def test_an_alert_says_by_which_catalog_it_was_made_so_that_an_older_one_does_no
     assert (valid.catalog_offset("shop"), valid.catalog_offset("other")) == (alert.catalog_offset, 0)
     valid.apply(alert)  # void, and of no later catalog
     assert valid.catalog_offset("shop") == 7
+
+
+def test_alerts_of_periods_that_ended_long_ago_are_forgotten_and_their_records_are_void() -> None:
+    valid, last_us = ValidAlerts(), END + (REMEMBERED_DAYS + 1) * DAY_US - 1
+    [of_period] = next_alerts("shop", rule("1"), 1, seen("1"), as_of(), valid.version)
+    of_balance = replace(of_period, key=replace(of_period.key, period_start_us=0), period_end_us=0)
+    assert valid.apply(of_period, END)
+    assert valid.apply(of_balance, last_us)
+    recovered = replace(of_period, state="recovered")
+    assert (len(valid), valid.version(of_period.key.alert_id)) == (2, 1)
+    assert not valid.apply(recovered, last_us + 1)
+    assert not valid.apply(of_period, END), "nor once the log's clock goes back: all followers judge by the latest one"
+    assert (len(valid), valid.version(of_balance.key.alert_id)) == (1, 1)
+
+
+def test_records_of_a_day_are_counted_by_namespace() -> None:
+    valid, day = ValidAlerts(), END // DAY_US
+    [alert] = next_alerts("shop", rule("1"), 1, seen("1"), as_of(), valid.version)
+    for append_us in (END, END):
+        valid.apply(alert, append_us)  # the second one is void
+    valid.apply(replace(alert, state="recovered"), END + DAY_US - 1)
+    assert [valid.number_on(name, on) for name, on in (("shop", day), ("shop", day + 1), ("other", day))] == [2, 0, 0]
+    valid.apply(replace(alert, episode=2), END + DAY_US)
+    assert valid.number_on("shop", day + 1) == 1
