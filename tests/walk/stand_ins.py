@@ -15,6 +15,7 @@ TOPICS: Final[dict[str, list[bytes]]] = {}
 TABLES: Final[dict[str, list[dict[str, Any]]]] = {}
 _ANSWERS: Final[dict[str, list[tuple[Any, ...]]]] = {
     "FROM usage_progress": [(1, 0, 1)],
+    "groupBitmap(number) FROM usage_checkpoints": [(3, 3)],
     "FROM usage_checkpoints": [(1,), (2,), (3,)],
     "max(rank)": [(0,)],
     "count(DISTINCT": [(10**6,)],

@@ -24,7 +24,7 @@ from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
 from schemas.clickhouse.client import connect
-from schemas.ledgers.checkpoints import Cut
+from schemas.ledgers.checkpoints import Cut, rolled_up
 from schemas.migrations import migrate
 from schemas.settings import Settings
 from schemas.values.instants import SECOND, instant
@@ -173,6 +173,17 @@ def test_totals_are_exact_whatever_is_killed_between_two_steps(
     assert Folds(Journal(database, threading.Event())).write(ALL_CUTS, CUTS) == ENDS[-1]
     assert world.folded_to() == ENDS[-1]
     world.agrees()
+
+
+def test_the_newest_checkpoint_that_is_rolled_up_has_all_before_it(world: World) -> None:
+    assert rolled_up(world.client) == CUTS
+    world.client.command(f"INSERT INTO usage_checkpoints (number, generation) VALUES ({CUTS}, 1), ({CUTS + 2}, 1)")
+    assert rolled_up(world.client) == CUTS
+    for missing, left in ((4, 3), (1, 0)):
+        world.client.command("DELETE FROM usage_checkpoints WHERE number = {n:UInt32}", parameters={"n": missing})
+        assert rolled_up(world.client) == left
+    world.client.command("TRUNCATE TABLE usage_checkpoints")
+    assert rolled_up(world.client) == 0
 
 
 def test_what_is_folded_is_read_from_folds(world: World) -> None:
