@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from ingest.catalog.checks.empty_filters import never_faults
 from ingest.catalog.checks.faults import placed_faults
@@ -116,7 +117,7 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
                 continue  # the model's general message for a fault that ``placed`` reports with its path
             if problem["type"] == "too_short" and any(_below(nested["loc"], problem["loc"]) for nested in problems):
                 continue  # too short only because of items that are faulty themselves
-            faults.append(_fault(path, problem["loc"], problem["msg"], problem["type"]))
+            faults.append(_fault(path, problem["loc"], _said(problem), problem["type"]))
         faults.extend(placed)
         return None
     except (ValueError, TypeError) as error:
@@ -129,6 +130,16 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
 
 def _below(location: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
     return len(location) > len(above) and location[: len(above)] == above
+
+
+def _said(problem: ErrorDetails) -> str:
+    """pydantic's message, but of the number of items one that says what to write."""
+    of = problem.get("ctx", {})
+    if problem["type"] == "too_short":
+        return f"has {of['actual_length']} items; write at least {of['min_length']}"
+    if problem["type"] == "too_long":
+        return f"has {of['actual_length']} items; write at most {of['max_length']}"
+    return problem["msg"]
 
 
 def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:

@@ -3,10 +3,11 @@ alert says what an invoice of that moment would say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
@@ -30,6 +31,9 @@ from schemas.prices import PriceError
 
 PERMANENT = (PlanningError, PriceError, LookupError, ValueError, ArithmeticError)
 """What only another catalog mends: looking again does not help."""
+
+
+_NO_BASE: Final = "its percentages are passed over where there is no minimum commitment for them to be of; write budget"
 
 
 @dataclass
@@ -164,7 +168,10 @@ def _of_money(
     unknown = {_account_of(state, name) for name in unrated}
     for active, periods in rules:
         if active.rule.measure == "spend":
+            before = len(look.observed)
             _collect(look, active, partial(spend_of, active, periods, spend))
+            if has_no_base(active, (observation for _, observation in look.observed[before:])):
+                look.problems[f"rule {active.rule.code}"] = _NO_BASE
         else:
             known = [period for period in periods if period.account_id not in unknown]
             _collect(look, active, partial(balance_of, state.view, active, known, wallet, state.now_us))
@@ -194,6 +201,12 @@ def spend_of(active: ActiveRule, periods: Sequence[WatchedPeriod], spend: Mappin
             exact_sum((amount.subtotal, -amount.true_up)) if of_commitment else amount.subtotal,
             active.rule.budget or plan.minimum_commitment or None,
         )
+
+
+def has_no_base(active: ActiveRule, observations: Iterable[Observation]) -> bool:
+    """Whether the rule has percentages, and some of what was measured by it has nothing for them to be of."""
+    percent = any(threshold.endswith("%") for threshold in active.rule.thresholds)
+    return percent and any(observation.base is None for observation in observations)
 
 
 def balance_of(

@@ -88,3 +88,12 @@ def test_percentages_of_a_subscription_without_a_commitment_need_a_budget() -> N
     assert list(faults(Catalog(), written(of_subscription))) == ["$.alert_rules[0].budget"]
     started = "plan: pro, start: 2013-03-10"
     assert plan(Catalog(), written(of_subscription).replace(started, f"{started}, minimum_commitment: 5")).changes
+
+
+def test_how_many_thresholds_there_are_is_said_with_the_place_and_what_to_write() -> None:
+    for thresholds, said in (
+        ([], {"$.alert_rules[0].thresholds": "has 0 items; write at least 1"}),
+        ([*range(21)], {"$.alert_rules[0].thresholds": "has 21 items; write at most 20"}),
+        (["much"], {"$.alert_rules[0].thresholds[0]": "'much' is not a decimal number; write e.g. \"0.25\""}),
+    ):
+        assert faults(Catalog(), written(RULE | {"budget": 5, "thresholds": thresholds})) == said

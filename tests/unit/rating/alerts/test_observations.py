@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from rating.alerts import observations
 from rating.alerts.catalog_changes import CatalogChanges
 from rating.alerts.crossings import Observation
 from rating.alerts.earlier_periods import MOST_BACK, MOST_LOOKS, earlier_looks
-from rating.alerts.observations import Look, Spend, balance_of, observe_state, spend_of, usage_of
+from rating.alerts.observations import Look, Spend, balance_of, has_no_base, observe_state, spend_of, usage_of
 from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule, accounts_of, may_watch, rules_in_force, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState
@@ -121,6 +122,19 @@ def test_percentages_of_the_commitment_are_of_what_is_spent_without_the_true_up(
     assert seen_of(spend(plan="basic", thresholds=["50%", "100%"])) == [(10, 100)]
     assert seen_of(spend(plan="basic", thresholds=["50"])) == [(100, 100)]
     assert seen_of(spend(plan="basic", thresholds=["50%"], budget="40")) == [(100, 40)]
+
+
+def test_a_rule_with_percentages_of_nothing_says_so_in_the_log(catalog: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = state(catalog)
+    for thresholds, more, silent in ((["50%"], {}, True), (["50"], {}, False), (["50%"], {"budget": "9"}, False)):
+        active = ActiveRule(spend(currency="USD", thresholds=thresholds, **more), 1)
+        periods = list(watched_periods(accounts.view, active.rule, ["acme"], accounts.running({}), NOW))
+        of = list(spend_of(active, periods, {"acme-basic": Spend(Decimal(5), Decimal(0))}))
+        assert (len(of), has_no_base(active, of)) == (1, silent)
+    watching = ActiveRule(spend(currency="USD", thresholds=["50%"]), 1)
+    monkeypatch.setattr(observations, "spend_of", lambda *_: iter([Observation("acme", "s", "USD", *DAY, Decimal(5))]))
+    look = observe_state(None, Checkpoints(), [watching], Estimated(accounts.view, ["acme"], NOW, [], {}, []))  # type: ignore[arg-type]
+    assert "write budget" in look.problems["rule r"]
 
 
 def test_a_balance_is_nothing_once_its_last_grant_has_expired_or_is_retired(catalog: Shelf) -> None:
