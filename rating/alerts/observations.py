@@ -12,7 +12,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.crossings import Observation
-from rating.alerts.watched import ActiveRule, WatchedPeriod, watched_periods
+from rating.alerts.watched import ActiveRule, Subjects, WatchedPeriod, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoicing.charges import Totals
@@ -69,9 +69,10 @@ def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[Acti
     running = list(state.unbilled(unplanned))
     look.problems |= {f"subscription {name}": why for name, why in unplanned.items()}
     watched: list[tuple[ActiveRule, list[WatchedPeriod]]] = []
+    subjects = Subjects(state.accounts, running)
     for active in rules:
         try:
-            periods = list(watched_periods(view, active.rule, state.accounts, running, state.now_us))
+            periods = list(watched_periods(view, active.rule, *subjects.of(active.rule), state.now_us))
         except ValueError as error:
             look.problems[f"rule {active.rule.code}"] = str(error)
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rating.invoicing.expected_invoice import Running
@@ -94,6 +94,32 @@ class Watching:
         )
 
 
+class Subjects:
+    """The accounts of a look and their running periods, by what rules name: so a rule is compared with what it names
+    alone."""
+
+    def __init__(self, accounts: Sequence[str], running: Sequence[Running]) -> None:
+        self._accounts = accounts
+        self._known = frozenset(accounts)
+        self._running = running
+        self._named: dict[tuple[str, str], list[Running]] = {}
+        for period in running:
+            line = period.line
+            for subject in (
+                ("account", line.account_id), ("subscription", line.subscription), ("plan", period.span.plan.code)
+            ):  # fmt: skip
+                self._named.setdefault(subject, []).append(period)
+
+    def of(self, rule: AlertRule) -> tuple[Sequence[str], Sequence[Running]]:
+        """The accounts and the running periods that the rule may watch, of those of the look."""
+        for kind in ("subscription", "account", "plan"):
+            if (code := getattr(rule, kind)) is not None:
+                running = self._named.get((kind, code), [])
+                named = [code] if kind == "account" else dict.fromkeys(period.line.account_id for period in running)
+                return [account for account in named if account in self._known], running
+        return self._accounts, self._running
+
+
 def may_watch(view: NamespaceView, rule: AlertRule, account_id: str) -> bool:
     """Whether the rule may watch the account."""
     return Watching([ActiveRule(rule, 1)]).may_watch(view, account_id)
@@ -108,9 +134,9 @@ def watched_periods(
 ) -> Iterator[WatchedPeriod]:
     """What the rule watches of the accounts, whose running periods are ``running``, at an instant (microseconds UTC).
     A balance has no period. Raises ValueError where an account's time zone is not known."""
-    if rule.by_account:
+    if rule.by_account:  # such a rule names an account, or none
         for account_id in accounts:
-            if may_watch(view, rule, account_id):
+            if rule.account in (None, account_id) and view.get("account", account_id) is not None:
                 start_us, end_us = _interval(view, rule, account_id, now_us)
                 yield WatchedPeriod(account_id, "", start_us, end_us)
         return

@@ -14,7 +14,7 @@ from rating.alerts.crossings import Observation
 from rating.alerts.earlier_periods import MOST_BACK, MOST_LOOKS, earlier_looks
 from rating.alerts.observations import Look, Spend, balance_of, has_no_base, observe_state, spend_of, usage_of
 from rating.alerts.pending import NEVER
-from rating.alerts.watched import ActiveRule, accounts_of, may_watch, rules_in_force, watched_periods
+from rating.alerts.watched import ActiveRule, Subjects, accounts_of, may_watch, rules_in_force, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState
 from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
 from rating.invoices.ledger import StandingInvoices
@@ -75,6 +75,34 @@ def test_subscriptions_are_watched_in_their_running_periods_and_accounts_by_thei
     assert watched(catalog, rule("5", interval="day")) == {("acme", "", *DAY), ("berta", "", *utc)}
     balance = AlertRule.model_validate({"code": "r", "measure": "balance", "currency": "USD", "thresholds": ["5"]})
     assert watched(catalog, balance) == {("acme", "", 0, 0), ("berta", "", 0, 0)}
+
+
+def test_a_rule_is_compared_with_what_it_names_alone_and_watches_the_same(catalog: Shelf) -> None:
+    accounts = state(catalog)
+    running = list(accounts.running({}))
+    subjects = Subjects(accounts.accounts, running)
+    for watching, compared in (
+        (rule("5"), (2, 2)), (rule("5", plan="basic"), (1, 1)), (rule("5", subscription="acme-other"), (1, 1)),
+        (rule("5", account="acme", interval="day"), (1, 2)), (rule("5", account="berta", interval="day"), (1, 0)),
+        (rule("5", account="nobody"), (0, 0)), (rule("5", plan="gone"), (0, 0)),
+    ):  # fmt: skip
+        narrowed = subjects.of(watching)
+        assert (len(narrowed[0]), len(narrowed[1])) == compared
+        expected = list(watched_periods(accounts.view, watching, accounts.accounts, running, NOW))
+        assert list(watched_periods(accounts.view, watching, *narrowed, NOW)) == expected
+
+
+def test_rules_that_name_no_account_of_a_look_cost_it_nothing(catalog: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def counted(view: Any, watching: AlertRule, names: Sequence[str], running: Sequence[Any], now_us: int) -> list[Any]:
+        compared.append(len(names) + len(running))
+        return []
+
+    monkeypatch.setattr(observations, "watched_periods", counted)
+    rules = [ActiveRule(rule("5", account=f"a{number}", interval="day"), 1) for number in range(100)]
+    observe_state(None, Checkpoints(), rules, state(catalog))  # type: ignore[arg-type]
+    assert sum(compared) == 0
 
 
 def test_who_may_be_watched_is_who_the_catalog_has(catalog: Shelf) -> None:
