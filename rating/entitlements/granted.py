@@ -71,6 +71,14 @@ def granted_to(
     return Granted(account_id, view.time_zone(account_id), in_order, until_us, tuple(problems))
 
 
+def billed_ends_matter(view: NamespaceView, account_id: str) -> bool:
+    """Whether periods may be others than the newest terms make them from the start: the account's time zone or one of
+    its subscriptions was changed, so ``granted_to`` needs what is billed."""
+    zones = {entry.body.get("time_zone") for entry in view.history("account", account_id)}
+    subscriptions = view.histories_referring("subscription", "account", account_id)
+    return len(zones) > 1 or any(len(versions) > 1 for versions in subscriptions)
+
+
 def _lines(view: NamespaceView, account_id: str, problems: list[str]) -> Iterator[Timeline]:
     for versions in view.histories_referring("subscription", "account", account_id):
         try:

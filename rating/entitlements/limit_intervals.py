@@ -38,8 +38,9 @@ class LimitInterval:
 def interval_of(limit: FeatureLimit, span: Span, time_zone: str, now_us: int) -> LimitInterval:
     """The interval of a limit at ``now_us``, which lies in ``span``, the subscription's running period."""
     if limit.rolling is not None:
-        window_us = seconds_of(limit.rolling) * SECOND
-        step_us = step_seconds(window_us // SECOND) * SECOND
+        seconds = seconds_of(limit.rolling)
+        step = step_seconds(seconds)
+        step_us, window_us = step * SECOND, -(-seconds // step) * step * SECOND
         step_start_us = now_us // step_us * step_us
         return LimitInterval(step_start_us - window_us, step_start_us + step_us, step_us)
     if limit.reset is None:

@@ -18,6 +18,7 @@ from rating.usage import Measured, Usage, UsageGroup, UsageQuery, usage_totals
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
+from schemas.clickhouse.replays import REPLAYS
 from schemas.ledgers.checkpoints import Cut, read_progress
 from schemas.ledgers.generations import Offsets
 
@@ -30,7 +31,7 @@ _ACCOUNTS: Final = 200
 @dataclass(frozen=True, slots=True)
 class LogState:
     """How far ClickHouse has the log: all rows below ``offsets`` are durable. ``repairs``: grows where rows below them
-    were written again (``usage_folds``, epochs)."""
+    were written again (``usage_folds``: epochs, and replays of what no checkpoint has yet)."""
 
     offsets: Offsets
     repairs: int
@@ -39,7 +40,10 @@ class LogState:
 def log_state(client: Any) -> LogState:
     """The present one."""
     offsets = read_progress(client)
-    rows = client.query("SELECT max(epoch) FROM usage_folds WHERE namespace = ''").result_rows
+    rows = client.query(
+        f"SELECT maxIf(epoch, namespace = '') + maxIf(number, namespace = '{REPLAYS}') FROM usage_folds"
+        f" WHERE namespace IN ('', '{REPLAYS}')"
+    ).result_rows
     return LogState(offsets, int(rows[0][0]) if rows else 0)
 
 

@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from schemas.catalog.follower import CatalogFollower
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import PositionRange, in_range
+from schemas.clickhouse.replays import ANOTHER_REPLAY_SQL
 from schemas.errors import WeirError
 from schemas.kafka.topics import REJECTED, events_topic, partition_count
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
@@ -133,7 +134,10 @@ class Remeter:
                 events, duplicates = events + flush.events.size, duplicates + len(flush.duplicates)
                 done += len(part)
                 on_progress("replaying", done, stop - start)
-        return RowsReplayed(done, events, duplicates, removed, self._roll_up(partition, start, stop, removed > 0))
+        numbers = self._roll_up(partition, start, stop, removed > 0)
+        # A roll-up begins an epoch; without one, whoever holds what was measured would not see that it is another now.
+        self._journal.command("say that there was a replay", ANOTHER_REPLAY_SQL, {})
+        return RowsReplayed(done, events, duplicates, removed, numbers)
 
     def _confirm_metered(self, partition: int, unit: Sequence[RawRecord]) -> None:
         """Raises ReplayError where the log has another record at an offset than the one that was metered there: what

@@ -161,9 +161,6 @@ class UsageKeeper:
             held.clear()  # rows were written again, or ClickHouse is an older copy: nothing held is certain
             return
         as_of = MeasuredAsOf(state.offsets, at_us)
-        if state.offsets == since.offsets:
-            held.as_of = as_of
-            return
         held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
         await self._bound(namespace)
 
@@ -236,9 +233,11 @@ class UsageKeeper:
 
 def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:
     """What is held as of ``as_of``, what of it was measured again included; blocking."""
-    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
-    voided = voided_between(client, name, since.offsets, as_of.offsets)
-    advance = held.after(rows, voided, as_of.at_us)
+    advance = NO_ADVANCE
+    if as_of.offsets != since.offsets:
+        rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
+        voided = voided_between(client, name, since.offsets, as_of.offsets)
+        advance = held.after(rows, voided, as_of.at_us)
     oldest = held.oldest(len(held) // _MEASURED_AGAIN + 1)
     again = {*held.newest(advance.stale, _RENEWED), *oldest}
     measured = whole(client, name, again, as_of)

@@ -14,7 +14,7 @@ from rating.api.entitlements.answer import as_of_json, entitlement_json
 from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered, worked_out
 from rating.api.rating_problems import missing, wrong
 from rating.entitlements.decision import EntitlementDecision
-from rating.entitlements.granted import Granted
+from rating.entitlements.granted import Granted, billed_ends_matter
 from rating.invoices.read import read_chains
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.state import NamespaceView
@@ -166,8 +166,8 @@ async def _granted(rating: Rating, view: NamespaceView, account_id: str, now_us:
     if known is not None:
         return known
     billed_until: dict[str, int] | None = None
-    if len({entry.body.get("time_zone") for entry in view.history("account", account_id)}) > 1:
-        # Its periods begin where the stored ones ended, whatever the time zone is by now.
+    if billed_ends_matter(view, account_id):
+        # Its periods begin where the stored ones ended, whatever the terms are by now.
         billed = await rating.ask(lambda client: read_chains(client, view.namespace, [account_id], ()))
         billed_until = {}
         for head in (invoice.head for invoice in billed if invoice.head.period_end_us <= now_us):

@@ -31,8 +31,9 @@ def seconds_of(window: str) -> int:
 
 
 def step_seconds(window_seconds: int) -> int:
-    """The step in which a rolling window moves: at most a sixtieth of it, and it divides the window."""
-    return next(step for step in _STEPS if window_seconds % step == 0 and window_seconds >= step * _LEAST_STEPS)
+    """The step in which a rolling window moves, the longest of a few that is at most a sixtieth of it; a window that it
+    does not divide is prolonged to the next whole step, so no window has more than 366."""
+    return next(step for step in _STEPS if window_seconds >= step * _LEAST_STEPS)
 
 
 def _canonical(value: Any) -> str:

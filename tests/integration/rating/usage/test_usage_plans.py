@@ -14,13 +14,14 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from rating.entitlements.held_usage import NO_ADVANCE, HeldUsage, MeasuredAsOf, UsageKey
-from rating.entitlements.measuring import appended, cut_at, voided_between, whole
+from rating.entitlements.measuring import appended, cut_at, log_state, voided_between, whole
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed
 from rating.explain.counted_events import read_events
 from rating.invoicing.need import Need
 from rating.usage import Measured, UsageQuery, measured, of_account_intervals, stream_groups, usage_totals
 from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.replays import ANOTHER_REPLAY_SQL
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
 from schemas.values.instants import DAY, SECOND, instant
@@ -223,3 +224,9 @@ def test_usage_that_is_held_and_brought_forward_is_what_the_query_says_as_of_eac
             assert groups is not None
             assert [group.usage for group in groups] == expected, (account, asked, cut.number)
     assert went_on > 0 or not merges(profile)  # some accounts had no void: what was appended was put to what was held
+
+
+def test_a_replay_is_a_repair_for_who_holds_usage(engine: Engine) -> None:
+    before = log_state(engine.client).repairs
+    engine.client.command(ANOTHER_REPLAY_SQL)
+    assert log_state(engine.client).repairs == before + 1

@@ -117,6 +117,18 @@ def test_what_is_appended_and_voided_shows_without_being_asked_for(monkeypatch: 
     run(test, store)
 
 
+def test_what_is_held_is_measured_again_while_nothing_is_appended(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    store.use("a", 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        assert await used(keeper, "a") == 3
+        store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what nobody said was written again
+        await until(lambda: _is(keeper, Decimal(9)))
+
+    run(test, store)
+
+
 async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:
     return await used(keeper, "a") == quantity
 

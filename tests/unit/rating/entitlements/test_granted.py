@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.entitlements.decision import EntitlementDecision, decide, decision_of, use_in_money, use_in_quantity
-from rating.entitlements.granted import Grant, granted_to
+from rating.entitlements.granted import Grant, billed_ends_matter, granted_to
 from rating.entitlements.limit_intervals import interval_of
 from rating.entitlements.questions import LimitQuestion, questions_of
 from rating.invoicing.charges import ChargeBook
@@ -90,6 +90,18 @@ def test_terms_hold_from_their_instant_on_and_until_says_when_to_look_again() ->
     assert granted_to(view, "acme", us("2026-01-01T00:00:00Z")).until_us == us("2026-01-01T05:00:00Z")
 
 
+def test_a_period_of_changed_terms_goes_on_from_what_is_billed() -> None:
+    shelf = shop({"code": "a"}, plan=[{"feature": "a"}])
+    assert not billed_ends_matter(shelf.view(), "acme")
+    own = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T05:00:00Z"}
+    shelf.add("subscription", own | {"billing_anchor": "2026-01-15", "change_at": "2026-02-01T05:00:00Z"})
+    view = shelf.view()
+    assert billed_ends_matter(view, "acme")
+    billed = us("2026-03-01T05:00:00Z")
+    (grant,) = granted_to(view, "acme", NOW, {"s": billed}).grants["a"]
+    assert (grant.span.start_us, grant.span.end_us) == (billed, us("2026-03-15T04:00:00Z"))
+
+
 def test_a_subscription_that_cannot_be_planned_says_so_and_holds_nobody_else_back() -> None:
     shelf = shop({"code": "a"}, plan=[{"feature": "a"}])
     shelf.add("subscription", {"code": "bad", "account": "acme", "plan": "gone", "start": "2026-01-01T00:00:00Z"})
@@ -141,11 +153,13 @@ def test_calendars_tile_time_and_turn_at_local_boundaries(reset: str, zone: str,
         assert earlier.date() < local.date()
 
 
-@given(st.sampled_from(["1 minute", "90 minutes", "5 hours", "30 days"]), st.integers(10**15, 2 * 10**15))
+@given(st.sampled_from(["1 minute", "90 minutes", "5 hours", "30 days", "8783 hours"]), st.integers(10**15, 2 * 10**15))
 def test_a_rolling_window_reaches_back_at_least_as_far_as_it_says(window: str, now_us: int) -> None:
     limit = FeatureLimit.model_validate({"quantity": "1", "rolling": window})
     interval = interval_of(limit, SPAN, "UTC", now_us)
-    seconds = {"1 minute": 60, "90 minutes": 5400, "5 hours": 18_000, "30 days": 2_592_000}[window]
+    seconds = {"1 minute": 60, "90 minutes": 5400, "5 hours": 18_000, "30 days": 2_592_000, "8783 hours": 31_618_800}[
+        window
+    ]
     assert interval.start_us <= now_us - seconds * SECOND
     assert now_us - seconds * SECOND - interval.start_us <= seconds * SECOND // 60
     assert interval.start_us <= now_us < interval.end_us

@@ -125,6 +125,33 @@ def test_a_rolling_window_goes_on_without_being_measured_again() -> None:
     assert len(held.steps) <= 121  # what has left the window is not held for ever
 
 
+def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
+    keeper = Keeper()
+
+    class Interrupted(str):
+        """An account whose name is hashed while the event loop answers a check: a thread gives way there."""
+
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            keeper.held.usage("a", ASKED[0], keeper.now_us)
+            return super().__eq__(other)
+
+        def __hash__(self) -> int:
+            if keeper.held.held(("a", ASKED[0])) is not None:
+                keeper.held.usage("a", ASKED[0], keeper.now_us)
+            return super().__hash__()
+
+    for account in ("a", "b", Interrupted("c"), "d"):
+        keeper.take("ask", (account, ASKED[0]))
+        assert keeper.held.usage(account, ASKED[0], keeper.now_us) is not None
+    keeper.take("event", Event("m.sum", "a", SECOND, Decimal(1)))
+    keeper.take("refresh", 0)
+    keeper.take("void", 0)
+    keeper.take("refresh", 0)
+    assert keeper.held.usage("d", ASKED[0], keeper.now_us) is not None
+
+
 def test_what_was_used_longest_ago_goes_first() -> None:
     keeper = Keeper()
     for asked in ASKED[:3]:

@@ -111,9 +111,8 @@ def test_an_earlier_release_reads_what_uses_nothing_new(model: Feature, fields: 
     assert "features" not in json.loads(plan["body"])
 
 
-@pytest.mark.parametrize("window", ["1 minute", "61 minutes", "5 hours", "26 hours", "1 day", "30 days", "366 days"])
-def test_a_rolling_window_moves_in_steps_that_divide_it(window: str) -> None:
+@pytest.mark.parametrize("window", ["1 minute", "61 minutes", "5 hours", "8783 hours", "527039 minutes", "366 days"])
+def test_a_rolling_window_moves_in_few_steps_whatever_its_length(window: str) -> None:
     seconds = seconds_of(window)
     step = step_seconds(seconds)
-    assert seconds % step == 0
-    assert 60 <= seconds // step <= 900
+    assert 60 <= seconds / step <= 366

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from schemas.clickhouse.replays import ANOTHER_REPLAY_SQL
 from schemas.ledgers.checkpoints import Checkpoints
 from stream_processors.metering.metered_topic import RawRecord
 from stream_processors.replay.offsets import Remeter, first_other
@@ -32,3 +35,16 @@ def test_windows_and_folds_are_let_be_where_no_checkpoint_has_anything_of_the_ra
     )
     assert Remeter._roll_up(remeter, 0, 5, 9, True) == []
     assert not rolled_up
+
+
+def test_a_replay_of_what_no_checkpoint_has_says_that_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+    remeter: Any = object.__new__(Remeter)
+    remeter._settings, remeter._topic, remeter._partitions = SimpleNamespace(generation=1), "usage.events", 1
+    remeter._journal = SimpleNamespace(
+        run=lambda what, work: {(1, 0): 10}, command=lambda what, sql, parameters: commands.append(sql)
+    )
+    for name, value in {"_bounds": (0, 10), "_units": (), "_roll_up": []}.items():
+        monkeypatch.setattr(Remeter, name, lambda *_, value=value: value)
+    assert remeter.replay(0, 0, 10).checkpoints == []
+    assert commands == [ANOTHER_REPLAY_SQL]
