@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from rating.invoicing.due import current_span
 from rating.subscriptions.billing_periods import Span
@@ -12,6 +13,8 @@ from rating.subscriptions.timeline import PlanningError, Segment, Timeline, time
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, FeatureLimit, StaticValue
 from schemas.catalog.profiles import FOREVER
 from schemas.catalog.state import NamespaceView
+
+_OF_PERIODS: Final = ("account", "plan", "plan_version", "start", "billing_anchor", "change_at", "trial_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Granted:
     """What an account has in [now, ``until_us``): by feature code, the grants of its subscriptions, the one that
-    started last first; ``problems``: of subscriptions that cannot be planned."""
+    started last first; ``problems``: of subscriptions that cannot be planned, and features that cannot be read."""
 
     account_id: str
     time_zone: str
@@ -53,7 +56,11 @@ def granted_to(
         until_us = min([until_us, *(edge for edge in _edges(line) if edge > now_us)])
         if segment is None:
             continue
-        current = current_span(line, (billed_until_us or {}).get(line.subscription), now_us)
+        try:
+            current = current_span(line, (billed_until_us or {}).get(line.subscription), now_us)
+        except (PlanningError, ValueError) as error:
+            problems.append(f"subscription {line.subscription}: {error}")
+            continue
         if current is not None:
             until_us = min(until_us, current[0].end_us)
             active.append((line, segment, current[0]))
@@ -62,7 +69,11 @@ def granted_to(
             entry = view.get("feature", grant.feature)
             if entry is None:
                 continue
-            feature: Feature = entry.model
+            try:
+                feature: Feature = entry.model
+            except ValueError as error:  # a newer release's, in a rolling upgrade
+                problems.append(f"feature {grant.feature}: this release cannot read it: {error}")
+                continue
             limits = feature.all_limits if grant.limits is None else grant.limits
             value = feature.value if grant.value is None else grant.value
             held = Grant(feature, value, limits if feature.profile is not None else (), line, segment, span)
@@ -72,11 +83,12 @@ def granted_to(
 
 
 def billed_ends_matter(view: NamespaceView, account_id: str) -> bool:
-    """Whether periods may be others than the newest terms make them from the start: the account's time zone or one of
-    its subscriptions was changed, so ``granted_to`` needs what is billed."""
+    """Whether periods may be others than the newest terms make them from the start: the account's time zone, or what
+    periods are made of in one of its subscriptions, was changed, so ``granted_to`` needs what is billed."""
     zones = {entry.body.get("time_zone") for entry in view.history("account", account_id)}
     subscriptions = view.histories_referring("subscription", "account", account_id)
-    return len(zones) > 1 or any(len(versions) > 1 for versions in subscriptions)
+    terms = ({tuple(entry.body.get(name) for name in _OF_PERIODS) for entry in each} for each in subscriptions)
+    return len(zones) > 1 or any(len(of_subscription) > 1 for of_subscription in terms)
 
 
 def _lines(view: NamespaceView, account_id: str, problems: list[str]) -> Iterator[Timeline]:

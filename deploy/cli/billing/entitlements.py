@@ -47,6 +47,8 @@ def entitlements(
     if as_json:
         print_json(answer)
         return
+    for problem in answer.get("problems", ()):
+        say(f"not known: {problem}")
     if not listed:
         say(f"{account} has no features in {asked_of.namespace}; its plans and subscriptions grant none")
         return

@@ -131,6 +131,10 @@ async def answered(
         of_grants = [
             _decision(check, grant, asked, usage, now_us) for grant, asked in questions[check.account_id, check.feature]
         ]
+        problems = granted[check.account_id].problems
+        if not of_grants and problems:  # one of them may have granted it
+            decisions.append(EntitlementDecision(False, "undecided", problems[0]))
+            continue
         decisions.append(decide(of_grants))
     return CheckedDecisions(tuple(decisions), as_of)
 

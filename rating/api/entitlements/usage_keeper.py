@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from rating.api.rating_problems import RatingProblem
-from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
 from rating.usage import UsageGroup
 from schemas.clickhouse.pool import ClickHousePool
@@ -44,6 +45,8 @@ _DROPPED_AT_ONCE: Final = 50
 """In the event loop, before it turns to others."""
 _ATTEMPTS: Final = 5
 _TOO_MANY_ROWS: Final = "Code: 396"
+_TOO_MUCH: Final = ("Code: 241", "Code: 159")  # memory, time
+_QUESTIONS: Final = 40
 _BOUNDS: Final = {
     "max_execution_time": 20,
     # More than this was appended only where nobody looked for long: it is then measured again as a whole.
@@ -182,23 +185,29 @@ class UsageKeeper:
                 raise error
 
     async def _ask(self, namespace: _KeptNamespace) -> None:
-        while True:
-            async with namespace.lock:
-                lot = dict(list(namespace.waiting.items())[:_TOGETHER])
+        """Measure what waits, until nothing does. A lot that is too much for ClickHouse is halved, so that one account
+        fails alone."""
+        while namespace.waiting:
+            lots = deque([list(namespace.waiting)[:_TOGETHER]])
+            questions = 0
+            while lots:
+                keys = lots.popleft()
+                questions += 1
+                fault: Exception | None = None
                 try:
-                    await self._measure(namespace, list(lot))
+                    async with namespace.lock:
+                        await self._measure(namespace, keys)
                 except Exception as error:  # whoever waits is told, whatever it is
-                    for future in lot.values():
-                        future.set_exception(error)
-                        future.exception()  # somebody may have gone
-                else:
-                    for future in lot.values():
+                    if len(keys) > 1 and questions < _QUESTIONS and any(code in str(error) for code in _TOO_MUCH):
+                        lots += keys[: len(keys) // 2], keys[len(keys) // 2 :]
+                        continue
+                    fault = error
+                for future in (namespace.waiting.pop(key) for key in keys):
+                    if fault is None:
                         future.set_result(None)
-                finally:
-                    for key in lot:
-                        del namespace.waiting[key]
-            if not namespace.waiting:
-                return
+                        continue
+                    future.set_exception(fault)
+                    future.exception()  # somebody may have gone
 
     async def _measure(self, namespace: _KeptNamespace, keys: list[UsageKey]) -> None:
         held = namespace.held
@@ -240,7 +249,12 @@ def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_o
         advance = held.after(rows, voided, as_of.at_us)
     oldest = held.oldest(len(held) // _MEASURED_AGAIN + 1)
     again = {*held.newest(advance.stale, _RENEWED), *oldest}
-    measured = whole(client, name, again, as_of)
+    try:
+        measured = whole(client, name, again, as_of)
+    except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
+        log.warning("namespace %s: some usage for checks is not measured again: %s", name, error)
+        renewed = {key: each for key, each in advance.renewed.items() if key not in oldest}
+        return held.ahead(Advance(renewed, advance.stale.union(oldest)), {}, as_of)
     for key in oldest:
         before = advance.renewed.get(key) or held.held(key)
         if key not in advance.stale and before is not None and not before.agrees(measured[key]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Final
 
+import msgspec
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from rating.api.context import Authorized, Rating, View
@@ -70,7 +71,7 @@ async def entitlement(
     check = FeatureCheck(account_id, feature, _quantity(quantity))
     result = await _answered(rating, view, [check], now_us)
     answer = entitlement_json(account_id, feature, result.decisions[0])
-    return JSONResponse(answer | {"as_of": _as_of(rating, view, result, now_us)})
+    return _encoded(answer | {"as_of": _as_of(rating, view, result, now_us)})
 
 
 @router.get("/v1/accounts/{account_id:path}/entitlements", summary="What the account may use now, feature by feature")
@@ -89,7 +90,7 @@ async def entitlements(
     features = [code for code in granted.grants if cursor is None or code > cursor]
     page = features[:limit]
     result = await _answered(rating, view, [FeatureCheck(account_id, code) for code in page], now_us)
-    return JSONResponse(
+    return _encoded(
         {
             "account_id": account_id,
             "time_zone": granted.time_zone,
@@ -114,7 +115,7 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
     known = [each for number, each in enumerate(checks) if number not in unknown]
     result = await _answered(rating, view, known, now_us)
     decisions = iter(result.decisions)
-    return JSONResponse(
+    return _encoded(
         {
             "results": [
                 entitlement_json(each.account_id, each.feature, unknown.get(number) or next(decisions))
@@ -123,6 +124,10 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
             "as_of": _as_of(rating, view, result, now_us),
         }
     )
+
+
+def _encoded(answer: JsonObject) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | None:

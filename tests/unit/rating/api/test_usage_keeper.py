@@ -31,6 +31,7 @@ class Store:
         self.asked: list[list[UsageKey]] = []
         self.repairs = 0
         self.fault: Exception | None = None
+        self.bad = ""
         for function in (self.log_state, self.whole, self.appended, self.voided_between):
             monkeypatch.setattr(usage_keeper, function.__name__, function)
         monkeypatch.setattr(usage_keeper, "REFRESH_SECONDS", 0.0)
@@ -49,6 +50,8 @@ class Store:
 
     def whole(self, _client: Any, _name: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
         lot = list(keys)
+        if self.bad in {account for account, _ in lot}:
+            raise OSError("Code: 241. DB::Exception: memory limit exceeded")
         if lot:
             self.asked.append(lot)
         return {key: self.log.whole(key, as_of.offsets[LOG], as_of.at_us) for key in lot}
@@ -127,6 +130,31 @@ def test_what_is_held_is_measured_again_while_nothing_is_appended(monkeypatch: p
         await until(lambda: _is(keeper, Decimal(9)))
 
     run(test, store)
+
+
+def test_an_account_that_is_too_much_for_clickhouse_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(monkeypatch)
+    store.use("a", 3)
+
+    async def test(keeper: UsageKeeper) -> None:
+        names = ["a", *(f"b{number}" for number in range(20))]
+        assert await used(keeper, "b7") == 0
+        store.bad = "b7"
+        await until(lambda: _fails(keeper, "b7"))
+        answers = await asyncio.gather(*(used(keeper, name) for name in names), return_exceptions=True)
+        assert [name for name, each in zip(names, answers, strict=True) if isinstance(each, OSError)] == ["b7"]
+        store.use("a", 4)
+        await until(lambda: _is(keeper, Decimal(7)))
+
+    run(test, store)
+
+
+async def _fails(keeper: UsageKeeper, account: str) -> bool:
+    try:
+        await used(keeper, account)
+    except OSError:
+        return True
+    return False
 
 
 async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:

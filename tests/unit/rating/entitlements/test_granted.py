@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.api.entitlements.checks import FeatureCheck, answered
 from rating.entitlements.decision import EntitlementDecision, decide, decision_of, use_in_money, use_in_quantity
 from rating.entitlements.granted import Grant, billed_ends_matter, granted_to
 from rating.entitlements.limit_intervals import interval_of
@@ -92,14 +94,26 @@ def test_terms_hold_from_their_instant_on_and_until_says_when_to_look_again() ->
 
 def test_a_period_of_changed_terms_goes_on_from_what_is_billed() -> None:
     shelf = shop({"code": "a"}, plan=[{"feature": "a"}])
-    assert not billed_ends_matter(shelf.view(), "acme")
     own = {"code": "s", "account": "acme", "plan": "basic", "start": "2026-01-01T05:00:00Z"}
+    shelf.add("subscription", own | {"discounts": []})
+    assert not billed_ends_matter(shelf.view(), "acme")
     shelf.add("subscription", own | {"billing_anchor": "2026-01-15", "change_at": "2026-02-01T05:00:00Z"})
     view = shelf.view()
     assert billed_ends_matter(view, "acme")
     billed = us("2026-03-01T05:00:00Z")
     (grant,) = granted_to(view, "acme", NOW, {"s": billed}).grants["a"]
     assert (grant.span.start_us, grant.span.end_us) == (billed, us("2026-03-15T04:00:00Z"))
+
+
+def test_a_feature_of_a_newer_release_is_a_problem_of_its_own() -> None:
+    shelf = shop({"code": "a"}, {"code": "b"}, plan=[{"feature": "a"}, {"feature": "b"}])
+    shelf.add("feature", {"code": "b", "of_tomorrow": 1})
+    granted = granted_to(shelf.view(), "acme", NOW)
+    assert list(granted.grants) == ["a"]
+    assert granted.problems[0].startswith("feature b: this release cannot read it")
+    checks = [FeatureCheck("acme", "a"), FeatureCheck("acme", "b")]
+    result = asyncio.run(answered(None, shelf.view(), checks, {"acme": granted}, NOW))  # type: ignore[arg-type]
+    assert [decision.reason for decision in result.decisions] == [None, "undecided"]
 
 
 def test_a_subscription_that_cannot_be_planned_says_so_and_holds_nobody_else_back() -> None:
