@@ -129,11 +129,12 @@ class HeldUsage:
         self._used.move_to_end(key)
         if not isinstance(asked, RollingNeed):
             return held.groups
-        now_us = max(now_us, held.asked_us)  # should the clock have been set back
-        end_us = now_us // asked.step_us * asked.step_us + asked.step_us
-        start_us = end_us - asked.step_us - asked.window_us
+        start_us = _window_start(asked, now_us)
+        if start_us < held.from_us and now_us < held.asked_us:  # the clock was set back
+            start_us = _window_start(asked, held.asked_us)
         if start_us < held.from_us:
             return None
+        end_us = start_us + asked.window_us + asked.step_us
         inside = [usage for step, usage in held.steps.items() if start_us <= step < end_us]
         if not inside:
             return ()
@@ -221,6 +222,9 @@ class HeldUsage:
             self._by_age.append((each.asked_us, key))
             if key not in self._held:
                 self._remember(key)
+        if len(self._by_age) > 2 * len(held) + 1000:
+            aged = ((asked_us, key) for asked_us, key in self._by_age if key in held)
+            self._by_age = deque((asked_us, key) for asked_us, key in aged if held[key].asked_us == asked_us)
         return HeldCut(held, weight, as_of)
 
     def take(self, cut: HeldCut) -> None:
@@ -276,5 +280,9 @@ def _with(asked: Asked, held: Held, step_us: int, usage: Usage, now_us: int) -> 
 
 def rolling_from(asked: RollingNeed, now_us: int) -> tuple[int, int]:
     """The time over which the steps of a rolling window are measured: all that this window, and those after it, can
-    have."""
-    return now_us // asked.step_us * asked.step_us - asked.window_us, LAST_US
+    have, and the one before, for checks that began in the step before."""
+    return _window_start(asked, now_us) - asked.step_us, LAST_US
+
+
+def _window_start(asked: RollingNeed, now_us: int) -> int:
+    return now_us // asked.step_us * asked.step_us - asked.window_us

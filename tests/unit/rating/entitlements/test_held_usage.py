@@ -122,7 +122,27 @@ def test_a_rolling_window_goes_on_without_being_measured_again() -> None:
         assert groups[0].usage == used(keeper.log, "a", rolling, len(keeper.log.records), keeper.now_us)
     held = keeper.held.held(("a", rolling))
     assert held is not None
-    assert len(held.steps) <= 121  # what has left the window is not held for ever
+    assert len(held.steps) <= 122  # what has left the window is not held for ever
+
+
+def test_a_check_that_began_a_step_before_its_usage_was_measured_has_its_own_window() -> None:
+    keeper = Keeper()
+    rolling = RollingNeed(PROFILES["sum"], 60 * SECOND, 5 * SECOND)
+    keeper.now_us = 100 * SECOND
+    for at in (35, 40, 99, 100):  # the window of 99 s: [35 s, 100 s)
+        keeper.take("event", Event("m.sum", "a", at * SECOND, Decimal(at)))
+    keeper.take("ask", ("a", rolling))
+    groups = keeper.held.usage("a", rolling, 99 * SECOND)
+    assert groups is not None
+    assert groups[0].usage.quantity == 35 + 40 + 99
+
+
+def test_what_is_measured_again_and_again_is_noted_a_bounded_number_of_times() -> None:
+    keeper = Keeper()
+    for _ in range(2000):
+        keeper.now_us += 1
+        keeper.take("ask", ("a", ASKED[0]))
+    assert len(keeper.held._by_age) <= 1100
 
 
 def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
