@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -18,7 +19,8 @@ CHECK_PATH: Final = "/v1/entitlements/check"
 MAX_AGE: Final = 1.0
 """Seconds for which an answer is taken again, where the caller says nothing else."""
 PAUSE: Final = 1.0
-"""Seconds after a failure in which the service is not asked again."""
+"""Seconds after a failure in which the service is not asked again; where it says that it cannot answer one question
+now, that question."""
 MOST_KEPT: Final = 10_000
 OnFailure = Literal["allow", "deny"]
 _Question: TypeAlias = tuple[str, str, Decimal | None]
@@ -48,8 +50,8 @@ class CheckMemory:
     def __init__(self, most: int = MOST_KEPT) -> None:
         self._most = most
         self._kept: OrderedDict[_Question, tuple[float, CheckResult]] = OrderedDict()
-        self._failed_at: float | None = None
-        self._failure = ""
+        # Of the service as a whole (None), and of questions that it could not answer now.
+        self._failures: OrderedDict[_Question | None, tuple[float, str]] = OrderedDict()
         self._lock = threading.Lock()
 
     def known(self, question: _Question, max_age: float, on_failure: OnFailure, now: float) -> CheckResult | None:
@@ -61,21 +63,23 @@ class CheckMemory:
             if kept is not None and now - kept[0] <= max_age:
                 self._kept.move_to_end(question)
                 return replace(kept[1], age=now - kept[0])
-            if self._failed_at is not None and now - self._failed_at < PAUSE:
-                return _unknown(on_failure, self._failure)
+            for failed in (None, question):
+                at, failure = self._failures.get(failed, (now - PAUSE, ""))
+                if now - at < PAUSE:
+                    return _unknown(on_failure, failure)
         return None
 
     def take(self, question: _Question, answer: AttemptAnswer, on_failure: OnFailure, now: float) -> CheckResult:
         """The result of a request. Raises Refusal for one that will never be answered (key, namespace, a wrong
         quantity)."""
         if answer.status == 200:
-            body: dict[str, Any] = msgspec.json.decode(answer.body)
-            (document,) = body["results"]
-            result = CheckResult(
-                document["allowed"], True, document["reason"], document["detail"], 0.0, document, body["as_of"]
-            )
+            try:
+                result = _result(answer)
+            except (ValueError, TypeError, KeyError):  # a proxy's, perhaps
+                return self._failed(None, "it sent no answer to a check", on_failure, now)
             with self._lock:
-                self._failed_at = None
+                self._failures.pop(None, None)
+                self._failures.pop(question, None)
                 self._kept.pop(question, None)
                 self._kept[question] = now, result
                 while len(self._kept) > self._most:
@@ -85,9 +89,22 @@ class CheckMemory:
         if not retried(answer):
             raise Refusal(answer.status, problem)
         failure = f"{answer.status or ''} {problem.get('detail', '')}".strip()
+        of_question = answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.retry_after > 0
+        return self._failed(question if of_question else None, failure, on_failure, now)
+
+    def _failed(self, what: _Question | None, failure: str, on_failure: OnFailure, now: float) -> CheckResult:
         with self._lock:
-            self._failed_at, self._failure = now, failure
+            self._failures.pop(what, None)
+            self._failures[what] = now, failure
+            while len(self._failures) > self._most:
+                self._failures.popitem(last=False)
         return _unknown(on_failure, failure)
+
+
+def _result(answer: AttemptAnswer) -> CheckResult:
+    body: dict[str, Any] = msgspec.json.decode(answer.body)
+    (document,) = body["results"]
+    return CheckResult(document["allowed"], True, document["reason"], document["detail"], 0.0, document, body["as_of"])
 
 
 def check_url(rating_url: str | None) -> str:

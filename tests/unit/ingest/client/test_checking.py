@@ -48,6 +48,21 @@ def test_what_holds_without_an_answer_is_the_callers_choice_and_is_said() -> Non
         memory.known(QUESTION, 1.0, "open", 0.0)  # type: ignore[arg-type]
 
 
+def test_a_question_that_cannot_be_answered_now_pauses_itself_alone() -> None:
+    memory = CheckMemory()
+    busy = AttemptAnswer(503, 1.0, b'{"detail": "the account could not be measured"}')
+    assert not memory.take(QUESTION, busy, "deny", 0.0).known
+    assert memory.known(QUESTION, 1.0, "deny", PAUSE / 2) is not None
+    assert memory.known(("other", "model", None), 1.0, "allow", PAUSE / 2) is None
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"results": [], "as_of": {}}', b'{"results": [1]}'])
+def test_what_is_no_answer_is_a_failure(body: bytes) -> None:
+    memory = CheckMemory()
+    result = memory.take(QUESTION, AttemptAnswer(200, 0.0, body), "allow", 0.0)
+    assert (result.allowed, result.known) == (True, False)
+
+
 def test_what_is_kept_is_bounded() -> None:
     memory = CheckMemory(most=2)
     for account in ("a", "b", "c"):
