@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +26,26 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
     if not rows and not (query.by_account or query.buckets_us or query.step_us or query.dimensions):
         return [UsageGroup(no_usage(query.profile.aggregation))]
     return rows
+
+
+def usage_with_total(client: Any, query: UsageQuery) -> tuple[list[UsageGroup], Usage]:
+    """The groups of ``query`` as ``usage_totals`` gives them, and the total of the same without groups; blocking. One
+    question to ClickHouse, but for what is carried over, where the total is not that of the groups."""
+    total = replace(query, by_account=False, buckets_us=(), dimensions=())
+    if total == query:
+        rows = usage_totals(client, query)
+        return rows, rows[0].usage
+    if query.profile.carry_over:
+        return usage_totals(client, query), usage_totals(client, total)[0].usage
+    rendered = render(query, with_total=True)
+    groups, usage = [], no_usage(query.profile.aggregation)
+    for of_all, *values in client.query(rendered.sql, parameters=rendered.parameters).result_rows:
+        group = _row(query, values)
+        if of_all:
+            usage = group.usage
+        else:
+            groups.append(group)
+    return groups, usage
 
 
 def stream_groups(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:

@@ -58,12 +58,14 @@ _TEXT_OF_CONSTANT: Final = '^"(true|false|null|(0|-?[1-9][0-9]{0,14})|-?(0|[1-9]
 _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(Int64)"), ("own_ends", "Array(Int64)"))
 
 
-def render(query: UsageQuery, by_text: bool = False) -> Rendered:
+def render(query: UsageQuery, by_text: bool = False, with_total: bool = False) -> Rendered:
     """The SQL of ``query``. Columns: profile_id, account_id, bucket, dimension_0… (as far as grouped by),
     quantity (text), events.
 
     Only groups with at least one record come back. Rows are in order of their group. ``by_text``: as a price names
     values, those of one text (1 and "1"; none and "") are one group, of which all buckets stand together.
+    ``with_total``, where there are groups: the first column is 1 in a row that is the total of all of them, and comes
+    first; 0 in each group's.
     """
     bind = Binder()
     parts = parts_of(query.profile, bind)
@@ -79,16 +81,20 @@ def render(query: UsageQuery, by_text: bool = False) -> Rendered:
         ]
         branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts, by_text))
     keys = _keys(query)
-    select = [*keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
+    of_all = [f"grouping({', '.join(keys)}) > 0 AS of_all"] if with_total else []
+    select = [*of_all, *keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
     lines = [newest_fold(query, bind)] if query.plan == "windows" else []
     lines += [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
-    if keys:
+    if with_total:
+        lines += [f"GROUP BY GROUPING SETS (({', '.join(keys)}), ())"]
+    elif keys:
         lines += [f"GROUP BY {', '.join(keys)}"]
     # Without this an empty group would answer 0 where there is no maximum at all.
     lines += ["HAVING events > 0"]
     if keys:
         bucket = ["bucket"] if by_text and query.buckets_us else []
-        lines += [f"ORDER BY {', '.join([*(key for key in keys if key not in bucket), *bucket])}"]
+        first = ["of_all DESC"] if with_total else []
+        lines += [f"ORDER BY {', '.join([*first, *(key for key in keys if key not in bucket), *bucket])}"]
     return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
 
 

@@ -67,11 +67,6 @@ class UsageQuestion:
     zone: ZoneInfo
     group_by: tuple[str, ...]
 
-    @property
-    def total(self) -> UsageQuery:
-        """The same without groups: one number."""
-        return replace(self.query, by_account=False, buckets_us=(), dimensions=())
-
     def as_of(self, cut: Cut | None, rolled_up: Cut | None) -> UsageQuestion:
         """The same as of a checkpoint (None: live). ``rolled_up``: the newest one whose windows are written; they are
         read where they reach far enough, whoever is asked for, so that a question costs what its windows are and not

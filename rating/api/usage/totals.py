@@ -14,7 +14,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import missing, wrong
 from rating.csv_text import write_rows
 from rating.pricing import plain
-from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_totals
+from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_with_total
 from rating.usage.usage_parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut, rolled_up
@@ -88,9 +88,8 @@ async def answer_usage(rating: Rating, question: UsageQuestion, checkpoint: int 
 
     def totals(client: Client) -> JsonObject:
         planned = question.as_of(as_of, _rolled_up(rating, client))
-        rows = usage_totals(client, planned.query)
-        total = rows[0] if planned.total == planned.query else usage_totals(client, planned.total)[0]
-        return _json(planned, rows, total.usage, checkpoint)
+        rows, total = usage_with_total(client, planned.query)
+        return _json(planned, rows, total, checkpoint)
 
     return await rating.ask(totals)
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
-from rating.usage import Measured, UsageQuery, measured, usage_totals
+from rating.usage import Measured, UsageGroup, UsageQuery, measured, usage_totals
 from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import BEGINNING, ProfileVersion
@@ -248,8 +249,12 @@ def aggregate(aggregation: Aggregation, rows: list[Row]) -> Decimal:
 
 
 def totals(engine: Engine, query: UsageQuery) -> dict[Group, tuple[Any, int]]:
+    return by_group(usage_totals(engine.client, query))
+
+
+def by_group(rows: Iterable[UsageGroup]) -> dict[Group, tuple[Any, int]]:
     return {
         (row.account_id, row.bucket_us, row.json_values): (row.usage.quantity, row.usage.events)
-        for row in usage_totals(engine.client, query)
+        for row in rows
         if row.usage.events
     }

@@ -19,7 +19,15 @@ from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed
 from rating.explain.counted_events import read_events
 from rating.invoicing.need import Need
-from rating.usage import Measured, UsageQuery, measured, of_account_intervals, stream_groups, usage_totals
+from rating.usage import (
+    Measured,
+    UsageQuery,
+    measured,
+    of_account_intervals,
+    stream_groups,
+    usage_totals,
+    usage_with_total,
+)
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.replays import ANOTHER_REPLAY_SQL
 from schemas.ledgers.checkpoints import Cut
@@ -33,6 +41,7 @@ from tests.integration.rating.usage.plan_builders import (
     VERSIONS,
     Engine,
     backfilled_versions,
+    by_group,
     folded,
     profile_of,
     totals,
@@ -79,7 +88,10 @@ def test_both_plans_and_a_plain_fold_agree(
     assert totals(engine, query) == expected
     usable = max(as_of or rolled_up, rolled_up, key=lambda cut: cut.number)
     from_windows = replace(query, plan="windows", rolled_up=usable)
-    assert totals(engine, from_windows) == expected
+    groups, total = usage_with_total(engine.client, from_windows)
+    assert by_group(groups) == expected
+    without_groups = folded(rows, replace(query, by_account=False, buckets_us=(), dimensions=()))
+    assert without_groups == ({(None, None, ()): (total.quantity, total.events)} if total.events else {})
     if dimensions:  # as a price names them: 3 and "3" are one value, none and "" another
         for planned in (query, from_windows):
             groups = list(stream_groups(engine.client, planned))

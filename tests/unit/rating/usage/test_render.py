@@ -216,3 +216,14 @@ def test_profiles_that_are_measured_alike_are_answered_by_profile() -> None:
     assert rendered.parameters["profile_ids"] == ["flights.miles", hostile, "b"]
     assert rendered.sql.startswith("SELECT profile_id, account_id, toString(sum(part)) AS quantity")
     assert rendered.sql.count("GROUP BY profile_id, account_id") == 2
+
+
+def test_the_total_of_all_groups_is_one_more_set_of_the_same_question() -> None:
+    question = query(by_account=True, dimensions=("b",))
+    groups, both = render(question), render(question, with_total=True)
+    assert both.parameters == groups.parameters
+    assert both.sql == (
+        groups.sql.replace("SELECT account_id", "SELECT grouping(account_id, dimension_0) > 0 AS of_all, account_id", 1)
+        .replace(")\nGROUP BY account_id, dimension_0", ")\nGROUP BY GROUPING SETS ((account_id, dimension_0), ())")
+        .replace("ORDER BY account_id", "ORDER BY of_all DESC, account_id")
+    )
