@@ -26,7 +26,7 @@ from rating.alerts.earlier_periods import earlier_looks
 from rating.alerts.observations import PERMANENT, Look, observe, observe_state
 from rating.alerts.pending import NEVER, PendingAccounts
 from rating.alerts.usage_changes import UsageChanges
-from rating.alerts.watched import ActiveRule, Watching, accounts_of, rules_in_force
+from rating.alerts.watched import ActiveRule, Watching, rules_in_force
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.client import connect
 from schemas.errors import WeirError
@@ -150,7 +150,7 @@ class Evaluator:
                 self._rules.pop(namespace, None)
                 self._pending.forget(namespace)
                 continue
-            everybody = accounts_of(rules.view, rules.active) if accounts is None else accounts
+            everybody = rules.watching.accounts(rules.view) if accounts is None else accounts
             self._wait(namespace, dict.fromkeys(everybody, NEVER))
 
     def _rules_of(self, view: NamespaceView) -> NamespaceRules:

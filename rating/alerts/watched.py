@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rating.invoicing.expected_invoice import Running
 from rating.periods import parse_zone, period_containing
 from schemas.catalog.alerts import AlertRule
-from schemas.catalog.models import Account, Subscription
+from schemas.catalog.models import Account
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import instant, micros
 
@@ -37,33 +37,8 @@ def rules_in_force(view: NamespaceView) -> tuple[ActiveRule, ...]:
     return tuple(ActiveRule(entry.model, entry.version) for entry in view.all("alert_rule"))
 
 
-def accounts_of(view: NamespaceView, rules: Iterable[ActiveRule]) -> set[str]:
-    """The accounts that some rule may watch."""
-    accounts: set[str] = set()
-    plans: set[str] = set()
-    for rule in (active.rule for active in rules):
-        if rule.account is not None:
-            accounts.add(rule.account)
-        elif rule.subscription is not None:
-            accounts.update(_accounts(view.history("subscription", rule.subscription)[-1:]))
-        elif rule.plan is not None:
-            plans.add(rule.plan)
-        else:
-            return {entry.code for entry in view.all("account")}
-    for plan in plans:
-        accounts.update(_accounts(history[-1] for history in view.histories_referring("subscription", "plan", plan)))
-    return accounts
-
-
-def _accounts(entries: Iterable[object]) -> Iterator[str]:
-    for entry in entries:
-        model = getattr(entry, "model", None)
-        if isinstance(model, Subscription):
-            yield model.account
-
-
 class Watching:
-    """Which accounts some of ``rules`` may watch: in one look at an account, however many rules there are."""
+    """Which accounts some of ``rules`` may watch."""
 
     def __init__(self, rules: Iterable[ActiveRule]) -> None:
         self._everybody = False
@@ -80,8 +55,18 @@ class Watching:
             else:
                 self._everybody = True
 
+    def accounts(self, view: NamespaceView) -> set[str]:
+        """All of them, and those that rules name and the catalog does not have."""
+        if self._everybody:
+            return {entry.code for entry in view.all("account")}
+        latest = [view.history("subscription", subscription)[-1:] for subscription in self._subscriptions]
+        for plan in self._plans:
+            latest += [history[-1:] for history in view.histories_referring("subscription", "plan", plan)]
+        return self._accounts | {entry.model.account for entries in latest for entry in entries}
+
     def may_watch(self, view: NamespaceView, account_id: str) -> bool:
-        """Whether the catalog has the account, and some rule may watch it."""
+        """Whether the catalog has the account, and some rule may watch it: in one look, however many rules there
+        are."""
         if view.get("account", account_id) is None:
             return False
         if self._everybody or account_id in self._accounts:
@@ -120,15 +105,6 @@ class Subjects:
         return self._accounts, self._running
 
 
-def may_watch(view: NamespaceView, rule: AlertRule, account_id: str) -> bool:
-    """Whether the rule may watch the account."""
-    return Watching([ActiveRule(rule, 1)]).may_watch(view, account_id)
-
-
-def _is_of(rule: AlertRule, subscription: str, plans: Collection[str]) -> bool:
-    return subscription == rule.subscription if rule.subscription is not None else rule.plan in plans
-
-
 def watched_periods(
     view: NamespaceView, rule: AlertRule, accounts: Iterable[str], running: Iterable[Running], now_us: int
 ) -> Iterator[WatchedPeriod]:
@@ -145,7 +121,7 @@ def watched_periods(
         line, plan = period.line, period.span.plan
         if line.account_id not in watched or rule.account not in (None, line.account_id):
             continue
-        if (rule.plan is None and rule.subscription is None) or _is_of(rule, line.subscription, (plan.code,)):
+        if rule.subscription in (None, line.subscription) and rule.plan in (None, plan.code):
             if rule.interval is None:
                 start_us, end_us = period.span.start_us, period.span.end_us
             else:

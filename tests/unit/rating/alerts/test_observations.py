@@ -14,7 +14,7 @@ from rating.alerts.crossings import Observation
 from rating.alerts.earlier_periods import MOST_BACK, MOST_LOOKS, earlier_looks
 from rating.alerts.observations import Look, Spend, balance_of, has_no_base, observe_state, spend_of, usage_of
 from rating.alerts.pending import NEVER
-from rating.alerts.watched import ActiveRule, Subjects, accounts_of, may_watch, rules_in_force, watched_periods
+from rating.alerts.watched import ActiveRule, Subjects, Watching, rules_in_force, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState
 from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
 from rating.invoices.ledger import StandingInvoices
@@ -111,8 +111,9 @@ def test_who_may_be_watched_is_who_the_catalog_has(catalog: Shelf) -> None:
         (rule("5"), {"acme", "berta"}), (rule("5", plan="other"), {"acme"}), (rule("5", account="berta"), {"berta"}),
         (rule("5", subscription="b"), {"berta"}),
     ):  # fmt: skip
-        assert {name for name in ("acme", "berta", "nobody") if may_watch(view, watching, name)} == accounts
-        assert set(accounts_of(view, [ActiveRule(watching, 1)])) == accounts
+        of_rule = Watching([ActiveRule(watching, 1)])
+        assert {name for name in ("acme", "berta", "nobody") if of_rule.may_watch(view, name)} == accounts
+        assert of_rule.accounts(view) == accounts
 
 
 def test_usage_is_measured_by_one_question_a_period_and_what_has_no_value_is_passed_over(catalog: Shelf) -> None:
