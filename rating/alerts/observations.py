@@ -186,13 +186,12 @@ def _account_of(state: AccountState, subscription: str) -> str:
 def spend_of(active: ActiveRule, periods: Sequence[WatchedPeriod], spend: Mapping[str, Spend]) -> Iterator[Observation]:
     """The running invoice of each watched subscription, before prepaid credits; where percentages are of the minimum
     commitment, without what raises it to that. ``spend``: by subscription."""
-    percent = any(threshold.endswith("%") for threshold in active.rule.thresholds)
+    of_commitment = active.rule.by_percentage and active.rule.budget is None
     for period in periods:
         assert period.running is not None, "spend is watched by subscription"
         plan = period.running.span.plan
         if (amount := spend.get(period.subscription)) is None:
             continue
-        of_commitment = percent and active.rule.budget is None
         yield Observation(
             period.account_id,
             period.subscription,
@@ -206,8 +205,7 @@ def spend_of(active: ActiveRule, periods: Sequence[WatchedPeriod], spend: Mappin
 
 def has_no_base(active: ActiveRule, observations: Iterable[Observation]) -> bool:
     """Whether the rule has percentages, and some of what was measured by it has nothing for them to be of."""
-    percent = any(threshold.endswith("%") for threshold in active.rule.thresholds)
-    return percent and any(observation.base is None for observation in observations)
+    return active.rule.by_percentage and any(observation.base is None for observation in observations)
 
 
 def balance_of(

@@ -87,6 +87,11 @@ class AlertRule(Model):
         """Whether accounts are watched rather than subscriptions."""
         return self.measure == "balance" or (self.interval is not None and not (self.plan or self.subscription))
 
+    @property
+    def by_percentage(self) -> bool:
+        """Whether some threshold is a percentage."""
+        return any(threshold.endswith("%") for threshold in self.thresholds)
+
     @model_validator(mode="after")
     def _stands(self, info: ValidationInfo) -> Self:
         if self.currency is not None and not is_stored(info):
@@ -97,7 +102,6 @@ class AlertRule(Model):
 
     def _fault(self) -> str | None:
         """Why it cannot be evaluated, with the remedy."""
-        percent = any(threshold.endswith("%") for threshold in self.thresholds)
         subjects = [name for name in ("plan", "subscription", "account") if getattr(self, name) is not None]
         if len(subjects) > 1:
             return f"{' and '.join(subjects)} are both given; name one, or none for the whole namespace"
@@ -114,9 +118,9 @@ class AlertRule(Model):
         if self.currency is not None and not takes_currency:
             why = "usage has none" if self.measure == "usage" else "it is the plan's"
             return f"leave out the currency: {why}"
-        if percent and self.budget is None and self.measure == "usage":
+        if self.by_percentage and self.budget is None and self.measure == "usage":
             return "percentages of usage need a budget, which they are of"
-        if self.budget is not None and not percent:
+        if self.budget is not None and not self.by_percentage:
             return "a budget is what percentages are of; write thresholds as 80%, or leave it out"
         if len(set(self.thresholds)) < len(self.thresholds):
             return "a threshold stands twice; leave one out"
