@@ -36,6 +36,10 @@ class NamespaceQueue:
     tries: dict[str, int] = field(default_factory=dict)
     not_before: float = float("-inf")
 
+    def due(self, now: float) -> bool:
+        """Whether some of it may be looked at."""
+        return bool(self.accounts) and self.not_before <= now
+
 
 class PendingAccounts:
     """The accounts that wait for a look, by namespace."""
@@ -50,11 +54,8 @@ class PendingAccounts:
         """Let them wait behind those that do. ``accounts``: as ``NamespaceQueue`` has them."""
         if not accounts:
             return
-        queue = self._queues.get(namespace)
-        if queue is None:
-            least = min((other.used for other in self._queues.values() if other.accounts), default=0.0)
-            queue = self._queues[namespace] = NamespaceQueue(used=least)
-        elif not queue.accounts:  # time that it did not use is not kept for it
+        queue = self._queues.setdefault(namespace, NamespaceQueue())
+        if not queue.accounts:  # time that it did not use is not kept for it
             queue.used = max(queue.used, min((q.used for q in self._queues.values() if q.accounts), default=0.0))
         for account, first_us in accounts.items():
             queue.accounts[account] = min(first_us, queue.accounts.get(account, NEVER))
@@ -70,7 +71,7 @@ class PendingAccounts:
 
     def take(self, now: float) -> tuple[str, dict[str, int]] | None:
         """The next namespace and those of its accounts to look at, which no longer wait; None where nothing is due."""
-        due = [(queue.used, name) for name, queue in self._queues.items() if queue.accounts and queue.not_before <= now]
+        due = [(queue.used, name) for name, queue in self._queues.items() if queue.due(now)]
         if not due:
             return None
         _, name = min(due)
@@ -88,7 +89,7 @@ class PendingAccounts:
 
     def due(self, now: float) -> bool:
         """Whether ``take`` gives something."""
-        return any(queue.accounts and queue.not_before <= now for queue in self._queues.values())
+        return any(queue.due(now) for queue in self._queues.values())
 
     def done(self, namespace: str, taken: Collection[str], seconds: float) -> None:
         """A look at ``taken`` went well and took so long."""
