@@ -24,7 +24,7 @@ from rating.alerts.catalog_changes import CatalogChanges
 from rating.alerts.crossings import AsOf, next_alerts
 from rating.alerts.earlier_periods import earlier_looks
 from rating.alerts.observations import PERMANENT, Look, observe, observe_state
-from rating.alerts.pending import NEVER, PendingAccounts
+from rating.alerts.pending import LONG_AGO, NEVER, PendingAccounts
 from rating.alerts.usage_changes import UsageChanges
 from rating.alerts.watched import ActiveRule, Watching, rules_in_force
 from schemas.catalog.state import Catalog, NamespaceView
@@ -102,7 +102,7 @@ class Evaluator:
         self._usage = UsageChanges(self._client)
         self._rules: dict[str, NamespaceRules] = {}
         self._pending = PendingAccounts()
-        self._swept_at = float("-inf")
+        self._swept_at = LONG_AGO
         self._problems: dict[tuple[str, str], str] = {}
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Evaluator:
         try:
             self._take_catalog_changes(began)
         except BaseException:
-            self._swept_at = float("-inf")  # what was taken is not lost: all are looked at
+            self._swept_at = LONG_AGO  # what was taken is not lost: all are looked at
             raise
         if not self._rules:
             return False

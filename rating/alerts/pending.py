@@ -18,6 +18,8 @@ MOST_NAMED: Final = 4_000
 """Characters of the accounts of one look, whose names travel in queries' URLs."""
 NEVER: Final = 2**63 - 1
 """Of an account whose usage has not changed."""
+LONG_AGO: Final = float("-inf")
+"""Seconds of the monotonic clock, before any instant that it tells: a time, never an amount."""
 _LOOK_SECONDS: Final = 0.5
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -34,7 +36,7 @@ class NamespaceQueue:
     used: float = 0.0
     failures: int = 0
     tries: dict[str, int] = field(default_factory=dict)
-    not_before: float = float("-inf")
+    not_before: float = LONG_AGO
 
     def due(self, now: float) -> bool:
         """Whether some of it may be looked at."""
@@ -97,7 +99,7 @@ class PendingAccounts:
         if queue is None:
             return
         queue.used += seconds
-        queue.failures, queue.not_before = 0, float("-inf")
+        queue.failures, queue.not_before = 0, LONG_AGO
         for account in taken:
             queue.tries.pop(account, None)
         if seconds > 2 * _LOOK_SECONDS:
@@ -118,7 +120,7 @@ class PendingAccounts:
             tries = queue.tries[account] = queue.tries.get(account, 0) + 1
             if permanent or tries >= _TRIES:
                 del queue.tries[account]
-                queue.failures, queue.not_before = 0, float("-inf")
+                queue.failures, queue.not_before = 0, LONG_AGO
                 return False
         queue.at_once = max(len(taken) // 2, 1)
         if not permanent:

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_store import evaluated_offsets, write_evaluated
 from rating.alerts.changed_accounts import changed_accounts, changed_namespaces, ranges_between
+from rating.alerts.pending import LONG_AGO
 from schemas.clickhouse.errors import explained
 from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.generations import Offsets
@@ -30,7 +31,7 @@ class _Missed:
     earlier: Offsets
     appended_ms: int
     tries: int = 0
-    not_before: float = float("-inf")
+    not_before: float = LONG_AGO
 
 
 class UsageChanges:
@@ -41,7 +42,7 @@ class UsageChanges:
         self._cursor: Offsets = evaluated_offsets(client) or read_progress(client)
         self._missed: dict[str, _Missed] = {}
         self._written: Offsets = self._cursor
-        self._written_at = float("-inf")
+        self._written_at = LONG_AGO
 
     def read(self, namespaces: Collection[str], now: float) -> dict[str, dict[str, int]]:
         """Of these namespaces: account → the earliest instant at which its usage changed (microseconds UTC). Where one
