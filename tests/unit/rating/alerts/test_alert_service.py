@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rating.alerts import alert_service, alert_store
+from rating.alerts.alert_ledger import AppendedAlert
 from rating.alerts.alert_service import AlertService
+from rating.alerts.catalog_changes import CatalogChanges
+from schemas.health.stages import Attempts
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.settings import Settings
+from tests.unit.rating.alerts.builders import rule
+from tests.unit.rating.builders import Shelf
 
 
 class Loop:
@@ -29,9 +36,11 @@ class Loop:
         monkeypatch.setattr(
             alert_service, "Evaluator", lambda *_: SimpleNamespace(round=self.round, close=lambda: None)
         )
-        attempts: Any = SimpleNamespace(done=lambda stage: None, failed=lambda stage, why: None)
-        changes: Any = SimpleNamespace(ruled=True)
-        loop = AlertService(None, None, changes, None, attempts, lambda _: asyncio.sleep(0))  # type: ignore[arg-type]
+        shelf, changes, attempts = Shelf(), CatalogChanges(), Attempts(lambda: 0.0)
+        shelf.add("alert_rule", rule("1").model_dump(mode="json"))
+        for entry in shelf.view().log():
+            changes.note(entry)
+        loop = AlertService(Settings(), shelf.catalog, changes, self.queue, attempts, lambda _: asyncio.sleep(0))
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(loop.run())
 
@@ -43,6 +52,9 @@ class Loop:
         return SimpleNamespace(
             refresh=lambda most: True, ends=lambda: {0: 5}, positions={0: 5}, unstored=[], close=self.close
         )
+
+    async def queue(self, alerts: Sequence[AppendedAlert]) -> None:
+        raise AssertionError("there are none")
 
     def close(self) -> None:
         self.closed += 1

@@ -16,8 +16,10 @@ from rating.alerts.evaluator import Evaluator
 from rating.alerts.observations import Look
 from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule
+from rating.estimates.account_state import AccountState
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert, ValidAlerts
+from schemas.settings import Settings
 from tests.unit.rating.alerts.builders import END, START, as_of, rule
 from tests.unit.rating.builders import Shelf
 
@@ -47,7 +49,7 @@ class Bench:
         self.monotonic = 0.0
         monkeypatch.setattr(evaluator, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
         ledger: Any = SimpleNamespace(valid=self.valid, refresh=lambda: True, publish=self.publish)
-        self.evaluator = Evaluator(None, self.shelf.catalog, self.changes, ledger, lambda: self.now_us)  # type: ignore[arg-type]
+        self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, ledger, lambda: self.now_us)
 
     def publish(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
@@ -58,7 +60,8 @@ class Bench:
         self.looked.append(accounts)
         watching: Sequence[ActiveRule] = rules
         seen = [Observation(name, "", "calls.n", START, END, Decimal(10)) for name in accounts]
-        return Look(SimpleNamespace(at=None), [(active, each) for active in watching for each in seen])  # type: ignore[arg-type]
+        state = AccountState(view, accounts, self.now_us, [], {}, [])
+        return Look(state, [(active, each) for active in watching for each in seen])
 
 
 def test_what_has_no_room_in_a_day_is_said_once_and_evaluated_on_the_next(

@@ -25,7 +25,7 @@ from rating.subscriptions.timeline import timeline
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.alerts import AlertRule
 from schemas.ledgers.checkpoints import Checkpoints, Run
-from tests.unit.rating.alerts.builders import rule
+from tests.unit.rating.alerts.builders import NO_CLIENT, rule
 from tests.unit.rating.builders import PLAN, SUBSCRIPTION, Shelf, shelf, us
 
 NOW = us("2013-02-10T12:00:00-05:00")
@@ -101,7 +101,7 @@ def test_rules_that_name_no_account_of_a_look_cost_it_nothing(catalog: Shelf, mo
 
     monkeypatch.setattr(observations, "watched_periods", counted)
     rules = [ActiveRule(rule("5", account=f"a{number}", interval="day"), 1) for number in range(100)]
-    observe_state(None, Checkpoints(), rules, state(catalog))  # type: ignore[arg-type]
+    observe_state(NO_CLIENT, Checkpoints(), rules, state(catalog))
     assert sum(compared) == 0
 
 
@@ -162,7 +162,7 @@ def test_a_rule_with_percentages_of_nothing_says_so_in_the_log(catalog: Shelf, m
         assert (len(of), has_no_base(active, of)) == (1, silent)
     watching = ActiveRule(spend(currency="USD", thresholds=["50%"]), 1)
     monkeypatch.setattr(observations, "spend_of", lambda *_: iter([Observation("acme", "s", "USD", *DAY, Decimal(5))]))
-    look = observe_state(None, Checkpoints(), [watching], Estimated(accounts.view, ["acme"], NOW, [], {}, []))  # type: ignore[arg-type]
+    look = observe_state(NO_CLIENT, Checkpoints(), [watching], Estimated(accounts.view, ["acme"], NOW, [], {}, []))
     assert "write budget" in look.problems["rule r"]
 
 
@@ -204,7 +204,7 @@ def test_a_balance_is_not_judged_while_a_subscription_of_its_account_cannot_be_r
     for faults, observed in (({}, 1), ({"acme-basic": "no price"}, 0), ({"b": "berta's"}, 1)):
         FAULTS[NOW] = faults
         accounts = Estimated(catalog.view(), ["acme", "berta"], NOW, state(catalog).lines, {}, [])
-        look = observe_state(None, Checkpoints(), [ActiveRule(balance, 1)], accounts)  # type: ignore[arg-type]
+        look = observe_state(NO_CLIENT, Checkpoints(), [ActiveRule(balance, 1)], accounts)
         assert len(look.observed) == observed
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from rating.alerts import usage_changes
 from rating.alerts.usage_changes import UsageChanges
+from tests.unit.rating.alerts.builders import NO_CLIENT
 
 
 class Store:
@@ -46,7 +47,7 @@ def test_one_namespaces_failing_question_is_asked_again_for_all_that_it_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = Store(monkeypatch)
-    changes = UsageChanges(None)  # type: ignore[arg-type]
+    changes = UsageChanges(NO_CLIENT)
     ruled = {"bad", "good"}
     assert changes.read(ruled, 0.0) == {}
     store.cursor, store.failing = {(1, 0): 20}, "bad"
@@ -64,12 +65,12 @@ def test_one_namespaces_failing_question_is_asked_again_for_all_that_it_missed(
 def test_a_process_that_was_away_looks_at_all_that_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(monkeypatch)
     store.evaluated, store.cursor = {(1, 0): 4}, {(1, 0): 10}
-    assert UsageChanges(None).read({"good"}, 0.0) == {"good": {"acme": 4}}  # type: ignore[arg-type]
+    assert UsageChanges(NO_CLIENT).read({"good"}, 0.0) == {"good": {"acme": 4}}
 
 
 def test_what_was_read_before_clickhouse_went_away_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(monkeypatch)
-    changes = UsageChanges(None)  # type: ignore[arg-type]
+    changes = UsageChanges(NO_CLIENT)
     store.cursor, store.failing = {(1, 0): 20}, "bad"
     assert changes.read({"bad"}, 0.0) == {}
     store.cursor = {(1, 0): 30}
