@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +27,16 @@ from schemas.kafka.topics import CATALOG
 from schemas.ledgers.ledger_writer import LedgerWriter
 
 _AT_ONCE = 10_000
-_CLOSE = """
-import json, resource, sys, time
-from datetime import UTC, datetime
-from rating.close import run_close
-from schemas.settings import load_settings
-as_of = datetime.fromisoformat(sys.argv[2])
-result = run_close(load_settings(), sys.argv[1], as_of, datetime.now(UTC), lambda *_: None)
-used = resource.getrusage(resource.RUSAGE_SELF)
-cpu = used.ru_utime + used.ru_stime
-print(json.dumps({"invoices": len(result.invoices), "cpu": cpu, "peak_mib": used.ru_maxrss / 1024}))
-"""
 _CLOSES = """
-import sys
+import json, resource, sys
 from datetime import UTC, datetime
 from rating.close import run_close
 from schemas.settings import load_settings
 for as_of in sys.argv[2:]:
-    run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)
+    result = run_close(load_settings(), sys.argv[1], datetime.fromisoformat(as_of), datetime.now(UTC), lambda *_: None)
+used = resource.getrusage(resource.RUSAGE_SELF)
+cpu = used.ru_utime + used.ru_stime
+print(json.dumps({"invoices": len(result.invoices), "cpu": cpu, "peak_mib": used.ru_maxrss / 1024}))
 """
 
 
@@ -66,11 +59,18 @@ def month_after(start: int, number: int) -> str:
     return f"{start + number // 12}-{number % 12 + 1:02}-01T00:00:00+00:00"
 
 
-def close_months(stack: Stack, count: int) -> None:
-    """Close so many months since 2024 began, by a process of their own."""
-    months = [month_after(2024, number) for number in range(1, count + 1)]
-    environment = os.environ | settings_environment(stack.settings)
-    subprocess.run([sys.executable, "-c", _CLOSES, NAMESPACE, *months], env=environment, check=True, timeout=240)
+def close_months(environment: Mapping[str, str], months: Iterable[int], limit_s: float) -> dict[str, Any]:
+    """Close these months (1: January 2024) one after another, all by one process.
+
+    Returns the last one's ``invoices`` (their number), and the process's ``cpu`` (seconds) and ``peak_mib``. Raises
+    AssertionError with what it said where it fails.
+    """
+    command = [sys.executable, "-c", _CLOSES, NAMESPACE, *(month_after(2024, number) for number in months)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=limit_s)
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def main() -> None:
@@ -91,11 +91,7 @@ def main() -> None:
             environment["WEIR_SNAPSHOT_DIR"] = ""
         closes = []
         for number in range(1, asked.months + 1):
-            command = [sys.executable, "-c", _CLOSE, NAMESPACE, month_after(2024, number)]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-            if done.returncode:
-                raise AssertionError(done.stderr)
-            closes.append(json.loads(done.stdout))
+            closes.append(close_months(environment, [number], 600))
             if closes[-1]["invoices"] != asked.subscriptions:
                 raise AssertionError(f"month {number}: {closes[-1]['invoices']} invoices")
             print(

@@ -4,10 +4,7 @@ lock date."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from bench_close_history import _CLOSE, close_months, fill, month_after
+from bench_close_history import close_months, fill, month_after
 from measuring import cpu_seconds
 
 from deploy.local.stack import Stack, settings_environment
@@ -47,12 +44,9 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
         Stack(Path(folder), ports="free", processes=("kafka", "clickhouse", "init", "worker")) as stack,
     ):
         fill(stack, SUBSCRIPTIONS, month_after(2024, 0))
-        close_months(stack, size - 1)
-        done = subprocess.run(
-            [sys.executable, "-c", _CLOSE, NAMESPACE, month_after(2024, size)], check=True, stdout=subprocess.PIPE,
-            env=os.environ | settings_environment(stack.settings), timeout=200, text=True,
-        )  # fmt: skip
-        close = json.loads(done.stdout)
+        environment = os.environ | settings_environment(stack.settings)
+        close_months(environment, range(1, size), 240)
+        close = close_months(environment, [size], 200)
         yield "close of the last month, µs", close["cpu"] / SUBSCRIPTIONS * 1e6
         yield "its peak, MiB", close["peak_mib"]
         with closing(InvoiceLedger(stack.settings)) as ledger:
