@@ -37,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 PROBES = 200
 _AT_ONCE = 10_000
 _SLICE = 1_000_000
+_BEGINS_S = 10  # at most, until a second of the stream is metered
 _INDEXES = 1 << 31  # far beyond the index of any event that a batch holds
 PROCESSES = ("gateway", "kafka", "worker-0", "clickhouse", "rating")
 
@@ -181,12 +182,20 @@ def measured(stack: Stack, asked: argparse.Namespace) -> dict[str, Any]:
     settings = stack.settings
     key = settings.admin_key.get_secret_value()
     pids = {name: stack.pid(name) for name in PROCESSES}
-    # The stream goes on a little longer than what is measured beside it.
-    load = [str(HERE / "clients/load.py"), str(settings.gateway_port), key, str(asked.rate), str(asked.seconds + 10)]
+    # The stream goes on longer than what is measured beside it, by as long as it may take to be under way.
+    lasts = asked.seconds + _BEGINS_S
+    load = [str(HERE / "clients/load.py"), str(settings.gateway_port), key, str(asked.rate), str(lasts)]
+    store = connect(settings)
+
+    def metered() -> int:
+        return int(store.query("SELECT sum(events) FROM usage_batches FINAL").result_rows[0][0])
+
+    under_way = metered() + asked.rate
     stream = subprocess.Popen(
         [sys.executable, *load, "8", "x", "100", str(asked.accounts)], stdout=subprocess.PIPE, text=True
     )
-    time.sleep(5)  # the stream is under way
+    wait_until(lambda: metered() > under_way, _BEGINS_S, f"a second of the stream was not metered in {_BEGINS_S} s")
+    store.close()
     probe = Probe(stack)
     probe.start()
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
