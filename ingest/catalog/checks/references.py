@@ -199,7 +199,9 @@ class _References:
 
     def _grant_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
         """Features that are not there, or that are granted what they cannot have."""
-        charged = self._billed(plan) if owner.features else frozenset()
+        if not owner.features:
+            return
+        charged = self._billed_by(owner) if isinstance(owner, Subscription) else self._billed(plan)
         for number, grant in enumerate(owner.features):
             self._tick()
             feature = self._planned.get("feature", grant.feature)
