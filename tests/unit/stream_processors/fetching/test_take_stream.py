@@ -45,10 +45,11 @@ class Takes:
             self.changed.set()
 
     async def send(self, *values: bytes) -> None:
+        no_key: Any = None
         for value in values:
             message: Any = KafkaMessage("t", 0, 0, 0.0, 0, {}, None, value, None)
             message.generation_id = self.app.consumer_generation_id
-            await self.channel.put(self.app.create_event(None, value, {}, message))  # type: ignore[arg-type]
+            await self.channel.put(self.app.create_event(no_key, value, {}, message))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():

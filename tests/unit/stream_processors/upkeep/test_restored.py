@@ -109,7 +109,7 @@ def test_a_look_waits_behind_no_other_work() -> None:
     assert len(stand.ended) == 1
 
 
-def test_what_is_written_while_clickhouse_is_asked_is_not_taken_for_lost() -> None:
+def test_what_is_written_while_clickhouse_is_asked_is_not_taken_for_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     stand = Stand()
     stand.outages = 1
     run = stand.run
@@ -120,7 +120,7 @@ def test_what_is_written_while_clickhouse_is_asked_is_not_taken_for_lost() -> No
         stand.rollup.done = 6
         return answer
 
-    stand.run = asked  # type: ignore[method-assign]
+    monkeypatch.setattr(stand, "run", asked)
     stand.look()
     assert (stand.ended, stand.watch.due()) == ([], False)
     stand.now += AGAIN_SECONDS
