@@ -74,7 +74,7 @@ class Watch:
             mine.append(self._look(phase))
             if len(mine) % _EVERY == 1:
                 print(mine[-1].line(), flush=True)
-            time.sleep(1.0)
+            time.sleep(1.0)  # between two samples
         print(mine[-1].line(), flush=True)
         self.samples += mine
         return mine
