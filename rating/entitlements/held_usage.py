@@ -164,10 +164,6 @@ class HeldUsage:
         """What is held of a key, as it is."""
         return self._held.get(key)
 
-    def clear(self) -> None:
-        """Hold nothing."""
-        self.__init__()  # type: ignore[misc]
-
     def shrink(self, weight: int, most: int = 1 << 62) -> bool:
         """Drop what was used longest ago until it weighs at most so much, ``most`` keys at most; whether it does."""
         for _ in range(most):

@@ -144,7 +144,7 @@ class UsageKeeper:
                 except Exception as error:  # it stays as it is, and says as of when; the next refresh may do better
                     log.warning("namespace %s: the usage for checks is not refreshed: %s", namespace.name, error)
                     if _TOO_MANY_ROWS in str(error):  # more was appended than is put to what is held
-                        namespace.held.clear()
+                        namespace.held = HeldUsage()
             namespace.refreshed.set()
             took = loop.time() - began
             await asyncio.sleep(max(REFRESH_SECONDS - took, took))
@@ -155,13 +155,14 @@ class UsageKeeper:
             return
         at_us = self._now_us()
         if at_us - since.at_us > _FORGOTTEN_US:
-            held.clear()
+            namespace.held = HeldUsage()
             return
         state = await self._pool.ask(log_state)
         if state.repairs != namespace.repairs or any(
             state.offsets.get(place, -1) < end for place, end in since.offsets.items()
         ):
-            held.clear()  # rows were written again, or ClickHouse is an older copy: nothing held is certain
+            # Rows were written again, or ClickHouse is an older copy: nothing held is certain.
+            namespace.held = HeldUsage()
             return
         as_of = MeasuredAsOf(state.offsets, at_us)
         held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
@@ -237,7 +238,7 @@ class UsageKeeper:
                 break
             if each is not namespace and not each.lock.locked():
                 total -= each.held.weight
-                each.held.clear()
+                each.held = HeldUsage()
 
 
 def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:

@@ -66,7 +66,7 @@ class Keeper:
             self.now_us += value * SECOND
             self.refresh()
         elif what == "forget":
-            self.held.clear()
+            self.held = HeldUsage()
         else:
             self.held.shrink(self.held.weight // 2)
 
