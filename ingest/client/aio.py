@@ -134,17 +134,13 @@ class AsyncClient:
         result = self._checks.known(question, max_age, on_failure, time.monotonic())
         if result is not None:
             return result
-        url = check_url(self._rating_url)
-        try:
-            response = await self._http.post(url, content=check_body(question), timeout=self._check_timeout)
-            answer = answer_of(response.status_code, response.headers, response.content)
-        except httpx.TransportError as error:
-            answer = lost(error)
+        answer = await self._attempt(check_body(question), check_url(self._rating_url), self._check_timeout)
         return self._checks.take(question, answer, on_failure, time.monotonic())
 
-    async def _attempt(self, body: bytes, path: str = BATCH_PATH) -> AttemptAnswer:
+    async def _attempt(self, body: bytes, path: str = BATCH_PATH, seconds: float | None = None) -> AttemptAnswer:
+        timeout = self._http.timeout if seconds is None else seconds
         try:
-            response = await self._http.post(path, content=body)
+            response = await self._http.post(path, content=body, timeout=timeout)
         except httpx.TransportError as error:
             return lost(error)
         return answer_of(response.status_code, response.headers, response.content)

@@ -175,18 +175,18 @@ class Client:
         result = self._checks.known(question, max_age, on_failure, time.monotonic())
         if result is not None:
             return result
-        url = check_url(self._rating_url)
-        try:
-            response = self._http.post(url, content=check_body(question), timeout=self._check_timeout)
-            answer = answer_of(response.status_code, response.headers, response.content)
-        except httpx.TransportError as error:
-            answer = lost(error)
+        answer = self._attempt(check_url(self._rating_url), check_body(question), {}, self._check_timeout)
         return self._checks.take(question, answer, on_failure, time.monotonic())
 
     def attempt(self, path: str, body: bytes, **headers: str) -> AttemptAnswer:
         """Make one request, without retries."""
+        return self._attempt(path, body, headers, self._http.timeout)
+
+    def _attempt(
+        self, path: str, body: bytes, headers: Mapping[str, str], timeout: float | httpx.Timeout
+    ) -> AttemptAnswer:
         try:
-            response = self._http.post(path, content=body, headers=headers)
+            response = self._http.post(path, content=body, headers=headers, timeout=timeout)
         except httpx.TransportError as error:
             return lost(error)
         return answer_of(response.status_code, response.headers, response.content)
