@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rating.entitlements.held_usage import STEP_US, Appended, Held, MeasuredAsOf, UsageKey, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
-from rating.entitlements.questions import RollingNeed
+from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.measure import MAX_NAMED_BYTES, measure
 from rating.invoicing.need import Need
 from rating.usage import Measured, Usage, UsageGroup, UsageQuery, usage_totals
@@ -21,6 +21,8 @@ from schemas.clickhouse.positions import position_below, position_beyond
 from schemas.clickhouse.replays import REPLAYS
 from schemas.ledgers.checkpoints import Cut, read_progress
 from schemas.ledgers.generations import Offsets
+
+AskedT = TypeVar("AskedT", Need, RollingNeed)
 
 _ANY_CHECKPOINT: Final = 2**31
 """As of a cut that is no checkpoint, all backfills count that the catalog knows, as live."""
@@ -54,7 +56,7 @@ def cut_at(offsets: Offsets) -> Cut:
 
 def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
     """What is asked for, measured as a whole as of ``as_of``."""
-    by_asked: dict[Need | RollingNeed, list[str]] = defaultdict(list)
+    by_asked: dict[Asked, list[str]] = defaultdict(list)
     for account_id, asked in keys:
         by_asked[asked].append(account_id)
     measured_keys: dict[UsageKey, Held] = {}
@@ -67,8 +69,8 @@ def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: Measured
                 measured_keys[account_id, need] = Held(tuple(rows), asked_us=as_of.at_us)
     for asked, accounts in by_asked.items():
         if isinstance(asked, RollingNeed):
-            for names in _named(accounts):
-                measured_keys |= _rolling(client, namespace, asked, names, as_of)
+            for rolling_lot in _lots({asked: accounts}):
+                measured_keys |= _rolling(client, namespace, asked, rolling_lot[asked], as_of)
     return measured_keys
 
 
@@ -88,9 +90,9 @@ def _rolling(
     }
 
 
-def _lots(needs: Mapping[Need, list[str]]) -> Iterator[dict[Need, set[str]]]:
-    """The needs with few enough accounts that their names fit into queries of these accounts alone."""
-    lot: dict[Need, set[str]] = {}
+def _lots(needs: Mapping[AskedT, list[str]]) -> Iterator[dict[AskedT, set[str]]]:
+    """What is asked for, with few enough accounts that their names fit into queries of these accounts alone."""
+    lot: dict[AskedT, set[str]] = {}
     named: set[str] = set()
     size = 0
     for need, accounts in needs.items():
@@ -104,20 +106,6 @@ def _lots(needs: Mapping[Need, list[str]]) -> Iterator[dict[Need, set[str]]]:
             size += length
     if lot:
         yield lot
-
-
-def _named(accounts: Iterable[str]) -> Iterator[list[str]]:
-    names: list[str] = []
-    size = 0
-    for account_id in accounts:
-        length = len(account_id.encode()) + 4
-        if names and (size + length > MAX_NAMED_BYTES // 2 or len(names) >= _ACCOUNTS):
-            yield names
-            names, size = [], 0
-        names.append(account_id)
-        size += length
-    if names:
-        yield names
 
 
 def appended(
