@@ -18,7 +18,7 @@ from rating.entitlements.decision import (
     use_in_money,
     use_in_quantity,
 )
-from rating.entitlements.granted import Grant, Granted, granted_to
+from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
 from rating.entitlements.questions import LimitQuestion, questions_of
 from rating.invoicing.charges import ChargeBook
@@ -94,13 +94,6 @@ def _known_by(view: NamespaceView, account_id: str) -> tuple[int, ...]:
         history[-1].offset for history in view.histories_referring("subscription", "account", account_id) if history
     ]
     return view.before, view.changed(*_KINDS), account[-1].offset if account else -1, *versions
-
-
-def worked_out(
-    view: NamespaceView, account_id: str, now_us: int, billed_until_us: Mapping[str, int] | None = None
-) -> Granted:
-    """What the account has, by its subscriptions; a moment's work for each of them."""
-    return granted_to(view, account_id, now_us, billed_until_us)
 
 
 async def answered(

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import as_of_json, entitlement_json
-from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered, worked_out
+from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered
 from rating.api.rating_problems import missing, wrong
 from rating.entitlements.decision import EntitlementDecision
-from rating.entitlements.granted import Granted, billed_ends_matter
+from rating.entitlements.granted import Granted, billed_ends_matter, granted_to
 from rating.invoices.read import read_chains
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.state import NamespaceView
@@ -178,9 +178,9 @@ async def _granted(rating: Rating, view: NamespaceView, account_id: str, now_us:
         for head in (invoice.head for invoice in billed if invoice.head.period_end_us <= now_us):
             billed_until[head.subscription] = max(billed_until.get(head.subscription, 0), head.period_end_us)
     if len(view.indexes.referring("subscription", "account", account_id)) > _AT_ONCE:
-        granted = await rating.compute(lambda: worked_out(view, account_id, now_us, billed_until))
+        granted = await rating.compute(lambda: granted_to(view, account_id, now_us, billed_until))
     else:
-        granted = worked_out(view, account_id, now_us, billed_until)
+        granted = granted_to(view, account_id, now_us, billed_until)
     rating.grants.keep(view, granted)
     return granted
 
