@@ -97,7 +97,8 @@ class UsageKeeper:
     async def usage(
         self, name: str, keys: Sequence[UsageKey], now_us: int
     ) -> tuple[MeasuredAsOf, dict[UsageKey, tuple[UsageGroup, ...]]]:
-        """The groups of each key, all as of one cut. Raises Problem (503) where ClickHouse does not answer."""
+        """The groups of each of the keys, which are not empty, all as of one cut. Raises Problem (503) where ClickHouse
+        does not answer."""
         namespace = self._namespaces.get(name)
         if namespace is None:
             namespace = self._namespaces[name] = _KeptNamespace(name)
@@ -115,8 +116,6 @@ class UsageKeeper:
             if not missing and as_of is not None:
                 return as_of, groups
             await self._measured(namespace, missing)
-            if not keys and namespace.held.as_of is not None:
-                return namespace.held.as_of, {}
         raise _unavailable("what the account used could not be measured as of one instant")
 
     async def _fresh(self, namespace: _KeptNamespace) -> None:
@@ -177,9 +176,6 @@ class UsageKeeper:
         futures = [waiting.setdefault(key, loop.create_future()) for key in keys]
         if namespace.asking is None or namespace.asking.done():
             namespace.asking = asyncio.create_task(self._ask(namespace))
-        if not futures:
-            await asyncio.wait([namespace.asking])
-            return
         await asyncio.wait(futures)
         for future in futures:
             if (error := future.exception()) is not None:
