@@ -115,6 +115,13 @@ def check_money(history: History) -> None:
     assert both == 0  # what invoices below zero pay moves nothing
 
 
+def check_account(history: History) -> None:
+    """No grant is overdrawn, all of the account's money is accounted for, and verification has nothing to tell."""
+    check_grants(history)
+    check_money(history)
+    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_account_is_billed_what_its_periods_owe(seed: int) -> None:
     history = History(seed)
@@ -145,18 +152,14 @@ def test_credit_notes_and_prepaid_credits_are_given_once(seed: int, terms: bool)
 def test_two_subscriptions_share_an_accounts_grants_and_balances(seed: int) -> None:
     history = History(seed, subscriptions=2, notes=True, grants=True)
     history.run()
-    check_grants(history)
-    check_money(history)
-    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+    check_account(history)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_grants_of_products_pay_no_more_than_these_come_to(seed: int) -> None:
     history = History(seed, subscriptions=2, notes=True, grants=True, restricted=True)
     history.run()
-    check_grants(history)
-    check_money(history)
-    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+    check_account(history)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -175,6 +178,4 @@ def test_no_more_can_be_credited_than_was_billed(subscriptions: int, seed: int) 
     history = History(seed, subscriptions=subscriptions, notes=True, grants=True)
     history.run()
     history.credit_all()
-    check_grants(history)
-    check_money(history)
-    assert verified(history.standing.invoices("air"), history.shelf.catalog) == []
+    check_account(history)
