@@ -16,7 +16,16 @@ from schemas.http import problems
 from schemas.http.problems import of_busy, of_denial, unknown_parameters
 from schemas.kafka.errors import RecordRefused
 
-__all__ = ["RatingProblem", "install", "missing", "of_busy", "of_denial", "unknown_parameters", "wrong"]
+__all__ = [
+    "RatingProblem",
+    "install",
+    "missing",
+    "of_busy",
+    "of_denial",
+    "unknown_account",
+    "unknown_parameters",
+    "wrong",
+]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +53,11 @@ def wrong(parameter: str, detail: str) -> RatingProblem:
 def missing(detail: str) -> RatingProblem:
     """The refusal of what is not there: 404."""
     return RatingProblem(HTTPStatus.NOT_FOUND, detail)
+
+
+def unknown_account(namespace: str, account_id: str) -> RatingProblem:
+    """The refusal of an account that is not in the catalog: 404."""
+    return missing(f"there is no account {account_id[:64]!r} in namespace {namespace}")
 
 
 def install(app: FastAPI) -> None:

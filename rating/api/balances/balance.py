@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, missing
+from rating.api.rating_problems import RatingProblem, unknown_account
 from rating.estimates.account_state import read_accounts
 from rating.estimates.prepaid_draws import drawn_in_all
 from rating.invoices.amounts.prepaid.live_balances import LiveBalance, by_currency, live_balances
@@ -34,7 +34,7 @@ async def balance(rating: Authorized, view: View, account_id: str) -> JsonObject
 async def account_balance(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
     """The live balance of an account, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+        raise unknown_account(view.namespace, account_id)
     now_us, checkpoint = micros(rating.now()), rating.checkpoints.last
     balances, problems = list[LiveBalance](), list[str]()
     if grants_of_account(view, account_id, retired=True):

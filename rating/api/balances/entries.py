@@ -8,7 +8,7 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import missing, wrong
+from rating.api.rating_problems import unknown_account, wrong
 from rating.invoices.amounts.prepaid.grant_entries import BalanceEntry, balance_entries
 from rating.invoices.amounts.prepaid_credits import grants_of_account
 from rating.invoices.billed_so_far import credited_invoices
@@ -41,7 +41,7 @@ async def account_entries(
 ) -> JsonObject:
     """A page of the account's entries, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+        raise unknown_account(view.namespace, account_id)
     now_us = micros(rating.now())
 
     def question(client: Client) -> list[BalanceEntry]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fastapi import APIRouter
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import missing
+from rating.api.rating_problems import unknown_account
 from rating.invoices.amounts.prepaid_credits import grant_balances
 from rating.invoices.billed_so_far import credits_drawn
 from rating.pricing import money_text
@@ -28,7 +28,7 @@ async def credits(rating: Authorized, view: View, account_id: str) -> JsonObject
 async def account_credits(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
     """Grants of an account with what is left of them, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+        raise unknown_account(view.namespace, account_id)
     now_us = micros(rating.now())
     used = await rating.ask(lambda client: credits_drawn(client, view.namespace, account_id))
     grants = grant_balances(view, account_id, used, now_us)

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, missing, wrong
+from rating.api.rating_problems import RatingProblem, unknown_account, wrong
 from rating.api.usage import projection
 from rating.estimates.account_state import read_accounts
 from rating.invoices.amounts.prepaid_credits import Wallet
@@ -58,7 +58,7 @@ async def current(
 async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> JsonObject:
     """The running periods of an account at an instant, as the route answers. Raises Problem."""
     if view.get("account", account_id) is None:
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+        raise unknown_account(view.namespace, account_id)
 
     by_order: dict[int, JsonObject] = {}
     try:

@@ -13,7 +13,7 @@ from pydantic import Field
 from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import as_of_json, entitlement_json
 from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered
-from rating.api.rating_problems import missing, wrong
+from rating.api.rating_problems import missing, unknown_account, wrong
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import Granted, billed_ends_matter, granted_to
 from rating.invoices.read import read_chains
@@ -142,7 +142,7 @@ def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | 
 
 def _known_account(view: NamespaceView, account_id: str) -> None:
     if view.get("account", account_id) is None:
-        raise missing(f"there is no account {account_id[:64]!r} in namespace {view.namespace}")
+        raise unknown_account(view.namespace, account_id)
 
 
 def _quantity(text: str | None) -> Decimal | None:
