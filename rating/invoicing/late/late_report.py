@@ -16,10 +16,10 @@ from rating.invoices.amounts.reductions import adjusted_terms
 from rating.invoices.amounts.unpriced_values import unpriced_lines
 from rating.invoices.chain import billed_up_to
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.late.adjustments import adjusted, rate_again
 from rating.invoicing.late.changed_line import ChangedLine, lines_json
-from rating.invoicing.late.late_usage import LateBySubscription, Prior, find_late, priors
+from rating.invoicing.late.late_usage import ChainPriors, LateBySubscription, Prior, find_late, needs_of_priors, priors
 from rating.invoicing.late.left_out import LeftOut, left_out
 from rating.invoicing.measure import measure
 from rating.invoicing.unpriced_usage import UnpricedQuantity, unpriced_on_line, with_examples
@@ -71,10 +71,7 @@ def late_report(
     lock = PeriodLock.of(view)
     late = find_late(client, view.namespace, standing, checkpoints, None, carried, lock=lock)
     by_chain, problems = lines_to_rate_again(view, standing, late, account_id)
-    needs: dict[Need, set[str]] = {}
-    for chain, chain_priors in by_chain:
-        for prior in chain_priors:
-            needs.setdefault(prior.need, set()).add(chain[-1].account_id)
+    needs = needs_of_priors(by_chain)
     totals = measure(client, view.namespace, needs, None, lambda *_: None)
     lines: list[ChangedLine] = []
     unpriced: list[UnpricedQuantity] = []
@@ -99,11 +96,11 @@ def lines_to_rate_again(
     late: LateBySubscription,
     account_id: str | None = None,
     unpriced: bool = True,
-) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
+) -> tuple[list[ChainPriors], list[str]]:
     """(chain, lines to re-rate) for every subscription with late usage or usage without a price, and messages about
     what cannot be re-rated."""
     book = ChargeBook(view)
-    by_chain: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
+    by_chain: list[ChainPriors] = []
     problems: list[str] = []
     for chain in standing.chains(view.namespace):
         subscription = chain[-1].subscription

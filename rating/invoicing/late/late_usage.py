@@ -4,7 +4,7 @@ invariant 10)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -109,11 +109,8 @@ def find_late(
         cut = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
         by_account = late_records(client, namespace, cut, as_of, max(ends), accounts)
         for chain, end in zip(chains, ends, strict=True):
-            of_chain = tuple(
-                replace(record, last_us=FOREVER) if record.profile_id in carried else record
-                for record in by_account.get(chain[-1].account_id, ())
-                if record.first_us < end
-            )
+            records = by_account.get(chain[-1].account_id, ())
+            of_chain = tuple(carried_on((record for record in records if record.first_us < end), carried))
             if not of_chain:
                 continue
             standing.expand(namespace, chain[-1].subscription)
@@ -121,6 +118,11 @@ def find_late(
             if prior_lines((invoice for invoice in whole if not lock.covers(invoice)), of_chain):
                 by_subscription[chain[-1].subscription] = of_chain
     return by_subscription
+
+
+def carried_on(records: Iterable[Late], carried: Collection[str]) -> Iterator[Late]:
+    """The same records, those of the ``carried`` profiles with whatever comes after them."""
+    return (replace(record, last_us=FOREVER) if record.profile_id in carried else record for record in records)
 
 
 def late_records(
@@ -216,6 +218,19 @@ def priors(
             parts = _with_parts(invoice, lambda line: id(line) in chosen)
             billed_lines += [(invoice, line) for line in parts if id(line) not in known]
     return priors_of(chain, billed_lines, book, timeline)
+
+
+ChainPriors = tuple[list[Invoice], tuple[Prior, ...]]
+"""A chain, and its lines to rate again."""
+
+
+def needs_of_priors(by_chain: Iterable[ChainPriors]) -> dict[Need, set[str]]:
+    """Every total by which lines are rated again → the accounts for which it is needed."""
+    needs: dict[Need, set[str]] = {}
+    for chain, chain_priors in by_chain:
+        for prior in chain_priors:
+            needs.setdefault(prior.need, set()).add(chain[-1].account_id)
+    return needs
 
 
 def priors_of(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.charges import ChargeBook, Need, Totals
+from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.late.adjustments import adjusted
 from rating.invoicing.late.changed_line import ChangedLine, lines_json
-from rating.invoicing.late.late_usage import Late, Prior, late_records, prior_lines, priors_of
+from rating.invoicing.late.late_usage import (
+    ChainPriors,
+    Late,
+    Prior,
+    carried_on,
+    late_records,
+    needs_of_priors,
+    prior_lines,
+    priors_of,
+)
 from rating.invoicing.measure import measure
 from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError
-from schemas.catalog.profiles import FOREVER
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.invoice_record import Invoice
@@ -83,11 +91,7 @@ def left_out(
         standing.expand(view.namespace, head.subscription)
     chains = [standing.chain(view.namespace, head.subscription) for head in heads]
     by_chain, problems = _locked_priors(view, chains, late, carried, since_us)
-    needs: dict[Need, set[str]] = {}
-    for chain, of_chain in by_chain:
-        for prior in of_chain:
-            needs.setdefault(prior.need, set()).add(chain[-1].account_id)
-    totals = measure(client, view.namespace, needs, None, lambda *_: None)
+    totals = measure(client, view.namespace, needs_of_priors(by_chain), None, lambda *_: None)
     lines = changed_lines(by_chain, totals, problems)
     return LeftOut(lock.day, first_day, tuple(lines), tuple(problems))
 
@@ -98,10 +102,10 @@ def _locked_priors(
     late: LateByCheckpoint,
     carried: Collection[str],
     since_us: int,
-) -> tuple[list[tuple[list[Invoice], tuple[Prior, ...]]], list[str]]:
+) -> tuple[list[ChainPriors], list[str]]:
     """(chain, its locked lines that late records may touch), and messages about what cannot be rated."""
     book = ChargeBook(view)
-    by_chain: list[tuple[list[Invoice], tuple[Prior, ...]]] = []
+    by_chain: list[ChainPriors] = []
     problems: list[str] = []
     for chain in chains:
         try:
@@ -119,10 +123,7 @@ def locked_priors(
     invoice's are those beyond its own checkpoint, whatever later invoices adjusted. Raises PlanningError."""
 
     def touched(invoice: Invoice) -> list[Late]:
-        return [
-            replace(record, last_us=FOREVER) if record.profile_id in carried else record
-            for record in late.get(invoice.checkpoint, {}).get(chain[-1].account_id, ())
-        ]
+        return list(carried_on(late.get(invoice.checkpoint, {}).get(chain[-1].account_id, ()), carried))
 
     locked = [invoice for invoice in chain if book.lock.covers(invoice) and invoice.period_end > since_us]
     return priors_of(chain, [pair for invoice in locked for pair in prior_lines([invoice], touched(invoice))], book)
