@@ -89,19 +89,9 @@ class RatedPlan:
         pinned = replace(run, body={})  # invoices do not depend on the body
         if self._rated is None or self._rated[0] is not plan or self._rated[1] != pinned:
             request = self._request
-            invoices = build_invoices(
-                plan,
-                measure(
-                    request.client,
-                    request.namespace,
-                    needs_of(plan.billings),
-                    cut,
-                    request.on_progress,
-                    plan.listed,
-                ),
-                run,
-            )
-            self._rated = plan, pinned, invoices
+            needs = needs_of(plan.billings)
+            totals = measure(request.client, request.namespace, needs, cut, request.on_progress, plan.listed)
+            self._rated = plan, pinned, build_invoices(plan, totals, run)
         return self._rated[2]
 
 

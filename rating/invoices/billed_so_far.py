@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.invoices.amounts.prepaid.grant_entries import CreditedInvoice
 from rating.invoices.amounts.prepaid_credits import CREDIT
+from rating.invoices.read import named_lots
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_details import body_of_text
 
@@ -46,7 +47,6 @@ def credits_drawn(client: Client, namespace: str, account_id: str) -> dict[str, 
     return {str(code): Decimal(drawn) for code, drawn in rows}
 
 
-_AT_ONCE: Final = 100  # subscriptions in one query: its parameters travel in the request's URL
 _OF: Final = "namespace = {namespace:String} AND draft = false AND list = {list:String} AND of IN {of:Array(String)}"
 
 
@@ -56,8 +56,7 @@ def credited_invoices(
     """What the invoices of the account, and those of ``subscriptions``, have to do with grants: newest versions, void
     ones too, in the order of their runs. Only credit lines are read. Blocking."""
     read: dict[str, tuple[tuple[int, int, int, str], CreditedInvoice]] = {}
-    names = sorted(subscriptions)
-    lots = [("subscription", names[start : start + _AT_ONCE]) for start in range(0, len(names), _AT_ONCE)]
+    lots = [("subscription", names) for names in named_lots(sorted(subscriptions))]
     for kind, codes in [("account", [account_id]), *lots]:
         parameters = {"namespace": namespace, "list": kind, "of": codes}
         lines: dict[tuple[str, int], list[tuple[int, str, Decimal, str]]] = {}

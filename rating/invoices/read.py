@@ -94,7 +94,7 @@ T = TypeVar("T")
 _NAMED: Final = 100  # names in one query: its parameters travel in the request's URL
 
 
-def _lots(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def named_lots(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """``items`` in order, in groups of at most ``_NAMED``."""
     return (items[start : start + _NAMED] for start in range(0, len(items), _NAMED))
 
@@ -106,14 +106,14 @@ def read_chains(
     each chain in order. Blocking."""
     parameters: JsonObject = {"namespace": namespace}
     heads: list[StoredInvoiceHead] = []
-    for codes in _lots(accounts):
+    for codes in named_lots(accounts):
         parameters["accounts"] = list(codes)
         rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNT, parameters=parameters).result_rows
-        heads += [head for part in _lots(rows) for head in heads_of(client, namespace, part)]
+        heads += [head for part in named_lots(rows) for head in heads_of(client, namespace, part)]
     heads = list({head.invoice_id: head for head in heads}.values())  # a chain may have billed accounts of two lots
     known = {head.subscription for head in heads}
     missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
-    for names in _lots(missing):
+    for names in named_lots(missing):
         parameters["names"] = list(names)
         rows = client.query(_NEWEST_OF_CHAINS % "of IN {names:Array(String)}", parameters=parameters).result_rows
         heads += heads_of(client, namespace, rows)
@@ -124,7 +124,7 @@ def read_chains(
         while (head := followed.pop((subscription, name), None)) is not None:
             ordered.append(head)
             name = head.invoice_id
-    return [invoice for part in _lots(ordered) for invoice in with_lines(client, namespace, part)]
+    return [invoice for part in named_lots(ordered) for invoice in with_lines(client, namespace, part)]
 
 
 _LINES: Final = """SELECT invoice_id, version, number, kind, charge, product, description, profile_id, profile_versions,
