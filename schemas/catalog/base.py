@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo
@@ -21,6 +23,11 @@ def is_stored(info: ValidationInfo) -> bool:
     """Whether an entry is being read from the catalog rather than published; checks that depend on a library's data
     are then skipped."""
     return isinstance(info.context, dict) and bool(info.context.get("stored"))
+
+
+def doubled(codes: Sequence[str]) -> str | None:
+    """The first, in the order of their characters, that stands twice or more; None: each stands once."""
+    return min((code for code, count in Counter(codes).items() if count > 1), default=None)
 
 
 class Model(BaseModel):

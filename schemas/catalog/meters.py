@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.catalog.base import Code, Identifier, Model, is_stored
+from schemas.catalog.base import Code, Identifier, Model, doubled, is_stored
 from schemas.event_schema import parse_schema
 from schemas.event_schema.compatibility import Compatibility
 from schemas.event_schema.filled import Defaults
@@ -141,10 +141,8 @@ class Meter(Model):
     @model_validator(mode="after")
     def _codes_differ(self) -> Self:
         codes = [profile.code for profile in self.profiles]
-        if doubled := {code for code in codes if codes.count(code) > 1}:
-            raise ValueError(
-                f"meter {self.code}: profile code {min(doubled)} stands twice; codes of profiles must differ"
-            )
+        if code := doubled(codes):
+            raise ValueError(f"meter {self.code}: profile code {code} stands twice; codes of profiles must differ")
         return self
 
 

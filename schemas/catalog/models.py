@@ -16,7 +16,7 @@ from pydantic import (
 
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.backfill_reach import Backfill
-from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
+from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, doubled, is_stored
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_grants
 from schemas.catalog.keys import ApiKey
@@ -71,8 +71,8 @@ class Namespace(Model):
     @model_validator(mode="after")
     def _webhooks_differ(self) -> Self:
         codes = [webhook.code for webhook in self.webhooks]
-        if doubled := {code for code in codes if codes.count(code) > 1}:
-            raise ValueError(f"webhooks: code {min(doubled)} stands twice; give each a code of its own")
+        if code := doubled(codes):
+            raise ValueError(f"webhooks: code {code} stands twice; give each a code of its own")
         return self
 
 
@@ -244,8 +244,8 @@ class Subscription(Model):
         check_discounts(self.discounts)
         check_grants(self.features)
         charges = [override.charge for override in self.overrides]
-        if doubled := {code for code in charges if charges.count(code) > 1}:
-            raise ValueError(f"overrides: charge {min(doubled)} stands twice; give it one price")
+        if code := doubled(charges):
+            raise ValueError(f"overrides: charge {code} stands twice; give it one price")
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.catalog.base import Code, Identifier, Model, is_stored
+from schemas.catalog.base import Code, Identifier, Model, doubled, is_stored
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
@@ -86,8 +86,8 @@ class Discount(Model):
 def check_discounts(discounts: tuple[Discount, ...]) -> None:
     """Raises ValueError if two discounts have the same code."""
     codes = [discount.code for discount in discounts]
-    if doubled := {code for code in codes if codes.count(code) > 1}:
-        raise ValueError(f"discounts: code {min(doubled)} stands twice; give each a code of its own")
+    if code := doubled(codes):
+        raise ValueError(f"discounts: code {code} stands twice; give each a code of its own")
 
 
 class PriceOverride(Model):
@@ -177,8 +177,8 @@ class CreditGrant(Model):
     def _origin(self, info: ValidationInfo) -> Self:
         if is_stored(info):
             return self
-        if doubled := {code for code in self.products if self.products.count(code) > 1}:
-            raise ValueError(f"credit grant {self.code}: product {min(doubled)} stands twice; name it once")
+        if code := doubled(self.products):
+            raise ValueError(f"credit grant {self.code}: product {code} stands twice; name it once")
         if self.source == "promotional" and self.cost_basis:
             raise ValueError(
                 f"credit grant {self.code}: a promotional one costs nothing; remove cost_basis, or set source to paid"

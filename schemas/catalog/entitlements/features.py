@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, StrictBool, StrictInt, StringConstraints, model_validator
 
-from schemas.catalog.base import Code, Model, ProfileAddress
+from schemas.catalog.base import Code, Model, ProfileAddress, doubled
 from schemas.catalog.entitlements.rolling import RollingWindow, seconds_of
 from schemas.prices.decimals import NotNegative
 
@@ -132,5 +132,5 @@ def check_limits(limits: tuple[FeatureLimit, ...]) -> None:
 def check_grants(grants: tuple[FeatureGrant, ...]) -> None:
     """Raises ValueError if a feature is granted twice."""
     codes = [grant.feature for grant in grants]
-    if doubled := {code for code in codes if codes.count(code) > 1}:
-        raise ValueError(f"features: {min(doubled)} stands twice; grant it once")
+    if code := doubled(codes):
+        raise ValueError(f"features: {code} stands twice; grant it once")
