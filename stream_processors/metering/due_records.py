@@ -103,7 +103,7 @@ class DueRecords:
         if not batch.size or not batch.names:
             return record, 0
         self._await_catalog(batch.catalog_offset)
-        matcher = self._matchers.at(batch.namespace, batch.catalog_offset)
+        matcher = self._matchers.at(batch.namespace, batch.catalog_offset, batch.rounds)
         counts: list[int] = np.bincount(batch.name_indexes, minlength=len(batch.names)).tolist()
         rows = batch.size + sum(count * matcher.rules(name) for count, name in zip(counts, batch.names, strict=False))
         return record, rows
