@@ -62,7 +62,7 @@ def touched_by(planned: Planned) -> Touched:
             for entry in planned.referring(kind, change.kind, change.code):
                 add(kind, entry.code)
                 if kind == "feature":  # its limits may stand with who grants it
-                    for granting in ("plan", "subscription"):
+                    for granting in _REFERRING["feature"]:
                         for granted in planned.referring(granting, "feature", entry.code):
                             add(granting, granted.code)
         if change.kind == "product" and change.action == "retired":
