@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from rating.invoicing.expected_invoice import Running
 from rating.periods import parse_zone, period_containing
 from schemas.catalog.alerts import AlertRule
-from schemas.catalog.models import Account
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import instant, micros
 
@@ -133,7 +132,5 @@ def watched_periods(
 def _interval(view: NamespaceView, rule: AlertRule, account_id: str, now_us: int) -> tuple[int, int]:
     if rule.interval is None:
         return 0, 0
-    entry = view.get("account", account_id)
-    zone = entry.model.time_zone if entry is not None and isinstance(entry.model, Account) else "UTC"
-    period = period_containing(instant(now_us), rule.interval, parse_zone(zone))
+    period = period_containing(instant(now_us), rule.interval, parse_zone(view.time_zone(account_id)))
     return micros(period.start), micros(period.end)
