@@ -157,9 +157,9 @@ class DeliveryService:
         with self._lock:
             changed, self._changed = self._changed, set()
         for name in changed:
-            known = {code for namespace, code in self._couriers if namespace == name}
+            before = self._hooks.get(name, {})
             hooks = self._hooks[name] = webhooks_of(self._catalog.catalog.view(name))
-            for code in known | hooks.keys():
+            for code in before.keys() | hooks.keys():
                 self._courier(name, code).set_hook(hooks.get(code))
 
     def _courier(self, namespace: str, webhook: str) -> Courier:
