@@ -153,12 +153,7 @@ def copied_positions(client: Client) -> dict[int, int]:
 
 def write_positions(client: Client, positions: Mapping[int, int]) -> None:
     """Write such positions."""
-    columns = {
-        "topic": pa.array([ALERTS] * len(positions), pa.string()),
-        "partition": pa.array(list(positions), pa.uint32()),
-        "next_offset": pa.array(list(positions.values()), pa.uint64()),
-    }
-    client.insert_arrow("copy_progress", pa.table(columns))
+    _write_progress(client, {(ALERTS, partition): end for partition, end in positions.items()})
 
 
 def evaluated_offsets(client: Client) -> dict[tuple[int, int], int]:
@@ -173,10 +168,16 @@ def evaluated_offsets(client: Client) -> dict[tuple[int, int], int]:
 
 def write_evaluated(client: Client, offsets: Offsets) -> None:
     """Write such offsets. Without the newest, usage is looked at again."""
+    topics = {(f"{_EVALUATED}{generation}", partition): end for (generation, partition), end in offsets.items()}
+    _write_progress(client, topics)
+
+
+def _write_progress(client: Client, next_offsets: Mapping[tuple[str, int], int]) -> None:
+    """By what stands for a topic, and partition."""
     columns = {
-        "topic": pa.array([f"{_EVALUATED}{generation}" for generation, _ in offsets], pa.string()),
-        "partition": pa.array([partition for _, partition in offsets], pa.uint32()),
-        "next_offset": pa.array(list(offsets.values()), pa.uint64()),
+        "topic": pa.array([topic for topic, _ in next_offsets], pa.string()),
+        "partition": pa.array([partition for _, partition in next_offsets], pa.uint32()),
+        "next_offset": pa.array(list(next_offsets.values()), pa.uint64()),
     }
     client.insert_arrow("copy_progress", pa.table(columns))
 
