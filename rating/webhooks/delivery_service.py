@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -107,8 +107,7 @@ class DeliveryService:
                 asyncio.TaskGroup() as self._group
             ):  # what ends one task ends the process, which is started again
                 self._follow_hooks()
-                for delivery in await self._insist("read what waits", store.waiting_deliveries):
-                    self._courier(delivery.namespace, delivery.webhook).add([delivery])
+                self._hand_out(await self._insist("read what waits", store.waiting_deliveries))
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
                 self._group.create_task(self._alerts.run())
@@ -171,7 +170,12 @@ class DeliveryService:
             self._group.create_task(courier.run())
         return self._couriers[key]
 
+    def _hand_out(self, deliveries: Iterable[QueuedDelivery]) -> None:
+        for delivery in deliveries:
+            self._courier(delivery.namespace, delivery.webhook).add([delivery])
+
     # --- usage.invoices
+
     async def _follow_invoices(self) -> None:
         while True:
             try:
@@ -237,8 +241,7 @@ class DeliveryService:
             delivery for delivery in due if (delivery.namespace, delivery.webhook, delivery.message_id) not in done
         ]
         await self._insist("queue", lambda client: store.write(client, fresh))
-        for delivery in fresh:
-            self._courier(delivery.namespace, delivery.webhook).add([delivery])
+        self._hand_out(fresh)
 
     async def _move_on(self, reader: LedgerReader) -> None:
         moved = self._intake.ahead(reader.positions)
@@ -270,12 +273,12 @@ class DeliveryService:
             for replay in replays:
                 if replay.replay not in known:
                     read_waiting = partial(store.waiting_deliveries, namespace=replay.namespace, replay=replay.replay)
-                    for delivery in await self._insist("read a replay", read_waiting):
-                        self._courier(delivery.namespace, delivery.webhook).add([delivery])
+                    self._hand_out(await self._insist("read a replay", read_waiting))
             known = {replay.replay for replay in replays}
             await asyncio.sleep(_REPLAYS_SECONDS)
 
     # --- what couriers share
+
     async def _render(self, deliveries: Sequence[QueuedDelivery]) -> list[bytes | None]:
         return await self._pool.ask(partial(message_bodies, deliveries=deliveries, now_us=_now_us()))
 
