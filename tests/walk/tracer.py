@@ -70,7 +70,7 @@ class Tracer:
             yield
         finally:
             sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]  # typeshed lacks the None that ends it
+            threading.settrace(None)
         for reading in self._open:  # generators that were left
             if reading.on_road:
                 self._read.setdefault(reading.function, reading)
