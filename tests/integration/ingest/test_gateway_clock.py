@@ -32,7 +32,7 @@ async def _days_behind(world: World) -> list[tuple[int, Any]]:
     error = [0]
     app = create_app(world.settings, Sources(lambda: real.now_us() + error[0], real.new_key, real.new_id))
     answers: list[tuple[int, Any]] = []
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # httpx says dict for the scope
+    transport = httpx.ASGITransport(app=app)
     key = world.settings.admin_key.get_secret_value()
     headers = {"Authorization": f"Bearer {key}", "Weir-Namespace": world.namespace}
     async with (
