@@ -23,21 +23,15 @@ def locked(client: Client, ledgers: Ledgers, subject: Subject) -> JsonObject | N
     if lock.day is None or not lock.ends(head.period_end_us, head.time_zone):
         return None
     charge_and_period = (line.charge, line.period_start_us, line.period_end_us)
-    checkpoint = max(
-        [
-            head.checkpoint,
-            *(
-                invoice.head.checkpoint
-                for invoice in read_invoices(client, head.namespace, adjusts=head.invoice_id)
-                if invoice.head.state != VOID
-                and any(
-                    (other.charge, other.period_start_us, other.period_end_us) == charge_and_period
-                    for other in invoice.lines
-                    if other.adjusts == head.invoice_id
-                )
-            ),
-        ]
-    )
+    adjusted_at = [
+        invoice.head.checkpoint
+        for invoice in read_invoices(client, head.namespace, adjusts=head.invoice_id)
+        for other in invoice.lines
+        if invoice.head.state != VOID
+        and other.adjusts == head.invoice_id
+        and (other.charge, other.period_start_us, other.period_end_us) == charge_and_period
+    ]
+    checkpoint = max([head.checkpoint, *adjusted_at])
     live, cut = replace(subject.query, as_of=None, rolled_up=None), ledgers.cut(checkpoint)
     return {
         "lock_date": lock.day.isoformat(),
