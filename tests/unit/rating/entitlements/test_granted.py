@@ -58,8 +58,12 @@ def decided(shelf: Shelf, used: str, quantity: str | None = None) -> Entitlement
     asked = None if quantity is None else Decimal(quantity)
     for question in questions_of(ChargeBook(view), resolve(view, "calls.n"), grant, "America/New_York", NOW):
         if question.items:
-            totals = {need: {"acme": [UsageGroup(Usage(Decimal(used), 1))]} for need in question.asked}
-            uses.append(use_in_money(question, totals, "acme", "USD", NOW, asked))  # type: ignore[arg-type]
+            totals = {
+                item.need: {"acme": [UsageGroup(Usage(Decimal(used), 1))]}
+                for item in question.items
+                if item.need is not None
+            }
+            uses.append(use_in_money(question, totals, "acme", "USD", NOW, asked))
         else:
             uses.append(use_in_quantity(question, Usage(Decimal(used), 1), asked))
     return decision_of(grant, uses, asked)
@@ -112,7 +116,8 @@ def test_a_feature_of_a_newer_release_is_a_problem_of_its_own() -> None:
     assert list(granted.grants) == ["a"]
     assert granted.problems[0].startswith("feature b: this release cannot read it")
     checks = [FeatureCheck("acme", "a"), FeatureCheck("acme", "b")]
-    result = asyncio.run(answered(None, shelf.view(), checks, {"acme": granted}, NOW))  # type: ignore[arg-type]
+    nobody: Any = None  # neither is metered, so no keeper of usage is asked
+    result = asyncio.run(answered(nobody, shelf.view(), checks, {"acme": granted}, NOW))
     assert [decision.reason for decision in result.decisions] == [None, "undecided"]
 
 
