@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
@@ -76,11 +76,21 @@ def bounded_pool(settings: Settings) -> ClickHousePool:
     return ClickHousePool(settings, _PLACES, _BOUNDS | {"max_memory_usage": settings.rating_query_bytes})
 
 
+class Asker(Protocol):
+    """Who puts the keeper's questions to ClickHouse: a ``ClickHousePool``."""
+
+    async def ask(self, question: Callable[[Any], T]) -> T:
+        """Call ``question(client)``; returns or raises what it does."""
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+
+
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: about how
     many numbers are held in all. ``stop`` is called in the event loop."""
 
-    def __init__(self, pool: ClickHousePool, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
+    def __init__(self, pool: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
         self._pool = pool
         self._now_us = now_us
         self._most_weight = most_weight

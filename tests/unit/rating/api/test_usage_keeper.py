@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -81,72 +81,66 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     raise AssertionError("the refresher never came to it")
 
 
-def run(test: Callable[[UsageKeeper], Awaitable[None]], store: Store, most_weight: int = 1000) -> None:
-    async def body() -> None:
-        keeper = UsageKeeper(store, lambda: 10 * SECOND, most_weight)  # type: ignore[arg-type]
-        try:
-            await test(keeper)
-        finally:
-            keeper.stop()
-
-    asyncio.run(body())
+KeeperTest: TypeAlias = Callable[[UsageKeeper, Store], Awaitable[None]]
 
 
-def test_who_asks_for_an_account_at_once_shares_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    for account in ("a", "b"):
-        store.use(account, 3)
-
-    async def test(keeper: UsageKeeper) -> None:
-        answers = await asyncio.gather(*(used(keeper, account) for account in ("a", "b") * 50))
-        assert set(answers) == {Decimal(3)}
-        assert sorted(len(lot) for lot in store.asked)[-1] == 2
-        assert sum(len(lot) for lot in store.asked) <= 4  # each once, and again as what was measured longest ago
-
-    run(test, store)
+async def run(test: KeeperTest, store: Store, most_weight: int) -> None:
+    keeper = UsageKeeper(store, lambda: 10 * SECOND, most_weight)
+    try:
+        await test(keeper, store)
+    finally:
+        keeper.stop()
 
 
-def test_what_is_appended_and_voided_shows_without_being_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    store.use("a", 3)
+def of_keeper(most_weight: int = 1000, **used_quantities: int) -> Callable[[KeeperTest], Callable[..., None]]:
+    """Makes a test of a keeper and its store a test for pytest. ``used_quantities``: account → what it used before."""
 
-    async def test(keeper: UsageKeeper) -> None:
-        assert await used(keeper, "a") == 3
-        store.use("a", 4)
-        await until(lambda: _is(keeper, Decimal(7)))
-        store.log.records.append(0)  # a void of the first event
-        await until(lambda: _is(keeper, Decimal(4)))
+    def made(test: KeeperTest) -> Callable[..., None]:
+        def of_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+            store = Store(monkeypatch)
+            for account, quantity in used_quantities.items():
+                store.use(account, quantity)
+            asyncio.run(run(test, store, most_weight))
 
-    run(test, store)
+        return of_pytest
 
-
-def test_what_is_held_is_measured_again_while_nothing_is_appended(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    store.use("a", 3)
-
-    async def test(keeper: UsageKeeper) -> None:
-        assert await used(keeper, "a") == 3
-        store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what nobody said was written again
-        await until(lambda: _is(keeper, Decimal(9)))
-
-    run(test, store)
+    return made
 
 
-def test_an_account_that_is_too_much_for_clickhouse_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    store.use("a", 3)
+@of_keeper(a=3, b=3)
+async def test_who_asks_for_an_account_at_once_shares_one_question(keeper: UsageKeeper, store: Store) -> None:
+    answers = await asyncio.gather(*(used(keeper, account) for account in ("a", "b") * 50))
+    assert set(answers) == {Decimal(3)}
+    assert sorted(len(lot) for lot in store.asked)[-1] == 2
+    assert sum(len(lot) for lot in store.asked) <= 4  # each once, and again as what was measured longest ago
 
-    async def test(keeper: UsageKeeper) -> None:
-        names = ["a", *(f"b{number}" for number in range(20))]
-        assert await used(keeper, "b7") == 0
-        store.bad = "b7"
-        await until(lambda: _fails(keeper, "b7"))
-        answers = await asyncio.gather(*(used(keeper, name) for name in names), return_exceptions=True)
-        assert [name for name, each in zip(names, answers, strict=True) if isinstance(each, OSError)] == ["b7"]
-        store.use("a", 4)
-        await until(lambda: _is(keeper, Decimal(7)))
 
-    run(test, store)
+@of_keeper(a=3)
+async def test_what_is_appended_and_voided_shows_without_being_asked_for(keeper: UsageKeeper, store: Store) -> None:
+    assert await used(keeper, "a") == 3
+    store.use("a", 4)
+    await until(lambda: _is(keeper, Decimal(7)))
+    store.log.records.append(0)  # a void of the first event
+    await until(lambda: _is(keeper, Decimal(4)))
+
+
+@of_keeper(a=3)
+async def test_what_is_held_is_measured_again_while_nothing_is_appended(keeper: UsageKeeper, store: Store) -> None:
+    assert await used(keeper, "a") == 3
+    store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what nobody said was written again
+    await until(lambda: _is(keeper, Decimal(9)))
+
+
+@of_keeper(a=3)
+async def test_an_account_that_is_too_much_for_clickhouse_fails_alone(keeper: UsageKeeper, store: Store) -> None:
+    names = ["a", *(f"b{number}" for number in range(20))]
+    assert await used(keeper, "b7") == 0
+    store.bad = "b7"
+    await until(lambda: _fails(keeper, "b7"))
+    answers = await asyncio.gather(*(used(keeper, name) for name in names), return_exceptions=True)
+    assert [name for name, each in zip(names, answers, strict=True) if isinstance(each, OSError)] == ["b7"]
+    store.use("a", 4)
+    await until(lambda: _is(keeper, Decimal(7)))
 
 
 async def _fails(keeper: UsageKeeper, account: str) -> bool:
@@ -161,57 +155,41 @@ async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:
     return await used(keeper, "a") == quantity
 
 
-def test_what_was_written_again_or_is_an_older_copy_is_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    store.use("a", 3)
-
-    async def test(keeper: UsageKeeper) -> None:
-        assert await used(keeper, "a") == 3
-        store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what a repair found missing
-        store.repairs += 1
-        await until(lambda: _is(keeper, Decimal(9)))
-        store.log.records.clear()  # ClickHouse was restored from a copy that has less
-        await until(lambda: _is(keeper, Decimal(0)))
-
-    run(test, store)
+@of_keeper(a=3)
+async def test_what_was_written_again_or_is_an_older_copy_is_measured_anew(keeper: UsageKeeper, store: Store) -> None:
+    assert await used(keeper, "a") == 3
+    store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what a repair found missing
+    store.repairs += 1
+    await until(lambda: _is(keeper, Decimal(9)))
+    store.log.records.clear()  # ClickHouse was restored from a copy that has less
+    await until(lambda: _is(keeper, Decimal(0)))
 
 
-def test_a_fault_is_told_to_who_waits_and_takes_nothing_from_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-    store.use("a", 3)
-
-    async def test(keeper: UsageKeeper) -> None:
-        assert await used(keeper, "a") == 3
-        store.fault = OSError("gone")
-        with pytest.raises(OSError, match="gone"):
-            await used(keeper, "b")
-        assert await used(keeper, "a") == 3
-        store.fault = None
-        assert await used(keeper, "b") == 0
-
-    run(test, store)
+@of_keeper(a=3)
+async def test_a_fault_is_told_to_who_waits_and_takes_nothing_from_what_is_held(
+    keeper: UsageKeeper, store: Store
+) -> None:
+    assert await used(keeper, "a") == 3
+    store.fault = OSError("gone")
+    with pytest.raises(OSError, match="gone"):
+        await used(keeper, "b")
+    assert await used(keeper, "a") == 3
+    store.fault = None
+    assert await used(keeper, "b") == 0
 
 
-def test_what_is_held_is_bounded_and_a_namespace_has_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-
-    async def test(keeper: UsageKeeper) -> None:
-        for name in ("n", "m", "o"):
-            for number in range(30):
-                assert await used(keeper, f"a{number}", name) == 0
-        held = [namespace.held.weight for namespace in keeper._namespaces.values()]
-        assert max(held) <= 10
-        assert sum(held) <= 20
-
-    run(test, store, most_weight=20)
+@of_keeper(most_weight=20)
+async def test_what_is_held_is_bounded_and_a_namespace_has_half_of_it(keeper: UsageKeeper, store: Store) -> None:
+    for name in ("n", "m", "o"):
+        for number in range(30):
+            assert await used(keeper, f"a{number}", name) == 0
+    held = [namespace.held.weight for namespace in keeper._namespaces.values()]
+    assert max(held) <= 10
+    assert sum(held) <= 20
 
 
-def test_what_is_never_known_at_one_instant_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(monkeypatch)
-
-    async def test(keeper: UsageKeeper) -> None:
-        keys: list[UsageKey] = [(f"a{number}", NEED) for number in range(9)]  # more than there is room for
-        with pytest.raises(RatingProblem, match="as of one instant"):
-            await keeper.usage("n", keys, 10 * SECOND)
-
-    run(test, store, most_weight=10)
+@of_keeper(most_weight=10)
+async def test_what_is_never_known_at_one_instant_ends(keeper: UsageKeeper, store: Store) -> None:
+    keys: list[UsageKey] = [(f"a{number}", NEED) for number in range(9)]  # more than there is room for
+    with pytest.raises(RatingProblem, match="as of one instant"):
+        await keeper.usage("n", keys, 10 * SECOND)
