@@ -151,6 +151,11 @@ async def _fails(keeper: UsageKeeper, account: str) -> bool:
     return False
 
 
+async def _has_repairs(keeper: UsageKeeper, repairs: int) -> bool:
+    await used(keeper, "a")
+    return keeper._namespaces["n"].repairs == repairs
+
+
 async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:
     return await used(keeper, "a") == quantity
 
@@ -161,6 +166,7 @@ async def test_what_was_written_again_or_is_an_older_copy_is_measured_anew(keepe
     store.log.records[0] = Event("m.p", "a", 5 * SECOND, Decimal(9))  # what a repair found missing
     store.repairs += 1
     await until(lambda: _is(keeper, Decimal(9)))
+    await until(lambda: _has_repairs(keeper, 1))  # not only of what was measured again anyway
     store.log.records.clear()  # ClickHouse was restored from a copy that has less
     await until(lambda: _is(keeper, Decimal(0)))
 
