@@ -89,7 +89,8 @@ async def entitlements(
     granted = await _granted(rating, view, account_id, now_us)
     features = [code for code in granted.grants if cursor is None or code > cursor]
     page = features[:limit]
-    result = await _answered(rating, view, [FeatureCheck(account_id, code) for code in page], now_us)
+    checks = [FeatureCheck(account_id, code) for code in page]
+    result = await answered(rating.usage_keeper, view, checks, {account_id: granted}, now_us)
     return _encoded(
         {
             "account_id": account_id,
