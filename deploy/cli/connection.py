@@ -7,7 +7,7 @@ themselves take ``connection``.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from schemas.catalog.state import NamespaceView
     from schemas.settings import Settings
+    from schemas.values.json_text import JsonObject
 
 NamespaceOption = Annotated[
     str | None,
@@ -201,6 +202,17 @@ def answered(response: httpx.Response, options: Mapping[str, str] | None = None)
     the request. ``options``: parameter → option. Raises Failure."""
     refuse(response, options)
     return _json(response)
+
+
+def pages(client: httpx.Client, path: str, parameters: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
+    """All pages of a list, each ``answered``. Raises Failure."""
+    cursor: str | None = None
+    while True:
+        place = {} if cursor is None else {"cursor": cursor}
+        page: JsonObject = answered(client.get(path, params={**(parameters or {}), **place}))
+        yield page
+        if (cursor := page["next_cursor"]) is None:
+            return
 
 
 def refuse(response: httpx.Response, options: Mapping[str, str] | None = None) -> None:

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, pages, services
 
 if TYPE_CHECKING:
-    import httpx
-
     from schemas.values.json_text import JsonObject
 
 
@@ -29,7 +27,8 @@ def balance(
     path = f"/v1/accounts/{quote(account, safe='')}/balance"
     with asked_of.http("rating") as client:
         if entries:
-            _print_entries(_read_entries(client, f"{path}/entries"), as_json)
+            read = [entry for page in pages(client, f"{path}/entries", {"limit": "500"}) for entry in page["entries"]]
+            _print_entries(read[::-1], as_json)
             return
         answer: JsonObject = answered(client.get(path))
     if as_json:
@@ -51,19 +50,8 @@ def balance(
     say(f"as of {answer['as_of']['at']}")
 
 
-def _read_entries(client: httpx.Client, path: str) -> list[JsonObject]:
-    """All pages, the oldest entry first."""
-    entries: list[JsonObject] = []
-    cursor: str | None = None
-    while True:
-        parameters = {"limit": "500"} | ({} if cursor is None else {"cursor": cursor})
-        page: JsonObject = answered(client.get(path, params=parameters))
-        entries += page["entries"]
-        if (cursor := page["next_cursor"]) is None:
-            return entries[::-1]
-
-
 def _print_entries(entries: list[JsonObject], as_json: bool) -> None:
+    """``entries``: the oldest first."""
     from deploy.cli.output import console, print_json, say, table
 
     if as_json:

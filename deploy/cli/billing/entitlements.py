@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, NamespaceOption, answered, services
+from deploy.cli.connection import JsonOption, NamespaceOption, answered, pages, services
 
 if TYPE_CHECKING:
     from schemas.values.json_text import JsonObject
@@ -37,12 +37,8 @@ def entitlements(
             answer: JsonObject = answered(client.get(f"{path}/{quote(feature, safe='')}", params=parameters))
             listed = [answer]
         else:
-            answer = answered(client.get(path))
-            listed = list(answer["entitlements"])
-            page = answer
-            while page["next_cursor"] is not None:
-                page = answered(client.get(path, params={"cursor": page["next_cursor"]}))
-                listed += page["entitlements"]
+            answer, *others = pages(client, path)
+            listed = [item for page in (answer, *others) for item in page["entitlements"]]
             answer = answer | {"entitlements": listed, "next_cursor": None}
     if as_json:
         print_json(answer)

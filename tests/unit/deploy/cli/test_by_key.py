@@ -174,3 +174,24 @@ def test_invoices_of_other_namespaces_are_told_of_as_far_as_the_key_may_ask(monk
     shown = CliRunner().invoke(app, ["invoices"])
     assert shown.output == ("no invoices in air; `weir close` makes those that are due; there are some in sea (-n)\n")
     assert json.loads(CliRunner().invoke(app, ["invoices", "--json"]).output) == []
+
+
+def test_lists_of_an_account_are_read_page_after_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.query.decode())
+        first = "cursor" not in request.url.params
+        listed = [{"number": number} for number in ((1, 2) if first else (3,))]
+        ends = {"next_cursor": "c" if first else None, "as_of": {"at": "first" if first else "second"}}
+        return httpx.Response(200, json={"entitlements": listed, "entries": listed} | ends)
+
+    by_handler(monkeypatch, answer)
+    for name, value in REMOTE.items():
+        monkeypatch.setenv(name, value)
+    features = json.loads(CliRunner().invoke(app, ["entitlements", "acme", "--json"]).output)
+    assert [item["number"] for item in features["entitlements"]] == [1, 2, 3]
+    assert (features["next_cursor"], features["as_of"]) == (None, {"at": "first"})
+    entries = json.loads(CliRunner().invoke(app, ["balance", "acme", "--entries", "--json"]).output)
+    assert [item["number"] for item in entries["entries"]] == [3, 2, 1]
+    assert asked == ["", "cursor=c", "limit=500", "limit=500&cursor=c"]
