@@ -8,13 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from rating.entitlements.held_usage import STEP_US, Appended, Held, MeasuredAsOf, UsageKey, rolling_from
+from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.measure import MAX_NAMED_BYTES, measure
 from rating.invoicing.need import Need
-from rating.usage import Measured, Usage, UsageGroup, UsageQuery, usage_totals
+from rating.usage import Measured, Usage, UsageQuery, usage_of_steps, usage_totals
 from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
@@ -122,18 +123,17 @@ def appended(
     for aggregation, names in of_aggregation.items():
         names.sort()
         for lot in (names[start : start + _PROFILES] for start in range(0, len(names), _PROFILES)):
-            # Of a profile that does not add up only that there is something matters: its records are counted.
+            measured = Measured(lot[0], aggregation or "count", ())
             query = UsageQuery(
-                namespace, Measured(lot[0], aggregation or "count", ()), FIRST_US, LAST_US, by_account=True,
-                as_of=cut_at(until), since=cut_at(since), alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
+                namespace, measured, FIRST_US, LAST_US, by_account=True, as_of=cut_at(until), since=cut_at(since),
+                alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
             )  # fmt: skip
-            rows += (_appended(row, lot[0], aggregation is not None) for row in usage_totals(client, query))
+            if aggregation is not None:
+                rows += (Appended(*row) for row in usage_of_steps(client, query))
+            else:  # only that there is something matters: its records are counted
+                groups = usage_totals(client, query)
+                rows += (Appended(row.profile_id or lot[0], row.account_id or "", 0, None) for row in groups)
     return rows
-
-
-def _appended(row: UsageGroup, profile_id: str, adds_up: bool) -> Appended:
-    usage = row.usage if adds_up else None
-    return Appended(row.profile_id or profile_id, row.account_id or "", row.bucket_us or 0, usage)
 
 
 def voided_between(client: Any, namespace: str, since: Offsets, until: Offsets) -> set[str]:

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_values import Held
 from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
 from rating.usage import UsageGroup
 from schemas.clickhouse.pool import ClickHousePool
@@ -175,6 +176,7 @@ class UsageKeeper:
             return
         as_of = MeasuredAsOf(state.offsets, at_us)
         held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
+        held.take(await self._pool.ask(lambda client: _measured_again(client, namespace.name, held, as_of)))
         await self._bound(namespace)
 
     async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
@@ -248,25 +250,37 @@ class UsageKeeper:
 
 
 def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:
-    """What is held as of ``as_of``, what of it was measured again included; blocking."""
-    advance = NO_ADVANCE
-    if as_of.offsets != since.offsets:
-        rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
-        voided = voided_between(client, name, since.offsets, as_of.offsets)
-        advance = held.after(rows, voided, as_of.at_us)
+    """What is held as of ``as_of``; of what cannot be brought forward, what was used last is measured again, and the
+    rest is let go; blocking."""
+    if as_of.offsets == since.offsets:
+        return held.ahead(NO_ADVANCE, {}, as_of)
+    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
+    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us)
+    newest = held.newest(advance.stale, _RENEWED)
+    return held.ahead(advance, _measured(client, name, newest, as_of) or {}, as_of)
+
+
+def _measured_again(client: Any, name: str, held: HeldUsage, as_of: MeasuredAsOf) -> HeldCut:
+    """What is held, as of the same cut, with what was measured longest ago measured again: what was written again in
+    the log's past shows so at last. What cannot be measured is let go; blocking."""
     oldest = held.oldest(len(held) // _MEASURED_AGAIN + 1)
-    again = {*held.newest(advance.stale, _RENEWED), *oldest}
+    measured = _measured(client, name, oldest, as_of)
+    if measured is None:
+        return held.ahead(Advance({}, frozenset(oldest)), {}, as_of)
+    for key in oldest:
+        before = held.held(key)
+        if before is not None and not before.agrees(measured[key]):
+            log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
+    return held.ahead(NO_ADVANCE, measured, as_of)
+
+
+def _measured(client: Any, name: str, keys: list[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held] | None:
+    """The keys, measured as a whole; None where that fails."""
     try:
-        measured = whole(client, name, again, as_of)
+        return whole(client, name, keys, as_of) if keys else {}
     except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
         log.warning("namespace %s: some usage for checks is not measured again: %s", name, error)
-        renewed = {key: each for key, each in advance.renewed.items() if key not in oldest}
-        return held.ahead(Advance(renewed, advance.stale.union(oldest)), {}, as_of)
-    for key in oldest:
-        before = advance.renewed.get(key) or held.held(key)
-        if key not in advance.stale and before is not None and not before.agrees(measured[key]):
-            log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
-    return held.ahead(advance, measured, as_of)
+        return None
 
 
 def _unavailable(detail: str) -> RatingProblem:

@@ -25,7 +25,8 @@ from workload import CATALOG
 
 from rating.api.entitlements import usage_keeper
 from rating.app import build_app
-from rating.entitlements.held_usage import Appended, Held, MeasuredAsOf, UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_values import Appended, Held
 from rating.entitlements.measuring import LogState
 from rating.entitlements.questions import RollingNeed
 from rating.usage import Usage, UsageGroup

@@ -12,7 +12,8 @@ import pytest
 from rating.api.entitlements import usage_keeper
 from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.api.rating_problems import RatingProblem
-from rating.entitlements.held_usage import Appended, Held, MeasuredAsOf, UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_values import Appended, Held
 from rating.entitlements.measuring import LogState
 from rating.invoicing.need import Need
 from rating.usage import Measured

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from rating.entitlements.held_usage import STEP_US, Appended, Held, MeasuredAsOf, UsageKey, rolling_from
+from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.usage import Measured, Usage, UsageGroup, no_usage

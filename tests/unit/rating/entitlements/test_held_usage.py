@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import NO_ADVANCE, STEP_US, HeldCut, HeldUsage, MeasuredAsOf
+from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf
+from rating.entitlements.held_values import STEP_US
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.need import Need
 from rating.usage import Measured, no_usage
