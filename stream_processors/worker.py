@@ -25,6 +25,7 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
 from stream_processors.fetching.bounded import bound_fetches
+from stream_processors.fetching.paced import pace_fetches
 from stream_processors.upkeep.logs import set_up
 from stream_processors.upkeep.watchdog import Watchdog
 from stream_processors.wiring import Parts
@@ -61,6 +62,7 @@ def main() -> int:
         session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
         confirm_topics(settings, written_topics)
         bound_fetches(settings)
+        pace_fetches(settings)
         parts = Parts(settings)
         parts.start()
         settings = parts.settings  # with the generation to meter

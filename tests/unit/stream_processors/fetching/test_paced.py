@@ -1,0 +1,102 @@
+"""Requests to Kafka leave at a pace, and a waiting one ends as one that waits at the broker. Fails where aiokafka
+changes underneath."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka.consumer.consumer as consumer
+import pytest
+
+from schemas.settings import Settings
+from stream_processors.fetching.paced import REQUESTS_A_FLUSH, pace_fetches
+
+PACE = 1.0 / REQUESTS_A_FLUSH
+NODE, OTHER_NODE = 1, 2
+REVOKED = SimpleNamespace(active=False)  # so that answers need no content
+
+
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still but for what is waited for, which takes no time."""
+
+    now = 100.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        select = self._selector.select  # type: ignore[attr-defined]
+
+        def passing(timeout: float | None = None) -> Any:
+            self.now += timeout or 0.0
+            return select(0)
+
+        self._selector.select = passing  # type: ignore[attr-defined]
+
+    def time(self) -> float:
+        return self.now
+
+
+class Requests:
+    """A fetcher as the worker's consumers have it, and when its requests left: (node, seconds since the first)."""
+
+    def __init__(self) -> None:
+        self.left: list[tuple[int, float]] = []
+        self.loop = asyncio.get_running_loop()
+        self.began = self.loop.time()
+        client = SimpleNamespace(_loop=self.loop, _metadata_max_age_ms=1000, send=self._send)
+        subscriptions = SimpleNamespace(
+            register_fetch_waiters=lambda waiters: None, subscription=None, wait_for_assignment=self.loop.create_future
+        )
+        self.fetcher = consumer.Fetcher(client, subscriptions)
+
+    async def _send(self, node: int, request: object) -> None:
+        self.left.append((node, round(self.loop.time() - self.began, 6)))
+
+    async def ask(self, node: int) -> bool:
+        return bool(await self.fetcher._proc_fetch_request(REVOKED, node, None))
+
+
+@pytest.fixture(autouse=True)
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "Fetcher", consumer.Fetcher)
+    pace_fetches(Settings(flush_seconds=1.0))
+
+
+def run(course: Callable[[Requests], Awaitable[None]]) -> list[tuple[int, float]]:
+    async def whole() -> list[tuple[int, float]]:
+        requests = Requests()
+        await course(requests)
+        await requests.fetcher.close()
+        return requests.left
+
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        return runner.run(whole())
+
+
+def test_requests_to_a_broker_leave_at_a_pace_and_after_a_pause_at_once() -> None:
+    async def course(requests: Requests) -> None:
+        for node in (NODE, NODE, OTHER_NODE, NODE):
+            await requests.ask(node)
+        await asyncio.sleep(1.0)
+        await requests.ask(NODE)
+
+    assert run(course) == [(NODE, 0.0), (NODE, PACE), (OTHER_NODE, PACE), (NODE, 2 * PACE), (NODE, 1.0 + 2 * PACE)]
+
+
+def test_a_request_that_waits_when_its_partitions_are_revoked_never_leaves() -> None:
+    async def course(requests: Requests) -> None:
+        await requests.ask(NODE)
+        waiting = asyncio.ensure_future(requests.ask(NODE))
+        await asyncio.sleep(PACE / 2)
+        waiting.cancel()
+        assert await waiting is False  # aiokafka awaits it as it closes
+
+    assert run(course) == [(NODE, 0.0)]
+
+
+def test_consumers_are_made_with_this_fetcher() -> None:
+    start: Any = consumer.AIOKafkaConsumer.start
+    assert "Fetcher" in start.__code__.co_names
+    assert start.__globals__["Fetcher"].pace_seconds == PACE
