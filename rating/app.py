@@ -26,6 +26,7 @@ from rating.api.invoices.late import router as late_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.api.usage import account_diagnosis, current, totals
+from rating.api.usage.check_door import CheckDoor
 from rating.api.usage.entitlements import router as entitlements_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import pages
@@ -52,6 +53,7 @@ def build_app(settings: Settings) -> FastAPI:
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)
     app.state.rating = rating
+    app.add_middleware(CheckDoor, rating=rating)
     measured = metrics.RatingMetrics()
     metrics.install(app, measured)
     rating_problems.install(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from rating.entitlements.granted import Grant
 from rating.entitlements.limit_intervals import LimitInterval, interval_of
@@ -42,16 +42,29 @@ class LimitQuestion:
     items: tuple[ResolvedCharge, ...] = ()
 
 
+KnownQuestions: TypeAlias = dict[tuple[int, int, int], LimitQuestion]
+"""Questions of limits in quantity by the limit's identity (the question holds it) and the interval's ends: accounts of
+one plan have the same, so that what is held of many accounts has one key."""
+_MOST_KNOWN: Final = 5_000
+
+
 def questions_of(
-    book: ChargeBook, versions: Sequence[ProfileVersion], grant: Grant, time_zone: str, now_us: int
+    book: ChargeBook,
+    versions: Sequence[ProfileVersion],
+    grant: Grant,
+    time_zone: str,
+    now_us: int,
+    known: KnownQuestions | None = None,
 ) -> tuple[LimitQuestion, ...]:
-    """One for each limit of a metered grant, or one without a limit; ``versions``: of its profile. Raises
-    PlanningError where a limit in money needs charges that cannot be resolved."""
+    """One for each limit of a metered grant, or one without a limit; ``versions``: of its profile; ``known``: of the
+    same versions, and is added to. Raises PlanningError where a limit in money needs charges that cannot be
+    resolved."""
     if not grant.limits:
         unlimited = FeatureLimit.model_construct(reset=grant.feature.reset or "billing_period")
         interval = interval_of(unlimited, grant.span, time_zone, now_us)
         return (_in_quantity(versions, None, interval),)
-    return tuple(_question(book, versions, grant, limit, time_zone, now_us) for limit in grant.limits)
+    known = {} if known is None else known
+    return tuple(_question(book, versions, grant, limit, time_zone, now_us, known) for limit in grant.limits)
 
 
 def _question(
@@ -61,10 +74,17 @@ def _question(
     limit: FeatureLimit,
     time_zone: str,
     now_us: int,
+    known: KnownQuestions,
 ) -> LimitQuestion:
     interval = interval_of(limit, grant.span, time_zone, now_us)
     if limit.amount is None:
-        return _in_quantity(versions, limit, interval)
+        place = id(limit), interval.start_us, interval.end_us
+        question = known.get(place)
+        if question is None:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            question = known[place] = _in_quantity(versions, limit, interval)
+        return question
     profile_id = versions[-1].profile_id
     items = tuple(
         item for item in book.items(grant.span.parts) if item.need and item.need.profile.profile_id == profile_id

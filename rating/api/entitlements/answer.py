@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
+from typing import Final
 
 from rating.entitlements.decision import EntitlementDecision, LimitUse
 from rating.entitlements.held_usage import MeasuredAsOf
@@ -10,6 +12,9 @@ from rating.pricing import plain
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
+
+_edge: Final = lru_cache(maxsize=4096)(rfc3339)
+"""Where intervals begin and end: many accounts' are the same."""
 
 
 def entitlement_json(account_id: str, feature: str, decision: EntitlementDecision) -> JsonObject:
@@ -47,7 +52,7 @@ def _numbers(use: LimitUse) -> JsonObject:
         "used": _plain(use.used),
         "remaining": _plain(use.remaining),
         "overage": plain(use.overage),
-        "resets_at": None if resets_us is None else rfc3339(resets_us),
+        "resets_at": None if resets_us is None else _edge(resets_us),
     }
 
 
@@ -60,8 +65,8 @@ def _limit_json(use: LimitUse) -> JsonObject:
         "reset": limit.reset,
         "rolling": limit.rolling,
         "step_seconds": interval.step_us // SECOND or None,
-        "from": rfc3339(interval.start_us),
-        "to": rfc3339(interval.end_us),
+        "from": _edge(interval.start_us),
+        "to": _edge(interval.end_us),
         "within": use.within,
         **_numbers(use),
     }

@@ -20,7 +20,7 @@ from rating.entitlements.decision import (
 )
 from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
-from rating.entitlements.questions import LimitQuestion, questions_of
+from rating.entitlements.questions import KnownQuestions, LimitQuestion, questions_of
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
@@ -96,6 +96,15 @@ def _known_by(view: NamespaceView, account_id: str) -> tuple[int, ...]:
     return view.before, view.changed(*_KINDS), account[-1].offset if account else -1, *versions
 
 
+@dataclass(frozen=True, slots=True)
+class _Charges:
+    """What questions are made of. ``versions``: of profiles, by address; ``known``: those made before."""
+
+    book: ChargeBook
+    versions: Mapping[str, tuple[ProfileVersion, ...]]
+    known: KnownQuestions
+
+
 async def answered(
     keeper: UsageKeeper,
     view: NamespaceView,
@@ -104,7 +113,7 @@ async def answered(
     now_us: int,
 ) -> CheckedDecisions:
     """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
-    book, versions = _book(view), _versions(view)
+    charges = _Charges(_book(view), _versions(view), _known_questions(view))
     questions: dict[tuple[str, str], list[tuple[Grant, tuple[LimitQuestion, ...] | str]]] = {}
     keys: dict[UsageKey, None] = {}
     for check in checks:
@@ -114,7 +123,7 @@ async def answered(
         own = granted[check.account_id]
         of_place = questions[place] = []
         for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
-            asked = _questions(book, versions, grant, own.time_zone, now_us)
+            asked = _questions(charges, grant, own.time_zone, now_us)
             of_place.append((grant, asked))
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
@@ -132,22 +141,16 @@ async def answered(
     return CheckedDecisions(tuple(decisions), as_of)
 
 
-def _questions(
-    book: ChargeBook,
-    versions: Mapping[str, tuple[ProfileVersion, ...]],
-    grant: Grant,
-    time_zone: str,
-    now_us: int,
-) -> tuple[LimitQuestion, ...] | str:
+def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> tuple[LimitQuestion, ...] | str:
     """The limits of a grant as questions, () where it is not metered; why it cannot be told."""
     address = grant.feature.profile
     if address is None:
         return ()
-    of_profile = versions.get(address)
+    of_profile = charges.versions.get(address)
     if of_profile is None:
         return f"feature {grant.feature.code}: there is no profile {address}; publish its meter, or mend the feature"
     try:
-        return questions_of(book, of_profile, grant, time_zone, now_us)
+        return questions_of(charges.book, of_profile, grant, time_zone, now_us, charges.known)
     except PlanningError as error:
         return str(error)
 
@@ -194,6 +197,10 @@ def _book(view: NamespaceView) -> ChargeBook:
         return ChargeBook(view), len(profile_versions(view)) + 1
 
     return view.derived("charges of entitlements", ("product", *PROFILE_KINDS), make)
+
+
+def _known_questions(view: NamespaceView) -> KnownQuestions:
+    return view.derived("questions of limits", PROFILE_KINDS, lambda: (KnownQuestions(), 1))
 
 
 def _versions(view: NamespaceView) -> Mapping[str, tuple[ProfileVersion, ...]]:

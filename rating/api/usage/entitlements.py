@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Final
 
 import msgspec
@@ -11,15 +10,16 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.entitlements.answer import as_of_json, entitlement_json
+from rating.api.entitlements.answer import entitlement_json
 from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered
-from rating.api.rating_problems import missing, unknown_account, wrong
+from rating.api.rating_problems import missing, unknown_account
+from rating.api.usage.check_answer import as_of_last, check_answer, quantity_of
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import Granted, billed_ends_matter, granted_to
 from rating.invoices.read import read_chains
 from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.state import NamespaceView
-from schemas.prices.decimals import NotNegative, exact_decimal
+from schemas.prices.decimals import NotNegative
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 from schemas.values.suggestions import similar
@@ -68,10 +68,9 @@ async def entitlement(
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
     now_us = micros(rating.now())
-    check = FeatureCheck(account_id, feature, _quantity(quantity))
-    result = await _answered(rating, view, [check], now_us)
-    answer = entitlement_json(account_id, feature, result.decisions[0])
-    return _encoded(answer | {"as_of": _as_of(rating, view, result, now_us)})
+    check = FeatureCheck(account_id, feature, quantity_of(quantity))
+    granted = await _granted(rating, view, account_id, now_us)
+    return Response(await check_answer(rating, view, check, granted, now_us), media_type="application/json")
 
 
 @router.get("/v1/accounts/{account_id:path}/entitlements", summary="What the account may use now, feature by feature")
@@ -101,7 +100,7 @@ async def entitlements(
             ],
             "problems": list(granted.problems),
             "next_cursor": page[-1] if len(features) > len(page) else None,
-            "as_of": _as_of(rating, view, result, now_us),
+            "as_of": as_of_last(rating, view, result, now_us),
         }
     )
 
@@ -122,7 +121,7 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
                 entitlement_json(each.account_id, each.feature, unknown.get(number) or next(decisions))
                 for number, each in enumerate(checks)
             ],
-            "as_of": _as_of(rating, view, result, now_us),
+            "as_of": as_of_last(rating, view, result, now_us),
         }
     )
 
@@ -144,18 +143,6 @@ def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | 
 def _known_account(view: NamespaceView, account_id: str) -> None:
     if view.get("account", account_id) is None:
         raise unknown_account(view.namespace, account_id)
-
-
-def _quantity(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        quantity = exact_decimal(text)
-    except ValueError as error:
-        raise wrong("quantity", str(error)) from None
-    if quantity < 0:
-        raise wrong("quantity", "is negative; ask for 0 or more")
-    return quantity
 
 
 async def _answered(rating: Rating, view: NamespaceView, checks: list[FeatureCheck], now_us: int) -> CheckedDecisions:
@@ -184,8 +171,3 @@ async def _granted(rating: Rating, view: NamespaceView, account_id: str, now_us:
         granted = granted_to(view, account_id, now_us, billed_until)
     rating.grants.keep(view, granted)
     return granted
-
-
-def _as_of(rating: Rating, view: NamespaceView, result: CheckedDecisions, now_us: int) -> JsonObject:
-    last = rating.checkpoints.last
-    return as_of_json(view, result.as_of, now_us, None if last is None else last.number)
