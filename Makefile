@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data reference upgrade
+.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data reference upgrade vendor-day
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ SEED ?= 1
 FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
+
+vendor-day: setup ## a day of an AI API vendor, compared with an independent fold; five minutes
+	@$(PYTHON) -m tests.vendor_day --seed $(SEED)
 
 JAVA_PEERS := "Weir's worker" "Flink hashmap" "Flink hashmap with sink" "Flink RocksDB" "Kafka Streams"
 BENCH := PYTHONPATH=tests/bench:. $(PYTHON) tests/bench
