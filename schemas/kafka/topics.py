@@ -17,6 +17,8 @@ CATALOG: Final = "usage.catalog"
 CHECKPOINTS: Final = "usage.checkpoints"
 INVOICES: Final = "usage.invoices"
 ALERTS: Final = "usage.alerts"
+RESERVATIONS: Final = "usage.reservations"
+"""The first valid record wins here, too; what is older than its retention is of nobody's interest."""
 CLOCK: Final = "usage.clock"
 """Empty records, of which only the append time matters (``schemas.kafka.clock``)."""
 CLOCK_PARTITIONS: Final = 3  # led by different brokers, so that a single wrong clock is outvoted
@@ -29,6 +31,9 @@ ADMIT_GROUP: Final = "weir-admit"
 """The consumer group of the inboxes; its committed offsets are its progress."""
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
+RESERVATIONS_RETENTION_DAYS: Final = 7
+"""Retention of usage.reservations in days: a reservation is open for a day at most, and followers begin two days back
+(``schemas.ledgers.reservations``)."""
 EVENTS_RETENTION_DAYS: Final = 90
 """Retention of usage.events in days; identities are kept longer by W (DESIGN invariant 4)."""
 
@@ -76,6 +81,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME),
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
         (ALERTS, 1, _FOR_EVER | _APPEND_TIME),
+        (RESERVATIONS, 1, _APPEND_TIME | {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * 86_400_000)}),
         (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]
@@ -114,7 +120,8 @@ def create_topics(settings: Settings) -> list[str]:
 def weir_topics(settings: Settings) -> list[str]:
     """All of Weir's topics that exist. Raises KafkaException."""
     names = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(timeout=15).topics
-    return sorted(name for name in names if name in LEDGERS or name == REJECTED or name.startswith(_PREFIXES))
+    plain = (*LEDGERS, REJECTED, RESERVATIONS)
+    return sorted(name for name in names if name in plain or name.startswith(_PREFIXES))
 
 
 def written_topics(settings: Settings) -> list[str]:

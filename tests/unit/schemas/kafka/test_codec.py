@@ -66,7 +66,7 @@ def records_of(path: Path) -> st.SearchStrategy[Any]:
     return values_of(schema_in(path))
 
 
-def test_the_contract_has_its_ten_records() -> None:
+def test_the_contract_has_its_eleven_records() -> None:
     assert NAMES == [
         "catalog_entry",
         "checkpoint",
@@ -78,6 +78,7 @@ def test_the_contract_has_its_ten_records() -> None:
         "usage_batch",
         "usage_event",
         "usage_events",
+        "usage_reservation",
     ]
 
 

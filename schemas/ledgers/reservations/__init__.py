@@ -1,0 +1,1 @@
+"""usage.reservations: its records (``reservation_record``), and which are valid (``valid_reservations``). Pure."""

@@ -1,0 +1,363 @@
+"""Reservations: whatever is killed, doubled or late, an account and feature is never oversold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.entitlements.decision import EntitlementDecision
+from rating.entitlements.held_usage import MeasuredAsOf
+from rating.entitlements.reservations.reservation_book import ReservationBook
+from rating.entitlements.reservations.reservation_requests import (
+    ClosingRequest,
+    ReservationRefused,
+    ReserveRequest,
+    Unwritten,
+    close,
+    reserve,
+)
+from rating.entitlements.reservations.uncounted_usage import MOST_APART, UncountedUsage
+from schemas.ledgers.reservations.reservation_record import Closing, Reservation, record_of, reservation_id
+from schemas.ledgers.reservations.valid_reservations import (
+    MOST_CLOSED,
+    REMEMBERED_US,
+    Standing,
+    ValidReservations,
+)
+from schemas.values.instants import SECOND
+
+EVENTS = (1, 0)
+PLACE = "shop", "acme", "tokens"
+GRANTED = Decimal(10)
+START = 1_000_000 * SECOND
+CLAIMS = count()
+
+
+def judged(used: Decimal, quantity: Decimal) -> Callable[[Decimal], EntitlementDecision]:
+    def judge(held: Decimal) -> EntitlementDecision:
+        within = used + held + quantity <= GRANTED
+        return EntitlementDecision(within, None if within else "limit_reached", f"{used} used, {held} held")
+
+    return judge
+
+
+def asked(key: str, quantity: int | str, now_us: int, used: int = 0, cut: int = 0, seconds: int = 60) -> ReserveRequest:
+    amount = Decimal(quantity)
+    as_of = MeasuredAsOf({EVENTS: cut}, now_us)
+    return ReserveRequest(*PLACE, amount, now_us + seconds * SECOND, key, judged(Decimal(used), amount), as_of)
+
+
+@dataclass
+class Log:
+    """usage.reservations and usage.events: the second has a quantity an event."""
+
+    records: list[tuple[bytes, int]] = field(default_factory=list)
+    events: list[int] = field(default_factory=list)
+    now_us: int = START
+
+    def write(self, *records: Reservation | Closing) -> None:
+        self.records += [(record.encode(), self.now_us) for record in records]
+
+    def fold(self, start: int = 0) -> ReservationBook:
+        book = ReservationBook()
+        book.valid.position = start
+        return self.follow(book)
+
+    def follow(self, book: ReservationBook) -> ReservationBook:
+        for offset in range(book.valid.position, len(self.records)):
+            book.apply_bytes(self.records[offset][0], offset, self.records[offset][1])
+        return book
+
+
+@dataclass
+class Service:
+    """A rating process: what it knows of both logs may be old."""
+
+    log: Log
+    book: ReservationBook = field(default_factory=ReservationBook)
+    cut: int = 0
+
+    def reserving(self, *wanted: tuple[str, int, int]) -> list[Reservation]:
+        """The records of some requests that are decided together."""
+        unwritten, records = Unwritten(), list[Reservation]()
+        used = sum(self.log.events[: self.cut])
+        for key, quantity, seconds in wanted:
+            request = asked(key, quantity, self.log.now_us, used, self.cut, seconds)
+            try:
+                record = reserve(self.book, unwritten, request, self.log.now_us, f"claim {next(CLAIMS)}")
+            except ReservationRefused:
+                continue
+            if isinstance(record, Reservation):
+                unwritten.add(record)
+                records.append(record)
+        return records
+
+
+def standing(book: ReservationBook, key: str) -> Standing:
+    kept = book.valid.standing("shop", reservation_id(*PLACE, key))
+    assert kept is not None
+    return kept
+
+
+KEYS = st.integers(0, 9)
+WANTED = st.tuples(KEYS, st.integers(1, 9), st.integers(5, 50))
+RESERVE = st.tuples(
+    st.just("reserve"), st.integers(0, 2), st.lists(WANTED, min_size=1, max_size=3), st.booleans(), st.booleans()
+)
+FINISH = st.tuples(st.just("finish"), st.integers(0, 2), KEYS, st.integers(0, 9), st.booleans())
+OTHER = st.tuples(
+    st.sampled_from(["write", "drop", "follow", "follow", "cut", "cut", "restart", "replay"]), st.integers(0, 2)
+)
+PASS = st.tuples(st.just("pass"), st.integers(1, 30))
+
+
+@given(st.lists(st.one_of(RESERVE, RESERVE, FINISH, OTHER, OTHER, PASS), max_size=50))
+@settings(max_examples=300, deadline=None)
+def test_any_interleaving_of_three_services_sells_nothing_twice(steps: list[tuple[Any, ...]]) -> None:
+    """What services decide is written at once, later, or never, and may be repeated; they follow and measure when they
+    do. A client sends its event, then finalises, perhaps twice; or is gone."""
+    log = Log()
+    services = [Service(log) for _ in range(3)]
+    unwritten: list[list[Reservation | Closing]] = [[], [], []]
+    sent: dict[str, int] = {}
+    for step, *of in steps:
+        if step == "pass":
+            log.now_us += of[0] * SECOND
+        elif step == "reserve":
+            service = services[of[0]]
+            if of[2]:
+                log.follow(service.book)
+            unwritten[of[0]] += service.reserving(*((str(key), *each) for key, *each in of[1]))
+            if of[3]:
+                log.write(*unwritten[of[0]])
+                unwritten[of[0]] = []
+        elif step == "finish":
+            service, key = services[of[0]], str(of[1])
+            kept = service.book.valid.standing("shop", reservation_id(*PLACE, key))
+            if kept is None or kept.state_at(log.now_us) != "open":
+                continue
+            quantity = min(of[2], int(kept.reservation.quantity))
+            if of[3] and key not in sent:
+                sent[key] = quantity
+                log.events.append(quantity)
+            used = sent.get(key, 0)
+            kind: Any = "finalised" if used else "released"
+            request = ClosingRequest(*PLACE, reservation_id(*PLACE, key), kind, Decimal(used), "close")
+            record = close(service.book, request, {EVENTS: len(log.events)}, log.now_us, f"c{len(log.records)}")
+            assert isinstance(record, Closing)
+            unwritten[of[0]].append(record)
+        elif step == "write":
+            log.write(*unwritten[of[0]])
+            unwritten[of[0]] = []
+        elif step == "drop":
+            unwritten[of[0]] = []
+        elif step == "follow":
+            log.follow(services[of[0]].book)
+        elif step == "cut":
+            services[of[0]].cut = len(log.events)
+        elif step == "restart":
+            services[of[0]] = Service(log, log.fold(), services[of[0]].cut)
+            unwritten[of[0]] = []
+        else:
+            log.records += [(value, log.now_us) for value, _ in log.records[-3:]]
+        truth = log.fold()
+        kept_all = list(truth.valid.remembered(*PLACE))
+        finalised = [each.closing for each in kept_all if each.state == "finalised"]
+        open_now = [each for each in kept_all if each.state_at(log.now_us) == "open"]
+        sold = sum((each.quantity for each in finalised if each), Decimal(0))
+        assert sold + sum((each.reservation.quantity for each in open_now), Decimal(0)) <= GRANTED, steps
+        assert len({each.reservation_id for each in finalised if each}) == len(finalised)
+
+
+def test_of_two_that_know_the_same_the_first_wins_and_the_other_decides_again() -> None:
+    log = Log()
+    here, there = Service(log), Service(log)
+    first, second = here.reserving(("a", 6, 60)), there.reserving(("b", 6, 60))
+    log.write(*first, *second)
+    book = log.fold()
+    assert standing(book, "a").state == "open"
+    assert book.valid.standing("shop", reservation_id(*PLACE, "b")) is None
+    log.follow(there.book)
+    assert there.reserving(("b", 6, 60)) == []
+    log.write(*there.reserving(("b", 4, 60)))
+    assert log.fold().held(*PLACE, {}, log.now_us) == 10
+
+
+def test_what_is_decided_together_is_written_together() -> None:
+    log = Log()
+    service = Service(log)
+    records = service.reserving(("a", 4, 60), ("b", 4, 60), ("c", 4, 60), ("b", 4, 60))
+    assert [record.idempotency_key for record in records] == ["a", "b"]
+    log.write(*records)
+    assert log.fold().held(*PLACE, {}, log.now_us) == 8
+
+
+def test_what_is_finalised_is_held_until_a_cut_has_its_events() -> None:
+    log = Log(events=[1, 1, 1])
+    service = Service(log)
+    log.write(*service.reserving(("a", 6, 60)))
+    log.follow(service.book)
+    assert service.book.held(*PLACE, {EVENTS: 3}, log.now_us) == 6
+    request = ClosingRequest(*PLACE, reservation_id(*PLACE, "a"), "finalised", Decimal("4.5"), "done")
+    record = close(service.book, request, {EVENTS: 3, (1, 1): 0}, log.now_us, "claim")
+    assert isinstance(record, Closing)
+    log.write(record)
+    book = log.follow(service.book)
+    held = [book.held(*PLACE, {EVENTS: cut}, log.now_us) for cut in (0, 2, 3, 4)]
+    assert held == [Decimal("4.5"), Decimal("4.5"), 0, 0]
+    book.note({EVENTS: 3}, log.now_us, log.now_us)
+    assert book.uncounted == 1, "somebody may decide by an earlier cut still"
+    book.note({EVENTS: 3}, log.now_us + 200 * SECOND, log.now_us + 200 * SECOND)
+    assert book.uncounted == 0
+
+
+def test_a_reservation_holds_until_it_expires_and_no_longer_by_the_instants_of_the_log() -> None:
+    log = Log()
+    service = Service(log)
+    log.write(*service.reserving(("a", 10, 30)))
+    log.follow(service.book)
+    assert service.book.held(*PLACE, {}, log.now_us + 30 * SECOND - 1) == 10
+    assert service.book.held(*PLACE, {}, log.now_us + 30 * SECOND) == 0
+    request = ClosingRequest(*PLACE, reservation_id(*PLACE, "a"), "finalised", Decimal(3), "done")
+    late = close(service.book, request, {}, log.now_us, "claim")
+    assert isinstance(late, Closing)
+    # Somebody whose clock is ahead decided without it: what would finalise it now is void.
+    log.now_us += 30 * SECOND
+    ahead = service.reserving(("b", 10, 30))
+    log.now_us -= SECOND
+    log.write(*ahead, late)
+    book = log.fold()
+    assert (standing(book, "a").state, standing(book, "b").state) == ("expired", "open")
+    with pytest.raises(ReservationRefused, match=r"expired at 1970-01-12T13:47:10Z .* count all the same"):
+        close(book, request, {}, log.now_us, "claim")
+
+
+def test_a_closed_reservation_answers_the_same_request_alike_and_others_with_why_not() -> None:
+    log = Log()
+    service = Service(log)
+    log.write(*service.reserving(("a", 4, 60), ("b", 4, 60)))
+    log.follow(service.book)
+
+    def closing(key: str, kind: Any, quantity: str, by: str) -> Any:
+        request = ClosingRequest(*PLACE, reservation_id(*PLACE, key), kind, Decimal(quantity), by)
+        result = close(service.book, request, {}, log.now_us, f"{by} {len(log.records)}")
+        if isinstance(result, Closing):
+            log.write(result)
+            log.follow(service.book)
+        return result
+
+    closing("a", "finalised", "4", "x")
+    closing("b", "released", "0", "x")
+    assert closing("a", "finalised", "4", "x") == standing(service.book, "a")
+    assert closing("b", "released", "0", "y") == standing(service.book, "b")
+    for key, kind, quantity, by, why in (
+        ("a", "finalised", "4", "y", "reservation_finalised"), ("a", "finalised", "3", "x", "reservation_finalised"),
+        ("a", "released", "0", "x", "reservation_finalised"), ("b", "finalised", "1", "x", "reservation_released"),
+        ("c", "finalised", "1", "x", "unknown_reservation"),
+    ):  # fmt: skip
+        with pytest.raises(ReservationRefused) as refused:
+            closing(key, kind, quantity, by)
+        assert refused.value.reason == why
+    same = reserve(service.book, Unwritten(), asked("a", 4, log.now_us), log.now_us, "claim")
+    assert same == standing(service.book, "a")
+    with pytest.raises(ReservationRefused, match="has reserved 4, and 5 is asked for now"):
+        reserve(service.book, Unwritten(), asked("a", 5, log.now_us), log.now_us, "claim")
+
+
+def test_a_record_far_from_its_writers_clock_is_void() -> None:
+    log = Log()
+    held_up = Service(log).reserving(("a", 4, 600))
+    log.now_us += 61 * SECOND
+    log.write(*held_up)
+    assert log.fold().valid.standing("shop", reservation_id(*PLACE, "a")) is None
+
+
+def test_what_is_closed_is_forgotten_and_so_is_memory_bounded() -> None:
+    fold = ValidReservations()
+    now_us, stale = START, 0
+    for number in range(MOST_CLOSED + 50):
+        reservation = Reservation(
+            "shop", f"acct_{number}", "tokens", "a", Decimal(1), now_us + 3600 * SECOND, now_us, "", fold.position, "w"
+        )
+        assert fold.apply(reservation, fold.position, now_us)
+        closing = Closing(
+            "shop", f"acct_{number}", "tokens", reservation.reservation_id, "released", Decimal(0), "", now_us, "w"
+        )
+        assert fold.apply(closing, fold.position, now_us)
+        now_us += 1000
+    assert len(fold) == MOST_CLOSED
+    assert fold.open_of("shop") == 0
+    # It knew nothing of what is forgotten.
+    ignorant = Reservation("shop", "acct_7", "tokens", "b", Decimal(1), now_us + SECOND, now_us, "", stale, "w")
+    assert not fold.apply(ignorant, fold.position, now_us)
+    other = Reservation("other", "acct_7", "tokens", "b", Decimal(1), now_us + SECOND, now_us, "", stale, "w")
+    now_us += REMEMBERED_US + 61 * SECOND
+    assert not fold.apply(other, fold.position, now_us)
+    assert len(fold) == 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.booleans()), min_size=10, max_size=40),
+    st.integers(0, 20),
+)
+@settings(max_examples=60, deadline=None)
+def test_who_begins_later_agrees_from_the_first_that_knew_all(steps: list[tuple[int, int, bool]], start: int) -> None:
+    """Writers know the log up to so many records before its end; one that is up to date writes last."""
+    log, writers = Log(), [ReservationBook(), ReservationBook(), ReservationBook()]
+    unlimited = EntitlementDecision(True)
+
+    def written(book: ReservationBook, key: str) -> None:
+        as_of = MeasuredAsOf({}, log.now_us)
+        request = ReserveRequest(*PLACE, Decimal(1), log.now_us + SECOND, key, lambda _: unlimited, as_of)
+        record = reserve(book, Unwritten(), request, log.now_us, key)
+        assert isinstance(record, Reservation)
+        log.write(record)
+
+    for number, (writer, _, follows) in enumerate(steps):
+        log.now_us += SECOND // 4
+        if follows:
+            log.follow(writers[writer])
+        written(writers[writer], f"k{number}")
+    written(log.follow(writers[0]), "synchronous")
+    for number, (writer, _, follows) in enumerate(steps):
+        log.now_us += SECOND // 4
+        if follows:
+            log.follow(writers[writer])
+        written(writers[writer], f"m{number}")
+    whole, late = log.fold(), log.fold(min(start, len(steps)))
+
+    def after(book: ReservationBook) -> set[tuple[str, str]]:
+        kept = book.valid.remembered(*PLACE)
+        return {(each.reservation.idempotency_key, each.state) for each in kept if each.offset >= len(steps)}
+
+    assert after(whole) == after(late)
+    assert whole.valid.head(*PLACE) == late.valid.head(*PLACE)
+
+
+def test_what_is_finalised_in_one_moment_is_counted_together() -> None:
+    uncounted = UncountedUsage()
+    for number in range(3 * MOST_APART):
+        uncounted.add(PLACE, Decimal(1), {EVENTS: number + 1}, number * 50_000)
+    assert list(uncounted.beyond(PLACE, {EVENTS: 3 * MOST_APART})) == []
+    held = sum(uncounted.beyond(PLACE, {EVENTS: 3 * MOST_APART - 5}), Decimal(0))
+    assert held >= 5
+    assert sum(uncounted.beyond(PLACE, {EVENTS: 0}), Decimal(0)) == 3 * MOST_APART
+    assert len(uncounted._held[PLACE]) <= MOST_APART
+
+
+def test_a_record_reads_back_and_one_under_a_foreign_id_is_void() -> None:
+    log = Log()
+    [reservation] = Service(log).reserving(("a", 4, 60))
+    assert record_of(reservation.encode()) == reservation
+    with pytest.raises(ValueError, match="is no reservation of what the record names"):
+        record_of(reservation.encode().replace(b"acme", b"acne"))
+    book = ReservationBook()
+    book.apply_bytes(b"no record", 0, START)
+    assert book.valid.position == 1
