@@ -29,7 +29,7 @@ from rating.api.usage import account_diagnosis, current, totals
 from rating.api.usage.check_door import CheckDoor
 from rating.api.usage.entitlements import router as entitlements_router
 from rating.api.webhooks import router as webhooks_router
-from rating.console import pages
+from rating.console import alert_pages, pages
 from schemas.health.readiness import to_json
 from schemas.http.http_service import application
 from schemas.http.problems import Problem
@@ -80,6 +80,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(account_diagnosis.router)
     app.include_router(backfills_router)
     app.include_router(pages.router)
+    app.include_router(alert_pages.router)
 
     @app.exception_handler(pages.NotLoggedIn)
     async def not_logged_in(request: Request, error: pages.NotLoggedIn) -> Response:

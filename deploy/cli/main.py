@@ -7,7 +7,7 @@ from typing import Final
 
 import typer
 
-from deploy.cli.billing import alerts, balance, close, credits, entitlements, explain, late, price
+from deploy.cli.billing import alerts, anomalies, balance, close, credits, entitlements, explain, late, price
 from deploy.cli.billing.invoice import app as invoice_app
 from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
@@ -51,6 +51,7 @@ app.add_typer(webhook_app, name="webhook")
 app.command(epilog=READ_KEY)(late.late)
 app.command(epilog=READ_KEY)(credits.credits)
 app.command(epilog=READ_KEY)(alerts.alerts)
+app.command(epilog=READ_KEY)(anomalies.anomalies)
 app.command(epilog=READ_KEY)(balance.balance)
 app.command(epilog=READ_KEY)(entitlements.entitlements)
 app.command(epilog=READ_KEY)(explain.explain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +24,8 @@ _COLUMNS: Final = (
     "namespace, toUnixTimestamp64Micro(appended_at) AS appended_us, alert_id, version, episode, state, rule,"
     " rule_version, account_id, subscription, measure, metric, toUnixTimestamp64Micro(period_start) AS start_us,"
     " toUnixTimestamp64Micro(period_end) AS end_us, threshold, `limit`, direction, value,"
-    " toUnixTimestamp64Micro(as_of) AS as_of_us, checkpoint, catalog_offset, generations, partitions, next_offsets"
+    " toUnixTimestamp64Micro(as_of) AS as_of_us, checkpoint, catalog_offset, generations, partitions, next_offsets,"
+    " body"
 )
 AlertPlace = tuple[int, str, int]
 """(append time in microseconds UTC, alert id, version): where an alert stands in lists."""
@@ -44,7 +46,7 @@ class StoredAlert:
     def to_json(self) -> JsonObject:
         """As API and messages show it."""
         alert, key = self.alert, self.alert.key
-        without_period = alert.measure == "balance"
+        without_period, of_usage = alert.measure == "balance", alert.measure in ("usage", "anomaly")
         return {
             "alert_id": key.alert_id,
             "version": alert.version,
@@ -56,14 +58,15 @@ class StoredAlert:
             "account_id": key.account_id,
             "subscription": key.subscription or None,
             "measure": alert.measure,
-            "metric": alert.metric if alert.measure == "usage" else None,
-            "currency": None if alert.measure == "usage" else alert.metric,
+            "metric": alert.metric if of_usage else None,
+            "currency": None if of_usage else alert.metric,
             "period_start": None if without_period else rfc3339(key.period_start_us),
             "period_end": None if without_period else rfc3339(alert.period_end_us),
             "direction": alert.direction,
             "threshold": key.threshold,
             "limit": alert.limit,
             "value": alert.value,
+            "anomaly": {"kind": key.threshold} | json.loads(alert.body) if alert.measure == "anomaly" else None,
             "as_of": {
                 "instant": rfc3339(alert.as_of_us),
                 "checkpoint": alert.checkpoint or None,
@@ -80,12 +83,15 @@ class StoredAlert:
 class AlertCriteria:
     """Which alerts of a namespace are listed: those of which everything that is given holds. ``open_only``: the newest
     version of each alert, where it fired and its period has not ended by ``now_us``. ``after``: the last one of the
-    page before."""
+    page before. ``kind``: of an anomaly."""
 
     namespace: str
     account_id: str | None = None
     subscription: str | None = None
     rule: str | None = None
+    measure: str | None = None
+    metric: str | None = None
+    kind: str | None = None
     state: str | None = None
     since_us: int | None = None
     open_only: bool = False
@@ -104,9 +110,9 @@ def list_alerts(client: Client, criteria: AlertCriteria) -> list[StoredAlert]:
     """The newest first."""
     conditions = ["namespace = {namespace:String}"]
     parameters: dict[str, Any] = {"namespace": criteria.namespace, "limit": criteria.limit}
-    for name in ("account_id", "subscription", "rule"):
+    for name in ("account_id", "subscription", "rule", "measure", "metric", "kind"):
         if (value := getattr(criteria, name)) is not None:
-            conditions.append(f"{name} = {{{name}:String}}")
+            conditions.append(f"{'threshold' if name == 'kind' else name} = {{{name}:String}}")
             parameters[name] = value
     if criteria.since_us is not None:
         conditions.append("appended_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
@@ -186,14 +192,14 @@ def _stored(row: Sequence[Any]) -> StoredAlert:
     (
         namespace, appended_us, _, _, episode, state, rule, rule_version, account_id, subscription, measure, metric,
         start_us, end_us, threshold, limit, direction, value, as_of_us, checkpoint, catalog_offset,
-        generations, partitions, next_offsets,
+        generations, partitions, next_offsets, body,
     ) = row  # fmt: skip
     places = zip(map(int, generations), map(int, partitions), strict=True)
     offsets = dict(zip(places, map(int, next_offsets), strict=True))
     key = AlertKey(str(namespace), str(rule), str(account_id), str(subscription), int(start_us), str(threshold))
     alert = Alert(
         key, int(episode), state, int(rule_version), str(measure), str(metric), int(end_us), str(limit),
-        str(direction), str(value), int(as_of_us), int(checkpoint), int(catalog_offset), offsets,
+        str(direction), str(value), int(as_of_us), int(checkpoint), int(catalog_offset), offsets, str(body),
     )  # fmt: skip
     return StoredAlert(alert, int(appended_us))
 
@@ -218,7 +224,7 @@ def _table(appended: Sequence[AppendedAlert]) -> pa.Table:
         "partitions": ([[place[1] for place, _ in of] for of in places], pa.list_(pa.uint32())),
         "next_offsets": ([[end for _, end in of] for of in places], pa.list_(pa.uint64())),
     }
-    for name in ("state", "measure", "metric", "limit", "direction", "value"):
+    for name in ("state", "measure", "metric", "limit", "direction", "value", "body"):
         columns[name] = [getattr(alert, name) for alert in alerts], pa.string()
     for name in ("episode", "rule_version", "checkpoint"):
         columns[name] = [getattr(alert, name) for alert in alerts], pa.uint32()

@@ -32,8 +32,17 @@ class WatchedPeriod:
 
 
 def rules_in_force(view: NamespaceView) -> tuple[ActiveRule, ...]:
-    """The namespace's rules, in order of their publication."""
-    return tuple(ActiveRule(entry.model, entry.version) for entry in view.all("alert_rule"))
+    """The namespace's rules with thresholds, in order of their publication."""
+    return tuple(active for active in _active(view) if active.rule.measure != "anomaly")
+
+
+def anomaly_rules(view: NamespaceView) -> tuple[ActiveRule, ...]:
+    """The namespace's rules of anomalies."""
+    return tuple(active for active in _active(view) if active.rule.measure == "anomaly")
+
+
+def _active(view: NamespaceView) -> Iterator[ActiveRule]:
+    return (ActiveRule(entry.model, entry.version) for entry in view.all("alert_rule"))
 
 
 class Watching:

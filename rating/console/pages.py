@@ -75,13 +75,14 @@ def _logged_in(request: Request) -> Rating:
 LoggedIn = Annotated[Rating, Depends(_logged_in)]
 
 
-def _html(body: Html, status: int = 200) -> Response:
+def page_of(body: Html, status: int = 200) -> Response:
+    """A page with the headers of all."""
     return HTMLResponse(body, status, headers=_HEADERS)
 
 
 def failed(problem: Problem) -> Response:
     """A problem for people."""
-    return _html(views.failure(problem.document()["title"], problem.detail), problem.status)
+    return page_of(views.failure(problem.document()["title"], problem.detail), problem.status)
 
 
 def _local_path(text: str) -> str:
@@ -91,7 +92,7 @@ def _local_path(text: str) -> str:
 
 @router.get("/login")
 async def login(next_page: Annotated[str, Query(alias="after")] = "/") -> Response:
-    return _html(views.login(_local_path(next_page)))
+    return page_of(views.login(_local_path(next_page)))
 
 
 @router.post("/login")
@@ -104,13 +105,13 @@ async def log_in(request: Request) -> Response:
     if seconds := rating.login_tries.wait(address, now):
         # Not even looked at: who guesses learns nothing, and a right key is not told from a wrong one.
         log.warning("console login from %s is not looked at for %d s: too many wrong keys", address, seconds)
-        refused = _html(views.login(next_page, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
+        refused = page_of(views.login(next_page, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
         refused.headers["Retry-After"] = str(seconds)
         return refused
     if not rating.key_is(key):
         rating.login_tries.failed(address, now)
         log.warning("console login from %s is refused: a wrong key", address)
-        return _html(views.login(next_page, note="That is not the key of this service."), 401)
+        return page_of(views.login(next_page, note="That is not the key of this service."), 401)
     rating.login_tries.forget(address)
     log.info("console login from %s", address)
     answer = RedirectResponse(next_page, 303)
@@ -159,7 +160,7 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
             webhook=webhook,
         )
 
-    return _html(await rating.ask(question))
+    return page_of(await rating.ask(question))
 
 
 @router.get("/invoices/{invoice_id}")
@@ -170,8 +171,8 @@ async def invoice(rating: LoggedIn, invoice_id: str, namespace: str | None = Non
         return failed(problem)
     whole_invoice = await rating.ask(lambda client: read_invoice(client, view.namespace, invoice_id))
     if whole_invoice is None:
-        return _html(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
-    return _html(invoice_page.invoice(view.namespace, whole_invoice))
+        return page_of(views.failure("Not Found", f"there is no invoice {invoice_id[:64]} in {view.namespace}"), 404)
+    return page_of(invoice_page.invoice(view.namespace, whole_invoice))
 
 
 @router.get("/invoices/{invoice_id}/lines/{number}")
@@ -194,9 +195,9 @@ async def line(
         return explained_line(view.namespace, explain(client, rating.ledgers, subject), events, subject.zone.key)
 
     try:
-        return _html(await rating.ask(question))
+        return page_of(await rating.ask(question))
     except NotExplained as error:
-        return _html(views.failure("Not Found", str(error)), 404)
+        return page_of(views.failure("Not Found", str(error)), 404)
 
 
 @router.get("/runs")
@@ -211,7 +212,7 @@ async def runs(rating: LoggedIn, namespace: str | None = None, cursor: str | Non
     shown = all_runs[start : start + _RUNS_SHOWN]
     counts = await rating.ask(lambda client: invoice_counts(client, view.namespace, shown))
     next_cursor = shown[-1].run_id if len(all_runs) > start + _RUNS_SHOWN else None
-    return _html(run_pages.runs(view.namespace, shown, counts, next_cursor))
+    return page_of(run_pages.runs(view.namespace, shown, counts, next_cursor))
 
 
 @router.get("/runs/{run_id}")
@@ -222,7 +223,7 @@ async def run(rating: LoggedIn, run_id: str, namespace: str | None = None, curso
         return failed(problem)
     billing_run = run_of(rating.checkpoints, view.namespace, run_id)
     if billing_run is None:
-        return _html(views.failure("Not Found", f"there is no billing run {run_id[:64]} in {view.namespace}"), 404)
+        return page_of(views.failure("Not Found", f"there is no billing run {run_id[:64]} in {view.namespace}"), 404)
 
     def question(client: Client) -> Html:
         try:
@@ -232,7 +233,7 @@ async def run(rating: LoggedIn, run_id: str, namespace: str | None = None, curso
         counts = invoice_counts(client, view.namespace, [billing_run])
         return run_pages.run(view.namespace, billing_run, invoices, counts.get(run_id, 0), cursor)
 
-    return _html(await rating.ask(question))
+    return page_of(await rating.ask(question))
 
 
 @router.get("/accounts/{account_id:path}")
@@ -277,7 +278,7 @@ async def account(
         entries=entries,
         waiting=waiting,
     )
-    return _html(shown)
+    return page_of(shown)
 
 
 def _span(view: NamespaceView, account_id: str, invoices: Page, now_us: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from rating.usage.measured_profile import Measured
-from schemas.catalog.meters import Aggregation
+from schemas.catalog.meters import ZERO_WITHOUT_USAGE, Aggregation
 from schemas.ledgers.checkpoints import Cut
 
 QueryPlan = Literal["records", "windows"]
@@ -17,8 +17,6 @@ UsageRange = tuple[int, int]
 """Half-open, microseconds UTC."""
 AccountInterval = tuple[str, int, int]
 """An account and an interval of its own: half-open, microseconds UTC."""
-
-ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_unique"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,11 @@ from schemas.ledgers.invoice_claims import DRAFT, FINALIZED, PAID, VOID, WITHDRA
 DRAFTED: Final = "invoice.drafted"
 """Of every version of a draft, also where it is held or withdrawn."""
 
-ALERT_EVENTS: Final[frozenset[WebhookEvent]] = frozenset({"usage.alert.fired", "usage.alert.recovered"})
+_OF_ALERTS: Final[dict[str, WebhookEvent]] = {"fired": "usage.alert.fired", "recovered": "usage.alert.recovered"}
+_OF_ANOMALIES: Final[dict[str, WebhookEvent]] = {
+    "fired": "usage.anomaly.detected", "recovered": "usage.anomaly.recovered",
+}  # fmt: skip
+ALERT_EVENTS: Final[frozenset[WebhookEvent]] = frozenset((*_OF_ALERTS.values(), *_OF_ANOMALIES.values()))
 _DRAFTS: Final = frozenset({DRAFT, WITHDRAWN})
 _BECAME: Final[dict[str, WebhookEvent]] = {PAID: "invoice.paid", VOID: "invoice.voided"}
 
@@ -36,8 +40,8 @@ class Notice:
 
 
 def notice_of_alert(alert: Alert, appended_us: int) -> Notice:
-    """An alert that fired or recovered."""
-    event: WebhookEvent = "usage.alert.fired" if alert.state == "fired" else "usage.alert.recovered"
+    """An alert, or an anomaly, that fired or recovered."""
+    event = (_OF_ANOMALIES if alert.measure == "anomaly" else _OF_ALERTS)[alert.state]
     return Notice(alert.key.namespace, alert.key.alert_id, alert.version, event, appended_us)
 
 

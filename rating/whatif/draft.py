@@ -18,10 +18,9 @@ from rating.explain.recomputed import plain_or_none
 from rating.periods import Interval
 from rating.pricing import plain
 from rating.usage import UsageGroup, UsageQuery, measured, usage_totals
-from rating.usage.query import ZERO_WITHOUT_USAGE
 from rating.usage.void_conditions import not_voided
 from rating.verify.independent.event_totals import EventMeasure, Fold
-from schemas.catalog.meters import Aggregation, Meter
+from schemas.catalog.meters import ZERO_WITHOUT_USAGE, Aggregation, Meter
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog, NamespaceView, record_of
 from schemas.clickhouse.binder import Binder

@@ -6,7 +6,8 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
 from schemas.prices.decimals import MAX_EXACT_DIGITS, Positive, exact_decimal, plain
@@ -16,7 +17,7 @@ MAX_RULES: Final = 100
 """Alert rules in force in one namespace."""
 MAX_THRESHOLDS: Final = 20
 _EXACT: Final = Context(prec=MAX_EXACT_DIGITS)
-AlertMeasure = Literal["usage", "spend", "balance"]
+AlertMeasure = Literal["usage", "spend", "balance", "anomaly"]
 AlertDirection = Literal["rising", "falling"]
 
 
@@ -56,9 +57,10 @@ class AlertRule(Model):
     """display name"""
     measure: AlertMeasure
     """usage: of a profile; spend: of the running invoice, after discounts and commitment, before prepaid credits;
-    balance: what is left of prepaid credits after what running invoices would draw"""
+    balance: what is left of prepaid credits after what running invoices would draw; anomaly: days of an account on
+    which the usage of a profile is a spike, a drop or silence by the eight weeks before"""
     profile: ProfileAddress | None = None
-    """usage: the `meter.profile`, of any aggregation"""
+    """usage: the `meter.profile`, of any aggregation; anomaly: of a sum, count or count_unique"""
     plan: Code | None = None
     """watches the subscriptions to this plan, in whichever version"""
     subscription: Code | None = None
@@ -71,8 +73,9 @@ class AlertRule(Model):
     """usage: counted by calendar interval in the account's time zone; null: by the subscription's billing period"""
     budget: Positive | None = None
     """what percentages are of; null: of the minimum commitment (spend), of what was granted (balance)"""
-    thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1, max_length=MAX_THRESHOLDS)]
-    """values, or percentages with % behind them, at each of which an alert fires once a period"""
+    thresholds: Annotated[tuple[Threshold, ...], Field(max_length=MAX_THRESHOLDS)] = ()
+    """values, or percentages with % behind them, at each of which an alert fires once a period; at least one, but for
+    an anomaly, which has none"""
     direction: AlertDirection | None = None
     """rising: fires once the value is at the threshold or above, recovers below; falling: at it or below, recovers
     above; null: falling for a balance, else rising"""
@@ -92,6 +95,13 @@ class AlertRule(Model):
         """Whether some threshold is a percentage."""
         return any(threshold.endswith("%") for threshold in self.thresholds)
 
+    @field_validator("thresholds")
+    @classmethod
+    def _number(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not value and info.data.get("measure") != "anomaly":
+            raise PydanticKnownError("too_short", {"field_type": "Tuple", "min_length": 1, "actual_length": 0})
+        return value
+
     @model_validator(mode="after")
     def _stands(self, info: ValidationInfo) -> Self:
         if self.currency is not None and not is_stored(info):
@@ -105,6 +115,10 @@ class AlertRule(Model):
         subjects = [name for name in ("plan", "subscription", "account") if getattr(self, name) is not None]
         if len(subjects) > 1:
             return f"{' and '.join(subjects)} are both given; name one, or none for the whole namespace"
+        if self.measure == "anomaly":
+            return self._fault_of_anomaly(subjects)
+        if not self.thresholds:
+            return "thresholds are missing; write at least 1 item"
         if (self.measure == "usage") != (self.profile is not None):
             return "usage needs a profile" if self.profile is None else f"{self.measure} takes no profile"
         if self.interval is not None and self.measure != "usage":
@@ -124,4 +138,14 @@ class AlertRule(Model):
             return "a budget is what percentages are of; write thresholds as 80%, or leave it out"
         if len(set(self.thresholds)) < len(self.thresholds):
             return "a threshold stands twice; leave one out"
+        return None
+
+    def _fault_of_anomaly(self, subjects: list[str]) -> str | None:
+        if self.profile is None:
+            return "anomaly needs a profile"
+        if subjects not in ([], ["account"]):
+            return f"anomalies are of accounts; leave out {subjects[0]}, name an account, or none for all of them"
+        for name in ("currency", "interval", "budget", "direction", "thresholds"):
+            if getattr(self, name):
+                return f"anomaly takes no {name}: days are judged by the account's own weeks before"
         return None

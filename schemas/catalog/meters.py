@@ -30,6 +30,8 @@ PropertyPath = Annotated[
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
 ]
 Aggregation = Literal["sum", "count", "count_unique", "max", "min", "latest"]
+ZERO_WITHOUT_USAGE: frozenset[Aggregation] = frozenset({"sum", "count", "count_unique"})
+"""Those that are 0 without events; the others have no value then."""
 Operator = Literal["in", "not_in", "eq", "ne", "gt", "gte", "lt", "lte", "exists", "contains", "starts_with"]
 Window = Literal["minute", "hour", "day"]
 WINDOW_SECONDS: dict[Window, int] = {"minute": 60, "hour": 3600, "day": 86_400}

@@ -11,7 +11,7 @@ from schemas.catalog.base import Code, Model
 
 WebhookEvent = Literal[
     "invoice.drafted", "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
-    "usage.alert.fired", "usage.alert.recovered",
+    "usage.alert.fired", "usage.alert.recovered", "usage.anomaly.detected", "usage.anomaly.recovered",
 ]  # fmt: skip
 SENT_UNASKED: Final[tuple[WebhookEvent, ...]] = (
     "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",

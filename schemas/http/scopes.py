@@ -94,6 +94,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/ledger": READ,
     "GET /v1/reports/late-usage": READ,
     "GET /v1/alerts": READ,
+    "GET /v1/anomalies": READ,
     "GET /v1/webhooks": READ,
     "GET /v1/webhooks/deliveries": READ,
     "GET /v1/webhooks/secret": ADMIN,

@@ -70,6 +70,8 @@ class Alert:
     checkpoint: int
     catalog_offset: int
     offsets: Offsets
+    body: str = "{}"
+    """JSON text: of an anomaly, the numbers by which it is one"""
 
     @property
     def version(self) -> int:
@@ -87,7 +89,7 @@ class Alert:
             "namespace": self.key.namespace, "alert_id": self.key.alert_id, "rule": self.key.rule,
             "account_id": self.key.account_id, "subscription": self.key.subscription,
             "period_start": self.key.period_start_us, "period_end": self.period_end_us,
-            "threshold": self.key.threshold, "as_of": self.as_of_us, "body": "{}", "claim_id": claim_id,
+            "threshold": self.key.threshold, "as_of": self.as_of_us, "body": self.body, "claim_id": claim_id,
             "offsets": [
                 {"generation": generation, "partition": partition, "next_offset": end}
                 for (generation, partition), end in sorted(self.offsets.items())
@@ -108,7 +110,7 @@ def alert_of(record: Mapping[str, Any]) -> Alert:
     return Alert(
         key, record["episode"], record["state"], record["rule_version"], record["measure"], record["metric"],
         record["period_end"], record["limit"], record["direction"], record["value"], record["as_of"],
-        record["checkpoint"], record["catalog_offset"], offsets,
+        record["checkpoint"], record["catalog_offset"], offsets, record["body"],
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from ingest.catalog.planned import Planned
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.base import Model
 from schemas.catalog.entitlements.features import Feature
-from schemas.catalog.meters import Meter
+from schemas.catalog.meters import ZERO_WITHOUT_USAGE, Meter
 from schemas.catalog.models import Plan, Product, Subscription
 from schemas.catalog.terms import CreditGrant
 from schemas.prices import PriceError, price_in
@@ -117,14 +117,28 @@ class _References:
         return f"no {kind} {code}; did you mean {' or '.join(near)}?" if near else f"no {kind} {code}; declare it"
 
     def _alert_faults(self, code: str, rule: AlertRule) -> Iterator[Fault]:
-        if rule.profile is not None and (wrong := self._resolve(rule.profile)[1]):
-            yield self._fault("alert_rule", code, ".profile", wrong)
+        if rule.profile is not None:
+            profile_id, wrong = self._resolve(rule.profile)
+            if not wrong and rule.measure == "anomaly":
+                wrong = self._no_anomalies_of(profile_id)
+            if wrong:
+                yield self._fault("alert_rule", code, ".profile", wrong)
         for kind in ("plan", "subscription", "account"):
             subject = getattr(rule, kind)
             if subject is not None and not self._planned.has(kind, subject):
                 yield self._fault("alert_rule", code, f".{kind}", self._absent(kind, subject))
         if self._planned.declares("alert_rule", code):
             yield from self._alert_base_faults(code, rule)
+
+    def _no_anomalies_of(self, profile_id: str) -> str:
+        """Why the profile's days cannot be judged; "": they can."""
+        meter_code, _, profile_code = profile_id.partition(".")
+        meter = self._planned.get("meter", meter_code)
+        assert isinstance(meter, Meter)
+        aggregation = next(profile.aggregation for profile in meter.profiles if profile.code == profile_code)
+        if aggregation in ZERO_WITHOUT_USAGE:
+            return ""
+        return f"{profile_id} is {aggregation}, which has no value on a day without events; name a sum or a count"
 
     def _alert_base_faults(self, code: str, rule: AlertRule) -> Iterator[Fault]:
         """Percentages of nothing, and a rule that would measure something else under the names of its alerts."""

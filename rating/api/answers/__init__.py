@@ -67,6 +67,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/ledger": ok("get_ledger", usage.Books),
     "GET /v1/reports/late-usage": ok("get_late_usage", invoices.LateUsage),
     "GET /v1/alerts": ok("list_alerts", alerts.AlertPage),
+    "GET /v1/anomalies": ok("list_anomalies", alerts.AnomalyPage),
     "GET /v1/webhooks": ok("get_webhook", webhooks.WebhookStatus),
     "GET /v1/webhooks/deliveries": ok("list_webhook_deliveries", webhooks.WebhookDeliveryPage),
     "GET /v1/webhooks/secret": ok("get_webhook_secret", webhooks.WebhookSecret),

@@ -28,8 +28,25 @@ class AlertAsOf(Answer):
     """all events below these were counted"""
 
 
+class Anomaly(Answer):
+    """Why a day is an anomaly; quantities are decimal strings."""
+
+    kind: Literal["spike", "drop", "silence"]
+    """a spike at `high` or above; a drop, of a day that has ended, at `low` or below; silence: no event"""
+    expected: str
+    """the median of the same weekday in the eight weeks before"""
+    low: str
+    high: str
+    score: str
+    """how many spreads the value lies from `expected`"""
+    events: int
+    """of the day"""
+    history: list[str]
+    """the totals of the days before, up to 56, the oldest first"""
+
+
 class UsageAlert(Answer):
-    """An alert fired, or recovered."""
+    """An alert, or an anomaly, fired, or recovered."""
 
     alert_id: str
     """of rule, account, subscription, period and threshold"""
@@ -44,9 +61,9 @@ class UsageAlert(Answer):
     account_id: str
     subscription: str | None
     """null: the account is watched"""
-    measure: Literal["usage", "spend", "balance"]
+    measure: Literal["usage", "spend", "balance", "anomaly"]
     metric: str | None
-    """meter.profile of usage"""
+    """meter.profile of usage and anomalies"""
     currency: str | None
     """of spend and balance"""
     period_start: datetime | None
@@ -55,11 +72,13 @@ class UsageAlert(Answer):
     """exclusive"""
     direction: Literal["rising", "falling"]
     threshold: str
-    """as in the rule, e.g. 80%"""
+    """as in the rule, e.g. 80%; of an anomaly its kind"""
     limit: str
     """the value that the threshold came to"""
     value: str
     """what was measured"""
+    anomaly: Anomaly | None
+    """null: the alert has a threshold"""
     as_of: AlertAsOf
 
 
@@ -67,4 +86,11 @@ class AlertPage(Answer):
     """A page of alerts, newest first."""
 
     alerts: list[UsageAlert]
+    next_cursor: str | None
+
+
+class AnomalyPage(Answer):
+    """A page of anomalies, newest first."""
+
+    anomalies: list[UsageAlert]
     next_cursor: str | None

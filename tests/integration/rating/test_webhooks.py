@@ -129,6 +129,32 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
         assert secret_text not in log
 
 
+def anomalies_of(road: Road, api: httpx.Client, wait_until: Any) -> list[dict[str, Any]]:
+    """Anomalies of two accounts with four events a day: "busy" has fifty times as much today, "quiet" had none the day
+    before yesterday."""
+    now = datetime.now(UTC)
+    road.send(
+        [
+            ("call", account, f"{account}{days}.{number}", (now - timedelta(days=days)).isoformat(), {"units": 2})
+            for account, silent in (("busy", ()), ("quiet", (2,)))
+            for days in range(1, 36)
+            for number in range(4)
+            if days not in silent
+        ]
+    )
+    road.send([("call", "busy", "much", now.isoformat(), {"units": 400})])
+    road.publish("alert_rule", code="odd", measure="anomaly", profile="calls.units")
+    wait_until(lambda: len(api.get("/v1/anomalies").json()["anomalies"]) == 2, timeout=120)
+    listed: list[dict[str, Any]] = api.get("/v1/anomalies").json()["anomalies"]
+    listed.sort(key=lambda one: str(one["account_id"]))
+    busy, quiet = listed
+    numbers = [(one["account_id"], one["anomaly"]["kind"], one["value"], one["anomaly"]["expected"]) for one in listed]
+    assert numbers == [("busy", "spike", "400", "8"), ("quiet", "silence", "0", "8")]
+    assert quiet["period_end"][:10] == str((now - timedelta(days=1)).date())
+    assert busy["anomaly"]["history"][-1] == "8"
+    return listed
+
+
 def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_void_takes_it_back(
     settings: Settings, tmp_path: Path, wait_until: Any
 ) -> None:
@@ -146,7 +172,9 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
         road.publish("account", code=account)
         road.publish("subscription", code=f"{account}-1", account=account, plan="basic", start="2026-01-01T00:00:00Z")
     road.publish("credit_grant", code="prepaid", account="acme", amount="20", currency="USD")
-    events = ["usage.alert.fired", "usage.alert.recovered"]
+    for account in ("busy", "quiet"):
+        road.publish("account", code=account)
+    events = ["usage.alert.fired", "usage.alert.recovered", "usage.anomaly.detected"]
 
     def told(receiver: Receiver) -> set[tuple[str, str, str, int]]:
         messages = [json.loads(one.body)["data"] for one in receiver.got if one.path == "/alerts"]
@@ -158,7 +186,7 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
 
     with Receiver(lambda *_: 204) as receiver:
         named = {"code": "alerts", "url": f"{receiver.url}/alerts", "events": events}
-        webhook = {"url": f"{receiver.url}/recovered", "events": events[1:]}
+        webhook = {"url": f"{receiver.url}/recovered", "events": events[1:2]}
         road.publish("namespace", code=road.namespace, max_event_age_seconds=None, webhook=webhook, webhooks=[named])
         first, second = deliverer(settings, tmp_path / "first"), deliverer(settings, tmp_path / "second")
         try:
@@ -204,6 +232,12 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
                 )
                 assert api.get("/v1/webhooks/deliveries", params={"cursor": delivered["next_cursor"]}).is_success
                 assert api.get("/v1/alerts", params={"cursor": "1_inv_2"}).status_code == 422
+                judged = anomalies_of(road, api, wait_until)
+                spikes = {"account_id": "busy", "kind": "spike", "metric": "calls.units", "rule": "odd"}
+                assert api.get("/v1/anomalies", params=spikes).json()["anomalies"] == judged[:1]
+                assert api.get("/v1/anomalies", params={"metric": "calls.users"}).json()["anomalies"] == []
+                said = {f"{one['alert_id']}_v1" for one in judged}
+                wait_until(lambda: said == {one.id for one in receiver.got if b"anomaly.detected" in one.body})
         finally:
             for process in (first, second):
                 process.kill()

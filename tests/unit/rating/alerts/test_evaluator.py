@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rating.alerts import evaluator
+from rating.alerts import basis, evaluator, looks
 from rating.alerts.catalog_changes import CatalogChanges
 from rating.alerts.crossings import Observation
 from rating.alerts.evaluator import Evaluator
@@ -41,13 +41,14 @@ class Bench:
         client = SimpleNamespace(close=lambda: None)
         monkeypatch.setattr(evaluator, "connect", lambda *_, **__: client)
         reader = SimpleNamespace(end_offsets=dict, read_to=lambda ends: [])
-        monkeypatch.setattr(evaluator, "LedgerReader", lambda *_: reader)
-        monkeypatch.setattr(evaluator, "read_progress", lambda client: {(1, 0): 9})
+        monkeypatch.setattr(basis, "LedgerReader", lambda *_: reader)
+        monkeypatch.setattr(basis, "read_progress", lambda client: {(1, 0): 9})
         monkeypatch.setattr(evaluator, "observe", self.observe)
         usage = SimpleNamespace(read=lambda namespaces, now: {"air": self.usage}, evaluated=lambda now: None)
         monkeypatch.setattr(evaluator, "UsageChanges", lambda client: usage)
         self.monotonic = 0.0
-        monkeypatch.setattr(evaluator, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
+        for module in (evaluator, looks):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
         ledger: Any = SimpleNamespace(valid=self.valid, refresh=lambda: True, publish=self.publish)
         self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, ledger, lambda: self.now_us)
 
@@ -67,7 +68,7 @@ class Bench:
 def test_what_has_no_room_in_a_day_is_said_once_and_evaluated_on_the_next(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(evaluator, "MOST_A_DAY", 5)
+    monkeypatch.setattr(basis, "MOST_A_DAY", 5)
     bench = Bench(monkeypatch, "1", "2", accounts=4)
     for _ in range(3):
         bench.evaluator.round()
