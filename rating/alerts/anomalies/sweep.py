@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AlertLedger
 from rating.alerts.anomalies.days import LocalDays, daily_totals
-from rating.alerts.anomalies.records import JudgedAccount, next_anomalies
+from rating.alerts.anomalies.next_anomalies import JudgedAccount, next_anomalies
 from rating.alerts.basis import Basis, BasisReader
 from rating.alerts.catalog_changes import CatalogChanges
 from rating.alerts.looks import Looks

@@ -44,7 +44,7 @@ NO_EVENTS: Final = DayUsage(Decimal(0), 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DayVerdict:
     """``kind``: None: as usual. From ``high`` on a day is a spike, up to ``low`` a drop. ``score``: how many spreads
     the quantity lies from ``expected``."""
 
@@ -55,7 +55,7 @@ class Verdict:
     score: Decimal
 
 
-def judge(history: Sequence[DayUsage], day: DayUsage, ended: bool = True) -> Verdict | None:
+def judge(history: Sequence[DayUsage], day: DayUsage, ended: bool = True) -> DayVerdict | None:
     """``history``: the days before it in order of time, up to READ_DAYS of them; those before the first with events do
     not count. None: they are too few to judge by (four of its weekday, five with events).
 
@@ -70,11 +70,11 @@ def judge(history: Sequence[DayUsage], day: DayUsage, ended: bool = True) -> Ver
                 break
             before = _judged(history[:-back], history[-back], ended=True)
             if before is not None and before.kind == "silence":
-                return Verdict(None, verdict.expected, verdict.low, verdict.high, verdict.score)
+                return DayVerdict(None, verdict.expected, verdict.low, verdict.high, verdict.score)
     return verdict
 
 
-def _judged(history: Sequence[DayUsage], day: DayUsage, ended: bool) -> Verdict | None:
+def _judged(history: Sequence[DayUsage], day: DayUsage, ended: bool) -> DayVerdict | None:
     days = list(history[-HISTORY_DAYS:])
     first = next((number for number, earlier in enumerate(days) if earlier.events), len(days))
     days = days[first:]
@@ -101,7 +101,7 @@ def _judged(history: Sequence[DayUsage], day: DayUsage, ended: bool) -> Verdict 
         kind = "silence" if always and (busy or len(active) == len(days)) else None
     elif ended and day.quantity <= low:
         kind = "drop"
-    return Verdict(kind, expected, low, high, score)
+    return DayVerdict(kind, expected, low, high, score)
 
 
 def _spread(weekdays: Sequence[Sequence[DayUsage]], middles: Sequence[Decimal], active: Sequence[DayUsage]) -> Decimal:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rating.alerts import looks
 from rating.alerts.anomalies import sweep
 from rating.alerts.anomalies.days import SETTLED_US, LocalDays
-from rating.alerts.anomalies.records import JudgedAccount, next_anomalies
+from rating.alerts.anomalies.next_anomalies import JudgedAccount, next_anomalies
 from rating.alerts.anomalies.sweep import AnomalySweep
 from rating.alerts.anomalies.verdict import HISTORY_DAYS, NO_EVENTS, READ_DAYS, DayUsage, judge
 from rating.alerts.basis import Basis

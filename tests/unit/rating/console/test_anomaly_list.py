@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from rating.alerts.alert_store import StoredAlert
-from rating.alerts.anomalies.records import next_anomalies
+from rating.alerts.anomalies.next_anomalies import next_anomalies
 from rating.console.anomaly_list import anomalies
 from tests.unit.rating.alerts.test_anomalies import as_of, day, judged, noon_us, until_monday
 

@@ -1,6 +1,6 @@
 """What anomalies a year of the demo's flights gives, and how many planted ones are found.
 
-    .venv/bin/python tests/bench/bench_anomalies.py [--days]
+    PYTHONPATH=. .venv/bin/python tests/bench/flights/bench_anomalies.py [--days]
 
 Every account and metric of the demo that adds up is judged day by day as the sweep does it. All that is found in the
 file as it is counts as a false alarm, storms and holidays too. Then each day with flights is planted anew by itself:

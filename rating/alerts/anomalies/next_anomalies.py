@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rating.alerts.anomalies.days import SETTLED_US, LocalDays
-from rating.alerts.anomalies.verdict import HISTORY_DAYS, KINDS, READ_DAYS, DayUsage, Verdict, judge
+from rating.alerts.anomalies.verdict import HISTORY_DAYS, KINDS, READ_DAYS, DayUsage, DayVerdict, judge
 from rating.alerts.crossings import AsOf
 from rating.alerts.watched import ActiveRule
 from schemas.ledgers.alert_record import Alert, AlertKey
@@ -62,7 +62,7 @@ def next_anomalies(account: JudgedAccount, as_of: AsOf, version_of: Callable[[st
             )
 
 
-def _evidence(verdict: Verdict, history: Sequence[DayUsage], day: DayUsage) -> str:
+def _evidence(verdict: DayVerdict, history: Sequence[DayUsage], day: DayUsage) -> str:
     """What an anomaly's record says beside its value, as JSON."""
     numbers = {name: plain(getattr(verdict, name)) for name in ("expected", "low", "high", "score")}
     past = [plain(earlier.quantity) for earlier in history[-HISTORY_DAYS:]]
