@@ -12,6 +12,7 @@ from rating.close.checklist.checks import warnings
 from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
+from rating.close.interim_invoices import bill_interims
 from rating.close.redraft import Redrafted, refresh_drafts, wait_drafts_visible
 from rating.close.result import CloseResult, stored_checks
 from rating.invoices.amend import wait_shown
@@ -21,6 +22,7 @@ from rating.invoices.draft_decisions import awaiting
 from rating.invoices.ledger import read_standing
 from rating.invoices.numbering import number_all
 from rating.invoices.publish_invoices import publish, wait_visible
+from rating.invoices.waiting import CloseError
 from rating.invoicing.late.late_report import lines_to_rate_again
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
@@ -62,7 +64,7 @@ class Close:
         """Bill, number and make visible all that is due, and create drafts of the rest. Raises CloseError,
         LedgerUnavailable."""
         try:
-            return self._run()
+            return self._with_interims(self._nothing_ended() if self._request.subscription else self._run())
         except RefusedByChecks as refused:
             self._request.on_checks(refused.checks)
             return replace(self._result(refused.run), refused=True)
@@ -183,6 +185,32 @@ class Close:
             drafts=redrafted.drafts,
             awaiting=waiting,
             unpriced=values_without_price(standing.chains(request.namespace), PeriodLock.of(planning.view())),
+        )
+
+    def _nothing_ended(self) -> CloseResult:
+        """The result before one subscription's running period is billed. Raises CloseError."""
+        read_standing(self._ledgers.invoices, self._ledgers.standing)
+        self.planning.read_catalog()
+        self._ledgers.checkpoints.refresh()
+        name, namespace = self._request.subscription, self._request.namespace
+        if not self.planning.view().history("subscription", name):
+            raise CloseError(f"there is no subscription {name} in namespace {namespace}; `weir catalog` lists them")
+        return self._result(None)
+
+    def _with_interims(self, result: CloseResult) -> CloseResult:
+        """8. Bill what running periods have used, of subscriptions that have reached their threshold."""
+        request, ledgers, planning = self._request, self._ledgers, self.planning
+        view = planning.view()
+        interims = bill_interims(request, ledgers, view, planning.late, self._rows.require)
+        if interims.invoices and not request.dry_run:
+            number_all(ledgers.checkpoints, request.client, ledgers.standing, view, request.now)
+            self.balance()
+            wait_visible(request.client, request.namespace, ledgers.standing, request.on_progress)
+        return replace(
+            result,
+            run=result.run or interims.run,
+            invoices=result.invoices + interims.invoices,
+            problems=tuple(dict.fromkeys(result.problems + interims.problems)),
         )
 
     def balance(self) -> None:

@@ -21,7 +21,8 @@ class CloseRequest:
     """Bill every period of ``namespace`` that is due at ``as_of``.
 
     ``client``: ClickHouse client. ``dry_run``: rate live usage and write nothing. ``strict``: bill nothing if the
-    checklist has findings. ``on_checks``: called with the checklist before anything is billed.
+    checklist has findings. ``on_checks``: called with the checklist before anything is billed. ``subscription``: bill
+    nothing but what this one has used of its running period by now, whether it has a threshold or not.
     """
 
     settings: Settings
@@ -33,6 +34,7 @@ class CloseRequest:
     dry_run: bool = False
     strict: bool = False
     on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None
+    subscription: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,16 @@ def next_sequence(chain: Sequence[Invoice], start_us: int) -> int:
     return max((invoice.sequence + 1 for invoice in chain if invoice.period_start == start_us), default=0)
 
 
+def is_interim(invoice: Invoice) -> bool:
+    """Whether it bills what was used of a running period, before that ended; the period's own invoice takes it off."""
+    return '"interim"' in invoice.body and "interim" in body_of(invoice)
+
+
+def episode_of(chain: Iterable[Invoice], start_us: int) -> int:
+    """The number of the next interim invoice of the period that begins at ``start_us``, void ones counted: 1, 2, …"""
+    return 1 + sum(1 for invoice in chain if invoice.period_end == start_us and is_interim(invoice))
+
+
 def periods_to_reissue(chain: Sequence[Invoice]) -> Iterator[Invoice]:
     """The newest invoice of each period whose invoices are all void, in order of the periods; these periods must be
     billed again.

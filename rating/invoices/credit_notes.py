@@ -19,7 +19,7 @@ from rating.invoices.amounts.line_balances import (
 from rating.invoices.amounts.note_spread import at_most, discounted, spread
 from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
 from rating.invoices.amounts.settlement_effects import added_by_true_ups
-from rating.invoices.chain import last_order, voids_of
+from rating.invoices.chain import is_interim, last_order, voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
 from rating.pricing import money_text, plain
 from rating.pricing.exact import exact_sum, round_money, share
@@ -88,6 +88,11 @@ def with_credit_note(invoice: Invoice, note: NewCreditNote, chain: Sequence[Invo
             f"invoice {name} is a credit of {money_text(-Decimal(invoice.total), currency)} {currency} itself; pay "
             "it back"
             " (`weir invoice pay` with a negative amount), or let the account's next invoice draw on it"
+        )
+    if is_interim(invoice):
+        raise ChangeRefused(
+            f"invoice {name} is an interim one, which the invoice of its period takes off again; credit that invoice"
+            " once it is there, take back the events (`weir void KEY`), or void this one"
         )
     lines = [_credited(invoice, notes, requested, chain) for requested in _once(name, note.lines)]
     amount = exact_sum(Decimal(line["amount"]) for line in lines) if note.amount is None else note.amount

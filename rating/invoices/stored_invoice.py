@@ -156,6 +156,7 @@ class StoredInvoiceHead:
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,
             "catalog_offset": self.catalog_offset, "as_of": rfc3339(self.as_of_us),
             "time_zone_data": self.body.time_zone_data, "draft": self.draft, "approved": self.approved,
+            **({} if self.body.interim is None else {"interim": self.body.interim["episode"]}),
         }  # fmt: skip
 
 

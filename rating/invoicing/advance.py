@@ -1,12 +1,17 @@
-"""Settles fees billed in advance against the actual fees: credits, and what is still owed. Pure.
+"""Settles what was billed of a period before it ended: fees in advance against the actual fees (credits, and what is
+still owed), and interim invoices against the invoice that bills the whole period. Pure.
 
 A line in advance is a flat line whose period begins at or after the end of its own invoice's period. It is settled
-once: on the invoice of the period it is for, or, if the subscription ended before, on a separate one.
+once: on the invoice of the period it is for, or, if the subscription ended before, on a separate one. Beside an interim
+invoice the next of its period, and the period's own, have the lines of the whole period, as if none had been billed,
+and a line for each of its lines that takes it off, over what that comes to with all that adjusts it: it is a whole
+again, whichever plan, prices or events the period has by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,11 +19,13 @@ from msgspec import structs
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
+from rating.invoices.chain import is_interim
 from rating.invoicing.charges import ResolvedCharge, proration
 from rating.invoicing.pinned_prices import price_of
 from rating.invoicing.rated_items import price_text, steps_text
 from rating.pricing import PriceError, Rated, money_text, plain, rate
 from rating.pricing.exact import exact_sum
+from rating.pricing.priced_line import Step
 from rating.subscriptions.timeline import PlanningError
 from schemas.catalog.models import Charge, Product
 from schemas.ledgers.invoice_claims import VOID
@@ -26,7 +33,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
-from schemas.prices import Price
+from schemas.prices import Price, price_in
 from schemas.values.instants import rfc3339
 
 
@@ -153,4 +160,39 @@ def _adjustment(paid: BilledInAdvance, price: Price, priced: Rated, difference: 
         kind="adjustment", description=f"{paid.line.description}, adjusted for what was used of the period",
         price=price_text(price), amount=money_text(difference, priced.currency), unrounded=plain(difference),
         steps=steps_text(priced), note="; ".join([f"{span}: {was}", *priced.notes]), adjusts=paid.invoice_id,
+    )  # fmt: skip
+
+
+def settled_interims(chain: Sequence[Invoice], start_us: int) -> tuple[Line, ...]:
+    """The lines that take back what interim invoices of the period that begins at ``start_us`` billed of its usage."""
+    standing = [invoice for invoice in chain if invoice.state != VOID]
+    return tuple(
+        line
+        for invoice in standing
+        if invoice.period_end == start_us and is_interim(invoice)
+        for line in _settled(invoice, standing)
+    )
+
+
+def _settled(interim: Invoice, standing: Iterable[Invoice]) -> Iterator[Line]:
+    adjustments = [line for invoice in standing for line in invoice.lines if line.adjusts == interim.invoice_id]
+    for line in interim.lines:
+        if line.kind != "usage":
+            continue
+        adjusting = (Decimal(other.amount) for other in adjustments if same_line(other, line))
+        amount = exact_sum([Decimal(line.amount), *adjusting])
+        if amount:
+            yield _taken_off(interim, line, -amount)
+
+
+def _taken_off(interim: Invoice, line: Line, amount: Decimal) -> Line:
+    """Of no usage: it is of the amount alone, whatever was measured since."""
+    text = f"{plain(-amount)} billed before, on interim invoice {interim.invoice_id}"
+    price = price_in({"model": "flat", "amount": "0"}, interim.currency)
+    return Line(
+        kind="adjustment", charge=line.charge, product=line.product,
+        description=f"{line.description}, billed before", period_start=line.period_start, period_end=line.period_end,
+        price=price_text(price), amount=money_text(amount, interim.currency), unrounded=plain(amount),
+        steps=json.dumps([Step("in_advance", amount, text).as_json()], ensure_ascii=False), note=text,
+        adjusts=interim.invoice_id, of_plan=plan_in(interim, line),
     )  # fmt: skip

@@ -20,7 +20,7 @@ from rating.invoices.transitions import due_date
 from rating.invoicing.charges import ResolvedCharge, Totals
 from rating.invoicing.due import Due
 from rating.invoicing.rated_items import flat_lines, line_of, rate_items
-from rating.pricing import PriceError, money_text
+from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.period_terms import NO_TERMS, Terms
 from rating.subscriptions.timeline import PlanningError
@@ -140,8 +140,10 @@ def build_invoice(
         body["after"] = position.after or run.run_id
     if due.holds:
         body["holds"] = due.holds
-    if due.kind == "change":
+    if due.of_running:
         body["change"] = rfc3339(due.change_us)
+    if due.kind == "interim":
+        body["interim"] = interim_body(due)
     invoice = Invoice(
         namespace=due.namespace, invoice_id=due.invoice_id, version=1, predecessor=position.predecessor,
         subscription=due.subscription, sequence=position.sequence, account_id=due.account_id,
@@ -173,7 +175,7 @@ def lines_above_notes(lines: Sequence[Line], due: Due, agreed: Agreed, noted: Se
 
 
 def _billed(lines: Sequence[Line], due: Due, agreed: Agreed) -> credited_in_all.BilledInvoice:
-    change = due.kind == "change"
+    change = due.of_running
     terms = agreed.ahead if change else agreed.terms
     has_terms = change or (due.kind != "further" and terms != NO_TERMS)
     discounts = Terms(terms.discounts) if has_terms else None
@@ -183,7 +185,7 @@ def _billed(lines: Sequence[Line], due: Due, agreed: Agreed) -> credited_in_all.
 def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[Line]) -> list[Line]:
     """Lines from the terms of the invoice's own period, and discounts of the next period on its fees in advance."""
     currency = due.plan.currency
-    if due.kind == "change":  # all of it is of the running period, which has no end yet
+    if due.of_running:  # all of it is of the running period, which has no end yet
         charged = [(line.product, Decimal(line.amount)) for line in [*lines, *settled]]
         last_advance = due.advance[-1]
         of_plan = LinePlan(last_advance.plan.code, last_advance.plan_version)
@@ -204,7 +206,7 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
 def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, Decimal]:
     """(the invoice that billed the period's fees in advance, amount of zero or less): what discounts of the invoice's
     own period take off beyond its own charges, so off those fees. ``lines``: all of the invoice."""
-    change = due.kind == "change"
+    change = due.of_running
     own = [line for line in lines if not line.adjusts and line.kind != "credit"]
     own_sum = exact_sum(Decimal(line.amount) for line in own if change or line.period_start < due.end_us)
     return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
@@ -226,6 +228,12 @@ def _effects(
         effects[name] = exact_sum((until, -sum_before))
         sum_before = until
     return effects
+
+
+def interim_body(due: Due) -> JsonObject:
+    """What an interim invoice says of itself: which one of its period it is, and the plan's threshold, if any."""
+    threshold = due.plan.invoice_threshold
+    return {"episode": due.episode} | ({} if threshold is None else {"threshold": plain(threshold)})
 
 
 def _sum(lines: Iterable[Line]) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -24,7 +24,7 @@ from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, price_in
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
 
-__all__ = ["ChargeBook", "Need", "ResolvedCharge", "Totals", "proration"]
+__all__ = ["ChargeBook", "Need", "ResolvedCharge", "Totals", "metered", "proration"]
 
 _MAX_ITEMS: Final = 1000
 
@@ -172,6 +172,11 @@ class ChargeBook:
         if found is None:
             raise PlanningError(f"{location}: there is no profile {address}; publish its meter, or mend the product")
         return found
+
+
+def metered(items: Iterable[ResolvedCharge]) -> tuple[ResolvedCharge, ...]:
+    """The charges that an interim invoice bills: those by use. Fees come with the period's own invoice."""
+    return tuple(item for item in items if item.need is not None and not isinstance(item.price, FlatPrice))
 
 
 def _location(part: PeriodPart, charge: Charge) -> str:

@@ -21,9 +21,10 @@ SETTLED_AT_ONCE: Final[frozenset[BillingInterval]] = frozenset({"quarter", "year
 """Intervals long enough that a change of fees in advance is billed at once; for shorter ones, with the period."""
 
 
-Kind = Literal["period", "change", "further"]
+Kind = Literal["period", "change", "interim", "further"]
 """period: it bills a period, or opens the chain with fees in advance; change: it settles the running period's fees in
-advance at a change of them; further: another invoice of a period that is billed, with adjustments alone."""
+advance at a change of them; interim: it bills what was used of the running period so far; further: another invoice of a
+period that is billed, with adjustments alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Due:
     It bills the usage and the flat fees in arrears of ``parts``, and the fees in advance of ``advance``, the parts
     of the following period. A subscription with such fees begins with an invoice at its start, over no time.
     ``advanced``: an earlier invoice of the same run bills this period's fees in advance. ``change_us``: instant of
-    a change. ``holds``: how often its draft was held and released.
+    a change, or as of which it is an interim invoice; ``episode``: which one of its period, 1, 2, …, and ``advance``
+    then the parts of the running period. ``holds``: how often its draft was held and released.
     """
 
     namespace: str
@@ -71,6 +73,7 @@ class Due:
     position: ChainPosition
     kind: Kind = "period"
     change_us: int = 0
+    episode: int = 0
     parts: tuple[PeriodPart, ...] = ()
     advance: tuple[PeriodPart, ...] = ()
     advanced: bool = False
@@ -78,10 +81,15 @@ class Due:
     holds: int = 0
 
     @property
+    def of_running(self) -> bool:
+        """Whether it is of a period that has not ended, over no time at its start."""
+        return self.kind in ("change", "interim")
+
+    @property
     def ready_us(self) -> int:
         """The instant from which it may be billed: the period's end plus the plan's grace; the start, or the
         change, for an invoice at one."""
-        return self.change_us if self.kind == "change" else self.end_us + self.grace_us
+        return self.change_us if self.of_running else self.end_us + self.grace_us
 
     @property
     def grace_us(self) -> int:
@@ -91,7 +99,7 @@ class Due:
     @property
     def moment_us(self) -> int:
         """The last instant it is for (at a start the start itself), which determines its terms."""
-        return self.change_us if self.kind == "change" else max(self.end_us - 1, self.start_us)
+        return self.change_us if self.of_running else max(self.end_us - 1, self.start_us)
 
     @cached_property
     def invoice_id(self) -> str:

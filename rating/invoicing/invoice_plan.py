@@ -19,8 +19,8 @@ from rating.invoices.amounts.prior_terms import PriorTerms, prior_terms, prior_t
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed
 from rating.invoices.chain import last_order
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.advance import advance_again, paid_in_advance, settle
-from rating.invoicing.charges import ChargeBook, ResolvedCharge
+from rating.invoicing.advance import advance_again, paid_in_advance, settle, settled_interims
+from rating.invoicing.charges import ChargeBook, ResolvedCharge, metered
 from rating.invoicing.due import Due
 from rating.invoicing.late.late_usage import Late, Prior, priors
 from rating.invoicing.need import Need
@@ -66,9 +66,7 @@ class Billing:
     @property
     def empty(self) -> bool:
         """Whether an invoice with adjustments only, or for a change, would have no content."""
-        return self.due.kind != "period" and not (
-            self.credits or (self.items if self.due.kind == "change" else self.prior)
-        )
+        return self.due.kind != "period" and not (self.credits or (self.items if self.due.of_running else self.prior))
 
     @property
     def in_force(self) -> TermsOf:
@@ -122,9 +120,12 @@ def billing_of(
     noted = standing_with_notes(chain)
     adjusted_ids = [adjusted_prior.invoice_id for adjusted_prior in prior]
     adjusted, of_void = prior_terms(chain, adjusted_ids), credited_of_void(chain, set(adjusted_ids))
-    if due.kind == "change":
-        paid = paid_in_advance(chain, due.start_us)
-        fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+    if due.of_running:
+        if due.kind == "change":
+            paid = paid_in_advance(chain, due.start_us)
+            fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
+        else:
+            fees, credits_due = metered(book.items(due.advance)), settled_interims(chain, due.start_us)
         at_change = _agreed_at_change(due, chain)
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
@@ -135,6 +136,7 @@ def billing_of(
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
+    credits_due += settled_interims(chain, due.end_us if due.kind == "further" else due.start_us)
     if due.kind == "further":
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
@@ -165,7 +167,7 @@ def _credited_before(
     paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
     if noted:
         names |= beside(noted, paid)
-    if noted and (due.kind == "change" or agreed.terms != NO_TERMS):
+    if noted and (due.of_running or agreed.terms != NO_TERMS):
         names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
     note_credits, order = credits_of_chain(chain, names) if names else NOTHING_NOTED, last_order(chain)
     return replace(note_credits, order=order) if order else note_credits, drawn_on(chain, paid) if paid else ()

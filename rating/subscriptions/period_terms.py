@@ -59,11 +59,17 @@ def _of(pinned: Mapping[str, Any]) -> Terms:
 
 
 def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
-    """The plan's entry with the subscription's prices, its discounts after the plan's, and its commitment.
+    """The plan's entry with the subscription's prices, its discounts after the plan's, its commitment and its
+    threshold.
 
     Returns the same object if nothing differs. An override of a charge that the plan no longer has is ignored.
     """
-    if not subscription.overrides and not subscription.discounts and subscription.minimum_commitment is None:
+    if (
+        not subscription.overrides
+        and not subscription.discounts
+        and subscription.minimum_commitment is None
+        and subscription.invoice_threshold is None
+    ):
         return plan
     model: Plan = plan.model
     prices = {override.charge: override.price for override in subscription.overrides}
@@ -78,6 +84,8 @@ def with_overrides(plan: Entry, subscription: Subscription) -> Entry:
     ]
     if own_terms["minimum_commitment"] is not None:
         body["minimum_commitment"] = own_terms["minimum_commitment"]
+    if subscription.invoice_threshold is not None:
+        body["invoice_threshold"] = str(subscription.invoice_threshold)
     return replace(plan, body=body)
 
 

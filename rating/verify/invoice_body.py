@@ -72,8 +72,9 @@ class StoredPayment(TypedDict, total=False):
 class InvoiceBody(TypedDict, total=False):
     """``voids``: void invoices of the subscription that it was planned after. ``reissues``: the void one whose period
     it bills again. ``terms``: of its own period; ``terms_ahead``: of the one after, for fees in advance. ``terms_of``:
-    "period" since terms are those of periods. ``change``: it settles fees of a running period. ``noted``: how many
-    credit notes of earlier invoices it counted; ``after_note``: the rank of the last of them in the chain, 0: none."""
+    "period" since terms are those of periods. ``change``: it settles fees of a running period; ``interim``: it bills
+    what was used of one. ``noted``: how many credit notes of earlier invoices it counted; ``after_note``: the rank of
+    the last of them in the chain, 0: none."""
 
     voids: list[str]
     reissues: str
@@ -81,6 +82,7 @@ class InvoiceBody(TypedDict, total=False):
     terms_ahead: PeriodTerms
     terms_of: str
     change: object
+    interim: object
     subtotal: str
     credit_notes: list[StoredCreditNote]
     credited: ChainOfNote

@@ -24,7 +24,7 @@ from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhook_setting import MAX_NAMED, NamedWebhook, Webhook
 from schemas.prices import PriceError, price_in, set_by_close
-from schemas.prices.decimals import NotNegative
+from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known
 from schemas.values.fine_instants import InstantOrDate
@@ -148,6 +148,8 @@ class Plan(Model):
     """discounts for all its subscriptions"""
     minimum_commitment: NotNegative | None = None
     """minimum total of a period's charges after discounts; the difference is billed as a true-up line"""
+    invoice_threshold: Annotated[Positive | None, Field(exclude_if=lambda value: value is None)] = None
+    """once so much use of a running period is not billed (after discounts), an interim invoice bills it"""
     features: Annotated[tuple[FeatureGrant, ...], Field(max_length=256)] = ()
     """features that an account has while a subscription to this plan is active"""
     payment_terms_days: Annotated[int, Field(ge=0, le=3660)] = 30
@@ -162,6 +164,12 @@ class Plan(Model):
         exponent(self.currency)
         check_discounts(self.discounts)
         check_grants(self.features)
+        threshold = self.invoice_threshold
+        if threshold is not None and int(threshold.as_tuple().exponent) < -exponent(self.currency):
+            raise ValueError(
+                f"invoice_threshold: {threshold} has more than {self.currency}'s {exponent(self.currency)} decimals; "
+                "round it to an amount that can be paid"
+            )
         codes: set[str] = set()
         for number, charge in enumerate(self.charges):
             if charge.key in codes:
@@ -236,6 +244,8 @@ class Subscription(Model):
     """applied after the plan's discounts"""
     minimum_commitment: NotNegative | None = None
     """replaces the plan's; "0": none"""
+    invoice_threshold: Annotated[Positive | None, Field(exclude_if=lambda value: value is None)] = None
+    """replaces the plan's"""
     features: Annotated[tuple[FeatureGrant, ...], Field(max_length=256)] = ()
     """features in addition to the plan's; one that the plan grants, too, is replaced as a whole"""
 

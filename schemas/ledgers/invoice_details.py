@@ -112,6 +112,13 @@ class InvoiceVoid(TypedDict):
     after_note: NotRequired[int]  # rank of the chain's last credit note then, 0: none; where it adjusts others
 
 
+class InterimMark(TypedDict):
+    """That an invoice bills what was used of a running period, which the period's own invoice takes off."""
+
+    episode: int  # 1, 2, … of its period, void ones counted
+    threshold: NotRequired[str]  # the plan's then, in the invoice's currency
+
+
 class PlanOfLine(TypedDict):
     """The plan of a line that differs from its invoice's."""
 
@@ -209,6 +216,11 @@ class Body(msgspec.Struct, frozen=True):
         """RFC 3339 instant of the change at which it settles fees billed in advance; None for the invoice of a
         period."""
         return self._get("change", None)
+
+    @property
+    def interim(self) -> InterimMark | None:
+        """What an interim invoice says of itself; None on others."""
+        return self._get("interim", None)
 
     @property
     def draft(self) -> Draft | None:

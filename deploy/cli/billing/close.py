@@ -29,10 +29,18 @@ def close(
     strict: Annotated[
         bool, typer.Option("--strict", help="Bill nothing where the checklist before billing finds something.")
     ] = False,
+    subscription: Annotated[
+        str,
+        typer.Option(
+            help="Bill what this subscription alone has used of its running period, by an interim invoice; the "
+            "period's own invoice takes it off again."
+        ),
+    ] = "",
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bill every period that is due, as of one checkpoint. Closing again publishes nothing twice."""
+    """Bill every period that is due, as of one checkpoint, and use of running periods that has reached its threshold.
+    Closing again publishes nothing twice."""
     from deploy.cli.output import StepsBar, console, print_json, say
     from rating.close import run_close
 
@@ -53,6 +61,7 @@ def close(
             dry_run=dry_run,
             strict=strict,
             on_checks=checked,
+            subscription=subscription,
         )
     if as_json:
         members = ("account_id", "subscription", "currency", "total")

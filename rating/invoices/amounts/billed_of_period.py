@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from rating.invoices.chain import is_interim
 from rating.pricing.exact import exactly
 from rating.pricing.priced_line import ZERO
 from rating.pricing.reduction_lines import ReductionLine, commitment_lines, discount_lines, total_of
@@ -38,7 +39,8 @@ OF_PERIOD: Final = "period"
 @dataclass(frozen=True, slots=True)
 class Billed:
     """Amounts of one period, including all adjustments: ``charged`` by product, ``reduced`` by key of a discount or
-    of the true-up. ``carrier``: the invoice that billed its fees in advance, "" for none."""
+    of the true-up. ``carrier``: the invoice that billed its fees in advance, else its use before it ended; "" for
+    none."""
 
     charged: tuple[tuple[str, Decimal], ...] = ()
     reduced: tuple[tuple[str, Decimal], ...] = ()
@@ -103,7 +105,7 @@ def billed_of(chain: Sequence[Invoice], start_us: int) -> Billed:
                     continue
                 if not ahead and of.period_start == of.period_end:
                     continue  # an older release's lump at a start: all of it concerns fees in advance
-                if ahead and of is invoice:
+                if ahead and of is invoice and not (is_interim(invoice) and carrier):
                     carrier = invoice.invoice_id
                 add(reduced if ":" in line.charge else charged, line)
             if invoice.period_end == start_us and is_lump(invoice):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from rating.invoices.chain import is_interim
 from rating.pricing import PriceError
 from rating.pricing.price_models import cell_amounts, label, others_label
 from rating.pricing.priced_line import OTHERS, MatrixQuantity
@@ -75,7 +76,11 @@ def unpriced_of(line: Line) -> tuple[MatrixQuantity, ...]:
 def unpriced_lines(chain: Sequence[Invoice]) -> Iterator[tuple[Invoice, Line, tuple[MatrixQuantity, ...]]]:
     """(invoice, line, quantities without a price) for every billed line with such usage, by its newest adjustment."""
     marked = [
-        (invoice, line) for invoice in chain if invoice.state != VOID for line in invoice.lines if _MARK in line.steps
+        (invoice, line)
+        for invoice in chain
+        if invoice.state != VOID
+        for line in invoice.lines
+        if _MARK in line.steps and not is_interim(invoice)  # the invoice that takes it off has them, too
     ]
     listed: set[tuple[str, str, int, int]] = set()
     by_id = {invoice.invoice_id: invoice for invoice in chain} if marked else {}

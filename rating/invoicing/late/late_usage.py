@@ -19,7 +19,7 @@ from rating.invoices.amounts.unpriced_values import (
     same_line,
     unpriced_lines,
 )
-from rating.invoices.chain import billed_up_to
+from rating.invoices.chain import billed_up_to, is_interim
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.charges import ChargeBook, Need
@@ -166,7 +166,7 @@ GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
 
 def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Line]]:
     """Usage lines of valid invoices to whose profile and period late records may belong, and those rated together
-    with them."""
+    with them. Those of interim invoices are none: what comes after them is on the invoice that takes them off."""
     records = tuple(late)
 
     def touched(line: Line) -> bool:
@@ -177,7 +177,12 @@ def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[In
             for record in records
         )
 
-    return [(invoice, line) for invoice in chain if invoice.state != VOID for line in _with_parts(invoice, touched)]
+    return [
+        (invoice, line)
+        for invoice in chain
+        if invoice.state != VOID and not is_interim(invoice)
+        for line in _with_parts(invoice, touched)
+    ]
 
 
 def _with_parts(invoice: Invoice, chosen: Callable[[Line], bool]) -> list[Line]:

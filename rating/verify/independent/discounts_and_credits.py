@@ -13,6 +13,7 @@ from rating.verify.difference import Findings
 from rating.verify.independent.amounts import text
 from rating.verify.independent.balance_payments import check_balance_payments
 from rating.verify.independent.credited_as_a_whole import check_in_all
+from rating.verify.independent.interim_lines import check_interims
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.periods import REMEDY, Periods
@@ -59,6 +60,7 @@ def check_lot(heads: Iterable[Head], lines: StoredLines, used: Drawn, findings: 
             periods.check(head)
             missing = check_notes(head, chain, lines, periods, findings)
             check_in_all(head, chain, lines, periods, missing, findings)
+            check_interims(head, chain, lines, findings)
             _check_credits(head, head_lines, findings)
             for code, amount in _draws(head, head_lines):
                 key = head.namespace, code
@@ -75,6 +77,7 @@ def _is_plain(chain: Mapping[str, Head], lines: StoredLines) -> bool:
     there is nothing but its subtotal to look at."""
     return not any(
         '"terms' in head.body
+        or '"interim"' in head.body
         or '"credit_note' in head.body
         or any(
             line.kind not in _CHARGES or line.adjusts or ":" in line.charge

@@ -228,7 +228,7 @@ class Periods:
         return any(
             invoice.end_us == head.start_us
             and ("terms" in body(invoice) or "terms_ahead" in body(invoice))
-            and any(line.kind == "flat" and is_ahead(line, invoice) for line in self.lines_of(invoice))
+            and any(line.kind in CHARGES and is_ahead(line, invoice) for line in self.lines_of(invoice))
             for invoice in earlier
         )
 

@@ -82,7 +82,10 @@ class Road:
             void = EventVoid(self.namespace, "", key, reason, "test")
             self._events.append(b"", encode_void(void), partition_of(void.identity, self._partitions))
 
-    def close(self, as_of: str | None = None, dry_run: bool = False) -> CloseResult:
+    def close(self, as_of: str | None = None, dry_run: bool = False, subscription: str = "") -> CloseResult:
         """Run the close now."""
         instant = None if as_of is None else datetime.fromisoformat(as_of)
-        return run_close(self.settings, self.namespace, instant, datetime.now(UTC), lambda *_: None, dry_run)
+        now = datetime.now(UTC)
+        return run_close(
+            self.settings, self.namespace, instant, now, lambda *_: None, dry_run, subscription=subscription
+        )

@@ -26,8 +26,9 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import NewPayment, amount_due, due_date, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
+from rating.invoicing.interim.interim_plan import plan_interims, reached, with_threshold
 from rating.invoicing.late.late_usage import Late
-from rating.invoicing.run_plan import RunPlan, make_plan
+from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from schemas.catalog.models import Namespace
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
@@ -37,6 +38,7 @@ from tests.unit.rating.billing_page import CALLS, PAGE, example, fees, granted, 
 from tests.unit.rating.builders import invoice_of, shelf, us
 from tests.unit.rating.invoicing.builders import (
     FEBRUARY,
+    SUBSCRIPTION,
     Books,
     amounts_of,
     catalog,
@@ -218,3 +220,28 @@ def test_a_credit_note_on_an_invoice_that_a_grant_paid_in_part() -> None:
     assert [(back["grant"], back["amount"]) for back in entry["prepaid"]] == [("g", prepaid)]
     assert books.standing.apply(replace(noted, claim_id="note"))
     assert number(grant) - drawn(books.standing.invoices("air"))["g"] == number(prepaid)
+
+
+def test_a_threshold_invoice() -> None:
+    terms = r"([\d.]+) a call beyond the first (\d+), (\d+) % off, a fee of ([\d.]+), `invoice_threshold: \"(\d+)\"`: "
+    early = r"(\d+) calls by the 5th make an interim invoice of ([\d.]+) \(([\d.]+) less ([\d.]+)\)\. "
+    late = r"With (\d+) calls by the month's end January's invoice has ([\d.]+) and ([\d.]+), ([\d.]+) off, and"
+    unit, free, percent, fee, threshold, calls, interim, use, off, in_all, *billed, taken, rest, total = example(
+        "Threshold invoices", terms + early + late + r" −([\d.]+): ([\d.]+), so ([\d.]+) in all\.$"
+    )
+    fee_charge = {"product": "fee", "price": {"model": "flat", "amount": fee}}
+    shelf = catalog({"model": "per_unit", "unit_amount": unit, "included_units": free}, [fee_charge])
+    discounts = [{"code": "off", "percent": percent}]
+    shelf.add("subscription", SUBSCRIPTION | {"invoice_threshold": threshold, "discounts": discounts})
+    books = Books(shelf, [used(3, calls), used(20, int(in_all) - int(calls), close=1)])
+    fifth = us("2026-01-05T00:00:00Z")
+    planned = plan_interims(shelf.view(), books.standing, fifth, {}, with_threshold(shelf.view(), fifth), 100)
+    totals, run = books.totals(planned), Run("run_interim", 1, 0, fifth, {})
+    assert reached(planned, totals, run) == {"s"}
+    ((early_invoice,), _) = build_invoices(planned, totals, run)
+    assert books.standing.apply(early_invoice)
+    assert [early_invoice.total, *(line.amount.lstrip("-") for line in early_invoice.lines)] == [interim, use, off]
+    (january,) = books.close(FEBRUARY)
+    assert [line.amount.lstrip("-") for line in january.lines] == [*billed, taken]
+    assert january.total == rest
+    assert number(interim) + number(rest) == number(total)

@@ -22,7 +22,7 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from rating.invoicing.late.late_usage import Late
 from rating.invoicing.measure import needs_of
-from rating.invoicing.run_plan import build_invoices, make_plan
+from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
@@ -174,11 +174,14 @@ class History:
         return tuple(Late("m.p", at_us, at_us, 1) for at_us in days)
 
     def close(self, today: int) -> None:
-        self.runs += 1
-        self.offsets[f"run_{self.runs}"] = self.shelf.catalog.next_offset
         as_of = START + today * DAY
         late = {result.code: item for result in self.agreements if (item := self._late(result, today))}
-        plan = make_plan(self.shelf.view(), self.standing, as_of, late)
+        self.publish(make_plan(self.shelf.view(), self.standing, as_of, late), today, as_of)
+
+    def publish(self, plan: RunPlan, today: int, as_of: int) -> list[Invoice]:
+        """Rate what is planned as of that day's usage, and write it."""
+        self.runs += 1
+        self.offsets[f"run_{self.runs}"] = self.shelf.catalog.next_offset
         assert plan.problems == ()
         totals: dict[Any, dict[str, list[UsageGroup]]] = {}
         events = self.agreements[0].events  # usage is the account's, whichever of its subscriptions bills it
@@ -200,6 +203,7 @@ class History:
         ):
             for result in value:
                 self._write(result, result.claim_id)
+        return list(invoices)
 
 
 def amounts(
