@@ -126,6 +126,11 @@ class Acknowledged:
             )
         return max(taken.metered, cursor)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything was added that is not written yet."""
+        return bool(self._records or self._rows)
+
     def write(self, client: Callable[[], Any]) -> None:
         """Insert what was added since the last call; rows whose insert failed are inserted first by the next call."""
         with self._writing:

@@ -29,6 +29,8 @@ from schemas.usage_log.acknowledged import Acknowledged
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
+REST_LOOKS: Final = 3
+"""A log at which nothing moves and nothing is wrong is looked at every third time."""
 _TIMEOUT: Final = 5
 _FIRST_AND_NEXT: Final[tuple[Callable[[], OffsetSpec], ...]] = (OffsetSpec.earliest, OffsetSpec.latest)
 _RECOVER: Final = (
@@ -116,7 +118,7 @@ def _bounds(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[i
 
 def metered(client: Client, generation: int) -> tuple[str, dict[int, int]]:
     """The id of the topic that was metered ("" if none is recorded), and the cursors."""
-    # One query: idle processes ask it every two seconds.
+    # One query: idle processes ask it every few seconds.
     rows = client.query(
         "SELECT toInt64(-1) AS partition, toUInt64(0) AS cursor, argMin(topic_id, recorded_at) AS topic"
         " FROM usage_topics WHERE generation = {g:UInt32} UNION ALL"
@@ -193,6 +195,9 @@ class LogWatch:
         self._client: Any = None
         self._faults = ConfirmedFaults()
         self._reasons: tuple[UnreadyReason, ...] = ()
+        self._standing: GenerationStanding | None = None
+        self._at_rest = False
+        self._passed_over = 0
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
 
     def start(self) -> None:
@@ -214,7 +219,16 @@ class LogWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            self._look()
+            self._turn()
+
+    def _turn(self) -> None:
+        """Look, but not at each turn while the log stands as it did and nothing was acknowledged since."""
+        resting = self._at_rest and (self._acknowledged is None or not self._acknowledged.waiting)
+        if resting and self._passed_over < REST_LOOKS - 1:
+            self._passed_over += 1
+            return
+        self._passed_over = 0
+        self._look()
 
     def _look(self, *, first: bool = False) -> None:
         generation = self._generation()
@@ -232,8 +246,11 @@ class LogWatch:
                 )
         except Exception as error:  # a failed check says nothing about the log
             self._client = None
+            self._at_rest = False
             log.debug("the log was not looked at: %s", _first_line(error))
             return
+        self._at_rest = standing == self._standing and not any(standing.faults())
+        self._standing = standing
         if self._acknowledged is not None:
             self._acknowledged.metered(generation, standing.cursors)
         self._reasons = self._faults.look(standing, first=first)

@@ -20,6 +20,8 @@ from stream_processors.threads import Stopping, end_hard
 log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
+REST_SECONDS: Final = 4.0
+"""Between two looks while there is nothing to read: an idle worker asks Kafka and ClickHouse half as often."""
 STALL_SECONDS: Final = 20.0
 NUDGE: Final = 0.2
 """Fraction of the stall time after which a stalled consumer is nudged."""
@@ -106,7 +108,8 @@ class Watchdog:
 
     def _run(self, consumer: Watched) -> None:
         stillness = StallTimer(time.monotonic(), self._stall)
-        while not self._stopping.wait(CHECK_SECONDS):
+        behind = True
+        while not self._stopping.wait(CHECK_SECONDS if behind else REST_SECONDS):
             looked = time.monotonic()
             try:
                 behind = consumer.behind()

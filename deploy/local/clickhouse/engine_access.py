@@ -55,6 +55,10 @@ _CONSTANT_SETTINGS = (
 # which was some tenth of its work under tests.
 _COMPILED = tuple(f"min_count_to_compile_{what}" for what in ("expression", "aggregate_expression", "sort_description"))
 _COMPILED_FROM = 1000
+# Seconds until a table with nothing to merge or move looks for it again; a write makes it look at once. By the default
+# of 0.1 the looks of some 45 tables were most of what an engine does that nobody asks.
+_LOOKS = {"background": 1, "background_move": 60, "background_streaming": 60}
+_LOOK = "processing_pool_thread_sleep_seconds_if_nothing_to_do"
 _ELEMENT = re.compile(r"'(?:[^'\\]|\\.)*+'?|`(?:[^`\\]|\\.)*+`?|\"(?:[^\"\\]|\\.)*+\"?|[A-Za-z_]\w*+|\s++|.", re.DOTALL)
 
 
@@ -184,7 +188,9 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
     read."""
     folder.mkdir(parents=True, exist_ok=True)
     config, users = folder / "config.xml", folder / "users.xml"
-    config.write_text(_CONFIG.format(users=_xml(str(users)), folder=_xml(str(folder)), keep_free=keep_free_bytes))
+    looks = "".join(f"<{pool}_{_LOOK}>{seconds}</{pool}_{_LOOK}>" for pool, seconds in _LOOKS.items())
+    paths = {"users": _xml(str(users)), "folder": _xml(str(folder))}
+    config.write_text(_CONFIG.format(**paths, keep_free=keep_free_bytes, looks=looks))
     constant = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
     grants = "".join(f"<query>GRANT SELECT ON {database}.{view}</query>" for view in views)
     engines = "".join(f"<query>GRANT TABLE ENGINE ON {engine}</query>" for engine in _GRANTED_ENGINES)
@@ -215,6 +221,8 @@ _CONFIG = """\
  <storage_configuration>
   <disks><default><keep_free_space_bytes>{keep_free}</keep_free_space_bytes></default></disks>
  </storage_configuration>
+ <memory_worker_period_ms>500</memory_worker_period_ms>
+ {looks}
 </clickhouse>
 """
 _USERS = """\

@@ -16,7 +16,7 @@ from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
 from schemas.usage_log import continuity
 from schemas.usage_log.acknowledged import KEPT, Acknowledged, TakenBefore
-from schemas.usage_log.continuity import ConfirmedFaults, GenerationStanding, LogWatch
+from schemas.usage_log.continuity import REST_LOOKS, ConfirmedFaults, GenerationStanding, LogWatch
 from schemas.usage_log.generation_recovery import RecordCount, _digest, never_metered, not_carried, uncounted
 
 
@@ -252,3 +252,33 @@ def test_a_watch_tells_the_count_of_acknowledged_records_how_far_the_log_is_mete
         told.append([reason.name for reason in watch.reasons()])
         assert counted.taken(1, 0).metered == cursor
     assert told == [[], [], ["log_ends_below_cursor"]]
+
+
+def test_a_log_at_rest_is_looked_at_every_third_time_until_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, looks = Acknowledged("gateway"), 0
+    log = at(40, 30)
+
+    def look(*_: object) -> GenerationStanding:
+        nonlocal looks
+        looks += 1
+        return log
+
+    monkeypatch.setattr(continuity, "AdminClient", lambda _: None)
+    monkeypatch.setattr(continuity, "connect", lambda *_, **__: Client())
+    monkeypatch.setattr(continuity, "read_standing", look)
+    watch = LogWatch(Settings(), lambda: 1, acknowledged=counted)
+
+    def looked(turns: int) -> int:
+        before = looks
+        for _ in range(turns):
+            watch._turn()
+        return looks - before
+
+    assert looked(2) == 2  # the second finds that nothing moved
+    assert looked(2 * REST_LOOKS) == 2
+    counted.add("live", 1, 0, 40, 3)
+    assert looked(1) == 1  # what was acknowledged is written down, and the log looked at
+    log = at(5, 30)  # it lost its end
+    assert [looked(1) for _ in range(REST_LOOKS)][-1] == 1
+    assert looked(1) == 1  # and what one look finds wrong, the next one confirms
+    assert [reason.name for reason in watch.reasons()] == ["log_ends_below_cursor"]

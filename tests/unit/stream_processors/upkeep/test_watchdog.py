@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from stream_processors.upkeep.watchdog import (
     BALANCING,
     BUSY,
     CHECK_SECONDS,
+    REST_SECONDS,
     STALL_SECONDS,
     StallTimer,
     Watchdog,
@@ -103,3 +105,17 @@ def test_the_watchdog_goes_on_whatever_a_look_raises() -> None:
     consumer = Watched("a consumer", behind, lambda: 0.0, lambda: True, lambda: 1.0)
     Watchdog([], stopping)._run(consumer)
     assert looks == [0, 1]
+
+
+def test_a_consumer_with_nothing_to_read_is_looked_at_less_often() -> None:
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) > 4
+
+    stopping: Any = SimpleNamespace(wait=wait)
+    behind = iter((False, False, True, True))
+    consumer = Watched("a consumer", lambda: next(behind), time.monotonic, lambda: False, lambda: 1.0)
+    Watchdog([], stopping)._run(consumer)
+    assert pauses == [CHECK_SECONDS, REST_SECONDS, REST_SECONDS, CHECK_SECONDS, CHECK_SECONDS]
