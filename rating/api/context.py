@@ -33,7 +33,7 @@ from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.shares import Busy, SharePlan
 from schemas.kafka.topics import CHECKPOINTS
-from schemas.ledgers.checkpoints import Checkpoints
+from schemas.ledgers.checkpoints import Checkpoints, RolledUp
 from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
@@ -54,6 +54,7 @@ class Rating:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.checkpoints = Checkpoints()
+        self.rolled_up = RolledUp()
         self.invoice_ledger = InvoiceLedger(settings)
         self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held by a namespace's approvals, one at a time."""

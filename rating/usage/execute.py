@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from rating.usage.carry import EARLIEST_US, carried, carried_in_order, looking_back
+from rating.usage.existence import beside_windows
 from rating.usage.query import Usage, UsageGroup, UsageQuery, no_usage
 from rating.usage.render import render
 from schemas.values.json_text import canonical, exact
@@ -42,14 +43,14 @@ def usage_of_steps(client: Any, query: UsageQuery) -> Iterator[tuple[str, str, i
 
 def usage_with_total(client: Any, query: UsageQuery) -> tuple[list[UsageGroup], Usage]:
     """The groups of ``query`` as ``usage_totals`` gives them, and the total of the same without groups; blocking. One
-    question to ClickHouse, but for what is carried over, where the total is not that of the groups."""
+    statement, but for what is carried over, where the total is not that of the groups."""
     total = replace(query, by_account=False, buckets_us=(), dimensions=())
     if total == query:
         rows = usage_totals(client, query)
         return rows, rows[0].usage
     if query.profile.carry_over:
         return usage_totals(client, query), usage_totals(client, total)[0].usage
-    rendered = render(query, with_total=True)
+    rendered = render(query, with_total=True, beside=beside_windows(client, query))
     groups, usage = [], no_usage(query.profile.aggregation)
     for of_all, *values in client.query(rendered.sql, parameters=rendered.parameters).result_rows:
         group = _row(query, values)
@@ -69,7 +70,7 @@ def stream_groups(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
 
 
 def _streamed(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
-    rendered = render(query, by_text=True)
+    rendered = render(query, by_text=True, beside=beside_windows(client, query))
     with client.query_row_block_stream(rendered.sql, parameters=rendered.parameters) as blocks:
         for block in blocks:
             for values in block:
@@ -77,7 +78,7 @@ def _streamed(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
 
 
 def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:
-    rendered = render(query)
+    rendered = render(query, beside=beside_windows(client, query))
     return [_row(query, values) for values in client.query(rendered.sql, parameters=rendered.parameters).result_rows]
 
 

@@ -11,17 +11,19 @@ Every value is bound; the text depends on the query's shape alone. Instants are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from rating.usage import void_conditions
 from rating.usage.aggregates import parts_of
+from rating.usage.beside_windows import ANYTHING, BesideWindows
 from rating.usage.query import UsageQuery
 from rating.usage.usage_conditions import (
-    FOLDED,
+    folded_conditions,
     newest_fold,
     record_conditions,
     unfolded_conditions,
+    unrolled_conditions,
     voids_of,
     window_conditions,
 )
@@ -58,32 +60,37 @@ _TEXT_OF_CONSTANT: Final = '^"(true|false|null|(0|-?[1-9][0-9]{0,14})|-?(0|[1-9]
 _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(Int64)"), ("own_ends", "Array(Int64)"))
 
 
-def render(query: UsageQuery, by_text: bool = False, with_total: bool = False) -> Rendered:
+def render(
+    query: UsageQuery, by_text: bool = False, with_total: bool = False, beside: BesideWindows = ANYTHING
+) -> Rendered:
     """The SQL of ``query``. Columns: profile_id, account_id, bucket, dimension_0… (as far as grouped by),
     quantity (text), events.
 
     Only groups with at least one record come back. Rows are in order of their group. ``by_text``: as a price names
     values, those of one text (1 and "1"; none and "") are one group, of which all buckets stand together.
     ``with_total``, where there are groups: the first column is 1 in a row that is the total of all of them, and comes
-    first; 0 in each group's.
+    first; 0 in each group's. ``beside``: what a statement about windows need not read, since there is nothing of it.
     """
     bind = Binder()
     parts = parts_of(query.profile, bind)
-    branches = [_branch(query, bind, _RECORDS, parts.of_records, record_conditions(query, bind), by_text)]
+    branches = []
     if query.plan == "windows":
-        windows = window_conditions(query, bind)
-        unfolded = [*windows, *unfolded_conditions(query, bind)]
-        branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, unfolded, by_text))
-        branches.append(_branch(query, bind, _FOLDS, parts.of_windows, [*windows, FOLDED], by_text))
-        voided_accounts = [
-            *record_conditions(replace(query, plan="records"), bind),
-            void_conditions.account_has_voids(*voids_of(query, bind)),
-        ]
-        branches.append(_branch(query, bind, _RECORDS, parts.of_records, voided_accounts, by_text))
+        if unrolled := unrolled_conditions(query, bind, beside):
+            branches.append(_branch(query, bind, _RECORDS, parts.of_records, unrolled, by_text))
+        windows = window_conditions(query, bind, beside)
+        if unfolded := unfolded_conditions(query, bind, beside.fold):
+            branches.append(_branch(query, bind, _WINDOWS, parts.of_windows, [*windows, *unfolded], by_text))
+        if folded := folded_conditions(bind, beside.fold):
+            branches.append(_branch(query, bind, _FOLDS, parts.of_windows, [*windows, *folded], by_text))
+    if query.plan == "records" or beside.voids:
+        records = record_conditions(query, bind)
+        if query.plan == "windows":
+            records.append(void_conditions.account_has_voids(*voids_of(query, bind)))
+        branches.append(_branch(query, bind, _RECORDS, parts.of_records, records, by_text))
     keys = _keys(query)
     of_all = [f"grouping({', '.join(keys)}) > 0 AS of_all"] if with_total else []
     select = [*of_all, *keys, f"toString({parts.merged}) AS quantity", "sum(events) AS events"]
-    lines = [newest_fold(query, bind)] if query.plan == "windows" else []
+    lines = [f"WITH ({newest_fold(query, bind)}) AS fold"] if query.plan == "windows" and beside.fold is None else []
     lines += [f"SELECT {', '.join(select)}", "FROM (", "\nUNION ALL\n".join(branches), ")"]
     if with_total:
         lines += [f"GROUP BY GROUPING SETS (({', '.join(keys)}), ())"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from rating.usage import void_conditions
+from rating.usage.beside_windows import BesideWindows, Fold
 from rating.usage.query import UsageQuery, UsageRange, split
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
@@ -38,39 +38,57 @@ def conditions_with_voided(query: UsageQuery, bind: Binder) -> list[str]:
 
 
 def record_conditions(query: UsageQuery, bind: Binder) -> list[str]:
-    """Conditions on usage_records: all of the interval that is not voided, or what the windows do not give."""
+    """Conditions on usage_records: all of the interval that is not voided."""
     conditions = conditions_with_voided(query, bind)
-    if query.plan == "windows":
-        ragged = [
-            f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
-            f" AND {_within('timestamp', f'ragged_{size}', split(query.window_edges(), size * SECOND)[1], bind)})"
-            for size, versions in query.profile.versions_by_size().items()
-        ]
-        if query.as_of is None:
-            ragged.append(_beyond(query, bind))
-        conditions += ["(" + " OR ".join(ragged) + ")", void_conditions.account_has_no_voids(*voids_of(query, bind))]
-    else:
-        if query.since is not None:
-            conditions.append(f"checkpoint = 0 AND {_appended(query, query.since, bind)}")
-        conditions.append(void_conditions.not_voided(*voids_of(query, bind)))
-    return conditions
+    if query.since is not None:
+        conditions.append(f"checkpoint = 0 AND {_appended(query, query.since, bind)}")
+    return [*conditions, void_conditions.not_voided(*voids_of(query, bind))]
+
+
+def unrolled_conditions(query: UsageQuery, bind: Binder, beside: BesideWindows) -> list[str]:
+    """Conditions on usage_records: what the windows do not give of accounts without voided events. None where windows
+    give all."""
+    unrolled = [
+        f"(profile_version IN {bind(f'versions_{size}', 'Array(UInt32)', list(versions))}"
+        f" AND {_within('timestamp', f'ragged_{size}', ragged, bind)})"
+        for size, versions in query.profile.versions_by_size().items()
+        if (ragged := split(query.window_edges(), size * SECOND)[1])
+    ]
+    if query.as_of is None and (beside.appended or query.profile.backfilled):
+        unrolled.append(_beyond(query, bind, beside))
+    if not unrolled:
+        return []
+    return [*conditions_with_voided(query, bind), "(" + " OR ".join(unrolled) + ")", *_untouched(query, bind, beside)]
 
 
 def _appended(query: UsageQuery, cut: Cut, bind: Binder) -> str:
     """A condition on usage_records: what lies beyond the cut. Positions order usage_batches, not records, so that the
     append times of the namespace's batches beyond the cut say which few records to look at."""
-    batches = f"namespace = {bind('namespace', 'String', query.namespace)} AND {position_beyond(cut.offsets, bind)}"
-    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches})"
+    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches_beyond(query, cut, bind)})"
     return f"append_time >= {first} AND NOT {position_below(cut.offsets, bind, 'since')}"
 
 
-def _beyond(query: UsageQuery, bind: Binder) -> str:
+def batches_beyond(query: UsageQuery, cut: Cut, bind: Binder) -> str:
+    """A condition on usage_batches: those of the namespace beyond the cut."""
+    return f"namespace = {bind('namespace', 'String', query.namespace)} AND {position_beyond(cut.offsets, bind)}"
+
+
+def _beyond(query: UsageQuery, bind: Binder, beside: BesideWindows) -> str:
     """A condition on usage_records: what no window up to the cut holds."""
     cut = query.windows_as_of()
-    appended = _appended(query, cut, bind)
+    if beside.appended_us is None:
+        appended = _appended(query, cut, bind) if beside.appended else "false"
+    else:
+        first = bind.instant("appended_from", beside.appended_us)
+        appended = f"append_time >= {first} AND NOT {position_below(cut.offsets, bind, 'since')}"
     if not query.profile.backfilled:
         return f"({appended})"
     return f"if(checkpoint > 0, checkpoint > {bind('cut_number', 'UInt32', cut.number)}, {appended})"
+
+
+def _untouched(query: UsageQuery, bind: Binder, beside: BesideWindows) -> list[str]:
+    """A condition on records and windows, where one is needed: no event of the account is voided."""
+    return [void_conditions.account_has_no_voids(*voids_of(query, bind))] if beside.voids else []
 
 
 def voids_of(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
@@ -84,7 +102,7 @@ def voids_of(query: UsageQuery, bind: Binder) -> tuple[list[str], str]:
     return scope, "" if query.as_of is None else position_below(query.as_of.offsets, bind, prefix="void_")
 
 
-def window_conditions(query: UsageQuery, bind: Binder) -> list[str]:
+def window_conditions(query: UsageQuery, bind: Binder, beside: BesideWindows) -> list[str]:
     """Conditions on usage_windows and their folds: slices up to the cut, windows that lie in one interval."""
     window_conditions = [
         f"(window_seconds = {bind(f'size_{size}', 'UInt32', size)}"
@@ -92,12 +110,11 @@ def window_conditions(query: UsageQuery, bind: Binder) -> list[str]:
         for size in query.profile.versions_by_size()
     ]
     checkpoint = bind("checkpoint", "UInt32", query.windows_as_of().number)
-    untouched = void_conditions.account_has_no_voids(*voids_of(query, bind))
     conditions = [
         *_scope(query, bind),
         f"checkpoint <= {checkpoint}",
         "(" + " OR ".join(window_conditions) + ")",
-        untouched,
+        *_untouched(query, bind, beside),
     ]
     for number, (version, reach) in enumerate(query.profile.replaced(query.as_of)):
         conditions.append(
@@ -108,24 +125,36 @@ def window_conditions(query: UsageQuery, bind: Binder) -> list[str]:
     return conditions
 
 
-FOLDED: Final = "checkpoint <= fold.2 AND epoch = fold.1"
-
-
 def newest_fold(query: UsageQuery, bind: Binder) -> str:
-    """``fold``: the epoch, and the last fold up to the cut, below which the folds are read in place of the windows. A
-    scalar, so that both branches have the same."""
+    """The epoch, and the last fold up to the cut, as a SELECT of one tuple."""
     namespace = bind("namespace", "String", query.namespace)
     return (
-        f"WITH (SELECT max((epoch, number)) FROM usage_folds WHERE namespace = {namespace}"
+        f"SELECT max((epoch, number)) FROM usage_folds WHERE namespace = {namespace}"
         f" AND number <= {bind('checkpoint', 'UInt32', query.windows_as_of().number)}"
-        " AND epoch = (SELECT max(epoch) FROM usage_folds WHERE namespace = '')) AS fold"
+        " AND epoch = (SELECT max(epoch) FROM usage_folds WHERE namespace = '')"
     )
 
 
-def unfolded_conditions(query: UsageQuery, bind: Binder) -> list[str]:
-    """Conditions on usage_windows: slices above the last fold, and backfills that count, which no fold has."""
-    above = "checkpoint > fold.2"
-    if backfills := query.profile.visible(query.as_of):
+def folded_conditions(bind: Binder, fold: Fold | None) -> list[str]:
+    """Conditions on usage_window_folds: those up to the fold; none where nothing is folded. A fold that is not known is
+    ``fold`` of the statement, a scalar, so that windows and folds have the same."""
+    if fold is None:
+        return ["checkpoint <= fold.2 AND epoch = fold.1"]
+    if not fold.number:
+        return []
+    return [
+        f"checkpoint <= {bind('fold', 'UInt32', fold.number)} AND epoch = {bind('fold_epoch', 'UInt32', fold.epoch)}"
+    ]
+
+
+def unfolded_conditions(query: UsageQuery, bind: Binder, fold: Fold | None) -> list[str]:
+    """Conditions on usage_windows: slices above the last fold, and backfills that count, which no fold has; none where
+    the fold has all."""
+    backfills = query.profile.visible(query.as_of)
+    if fold is not None and fold.number == query.windows_as_of().number and not backfills:
+        return []
+    above = f"checkpoint > {'fold.2' if fold is None else bind('fold', 'UInt32', fold.number)}"
+    if backfills:
         counted = f"checkpoint IN {bind('window_backfills', 'Array(UInt32)', backfills)}"
         return [f"if(backfilled, {counted}, {above})"]
     return ["backfilled = 0", above]

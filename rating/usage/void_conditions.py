@@ -15,18 +15,19 @@ from schemas.clickhouse.positions import EVENT
 def not_voided(scope: Sequence[str], cut: str) -> str:
     """A condition on records: their event is not voided. ``scope``: conditions on ``namespace`` and ``timestamp`` that
     voided events share with the records; ``cut``: that on the voids' positions, "" for live."""
-    return f"{EVENT} NOT IN (SELECT {EVENT} {_voided(scope, cut)})"
+    return f"{EVENT} NOT IN (SELECT {EVENT} {voided(scope, cut)})"
 
 
 def account_has_voids(scope: Sequence[str], cut: str) -> str:
     """A condition on records and windows: their account has a voided event in the scope."""
-    return f"account_id IN (SELECT account_id {_voided(scope, cut)})"
+    return f"account_id IN (SELECT account_id {voided(scope, cut)})"
 
 
 def account_has_no_voids(scope: Sequence[str], cut: str) -> str:
     """The opposite of ``account_has_voids``."""
-    return f"account_id NOT IN (SELECT account_id {_voided(scope, cut)})"
+    return f"account_id NOT IN (SELECT account_id {voided(scope, cut)})"
 
 
-def _voided(scope: Sequence[str], cut: str) -> str:
+def voided(scope: Sequence[str], cut: str) -> str:
+    """FROM and WHERE of voided events, of what the others are about."""
     return f"FROM voided_events WHERE {' AND '.join([*scope, *([cut] if cut else [])])}"

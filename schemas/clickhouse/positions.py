@@ -96,8 +96,19 @@ def position_below(offsets: Offsets, bind: Binder, name: str = "cut", prefix: st
 def position_beyond(offsets: Offsets, bind: Binder, name: str = "beyond") -> str:
     """The opposite condition of ``position_below``, in such terms that the key of a table that positions order finds
     its rows: only what lies beyond is read."""
-    partitions, ranges = [], []
-    for number, ((generation, partition), end) in enumerate(sorted(offsets.items())):
-        partitions.append(f"({in_partition(generation, partition, bind, f'{name}_{number}')})")
-        ranges.append(f"({partitions[-1][1:-1]} AND offset >= {bind(f'{name}_{number}_end', 'UInt64', end)})")
-    return f"({' OR '.join(ranges)} OR NOT ({' OR '.join(partitions)}))" if ranges else "true"
+    generations: dict[int, list[tuple[int, int]]] = {}
+    for (generation, partition), end in sorted(offsets.items()):
+        generations.setdefault(generation, []).append((partition, end))
+    ranges = []
+    for generation, ends in generations.items():
+        at = f"{name}_{generation}"
+        of_partitions = [
+            f"partition = {bind(f'{at}_{partition}', 'UInt32', partition)}"
+            f" AND offset >= {bind(f'{at}_{partition}_end', 'UInt64', end)}"
+            for partition, end in ends
+        ]
+        others = f"partition NOT IN {bind(f'{at}_partitions', 'Array(UInt32)', [partition for partition, _ in ends])}"
+        within = " OR ".join([*(f"({condition})" for condition in of_partitions), others])
+        ranges.append(f"(generation = {bind(at, 'UInt32', generation)} AND ({within}))")
+    ranges.append(f"generation NOT IN {bind(f'{name}_generations', 'Array(UInt32)', list(generations))}")
+    return f"({' OR '.join(ranges)})" if offsets else "true"

@@ -248,3 +248,27 @@ def rolled_up(client: Client) -> int:
     rows = client.query("SELECT DISTINCT number FROM usage_checkpoints").result_rows
     numbers = {int(row[0]) for row in rows}
     return next(number for number in range(len(numbers) + 1) if number + 1 not in numbers)
+
+
+class RolledUp:
+    """Reads ``rolled_up`` again and again without counting all checkpoints each time, of which a year has half a
+    million: only from the greatest on that it has seen complete. Windows are changed, and checkpoints taken away for
+    that time, only after an epoch of folds has begun (``stream_processors.rollup.folds``), and a ClickHouse restored
+    from an older copy lacks the greatest; then all are counted once more. Use it from any thread."""
+
+    def __init__(self) -> None:
+        self._complete = (0, 0)
+        """Epoch, and the checkpoint up to which all were rolled up in it."""
+
+    def read(self, client: Client) -> int:
+        """The greatest checkpoint up to which all slices are rolled up; 0 if none. Blocking."""
+        epoch, complete = self._complete
+        [[present, newest, count]] = client.query(
+            "SELECT (SELECT max(epoch) FROM usage_folds WHERE namespace = ''), max(number), groupBitmap(number)"
+            " FROM usage_checkpoints WHERE number >= {complete:UInt32}",
+            parameters={"complete": complete},
+        ).result_rows
+        if not complete or present != epoch or count != newest - complete + 1:
+            newest = rolled_up(client)  # after the epoch: what is taken away from now on has another one
+        self._complete = (int(present), int(newest))
+        return int(newest)

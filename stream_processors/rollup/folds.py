@@ -71,7 +71,8 @@ class Folds:
         epoch, _ = self._state()  # replicated tables refuse a deletion with a query in it
         self._journal.command(
             "delete folds of older epochs",
-            "DELETE FROM usage_window_folds WHERE epoch < {epoch:UInt32}",
+            # A query that learnt of the epoch before a moment ago still reads its folds.
+            "DELETE FROM usage_window_folds WHERE epoch + 1 < {epoch:UInt32}",
             {"epoch": epoch},
         )
 

@@ -17,7 +17,7 @@ from rating.pricing import plain
 from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_with_total
 from rating.usage.usage_parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.checkpoints import Cut, rolled_up
+from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -96,7 +96,7 @@ async def answer_usage(rating: Rating, question: UsageQuestion, checkpoint: int 
 
 def _rolled_up(rating: Rating, client: Client) -> Cut | None:
     # The follower may be a moment behind ClickHouse; an older cut gives the same total with a longer tail.
-    number = min(rolled_up(client), len(rating.checkpoints.cuts))
+    number = min(rating.rolled_up.read(client), len(rating.checkpoints.cuts))
     return rating.checkpoints.cut(number) if number else None
 
 

@@ -16,7 +16,9 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from deploy.local.stack import Stack
-from rating.usage import Measured, UsageQuery, usage_totals
+from rating.usage import Measured, UsageQuery, render, usage_totals
+from rating.usage.beside_windows import Fold
+from rating.usage.existence import beside_windows
 from rating.usage.measured_profile import Backfilled
 from rating.verify import window_totals
 from rating.verify.difference import Findings
@@ -24,7 +26,7 @@ from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
 from schemas.clickhouse.client import connect
-from schemas.ledgers.checkpoints import Cut, rolled_up
+from schemas.ledgers.checkpoints import Cut, RolledUp, rolled_up
 from schemas.migrations import migrate
 from schemas.settings import Settings
 from schemas.values.instants import SECOND, instant
@@ -122,13 +124,15 @@ class World:
         self.client.command(sql, parameters=parameters | {"k": cut.number})
 
     def totals(self, aggregation: Aggregation, as_of: Cut | None, plan: Any) -> list[Any]:
+        return usage_totals(self.client, self.query(aggregation, as_of, plan))
+
+    def query(self, aggregation: Aggregation, as_of: Cut | None, plan: Any) -> UsageQuery:
         """By account and by hour."""
-        query = UsageQuery(
+        return UsageQuery(
             self.namespace, replace(self.measured, aggregation=aggregation), START + HOUR // 2, START + 5 * HOUR,
             by_account=True, buckets_us=(START + HOUR // 2, START + 3 * HOUR), as_of=as_of,
             rolled_up=ALL_CUTS[-1], plan=plan,
         )  # fmt: skip
-        return usage_totals(self.client, query)
 
     def agrees(self) -> None:
         """Live, and as of checkpoints that end a fold and of such that do not, from windows and folds as from records;
@@ -176,14 +180,23 @@ def test_totals_are_exact_whatever_is_killed_between_two_steps(
 
 
 def test_the_newest_checkpoint_that_is_rolled_up_has_all_before_it(world: World) -> None:
-    assert rolled_up(world.client) == CUTS
+    """Also for who counts on from what it has seen complete: checkpoints are taken away in an epoch of their own."""
+    counting = RolledUp()
+    assert rolled_up(world.client) == CUTS == counting.read(world.client)
     world.client.command(f"INSERT INTO usage_checkpoints (number, generation) VALUES ({CUTS}, 1), ({CUTS + 2}, 1)")
-    assert rolled_up(world.client) == CUTS
+    assert rolled_up(world.client) == CUTS == counting.read(world.client)
+    world.client.command(f"INSERT INTO usage_checkpoints (number, generation) VALUES ({CUTS + 1}, 1)")
+    assert counting.read(world.client) == CUTS + 2 == counting.read(world.client)
     for missing, left in ((4, 3), (1, 0)):
+        Folds(Journal(world.settings, threading.Event())).begin_epoch()
         world.client.command("DELETE FROM usage_checkpoints WHERE number = {n:UInt32}", parameters={"n": missing})
-        assert rolled_up(world.client) == left
+        assert rolled_up(world.client) == left == counting.read(world.client)
+    world.client.command("INSERT INTO usage_checkpoints (number, generation) VALUES (1, 1), (4, 1)")
+    assert counting.read(world.client) == CUTS + 2
+    world.client.command("DELETE FROM usage_checkpoints WHERE number > 7")  # as an older copy has it
+    assert counting.read(world.client) == 7
     world.client.command("TRUNCATE TABLE usage_checkpoints")
-    assert rolled_up(world.client) == 0
+    assert rolled_up(world.client) == 0 == counting.read(world.client)
 
 
 def test_what_is_folded_is_read_from_folds(world: World) -> None:
@@ -211,6 +224,18 @@ def test_an_epoch_has_windows_read_until_they_are_folded_again(world: World) -> 
     Folds(journal).write(ALL_CUTS, CUTS)
     assert world.folded_to() == ENDS[-1]
     world.agrees()
+
+
+def test_a_question_between_two_epochs_still_finds_the_folds_that_it_has_learnt_of(world: World) -> None:
+    Folds(Journal(world.settings, threading.Event())).write(ALL_CUTS, CUTS)
+    query = world.query("sum", None, "windows")
+    beside = beside_windows(world.client, query)
+    assert (beside.voids, beside.appended, beside.fold) == (False, False, Fold(0, ENDS[-1]))
+    rendered = render(query, beside=beside)
+    before = world.client.query(rendered.sql, parameters=rendered.parameters).result_rows
+    Folds(Journal(world.settings, threading.Event())).begin_epoch()
+    assert world.client.query(rendered.sql, parameters=rendered.parameters).result_rows == before
+    assert beside_windows(world.client, query).fold == Fold(1, 0)
 
 
 def test_a_fold_that_was_begun_before_an_epoch_counts_for_nothing(world: World) -> None:

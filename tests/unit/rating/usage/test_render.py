@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 
 from rating.usage import Measured, UsageQuery, render
+from rating.usage.beside_windows import ANYTHING, BesideWindows, Fold
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
@@ -179,6 +181,42 @@ def test_a_live_total_from_windows_adds_the_tail_beyond_the_last_checkpoint() ->
     assert "NOT (offset" not in render(query(rolled_up=CUT, as_of=CUT, plan="windows")).sql
 
 
+FOLDS_ALONE = """\
+SELECT toString(sum(part)) AS quantity, sum(events) AS events
+FROM (
+SELECT sum(`sum`) AS part, sum(`count`) AS events
+FROM (
+    SELECT *, 1 AS one FROM usage_window_folds FINAL
+    WHERE namespace = {namespace:String}
+    AND profile_id = {profile_id:String}
+    AND account_id IN {accounts:Array(String)}
+    AND checkpoint <= {checkpoint:UInt32}
+    AND ((window_seconds = {size_86400:UInt32} AND ((window_start >= \
+fromUnixTimestamp64Micro({whole_86400_0_from:Int64}, 'UTC') AND window_start < \
+fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
+    AND checkpoint <= {fold:UInt32} AND epoch = {fold_epoch:UInt32}
+) AS source
+HAVING events > 0
+)
+HAVING events > 0
+SETTINGS do_not_merge_across_partitions_select_final = 1"""
+
+
+def test_what_there_is_nothing_of_is_not_read() -> None:
+    whole_days = query(accounts=("acme",), start_us=0, end_us=5 * DAY, rolled_up=CUT, plan="windows")
+    nothing = BesideWindows(voids=False, appended=False, fold=Fold(3, CUT.number))
+    assert render(whole_days, beside=nothing).sql == FOLDS_ALONE
+
+    def tables(question: UsageQuery, beside: BesideWindows) -> list[str]:
+        return re.findall(r"FROM (\w+) FINAL", render(question, beside=beside).sql)
+
+    assert tables(whole_days, replace(nothing, fold=Fold(3, 0))) == ["usage_windows"]
+    assert tables(whole_days, replace(nothing, fold=Fold(3, 6))) == ["usage_windows", "usage_window_folds"]
+    assert tables(whole_days, replace(nothing, appended=True)) == ["usage_records", "usage_window_folds"]
+    assert tables(whole_days, replace(nothing, voids=True)) == ["usage_window_folds", "usage_records"]
+    assert tables(query(rolled_up=CUT, plan="windows"), nothing) == ["usage_records", "usage_window_folds"]
+
+
 def test_buckets_are_joined_by_their_starts() -> None:
     rendered = render(query(accounts=("acme",), buckets_us=(5 * HOUR, DAY + 5 * HOUR)))
     assert (
@@ -195,14 +233,21 @@ def test_an_empty_cut_holds_nothing() -> None:
 
 @pytest.mark.parametrize("aggregation", get_args(Aggregation))
 @pytest.mark.parametrize("plan", ["records", "windows"])
-def test_every_value_is_bound_and_every_bound_value_stands_in_the_text(aggregation: Aggregation, plan: str) -> None:
+@pytest.mark.parametrize(
+    "beside", [ANYTHING, BesideWindows(False, False), BesideWindows(True, True, 5 * DAY, Fold(3, 4))], ids=str
+)
+@pytest.mark.parametrize("as_of", [CUT, None], ids=["as of", "live"])
+def test_every_value_is_bound_and_every_bound_value_stands_in_the_text(
+    aggregation: Aggregation, plan: str, beside: BesideWindows, as_of: Cut | None
+) -> None:
     hostile = "x') OR 1=1 --"
     rendered = render(
         query(
             namespace=hostile, profile=Measured(hostile, aggregation, ((1, 60), (2, 3600))), accounts=(hostile,),
             by_account=True, dimensions=(hostile, "b"), buckets_us=(5 * HOUR, DAY, 2 * DAY, 3 * DAY + 7),
-            as_of=CUT, rolled_up=CUT, plan=plan,
-        )
+            as_of=as_of, rolled_up=CUT, plan=plan,
+        ),
+        beside=beside,
     )  # fmt: skip
     assert "OR 1=1" not in rendered.sql
     assert set(re.findall(r"\{(\w+):[\w()]+\}", rendered.sql)) == set(rendered.parameters)
