@@ -23,6 +23,7 @@ from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
 from rating.explain import Ledgers
+from rating.held_books import HeldBooks
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
@@ -55,6 +56,7 @@ class Rating:
         self.settings = settings
         self.checkpoints = Checkpoints()
         self.rolled_up = RolledUp()
+        self.held_books = HeldBooks()
         self.invoice_ledger = InvoiceLedger(settings)
         self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held by a namespace's approvals, one at a time."""

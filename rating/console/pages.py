@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Final
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, quote
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.background import BackgroundTask
 
 from rating.alerts.alert_store import AlertCriteria, list_alerts
 from rating.api.balances.balance import account_balance
@@ -20,7 +22,6 @@ from rating.api.context import Rating, rating_of
 from rating.api.usage.current import running
 from rating.api.usage.totals import answer_usage, read_question
 from rating.api.webhooks import webhook_status
-from rating.books import read_books
 from rating.close.announced_runs import invoice_counts, run_of, runs_of
 from rating.console import account_page, invoice_page, run_pages, session, views
 from rating.console.account_page import UsageForm
@@ -136,13 +137,14 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         return failed(problem)
 
     webhook = webhook_summary(await webhook_status(rating, view))
+    held = rating.held_books.shown(view.namespace)
 
     def question(client: Client) -> Html:
         try:
             invoices = list_invoices(client, view.namespace, cursor=cursor, limit=25)
         except BadCursor:
             invoices = list_invoices(client, view.namespace, limit=25)
-        books = read_books(client, view.namespace)
+        count = held or rating.held_books.count(client, view.namespace, rating.now())
         accounts = [entry.code for entry in view.all("account")]
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
         alerts = list_alerts(
@@ -151,7 +153,8 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
         return views.overview(
             namespace=view.namespace,
             namespaces=rating.namespaces(),
-            books=books,
+            books=count.books,
+            counted_at=held.at if held else None,
             accounts=accounts,
             invoices=invoices,
             cursor=cursor,
@@ -160,7 +163,15 @@ async def overview(rating: LoggedIn, namespace: str | None = None, cursor: str |
             webhook=webhook,
         )
 
-    return page_of(await rating.ask(question))
+    answer = page_of(await rating.ask(question))
+    if held is not None and rating.held_books.due(view.namespace, held):
+        answer.background = BackgroundTask(_count_books, rating, view.namespace)
+    return answer
+
+
+async def _count_books(rating: Rating, namespace: str) -> None:
+    with suppress(Problem):  # too much is asked at the moment: a later page has it counted
+        await rating.ask(lambda client: rating.held_books.count(client, namespace, rating.now()))
 
 
 @router.get("/invoices/{invoice_id}")

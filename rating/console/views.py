@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from rating.books import EventBooks
@@ -10,6 +11,7 @@ from rating.console.html import Child, Html, address, join, link, page, table, t
 from rating.console.text import grouped, local, money
 from rating.invoices.lists import Page
 from rating.invoices.stored_invoice import StoredInvoiceHead
+from schemas.values.instants import micros, rfc3339
 
 _ACCOUNTS_SHOWN: Final = 200
 
@@ -60,6 +62,7 @@ def overview(
     namespace: str,
     namespaces: Sequence[str],
     books: EventBooks,
+    counted_at: datetime | None,
     accounts: Sequence[str],
     invoices: Page,
     cursor: str | None,
@@ -67,8 +70,8 @@ def overview(
     alerts: Html | None,
     webhook: Html | None,
 ) -> Html:
-    """A namespace at a glance; ``waiting``: drafts; ``alerts``: those that are open; ``webhook``: how that
-    stands."""
+    """A namespace at a glance; ``counted_at``: when the books were counted, where that is not this moment; ``waiting``:
+    drafts; ``alerts``: those that are open; ``webhook``: how that stands."""
     chips = [
         tag("a", name, href=address(namespace=name), class_="here" if name == namespace else None)
         for name in namespaces
@@ -84,6 +87,7 @@ def overview(
         tag("div", chips, class_="chips"),
         tag("h2", "Events"),
         ledger(books),
+        tag("p", f"Counted at {rfc3339(micros(counted_at))}.", class_="soft") if counted_at else None,
         tag("h2", "Accounts"),
         tag("div", account_links, class_="chips") if account_links else tag("p", "none yet", class_="soft"),
         tag("p", f"and {grouped(hidden)} more", class_="soft") if hidden > 0 else None,

@@ -88,8 +88,8 @@ def read_invoices(client: Client, namespace: str, *, adjusts: str) -> list[Whole
 _NEWEST_OF_CHAINS: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_lists
 WHERE namespace = {{namespace:String}} AND draft = false AND list = 'subscription' AND %s
 ORDER BY version DESC LIMIT 1 BY invoice_id"""
-_OF_ACCOUNT: Final = """of IN (SELECT subscription FROM invoice_lists
-    WHERE namespace = {namespace:String} AND draft = false AND list = 'account' AND of IN {accounts:Array(String)})"""
+_OF_ACCOUNTS: Final = """(of IN {names:Array(String)} OR of IN (SELECT subscription FROM invoice_lists
+    WHERE namespace = {namespace:String} AND draft = false AND list = 'account' AND of IN {accounts:Array(String)}))"""
 T = TypeVar("T")
 _NAMED: Final = 100  # names in one query: its parameters travel in the request's URL
 
@@ -106,17 +106,20 @@ def read_chains(
     each chain in order. Blocking."""
     parameters: JsonObject = {"namespace": namespace}
     heads: list[StoredInvoiceHead] = []
+    names = tuple(dict.fromkeys(subscriptions))  # some were another account's, some have no invoice
     for codes in named_lots(accounts):
-        parameters["accounts"] = list(codes)
-        rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNT, parameters=parameters).result_rows
+        # Few accounts have more subscriptions than one question takes.
+        parameters |= {"accounts": list(codes), "names": list(names[:_NAMED])}
+        names = names[_NAMED:]
+        rows = client.query(_NEWEST_OF_CHAINS % _OF_ACCOUNTS, parameters=parameters).result_rows
         heads += [head for part in named_lots(rows) for head in heads_of(client, namespace, part)]
-    heads = list({head.invoice_id: head for head in heads}.values())  # a chain may have billed accounts of two lots
     known = {head.subscription for head in heads}
-    missing = [name for name in subscriptions if name not in known]  # which were another account's, or have no invoice
-    for names in named_lots(missing):
-        parameters["names"] = list(names)
-        rows = client.query(_NEWEST_OF_CHAINS % "of IN {names:Array(String)}", parameters=parameters).result_rows
+    for lot in named_lots([name for name in names if name not in known]):
+        rows = client.query(
+            _NEWEST_OF_CHAINS % "of IN {names:Array(String)}", parameters={"namespace": namespace, "names": list(lot)}
+        ).result_rows
         heads += heads_of(client, namespace, rows)
+    heads = list({head.invoice_id: head for head in heads}.values())  # a chain may be in two lots
     followed: dict[tuple[str, str], StoredInvoiceHead] = {(head.subscription, head.predecessor): head for head in heads}
     ordered: list[StoredInvoiceHead] = []
     for subscription in dict.fromkeys(head.subscription for head in heads):
