@@ -14,6 +14,8 @@ from schemas.errors import WeirError
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.cut_list import Cut as Cut
+from schemas.ledgers.folds.cut_list import CutList
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
@@ -23,18 +25,6 @@ from schemas.settings import Settings
 _codec = codec("checkpoint")
 _ATTEMPTS: Final = 20
 _NUMBERED_AT_ONCE: Final = 10_000  # keeps a record far below a megabyte
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Checkpoint ``number``. Its slice is [offsets of checkpoint number − 1, offsets). ``as_of_us``: microseconds
-    UTC; ``backfill``: name of the backfill it belongs to, "" for none."""
-
-    number: int
-    offsets: Offsets
-    catalog_offset: int
-    as_of_us: int
-    backfill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,7 @@ class Checkpoints:
     """The state of usage.checkpoints: its valid cuts, runs and numbers."""
 
     def __init__(self) -> None:
-        self.cuts: list[Cut] = []
+        self.cuts = CutList()
         self.runs: dict[str, Run] = {}
         self.numbers = InvoiceNumbers()
         self.note_numbers = InvoiceNumbers()
@@ -74,7 +64,11 @@ class Checkpoints:
 
     def backfilled(self, name: str, number: int | None = None) -> list[Cut]:
         """The cuts that belong to the backfill ``name``, ascending, up to ``number`` (None: all)."""
-        return [cut for cut in self.cuts if cut.backfill == name and (number is None or cut.number <= number)]
+        return [
+            self.cut(of_backfill)
+            for of_backfill, backfill in sorted(self.cuts.backfills.items())
+            if backfill == name and (number is None or of_backfill <= number)
+        ]
 
     def slice(self, number: int) -> dict[tuple[int, int], tuple[int, int]]:
         """The slice of a checkpoint: (generation, partition) → [start, end), without empty ranges."""

@@ -121,7 +121,7 @@ class Rebuild:
         try:
             staging = Staging(self._settings, catalog, self._stop)
             rollup = RollUp(self._settings, catalog, self._stop, staging.complete)
-            numbers = [cut.number for cut in rollup.checkpoints().cuts]
+            numbers = range(1, len(rollup.checkpoints().cuts) + 1)
             rollup.again(numbers, afresh=True)
             self._journal.command(
                 "delete windows of no checkpoint",

@@ -30,10 +30,11 @@ SPAN_US: Final = 3600 * SECOND
 EPOCH_SQL: Final = "SELECT max(epoch) FROM usage_folds WHERE namespace = ''"
 
 
-def fold_ends(cuts: Sequence[Cut], after: int = 0) -> Iterator[int]:
+def fold_ends(cuts: Sequence[Cut], after: int = 0, known: int | None = None) -> Iterator[int]:
     """The checkpoints above ``after`` with which a fold ends: the last of each hour (UTC), and those of backfills,
-    which replace what is in windows up to them and nothing beyond. ``cuts``: all; the last one ends none yet."""
-    for index in range(after, len(cuts) - 1):
+    which replace what is in windows up to them and nothing beyond. ``cuts``: all, of which the first ``known`` are
+    looked at; the last of these ends none yet."""
+    for index in range(after, (len(cuts) if known is None else min(known, len(cuts))) - 1):
         cut, following = cuts[index], cuts[index + 1]
         if cut.backfill or cut.as_of_us // SPAN_US != following.as_of_us // SPAN_US:
             yield cut.number
@@ -51,7 +52,7 @@ class Folds:
         (a ClickHouse restored since may have fewer, and lack records of the others). Raises Stopping."""
         epoch, done = self._state()
         known = min(rolled_up, self._journal.run("read roll-ups", read_rolled_up))
-        for end in fold_ends(cuts[: known + 1], done):
+        for end in fold_ends(cuts, done, known + 1):
             newest, written = self._state()
             if newest != epoch:
                 return 0

@@ -143,11 +143,11 @@ class RollUp:
         self._begin_fold(checkpoints.cuts)
         return self.done
 
-    def _begin_fold(self, cuts: list[Cut]) -> None:
+    def _begin_fold(self, cuts: Sequence[Cut]) -> None:
         """Fold windows in a thread of its own, so that no close waits for it, if a fold is outstanding."""
         busy = self._fold is not None and not self._fold.done()
         if not busy and (self._folded < 0 or any(fold_ends(cuts, self._folded))):
-            self._fold = self._folding.submit(self._write_folds, tuple(cuts), self.done)
+            self._fold = self._folding.submit(self._write_folds, cuts, self.done)
 
     def _write_folds(self, cuts: Sequence[Cut], rolled_up_to: int) -> None:
         try:

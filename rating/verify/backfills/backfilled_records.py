@@ -138,7 +138,7 @@ def check_backfilled(scope: Scope, findings: Findings, on_progress: VerifyProgre
             for reach in job.reaches:
                 _check_block(scope, job, reach, block.condition, f"{below(reach.offsets)} AND NOT {covered}", findings)
                 covered = below(reach.offsets)
-    named = [cut.number for cut in scope.checkpoints.cuts if cut.backfill]
+    named = sorted(scope.checkpoints.cuts.backfills)
     for namespace, profile, checkpoint, count in scope.rows(
         f"SELECT namespace, profile_id, checkpoint, count() FROM usage_records FINAL WHERE {scope.of_namespace}"
         f" AND checkpoint > 0 AND NOT has({named or [0]}, checkpoint) GROUP BY namespace, profile_id, checkpoint"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.kafka.codec import codec
 from schemas.ledgers.checkpoints import Checkpoints, Cut, Run, cut_record, next_cut, run_record
+from schemas.ledgers.folds.cut_list import CutList
 
 OFFSETS = st.dictionaries(st.tuples(st.integers(1, 2), st.integers(0, 2)), st.integers(0, 9), max_size=4)
 CUTS = st.builds(Cut, st.integers(0, 6), OFFSETS, st.integers(0, 5), st.integers(0, 100))
@@ -132,3 +133,23 @@ def test_next_cut_is_always_valid_and_none_where_nothing_is_new(progresses: list
             assert fold.apply(record(expected_next_cut)) == expected_next_cut
             assert all(expected_next_cut.offsets[key] >= end for key, end in progress.items())
     assert [item.as_of_us for item in fold.cuts] == sorted(item.as_of_us for item in fold.cuts)
+
+
+@given(st.lists(OFFSETS, max_size=6), st.sampled_from(["", "n/m/1#1"]), st.integers(-8, 8), st.integers(-8, 8))
+def test_a_list_in_columns_is_the_list_of_its_cuts(
+    offsets: list[dict[tuple[int, int], int]], backfill: str, low: int, high: int
+) -> None:
+    cuts = [
+        Cut(number, ends, number * 7, -number, backfill if number % 2 else "") for number, ends in enumerate(offsets, 1)
+    ]
+    held = CutList()
+    for item in cuts:
+        held.append(item)
+    assert (list(held), held[low:high], len(held)) == (cuts, cuts[low:high], len(cuts))
+    assert held == cuts
+    assert held.backfills == {item.number: item.backfill for item in cuts if item.backfill}
+    assert [held[place] for place in range(-len(cuts), len(cuts))] == cuts * 2
+    with pytest.raises(IndexError):
+        held[len(cuts)]
+    with pytest.raises(ValueError, match="cannot follow"):
+        held.append(Cut(len(cuts) + 2, {}, 0, 0))

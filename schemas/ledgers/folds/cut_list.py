@@ -1,0 +1,84 @@
+"""Checkpoints and the list of all of them, held in columns: a year has half a million, each of which takes 750 bytes as
+an object and 60 here."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from schemas.ledgers.generations import Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Checkpoint ``number``. Its slice is [offsets of checkpoint number − 1, offsets). ``as_of_us``: microseconds
+    UTC; ``backfill``: name of the backfill it belongs to, "" for none."""
+
+    number: int
+    offsets: Offsets
+    catalog_offset: int
+    as_of_us: int
+    backfill: str = ""
+
+
+class CutList(Sequence[Cut]):
+    """All cuts, in order of their numbers from 1 on. One thread appends, any reads."""
+
+    def __init__(self) -> None:
+        self.backfills: dict[int, str] = {}
+        """Number → backfill, of those that belong to one."""
+        self._partitions: list[tuple[tuple[int, int], ...]] = []
+        self._ends = array("q")
+        self._first_ends = array("q")
+        self._catalog_offsets = array("q")
+        self._instants = array("q")
+        self._partitions_of = array("l")  # appended to last: as long as the list
+
+    def append(self, cut: Cut) -> None:
+        """Append the next one. Raises ValueError for any other number."""
+        if cut.number != len(self) + 1:
+            raise ValueError(f"checkpoint {cut.number} cannot follow {len(self)}")
+        partitions = tuple(cut.offsets)
+        if not self._partitions or self._partitions[-1] != partitions:
+            self._partitions.append(partitions)
+        if cut.backfill:
+            self.backfills[cut.number] = cut.backfill
+        self._first_ends.append(len(self._ends))
+        self._ends.extend(cut.offsets.values())
+        self._catalog_offsets.append(cut.catalog_offset)
+        self._instants.append(cut.as_of_us)
+        self._partitions_of.append(len(self._partitions) - 1)
+
+    def __len__(self) -> int:
+        return len(self._partitions_of)
+
+    @overload
+    def __getitem__(self, index: int) -> Cut: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Cut]: ...
+
+    def __getitem__(self, index: int | slice) -> Cut | list[Cut]:
+        places = range(len(self))[index]
+        return [self._cut(place) for place in places] if isinstance(places, range) else self._cut(places)
+
+    def __iter__(self) -> Iterator[Cut]:
+        return (self._cut(place) for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _cut(self, place: int) -> Cut:
+        partitions, first = self._partitions[self._partitions_of[place]], self._first_ends[place]
+        ends = self._ends[first : first + len(partitions)]
+        return Cut(
+            place + 1,
+            dict(zip(partitions, ends, strict=True)),
+            self._catalog_offsets[place],
+            self._instants[place],
+            self.backfills.get(place + 1, ""),
+        )
