@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 
-class Fold(NamedTuple):
+class FoldEnd(NamedTuple):
     """The epoch, and the checkpoint with which the fold ends; 0 where there is none."""
 
     epoch: int
@@ -27,7 +27,7 @@ class BesideWindows:
     voids: bool
     appended: bool
     appended_us: int | None = None
-    fold: Fold | None = None
+    fold: FoldEnd | None = None
 
 
 ANYTHING: Final = BesideWindows(voids=True, appended=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rating.usage.beside_windows import ANYTHING, BesideWindows, Fold
+from rating.usage.beside_windows import ANYTHING, BesideWindows, FoldEnd
 from rating.usage.query import UsageQuery
 from rating.usage.usage_conditions import batches_beyond, voids_of
 from rating.usage.void_conditions import voided
@@ -41,5 +41,5 @@ def beside_windows(client: Any, query: UsageQuery) -> BesideWindows:
         voids="voids" in rows,
         appended=appended is not None,
         appended_us=None if appended is None else int(appended[0]) * _MILLISECOND_US,
-        fold=Fold(*(int(value) for value in rows.get("fold", (0, 0)))),
+        fold=FoldEnd(*(int(value) for value in rows.get("fold", (0, 0)))),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rating.usage import void_conditions
-from rating.usage.beside_windows import BesideWindows, Fold
+from rating.usage.beside_windows import BesideWindows, FoldEnd
 from rating.usage.query import UsageQuery, UsageRange, split
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
@@ -135,7 +135,7 @@ def newest_fold(query: UsageQuery, bind: Binder) -> str:
     )
 
 
-def folded_conditions(bind: Binder, fold: Fold | None) -> list[str]:
+def folded_conditions(bind: Binder, fold: FoldEnd | None) -> list[str]:
     """Conditions on usage_window_folds: those up to the fold; none where nothing is folded. A fold that is not known is
     ``fold`` of the statement, a scalar, so that windows and folds have the same."""
     if fold is None:
@@ -147,7 +147,7 @@ def folded_conditions(bind: Binder, fold: Fold | None) -> list[str]:
     ]
 
 
-def unfolded_conditions(query: UsageQuery, bind: Binder, fold: Fold | None) -> list[str]:
+def unfolded_conditions(query: UsageQuery, bind: Binder, fold: FoldEnd | None) -> list[str]:
     """Conditions on usage_windows: slices above the last fold, and backfills that count, which no fold has; none where
     the fold has all."""
     backfills = query.profile.visible(query.as_of)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from deploy.local.stack import Stack
 from rating.usage import Measured, UsageQuery, render, usage_totals
-from rating.usage.beside_windows import Fold
+from rating.usage.beside_windows import FoldEnd
 from rating.usage.existence import beside_windows
 from rating.usage.measured_profile import Backfilled
 from rating.verify import window_totals
@@ -230,12 +230,12 @@ def test_a_question_between_two_epochs_still_finds_the_folds_that_it_has_learnt_
     Folds(Journal(world.settings, threading.Event())).write(ALL_CUTS, CUTS)
     query = world.query("sum", None, "windows")
     beside = beside_windows(world.client, query)
-    assert (beside.voids, beside.appended, beside.fold) == (False, False, Fold(0, ENDS[-1]))
+    assert (beside.voids, beside.appended, beside.fold) == (False, False, FoldEnd(0, ENDS[-1]))
     rendered = render(query, beside=beside)
     before = world.client.query(rendered.sql, parameters=rendered.parameters).result_rows
     Folds(Journal(world.settings, threading.Event())).begin_epoch()
     assert world.client.query(rendered.sql, parameters=rendered.parameters).result_rows == before
-    assert beside_windows(world.client, query).fold == Fold(1, 0)
+    assert beside_windows(world.client, query).fold == FoldEnd(1, 0)
 
 
 def test_a_fold_that_was_begun_before_an_epoch_counts_for_nothing(world: World) -> None:

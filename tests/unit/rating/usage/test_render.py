@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from rating.usage import Measured, UsageQuery, render
-from rating.usage.beside_windows import ANYTHING, BesideWindows, Fold
+from rating.usage.beside_windows import ANYTHING, BesideWindows, FoldEnd
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
 
@@ -204,14 +204,14 @@ SETTINGS do_not_merge_across_partitions_select_final = 1"""
 
 def test_what_there_is_nothing_of_is_not_read() -> None:
     whole_days = query(accounts=("acme",), start_us=0, end_us=5 * DAY, rolled_up=CUT, plan="windows")
-    nothing = BesideWindows(voids=False, appended=False, fold=Fold(3, CUT.number))
+    nothing = BesideWindows(voids=False, appended=False, fold=FoldEnd(3, CUT.number))
     assert render(whole_days, beside=nothing).sql == FOLDS_ALONE
 
     def tables(question: UsageQuery, beside: BesideWindows) -> list[str]:
         return re.findall(r"FROM (\w+) FINAL", render(question, beside=beside).sql)
 
-    assert tables(whole_days, replace(nothing, fold=Fold(3, 0))) == ["usage_windows"]
-    assert tables(whole_days, replace(nothing, fold=Fold(3, 6))) == ["usage_windows", "usage_window_folds"]
+    assert tables(whole_days, replace(nothing, fold=FoldEnd(3, 0))) == ["usage_windows"]
+    assert tables(whole_days, replace(nothing, fold=FoldEnd(3, 6))) == ["usage_windows", "usage_window_folds"]
     assert tables(whole_days, replace(nothing, appended=True)) == ["usage_records", "usage_window_folds"]
     assert tables(whole_days, replace(nothing, voids=True)) == ["usage_window_folds", "usage_records"]
     assert tables(query(rolled_up=CUT, plan="windows"), nothing) == ["usage_records", "usage_window_folds"]
@@ -234,7 +234,7 @@ def test_an_empty_cut_holds_nothing() -> None:
 @pytest.mark.parametrize("aggregation", get_args(Aggregation))
 @pytest.mark.parametrize("plan", ["records", "windows"])
 @pytest.mark.parametrize(
-    "beside", [ANYTHING, BesideWindows(False, False), BesideWindows(True, True, 5 * DAY, Fold(3, 4))], ids=str
+    "beside", [ANYTHING, BesideWindows(False, False), BesideWindows(True, True, 5 * DAY, FoldEnd(3, 4))], ids=str
 )
 @pytest.mark.parametrize("as_of", [CUT, None], ids=["as of", "live"])
 def test_every_value_is_bound_and_every_bound_value_stands_in_the_text(
