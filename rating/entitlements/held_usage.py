@@ -124,9 +124,10 @@ class HeldUsage:
         self._by_age.extendleft(reversed(entries))  # they keep their place until they are measured again
         return [entry.key for _, entry in entries]
 
-    def newest(self, keys: Collection[UsageKey], count: int) -> list[UsageKey]:
-        """Of some keys those that were used last."""
-        return heapq.nlargest(count, keys, key=self._last_use)
+    def newest(self, keys: Collection[UsageKey], count: int, now_us: int) -> list[UsageKey]:
+        """Of some keys those that were used last, first of those whose interval goes on: nobody may ask for the others
+        again, such as those of a rolling window's earlier steps."""
+        return heapq.nlargest(count, keys, key=lambda key: (self._goes_on(key, now_us), self._last_use(key)))
 
     def held(self, key: UsageKey) -> Held | None:
         """What is held of a key, as it is."""
@@ -212,6 +213,10 @@ class HeldUsage:
     def _entry(self, account_id: str, asked: Asked) -> HeldEntry | None:
         of_asked = self._held.get(asked)
         return None if of_asked is None else of_asked.get(account_id)
+
+    @staticmethod
+    def _goes_on(key: UsageKey, now_us: int) -> bool:
+        return isinstance(key[1], RollingNeed) or key[1].end_us > now_us
 
     def _last_use(self, key: UsageKey) -> int:
         entry = self._entry(*key)

@@ -63,14 +63,13 @@ class Held(msgspec.Struct, frozen=True, gc=False):  # no part of it refers back 
 
     def in_window(self, asked: RollingNeed, now_us: int) -> Held | None:
         """The same, with the total of the window at ``now_us``; None where not all of that is held."""
-        start_us = window_start(asked, now_us)
+        start_us, end_us = asked.window(now_us)
         if start_us < self.from_us and now_us < self.asked_us:  # the clock was set back
-            start_us = window_start(asked, self.asked_us)
+            start_us, end_us = asked.window(self.asked_us)
         if start_us == self.total_from_us:
             return self
         if start_us < self.from_us:
             return None
-        end_us = start_us + asked.window_us + asked.step_us
         inside = [usage for step, usage in self.steps.items() if start_us <= step < end_us]
         total = merged(asked.profile.aggregation, inside) if inside else None
         return Held(self.groups, self.steps, self.from_us, self.asked_us, total, start_us)
@@ -105,17 +104,12 @@ def _with_step(asked: RollingNeed, held: Held, start_us: int, usage: Usage, now_
     total, total_from_us = held.total, held.total_from_us
     if total_from_us < from_us:
         total_from_us = _NEVER
-    elif total_from_us <= start_us < total_from_us + asked.window_us + asked.step_us:
+    elif total_from_us <= start_us < total_from_us + asked.window_us + (0 if asked.resets else asked.step_us):
         total = usage if total is None else together(aggregation, total, usage)
     return Held(held.groups, steps, from_us, held.asked_us, total, total_from_us)
 
 
 def rolling_from(asked: RollingNeed, now_us: int) -> tuple[int, int]:
     """The time over which the steps of a rolling window are measured: all that this window, and those after it, can
-    have, and the one before, for checks that began in the step before."""
-    return window_start(asked, now_us) - asked.step_us, LAST_US
-
-
-def window_start(asked: RollingNeed, now_us: int) -> int:
-    """Where the rolling window of an instant begins."""
-    return now_us // asked.step_us * asked.step_us - asked.window_us
+    have, and the one before, for checks that began then."""
+    return asked.window(now_us)[0] - (asked.window_us if asked.resets else asked.step_us), LAST_US

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from rating.entitlements.granted import Grant
@@ -11,19 +11,31 @@ from rating.entitlements.limit_intervals import LimitInterval, interval_of
 from rating.entitlements.merging import merges
 from rating.invoicing.charges import ChargeBook, ResolvedCharge
 from rating.invoicing.need import Need
+from rating.subscriptions.billing_periods import PeriodPart
 from rating.usage import Measured, measured
 from schemas.catalog.entitlements.features import FeatureLimit
 from schemas.catalog.profiles import ProfileVersion
+from schemas.values.instants import SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class RollingNeed:
     """The usage of a profile in steps of ``step_us`` (since 1970), of which a window has ``window_us`` and the step
-    that runs; microseconds."""
+    that runs; microseconds. ``resets``: a window is the running multiple of ``window_us`` instead, so that what is held
+    of one goes on to the next."""
 
     profile: Measured
     window_us: int
     step_us: int
+    resets: bool = False
+
+    def window(self, now_us: int) -> tuple[int, int]:
+        """[start, end) of the window at an instant."""
+        if self.resets:
+            start_us = now_us // self.window_us * self.window_us
+            return start_us, start_us + self.window_us
+        end_us = now_us // self.step_us * self.step_us + self.step_us
+        return end_us - self.step_us - self.window_us, end_us
 
 
 Asked: TypeAlias = Need | RollingNeed
@@ -33,19 +45,22 @@ Asked: TypeAlias = Need | RollingNeed
 @dataclass(frozen=True, slots=True)
 class LimitQuestion:
     """A limit (None: nothing limits the use) with its interval at the instant, and what it takes to know its use: in
-    quantity one measurement, in money those of the ``items`` that charge for it."""
+    quantity one measurement, in money one for each of the ``needs`` of the ``items`` that charge for it."""
 
     limit: FeatureLimit | None
     interval: LimitInterval
     profile: Measured
     asked: tuple[Asked, ...]
     items: tuple[ResolvedCharge, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 KnownQuestions: TypeAlias = dict[tuple[int, int, int], LimitQuestion]
 """Questions of limits in quantity by the limit's identity (the question holds it) and the interval's ends: accounts of
 one plan have the same, so that what is held of many accounts has one key."""
 _MOST_KNOWN: Final = 5_000
+_STEPS: Final = {60 * SECOND: SECOND, 3600 * SECOND: 60 * SECOND}
+"""The steps of a minute and of an hour that begins with one of UTC."""
 
 
 def questions_of(
@@ -86,18 +101,36 @@ def _question(
             question = known[place] = _in_quantity(versions, limit, interval)
         return question
     profile_id = versions[-1].profile_id
-    items = tuple(
-        item for item in book.items(grant.span.parts) if item.need and item.need.profile.profile_id == profile_id
-    )
-    asked = tuple(dict.fromkeys(item.need for item in items if item.need is not None))
-    return LimitQuestion(limit, interval, measured(versions, interval.start_us, interval.end_us), asked, items)
+    parts = grant.span.parts if limit.reset == "billing_period" else (_window_part(grant, interval, now_us),)
+    items = tuple(item for item in book.items(parts) if item.need and item.need.profile.profile_id == profile_id)
+    needs = tuple(dict.fromkeys(item.need for item in items if item.need is not None))
+    asked = tuple(_asked(need, interval) for need in needs)
+    return LimitQuestion(limit, interval, measured(versions, interval.start_us, interval.end_us), asked, items, needs)
+
+
+def _window_part(grant: Grant, interval: LimitInterval, now_us: int) -> PeriodPart:
+    """The interval as if it were a whole billing period, by the plan that prices at ``now_us``."""
+    running = next(part for part in reversed(grant.span.parts) if part.start_us <= now_us)
+    whole_us = interval.end_us - interval.start_us
+    return replace(running, start_us=interval.start_us, end_us=interval.end_us, whole_us=whole_us)
 
 
 def _in_quantity(
     versions: Sequence[ProfileVersion], limit: FeatureLimit | None, interval: LimitInterval
 ) -> LimitQuestion:
     profile = measured(versions, interval.start_us, interval.end_us)
-    if interval.step_us and merges(profile):
-        window_us = interval.end_us - interval.start_us - interval.step_us
-        return LimitQuestion(limit, interval, profile, (RollingNeed(profile, window_us, interval.step_us),))
-    return LimitQuestion(limit, interval, profile, (Need(profile, interval.start_us, interval.end_us),))
+    asked = _asked(Need(profile, interval.start_us, interval.end_us), interval)
+    return LimitQuestion(limit, interval, profile, (asked,))
+
+
+def _asked(need: Need, interval: LimitInterval) -> Asked:
+    """The measurement of a limit's interval: in steps where that goes on from one interval to the next without being
+    measured again, which a minute would have to be at each turn."""
+    if need.dimensions or not merges(need.profile):
+        return need
+    length_us = interval.end_us - interval.start_us
+    if interval.step_us:
+        return RollingNeed(need.profile, length_us - interval.step_us, interval.step_us)
+    if length_us in _STEPS and interval.start_us % length_us == 0:
+        return RollingNeed(need.profile, length_us, _STEPS[length_us], resets=True)
+    return need

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from rating.invoices.chain import last_period, next_sequence, periods_to_reissue, voids_of
 from rating.invoices.ledger import StandingInvoices
-from rating.subscriptions.billing_periods import PeriodPart, Span, span_of, spans
+from rating.subscriptions.billing_periods import PeriodPart, Span, near, span_of, spans
 from rating.subscriptions.timeline import Timeline
 from schemas.catalog.base import BillingInterval
 from schemas.catalog.models import Plan
@@ -268,7 +268,7 @@ def current_span(line: Timeline, billed_until_us: int | None, now_us: int) -> tu
     the start.
     """
     begins_us = billed_until_us if billed_until_us is not None and billed_until_us <= now_us else None
-    following = spans(line, begins_us)
+    following = spans(line, near(line, begins_us, now_us))
     for span in following:
         if now_us < span.end_us:
             return (span, next(following, None)) if span.start_us <= now_us else None

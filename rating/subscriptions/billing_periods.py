@@ -61,6 +61,22 @@ def spans(timeline: Timeline, after_us: int | None) -> Iterator[Span]:
         start = span.end_us
 
 
+def near(timeline: Timeline, after_us: int | None, now_us: int) -> int | None:
+    """Where ``spans`` can go on from in place of ``after_us``, so that of a long course few periods are worked out: the
+    start of one of its periods, not after ``now_us``.
+
+    Two periods into a segment its periods begin at the boundaries of its calendar, whatever went before.
+    """
+    running = next((segment for segment in timeline.segments if segment.start_us <= now_us < segment.end_us), None)
+    if running is None:
+        return after_us
+    zone, interval = parse_zone(timeline.time_zone), running.plan.interval
+    calendar = period_containing(instant(now_us), interval, zone, running.anchor)
+    start_us, end_us = micros(calendar.start), micros(calendar.end)
+    known_us = max(running.start_us, timeline.start_us if after_us is None else after_us)
+    return start_us if known_us + 3 * (end_us - start_us) + _MOVED_US <= start_us else after_us
+
+
 def span_of(timeline: Timeline, start: int, end: int) -> Span:
     """The period [start, end) as billed earlier, with its parts by the present timeline; none where the
     subscription no longer covers it."""

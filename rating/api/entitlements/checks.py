@@ -180,9 +180,8 @@ def _use(
 ) -> LimitUse:
     if question.limit is not None and question.limit.amount is not None:
         totals = {
-            need: {check.account_id: list(usage[check.account_id, need])}
-            for item in question.items
-            if (need := item.need) is not None
+            need: {check.account_id: list(usage[check.account_id, asked])}
+            for need, asked in zip(question.needs, question.asked, strict=True)
         }
         currency = grant.span.plan.currency
         return use_in_money(question, totals, check.account_id, currency, now_us, check.quantity)

@@ -256,7 +256,7 @@ def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_o
         return held.ahead(NO_ADVANCE, {}, as_of)
     rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
     advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us)
-    newest = held.newest(advance.stale, _RENEWED)
+    newest = held.newest(advance.stale, _RENEWED, as_of.at_us)
     return held.ahead(advance, _measured(client, name, newest, as_of) or {}, as_of)
 
 

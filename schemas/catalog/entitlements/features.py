@@ -27,7 +27,8 @@ class FeatureLimit(Model):
     quantity: NotNegative | None = None
     """at most so much of the profile's quantity; either this or an amount"""
     amount: NotNegative | None = None
-    """at most so much as the use costs by the plan's prices, in the plan's currency; needs reset billing_period"""
+    """at most so much as the use costs by the plan's prices, in the plan's currency: over another time than the billing
+    period, as if that time were a whole period of the terms that hold now"""
     hard: bool = True
     """true: use beyond it is not allowed; false: it is allowed, and the overage is told"""
     reset: ResetInterval | None = None
@@ -43,11 +44,6 @@ class FeatureLimit(Model):
             raise ValueError("a limit is in quantity or in amount (money); give one of them")
         if self.reset is not None and self.rolling is not None:
             raise ValueError("a limit has a reset or a rolling window; give one of them, or two limits")
-        if self.amount is not None and self.reset != "billing_period":
-            raise ValueError(
-                "a limit in amount (money) is of what a billing period costs; write reset: billing_period, or limit"
-                " the quantity"
-            )
         return self
 
     @property

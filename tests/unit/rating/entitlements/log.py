@@ -93,8 +93,12 @@ def total(profile: Measured, events: list[Event]) -> Usage:
 def used(log: Log, account_id: str, asked: Asked, until: int, now_us: int) -> Usage:
     """What the account used, counted event by event."""
     if isinstance(asked, RollingNeed):
-        end_us = now_us // asked.step_us * asked.step_us + asked.step_us
-        start_us = end_us - asked.step_us - asked.window_us
+        if asked.resets:
+            start_us = now_us - now_us % asked.window_us
+            end_us = start_us + asked.window_us
+        else:
+            end_us = now_us // asked.step_us * asked.step_us + asked.step_us
+            start_us = end_us - asked.step_us - asked.window_us
     else:
         start_us, end_us = asked.start_us, asked.end_us
     inside = [

@@ -24,6 +24,7 @@ ASKED: list[Asked] = [
     *(Need(profile, 0, 100 * SECOND) for profile in PROFILES.values()),
     *(Need(profile, 50 * SECOND + 7, 80 * SECOND + 3) for profile in PROFILES.values()),
     *(RollingNeed(PROFILES[name], 60 * SECOND, 5 * SECOND) for name in ("sum", "count", "max", "min")),
+    *(RollingNeed(PROFILES[name], 60 * SECOND, SECOND, resets=True) for name in ("sum", "max")),
 ]
 
 events = st.builds(
@@ -80,7 +81,7 @@ class Keeper:
         advance = self.held.after(
             self.log.appended(since, until, profiles), self.log.voided_accounts(since, until), self.now_us
         )
-        again = self.held.oldest(1) if self.now_us % 3 else self.held.newest(advance.stale, 1)
+        again = self.held.oldest(1) if self.now_us % 3 else self.held.newest(advance.stale, 1, self.now_us)
         measured = {key: self.log.whole(key, until, self.now_us) for key in again}
         self.take_cut(self.held.ahead(advance, measured, as_of))
 

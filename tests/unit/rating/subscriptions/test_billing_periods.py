@@ -3,20 +3,21 @@ leap days."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import accumulate, dropwhile, islice, pairwise
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import proration
 from rating.pricing import parse_price, rate
 from rating.subscriptions import billing_periods
-from rating.subscriptions.billing_periods import Span, spans
+from rating.subscriptions.billing_periods import Span, near, spans
 from rating.subscriptions.timeline import Segment, Timeline
 from schemas.catalog.base import BillingInterval
 from schemas.catalog.models import Plan
@@ -109,6 +110,42 @@ def test_periods_do_not_depend_on_where_one_begins_to_look(timeline: Timeline, n
     result = list(islice(spans(timeline, None), number + 3))
     if number < len(result):
         assert list(islice(spans(timeline, result[number].end_us), 2)) == result[number + 1 : number + 3]
+
+
+anchors = st.none() | st.dates(date(1990, 1, 1), date(1990, 3, 1))
+changes = st.tuples(intervals, anchors, st.integers(SECOND, 400 * DAY))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    moments, st.lists(changes, min_size=1, max_size=3), st.booleans(), st.sampled_from(ZONES),
+    st.integers(0, 100 * DAY) | st.integers(0, 4 * YEARS), st.integers(-1, 3),
+)  # fmt: skip
+def test_the_period_of_an_instant_is_the_same_from_near_it(
+    start: int, terms: list[tuple[Any, date | None, int]], alike: bool, zone: str, later_us: int, billed: int
+) -> None:
+    starts = accumulate((length for _, _, length in terms), initial=start)
+    of_plans = [terms[0][0] if alike else interval for interval, _, _ in terms]
+    plans = [(at, plan(f"p{at}", interval)) for at, interval in zip(starts, of_plans, strict=False)]
+    timeline = line(*plans, zone=zone)
+    segments = tuple(replace(segment, anchor=each[1]) for segment, each in zip(timeline.segments, terms, strict=True))
+    timeline = replace(timeline, segments=segments)
+    now_us = segments[-1].start_us + later_us
+    ends = [span.end_us for span in islice(spans(timeline, None), billed + 1)]
+    after_us = ends[-1] if ends and ends[-1] <= now_us else None
+    expected, following = (
+        list(islice(dropwhile(lambda span: span.end_us <= now_us, spans(timeline, begin)), 2))
+        for begin in (after_us, near(timeline, after_us, now_us))
+    )
+    assert following == expected
+
+
+def test_of_ten_years_of_days_few_are_worked_out() -> None:
+    timeline = line((us("2016-02-03T04:05Z"), plan(interval="day")), zone="America/New_York")
+    now_us = us("2026-03-10T12:00Z")
+    begin = near(timeline, None, now_us)
+    assert begin == us("2026-03-10T04:00Z")
+    assert near(timeline, us("2026-03-09T04:00Z"), now_us) == us("2026-03-09T04:00Z")  # what is near enough stays
 
 
 @given(moments, intervals, st.sampled_from(ZONES), st.none() | st.dates(date(1990, 1, 1), date(2030, 1, 1)))

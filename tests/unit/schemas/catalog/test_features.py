@@ -45,11 +45,6 @@ LIMIT = {"quantity": "5", "reset": "month"}
             "rolling: '367 days' is not between 1 minute and 366 days; write minutes, hours or days, such as 5 hours"
             " or 30 days",
         ),
-        (
-            {"amount": "1", "reset": "day"},
-            ": a limit in amount (money) is of what a billing period costs; write reset: billing_period, or limit the"
-            " quantity",
-        ),
     ],
 )
 def test_a_limit_that_cannot_stand_names_the_remedy(fields: dict[str, Any], detail: str) -> None:
