@@ -15,6 +15,7 @@ from rating.alerts.crossings import Observation
 from rating.alerts.watched import ActiveRule, Subjects, WatchedPeriod, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
+from rating.invoices.chain import interims_of
 from rating.invoicing.charges import Totals
 from rating.invoicing.expected_invoice import MeasureUsage
 from rating.invoicing.measure import measure
@@ -139,7 +140,8 @@ def usage_of(
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """A running invoice before prepaid credits, and what of it raises charges to the minimum commitment."""
+    """A running invoice before prepaid credits, with what interim invoices billed of its period, and what of it raises
+    charges to the minimum commitment."""
 
     subtotal: Decimal
     true_up: Decimal
@@ -161,7 +163,10 @@ def _of_money(
         try:
             invoice = expected.invoice(expected.totals, estimated.run, wallet)
             true_up = exact_sum(Decimal(line.amount) for line in invoice.lines if line.kind == "commitment")
-            spend[name] = Spend(Decimal(body_of(invoice).subtotal or invoice.total), true_up)
+            chain = estimated.inputs.standing.chain(state.view.namespace, name)
+            in_all = [invoice, *interims_of(chain, expected.running.span.start_us)]
+            subtotal = exact_sum(Decimal(body_of(billed).subtotal or billed.total) for billed in in_all)
+            spend[name] = Spend(subtotal, true_up)
         except PERMANENT as error:
             look.problems[f"subscription {name}"] = str(error)
             unrated.add(name)

@@ -11,6 +11,7 @@ from functools import cached_property
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.amounts.prepaid_credits import drawn, grants_of_account
+from rating.invoices.chain import begun_us
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
@@ -60,7 +61,7 @@ class AccountState:
 
     def _standing(self) -> StandingInvoices:
         # Of an instant in the past: what was billed after it tells nothing.
-        return StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end <= self.now_us])
+        return StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) <= self.now_us])
 
     def at(self, accounts: Collection[str], instant_us: int) -> AccountState:
         """Some of the accounts at another instant."""
@@ -93,7 +94,7 @@ class AccountState:
         billed = {
             (invoice.head.subscription, invoice.head.period_start_us)
             for invoice in self.billed
-            if invoice.head.state != VOID
+            if invoice.head.state != VOID and invoice.head.period_start_us < invoice.head.period_end_us
         }
         for period in self.running(problems):
             if (period.line.subscription, period.span.start_us) not in billed:
@@ -103,7 +104,7 @@ class AccountState:
         """What the running periods would be billed. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint
         that is not known yet."""
         view, now_us, standing = self.view, self.now_us, self._standing()
-        later = StandingInvoices.holding([invoice for invoice in self._records if invoice.period_end > now_us])
+        later = StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) > now_us])
         carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
         lock = PeriodLock.of(view)
         late = find_late(

@@ -44,6 +44,19 @@ def is_interim(invoice: Invoice) -> bool:
     return '"interim"' in invoice.body and "interim" in body_of(invoice)
 
 
+def interims_of(chain: Iterable[Invoice], start_us: int) -> list[Invoice]:
+    """The interim invoices that stand of the period that begins at ``start_us``."""
+    of_period = (invoice for invoice in chain if invoice.period_end == start_us and invoice.state != VOID)
+    return [invoice for invoice in of_period if is_interim(invoice)]
+
+
+def begun_us(invoice: Invoice) -> int:
+    """From when on the invoice tells something of its subscription: the end of its period; of an interim one, as of
+    when it was made."""
+    change = body_of(invoice).change if is_interim(invoice) else None
+    return invoice.period_end if change is None else micros(parse_rfc3339(change))
+
+
 def episode_of(chain: Iterable[Invoice], start_us: int) -> int:
     """The number of the next interim invoice of the period that begins at ``start_us``, void ones counted: 1, 2, …"""
     return 1 + sum(1 for invoice in chain if invoice.period_end == start_us and is_interim(invoice))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,9 @@ from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule, Subjects, Watching, rules_in_force, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState
 from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
+from rating.invoices.chain import begun_us, interims_of
 from rating.invoices.ledger import StandingInvoices
+from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
 from rating.invoicing.charges import Totals
 from rating.invoicing.expected_invoice import EstimateInputs
 from rating.invoicing.need import Need
@@ -25,6 +28,8 @@ from rating.subscriptions.timeline import timeline
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.alerts import AlertRule
 from schemas.ledgers.checkpoints import Checkpoints, Run
+from schemas.ledgers.invoice_details import Body
+from schemas.values.instants import rfc3339
 from tests.unit.rating.alerts.builders import NO_CLIENT, rule
 from tests.unit.rating.builders import PLAN, SUBSCRIPTION, Shelf, shelf, us
 
@@ -265,3 +270,25 @@ def test_changes_of_a_catalog_concern_all_accounts_or_one_and_nobody_where_there
         if entry.kind in ("account", "subscription"):
             changes.note(entry)
     assert changes.take() == {"air": {"acme", "berta"}}
+
+
+def test_a_running_period_is_watched_beside_invoices_that_were_made_before_its_end(catalog: Shelf) -> None:
+    """Of fees in advance at its start, and of use before it ended; those of the future tell nothing of an instant
+    before."""
+    begin, (_, end) = FEBRUARY[0], FEBRUARY
+    made_us = NOW - 5
+
+    def invoice(until_us: int, **fields: Any) -> WholeInvoice:
+        head = StoredInvoiceHead(
+            "air", "i", 1, "", "acme-basic", 0, "acme", "basic", 1, begin, until_us, "America/New_York", "run", 1, 0,
+            made_us, "finalized", "USD", "5.00", "5.00", body=Body(fields),
+        )  # fmt: skip
+        return WholeInvoice(head, ())
+
+    interim = invoice(begin, change=rfc3339(made_us), interim={"episode": 1})
+    for billed, watched_now in ((invoice(begin), True), (interim, True), (invoice(end), False)):
+        accounts = replace(state(catalog), billed=[billed])
+        assert ("acme-basic" in {period.line.subscription for period in accounts.unbilled({})}) is watched_now
+    assert begun_us(interim.record()) == made_us
+    assert begun_us(invoice(begin).record()) == begin
+    assert interims_of([interim.record(), invoice(begin).record()], begin) == [interim.record()]
