@@ -16,7 +16,7 @@ from typing import Annotated, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
-from rating.api.entitlements.checks import GrantBook
+from rating.api.entitlements.grant_book import GrantBook
 from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts

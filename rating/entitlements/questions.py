@@ -58,7 +58,7 @@ class LimitQuestion:
 KnownQuestions: TypeAlias = dict[tuple[int, int, int], LimitQuestion]
 """Questions of limits in quantity by the limit's identity (the question holds it) and the interval's ends: accounts of
 one plan have the same, so that what is held of many accounts has one key."""
-_MOST_KNOWN: Final = 5_000
+MOST_KNOWN: Final = 5_000
 _STEPS: Final = {60 * SECOND: SECOND, 3600 * SECOND: 60 * SECOND}
 """The steps of a minute and of an hour that begins with one of UTC."""
 
@@ -96,7 +96,7 @@ def _question(
         place = id(limit), interval.start_us, interval.end_us
         question = known.get(place)
         if question is None:
-            if len(known) >= _MOST_KNOWN:
+            if len(known) >= MOST_KNOWN:
                 known.clear()
             question = known[place] = _in_quantity(versions, limit, interval)
         return question

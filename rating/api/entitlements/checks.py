@@ -3,7 +3,6 @@ the decision, all as of one instant."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,7 +19,7 @@ from rating.entitlements.decision import (
 )
 from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
-from rating.entitlements.questions import KnownQuestions, LimitQuestion, questions_of
+from rating.entitlements.questions import MOST_KNOWN, KnownQuestions, LimitQuestion, questions_of
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
@@ -31,8 +30,6 @@ from schemas.catalog.state import NamespaceView
 
 MOST_GRANTS: Final = 10
 """Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
-_KINDS: Final = ("plan", "feature", "product", *PROFILE_KINDS)
-_MOST_KEPT: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,50 +47,6 @@ class CheckedDecisions:
 
     decisions: tuple[EntitlementDecision, ...]
     as_of: MeasuredAsOf | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What an account is granted, as long as ``known_by`` is the catalog's."""
-
-    known_by: tuple[int, ...]
-    granted: Granted
-
-
-class GrantBook:
-    """What accounts are granted, kept in memory until the catalog or time changes it."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-
-    def known(self, view: NamespaceView, account_id: str, now_us: int) -> Granted | None:
-        """What the account has at ``now_us``; None where it has to be worked out."""
-        kept = self._kept.get((view.namespace, account_id))
-        if kept is None or now_us >= kept.granted.until_us:
-            return None
-        if kept.known_by[0] != view.before:
-            known_by = _known_by(view, account_id)
-            if known_by[1:] != kept.known_by[1:]:
-                return None
-            self._kept[view.namespace, account_id] = _Kept(known_by, kept.granted)
-        self._kept.move_to_end((view.namespace, account_id))
-        return kept.granted
-
-    def keep(self, view: NamespaceView, granted: Granted) -> None:
-        """Keep what was worked out."""
-        while len(self._kept) >= _MOST_KEPT:
-            self._kept.popitem(last=False)
-        self._kept[view.namespace, granted.account_id] = _Kept(_known_by(view, granted.account_id), granted)
-
-
-def _known_by(view: NamespaceView, account_id: str) -> tuple[int, ...]:
-    """What decides that an account's grants are the same: the view itself; what they are made of; the newest versions
-    of the account and of its subscriptions."""
-    account = view.history("account", account_id)
-    versions = [
-        history[-1].offset for history in view.histories_referring("subscription", "account", account_id) if history
-    ]
-    return view.before, view.changed(*_KINDS), account[-1].offset if account else -1, *versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +152,7 @@ def _book(view: NamespaceView) -> ChargeBook:
 
 
 def _known_questions(view: NamespaceView) -> KnownQuestions:
-    return view.derived("questions of limits", PROFILE_KINDS, lambda: (KnownQuestions(), 1))
+    return view.derived("questions of limits", PROFILE_KINDS, lambda: (KnownQuestions(), MOST_KNOWN))
 
 
 def _versions(view: NamespaceView) -> Mapping[str, tuple[ProfileVersion, ...]]:

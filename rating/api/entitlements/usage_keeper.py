@@ -41,7 +41,9 @@ _MOST_WAITING: Final = 20_000
 _RENEWED: Final = 200
 _MEASURED_AGAIN: Final = 1200
 """Of so many refreshes, in which all that is held is measured as a whole once more."""
-_MOST_WEIGHT: Final = 400_000
+_MOST_WEIGHT: Final = 320_000
+"""About KiB. 10,000 accounts with a month and a full rolling window of 60 steps each weigh 220,000: a namespace may
+have three quarters."""
 _DROPPED_AT_ONCE: Final = 50
 """In the event loop, before it turns to others."""
 _ATTEMPTS: Final = 5
@@ -88,8 +90,8 @@ class Asker(Protocol):
 
 
 class UsageKeeper:
-    """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: about how
-    many numbers are held in all. ``stop`` is called in the event loop."""
+    """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
+    that is held, about KiB. ``stop`` is called in the event loop."""
 
     def __init__(self, pool: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
         self._pool = pool
@@ -234,11 +236,11 @@ class UsageKeeper:
         await self._bound(namespace)
 
     async def _bound(self, namespace: _KeptNamespace) -> None:
-        """Keep to the room that there is: a namespace has half of it at most, and what nobody has used for long goes
-        first."""
+        """Keep to the room that there is: a namespace has three quarters of it at most, and what nobody has used for
+        long goes first."""
         fits = False
         while not fits:
-            fits = namespace.held.shrink(self._most_weight // 2, _DROPPED_AT_ONCE)
+            fits = namespace.held.shrink(self._most_weight * 3 // 4, _DROPPED_AT_ONCE)
             await asyncio.sleep(0)
         total = sum(each.held.weight for each in self._namespaces.values())
         for each in sorted(self._namespaces.values(), key=lambda other: other.used):
