@@ -83,6 +83,7 @@ class HeldUsage:
         self.weight = 0
         """About the room that it takes, in KiB."""
         self._held: dict[Asked, dict[str, HeldEntry]] = {}
+        self._before: list[Held] = []  # freed by ``ahead``: that takes longer than all else of ``take``
         self._count = 0
         self._uses = 0
         self._used: OrderedDict[HeldEntry, None] = OrderedDict()  # all that is held, the one used longest ago first
@@ -170,6 +171,7 @@ class HeldUsage:
     def ahead(self, advance: Advance, measured: Mapping[UsageKey, Held], as_of: MeasuredAsOf) -> HeldCut:
         """All as of ``as_of``: with what was prepared, without what is stale, and with what was measured as a whole as
         of then. To be taken before anything else is done to what is held."""
+        self._before = []
         renewed = dict(advance.renewed)
         added: list[HeldEntry] = []
         for (account_id, asked), held in measured.items():
@@ -200,7 +202,9 @@ class HeldUsage:
 
     def take(self, cut: HeldCut) -> None:
         """Hold this cut from now on."""
+        before = self._before
         for entry, held in cut.renewed.items():
+            before.append(entry.held)
             entry.held = held
         for entry in cut.dropped:
             self._drop(entry)
