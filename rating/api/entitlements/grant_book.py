@@ -29,7 +29,7 @@ class _Kept:
 
 
 @dataclass(slots=True)
-class _OfNamespace:
+class _NamespaceGrants:
     """By account, the one that was used longest ago first."""
 
     accounts: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
@@ -53,7 +53,7 @@ class GrantBook:
 
     def __init__(self, most_weight: int = _MOST_WEIGHT) -> None:
         self._most_weight = most_weight
-        self._namespaces: dict[str, _OfNamespace] = {}
+        self._namespaces: dict[str, _NamespaceGrants] = {}
 
     @property
     def weight(self) -> int:
@@ -76,7 +76,7 @@ class GrantBook:
 
     def keep(self, view: NamespaceView, granted: Granted) -> None:
         """Keep what was worked out."""
-        own = self._namespaces.setdefault(view.namespace, _OfNamespace())
+        own = self._namespaces.setdefault(view.namespace, _NamespaceGrants())
         own.put(granted.account_id, _Kept(_known_by(view, granted.account_id), granted))
         own.shrink(self._most_weight // 2)
         while (beyond := self.weight - self._most_weight) > 0:
