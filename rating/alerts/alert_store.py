@@ -46,7 +46,7 @@ class StoredAlert:
     def to_json(self) -> JsonObject:
         """As API and messages show it."""
         alert, key = self.alert, self.alert.key
-        without_period, of_usage = alert.measure == "balance", alert.measure in ("usage", "anomaly")
+        without_period = alert.measure in ("balance", "entitlement")
         return {
             "alert_id": key.alert_id,
             "version": alert.version,
@@ -58,8 +58,9 @@ class StoredAlert:
             "account_id": key.account_id,
             "subscription": key.subscription or None,
             "measure": alert.measure,
-            "metric": alert.metric if of_usage else None,
-            "currency": None if of_usage else alert.metric,
+            "metric": alert.metric if alert.measure in ("usage", "anomaly") else None,
+            "feature": alert.metric if alert.measure == "entitlement" else None,
+            "currency": alert.metric if alert.measure in ("spend", "balance") else None,
             "period_start": None if without_period else rfc3339(key.period_start_us),
             "period_end": None if without_period else rfc3339(alert.period_end_us),
             "direction": alert.direction,

@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.catalog.state import Entry
 
-_OF_ALL: Final = frozenset({"alert_rule", "plan", "product", "meter", "backfill"})
+_OF_ALL: Final = frozenset({"alert_rule", "plan", "product", "meter", "backfill", "feature"})
 _OF_ACCOUNT: Final = frozenset({"account", "subscription", "credit_grant"})
 _MOST_ACCOUNTS: Final = 10_000
 Changes = set[str] | None

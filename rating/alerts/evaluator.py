@@ -6,7 +6,8 @@ several times at once it makes the same alerts once (``crossings``).
        then the values. In this order: so whatever an alert in the log counted is in the values.
     3. The records that follow are appended. Which of them are valid, the next reading tells.
 
-An account without changes is not looked at, except once an hour: grants expire and invoices are voided without usage.
+An account without changes is not looked at, except once an hour, since grants expire and invoices are voided without
+usage, and where a limit restarts that has passed a threshold.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rating.alerts.earlier_periods import earlier_looks
 from rating.alerts.looks import Looks
 from rating.alerts.observations import Look, observe, observe_state
 from rating.alerts.pending import LONG_AGO, NEVER, PendingAccounts
+from rating.alerts.shares.resets import Resets
 from rating.alerts.usage_changes import UsageChanges
 from rating.alerts.watched import ActiveRule, Watching, rules_in_force
 from schemas.catalog.state import Catalog, NamespaceView
@@ -75,6 +77,8 @@ class Evaluator:
         self._usage = UsageChanges(self._client)
         self._rules: dict[str, NamespaceRules] = {}
         self._pending = PendingAccounts()
+        self._resets = Resets()
+        self._now_us = now_us
         self._looks = Looks(self._client, ledger, self._basis, self._pending, self._evaluated)
         self._anomalies = AnomalySweep(self._client, catalog, changes, ledger, self._basis)
         self._swept_at = LONG_AGO
@@ -98,8 +102,10 @@ class Evaluator:
 
     def _of_rules(self, began: float) -> bool:
         """The same of rules with thresholds."""
-        for namespace, changed in self._usage.read(self._rules.keys(), began).items():
-            self._wait(namespace, changed)
+        changes = self._usage.read(self._rules.keys(), began)
+        for changed in (changes, self._resets.due(self._now_us())):
+            for namespace in changed.keys() & self._rules.keys():
+                self._wait(namespace, changed[namespace])
         appended = self._looks.until(began + _ROUND_SECONDS)
         if appended is None:
             return False
@@ -146,7 +152,7 @@ class Evaluator:
             look = observe(self._client, view, self._basis.checkpoints, rules, list(taken), as_of.instant_us)
         except Exception as error:  # of these accounts: fewer are tried, down to the one that it is of
             return Look(failures={"accounts": error}), iter(())
-        periodic = [active for active in rules if active.rule.measure != "balance"]
+        periodic = [active for active in rules if active.rule.measure in ("usage", "spend")]
 
         def look_at(accounts: Sequence[str], instant_us: int) -> Look:
             assert look.state is not None, "observe has read the accounts"
@@ -155,6 +161,7 @@ class Evaluator:
 
         looks, left_over = earlier_looks(look, taken, look_at) if periodic else ([], {})
         self._pending.add(view.namespace, left_over)
+        self._resets.note(view.namespace, look.resets)
         for earlier in looks:
             look.observed += earlier.observed
             look.failures |= earlier.failures

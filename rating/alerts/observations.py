@@ -12,11 +12,12 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.crossings import Observation
+from rating.alerts.shares.entitlement_shares import shares_of
 from rating.alerts.watched import ActiveRule, Subjects, WatchedPeriod, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoices.chain import interims_of
-from rating.invoicing.charges import Totals
+from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.expected_invoice import MeasureUsage
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
@@ -39,13 +40,15 @@ _NO_BASE: Final = "its percentages are passed over where there is no minimum com
 
 @dataclass
 class Look:
-    """What was measured by rule of ``state``; ``starts``: account → starts of its periods that some rule watches. What
-    could not be measured: ``problems``: rule or subscription → why, where only another
-    catalog helps; ``failures``: rule → what was raised, where another look may help."""
+    """What was measured by rule of ``state``; ``starts``: account → starts of its periods that some rule watches;
+    ``resets``: account → the first instant at which a limit restarts that has passed a threshold. What could not be
+    measured: ``problems``: rule or subscription → why, where only another catalog helps; ``failures``: rule → what was
+    raised, where another look may help."""
 
     state: AccountState | None = None
     observed: list[tuple[ActiveRule, Observation]] = field(default_factory=list)
     starts: dict[str, set[int]] = field(default_factory=dict)
+    resets: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
 
@@ -79,7 +82,7 @@ def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[Acti
             continue
         watched.append((active, periods))
         for period in periods:
-            if period.end_us:
+            if period.end_us and active.rule.measure != "entitlement":
                 look.starts.setdefault(period.account_id, set()).add(period.start_us)
 
     def measure_live(needs: Mapping[Need, Set[str]]) -> Totals:
@@ -88,7 +91,9 @@ def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[Acti
     for active, periods in watched:
         if active.rule.measure == "usage":
             _collect(look, active, partial(usage_of, view, active, periods, measure_live))
-    if money := [(active, periods) for active, periods in watched if active.rule.measure != "usage"]:
+        elif active.rule.measure == "entitlement":
+            _collect(look, active, partial(_entitlements, look, active, periods, state, measure_live))
+    if money := [(active, periods) for active, periods in watched if active.rule.measure in ("spend", "balance")]:
         try:
             estimated = state.estimate(client, checkpoints)
         except Exception as error:
@@ -96,6 +101,17 @@ def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[Acti
         else:
             _of_money(look, money, state, estimated)
     return look
+
+
+def _entitlements(
+    look: Look, active: ActiveRule, periods: Sequence[WatchedPeriod], state: AccountState, measure: MeasureUsage
+) -> Iterator[Observation]:
+    subscriptions = {period.subscription for period in periods}
+    shares = shares_of(active, state, subscriptions, measure, ChargeBook(state.view))
+    look.problems |= shares.problems
+    for account_id, resets_us in shares.resets.items():
+        look.resets[account_id] = min(resets_us, look.resets.get(account_id, resets_us))
+    yield from shares.observed
 
 
 def _collect(look: Look, active: ActiveRule, observations: Callable[[], Iterator[Observation]]) -> None:

@@ -17,7 +17,7 @@ MAX_RULES: Final = 100
 """Alert rules in force in one namespace."""
 MAX_THRESHOLDS: Final = 20
 _EXACT: Final = Context(prec=MAX_EXACT_DIGITS)
-AlertMeasure = Literal["usage", "spend", "balance", "anomaly"]
+AlertMeasure = Literal["usage", "spend", "balance", "entitlement", "anomaly"]
 AlertDirection = Literal["rising", "falling"]
 
 
@@ -57,10 +57,14 @@ class AlertRule(Model):
     """display name"""
     measure: AlertMeasure
     """usage: of a profile; spend: of the running invoice, after discounts and commitment, before prepaid credits;
-    balance: what is left of prepaid credits after what running invoices would draw; anomaly: days of an account on
+    balance: what is left of prepaid credits after what running invoices would draw; entitlement: what is used of a
+    metered feature, of what its limits grant; anomaly: days of an account on
     which the usage of a profile is a spike, a drop or silence by the eight weeks before"""
     profile: ProfileAddress | None = None
     """usage: the `meter.profile`, of any aggregation; anomaly: of a sum, count or count_unique"""
+    feature: Code | None = None
+    """entitlement: the metered feature; of several limits that of which the greatest share is used, none by minute or
+    rolling window"""
     plan: Code | None = None
     """watches the subscriptions to this plan, in whichever version"""
     subscription: Code | None = None
@@ -70,9 +74,10 @@ class AlertRule(Model):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     """balance, and spend of an account or the namespace: what is in another currency is passed over"""
     interval: BillingInterval | None = None
-    """usage: counted by calendar interval in the account's time zone; null: by the subscription's billing period"""
+    """usage: counted by calendar interval in the account's time zone; null: by the subscription's billing period;
+    entitlement: of the limits that reset so; null: of all"""
     budget: Positive | None = None
-    """what percentages are of; null: of the minimum commitment (spend), of what was granted (balance)"""
+    """what percentages are of; null: of the minimum commitment (spend), of what was granted (balance, entitlement)"""
     thresholds: Annotated[tuple[Threshold, ...], Field(max_length=MAX_THRESHOLDS)] = ()
     """values, or percentages with % behind them, at each of which an alert fires once a period; at least one, but for
     an anomaly, which has none"""
@@ -88,7 +93,8 @@ class AlertRule(Model):
     @property
     def by_account(self) -> bool:
         """Whether accounts are watched rather than subscriptions."""
-        return self.measure == "balance" or (self.interval is not None and not (self.plan or self.subscription))
+        by_interval = self.measure == "usage" and self.interval is not None
+        return self.measure == "balance" or (by_interval and not (self.plan or self.subscription))
 
     @property
     def by_percentage(self) -> bool:
@@ -119,10 +125,14 @@ class AlertRule(Model):
             return self._fault_of_anomaly(subjects)
         if not self.thresholds:
             return "thresholds are missing; write at least 1 item"
+        if len(set(self.thresholds)) < len(self.thresholds):
+            return "a threshold stands twice; leave one out"
         if (self.measure == "usage") != (self.profile is not None):
             return "usage needs a profile" if self.profile is None else f"{self.measure} takes no profile"
+        if self.measure == "entitlement" or self.feature is not None:
+            return self._fault_of_entitlement()
         if self.interval is not None and self.measure != "usage":
-            return f"{self.measure} takes no interval, which is for usage"
+            return f"{self.measure} takes no interval, which is for usage and entitlement"
         if self.measure == "balance" and (self.plan is not None or self.subscription is not None):
             return "balances are of accounts; name an account, or none for the whole namespace"
         of_plan = self.plan is not None or self.subscription is not None
@@ -136,8 +146,15 @@ class AlertRule(Model):
             return "percentages of usage need a budget, which they are of"
         if self.budget is not None and not self.by_percentage:
             return "a budget is what percentages are of; write thresholds as 80%, or leave it out"
-        if len(set(self.thresholds)) < len(self.thresholds):
-            return "a threshold stands twice; leave one out"
+        return None
+
+    def _fault_of_entitlement(self) -> str | None:
+        if self.feature is None or self.measure != "entitlement":
+            return "entitlement needs a feature" if self.feature is None else f"{self.measure} takes no feature"
+        if self.currency is not None or self.budget is not None:
+            return "percentages of an entitlement are of what is granted; leave out currency and budget"
+        if not all(threshold.endswith("%") for threshold in self.thresholds):
+            return "thresholds of an entitlement are percentages of what is granted; write e.g. 80%"
         return None
 
     def _fault_of_anomaly(self, subjects: list[str]) -> str | None:
@@ -145,7 +162,7 @@ class AlertRule(Model):
             return "anomaly needs a profile"
         if subjects not in ([], ["account"]):
             return f"anomalies are of accounts; leave out {subjects[0]}, name an account, or none for all of them"
-        for name in ("currency", "interval", "budget", "direction", "thresholds"):
+        for name in ("feature", "currency", "interval", "budget", "direction", "thresholds"):
             if getattr(self, name):
                 return f"anomaly takes no {name}: days are judged by the account's own weeks before"
         return None

@@ -53,7 +53,7 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         named += [("product", code) for code in (products if isinstance(products, list) else ())]
     elif kind == "alert_rule":
         profile = body.get("profile")
-        named = [(name, body.get(name)) for name in ("account", "plan", "subscription")]
+        named = [(name, body.get(name)) for name in ("account", "plan", "subscription", "feature")]
         named.append(("meter", profile.partition(".")[0] if isinstance(profile, str) else None))
     elif kind == "meter":
         named = [("event_type", body.get("event_name") or body.get("code"))]

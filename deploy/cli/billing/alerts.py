@@ -40,7 +40,7 @@ def alerts(
     columns = ("at", "rule", "account", "subscription", "of", "threshold", "state", "episode", "value")
     rows = [
         [alert["at"], alert["rule"], alert["account_id"], alert["subscription"],
-         alert["metric"] or f"{alert['measure']} {alert['currency']}", alert["threshold"], alert["state"],
+         alert["metric"] or f"{alert['measure']} {alert['feature'] or alert['currency']}", alert["threshold"], alert["state"],
          alert["episode"], alert["value"]]
         for alert in page["alerts"]
     ]  # fmt: skip

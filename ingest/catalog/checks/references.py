@@ -123,7 +123,11 @@ class _References:
                 wrong = self._no_anomalies_of(profile_id)
             if wrong:
                 yield self._fault("alert_rule", code, ".profile", wrong)
-        for kind in ("plan", "subscription", "account"):
+        feature = self._planned.get("feature", rule.feature) if rule.feature is not None else None
+        if isinstance(feature, Feature) and feature.profile is None:
+            detail = f"feature {feature.code} has no profile, so nothing of it is used; name a metered one"
+            yield self._fault("alert_rule", code, ".feature", detail)
+        for kind in ("plan", "subscription", "account", "feature"):
             subject = getattr(rule, kind)
             if subject is not None and not self._planned.has(kind, subject):
                 yield self._fault("alert_rule", code, f".{kind}", self._absent(kind, subject))
@@ -138,13 +142,13 @@ class _References:
         aggregation = next(profile.aggregation for profile in meter.profiles if profile.code == profile_code)
         if aggregation in ZERO_WITHOUT_USAGE:
             return ""
-        return f"{profile_id} is {aggregation}, which has no value on a day without events; name a sum or a count"
+        return f"{profile_id} is {aggregation}, which has no value on a day without events; name a sum or count"
 
     def _alert_base_faults(self, code: str, rule: AlertRule) -> Iterator[Fault]:
         """Percentages of nothing, and a rule that would measure something else under the names of its alerts."""
         history = self._planned.view.history("alert_rule", code)
         earlier = history[-1].model if history else rule
-        for name in ("measure", "profile", "currency", "interval", "falling"):
+        for name in ("measure", "profile", "feature", "currency", "interval", "falling"):
             if getattr(earlier, name) != getattr(rule, name):
                 field = "direction" if name == "falling" else name
                 detail = f"it was {getattr(earlier, field)} and its alerts are of that; write a rule with another code"

@@ -29,7 +29,7 @@ _REFERRING = {
     # A changed or retired entry of the first kind → kinds whose entries are checked if they refer to it.
     "meter": ("product", "feature", "alert_rule"),
     "product": ("plan", "credit_grant"),
-    "feature": ("plan", "subscription"),
+    "feature": ("plan", "subscription", "alert_rule"),
 }
 _REFERRING_TO_RETIRED = {
     "plan": ("subscription", "alert_rule"),

@@ -61,13 +61,15 @@ class UsageAlert(Answer):
     account_id: str
     subscription: str | None
     """null: the account is watched"""
-    measure: Literal["usage", "spend", "balance", "anomaly"]
+    measure: Literal["usage", "spend", "balance", "entitlement", "anomaly"]
     metric: str | None
     """meter.profile of usage and anomalies"""
+    feature: str | None
+    """of entitlements"""
     currency: str | None
     """of spend and balance"""
     period_start: datetime | None
-    """null: a balance has no period"""
+    """null: balances and entitlements have no period"""
     period_end: datetime | None
     """exclusive"""
     direction: Literal["rising", "falling"]

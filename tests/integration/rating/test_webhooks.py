@@ -167,7 +167,8 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
     road.publish("meter", code="calls", event_name="call", profiles=profiles)
     road.publish("product", code="calls", profile="calls.units")
     charges = [{"product": "calls", "price": {"model": "per_unit", "unit_amount": "1"}}]
-    road.publish("plan", code="basic", currency="USD", charges=charges)
+    road.publish("feature", code="calls", profile="calls.units", limits=[{"quantity": "10", "reset": "month"}])
+    road.publish("plan", code="basic", currency="USD", charges=charges, features=[{"feature": "calls"}])
     for account in ("acme", "idle"):
         road.publish("account", code=account)
         road.publish("subscription", code=f"{account}-1", account=account, plan="basic", start="2026-01-01T00:00:00Z")
@@ -195,13 +196,16 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
             road.publish("alert_rule", code="low", measure="balance", currency="USD", thresholds=["50%"])
             users = {"measure": "usage", "profile": "calls.users", "interval": "year"}
             road.publish("alert_rule", code="users", **users, thresholds=["5"])
+            share = {"measure": "entitlement", "feature": "calls", "plan": "basic"}
+            road.publish("alert_rule", code="share", **share, thresholds=["80%", "100%"])
             road.send([call(number) for number in range(5)])
             fired = {(name, threshold, "fired", 1) for name, threshold in (
-                ("budget", "80%"), ("budget", "100%"), ("low", "50%"), ("users", "5"))}  # fmt: skip
+                ("budget", "80%"), ("budget", "100%"), ("low", "50%"), ("users", "5"), ("share", "80%"),
+                ("share", "100%"))}  # fmt: skip
             wait_until(lambda: told(receiver) == fired, timeout=120)
             first.kill()
             road.void("k4")
-            taken_back = {("budget", "100%"), ("low", "50%"), ("users", "5")}
+            taken_back = {("budget", "100%"), ("low", "50%"), ("users", "5"), ("share", "100%")}
             recovered = {(*alert, "recovered", 1) for alert in taken_back}
             wait_until(lambda: told(receiver) == fired | recovered, timeout=120)
             first = deliverer(settings, tmp_path / "third")
@@ -213,6 +217,7 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
                 listed = api.get("/v1/alerts", params={"account_id": "acme"}).json()["alerts"]
                 page = api.get("/v1/alerts", params={"limit": 3}).json()
                 rest = api.get("/v1/alerts", params={"cursor": page["next_cursor"], "limit": 500}).json()
+                check = api.get("/v1/accounts/acme/entitlements/calls").json()
                 still = api.get("/v1/alerts", params={"open": "true"}).json()["alerts"]
                 delivered = api.get("/v1/webhooks/deliveries", params={"limit": 1}).json()
                 secrets = {
@@ -244,7 +249,8 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
         assert page["alerts"] + rest["alerts"] == listed, "of nobody else, and each once"
         assert len(listed) == len(fired | recovered | anew)
         assert {(one["rule"], one["threshold"], one["episode"]) for one in still} == {
-            ("budget", "80%", 1), ("budget", "100%", 2), ("low", "50%", 2), ("users", "5", 2)
+            ("budget", "80%", 1), ("budget", "100%", 2), ("low", "50%", 2), ("users", "5", 2),
+            ("share", "80%", 1), ("share", "100%", 2),
         }  # fmt: skip
         sent = {path: [one for one in receiver.got if one.path == path] for path in secrets}
         assert {len(set(secrets.values())), pinged["status"]} == {2, 204}
@@ -258,6 +264,7 @@ def test_each_crossing_of_an_alert_rule_is_told_once_by_two_evaluators_and_a_voi
         newest = {(one["rule"], one["threshold"]): one for one in reversed(listed)}
         assert newest["budget", "100%"]["value"] == plain(Decimal(current["estimated_subtotal"]))
         assert newest["budget", "100%"]["period_start"] == current["period_start"]
+        assert (newest["share", "100%"]["value"], check["allowed"]) == (check["used"], False)
         assert newest["low", "50%"]["value"] == plain(20 - Decimal(current["estimated_subtotal"]))
         assert delivered["deliveries"][0]["alert_id"] in {one["alert_id"] for one in listed}
     road.client.close()

@@ -11,6 +11,8 @@ from schemas.catalog.state import Catalog
 from tests.unit.ingest.catalog.builders import BASE, applied, codes, faults, plan, publish
 
 RULE: dict[str, Any] = {"code": "r", "measure": "spend", "plan": "pro", "budget": "500", "thresholds": [10, "80.0%"]}
+QUOTA: dict[str, Any] = {"measure": "entitlement", "feature": "f", "budget": None, "thresholds": ["80%"]}
+ODD: dict[str, Any] = {"measure": "anomaly", "profile": "calls.n", "plan": None, "budget": None, "thresholds": None}
 
 
 def written(*rules: dict[str, Any]) -> str:
@@ -43,6 +45,16 @@ def test_a_rule_is_published_once_and_thresholds_have_one_writing() -> None:
         ({"thresholds": []}, "at least 1 item"),
         ({"thresholds": list(range(21))}, "at most 20 items"),
         ({"threshold": "1"}, "Extra inputs are not permitted"),
+        ({"feature": "f"}, "spend takes no feature"),
+        (QUOTA | {"feature": None}, "entitlement needs a feature"),
+        (QUOTA | {"budget": "5"}, "leave out currency and budget"),
+        (QUOTA | {"thresholds": ["80%", "80"]}, "percentages of what is granted; write e.g. 80%"),
+        (QUOTA | {"thresholds": ["80%", "80.0%"]}, "a threshold stands twice"),
+        (ODD | {"profile": None}, "anomaly needs a profile"),
+        (ODD | {"plan": "pro"}, "leave out plan, name an account, or none"),
+        (ODD | {"thresholds": ["5"]}, "anomaly takes no thresholds"),
+        (ODD | {"interval": "day"}, "anomaly takes no interval"),
+        (ODD | {"measure": "usage"}, "thresholds are missing; write at least 1"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(change: dict[str, Any], said: str) -> None:
@@ -58,6 +70,16 @@ def test_references_that_lead_nowhere_and_percentages_of_nothing_are_refused() -
         "$.alert_rules[0].profile": "no meter cal; did you mean calls?",
         "$.alert_rules[1].plan": "no plan pr; did you mean pro?",
         "$.alert_rules[2].budget": "plan pro has no minimum_commitment for percentages to be of; write budget",
+    }
+    quota = {"code": "q", "measure": "entitlement", "feature": "switch", "thresholds": ["80%"]}
+    odd = {"code": "o", "measure": "anomaly", "profile": "high.most"}
+    high = {"code": "high", "profiles": [{"code": "most", "aggregation": "max", "property": ["x"]}]}
+    catalog = applied(f"namespace: shop\nmeters: {[high]}\nfeatures: {[{'code': 'switch'}]}")
+    wrong = f"namespace: shop\nalert_rules: {[quota, quota | {'code': 'r', 'feature': 'gone'}, odd]}"
+    assert faults(catalog, wrong) == {
+        "$.alert_rules[0].feature": "feature switch has no profile, so nothing of it is used; name a metered one",
+        "$.alert_rules[1].feature": "no feature gone; declare it",
+        "$.alert_rules[2].profile": "high.most is max, which has no value on a day without events; name a sum or count",
     }
     of_account = {"code": "a", "measure": "spend", "currency": "USD", "account": "NO", "thresholds": ["5"]}
     assert "$" in faults(applied(written(of_account)), "namespace: shop", [("account", "NO")])
