@@ -173,6 +173,8 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "interval": "day", "thresholds": ["6000"], "direction": "rising",
         },
         {"code": "low", "measure": "balance", "currency": "USD", "thresholds": ["20%", "0"]},
+        {"code": "quota", "measure": "entitlement", "feature": "calls", "plan": "basic", "thresholds": ["80%", "100%"]},
+        {"code": "odd", "measure": "anomaly", "profile": "calls.abroad"},
         {"code": "one", "measure": "spend", "subscription": "acme-basic", "thresholds": ["250"]},
     ),
     models.Namespace: (

@@ -40,8 +40,8 @@ def alerts(
     columns = ("at", "rule", "account", "subscription", "of", "threshold", "state", "episode", "value")
     rows = [
         [alert["at"], alert["rule"], alert["account_id"], alert["subscription"],
-         alert["metric"] or f"{alert['measure']} {alert['feature'] or alert['currency']}", alert["threshold"], alert["state"],
-         alert["episode"], alert["value"]]
+         alert["metric"] or f"{alert['measure']} {alert['feature'] or alert['currency']}", alert["threshold"],
+         alert["state"], alert["episode"], alert["value"]]
         for alert in page["alerts"]
     ]  # fmt: skip
     console().print(table("", columns, rows, right=("threshold", "episode", "value")))
