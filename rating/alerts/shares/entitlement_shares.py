@@ -34,7 +34,7 @@ class WatchedGrant:
 
 
 @dataclass
-class Shares:
+class EntitlementShares:
     """``observed``: the use of each grant; ``resets``: account → the instant (microseconds UTC) at which the first of
     its limits restarts that has passed a threshold; ``problems``: subscription → why its limits cannot be told."""
 
@@ -45,11 +45,11 @@ class Shares:
 
 def shares_of(
     active: ActiveRule, state: AccountState, subscriptions: Collection[str], measure: MeasureUsage, book: ChargeBook
-) -> Shares:
+) -> EntitlementShares:
     """The use of these subscriptions' grants of the rule's feature, each of what the limit grants of which the greatest
     share is used. What is unlimited, granted as 0, or has no maximum, minimum or latest is passed over. Raises
     LookupError for a profile that is not there, and what ``measure`` raises."""
-    shares = Shares()
+    shares = EntitlementShares()
     grants = list(_grants(active, state, subscriptions, book, shares.problems))
     needs: dict[Need, set[str]] = {}
     for watched in grants:
