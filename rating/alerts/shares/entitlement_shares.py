@@ -115,8 +115,10 @@ def is_watched(active: ActiveRule, question: LimitQuestion) -> bool:
 
 
 def needs_of_limit(question: LimitQuestion) -> Sequence[Need]:
-    """What is measured for its use."""
-    return [asked for asked in question.asked if isinstance(asked, Need)]
+    """What is measured for its use, each over the whole of its interval."""
+    if question.limit is not None and question.limit.amount is not None:
+        return question.needs
+    return (Need(question.profile, question.interval.start_us, question.interval.end_us),)
 
 
 def use_of(watched: WatchedGrant, question: LimitQuestion, totals: Totals, now_us: int) -> LimitUse:
