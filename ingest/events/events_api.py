@@ -46,7 +46,8 @@ log = logging.getLogger(__name__)
 _REFUSAL_WAIT: Final = 1.0
 
 
-Taken = tuple[AcceptedColumns, Sequence[Warned]]
+Taken = tuple[int, Response]
+"""How many events are in Kafka, and what their sender is answered."""
 
 
 class Door(Protocol):
@@ -64,7 +65,7 @@ class Door(Protocol):
         """What can be extracted from a refused body for its rejection record; never raises."""
 
     def answer(self, accepted: AcceptedColumns, warned: Sequence[Warned]) -> Response:
-        """The response once all events are in Kafka; ``warned``: events that some profile cannot measure."""
+        """The response for when all events are in Kafka; ``warned``: events that some profile cannot measure."""
 
     def refuse(self, problem: Problem) -> Response:
         """The response if nothing was accepted or the outcome is unknown."""
@@ -137,9 +138,8 @@ class EventsApi:
         try:
             admitted = self._guard.admit(request)
             await self._guard.begin(admitted)
-            accepted, warned = await self._take(request, door, admitted)
-            self.count_accepted(len(accepted))
-            response = door.answer(accepted, warned)
+            events, response = await self._take(request, door, admitted)
+            self.count_accepted(events)
         except Problem as problem:
             response = door.refuse(problem)
         except Exception:
@@ -188,17 +188,18 @@ class EventsApi:
             self._guard.spend(admitted.access, events=refused_body.events)
             await self.record(namespace, refused.reason, str(refused), refused_body, body)
             raise of_refusal(refused) from None
-        self._guard.spend(admitted.access, events=len(accepted))
+        keys = accepted.keys
+        self._guard.spend(admitted.access, events=len(keys))
         try:
             delivered = self._delivery.send(namespace, offset, accepted)
             self._guard.sent(admitted)
-            # Computed while waiting for Kafka.
-            warned = measurable(view).warnings(accepted)
-            accepted.parsed = None
+            # Made while waiting for Kafka, so that the events' memory serves the next requests meanwhile.
+            response = door.answer(accepted, measurable(view).warnings(accepted))
+            del accepted
             await delivered
         except NotDelivered as error:
-            raise unavailable(str(error), accepted.keys) from None
-        return accepted, warned
+            raise unavailable(str(error), keys) from None
+        return len(keys), response
 
     async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
         """Judge and send events; returns when all that ``judge`` accepted are in Kafka.
