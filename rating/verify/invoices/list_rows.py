@@ -12,12 +12,20 @@ NAME: Final = "lists of invoices"
 _INSERTED_SECONDS: Final = 2.0
 _REMEDY: Final = "`weir copies rebuild invoices` writes the lists again"
 _COLUMNS: Final = """toString(namespace) AS name, toString(list) AS list_name, of, invoice_id, version,
-    cityHash64(period_start, predecessor, subscription, sequence, account_id, plan, plan_version, period_end, time_zone,
+    cityHash64(start, predecessor, subscription, sequence, account_id, plan, plan_version, period_end, time_zone,
     run_id, checkpoint, catalog_offset, as_of, toString(state), toString(currency), total, body) AS hash"""
-_OF_TABLE: Final = """SELECT {columns} FROM {table} FINAL
-ARRAY JOIN ['all', 'account', 'subscription', 'run'] AS list, ['', account_id, subscription, run_id] AS of
-WHERE {where}"""
-_OF_LISTS: Final = "SELECT {columns} FROM invoice_lists FINAL WHERE {where} AND draft = {{draft:Bool}}"
+_NOTES: Final = """arrayDistinct(arrayMap(
+    note -> parseDateTime64BestEffortOrZero(JSONExtractString(note, 'at'), 6, 'UTC'),
+    if(draft, [], JSONExtractArrayRaw(body, 'credit_notes')))) AS notes"""
+_OF_TABLE: Final = f"""SELECT {{columns}}
+FROM (SELECT *, {{{{draft:Bool}}}} AS draft, {_NOTES} FROM {{table}} FINAL WHERE {{where}})
+ARRAY JOIN
+    arrayConcat(['all', 'account', 'subscription', 'run'], arrayMap(at -> 'note', arrayConcat(notes, notes))) AS list,
+    arrayConcat(['', account_id, subscription, run_id], arrayMap(at -> '', notes), arrayMap(at -> account_id, notes))
+        AS of,
+    arrayConcat(arrayWithConstant(4, period_start), notes, notes) AS start"""
+_OF_LISTS: Final = """SELECT {columns} FROM (SELECT *, period_start AS start FROM invoice_lists FINAL)
+WHERE {where} AND draft = {{draft:Bool}}"""
 _SUMS: Final = "SELECT name, list_name, count(), sum(cityHash64(of, invoice_id, version, hash)) FROM ({}) GROUP BY 1, 2"
 _ROWS: Final = """SELECT name, list_name, of, invoice_id, version, sum(table_row), sum(list_row)
 FROM (SELECT *, 1 AS table_row, 0 AS list_row FROM ({of_table})
@@ -28,7 +36,7 @@ ORDER BY name, list_name, of, invoice_id, version LIMIT {limit}"""
 
 def check_lists(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:
     """Each version stands in the lists of its namespace, account, subscription and billing run as it is in its table,
-    and nothing else does."""
+    and in those of credit notes at the instants of its own; and nothing else does."""
     on_progress(NAME, 0, 1)
     for draft, table in ((False, "invoices"), (True, "invoice_drafts")):
         if _sums(scope, _of_table(scope, table), draft) == _sums(scope, _of_lists(scope), draft):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from rating.close.announced_runs import invoice_counts
 from rating.invoices import lists
 from rating.invoices.lists import list_invoices
 from rating.invoices.read import read_chains
+from rating.invoices.read_credit_notes import list_credit_notes
+from rating.verify.difference import Findings
+from rating.verify.invoices import list_rows
 from schemas.clickhouse.client import connect
 from schemas.ledgers.checkpoints import Run
 from schemas.settings import Settings
@@ -29,15 +33,26 @@ COLUMNS = (
 Version = dict[str, Any]
 
 
-def version(namespace: str, name: str, number: int, month: int, state: str, of: tuple[str, str, str]) -> Version:
+def version(
+    namespace: str, name: str, number: int, month: int, state: str, of: tuple[str, str, str], notes: int = 0
+) -> Version:
     account, subscription, run = of
     start, end = datetime(2026, month, 1, tzinfo=UTC), datetime(2026, month + 1, 1, tzinfo=UTC)
     body = '{"draft":{"approval":"required"}}' if state in ("draft", "withdrawn") else "{}"
+    if notes:
+        body = json.dumps({"credit_notes": [note(month, count) for count in range(1, notes + 1)]})
     values = (
         namespace, name, number, "", subscription, 0, account, "basic", 1, start, end, "UTC", run, 1, 7, end, state,
         "EUR", Decimal(30), body,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def note(month: int, number: int) -> dict[str, Any]:
+    """The first two of an invoice are of one instant, that of others of the month."""
+    at = f"2026-{month:02d}-15T12:00:{max(number, 2):02d}Z"
+    return {"number": number, "reference": f"n{number}", "amount": "1.00", "tax_amount": None, "reason": "late",
+            "author": "ann", "at": at}  # fmt: skip
 
 
 def history(namespace: str) -> tuple[list[Version], list[Version]]:
@@ -59,7 +74,8 @@ def history(namespace: str) -> tuple[list[Version], list[Version]]:
             continue
         invoices.append(version(namespace, name, 1, month, "finalized", of))
         if number % 4 == 0:
-            invoices.append(version(namespace, name, 2, month, "paid" if month < 3 else "void", of))
+            invoices.append(version(namespace, name, 2, month, "paid" if month < 3 else "void", of, month))
+            invoices.append(version(namespace, name, 3, month, "paid" if month < 3 else "void", of, 3))
     order.shuffle(invoices)
     return invoices, drafts
 
@@ -109,6 +125,65 @@ def test_every_page_of_every_list_is_what_the_versions_say(
                 if (cursor := page.next_cursor) is None:
                     break
             assert listed == whole, (filters, limit)
+
+
+def test_every_page_of_credit_notes_is_what_the_newest_versions_say(
+    filled: tuple[Any, list[Version], list[Version]], namespace: str
+) -> None:
+    client, invoices, _ = filled
+    for account in (None, "a1", "nobody"):
+        whole = sorted(
+            (
+                (made["at"], row["invoice_id"], made["number"])
+                for row in newest(invoices).values()
+                for made in json.loads(row["body"]).get("credit_notes", ())
+                if account in (None, row["account_id"])
+            ),
+            reverse=True,
+        )
+        assert len(whole) == {None: 27, "a1": 9, "nobody": 0}[account]
+        for limit in (1, 4, 100):
+            listed: list[tuple[str, str, int]] = []
+            cursor = None
+            while True:
+                page = list_credit_notes(client, namespace, account_id=account, cursor=cursor, limit=limit)
+                assert len(page.notes) <= limit
+                listed += [(made["at"], head.invoice_id, int(made["reference"][1:])) for head, made in page.notes]
+                if (cursor := page.next_cursor) is None:
+                    break
+            assert listed == whole, (account, limit)
+
+
+class Tables:
+    """All that the check asks of its scope."""
+
+    of_namespace = "namespace = {n:String}"
+
+    def __init__(self, client: Any, namespace: str) -> None:
+        self._client, self._namespace = client, namespace
+
+    def rows(self, sql: str, parameters: dict[str, object]) -> Any:
+        return self._client.query(sql, parameters=parameters | {"n": self._namespace}).result_rows
+
+
+def test_a_credit_note_that_stands_in_no_list_is_found(
+    filled: tuple[Any, list[Version], list[Version]], namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_rows, "_INSERTED_SECONDS", 0)
+    client, *_ = filled
+    scope: Any = Tables(client, namespace)
+
+    def differences() -> list[str]:
+        findings = Findings()
+        list_rows.check_lists(scope, findings, lambda *_: None)
+        return [difference.where for difference in findings.differences()]
+
+    assert differences() == []
+    client.command(
+        "DELETE FROM invoice_lists WHERE namespace = {n:String} AND list = 'note' AND of = 'a1' AND version = 3",
+        parameters={"n": namespace},
+    )
+    assert {place.split(" of ")[0] for place in differences()} == {"invoices, list note a1"}
 
 
 def test_counts_of_runs_and_chains_of_an_account_are_read_from_the_lists(
