@@ -13,7 +13,7 @@ is held then. What is held is found by what is asked and then by the account, so
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -87,8 +87,7 @@ class HeldUsage:
         self._count = 0
         self._uses = 0
         self._used: OrderedDict[HeldEntry, None] = OrderedDict()  # all that is held, the one used longest ago first
-        # By when they were asked; what was asked since is passed over.
-        self._by_age: deque[tuple[int, HeldEntry]] = deque()
+        self._round: list[HeldEntry] = []  # what is to be measured again, the next one last
         self._of_profile: dict[tuple[str, str], tuple[HeldEntry, ...]] = {}  # by profile and account
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
 
@@ -115,15 +114,17 @@ class HeldUsage:
         """By id, how the profiles of what is held are measured."""
         return {profile_id: tuple(each) for profile_id, each in self._profiles.items()}
 
-    def oldest(self, count: int) -> list[UsageKey]:
-        """What was measured as a whole longest ago."""
-        entries: list[tuple[int, HeldEntry]] = []
-        while self._by_age and len(entries) < count:
-            asked_us, entry = self._by_age.popleft()
-            if not entry.forgotten and entry.held.asked_us == asked_us:
-                entries.append((asked_us, entry))
-        self._by_age.extendleft(reversed(entries))  # they keep their place until they are measured again
-        return [entry.key for _, entry in entries]
+    def again(self, share: int) -> list[UsageKey]:
+        """What to measure again next, so that after ``share`` times all that is held was: by the accounts' names, as
+        what is stored of neighbours lies together and is read at once."""
+        if not self._round:
+            self._round = sorted(self._used, key=lambda entry: entry.account_id, reverse=True)
+        keys: list[UsageKey] = []
+        while self._round and len(keys) <= self._count // share:
+            entry = self._round.pop()
+            if not entry.forgotten:
+                keys.append(entry.key)
+        return keys
 
     def newest(self, keys: Collection[UsageKey], count: int, now_us: int) -> list[UsageKey]:
         """Of some keys those that were used last, first of those whose interval goes on: nobody may ask for the others
@@ -182,7 +183,6 @@ class HeldUsage:
                 self._remember(entry)
             else:
                 renewed[entry] = held
-            self._by_age.append((held.asked_us, entry))
         dropped = tuple(
             entry for key in advance.stale if key not in measured and (entry := self._entry(*key)) is not None
         )
@@ -191,13 +191,6 @@ class HeldUsage:
             self._forget(entry)
         weight = self.weight + sum(held.weight - entry.held.weight for entry, held in renewed.items())
         weight += sum(entry.held.weight for entry in added) - sum(entry.held.weight for entry in dropped)
-        if len(self._by_age) > 2 * self._count + 1000:
-            asked_us = {entry: held.asked_us for entry, held in renewed.items()}
-            self._by_age = deque(
-                (at_us, entry)
-                for at_us, entry in self._by_age
-                if not entry.forgotten and asked_us.get(entry, entry.held.asked_us) == at_us
-            )
         return HeldCut(renewed, tuple(added), dropped, weight, as_of)
 
     def take(self, cut: HeldCut) -> None:

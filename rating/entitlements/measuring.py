@@ -58,7 +58,7 @@ def cut_at(offsets: Offsets) -> Cut:
 def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
     """What is asked for, measured as a whole as of ``as_of``."""
     by_asked: dict[Asked, list[str]] = defaultdict(list)
-    for account_id, asked in keys:
+    for account_id, asked in sorted(keys, key=lambda key: key[0]):  # neighbours are stored together
         by_asked[asked].append(account_id)
     measured_keys: dict[UsageKey, Held] = {}
     needs = {asked: accounts for asked, accounts in by_asked.items() if isinstance(asked, Need)}

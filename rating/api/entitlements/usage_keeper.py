@@ -39,8 +39,8 @@ _PLACES: Final = 4
 _TOGETHER: Final = 2000
 _MOST_WAITING: Final = 20_000
 _RENEWED: Final = 200
-_MEASURED_AGAIN: Final = 1200
-"""Of so many lots all that is held is measured as a whole once more, one with every second refresh."""
+_MEASURED_AGAIN: Final = 600
+"""Of so many lots all that is held is measured as a whole once more, one with every fourth refresh."""
 _MOST_WEIGHT: Final = 320_000
 """About KiB. 10,000 accounts with a month and a full rolling window of 60 steps each weigh 220,000: a namespace may
 have three quarters."""
@@ -180,7 +180,7 @@ class UsageKeeper:
         as_of = MeasuredAsOf(state.offsets, at_us)
         held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
         namespace.refreshes += 1
-        if namespace.refreshes % 2 == 0:
+        if namespace.refreshes % 4 == 0:
             held.take(await self._pool.ask(lambda client: _measured_again(client, namespace.name, held, as_of)))
         await self._bound(namespace)
 
@@ -266,13 +266,13 @@ def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_o
 
 
 def _measured_again(client: Any, name: str, held: HeldUsage, as_of: MeasuredAsOf) -> HeldCut:
-    """What is held, as of the same cut, with what was measured longest ago measured again: what was written again in
-    the log's past shows so at last. What cannot be measured is let go; blocking."""
-    oldest = held.oldest(len(held) // _MEASURED_AGAIN + 1)
-    measured = _measured(client, name, oldest, as_of)
+    """What is held, as of the same cut, with the next part of it measured again: what was written again in the log's
+    past shows so at last. What cannot be measured is let go; blocking."""
+    keys = held.again(_MEASURED_AGAIN)
+    measured = _measured(client, name, keys, as_of)
     if measured is None:
-        return held.ahead(Advance({}, frozenset(oldest)), {}, as_of)
-    for key in oldest:
+        return held.ahead(Advance({}, frozenset(keys)), {}, as_of)
+    for key in keys:
         before = held.held(key)
         if before is not None and not before.agrees(measured[key]):
             log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])

@@ -81,7 +81,7 @@ class Keeper:
         advance = self.held.after(
             self.log.appended(since, until, profiles), self.log.voided_accounts(since, until), self.now_us
         )
-        again = self.held.oldest(1) if self.now_us % 3 else self.held.newest(advance.stale, 1, self.now_us)
+        again = self.held.again(100) if self.now_us % 3 else self.held.newest(advance.stale, 1, self.now_us)
         measured = {key: self.log.whole(key, until, self.now_us) for key in again}
         self.take_cut(self.held.ahead(advance, measured, as_of))
 
@@ -139,12 +139,18 @@ def test_a_check_that_began_a_step_before_its_usage_was_measured_has_its_own_win
     assert groups[0].usage.quantity == 35 + 40 + 99
 
 
-def test_what_is_measured_again_and_again_is_noted_a_bounded_number_of_times() -> None:
+def test_all_that_is_held_is_measured_again_in_a_round_neighbours_together() -> None:
     keeper = Keeper()
-    for _ in range(2000):
-        keeper.now_us += 1
-        keeper.take("ask", ("a", ASKED[0]))
-    assert len(keeper.held._by_age) <= 1100
+    for number in (3, 1, 0, 2):
+        for asked in ASKED[:2]:
+            keeper.take("ask", (f"a{number}", asked))
+    rounds = [keeper.held.again(3) for _ in range(4)]
+    assert [[account for account, _ in keys] for keys in rounds] == [
+        ["a0", "a0", "a1"], ["a1", "a2", "a2"], ["a3", "a3"], ["a0", "a0", "a1"],
+    ]  # fmt: skip
+    assert len({key for keys in rounds for key in keys}) == 8
+    keeper.held.shrink(0)
+    assert keeper.held.again(3) == []
 
 
 def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
