@@ -31,6 +31,8 @@ _FEW: Final = 4  # events for which the columns do not pay
 _MOST_BYTES: Final = 512 * 1024
 """Of the properties of a request that is judged whole, since all of them are held decoded at once: that may take twenty
 times as much."""
+_SHALLOW: Final = len('{"":') * MAX_DEPTH + len("{}") + len("}") * MAX_DEPTH
+"""Bytes of the shortest object of objects that is nested deeper than allowed."""
 _braces: Final[Callable[[bytes], int]] = methodcaller("count", b"{")
 _brackets: Final[Callable[[bytes], int]] = methodcaller("count", b"[")
 
@@ -67,8 +69,13 @@ def _ordinary(
     names = [raw.event_name for raw in raws]
     sources = [raw.source for raw in raws]
     instants = [raw.timestamp for raw in raws]
-    dated = [instant is None for instant in instants]
-    stamps = [now_us if instant is None else micros(instant) for instant in instants]
+    if any(instants):
+        dated = [instant is None for instant in instants]
+        stamps = [now_us if instant is None else micros(instant) for instant in instants]
+        oldest, newest = min(stamps), max(stamps)
+    else:
+        dated, stamps = [True] * len(raws), [now_us] * len(raws)
+        oldest = newest = now_us
     earliest, latest = stamp_bounds(settings, now_us)
     properties = [bytes(raw.properties) for raw in raws]
     if sum(map(len, properties)) > _MOST_BYTES:
@@ -86,14 +93,14 @@ def _ordinary(
         return None
     distinct_names = set(names)
     if not (
-        earliest <= min(stamps)
-        and max(stamps) <= latest
+        earliest <= oldest
+        and newest <= latest
         and _are_plain(distinct_names, 1)
         and _are_plain(keys, 1)
         and _are_plain(accounts, 1)
         and _are_plain(set(sources), 0)
-        and max(map(len, properties)) <= MAX_PROPERTIES_BYTES
-        and max(map(_braces, properties)) + (max(map(_brackets, properties)) if b"[" in joined else 0) <= MAX_DEPTH
+        and (longest := max(map(len, properties))) <= MAX_PROPERTIES_BYTES
+        and _are_shallow(properties, longest, b"[" in joined)
         and not (types.reject_unknown and not all(map(types.knows, distinct_names)))
     ):
         return None
@@ -102,9 +109,10 @@ def _ordinary(
         return None
     hashes = content_hashes(names, accounts, properties)
     made = identities(namespace, sources, keys)
-    hash_of = dict(zip(made, hashes, strict=True))
-    if len(hash_of) != len(made) and [hash_of[identity] for identity in made] != hashes:
-        return None  # one key with two contents, or one content written in two ways
+    if len(set(made)) != len(made):
+        hash_of = dict(zip(made, hashes, strict=True))
+        if [hash_of[identity] for identity in made] != hashes:
+            return None  # one key with two contents, or one content written in two ways
     return AcceptedColumns(made, hashes, names, accounts, keys, sources, stamps, properties, dated, parsed)
 
 
@@ -113,10 +121,17 @@ def _filled(texts: list[str | None], of: Callable[[int], str]) -> list[str]:
 
 
 def _are_plain(texts: Iterable[str], least: int) -> bool:
-    """Whether all have an allowed length and only printable characters."""
+    """Whether all have an allowed length, ``least`` (0 or 1) at least, and only printable characters."""
     texts = texts if isinstance(texts, list) else list(texts)
-    lengths = list(map(len, texts))
-    return least <= min(lengths) and max(lengths) <= MAX_TEXT and "".join(texts).isprintable()
+    return (not least or all(texts)) and max(map(len, texts)) <= MAX_TEXT and "".join(texts).isprintable()
+
+
+def _are_shallow(properties: Sequence[bytes], longest: int, have_arrays: bool) -> bool:
+    """Whether none is nested deeper than allowed; False where they have to be looked at. ``longest``: bytes of the
+    longest."""
+    if longest < _SHALLOW and not have_arrays:
+        return True
+    return max(map(_braces, properties)) + (max(map(_brackets, properties)) if have_arrays else 0) <= MAX_DEPTH
 
 
 def _objects(

@@ -44,6 +44,7 @@ PROPERTIES = st.sampled_from(
         '{"n":1,"n":"\\u003a"}', '{"n":{"a":1,"a":"\\u003a"}}', '{"t":"\\u003a","n":1}', '{"a\\u003ab":1,"n":2}',
         '{"t":"\\\\","n":1}', '{"n":"\\ud800"}', '{"n" :1 , "m": [ ] }', '{"t":"é","n":1}', '{"é":1,"é":1}', "[]",
         "1", '"x"', "null", '{"n":' + "[" * 31 + "]" * 31 + "}", '{"n":' + "[" * 32 + "]" * 32 + "}",
+        '{"":' * 31 + "{}" + "}" * 31, '{"":' * 32 + "{}" + "}" * 32,
         '{"t":"' + "{" * 40 + '"}', '{"t":"' + "x" * 65_000 + '"}', '{"t":"' + "x" * 66_000 + '"}',
         '{"account_id":"nested","n":1}', '{"account_id":1.5}', '{"n":true}', '{"n":NaN}', '{"n":1}}',
     ]
@@ -97,6 +98,7 @@ def columns_for_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.lists(FIELDS, min_size=1, max_size=4))
 @example([{"event_name": "typed", "account_id": "a", "properties": '{"n":"x"}'}])
 @example([{"event_name": "unknown", "account_id": "a", "properties": "{}"}])
+@example([{"event_name": "e", "account_id": "a", "properties": '{"":' * 32 + "{}" + "}" * 32}])
 @example([{"event_name": "e", "account_id": "a", "properties": '{"n":{"a":1,"a":"\\u003a"}}'}])
 @example([{"event_name": "e", "account_id": "a", "idempotency_key": "k", "properties": text} for text in ("{}", "{ }")])
 def test_texts_written_by_hand(events: list[dict[str, str]]) -> None:
