@@ -21,8 +21,9 @@ from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import MatrixPrice, plain
 from schemas.values.instants import rfc3339
 
-DenialReason = Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature", "undecided"]
-"""Why something is not allowed; undecided: its limits cannot be worked out."""
+DenialReason = Literal["not_granted", "limit_reached", "unpaid", "unknown_account", "unknown_feature", "undecided"]
+"""Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant blocks until then;
+undecided: its limits cannot be worked out."""
 _ZERO: Final = Decimal(0)
 
 

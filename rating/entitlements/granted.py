@@ -20,7 +20,8 @@ _OF_PERIODS: Final = ("account", "plan", "plan_version", "start", "billing_ancho
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A feature as one active subscription grants it. ``value``: of a static one; ``limits``: of a metered one;
-    ``span``: the subscription's running period; ``line``: its timeline."""
+    ``span``: the subscription's running period; ``line``: its timeline; ``block``: only as long as its interim
+    invoices are paid."""
 
     feature: Feature
     value: StaticValue | None
@@ -28,6 +29,7 @@ class Grant:
     line: Timeline
     segment: Segment
     span: Span
+    block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ def granted_to(
                 continue
             limits = feature.all_limits if grant.limits is None else grant.limits
             value = feature.value if grant.value is None else grant.value
-            held = Grant(feature, value, limits if feature.profile is not None else (), line, segment, span)
+            in_force = limits if feature.profile is not None else ()
+            held = Grant(feature, value, in_force, line, segment, span, grant.block)
             grants.setdefault(feature.code, []).append(held)
     in_order = {code: tuple(of_feature) for code, of_feature in sorted(grants.items())}
     return Granted(account_id, view.time_zone(account_id), in_order, until_us, tuple(problems))

@@ -117,6 +117,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     features.FeatureGrant: (
         {"feature": "seconds-abroad", "limits": [_LIMIT]}, {"feature": "support", "value": "by mail"},
         {"feature": "export", "granted": False},
+        {"feature": "seconds-abroad", "limits": [], "block": True},
     ),
     models.Product: (
         {"code": "abroad", "name": "Calls abroad", "unit": "second", "kind": "metered", "profile": "calls.abroad"},

@@ -57,7 +57,7 @@ class CheckedEntitlement(Answer):
     kind: Literal["boolean", "static", "metered"] | None
     """null where it is not granted"""
     allowed: bool
-    reason: Literal["not_granted", "limit_reached", "unknown_account", "unknown_feature", "undecided"] | None
+    reason: Literal["not_granted", "limit_reached", "unpaid", "unknown_account", "unknown_feature", "undecided"] | None
     """why it is not allowed; null where it is"""
     detail: str
     """the same for people"""

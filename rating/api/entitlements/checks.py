@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from rating.api.entitlements.unpaid_invoices import PaymentDue
 from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.entitlements.decision import (
+    DenialReason,
     EntitlementDecision,
     LimitUse,
     decide,
@@ -69,6 +71,8 @@ async def answered(
     charges = _Charges(_book(view), _versions(view), _known_questions(view))
     questions: dict[tuple[str, str], list[tuple[Grant, tuple[LimitQuestion, ...] | str]]] = {}
     keys: dict[UsageKey, None] = {}
+    names = blocking(checks, granted)
+    unpaid = await keeper.unpaid.of(view.namespace, names) if names else {}
     for check in checks:
         place = check.account_id, check.feature
         if place in questions:
@@ -76,7 +80,8 @@ async def answered(
         own = granted[check.account_id]
         of_place = questions[place] = []
         for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
-            asked = _questions(charges, grant, own.time_zone, now_us)
+            due = unpaid.get(grant.line.subscription) if grant.block else None
+            asked = _questions(charges, grant, own.time_zone, now_us) if due is None else due
             of_place.append((grant, asked))
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
@@ -92,6 +97,16 @@ async def answered(
             continue
         decisions.append(decide(of_grants))
     return CheckedDecisions(tuple(decisions), as_of)
+
+
+def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[str]:
+    """The subscriptions that grant what is checked only as long as their interim invoices are paid."""
+    return {
+        grant.line.subscription
+        for check in checks
+        for grant in granted[check.account_id].grants.get(check.feature, ())[:MOST_GRANTS]
+        if grant.block
+    }
 
 
 def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> tuple[LimitQuestion, ...] | str:
@@ -116,7 +131,8 @@ def _decision(
     now_us: int,
 ) -> EntitlementDecision:
     if isinstance(asked, str):
-        return EntitlementDecision(False, "undecided", asked, grant)
+        reason: DenialReason = "unpaid" if isinstance(asked, PaymentDue) else "undecided"
+        return EntitlementDecision(False, reason, str(asked), grant)
     try:
         uses = [_use(check, grant, question, usage, now_us) for question in asked]
     except (PlanningError, PriceError) as error:

@@ -14,8 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
+from rating.api.entitlements.asker import Asker
+from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.held_values import Held
@@ -24,8 +26,6 @@ from rating.usage import UsageGroup
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.settings import Settings
 from schemas.values.instants import SECOND
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -80,25 +80,16 @@ def bounded_pool(settings: Settings) -> ClickHousePool:
     return ClickHousePool(settings, _PLACES, _BOUNDS | {"max_memory_usage": settings.rating_query_bytes})
 
 
-class Asker(Protocol):
-    """Who puts the keeper's questions to ClickHouse: a ``ClickHousePool``."""
-
-    async def ask(self, question: Callable[[Any], T]) -> T:
-        """Call ``question(client)``; returns or raises what it does."""
-
-    def stop(self) -> None:
-        """Ask nothing more."""
-
-
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
-    that is held, about KiB. ``stop`` is called in the event loop."""
+    that is held, about KiB; ``unpaid``: interim invoices that are to be paid. ``stop`` is called in the event loop."""
 
     def __init__(self, pool: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
         self._pool = pool
         self._now_us = now_us
         self._most_weight = most_weight
         self._namespaces: dict[str, _KeptNamespace] = {}
+        self.unpaid = UnpaidInvoices(pool)
 
     def stop(self) -> None:
         """End what is under way."""
@@ -106,6 +97,7 @@ class UsageKeeper:
             for task in (namespace.asking, namespace.refresher):
                 if task is not None:
                     task.cancel()
+        self.unpaid.stop()
         self._pool.stop()
 
     async def usage(

@@ -28,7 +28,7 @@ MOST_OPEN_OF_NAMESPACE: Final = 50_000
 _ZERO: Final = Decimal(0)
 
 RefusalReason = Literal[
-    "not_granted", "limit_reached", "undecided", "too_many_reservations", "conflict", "unknown_reservation",
+    "not_granted", "limit_reached", "unpaid", "undecided", "too_many_reservations", "conflict", "unknown_reservation",
     "reservation_finalised", "reservation_released", "reservation_expired",
 ]  # fmt: skip
 
@@ -139,7 +139,7 @@ def reserve(
     if not decision.allowed:
         assert decision.reason is not None, "why not is told"
         reason: RefusalReason = "undecided"
-        if decision.reason in ("not_granted", "limit_reached"):
+        if decision.reason in ("not_granted", "limit_reached", "unpaid"):
             reason = decision.reason
         raise ReservationRefused(reason, decision.detail)
     decisive = decision.decisive

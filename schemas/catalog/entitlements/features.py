@@ -106,11 +106,13 @@ class FeatureGrant(Model):
     """replaces the feature's static value"""
     limits: LimitList | None = None
     """replace all limits of the feature; an empty list: unlimited; null: the feature's own"""
+    block: Annotated[bool, Field(exclude_if=lambda value: value is False)] = False
+    """true: not allowed as long as an interim invoice of the subscription (`invoice_threshold`) is not paid"""
 
     @model_validator(mode="after")
     def _stands(self) -> Self:
-        if not self.granted and (self.value is not None or self.limits):
-            raise ValueError(f"feature {self.feature}: granted is false; remove value and limits, or grant it")
+        if not self.granted and (self.value is not None or self.limits or self.block):
+            raise ValueError(f"feature {self.feature}: granted is false; remove value, limits and block, or grant it")
         check_limits(self.limits or ())
         return self
 

@@ -223,6 +223,7 @@ def metered(settings: Settings) -> Iterator[Road]:
     road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
     road.publish("product", code="call", profile="calls.n")
     road.publish("product", code="fee", kind="flat")
+    road.publish("feature", code="sso")
     tiers = [{"up_to": "10", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1"}]
     charges: list[dict[str, Any]] = [
         {"product": "call", "price": {"model": "tiered", "tiers": tiers}},
@@ -231,6 +232,7 @@ def metered(settings: Settings) -> Iterator[Road]:
     road.publish(
         "plan", code="basic", currency="USD", grace_seconds=0, charges=charges, minimum_commitment="20",
         discounts=[{"code": "ten", "name": "Ten off", "percent": "10", "product": "call"}],
+        features=[{"feature": "sso", "block": True}],
     )  # fmt: skip
     for account in ("acme", "beta"):
         road.publish("account", code=account)
@@ -251,7 +253,7 @@ def used(road: Road, day: int, count: int) -> None:
 
 
 def test_use_that_reaches_its_threshold_is_billed_once_before_its_period_ends(
-    metered: Road, service: httpx.Client
+    metered: Road, service: httpx.Client, wait_until: Any
 ) -> None:
     named = {"Weir-Namespace": metered.namespace}
     used(metered, 3, 40)
@@ -263,6 +265,16 @@ def test_use_that_reaches_its_threshold_is_billed_once_before_its_period_ends(
         ("usage", "call", "40.00"), ("discount", "discount:ten", "-4.00"),
     ]  # fmt: skip
     assert json.loads(first.body)["interim"] == {"episode": 1, "threshold": "30"}
+
+    def allowed(account: str) -> tuple[bool, str | None]:
+        check = service.get(f"/v1/accounts/{account}/entitlements/sso", headers=named).json()
+        return check["allowed"], check["reason"]
+
+    assert wait_until(lambda: allowed("acme") == (False, "unpaid"), timeout=20)
+    assert allowed("beta") == (True, None)
+    payment = {"amount": "36.00", "reference": "bank"}
+    assert service.post(f"/v1/invoices/{first.invoice_id}/payments", json=payment, headers=named).is_success
+    assert wait_until(lambda: allowed("acme") == (True, None), timeout=20)
     used(metered, 7, 20)
     assert metered.close("2013-01-08T00:00:00+00:00").invoices == ()  # 18.00 more
     # Of a subscription that is named, whatever it comes to.

@@ -80,7 +80,7 @@ def test_a_feature_that_cannot_stand_names_the_remedy(fields: dict[str, Any], de
 
 
 def test_a_grant_is_taken_away_or_has_terms_and_stands_once() -> None:
-    detail = ": feature f: granted is false; remove value and limits, or grant it"
+    detail = ": feature f: granted is false; remove value, limits and block, or grant it"
     assert refusal(FeatureGrant, feature="f", granted=False, value="x") == detail
     twice = [{"feature": "f"}, {"feature": "f", "value": "x"}]
     assert refusal(Plan, code="p", currency="USD", features=twice) == ": features: f stands twice; grant it once"
