@@ -19,6 +19,7 @@ from schemas.events.voids import is_void
 from schemas.kafka.topics import events_topic
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
+from tests.chaos.alert_audit import AlertVerdict, audit_alerts
 from tests.chaos.fold import METRICS, Totals, fold
 from tests.chaos.traffic import Identity, Sent
 
@@ -39,11 +40,13 @@ class Verdict:
     differences: list[str] = field(default_factory=list)
     imbalances: list[str] = field(default_factory=list)
     verify: list[str] = field(default_factory=list)
+    alerts: AlertVerdict = field(default_factory=AlertVerdict)
 
     @property
     def clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.double or self.foreign or self.differences or self.imbalances or self.verify)
+        wrong = self.differences or self.imbalances or self.verify or self.alerts.wrong
+        return not (self.lost or self.double or self.foreign or wrong)
 
 
 def missing(settings: Settings, events: dict[Identity, Sent]) -> int:
@@ -70,6 +73,7 @@ def audit(settings: Settings, events: dict[Identity, Sent], voided: set[Identity
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             verdict.differences.append(f"{'/'.join(name)}: sent {expected.get(name)}, metered {found.get(name)}")
+    verdict.alerts = audit_alerts(settings, events, voided)
     verdict.verify = [str(found) for found in verify(settings, namespace=None)]
     return verdict
 

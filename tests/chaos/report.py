@@ -70,6 +70,8 @@ class Report:
             f"{found.voided:,} events voided",
             f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} "
             f"imbalances   weir verify: {len(found.verify)} differences",
+            f"alerts fired {found.alerts.fired:,}, recovered {found.alerts.recovered:,}: {len(found.alerts.wrong)} not"
+            " as the fold of what was acknowledged",
             f"peak memory (MiB): {_pairs(self.peak_mib)}",
             "restarts by themselves: "
             f"{_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",
@@ -80,7 +82,13 @@ class Report:
             f"checkpoints cut {self.checkpoints}; connections and inserts struck on the way {self.proxy_hits}; "
             f"seed {self.seed}; {self.seconds:.0f} s",
         ]
-        for what in (*self.problems, *found.differences[:10], *found.imbalances[:10], *found.verify[:10]):
+        for what in (
+            *self.problems,
+            *found.differences[:10],
+            *found.imbalances[:10],
+            *found.verify[:10],
+            *found.alerts.wrong[:10],
+        ):
             lines.append(f"WRONG: {what}")
         lines.append("passed" if self.passed else "FAILED")
         return "\n".join(lines)

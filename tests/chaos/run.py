@@ -61,8 +61,7 @@ def run(options: Options, say: Say) -> Report:
                 "WEIR_WORKER_SESSION_TIMEOUT": str(options.session_timeout),
             },
             worker_module="tests.chaos.faulty.stuck_worker",
-            # No webhook is set there.
-            processes=tuple(kind for kind in ALL if kind != "webhooks"),
+            processes=ALL,  # that of webhooks evaluates alerts
             overrides={"checkpoint_seconds": 3, "flush_seconds": 0.2},
         )
         proxy.start(stack.settings.clickhouse_port)

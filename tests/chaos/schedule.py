@@ -18,6 +18,7 @@ PATH: Final = "clickhouse path"
 # One of each, and what has hurt most elsewhere, first: the short run ends after these.
 _FIRST: Final[tuple[tuple[Kind, str], ...]] = (
     ("kill", "worker"), ("kill", "gateway"), ("kill", "clickhouse"), ("kill", "kafka"), ("kill", "rating"),
+    ("kill", "webhooks"),
     ("freeze", "worker"), ("freeze", "gateway"), ("restart", "kafka"),
     ("refuse", PATH), ("stall", PATH), ("cut", PATH), ("deafen", PATH),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import httpx
 
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
+from tests.chaos.alert_audit import RULES
 from tests.chaos.ledger import Ledger
 from tests.chaos.producers import HttpSender, InboxSender, Sender
 from tests.chaos.recovery import PROBE, Probes
@@ -32,11 +33,11 @@ class Site:
         self.bases = {"recent": today - timedelta(days=20), "history": datetime(2024, 2, 28, tzinfo=UTC)}
 
     def declare(self) -> None:
-        """The namespaces with their meters; the same keys stand in both, so that mixing them up would show."""
+        """The namespaces with their meters and alert rules; keys stand in both, so that mixing them up would show."""
         age: dict[str, Any] = {"max_event_age_seconds": None}
         documents = [
-            {"namespace": {"code": "recent", "inbox": True}} | CATALOG,
-            {"namespace": {"code": "history", "inbox": True} | age} | CATALOG,
+            {"namespace": {"code": "recent", "inbox": True}} | CATALOG | RULES,
+            {"namespace": {"code": "history", "inbox": True} | age} | CATALOG | RULES,
             {"namespace": {"code": PROBE}},
         ]
         for document in documents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.chaos.alert_audit import Crossing, Place, crossings, wrong_alerts
 from tests.chaos.audit import Verdict
 from tests.chaos.fold import METRICS, fold
 from tests.chaos.ledger import Ledger
@@ -23,6 +25,25 @@ BASES = {"recent": T, "history": T - timedelta(days=700)}
 
 def call(key: str, value: str, *, second: int = 0, region: str = "eu", name: str = "call") -> Sent:
     return Sent(Identity("n", "", key), name, "a", T + timedelta(seconds=second), value, region)
+
+
+def test_alerts_are_judged_by_what_was_acknowledged() -> None:
+    now = T + timedelta(days=1)
+    events = [call(f"k{number}", str(number % 7)) for number in range(6)]
+    old = replace(call("old", "1"), timestamp=T - timedelta(days=700))
+    day, year = (int(datetime(2026, *start, tzinfo=UTC).timestamp()) * 1_000_000 for start in ((5, 4), (1, 1)))
+    places = [Place("n", "daily", "a", day, limit) for limit in (5, 20, 60)]
+    places += [Place("n", "yearly", "a", year, limit) for limit in (10, 50, 200)]
+    expected = crossings([*events, old], set(), now)
+    assert expected == {place: Crossing(place is places[0], place is places[0], 0) for place in places}
+    assert wrong_alerts(expected, {places[0]: 1}) == []
+    lost, doubled, recovered, unknown = {}, {places[0]: 3}, {places[0]: 2}, {places[0]: 1, places[1]: 1}
+    assert [len(wrong_alerts(expected, fired)) for fired in (lost, doubled, recovered, unknown)] == [1, 1, 1, 1]
+    taken_back = crossings(events, {events[0].identity, events[1].identity}, now)
+    assert taken_back[places[0]] == Crossing(False, True, 2)
+    assert [wrong_alerts(taken_back, {places[0]: version}) == [] for version in range(7)] == [
+        True, False, True, False, True, False, False
+    ]  # fmt: skip
 
 
 def test_all_six_aggregations_and_a_filter_by_hand() -> None:

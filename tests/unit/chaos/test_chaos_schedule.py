@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chaos.schedule import DECK, PATH, SHORT, schedule
 
 STACK: dict[str, Any] = {"workers": 3, "gateways": 2, "session_timeout": 2.5}
-NAMES = {"worker-0", "worker-1", "worker-2", "gateway", "gateway-1", "clickhouse", "kafka", "rating", PATH}
+NAMES = {"worker-0", "worker-1", "worker-2", "gateway", "gateway-1", "clickhouse", "kafka", "rating", "webhooks", PATH}
 
 
 @given(st.integers(), st.integers(1, 120))
