@@ -15,6 +15,7 @@ from rating.api.answers import ANSWERS, MODELS
 from rating.api.backfills import router as backfills_router
 from rating.api.balances.balance import router as balance_router
 from rating.api.balances.entries import router as entries_router
+from rating.api.balances.topups import router as topups_router
 from rating.api.context import Rating, guard
 from rating.api.events.corrections import router as corrections_router
 from rating.api.events.rejection_list import router as rejections_router
@@ -61,6 +62,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(current.router)
     app.include_router(credits.router)
     app.include_router(entries_router)
+    app.include_router(topups_router)
     app.include_router(balance_router)
     app.include_router(entitlements_router)
     app.include_router(price.router)

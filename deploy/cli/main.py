@@ -11,6 +11,7 @@ from deploy.cli.billing import alerts, anomalies, balance, close, credits, entit
 from deploy.cli.billing.invoice import app as invoice_app
 from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
+from deploy.cli.billing.topup import app as topup_app
 from deploy.cli.billing.webhook import app as webhook_app
 from deploy.cli.catalog import apply, audit, backfill, key
 from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
@@ -53,6 +54,7 @@ app.command(epilog=READ_KEY)(credits.credits)
 app.command(epilog=READ_KEY)(alerts.alerts)
 app.command(epilog=READ_KEY)(anomalies.anomalies)
 app.command(epilog=READ_KEY)(balance.balance)
+app.add_typer(topup_app, name="topup")
 app.command(epilog=READ_KEY)(entitlements.entitlements)
 app.command(epilog=READ_KEY)(explain.explain)
 app.command(epilog=READ_KEY)(simulate)

@@ -22,6 +22,7 @@ from schemas.catalog.base import Model
 from schemas.catalog.bounds import Bounds, bounds_of
 from schemas.catalog.meters import EventType, Meter
 from schemas.catalog.models import Account, Namespace, Subscription
+from schemas.catalog.prepaid.topup_record import is_topup_grant
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.values.local_time import local_midnight, parse_zone
 
@@ -75,7 +76,7 @@ class _Planner:
                 for kind in reversed(LISTS.values())
                 if kind in document.listed
                 for entry in self._view.all(kind)
-                if entry.code not in self._by_kind[kind]
+                if entry.code not in self._by_kind[kind] and not (kind == "credit_grant" and is_topup_grant(entry.code))
             ]
 
     def plan(self) -> CatalogPlan:
@@ -121,6 +122,9 @@ class _Planner:
 
     def _change(self, kind: str, code: str, model: Model) -> Change:
         history = self._view.history(kind, code)
+        if not history and kind == "credit_grant" and is_topup_grant(code):
+            detail = f"{code} is a code of top-ups, which only a payment makes; write another one"
+            self._faults.append(Fault(f"{self._place(kind, code)}.code", detail))
         if not history or history[-1].retired:
             if isinstance(model, Meter):
                 self._faults += name_faults(model, self._place(kind, code))

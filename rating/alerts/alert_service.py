@@ -1,11 +1,11 @@
 """The loop of alerts, in the process of webhooks: usage.alerts to its copy and to webhooks, then the evaluator's round.
 
     1. Valid records that are new in usage.alerts are stored in ClickHouse.
-    2. Their messages are queued; only then does the position move past them.
+    2. Their messages are queued; only then does the position move past them. Of usage.topups likewise (``TopupCopy``).
     3. The evaluator looks at what changed (``evaluator``). Where it appended something, 1 follows at once.
 
-While no namespace ever had a rule, nothing of this runs. A fault of it is tried again, ever more seldom, and never ends
-the process. What was read of the logs is kept over it, unless it is a fault of Kafka.
+While no namespace ever had a rule or a floor, nothing of this runs. A fault of it is tried again, ever more seldom, and
+never ends the process. What was read of the logs is kept over it, unless it is a fault of Kafka.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rating.alerts import alert_store
 from rating.alerts.alert_ledger import AlertLedger, AppendedAlert
 from rating.alerts.catalog_changes import CatalogChanges
 from rating.alerts.evaluator import Evaluator
+from rating.topups.topup_copy import QueueTopups, TopupCopy
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.client import connect
 from schemas.health.stages import Attempts
@@ -50,6 +51,7 @@ class AlertService:
         catalog: Catalog,
         changes: CatalogChanges,
         queue: QueueMessages,
+        queue_topups: QueueTopups,
         attempts: Attempts,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -57,6 +59,7 @@ class AlertService:
         self._catalog = catalog
         self._changes = changes
         self._queue = queue
+        self._queue_topups = queue_topups
         self._attempts = attempts
         self._wait = pause
         self._pause = _PAUSE_SECONDS
@@ -110,6 +113,7 @@ class AlertService:
                 await asyncio.to_thread(alert_store.write_positions, connected.client, positions)
                 connected.positions = positions
             ledger.unstored.clear()
+        await connected.topups.deliver(self._queue_topups)
 
 
 class _Connected:
@@ -120,24 +124,29 @@ class _Connected:
         self.client: Client = connect(settings)
         self.positions = alert_store.copied_positions(self.client)
         self.ledger = AlertLedger(settings, self.positions)
+        topups: TopupCopy | None = None
         try:
+            topups = self.topups = TopupCopy(settings, self.client, catalog)
             if any(end < self.positions.get(number, 0) for number, end in self.ledger.ends().items()):
                 self.ledger.close()  # another log than the one that was copied: all of it is new
                 self.positions, self.ledger = {}, AlertLedger(settings)
-            self.evaluator = Evaluator(settings, catalog, changes, self.ledger, _now_us)
+            self.evaluator = Evaluator(settings, catalog, changes, self.ledger, self.topups.ledger, _now_us)
         except BaseException:
             self.ledger.close()
+            if topups is not None:
+                topups.close()
             self.client.close()
             raise
 
     def goes_on(self) -> bool:
         """Whether ClickHouse, which may have been restored since, still has what was stored."""
         stored = alert_store.copied_positions(self.client)
-        return all(stored.get(number, 0) >= end for number, end in self.positions.items())
+        return self.topups.goes_on() and all(stored.get(number, 0) >= end for number, end in self.positions.items())
 
     def close(self) -> None:
         """Disconnect."""
         self.ledger.close()
+        self.topups.close()
         self.evaluator.close()
         self.client.close()
 

@@ -15,7 +15,7 @@ Changes = set[str] | None
 
 
 class CatalogChanges:
-    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule."""
+    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule, or declared top-ups."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class CatalogChanges:
         """Take in the next entry of the catalog. Those of namespaces that never had a rule are passed over: their first
         rule has all accounts looked at."""
         with self._lock:
-            if entry.kind == "alert_rule":
+            if entry.kind == "alert_rule" or entry.body.get("top_ups"):
                 self._ruled.add(entry.namespace)
             if entry.namespace not in self._ruled:
                 return

@@ -31,6 +31,9 @@ from rating.alerts.pending import LONG_AGO, NEVER, PendingAccounts
 from rating.alerts.shares.resets import Resets
 from rating.alerts.usage_changes import UsageChanges
 from rating.alerts.watched import ActiveRule, Watching, rules_in_force
+from rating.topups.floors import floor_owners
+from rating.topups.requests import next_topups
+from rating.topups.topup_ledger import TopupLedger
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.clickhouse.client import connect
 from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert
@@ -43,17 +46,18 @@ _QUERY_SECONDS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRules:
-    """The rules in force in a view of a namespace's catalog."""
+    """The rules in force in a view of a namespace's catalog; ``top_up``: whether somebody has a floor of credit."""
 
     view: NamespaceView
     active: tuple[ActiveRule, ...]
     watching: Watching
+    top_up: bool
 
     @classmethod
     def of(cls, view: NamespaceView) -> NamespaceRules:
         """Those of the view."""
-        active = rules_in_force(view)
-        return cls(view, active, Watching(active))
+        active, owners = rules_in_force(view), floor_owners(view)
+        return cls(view, active, Watching(active, owners), bool(owners))
 
 
 class Evaluator:
@@ -65,11 +69,13 @@ class Evaluator:
         catalog: Catalog,
         changes: CatalogChanges,
         ledger: AlertLedger,
+        topups: TopupLedger,
         now_us: Callable[[], int],
     ) -> None:
         self._catalog = catalog
         self._changes = changes
         self._ledger = ledger
+        self._topups = topups
         self._client: Client = connect(
             settings, timeout_seconds=2 * _QUERY_SECONDS, settings_of_queries={"max_execution_time": _QUERY_SECONDS}
         )
@@ -106,6 +112,7 @@ class Evaluator:
         for changed in (changes, self._resets.due(self._now_us())):
             for namespace in changed.keys() & self._rules.keys():
                 self._wait(namespace, changed[namespace])
+        self._topups.refresh()  # before the catalog and the values that are judged by them
         appended = self._looks.until(began + _ROUND_SECONDS)
         if appended is None:
             return False
@@ -122,7 +129,7 @@ class Evaluator:
             changes = dict.fromkeys(self._changes.namespaces())
         for namespace, accounts in changes.items():
             rules = self._rules_of(self._catalog.view(namespace))
-            if not rules.active:
+            if not rules.active and not rules.top_up:
                 self._rules.pop(namespace, None)
                 self._pending.forget(namespace)
                 continue
@@ -147,11 +154,14 @@ class Evaluator:
 
     def _evaluated(self, basis: Basis, taken: Mapping[str, int]) -> tuple[Look, Iterator[Alert]]:
         view, as_of = basis.view, basis.as_of
-        rules = self._rules_of(view).active
+        in_force = self._rules_of(view)
+        rules, top_up = in_force.active, in_force.top_up
         try:
-            look = observe(self._client, view, self._basis.checkpoints, rules, list(taken), as_of.instant_us)
+            look = observe(self._client, view, self._basis.checkpoints, rules, list(taken), as_of.instant_us, top_up)
         except Exception as error:  # of these accounts: fewer are tried, down to the one that it is of
             return Look(failures={"accounts": error}), iter(())
+        if requests := list(next_topups(view, look.balances, self._topups.valid, as_of)):
+            self._topups.publish(requests)
         periodic = [active for active in rules if active.rule.measure in ("usage", "spend")]
 
         def look_at(accounts: Sequence[str], instant_us: int) -> Look:

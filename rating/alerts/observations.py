@@ -23,7 +23,10 @@ from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError
+from rating.topups.floors import floors_of
+from rating.topups.shortfall import Shortfalls
 from rating.usage import measured, no_usage
+from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.profiles import FOREVER, resolve
 from schemas.catalog.state import NamespaceView
 from schemas.catalog.terms import boundary
@@ -43,7 +46,7 @@ class Look:
     """What was measured by rule of ``state``; ``starts``: account → starts of its periods that some rule watches;
     ``resets``: account → the first instant at which a limit restarts that has passed a threshold. What could not be
     measured: ``problems``: rule or subscription → why, where only another catalog helps; ``failures``: rule → what was
-    raised, where another look may help."""
+    raised, where another look may help; ``balances``: (account, its floor, its balance) of those that top up."""
 
     state: AccountState | None = None
     observed: list[tuple[ActiveRule, Observation]] = field(default_factory=list)
@@ -51,6 +54,7 @@ class Look:
     resets: dict[str, int] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
+    balances: list[tuple[str, TopUp, Decimal]] = field(default_factory=list)
 
 
 def observe(
@@ -60,18 +64,23 @@ def observe(
     rules: Sequence[ActiveRule],
     accounts: Sequence[str],
     now_us: int,
+    top_up: bool = False,
 ) -> Look:
-    """What the rules measure of the accounts at an instant. Blocking; raises what reading the accounts raises. What
-    concerns one rule alone is in the answer, and leaves the others be."""
-    return observe_state(client, checkpoints, rules, read_accounts(client, view, accounts, now_us))
+    """What the rules measure of the accounts at an instant; ``top_up``: and the balances of those that top up.
+    Blocking; raises what reading the accounts raises. What concerns one rule alone is in the answer, and leaves the
+    others be."""
+    return observe_state(client, checkpoints, rules, read_accounts(client, view, accounts, now_us), top_up)
 
 
-def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[ActiveRule], state: AccountState) -> Look:
+def observe_state(
+    client: Client, checkpoints: Checkpoints, rules: Sequence[ActiveRule], state: AccountState, top_up: bool = False
+) -> Look:
     """The same of accounts that are read already, at the instant of ``state``."""
     look, view = Look(state), state.view
     unplanned = dict(state.unplanned)
     running = list(state.unbilled(unplanned))
     look.problems |= {f"subscription {name}": why for name, why in unplanned.items()}
+    shortfalls = Shortfalls.of(view, floors_of(view, state.accounts, running) if top_up else {})
     watched: list[tuple[ActiveRule, list[WatchedPeriod]]] = []
     subjects = Subjects(state.accounts, running)
     for active in rules:
@@ -93,13 +102,14 @@ def observe_state(client: Client, checkpoints: Checkpoints, rules: Sequence[Acti
             _collect(look, active, partial(usage_of, view, active, periods, measure_live))
         elif active.rule.measure == "entitlement":
             _collect(look, active, partial(_entitlements, look, active, periods, state, measure_live))
-    if money := [(active, periods) for active, periods in watched if active.rule.measure in ("spend", "balance")]:
+    money = [(active, periods) for active, periods in watched if active.rule.measure in ("spend", "balance")]
+    if money or shortfalls.grants:
         try:
-            estimated = state.estimate(client, checkpoints)
+            estimated = state.estimate(client, checkpoints, shortfalls.grants.values())
         except Exception as error:
             look.failures["estimate"] = error
         else:
-            _of_money(look, money, state, estimated)
+            _of_money(look, money, state, estimated, shortfalls)
     return look
 
 
@@ -168,6 +178,7 @@ def _of_money(
     rules: Sequence[tuple[ActiveRule, Sequence[WatchedPeriod]]],
     state: AccountState,
     estimated: AccountEstimate,
+    shortfalls: Shortfalls,
 ) -> None:
     """Spend and balances, which one estimate of the accounts answers."""
     look.problems |= {f"subscription {name}": why for name, why in estimated.problems.items()}
@@ -188,6 +199,7 @@ def _of_money(
             unrated.add(name)
     # What cannot be rated draws on no credits: the balance would be too high.
     unknown = {_account_of(state, name) for name in unrated}
+    look.balances = shortfalls.balances(state.view, wallet, state.now_us, unknown)
     for active, periods in rules:
         if active.rule.measure == "spend":
             before = len(look.observed)

@@ -24,6 +24,7 @@ from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
 from rating.explain import Ledgers
 from rating.held_books import HeldBooks
+from rating.topups.topup_desk import TopupDesk
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
@@ -64,6 +65,7 @@ class Rating:
         self.grants = GrantBook()
         self.usage_keeper = UsageKeeper(bounded_pool(settings), lambda: micros(self.now()))
         self._catalog = CatalogFollower(settings)
+        self.topups = TopupDesk(settings, self._catalog.wait_for)
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._questions = QueryScheduler(settings)
         self._computing = FairThreads(COMPUTING, "calculations")
@@ -87,6 +89,7 @@ class Rating:
         self._catalog.stop()
         self._checkpoints_follower.stop()
         self.invoice_ledger.close()
+        self.topups.close()
         self._pool.stop()
         self._questions.stop()
         self._computing.stop()

@@ -16,7 +16,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, wrong
 from rating.webhooks import message, store
 from rating.webhooks.hook import WebhookEndpoint, webhooks_of
-from rating.webhooks.notices import ALERT_EVENTS
+from rating.webhooks.notices import ALERT_EVENTS, TOPUP_EVENTS
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver import signing
 from rating.webhooks.receiver.attempt import Sender
@@ -181,7 +181,12 @@ def _position(cursor: str) -> tuple[int, str, str, str]:
     # A replay's name has one underscore, the first delivery's is empty.
     parts = ids.split("_", 2) if ids.startswith("rp_") else ["", ids.removeprefix("_")]
     replay, (message_id, _, webhook) = "_".join(parts[:-1]), parts[-1].partition(".")
-    if not queued.isascii() or not queued.isdigit() or len(queued) > 18 or not message_id.startswith(("inv_", "alr_")):
+    if (
+        not queued.isascii()
+        or not queued.isdigit()
+        or len(queued) > 18
+        or not message_id.startswith(("inv_", "alr_", "top_"))
+    ):
         raise wrong("cursor", f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
     return int(queued), message_id, replay, webhook
 
@@ -202,8 +207,9 @@ def _delivery(delivery: QueuedDelivery) -> JsonObject:
         "message_id": delivery.message_id,
         "webhook": delivery.webhook or None,
         "replay": delivery.replay or None,
-        "invoice_id": None if delivery.type in ALERT_EVENTS else delivery.invoice_id,
+        "invoice_id": None if delivery.type in ALERT_EVENTS | TOPUP_EVENTS else delivery.invoice_id,
         "alert_id": delivery.invoice_id if delivery.type in ALERT_EVENTS else None,
+        "topup_id": delivery.invoice_id if delivery.type in TOPUP_EVENTS else None,
         "version": delivery.version,
         "type": delivery.type,
         "state": delivery.state,

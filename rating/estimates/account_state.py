@@ -3,14 +3,14 @@ the close's own code, for many accounts of a namespace by few queries."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
 from clickhouse_connect.driver.client import Client
 
-from rating.invoices.amounts.prepaid_credits import drawn, grants_of_account
+from rating.invoices.amounts.prepaid_credits import Owned, drawn, grants_of_account
 from rating.invoices.chain import begun_us
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.read import read_chains
@@ -100,9 +100,9 @@ class AccountState:
             if (period.line.subscription, period.span.start_us) not in billed:
                 yield period
 
-    def estimate(self, client: Client, checkpoints: Checkpoints) -> AccountEstimate:
-        """What the running periods would be billed. Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint
-        that is not known yet."""
+    def estimate(self, client: Client, checkpoints: Checkpoints, also: Iterable[Owned] = ()) -> AccountEstimate:
+        """What the running periods would be billed; ``also``: if there were these grants besides. Blocking. Raises
+        UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
         view, now_us, standing = self.view, self.now_us, self._standing()
         later = StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) > now_us])
         carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
@@ -111,7 +111,7 @@ class AccountState:
             client, view.namespace, standing, checkpoints, None, carried, accounts=self.accounts, lock=lock
         )
         late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
-        grants = tuple(grant for account in self.accounts for grant in grants_of_account(view, account))
+        grants = (*(grant for account in self.accounts for grant in grants_of_account(view, account)), *also)
         newest = checkpoints.last
         run = Run("", newest.number + 1 if newest else 1, view.before, now_us, {})
         problems = dict(self.unplanned)

@@ -28,13 +28,14 @@ from confluent_kafka import KafkaException
 from rating.alerts.alert_ledger import AppendedAlert
 from rating.alerts.alert_service import AlertService
 from rating.alerts.catalog_changes import CatalogChanges
+from rating.topups.topup_ledger import AppendedTopup
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
 from rating.webhooks.courier import Courier, CourierContext
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from rating.webhooks.hook import WebhookEndpoint, webhooks_of
 from rating.webhooks.intake import Intake, Notices, deliveries_for
-from rating.webhooks.notices import Notice, notice_of_alert
+from rating.webhooks.notices import Notice, notice_of_alert, notices_of_topups
 from rating.webhooks.queue import QueuedDelivery
 from rating.webhooks.receiver.attempt import Sender
 from rating.webhooks.rendering import message_bodies
@@ -91,7 +92,7 @@ class DeliveryService:
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)
         self._alert_changes = CatalogChanges()
-        alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._attempts)
+        alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._queue_topups, self._attempts)
         self._alerts = AlertService(settings, *alerts)
         self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)
 
@@ -221,6 +222,9 @@ class DeliveryService:
     async def _queue_alerts(self, alerts: Sequence[AppendedAlert]) -> None:
         notices = [notice_of_alert(record.alert, record.appended_us) for record in alerts]
         await self._queue_read(notices, time.monotonic())
+
+    async def _queue_topups(self, topups: Sequence[AppendedTopup]) -> None:
+        await self._queue_read(notices_of_topups(topups), time.monotonic())
 
     async def _queue_read(self, notices: Sequence[Notice], read_at: float) -> None:
         """Queue what was read at ``read_at`` (monotonic)."""

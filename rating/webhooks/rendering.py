@@ -11,14 +11,15 @@ from clickhouse_connect.driver.client import Client
 from rating.alerts.alert_store import StoredAlert, read_alerts
 from rating.invoices.read import read_versions
 from rating.invoices.stored_invoice import WholeInvoice
+from rating.topups.topup_store import StoredTopup, read_topups
 from rating.webhooks import message
-from rating.webhooks.notices import ALERT_EVENTS, DRAFTED
+from rating.webhooks.notices import ALERT_EVENTS, DRAFTED, TOPUP_EVENTS
 from rating.webhooks.queue import QueuedDelivery
 
 log = logging.getLogger(__name__)
 
 _NUMBER_US: Final = 900_000_000
-StoredRecord = WholeInvoice | StoredAlert
+StoredRecord = WholeInvoice | StoredAlert | StoredTopup
 
 
 def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us: int) -> list[bytes | None]:
@@ -42,14 +43,15 @@ def message_bodies(client: Client, deliveries: Sequence[QueuedDelivery], now_us:
 
 
 def _lot(delivery: QueuedDelivery) -> tuple[str, str]:
-    """(namespace, what it is of: alert, draft or invoice), by which deliveries are read together."""
-    kind = "alert" if delivery.type in ALERT_EVENTS else "draft" if delivery.type == DRAFTED else "invoice"
+    """(namespace, what it is of: alert, topup, draft or invoice), by which deliveries are read together."""
+    kind = "draft" if delivery.type == DRAFTED else "invoice"
+    kind = "alert" if delivery.type in ALERT_EVENTS else "topup" if delivery.type in TOPUP_EVENTS else kind
     return delivery.namespace, kind
 
 
 def _waits_for_number(delivery: QueuedDelivery, record: StoredRecord, now_us: int) -> bool:
     return (
-        not isinstance(record, StoredAlert)
+        not isinstance(record, StoredAlert | StoredTopup)
         and record.head.number is None
         and delivery.type != DRAFTED
         and now_us - delivery.queued_us < _NUMBER_US
@@ -63,7 +65,12 @@ def _read_lot(
     if kind == "alert":
         places = [(delivery.appended_us, delivery.invoice_id, delivery.version) for delivery in lot]
         return read_alerts(client, namespace, places)
-    return _read(client, namespace, [(delivery.invoice_id, delivery.version) for delivery in lot], kind == "draft")
+    versions = [(delivery.invoice_id, delivery.version) for delivery in lot]
+    return (
+        read_topups(client, namespace, versions)
+        if kind == "topup"
+        else _read(client, namespace, versions, kind == "draft")
+    )
 
 
 def _read(

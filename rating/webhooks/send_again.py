@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AlertLedger
+from rating.topups.topup_ledger import TopupLedger
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import Notices, delivery_of
-from rating.webhooks.notices import ALERT_EVENTS, Notice, notice_of_alert
+from rating.webhooks.notices import ALERT_EVENTS, TOPUP_EVENTS, Notice, notice_of_alert, notices_of_topups
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
@@ -78,6 +80,8 @@ def _on_ledgers(settings: Settings, hooks: Sequence[WebhookEndpoint], request: R
         notices = list(_notices(reader, hooks[0].namespace))
     if any(hook.events & ALERT_EVENTS for hook in hooks):
         notices += _alerts(settings, hooks[0].namespace)
+    if any(hook.events & TOPUP_EVENTS for hook in hooks):
+        notices += _topups(settings, hooks[0].namespace)
     return [
         notice
         for notice in notices
@@ -99,6 +103,12 @@ def _alerts(settings: Settings, namespace: str) -> list[Notice]:
     finally:
         ledger.close()
     return notices
+
+
+def _topups(settings: Settings, namespace: str) -> list[Notice]:
+    with closing(TopupLedger(settings, {})) as ledger:
+        ledger.refresh()
+        return notices_of_topups(topup for topup in ledger.unstored if topup.record.namespace == namespace)
 
 
 def _notices(reader: LedgerReader, namespace: str) -> Iterator[Notice]:

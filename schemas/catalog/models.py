@@ -21,6 +21,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_grants
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
+from schemas.catalog.prepaid.top_ups import TopUps, check_top_ups
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhook_setting import MAX_NAMED, NamedWebhook, Webhook
 from schemas.prices import PriceError, price_in, set_by_close
@@ -156,6 +157,8 @@ class Plan(Model):
     """days after the local date of finalisation on which an invoice is due"""
     approval: Literal["none", "required"] = "none"
     """required: its invoices remain drafts until they are approved"""
+    top_ups: TopUps = ()
+    """when accounts with a subscription to this plan buy prepaid credit anew"""
 
     @model_validator(mode="after")
     def _charges_stand(self, info: ValidationInfo) -> Self:
@@ -164,6 +167,7 @@ class Plan(Model):
         exponent(self.currency)
         check_discounts(self.discounts)
         check_grants(self.features)
+        check_top_ups(self.top_ups)
         threshold = self.invoice_threshold
         if threshold is not None and int(threshold.as_tuple().exponent) < -exponent(self.currency):
             raise ValueError(
@@ -210,6 +214,13 @@ class Account(Model):
     """display name"""
     time_zone: TimeZone = "UTC"
     """IANA name of the time zone of its periods and dates"""
+    top_ups: TopUps = ()
+    """when it buys prepaid credit anew, instead of what its subscriptions and plans say of that currency"""
+
+    @model_validator(mode="after")
+    def _top_ups_differ(self) -> Self:
+        check_top_ups(self.top_ups)
+        return self
 
 
 class Subscription(Model):
@@ -248,11 +259,14 @@ class Subscription(Model):
     """replaces the plan's"""
     features: Annotated[tuple[FeatureGrant, ...], Field(max_length=256)] = ()
     """features in addition to the plan's; one that the plan grants, too, is replaced as a whole"""
+    top_ups: TopUps = ()
+    """when its account buys prepaid credit anew, instead of what the plan says of that currency"""
 
     @model_validator(mode="after")
     def _terms_stand(self) -> Self:
         check_discounts(self.discounts)
         check_grants(self.features)
+        check_top_ups(self.top_ups)
         charges = [override.charge for override in self.overrides]
         if code := doubled(charges):
             raise ValueError(f"overrides: charge {code} stands twice; give it one price")

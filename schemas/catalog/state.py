@@ -86,6 +86,8 @@ def record_of(
         body = model.written()
     if isinstance(model, Plan | Subscription) and not model.features:
         del body["features"]
+    if isinstance(model, Account | Plan | Subscription) and not model.top_ups:
+        del body["top_ups"]
     if isinstance(model, Feature):
         body = {
             name: value for name, value in body.items() if name not in ("value", "limits") or value not in (None, [])

@@ -12,6 +12,7 @@ from schemas.catalog.base import Code, Model
 WebhookEvent = Literal[
     "invoice.drafted", "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
     "usage.alert.fired", "usage.alert.recovered", "usage.anomaly.detected", "usage.anomaly.recovered",
+    "credits.topup_requested", "credits.topup_withdrawn",
 ]  # fmt: skip
 SENT_UNASKED: Final[tuple[WebhookEvent, ...]] = (
     "invoice.finalized", "invoice.paid", "invoice.voided", "invoice.updated",
@@ -38,14 +39,14 @@ def _sendable(value: Any) -> str:
 
 
 class Webhook(Model):
-    """Receiver of a namespace's messages: versions of invoices, alerts."""
+    """Receiver of a namespace's messages: versions of invoices, alerts, top-ups."""
 
     url: Annotated[str, BeforeValidator(_sendable)]
     """http or https URL without credentials"""
     enabled: bool = True
     """false: nothing is sent, and new messages wait"""
     events: Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=16)] = SENT_UNASKED
-    """messages to send; drafts and alerts are sent only if named here"""
+    """messages to send; drafts, alerts and top-ups are sent only if named here"""
     rotation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """raising it creates a new secret; the old one signs as well for a while; it cannot be lowered: the highest number
     that the namespace ever declared counts"""

@@ -19,12 +19,13 @@ INVOICES: Final = "usage.invoices"
 ALERTS: Final = "usage.alerts"
 RESERVATIONS: Final = "usage.reservations"
 """The first valid record wins here, too; what is older than its retention is of nobody's interest."""
+TOPUPS: Final = "usage.topups"
 CLOCK: Final = "usage.clock"
 """Empty records, of which only the append time matters (``schemas.kafka.clock``)."""
 CLOCK_PARTITIONS: Final = 3  # led by different brokers, so that a single wrong clock is outvoted
 INBOX_PREFIX: Final = "usage.inbox."
 EVENTS_PREFIX: Final = "usage.events."
-LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES, ALERTS)
+LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES, ALERTS, TOPUPS)
 """Topics in which the first valid record wins. Their readers reassemble records that were written in pieces."""
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
@@ -82,6 +83,7 @@ def _specifications(settings: Settings) -> list[NewTopic]:
         (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
         (ALERTS, 1, _FOR_EVER | _APPEND_TIME),
         (RESERVATIONS, 1, _APPEND_TIME | {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * 86_400_000)}),
+        (TOPUPS, 1, _FOR_EVER | _APPEND_TIME),
         (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
         (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
     ]

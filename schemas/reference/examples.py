@@ -13,6 +13,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
+from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.values.json_text import JsonObject
 
@@ -62,6 +63,7 @@ _BOUNDS: Final = {
     "document_nodes": 2_000_000, "requests_per_second": 5_000, "events_per_second": 100_000,
     "bytes_per_second": 100_000_000,
 }  # fmt: skip
+_TOP_UP: Final = {"currency": "USD", "floor": "10", "target": "50", "daily_limit": "200"}
 _SCHEMA: Final = {
     "type": "record",
     "name": "call",
@@ -131,7 +133,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "discounts": [_PERCENT],
             "minimum_commitment": "100", "invoice_threshold": "500",
             "features": [{"feature": "support"}, {"feature": "seconds-abroad", "limits": [_LIMIT]}],
-            "payment_terms_days": 14, "approval": "required",
+            "payment_terms_days": 14, "approval": "required", "top_ups": [_TOP_UP],
         },
     ),
     models.Charge: (
@@ -140,7 +142,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         {"product": "fee", "price": {"model": "flat", "amount": "20"}, "in_advance": True},
     ),
     terms.Discount: (_PERCENT, _AMOUNT),
-    models.Account: ({"code": "acme", "name": "Acme Inc.", "time_zone": "America/New_York"},),
+    models.Account: ({"code": "acme", "name": "Acme Inc.", "time_zone": "America/New_York", "top_ups": [_TOP_UP]},),
     models.Subscription: (
         {
             "code": "acme-basic", "account": "acme", "plan": "basic", "plan_version": 2, "start": "2026-01-01",
@@ -148,9 +150,10 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "billing_anchor": "2026-01-15", "change_at": "2026-02-15", "trial_end": "2026-01-15",
             "overrides": [_OVERRIDE],
             "discounts": [_AMOUNT], "minimum_commitment": "0", "invoice_threshold": "250",
-            "features": [{"feature": "support", "value": "by mail"}],
+            "features": [{"feature": "support", "value": "by mail"}], "top_ups": [_TOP_UP],
         },
     ),
+    TopUp: (_TOP_UP,),
     terms.PriceOverride: (_OVERRIDE,),
     terms.CreditGrant: (
         {

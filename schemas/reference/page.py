@@ -17,6 +17,7 @@ from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
+from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.reference.examples import EXAMPLES, example_of
 from schemas.values.json_text import JsonObject
@@ -59,7 +60,7 @@ PARTS: Final = (
         "subscriptions", "An account pays for what its "
             "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
     PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
-        "and code.", (terms.CreditGrant,)),
+        "and code.", (terms.CreditGrant, TopUp)),
     PageHeading(
         "Features",
         "What an account is entitled to: a feature is granted by a plan or a subscription, and has a static value, or "

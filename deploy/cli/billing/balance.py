@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def balance(
     account: Annotated[str, typer.Argument(help="The account's code.")],
     entries: Annotated[bool, typer.Option(help="All entries instead: grants, draws, voids, expiries.")] = False,
+    topups: Annotated[bool, typer.Option(help="Its top-ups instead, which `weir topup` answers.")] = False,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,6 +30,10 @@ def balance(
         if entries:
             read = [entry for page in pages(client, f"{path}/entries", {"limit": "500"}) for entry in page["entries"]]
             _print_entries(read[::-1], as_json)
+            return
+        if topups:
+            pages_of = pages(client, f"/v1/accounts/{quote(account, safe='')}/topups", {"limit": "500"})
+            _print_topups([topup for page in pages_of for topup in page["topups"]], as_json)
             return
         answer: JsonObject = answered(client.get(path))
     if as_json:
@@ -62,3 +67,17 @@ def _print_entries(entries: list[JsonObject], as_json: bool) -> None:
         columns = ("at", "kind", "grant", "amount", "balance", "total", "currency", "invoice_id", "line", "credit_note")
         rows = [["" if entry[name] is None else str(entry[name]) for name in columns] for entry in entries]
         console().print(table("", columns, rows, right=("amount", "balance", "total", "line")))
+
+
+def _print_topups(topups: list[JsonObject], as_json: bool) -> None:
+    """``topups``: the newest first."""
+    from deploy.cli.output import console, print_json, say, table
+
+    if as_json:
+        print_json({"topups": topups})
+    elif not topups:
+        say("no top-ups: none was needed, or `top_ups` of account, subscription and plan say nothing")
+    else:
+        columns = ("topup_id", "state", "at", "amount", "currency", "cost", "balance", "target", "reference")
+        rows = [["" if topup[name] is None else str(topup[name]) for name in columns] for topup in topups]
+        console().print(table("", columns, rows, right=("amount", "cost", "balance", "target")))

@@ -30,8 +30,9 @@ class WebhookDelivery(Answer):
     """code of the webhook; null: the one without"""
     replay: str | None
     invoice_id: str | None
-    """null: it is of an alert"""
+    """null: it is of an alert or a top-up"""
     alert_id: str | None
+    topup_id: str | None
     version: int
     type: WebhookEvent
     state: Literal["waiting", "delivered", "given_up"]

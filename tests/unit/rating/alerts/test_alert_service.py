@@ -33,6 +33,8 @@ class Loop:
         monkeypatch.setattr(alert_store, "copied_positions", self.copied_positions)
         monkeypatch.setattr(alert_store, "write_positions", lambda client, positions: None)
         monkeypatch.setattr(alert_service, "AlertLedger", self.ledger)
+        topups = SimpleNamespace(ledger=None, deliver=self.queue_topups, goes_on=lambda: True, close=lambda: None)
+        monkeypatch.setattr(alert_service, "TopupCopy", lambda *_: topups)
         monkeypatch.setattr(
             alert_service, "Evaluator", lambda *_: SimpleNamespace(round=self.round, close=lambda: None)
         )
@@ -40,7 +42,9 @@ class Loop:
         shelf.add("alert_rule", rule("1").model_dump(mode="json"))
         for entry in shelf.view().log():
             changes.note(entry)
-        loop = AlertService(Settings(), shelf.catalog, changes, self.queue, attempts, lambda _: asyncio.sleep(0))
+        loop = AlertService(
+            Settings(), shelf.catalog, changes, self.queue, self.queue_topups, attempts, lambda _: asyncio.sleep(0)
+        )
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(loop.run())
 
@@ -55,6 +59,9 @@ class Loop:
 
     async def queue(self, alerts: Sequence[AppendedAlert]) -> None:
         raise AssertionError("there are none")
+
+    async def queue_topups(self, _: Any) -> None:
+        pass
 
     def close(self) -> None:
         self.closed += 1

@@ -17,6 +17,7 @@ from rating.alerts.observations import Look
 from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule
 from rating.estimates.account_state import AccountState
+from schemas.catalog.prepaid.topup_record import TopupRecord, ValidTopups
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert, ValidAlerts
 from schemas.settings import Settings
@@ -31,6 +32,7 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *thresholds: str, accounts: int = 1) -> None:
         self.shelf, self.valid, self.now_us = Shelf(), ValidAlerts(), START + 5
         self.usage: dict[str, int] = {}
+        self.topups: list[TopupRecord] = []
         self.looked: list[list[str]] = []
         for number in range(accounts):
             self.shelf.add("account", {"code": f"a{number}"})
@@ -50,14 +52,15 @@ class Bench:
         for module in (evaluator, looks):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
         ledger: Any = SimpleNamespace(valid=self.valid, refresh=lambda: True, publish=self.publish)
-        self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, ledger, lambda: self.now_us)
+        topups: Any = SimpleNamespace(valid=ValidTopups(), refresh=lambda: None, publish=self.topups.extend)
+        self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, ledger, topups, lambda: self.now_us)
 
     def publish(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             assert self.valid.apply(alert, self.now_us)
 
     def observe(self, client: Any, view: NamespaceView, checkpoints: Any, rules: Any, *of: Any) -> Look:
-        accounts, _ = of
+        accounts, *_ = of
         self.looked.append(accounts)
         watching: Sequence[ActiveRule] = rules
         seen = [Observation(name, "", "calls.n", START, END, Decimal(10)) for name in accounts]

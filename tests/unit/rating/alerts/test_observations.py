@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ from rating.alerts.observations import Look, Spend, balance_of, has_no_base, obs
 from rating.alerts.pending import NEVER
 from rating.alerts.watched import ActiveRule, Subjects, Watching, rules_in_force, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState
-from rating.invoices.amounts.prepaid_credits import Wallet, grants_of_account
+from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoices.chain import begun_us, interims_of
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.stored_invoice import StoredInvoiceHead, WholeInvoice
@@ -195,7 +195,7 @@ def test_a_balance_is_nothing_once_its_last_grant_has_expired_or_is_retired(cata
 class Estimated(AccountState):
     """Accounts with an estimate that is known beforehand."""
 
-    def estimate(self, client: Any, checkpoints: Checkpoints) -> AccountEstimate:
+    def estimate(self, client: Any, checkpoints: Checkpoints, also: Iterable[Owned] = ()) -> AccountEstimate:
         inputs = EstimateInputs(self.view, StandingInvoices(), self.lines, grants_of_account(self.view, "acme"))
         return AccountEstimate(inputs, [], FAULTS.get(self.now_us, {}), Run("", 1, 0, self.now_us, {}), {}, {})
 

@@ -66,7 +66,7 @@ def records_of(path: Path) -> st.SearchStrategy[Any]:
     return values_of(schema_in(path))
 
 
-def test_the_contract_has_its_eleven_records() -> None:
+def test_the_contract_has_its_twelve_records() -> None:
     assert NAMES == [
         "catalog_entry",
         "checkpoint",
@@ -79,6 +79,7 @@ def test_the_contract_has_its_eleven_records() -> None:
         "usage_event",
         "usage_events",
         "usage_reservation",
+        "usage_topup",
     ]
 
 

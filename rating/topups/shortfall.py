@@ -1,0 +1,63 @@
+"""The live balance of accounts with a floor, as a grant bought now would find it.
+
+What running and ended periods leave to be paid in money, a grant would pay, and so it would be used before it is there.
+So the balance is what is left of grants in force, less what an inexhaustible grant behind all others would pay: it is
+one among them while the periods are rated, by the close's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
+from rating.pricing.exact import exact_sum
+from rating.topups.floors import Floors
+from schemas.catalog.prepaid.top_ups import TopUp
+from schemas.catalog.state import NamespaceView
+from schemas.catalog.terms import CreditGrant
+
+_INEXHAUSTIBLE: Final = Decimal(10) ** 15
+_LAST: Final = 10_000_000
+"""Priority behind all that the catalog takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfalls:
+    """The floors of accounts, and for each the grant that shows what is left to be paid in money: ``grants`` by
+    (account, currency), to be among the account's grants while its periods are rated."""
+
+    floors: Floors
+    grants: Mapping[tuple[str, str], Owned]
+
+    @classmethod
+    def of(cls, view: NamespaceView, floors: Floors) -> Shortfalls:
+        """Those of the floors."""
+        places = [(account, currency) for account, of_account in floors.items() for currency in of_account]
+        return cls(floors, {place: _behind_all(view, *place, number) for number, place in enumerate(places)})
+
+    def balances(
+        self, view: NamespaceView, wallet: Wallet, now_us: int, unknown: Iterable[str]
+    ) -> list[tuple[str, TopUp, Decimal]]:
+        """(account, its floor, its balance, which may be below zero). ``wallet``: after all periods have drawn on it;
+        ``unknown``: accounts of which something cannot be rated, which are left out."""
+        without, used = frozenset(unknown), wallet.used
+        balances: list[tuple[str, TopUp, Decimal]] = []
+        for (account, currency), behind in self.grants.items():
+            if account in without:
+                continue
+            owned = [grant for grant in grants_of_account(view, account) if grant.pays(currency, now_us)]
+            left = exact_sum(wallet.left(grant, now_us) for grant in owned)
+            missing = used.get(behind.grant.code, Decimal(0))
+            balances.append((account, self.floors[account][currency], exact_sum((left, -missing))))
+        return balances
+
+
+def _behind_all(view: NamespaceView, account_id: str, currency: str, number: int) -> Owned:
+    """A grant that no catalog has: its code is no code, so that it is nobody's."""
+    grant = CreditGrant(
+        code="behind", account=account_id, amount=_INEXHAUSTIBLE, currency=currency, effective=None, expires=None
+    ).model_copy(update={"code": f"~behind:{number}", "priority": _LAST})
+    return Owned(grant, account_id, view.time_zone(account_id))

@@ -1,0 +1,1 @@
+"""Prepaid credit in the catalog."""
