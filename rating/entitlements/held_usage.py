@@ -118,7 +118,9 @@ class HeldUsage:
         """What to measure again next, so that after ``share`` times all that is held was: by the accounts' names, as
         what is stored of neighbours lies together and is read at once."""
         if not self._round:
-            self._round = sorted(self._used, key=lambda entry: entry.account_id, reverse=True)
+            # Not by way of ``_used``, which every check changes meanwhile.
+            every = (entry for of_asked in self._held.values() for entry in of_asked.values())
+            self._round = sorted(every, key=lambda entry: entry.account_id, reverse=True)
         keys: list[UsageKey] = []
         while self._round and len(keys) <= self._count // share:
             entry = self._round.pop()
