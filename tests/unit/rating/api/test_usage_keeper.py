@@ -32,6 +32,8 @@ class Store:
         self.asked: list[list[UsageKey]] = []
         self.repairs = 0
         self.fault: Exception | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.bad = ""
         for function in (self.log_state, self.whole, self.appended, self.voided_between):
             monkeypatch.setattr(usage_keeper, function.__name__, function)
@@ -39,6 +41,7 @@ class Store:
 
     async def ask(self, question: Callable[[Any], Any]) -> Any:
         await asyncio.sleep(0)
+        await self.answers.wait()
         if self.fault is not None:
             raise self.fault
         return question(None)
@@ -159,6 +162,19 @@ async def _has_repairs(keeper: UsageKeeper, repairs: int) -> bool:
 
 async def _is(keeper: UsageKeeper, quantity: Decimal) -> bool:
     return await used(keeper, "a") == quantity
+
+
+@of_keeper(a=3)
+async def test_a_check_of_what_is_held_waits_for_no_question(keeper: UsageKeeper, store: Store) -> None:
+    assert await used(keeper, "a") == 3
+    store.answers.clear()
+    first = asyncio.create_task(used(keeper, "b"))
+    for _ in range(20):
+        await asyncio.sleep(0)  # until a refresh and the question for b wait for ClickHouse
+        assert await asyncio.wait_for(used(keeper, "a"), 5) == 3
+    assert not first.done()
+    store.answers.set()
+    assert await first == 0
 
 
 @of_keeper(a=3)
