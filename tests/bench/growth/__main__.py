@@ -29,7 +29,7 @@ MODULES = (
     "invoice_lists",
     "months",
     "verification",
-    "webhook_start",
+    "starts",
     "idle",
 )
 LIMIT_SECONDS = 280

@@ -18,11 +18,11 @@ from measuring import cpu_seconds, wait_until
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
 
-SIZES = (1, 50)
-SETTLED_SECONDS = 75
+SIZES = (10, 1_000)
+SETTLED_SECONDS = 50
 """Until the JVM has compiled what an idle broker does, and consumers have joined their groups."""
-IDLE_SECONDS = 40
-LOAD_SECONDS = 25
+IDLE_SECONDS = 30
+LOAD_SECONDS = 15
 RATE = 10
 PROBES = 15
 

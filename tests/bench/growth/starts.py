@@ -1,4 +1,5 @@
-"""A start of the webhooks' process beside the invoices that there are: CPU milliseconds until it has read the topic."""
+"""Starts of processes beside what their ledgers hold (so many invoices, checkpoints, entries of the catalog): CPU
+milliseconds of the reader until it has read the topic."""
 
 from __future__ import annotations
 
@@ -11,16 +12,23 @@ from pathlib import Path
 from deploy.local.stack import Stack
 from rating.invoices.ledger import invoices_reader
 from rating.webhooks.intake import Intake, Notices
-from schemas.kafka.topics import INVOICES
+from schemas.catalog.follower import read_catalog
+from schemas.catalog.models import KINDS
+from schemas.catalog.state import record_of
+from schemas.kafka.codec import codec
+from schemas.kafka.topics import CATALOG, CHECKPOINTS, INVOICES
+from schemas.ledgers.checkpoints import CheckpointLedger, Cut, cut_record
 from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_fold import WEBHOOKS, StoredFold, stored_in
 from schemas.ledgers.invoice_claims import FINALIZED, invoice_id, record_key
 from schemas.ledgers.invoice_record import Invoice, Line, encode_invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.settings import Settings
 
 SIZES = (5_000, 20_000)
 NAMESPACE = "bench"
 _AT_ONCE = 2_000
+_MINUTE_US = 60_000_000
 
 
 def measure(size: int) -> Iterator[tuple[str, float]]:
@@ -49,9 +57,41 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
             return (time.process_time() - began) * 1e3, ends
 
         cost, ends = start(StoredFold("", log), {})
-        yield "from the log's beginning", cost
+        yield "webhooks, from the log's beginning", cost
         start(stored_in(folder, WEBHOOKS, log), ends)
-        yield "from the fold before it", start(stored_in(folder, WEBHOOKS, log), ends)[0]
+        yield "webhooks, from the fold before it", start(stored_in(folder, WEBHOOKS, log), ends)[0]
+        yield "checkpoints", _checkpoints(stack.settings, size)
+        yield "catalog", _catalog(stack.settings, size)
+
+
+def _checkpoints(settings: Settings, size: int) -> float:
+    writer = LedgerWriter(settings, CHECKPOINTS)
+    cuts = [
+        Cut(number, {(1, part): number * 7 for part in range(4)}, 5, number * _MINUTE_US)
+        for number in range(1, size + 1)
+    ]
+    for first in range(0, size, _AT_ONCE):
+        records = [cut_record(cut, f"c{cut.number}") for cut in cuts[first : first + _AT_ONCE]]
+        writer.append_all([(b"checkpoints", codec("checkpoint").encode(record)) for record in records], 0)
+    began = time.process_time()
+    with closing(CheckpointLedger(settings)) as ledger:
+        assert len(ledger.refresh().cuts) == size
+    return (time.process_time() - began) * 1e3
+
+
+def _catalog(settings: Settings, size: int) -> float:
+    writer = LedgerWriter(settings, CATALOG)
+    kinds = {"namespace": [{"code": NAMESPACE}], "account": [{"code": f"a{number}"} for number in range(size)]}
+    records = [
+        record_of(NAMESPACE, KINDS[kind].model_validate(body), kind=kind, version=1, author="", claim_id=body["code"])
+        for kind, bodies in kinds.items() for body in bodies
+    ]  # fmt: skip
+    for first in range(0, len(records), _AT_ONCE):
+        lot = records[first : first + _AT_ONCE]
+        writer.append_all([(NAMESPACE.encode(), codec("catalog_entry").encode(record)) for record in lot], 0)
+    began = time.process_time()
+    assert len(read_catalog(settings).view(NAMESPACE).all("account")) == size
+    return (time.process_time() - began) * 1e3
 
 
 def _invoice(number: int) -> Invoice:
