@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-UNIT_BYTES: Final = 6 * 1024 * 1024
+UNIT_BYTES: Final = 8 * 1024 * 1024
+"""Enough for a flush, and what came meanwhile."""
 
 
 class Message(Protocol):

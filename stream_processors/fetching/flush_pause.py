@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final, Protocol
 
-ENOUGH_BYTES: Final = 3 * 1024 * 1024
+ENOUGH_BYTES: Final = 6 * 1024 * 1024
 ENOUGH_RECORDS: Final = 1024
 
 

@@ -162,7 +162,10 @@ def test_what_one_flush_does_not_hold_goes_into_the_next_ones_and_is_acknowledge
     asyncio.run(scenario())
 
 
-def test_a_small_unit_lets_the_next_one_wait_and_a_large_one_does_not() -> None:
+@pytest.mark.parametrize("size", [1, UNIT_BYTES])
+def test_the_next_unit_waits_for_its_time_however_large_the_one_before(size: int) -> None:
+    """It is ``pause`` that returns early where enough waits."""
+
     async def scenario() -> None:
         meter: Any = HeldMeter()
         acks, road = Acks(meter), MeterPipeline(meter, 5.0)
@@ -171,13 +174,10 @@ def test_a_small_unit_lets_the_next_one_wait_and_a_large_one_does_not() -> None:
         async def pause(seconds: float) -> None:
             pauses.append(seconds)
 
-        for _ in range(2):
-            meter.go.release()
-        await road.submit([record(0)], acks, pause)
+        meter.go.release()
+        await road.submit([record(0, size)], acks, pause)
         assert len(pauses) == 1
         assert 0.0 < pauses[0] <= 5.0
-        await road.submit([record(1, UNIT_BYTES)], acks, pause)
-        assert len(pauses) == 1
-        await settle(lambda: acks.offsets == [0, 1])
+        await settle(lambda: acks.offsets == [0])
 
     asyncio.run(scenario())
