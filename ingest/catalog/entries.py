@@ -23,6 +23,7 @@ LISTS: Final[dict[str, str]] = {
     "event_types": "event_type",
     "meters": "meter",
     "features": "feature",
+    "units": "unit",
     "products": "product",
     "plans": "plan",
     "accounts": "account",

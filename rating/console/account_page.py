@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from rating.api.usage import projection
 from rating.console.chart import bars
@@ -16,6 +17,8 @@ from rating.invoices.lists import Page
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import parse_zone
+
+TOPUPS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,10 @@ def account(
     invoices: Page,
     balance: JsonObject,
     entries: JsonObject,
+    topups: JsonObject,
     waiting: Page,
 ) -> Html:
-    """``running``, ``balance``, ``entries``: what the API says of the running period and of prepaid credit;
+    """``running``, ``balance``, ``entries``, ``topups``: what the API says of the running period and of prepaid credit;
     ``waiting``: drafts."""
     problems = [tag("p", problem, class_="bad", role="alert") for problem in running.get("problems", ())]
     estimates = [estimate(subscription) for subscription in running["subscriptions"]]
@@ -59,6 +63,7 @@ def account(
         problems,
         estimates or tag("p", "no subscription is running", class_="soft"),
         prepaid(balance, entries),
+        topped_up(topups),
         drafts(namespace, waiting),
         tag("h2", "Invoices"),
         heads(namespace, invoices.invoices),
@@ -103,6 +108,28 @@ def prepaid(balance: JsonObject, entries: JsonObject) -> Html | None:
         tag("p", "Live is what is left once what ended (pending) and what is running is billed.", class_="soft"),
         tag("details", tag("summary", "Latest entries"), _entries(entries)),
     )
+
+
+def topped_up(topups: JsonObject) -> Html | None:
+    """The newest requests to buy prepaid credit anew, as they stand; nothing where there are none."""
+    if not topups["topups"]:
+        return None
+    rows = [
+        (
+            topup["at"],
+            topup["state"],
+            topup["topup_id"],
+            f"{grouped(topup['amount'])} {topup['currency']}",
+            f"{grouped(topup['cost'])} {topup['cost_currency']}",
+            grouped(topup["balance"]),
+            topup["reference"] or "",
+        )
+        for topup in topups["topups"]
+    ]
+    columns = ("At (UTC)", "State", "Top-up", "Amount", "Cost", "Balance then", "Reference")
+    further = " Only the latest are shown: `weir balance --topups` has all." if topups["next_cursor"] else ""
+    text = f"Requested at the floor of prepaid credit; `weir topup` answers one.{further}"
+    return join(tag("h3", "Top-ups"), tag("p", text, class_="soft"), table(columns, rows, frozenset({3, 4, 5})))
 
 
 def _entries(entries: JsonObject) -> Html:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from rating.console.html import Html, join, link, page, table, tag
 from rating.console.text import grouped, local_span, money
 from rating.console.views import header, total_line
 from rating.invoices.amounts.billed_of_period import CHARGED
+from rating.invoices.amounts.prepaid.overage import payable
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine, WholeInvoice
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
@@ -89,7 +91,9 @@ def _became(head: StoredInvoiceHead, namespace: str) -> Iterator[Html]:
         yield tag("p", _credit_note(note, head.currency))
     if head.state != VOID and not head.draft:
         due = f" by {head.body.due_date}" if head.body.due_date else ""
-        yield tag("p", f"Due{due}: {money(head.amount_due, head.currency)}")
+        asked = payable(Decimal(head.amount_due), head.body)
+        in_money = f", which comes to {money(asked['amount'], asked['currency'])}" if asked else ""
+        yield tag("p", f"Due{due}: {money(head.amount_due, head.currency)}{in_money}")
 
 
 def _credit_note(note: JsonObject, currency: str) -> str:

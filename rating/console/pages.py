@@ -18,13 +18,14 @@ from starlette.background import BackgroundTask
 from rating.alerts.alert_store import AlertCriteria, list_alerts
 from rating.api.balances.balance import account_balance
 from rating.api.balances.entries import account_entries
+from rating.api.balances.topups import account_topups
 from rating.api.context import Rating, rating_of
 from rating.api.usage.current import running
 from rating.api.usage.totals import answer_usage, read_question
 from rating.api.webhooks import webhook_status
 from rating.close.announced_runs import invoice_counts, run_of, runs_of
 from rating.console import account_page, invoice_page, run_pages, session, views
-from rating.console.account_page import UsageForm
+from rating.console.account_page import TOPUPS_SHOWN, UsageForm
 from rating.console.alert_list import OPEN_SHOWN, open_alerts
 from rating.console.html import Html
 from rating.console.line_page import explained_line
@@ -262,6 +263,7 @@ async def account(
         current = await running(rating, view, account_id, now_us)
         balance = await account_balance(rating, view, account_id)
         entries = await account_entries(rating, view, account_id, None, 50)
+        requested = await account_topups(rating, view, account_id, None, None, TOPUPS_SHOWN)
     except Problem as problem:
         return failed(problem)
     invoices = await rating.ask(lambda client: list_invoices(client, view.namespace, account_id=account_id, limit=24))
@@ -287,6 +289,7 @@ async def account(
         invoices=invoices,
         balance=balance,
         entries=entries,
+        topups=requested,
         waiting=waiting,
     )
     return page_of(shown)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from rating.invoices.amounts.billed_of_period import CHARGED
+from rating.invoices.amounts.prepaid.overage import payable
 from rating.invoices.credit_notes import credit_note_id
 from rating.invoices.draft_decisions import waits
 from rating.invoices.transitions import amount_due, amount_paid
@@ -150,7 +151,7 @@ class StoredInvoiceHead:
             "time_zone": self.time_zone, "currency": self.currency, "subtotal": self.subtotal,
             "tax_amount": self.tax_amount,
             "credits_applied": self.credits_applied, "total": self.total, "amount_paid": self.amount_paid,
-            "amount_due": self.amount_due,
+            "amount_due": self.amount_due, "payable": payable(Decimal(self.amount_due), self.body),
             "due_date": self.body.due_date, "payments": list(self.payments), "credit_notes": self.credit_notes,
             "void": self.void, "reissues": self.reissues,
             "predecessor": self.predecessor or None, "run_id": self.run_id, "checkpoint": self.checkpoint,

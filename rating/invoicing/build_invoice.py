@@ -111,6 +111,8 @@ def build_invoice(
         "subtotal": money_text(subtotal, currency), "tax_amount": None,
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
     }  # fmt: skip
+    if (overage := due.plan.overage) is not None:
+        body["overage"] = {"currency": overage.currency, "rate": plain(overage.rate)}
     if due.time_zone != "UTC":
         body["time_zone_data"] = VERSION  # the tzdata release by which the period's bounds were computed
     if agreed.terms != NO_TERMS:

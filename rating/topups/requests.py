@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final, Protocol
 
-from rating.pricing.exact import exact_sum
+from rating.pricing.exact import exact_sum, exactly, round_money
 from rating.topups.topup_grants import ungranted
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.prepaid.topup_record import TopupRecord, Topups, ValidTopups
+from schemas.catalog.prepaid.units import ExchangeRate
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.generations import Offsets
 from schemas.prices.decimals import plain
@@ -83,8 +84,8 @@ def next_topup(
         number=topups.last_number + 1,
         state="requested",
         amount=plain(amount),
-        cost=plain(amount),
-        cost_currency=floor.currency,
+        cost=plain(amount if floor.cost is None else _cost(amount, floor.cost)),
+        cost_currency=floor.currency if floor.cost is None else floor.cost.currency,
         floor=plain(floor.floor),
         target=plain(floor.target),
         balance=plain(balance),
@@ -93,3 +94,9 @@ def next_topup(
         catalog_offset=as_of.catalog_offset,
         offsets=as_of.offsets,
     )
+
+
+def _cost(units: Decimal, cost: ExchangeRate) -> Decimal:
+    """What the units are bought for, rounded once to the money's digits."""
+    with exactly():
+        return round_money(units * cost.rate, cost.currency)

@@ -33,6 +33,7 @@ def grant_of_topup(record: TopupRecord) -> CreditGrant:
         expires=None,
         source="paid",
         cost_basis=Decimal(record.cost),
+        cost_currency=None if record.cost_currency == record.currency else record.cost_currency,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, fie
 from pydantic_core import PydanticKnownError
 
 from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, is_stored
+from schemas.catalog.prepaid.units import CurrencyOrUnit
 from schemas.prices.decimals import MAX_EXACT_DIGITS, Positive, exact_decimal, plain
 from schemas.values.currency import exponent
 
@@ -71,7 +72,7 @@ class AlertRule(Model):
     """watches this subscription"""
     account: Identifier | None = None
     """watches this account; with neither plan nor subscription nor account, all of the namespace are watched"""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    currency: CurrencyOrUnit | None = None
     """balance, and spend of an account or the namespace: what is in another currency is passed over"""
     interval: BillingInterval | None = None
     """usage: counted by calendar interval in the account's time zone; null: by the subscription's billing period;

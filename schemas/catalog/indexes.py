@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
+from schemas.values.currency import is_own_unit
+
 _FEW: Final = 64  # codes that are inserted singly into a sorted list; more are sorted into it together
 _CHUNK: Final = 256  # codes copied at a time
 
@@ -46,15 +48,17 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for charge in (charges if isinstance(charges, list) else ())
             if isinstance(charge, dict)
         ]
-        named += _granted(body)
+        named += [*_granted(body), *_unit(body)]
     elif kind == "credit_grant":
         products = body.get("products")
         named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
         named += [("product", code) for code in (products if isinstance(products, list) else ())]
+        named += _unit(body)
     elif kind == "alert_rule":
         profile = body.get("profile")
         named = [(name, body.get(name)) for name in ("account", "plan", "subscription", "feature")]
         named.append(("meter", profile.partition(".")[0] if isinstance(profile, str) else None))
+        named += _unit(body)
     elif kind == "meter":
         named = [("event_type", body.get("event_name") or body.get("code"))]
     else:
@@ -62,6 +66,11 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for to_kind, code in named:
         if isinstance(code, str):
             yield to_kind, code
+
+
+def _unit(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    currency = body.get("currency")
+    return [("unit", currency)] if isinstance(currency, str) and is_own_unit(currency) else []
 
 
 def _granted(body: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -22,12 +22,13 @@ from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_g
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.prepaid.top_ups import TopUps, check_top_ups
+from schemas.catalog.prepaid.units import CurrencyOrUnit, ExchangeRate, Unit
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
 from schemas.catalog.webhook_setting import MAX_NAMED, NamedWebhook, Webhook
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
-from schemas.values.currency import exponent, is_known
+from schemas.values.currency import exponent, is_known, is_own_unit
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.time_zones import NAMES
 
@@ -134,8 +135,8 @@ class Plan(Model):
     """its name within the namespace, immutable"""
     name: str = ""
     """display name"""
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-    """ISO 4217 code of all its prices"""
+    currency: CurrencyOrUnit
+    """ISO 4217 code, or a unit of the namespace's own, of all its prices"""
     interval: BillingInterval = "month"
     """length of a billing period"""
     grace_seconds: Annotated[int, Field(ge=0, le=31 * 86_400)] = 3600
@@ -159,6 +160,8 @@ class Plan(Model):
     """required: its invoices remain drafts until they are approved"""
     top_ups: TopUps = ()
     """when accounts with a subscription to this plan buy prepaid credit anew"""
+    overage: ExchangeRate | None = None
+    """of a plan in an own unit: the money to be paid for what grants do not cover; null: none"""
 
     @model_validator(mode="after")
     def _charges_stand(self, info: ValidationInfo) -> Self:
@@ -174,6 +177,8 @@ class Plan(Model):
                 f"invoice_threshold: {threshold} has more than {self.currency}'s {exponent(self.currency)} decimals; "
                 "round it to an amount that can be paid"
             )
+        if self.overage is not None and not is_own_unit(self.currency):
+            raise ValueError(f"overage is what an own unit comes to; {self.currency} is money: remove it")
         codes: set[str] = set()
         for number, charge in enumerate(self.charges):
             if charge.key in codes:
@@ -285,6 +290,7 @@ KINDS: dict[str, type[Model]] = {
     "event_type": EventType,
     "meter": Meter,
     "feature": Feature,
+    "unit": Unit,
     "product": Product,
     "plan": Plan,
     "account": Account,

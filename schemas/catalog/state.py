@@ -86,6 +86,8 @@ def record_of(
         body = model.written()
     if isinstance(model, Plan | Subscription) and not model.features:
         del body["features"]
+    if isinstance(model, Plan) and model.overage is None:
+        del body["overage"]
     if isinstance(model, Account | Plan | Subscription) and not model.top_ups:
         del body["top_ups"]
     if isinstance(model, Feature):

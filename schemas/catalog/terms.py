@@ -10,14 +10,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Identifier, Model, doubled, is_stored
+from schemas.catalog.prepaid.units import CurrencyOrUnit, MoneyCode
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
-from schemas.values.currency import exponent, is_known
+from schemas.values.currency import exponent, is_known, is_own_unit
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
@@ -28,7 +29,7 @@ _FIRST_YEAR: Final = 2000
 """Of grants that recur, so that what has to be looked at is bounded."""
 _LAST_YEAR: Final = 2200
 
-CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+CurrencyCode = CurrencyOrUnit
 
 
 def _at_most_all(number: Decimal) -> Decimal:
@@ -138,7 +139,7 @@ class CreditGrant(Model):
     amount: Positive
     """the prepaid amount"""
     currency: CurrencyCode
-    """ISO 4217 code; only invoices in this currency draw on it"""
+    """ISO 4217 code, or a unit of the namespace's own; only invoices in it draw on the grant"""
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     """grants with lower numbers are drawn first"""
     effective: InstantOrDate | None = Field(None, description="in force from this instant on; null: from the beginning")
@@ -147,6 +148,8 @@ class CreditGrant(Model):
     """whether the customer bought it, or was given it"""
     cost_basis: NotNegative | None = None
     """what the customer paid for the amount (of each recurrence), in its currency; null: not stated"""
+    cost_currency: MoneyCode | None = None
+    """of a grant in an own unit: the money of `cost_basis`, which pins the rate at which it was bought"""
     recurrence: Recurrence | None = None
     """given again at each interval; null: once"""
 
@@ -156,7 +159,13 @@ class CreditGrant(Model):
     def written(self) -> JsonObject:
         """The body for the catalog, without fields that say what bodies of before them say."""
         body: JsonObject = self.model_dump(mode="json")
-        without: JsonObject = {"source": "paid", "cost_basis": None, "recurrence": None, "products": []}
+        without: JsonObject = {
+            "source": "paid",
+            "cost_basis": None,
+            "cost_currency": None,
+            "recurrence": None,
+            "products": [],
+        }
         return {name: value for name, value in body.items() if name not in without or value != without[name]}
 
     @model_validator(mode="after")
@@ -166,9 +175,13 @@ class CreditGrant(Model):
         if is_stored(info) and not is_known(self.currency):
             return self
         rollover = None if self.recurrence is None else self.recurrence.rollover
-        for name, amount in (("amount", self.amount), ("cost_basis", self.cost_basis), ("rollover", rollover)):
-            if amount is not None and int(amount.as_tuple().exponent) < -exponent(self.currency):
-                text = f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals"
+        for name, amount, currency in (
+            ("amount", self.amount, self.currency),
+            ("cost_basis", self.cost_basis, self.paid_in),
+            ("rollover", rollover, self.currency),
+        ):
+            if amount is not None and int(amount.as_tuple().exponent) < -exponent(currency):
+                text = f"{name} {amount} has more than {currency}'s {exponent(currency)} decimals"
                 raise ValueError(f"credit grant {self.code}: {text}")
         _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")
         return self
@@ -183,6 +196,14 @@ class CreditGrant(Model):
             raise ValueError(
                 f"credit grant {self.code}: a promotional one costs nothing; remove cost_basis, or set source to paid"
             )
+        if self.cost_currency is not None and (self.cost_basis is None or not is_own_unit(self.currency)):
+            raise ValueError(
+                f"credit grant {self.code}: cost_currency is of the cost_basis of a grant in an own unit; remove it"
+            )
+        if self.cost_basis is not None and is_own_unit(self.currency) and self.cost_currency is None:
+            raise ValueError(
+                f"credit grant {self.code}: cost_basis of {self.currency} is in money; write its cost_currency"
+            )
         start = self.effective
         if self.recurrence is not None and (
             start is None or isinstance(start, datetime) or not _FIRST_YEAR <= start.year <= _LAST_YEAR
@@ -192,6 +213,11 @@ class CreditGrant(Model):
                 f" {_FIRST_YEAR} to {_LAST_YEAR}"
             )
         return self
+
+    @property
+    def paid_in(self) -> str:
+        """The currency of ``cost_basis``."""
+        return self.cost_currency or self.currency
 
     def order(self, zone: str) -> tuple[int, int, int, str]:
         """Sort key: grants are drawn in ascending order. ``zone``: the account's time zone."""

@@ -33,6 +33,7 @@ _RESOURCES: Final = (
     "event-types",
     "meters",
     "features",
+    "units",
     "products",
     "plans",
     "accounts",

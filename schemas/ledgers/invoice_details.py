@@ -126,6 +126,13 @@ class PlanOfLine(TypedDict):
     plan_version: int
 
 
+class Overage(TypedDict):
+    """What one unit of an invoice in an own unit comes to in money."""
+
+    currency: str  # ISO 4217
+    rate: str  # money for one unit
+
+
 class Body(msgspec.Struct, frozen=True):
     """The record's ``body``. Every field may be missing: most exist only if they apply, and older releases had
     fewer. Fields of newer releases are preserved, in order, when a body is changed."""
@@ -149,6 +156,11 @@ class Body(msgspec.Struct, frozen=True):
     def tax_amount(self) -> str | None:
         """None: tax is computed by other systems, which add it to the subtotal."""
         return self._get("tax_amount", None)
+
+    @property
+    def overage(self) -> Overage | None:
+        """Of an invoice in an own unit: what is to be paid for what prepaid credits do not cover; None: no money."""
+        return self._get("overage", None)
 
     @property
     def due_date(self) -> str | None:

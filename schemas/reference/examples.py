@@ -14,6 +14,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.prepaid.top_ups import TopUp
+from schemas.catalog.prepaid.units import ExchangeRate, Unit
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.values.json_text import JsonObject
 
@@ -63,6 +64,7 @@ _BOUNDS: Final = {
     "document_nodes": 2_000_000, "requests_per_second": 5_000, "events_per_second": 100_000,
     "bytes_per_second": 100_000_000,
 }  # fmt: skip
+_EXCHANGE: Final = {"currency": "USD", "rate": "0.00002"}
 _TOP_UP: Final = {"currency": "USD", "floor": "10", "target": "50", "daily_limit": "200"}
 _SCHEMA: Final = {
     "type": "record",
@@ -135,6 +137,10 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "features": [{"feature": "support"}, {"feature": "seconds-abroad", "limits": [_LIMIT]}],
             "payment_terms_days": 14, "approval": "required", "top_ups": [_TOP_UP],
         },
+        {
+            "code": "tokens", "currency": "token", "overage": _EXCHANGE,
+            "charges": [{"product": "abroad", "price": {"model": "per_unit", "unit_amount": "2"}}],
+        },
     ),
     models.Charge: (
         {"code": "calls-abroad", "product": "abroad", "price": _PER_UNIT, "prorated": False, "included": "shared",
@@ -153,7 +159,9 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "features": [{"feature": "support", "value": "by mail"}], "top_ups": [_TOP_UP],
         },
     ),
-    TopUp: (_TOP_UP,),
+    TopUp: (_TOP_UP, _TOP_UP | {"currency": "token", "cost": _EXCHANGE}),
+    Unit: ({"code": "token", "name": "Tokens"}, {"code": "credit.2"}),
+    ExchangeRate: (_EXCHANGE,),
     terms.PriceOverride: (_OVERRIDE,),
     terms.CreditGrant: (
         {
@@ -165,6 +173,10 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         {
             "code": "monthly", "account": "acme", "amount": "50", "currency": "USD", "effective": "2026-01-01",
             "cost_basis": "40", "products": ["calls"], "recurrence": {"every": "month", "rollover": "20"},
+        },
+        {
+            "code": "tokens", "account": "acme", "amount": "1000000", "currency": "token", "cost_basis": "20",
+            "cost_currency": "USD",
         },
     ),
     AlertRule: (

@@ -18,6 +18,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.prepaid.top_ups import TopUp
+from schemas.catalog.prepaid.units import ExchangeRate, Unit
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
 from schemas.reference.examples import EXAMPLES, example_of
 from schemas.values.json_text import JsonObject
@@ -61,6 +62,8 @@ PARTS: Final = (
             "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
     PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
         "and code.", (terms.CreditGrant, TopUp)),
+    PageHeading("Own units", "What plans are priced in and credit is granted in, besides money: "
+        "[own units](../rating/BILLING.md#own-units).", (Unit, ExchangeRate)),
     PageHeading(
         "Features",
         "What an account is entitled to: a feature is granted by a plan or a subscription, and has a static value, or "
@@ -85,7 +88,7 @@ def page() -> str:
         "# Reference\n\nWritten by `make reference` from the models that publishing checks against: do not edit it. "
         "A catalog document"
         " (`weir apply -f`, `POST /v1/catalog/apply`) has lists of these entries: `event_types`, `meters`, "
-        "`features`, `products`, `plans`, `accounts`,"
+        "`features`, `units`, `products`, `plans`, `accounts`,"
         " `subscriptions`, `credit_grants`, `alert_rules`, and `namespace`. A field without default must be there. "
         "Unknown fields are refused."
     )

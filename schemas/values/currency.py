@@ -1,7 +1,10 @@
-"""ISO 4217 currencies: those in force according to the ``iso4217`` library, and all withdrawn ones."""
+"""What amounts are in: ISO 4217 currencies (those in force according to the ``iso4217`` library, and all withdrawn
+ones), and a namespace's own units, whose codes say their scale themselves: ``token`` has no decimals, ``credit.2`` has
+two. So an amount can be read and rounded without the catalog, however old it is."""
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Final
 
@@ -17,11 +20,21 @@ _MINOR_UNITS: Final[dict[str, int]] = (
     | {code: digits for code, (digits, _) in WITHDRAWN.items()}
     | CURRENT
 )
+OWN_UNIT: Final = r"[a-z][a-z0-9_]{2,23}(\.([1-9]|1[0-2]))?"
+"""Pattern of the codes of own units: small letters, digits and underscores, and behind a dot the scale, if it has
+decimals."""
+CURRENCY_OR_UNIT: Final = rf"^([A-Z]{{3}}|{OWN_UNIT})$"
+_OWN_UNIT: Final = re.compile(OWN_UNIT, re.ASCII)
+
+
+def is_own_unit(code: str) -> bool:
+    """Whether the code is one of a namespace's own units, and no currency in small letters."""
+    return _OWN_UNIT.fullmatch(code) is not None and code.upper() not in _MINOR_UNITS and code.upper() not in _NO_UNIT
 
 
 def exponent(code: str) -> int:
     """Decimal places of the currency's minor unit: JPY 0, USD 2, KWD 3; a withdrawn currency keeps its own
-    (``withdrawn``).
+    (``withdrawn``), and of an own unit those that its code says.
 
     Raises ValueError, with the remedy in its text, for a code that is not in the table and for one without a
     minor unit (gold XAU, the test code XTS, …), in which no amount can be rounded.
@@ -29,6 +42,8 @@ def exponent(code: str) -> int:
     digits = _MINOR_UNITS.get(code)
     if digits is not None:
         return digits
+    if is_own_unit(code):
+        return int(code.partition(".")[2] or 0)
     if code in _NO_UNIT:
         raise ValueError(f"{code} has no minor unit in ISO 4217, so it cannot be rounded; use a currency")
     hint = code.strip().upper()
@@ -38,7 +53,7 @@ def exponent(code: str) -> int:
 
 def is_known(code: str) -> bool:
     """Whether amounts in the currency can be rounded."""
-    return code in _MINOR_UNITS
+    return code in _MINOR_UNITS or is_own_unit(code)
 
 
 def withdrawn(code: str) -> date | None:

@@ -132,5 +132,8 @@ def invoice_parts(invoice: JsonObject) -> list[RenderableType]:
             rows.append(("", f"    {part['amount']} came back to prepaid credit {part['grant']}", "", "", "", ""))
     if invoice.get("payments") or invoice.get("credit_notes"):
         rows.append(("", "Due", "", "", "", f"{invoice['amount_due']} {invoice['currency']}"))
+    if payable := invoice.get("payable"):
+        description = f"Due in money, at {payable['rate']} {payable['currency']}"
+        rows.append(("", description, "", "", "", f"{payable['amount']} {payable['currency']}"))
     columns = ("#", "line", "quantity", "unit", "price", "amount")
     return [Text(head), table("", columns, rows, right=("#", "quantity", "amount"))]

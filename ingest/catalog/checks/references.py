@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ingest.catalog.checks.feature_faults import grant_faults, limit_faults
 from ingest.catalog.checks.filters_by_schema import unfit_faults
 from ingest.catalog.checks.touched import Touched
+from ingest.catalog.checks.unit_faults import NAMING_UNITS, undeclared_units
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
 from schemas.catalog.alerts import AlertRule
@@ -77,6 +78,10 @@ class _References:
         for code, subscription in self._models("subscription"):
             assert isinstance(subscription, Subscription)
             yield from self._subscription_faults(code, subscription)
+        for kind in NAMING_UNITS:
+            for code, model in self._models(kind):
+                for place, unit in undeclared_units(self._planned, model):
+                    yield self._fault(kind, code, place, self._absent("unit", unit))
         for account in self._touched.accounts:
             yield from self._overlaps(self._planned.subscriptions(account))
 

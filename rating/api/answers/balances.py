@@ -53,6 +53,8 @@ class LiveGrant(LiveAmounts):
     source: Literal["paid", "promotional"]
     cost_basis: DecimalText | None
     """what was paid for the amount; null: not stated"""
+    cost_currency: str | None
+    """of ``cost_basis``: the currency, and of a grant in an own unit the money"""
     recurrence: Recurrence | None
     """null: granted once; else ``granted`` is what has been by now"""
 

@@ -114,6 +114,15 @@ class DraftStatus(Answer):
     """in words"""
 
 
+class PayableInMoney(Answer):
+    """Money for units that prepaid credits do not cover."""
+
+    currency: str = Field(examples=["USD"])
+    rate: DecimalText
+    """for one unit, as the plan had it"""
+    amount: DecimalText
+
+
 class Approved(Answer):
     """Who approved which version of the invoice's draft."""
 
@@ -179,6 +188,8 @@ class InvoiceHead(Answer):
     total: DecimalText
     amount_paid: DecimalText
     amount_due: DecimalText
+    payable: PayableInMoney | None
+    """what the amount due of an invoice in an own unit comes to; null: it is in money, or no money is due for it"""
     due_date: date | None
     """a local date of the account"""
     payments: list[Payment]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing
 from rating.invoices.amend import Amendment, wait_shown
+from rating.invoices.amounts.prepaid.overage import in_units
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.numbering import number_invoices
 from rating.invoices.read import read_invoice
@@ -41,12 +42,13 @@ class Void(BaseModel):
 
 
 class Paid(BaseModel):
-    """``amount``: in the invoice's currency, as text or number; negative: paid back. ``reference``: the same one is
-    recorded once."""
+    """``amount``: in the invoice's currency, as text or number; negative: paid back. ``currency``: that of the amount
+    where it is the invoice's ``payable``, of which all is paid. ``reference``: the same one is recorded once."""
 
     model_config = ConfigDict(extra="forbid")
 
     amount: Annotated[Decimal, Field(allow_inf_nan=False, max_digits=26, decimal_places=12)]
+    currency: Annotated[str, StringConstraints(max_length=30)] | None = None
     reference: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     paid_at: Annotated[datetime, Cut] | None = None
 
@@ -103,7 +105,12 @@ async def payments(request: Request, rating: Authorized, view: View, invoice_id:
     amount under a reference that is recorded already."""
     paid_at = _aware(body.paid_at) or rating.now()
     payment = NewPayment(body.reference, body.amount, micros(paid_at), request.state.access.author)
-    return await changed(rating, view.namespace, invoice_id, lambda _, invoice: with_payment(invoice, payment))
+    return await changed(
+        rating,
+        view.namespace,
+        invoice_id,
+        lambda _, invoice: with_payment(invoice, in_units(invoice, payment, body.currency)),
+    )
 
 
 @router.post(

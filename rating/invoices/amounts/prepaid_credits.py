@@ -250,7 +250,8 @@ class GrantBalance:
             "expired": money_text(self.expired, grant.currency),
             "products": list(grant.products),
             "source": grant.source,
-            "cost_basis": None if grant.cost_basis is None else money_text(grant.cost_basis, grant.currency),
+            "cost_basis": None if grant.cost_basis is None else money_text(grant.cost_basis, grant.paid_in),
+            "cost_currency": None if grant.cost_basis is None else grant.paid_in,
             "recurrence": None if grant.recurrence is None else grant.recurrence.model_dump(mode="json"),
         }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The discounts and the commitment pinned on an invoice against those that the catalog gives its period.
+"""The discounts, the commitment and the overage rate pinned on an invoice against those that the catalog has for it.
 
 By the close's own rule of now, as of the catalog that the invoice was billed from. Those of before ``change_at`` held
 for terms may have been billed by terms of another time; their amounts stand until somebody voids them.
@@ -19,6 +19,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.prices import plain
+from schemas.values.currency import is_own_unit
 
 REMEDY: Final = (
     "it was billed by an older rule, which took terms of another time (`change_at` did not count for them): `weir"
@@ -33,6 +34,7 @@ def check_terms(
     """``view``: the catalog as of the invoice. Discounts of a number of periods are left aside: other invoices, some
     void by now, decided on them."""
     start_us, end_us = invoice.period_start, invoice.period_end
+    _check_overage(view, invoice, location, findings)
     if invoice.state == VOID or start_us == end_us or _is_further(chain, invoice):
         return
     if not may_pin_terms(view, invoice.subscription, invoice.body):
@@ -50,6 +52,20 @@ def check_terms(
     ):
         if wants != has:
             findings.add("pinned terms", f"{location}, {name}", wants, has, REMEDY)
+
+
+def _check_overage(view: NamespaceView, invoice: Invoice, location: str, findings: Findings) -> None:
+    """What an own unit comes to in money, against the plan version that the invoice names."""
+    if not is_own_unit(invoice.currency):
+        return
+    versions = view.history("plan", invoice.plan)
+    if not 0 < invoice.plan_version <= len(versions):
+        return
+    overage, pinned = versions[invoice.plan_version - 1].model.overage, body_of(invoice).overage
+    wants = "none" if overage is None else f"{plain(overage.rate)} {overage.currency}"
+    has = "none" if pinned is None else f"{pinned['rate']} {pinned['currency']}"
+    if wants != has:
+        findings.add("pinned terms", f"{location}, overage", wants, has, REMEDY)
 
 
 def may_pin_terms(view: NamespaceView, subscription: str, body: str) -> bool:

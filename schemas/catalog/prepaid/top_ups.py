@@ -7,9 +7,9 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, model_validator
 
 from schemas.catalog.base import Model, doubled, is_stored
-from schemas.catalog.terms import CurrencyCode
+from schemas.catalog.prepaid.units import CurrencyOrUnit, ExchangeRate
 from schemas.prices.decimals import NotNegative, Positive
-from schemas.values.currency import exponent, is_known
+from schemas.values.currency import exponent, is_known, is_own_unit
 
 
 class TopUp(Model):
@@ -19,14 +19,16 @@ class TopUp(Model):
     they would leave to be paid in money.
     """
 
-    currency: CurrencyCode
-    """ISO 4217 code of the balance, and of the amounts below"""
+    currency: CurrencyOrUnit
+    """ISO 4217 code, or own unit, of the balance and of the amounts below"""
     floor: NotNegative
     """a request is made once the balance is this, or less"""
     target: Positive
     """the balance that the request restores"""
     daily_limit: Positive
     """in any 24 hours no more than this is requested; refused and withdrawn requests are not counted"""
+    cost: ExchangeRate | None = None
+    """of an own unit: what one is bought for, pinned by each request"""
 
     @model_validator(mode="after")
     def _closes_a_gap(self, info: ValidationInfo) -> Self:
@@ -36,6 +38,9 @@ class TopUp(Model):
             amount = getattr(self, name)
             if int(amount.as_tuple().exponent) < -exponent(self.currency):
                 raise ValueError(f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals")
+        if is_own_unit(self.currency) != (self.cost is not None):
+            text = "has no cost; write what one is bought for" if self.cost is None else "is money: remove cost"
+            raise ValueError(f"{self.currency} {text}")
         if self.target <= self.floor:
             raise ValueError(f"target {self.target} must be above floor {self.floor}")
         if self.daily_limit < self.target:

@@ -305,3 +305,40 @@ def test_use_that_reaches_its_threshold_is_billed_once_before_its_period_ends(
     changed = metered.close("2013-03-01T00:00:00+00:00").invoices
     assert sorted((one.subscription, one.total) for one in changed) == [("acme", "29.00"), ("beta", "29.00")]
     assert verify(metered.settings, namespace=metered.namespace, invoices=True) == []
+
+
+def test_tokens_are_drawn_and_what_is_beyond_them_is_paid_in_money(agreed: Road, service: httpx.Client) -> None:
+    named = {"Weir-Namespace": agreed.namespace}
+    agreed.publish("unit", code="token", name="Tokens")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "3"}}]
+    overage = {"currency": "USD", "rate": "0.0125"}
+    agreed.publish("plan", code="ai", currency="token", grace_seconds=0, charges=charges, overage=overage)
+    agreed.publish("account", code="omega")
+    agreed.publish(
+        "subscription", code="omega", account="omega", plan="ai", start="2013-01-01T00:00:00Z",
+        end="2013-02-01T00:00:00Z",
+    )  # fmt: skip
+    bought = {"amount": "15", "currency": "token", "cost_basis": "0.15", "cost_currency": "USD"}
+    agreed.publish("credit_grant", code="bought", account="omega", **bought)
+    agreed.send([("call", "omega", f"omega{n}", "2013-01-10T00:00:00Z", {}) for n in range(7)])
+    wait_metered(agreed.client, end_offsets(agreed.settings), lambda *_: None)
+    balance = service.get("/v1/accounts/omega/balance", headers=named).json()
+    (total,), (grant,) = balance["balances"], balance["grants"]
+    assert total == {"currency": "token", "settled": "15", "pending": "15", "running": "0", "live": "0"}
+    assert (grant["cost_basis"], grant["cost_currency"]) == ("0.15", "USD")
+    agreed.close("2013-03-02T00:00:00+00:00")
+    assert lines(agreed, "omega") == [[("usage", "call", "21"), ("credit", "credit:bought", "-15")]]
+    (listed,) = service.get("/v1/invoices", params={"account_id": "omega"}, headers=named).json()["invoices"]
+    assert [listed[name] for name in ("currency", "subtotal", "total", "amount_due")] == ["token", "21", "6", "6"]
+    assert listed["payable"] == overage | {"amount": "0.08"}, "0.075, rounded once"
+    draw, _ = service.get("/v1/accounts/omega/balance/entries", headers=named).json()["entries"]
+    assert (draw["amount"], draw["balance"], draw["currency"]) == ("-15", "0", "token")
+    payments = f"/v1/invoices/{listed['invoice_id']}/payments"
+    refused = service.post(payments, json={"amount": "0.07", "currency": "USD", "reference": "p"}, headers=named)
+    assert (refused.status_code, "come to; pay all of it" in refused.json()["detail"]) == (409, True)
+    for _ in range(2):
+        paid = service.post(
+            payments, json={"amount": "0.08", "currency": "USD", "reference": "p"}, headers=named
+        ).json()
+        assert [paid["state"], paid["amount_paid"], paid["payable"]["amount"]] == ["paid", "6", "0.00"]
+    assert verify(agreed.settings, namespace=agreed.namespace, invoices=True) == []

@@ -3,7 +3,7 @@ stays on it."""
 
 from __future__ import annotations
 
-from rating.console.account_page import estimate, prepaid
+from rating.console.account_page import estimate, prepaid, topped_up
 
 CHARGE = {
     "charge": "tokens",
@@ -56,3 +56,14 @@ def test_prepaid_credit_is_shown_with_its_live_balance_and_its_entries() -> None
     for text in ("Live balance", "12.00", "no price", "2026-01-01T00:00:00Z", "Only the latest are shown"):
         assert text in shown
     assert prepaid({"grants": []}, {"entries": []}) is None
+
+
+def test_top_ups_are_shown_as_they_stand() -> None:
+    topup = {
+        "at": "2026-01-01T00:00:00Z", "state": "paid", "topup_id": "top_1", "amount": "501", "currency": "token",
+        "cost": "0.63", "cost_currency": "USD", "balance": "-1", "reference": "<pi_1>",
+    }  # fmt: skip
+    shown = str(topped_up({"topups": [topup], "next_cursor": "9"}))
+    for text in ("501 token", "0.63 USD", "top_1", "&lt;pi_1&gt;", "Only the latest are shown"):
+        assert text in shown
+    assert topped_up({"topups": [], "next_cursor": None}) is None

@@ -284,3 +284,13 @@ def test_any_interleaving_requests_no_more_than_the_gap_and_grants_each_payment_
             open_number = record.number
         elif record.number == open_number:
             open_number = 0
+
+
+def test_units_are_requested_at_the_price_that_is_pinned_by_the_request() -> None:
+    cost = {"currency": "USD", "rate": "0.00125"}
+    floor = TopUp.model_validate({"currency": "token", "floor": 10, "target": 500, "daily_limit": 600, "cost": cost})
+    as_of = AsOf(DAY_US, 0, 7, {})
+    [request] = next_topups(Ledger().shelf.view(), [("acme", floor, Decimal(-1))], ValidTopups(), as_of)
+    assert (request.amount, request.currency, request.cost, request.cost_currency) == ("501", "token", "0.63", "USD")
+    grant = grant_of_topup(request)
+    assert (grant.amount, grant.currency, grant.cost_basis, grant.paid_in) == (501, "token", Decimal("0.63"), "USD")

@@ -38,6 +38,7 @@ class History:
 
     LAST = 230
     SEAT_IN_ADVANCE = True
+    CURRENCY = "USD"
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class History:
         for number in range(self.draw.randint(1, 3) if grants else 0):
             body: dict[str, Any] = {
                 "code": f"g{number}",
-                "currency": "USD",
+                "currency": self.CURRENCY,
                 "amount": str(self.draw.choice([20, 55, 400])),
             }
             body |= self.draw.choice([{"account": "acme"}, {"subscription": self.draw.choice(codes)}])
@@ -93,7 +94,12 @@ class History:
                 if support != "0":
                     charges.append({"product": "support", "price": {"model": "flat", "amount": support}})
                 charges.append({"product": "c", "price": price(item.model, unit)})
-                body = {"code": f"{code}-{item.code}", "currency": "USD", "interval": item.interval, "grace_seconds": 0}
+                body = {
+                    "code": f"{code}-{item.code}",
+                    "currency": self.CURRENCY,
+                    "interval": item.interval,
+                    "grace_seconds": 0,
+                }
                 self.shelf.add("plan", body | {"charges": charges})
 
     @property

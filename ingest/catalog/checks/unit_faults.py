@@ -1,0 +1,27 @@
+"""Own units that nobody declares, where something is priced, granted, topped up or watched in one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ingest.catalog.planned import Planned
+from schemas.catalog.alerts import AlertRule
+from schemas.catalog.base import Model
+from schemas.catalog.models import Account, Plan, Subscription
+from schemas.catalog.terms import CreditGrant
+from schemas.values.currency import is_own_unit
+
+NAMING_UNITS = ("plan", "credit_grant", "alert_rule", "account", "subscription")
+"""Kinds whose entries may name one."""
+
+
+def undeclared_units(planned: Planned, model: Model) -> Iterator[tuple[str, str]]:
+    """(place below the entry, unit) of each unit that the entry names and that is not there after the plan."""
+    named: list[tuple[str, str]] = []
+    if isinstance(model, Plan | CreditGrant | AlertRule):
+        named.append((".currency", model.currency or ""))
+    if isinstance(model, Account | Plan | Subscription):
+        named += [(f".top_ups[{number}].currency", item.currency) for number, item in enumerate(model.top_ups)]
+    for place, currency in named:
+        if is_own_unit(currency) and not planned.has("unit", currency):
+            yield place, currency

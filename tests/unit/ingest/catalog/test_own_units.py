@@ -1,0 +1,45 @@
+"""Own units at publication: what is priced or granted in one that nobody declared is refused, with its place."""
+
+from __future__ import annotations
+
+from schemas.catalog.state import Catalog
+from tests.unit.ingest.catalog.builders import BASE, applied, faults, plan
+
+UNITS = "units: [{code: token, name: Tokens}]"
+TOP_UP = "{currency: %s, floor: 1, target: 5, daily_limit: 9, cost: {currency: USD, rate: '0.01'}}"
+OF_TOKENS = f"""
+{BASE.replace("currency: USD", "currency: token").replace("0.10", "2").replace("12.50", "7")}
+credit_grants: [{{code: g, account: NO, currency: token, amount: 5}}]
+alert_rules: [{{code: low, measure: balance, currency: token, thresholds: [1]}}]
+"""
+
+
+def test_a_unit_is_declared_before_anything_is_in_it() -> None:
+    missing = "no unit token; declare it"
+    text = OF_TOKENS.replace("time_zone: America/New_York", f"top_ups: [{TOP_UP % 'token'}]")
+    assert faults(Catalog(), text) == {
+        "$.plans[0].currency": missing,
+        "$.credit_grants[0].currency": missing,
+        "$.alert_rules[0].currency": missing,
+        "$.accounts[0].top_ups[0].currency": missing,
+    }
+    catalog = applied(text + UNITS)
+    assert plan(catalog, text + UNITS).to_publish() == []
+    near = text.replace("currency: token, amount", "currency: tokens, amount")
+    assert faults(catalog, near) == {"$.credit_grants[0].currency": "no unit tokens; did you mean token?"}
+
+
+def test_a_unit_in_use_is_not_retired() -> None:
+    catalog = applied(OF_TOKENS + UNITS)
+    for kept, user in (("credit_grants: []\n", "plan pro"), ("plans: []\nsubscriptions: []\n", "credit_grant g")):
+        text = f"namespace: shop\nprune: true\n{kept}alert_rules: []\nunits: []"
+        detail = f"{user} (not in this document) at currency: no unit token; declare it"
+        assert faults(catalog, text) == {"$": detail}
+
+
+def test_the_grant_of_a_paid_top_up_is_nobodys_to_declare_and_prune_leaves_it_alone() -> None:
+    code = "top_" + "a1" * 12
+    grant = f"credit_grants: [{{code: {code}, account: NO, currency: USD, amount: 5}}]"
+    assert faults(applied(), f"namespace: shop\n{grant}") == {
+        "$.credit_grants[0].code": f"{code} is a code of top-ups, which only a payment makes; write another one"
+    }
