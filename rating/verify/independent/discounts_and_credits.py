@@ -17,7 +17,7 @@ from rating.verify.independent.interim_lines import check_interims
 from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.periods import REMEDY, Periods
-from rating.verify.independent.recurring_grants import is_covered
+from rating.verify.independent.recurring_grants import is_covered, retired_spans
 from rating.verify.independent.restricted_draws import beyond_products
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog, NamespaceView
@@ -104,7 +104,8 @@ def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
         by_grant.setdefault((namespace, code.partition("@")[0]), {})[code] = drawn
     for (namespace, code), draws in sorted(by_grant.items()):
         view = catalog.view(namespace)
-        versions: list[CreditGrant] = [version.model for version in view.history("credit_grant", code)]
+        history = view.history("credit_grant", code)
+        versions: list[CreditGrant] = [version.model for version in history]
         in_all = sum(draws.values(), Fraction(0))
         granted = Fraction(max(version.amount for version in versions)) if versions else None
         place = f"credit grant {code} of {namespace}"
@@ -112,7 +113,8 @@ def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
         if granted is not None and recurring:
             most = Fraction(max(version.recurrence.rollover for version in recurring if version.recurrence))
             zone = _zone(view, versions[-1])
-            if not any(is_covered(version, granted, most, draws, zone) for version in recurring):
+            retired = retired_spans(history)
+            if not any(is_covered(version, granted, most, draws, zone, retired) for version in recurring):
                 shown = ", ".join(f"{text(drawn)} of {name}" for name, drawn in sorted(draws.items()))
                 expected = f"of each recurrence at most {text(granted)}, and up to {text(most)} that rolled over"
                 findings.add("credit", place, expected, f"{shown} drawn", REMEDY)

@@ -4,23 +4,44 @@ calendar of its own: it shares no code with what draws."""
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from typing import Final
 
+from schemas.catalog.profiles import FOREVER
+from schemas.catalog.state import Entry
 from schemas.catalog.terms import CreditGrant
 from schemas.values.time_zones import parse_zone
 
 _MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 
 
+def retired_spans(versions: Iterable[Entry]) -> list[tuple[int, int]]:
+    """[from, until) in which a grant was retired, microseconds UTC, by its versions."""
+    spans: list[tuple[int, int]] = []
+    since: int | None = None
+    for version in versions:
+        if version.retired:
+            since = version.published_us if since is None else since
+        elif since is not None:
+            spans.append((since, version.published_us))
+            since = None
+    return spans if since is None else [*spans, (since, FOREVER)]
+
+
 def is_covered(
-    grant: CreditGrant, amount: Fraction, rollover: Fraction, draws: Mapping[str, Fraction], zone: str
+    grant: CreditGrant,
+    amount: Fraction,
+    rollover: Fraction,
+    draws: Mapping[str, Fraction],
+    zone: str,
+    retired: Iterable[tuple[int, int]] = (),
 ) -> bool:
     """Whether the recurrences of ``grant`` could pay ``draws`` (code with the recurrence's date → amount), with these
-    amounts."""
+    amounts. ``retired``: spans of time in which none began, but for the first."""
+    spans = list(retired)
     by_date: dict[str, Fraction] = {}
     dates = _dates(grant, zone)
     first = next(dates)
@@ -33,8 +54,15 @@ def is_covered(
         following = next(dates, None)
         if following is None or following > last:
             return False  # there is no recurrence on one of the dates, or it is none
-        level = min(level, rollover) + amount - by_date.pop(following, Fraction(0))
+        given = Fraction(0) if _lies_in(following, zone, spans) else amount
+        level = min(level, rollover) + given - by_date.pop(following, Fraction(0))
     return level >= 0
+
+
+def _lies_in(day: str, zone: str, spans: Iterable[tuple[int, int]]) -> bool:
+    """Whether the local date begins in one of the spans, after its first moment."""
+    begins_us = int(datetime.combine(date.fromisoformat(day), time(), parse_zone(zone)).timestamp()) * 1_000_000
+    return any(start_us < begins_us < end_us for start_us, end_us in spans)
 
 
 def _dates(grant: CreditGrant, zone: str) -> Iterator[str]:
