@@ -149,6 +149,19 @@ def read_alerts(client: Client, namespace: str, places: Iterable[AlertPlace]) ->
     return {(alert.alert.key.alert_id, alert.alert.version): alert for alert in stored}
 
 
+def alerts_since(client: Client, namespace: str, since_us: int, alert_id: str | None = None) -> list[StoredAlert]:
+    """Those that were appended at or after an instant (microseconds UTC), the oldest first; all, or one alert's
+    versions."""
+    of_alert = "" if alert_id is None else " AND alert_id = {alert_id:String}"
+    rows = client.query(
+        f"SELECT {_COLUMNS} FROM usage_alerts FINAL WHERE namespace = {{namespace:String}}"
+        f" AND appended_at >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC'){of_alert}"
+        " ORDER BY appended_us, alert_id, version",
+        parameters={"namespace": namespace, "since": since_us} | ({} if alert_id is None else {"alert_id": alert_id}),
+    ).result_rows
+    return [_stored(row) for row in rows]
+
+
 def copied_positions(client: Client) -> dict[int, int]:
     """Partition of usage.alerts → next offset below which every valid record is stored, and its messages are queued."""
     rows = client.query(

@@ -23,6 +23,7 @@ def header(namespace: str) -> Html:
         tag("strong", link("Weir", namespace=namespace)),
         tag("span", namespace, class_="soft"),
         link("Billing runs", "runs", namespace=namespace),
+        link("Alerts", "alerts", namespace=namespace),
         link("Anomalies", "anomalies", namespace=namespace),
         tag("a", "API", href="/docs"),
         tag("form", tag("button", "Log out"), method="post", action="/logout"),

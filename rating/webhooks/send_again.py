@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.alerts.alert_ledger import AlertLedger
+from rating.alerts.alert_store import alerts_since
 from rating.topups.topup_ledger import TopupLedger
 from rating.webhooks import store
 from rating.webhooks.hook import WebhookEndpoint
 from rating.webhooks.intake import Notices, delivery_of
 from rating.webhooks.notices import ALERT_EVENTS, TOPUP_EVENTS, Notice, notice_of_alert, notices_of_topups
 from schemas.kafka.topics import INVOICES
+from schemas.ledgers.alert_record import ALERT_PREFIX
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
-
-_ALERTS_HELD: Final = 10_000
-"""Alerts of all namespaces that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ def send_again(
     if request.given_up:
         due = _given_up(client, hooks, request)
     else:
-        notices = _on_ledgers(settings, hooks, request)
+        notices = _of_all(settings, client, hooks, request)
         due = [(notice, hook.code) for hook in hooks for notice in notices if notice.type in hook.events]
     deliveries = [delivery_of(notice, now_us, replay, webhook) for notice, webhook in due]
     store.write(client, deliveries)
@@ -74,35 +71,27 @@ def _given_up(client: Client, hooks: Sequence[WebhookEndpoint], request: ReplayR
     ]
 
 
-def _on_ledgers(settings: Settings, hooks: Sequence[WebhookEndpoint], request: ReplayRequest) -> list[Notice]:
-    """Versions from the whole logs, also those appended before there was a webhook."""
-    with LedgerReader(settings, INVOICES) as reader:
-        notices = list(_notices(reader, hooks[0].namespace))
-    if any(hook.events & ALERT_EVENTS for hook in hooks):
-        notices += _alerts(settings, hooks[0].namespace)
-    if any(hook.events & TOPUP_EVENTS for hook in hooks):
+def _of_all(
+    settings: Settings, client: Client, hooks: Sequence[WebhookEndpoint], request: ReplayRequest
+) -> list[Notice]:
+    """Versions of invoices, alerts and top-ups, also those appended before there was a webhook."""
+    named, notices = request.invoice_id, list[Notice]()
+    of_alerts = named is None or named.startswith(ALERT_PREFIX)
+    of_others = named is None or not of_alerts
+    if of_others:
+        with LedgerReader(settings, INVOICES) as reader:
+            notices += _notices(reader, hooks[0].namespace)
+    if of_alerts and any(hook.events & ALERT_EVENTS for hook in hooks):
+        # From their copy: it has all of which the first message was queued, and an alert, or a time, is found in it.
+        stored = alerts_since(client, hooks[0].namespace, request.since_us or 0, named)
+        notices += [notice_of_alert(alert.alert, alert.appended_us) for alert in stored]
+    if of_others and any(hook.events & TOPUP_EVENTS for hook in hooks):
         notices += _topups(settings, hooks[0].namespace)
     return [
         notice
         for notice in notices
-        if request.invoice_id in (None, notice.invoice_id) and notice.appended_us >= (request.since_us or 0)
+        if named in (None, notice.invoice_id) and notice.appended_us >= (request.since_us or 0)
     ]
-
-
-def _alerts(settings: Settings, namespace: str) -> list[Notice]:
-    ledger, notices, at_end = AlertLedger(settings), list[Notice](), False
-    try:
-        while not at_end:
-            at_end = ledger.refresh(_ALERTS_HELD)
-            notices += [
-                notice_of_alert(appended.alert, appended.appended_us)
-                for appended in ledger.unstored
-                if appended.alert.key.namespace == namespace
-            ]
-            ledger.unstored.clear()
-    finally:
-        ledger.close()
-    return notices
 
 
 def _topups(settings: Settings, namespace: str) -> list[Notice]:

@@ -123,6 +123,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
     "GET /runs": LOGIN,
     "GET /runs/{run_id}": LOGIN,
+    "GET /alerts": LOGIN,
     "GET /anomalies": LOGIN,
     "GET /accounts/{account_id:path}": LOGIN,
 }

@@ -19,6 +19,8 @@ from schemas.ledgers.generations import Offsets
 
 AlertState = Literal["fired", "recovered"]
 _codec = codec("usage_alert")
+ALERT_PREFIX: Final = "alr_"
+"""Begins every alert's id."""
 _STATES: Final = ("fired", "recovered")
 DAY_US: Final = 86_400_000_000
 EVALUATED_DAYS: Final = 100
@@ -48,7 +50,7 @@ class AlertKey:
         for part in (self.namespace, *parts):
             data = part.encode()
             digest.update(len(data).to_bytes(4, "big") + data)
-        return "alr_" + digest.hexdigest()
+        return ALERT_PREFIX + digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rating.alerts.alert_store import StoredAlert
+from rating.alerts.alert_store import AlertCriteria, StoredAlert
 from rating.alerts.crossings import next_alerts
-from rating.console.alert_list import OPEN_SHOWN, open_alerts
+from rating.console.alert_list import OPEN_SHOWN, alert_page, open_alerts
 from tests.unit.rating.alerts.builders import as_of, rule, seen
 
 
@@ -20,3 +20,15 @@ def test_open_alerts_are_listed_up_to_a_number() -> None:
     assert "12\u202f000" in shown
     assert "Only the latest" not in shown
     assert "Only the latest" in str(open_alerts("shop", [stored] * (OPEN_SHOWN + 1)))
+
+
+def test_a_page_of_alerts_has_its_filters_and_links_to_what_they_are_of() -> None:
+    crossing = replace(seen(12_000), account_id="<b>acme</b>")
+    [alert] = next_alerts("shop", rule("8000"), 1, crossing, as_of(), lambda _: 0)
+    criteria = AlertCriteria("shop", rule="r", state="fired", open_only=True)
+    shown = str(alert_page(criteria, [StoredAlert(alert, 1_000_000)], "next"))
+    assert "/accounts/%3Cb%3Eacme%3C%2Fb%3E?namespace=shop" in shown
+    assert "/alerts?namespace=shop&amp;cursor=next&amp;rule=r&amp;state=fired&amp;open=true" in shown
+    assert '<option value="fired" selected>' in shown
+    assert "2013-01-01T00:00:00Z" in shown, "the start of its period"
+    assert "none" in str(alert_page(AlertCriteria("shop"), [], None))
