@@ -90,11 +90,6 @@ def test_delivered_at_least_once_in_order_and_signed_over_refusals_and_a_kill(
             sent = list(receiver.got)
             with client(good) as api:
                 assert api.get("/v1/webhooks/secret").json()["secret"] == secret
-                versions = [one["alert_id"] for one in listed].count(listed[0]["alert_id"])
-                again = {"invoice_id": listed[0]["alert_id"], "webhook": "alerts"}
-                assert api.post("/v1/webhooks/replay", json=again).json()["messages"] == versions
-                again["since"] = datetime.now(UTC).isoformat()
-                assert api.post("/v1/webhooks/replay", json=again).json()["messages"] == 0
                 pinged = api.post("/v1/webhooks/test").json()
                 replayed = api.post("/v1/webhooks/replay", json={"since": "2013-01-01T00:00:00Z"}).json()
                 wait_until(lambda: len(receiver.got) == len(sent) + 1 + replayed["messages"])
