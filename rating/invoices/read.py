@@ -6,7 +6,7 @@ Drafts are in separate tables and are read only on request.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -44,6 +44,21 @@ def read_heads(client: Client, namespace: str, invoice_ids: Collection[str]) -> 
     parameters = {"namespace": namespace, "ids": sorted(invoice_ids)}
     rows = client.query(_NEWEST % "AND invoice_id IN {ids:Array(String)}", parameters=parameters).result_rows
     return heads_of(client, namespace, rows)
+
+
+def read_listed_heads(client: Client, namespace: str, subscriptions: Mapping[str, str]) -> dict[str, StoredInvoiceHead]:
+    """The same of invoices whose subscriptions are known (invoice id → subscription), by id: each is looked for in the
+    list of its subscription, however many others there are. Blocking."""
+    parameters: JsonObject = {"namespace": namespace}
+    heads: dict[str, StoredInvoiceHead] = {}
+    for ids in named_lots(sorted(subscriptions)):
+        parameters |= {"ids": list(ids), "names": sorted({subscriptions[name] for name in ids})}
+        rows = client.query(
+            _NEWEST_OF_CHAINS % "of IN {names:Array(String)} AND invoice_id IN {ids:Array(String)}",
+            parameters=parameters,
+        ).result_rows
+        heads |= {head.invoice_id: head for head in heads_of(client, namespace, rows)}
+    return heads
 
 
 def read_invoice(client: Client, namespace: str, invoice_id: str) -> WholeInvoice | None:

@@ -10,14 +10,14 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.lists import MAX_LIMIT, BadCursor
-from rating.invoices.read import read_heads
+from rating.invoices.read import read_listed_heads
 from rating.invoices.stored_invoice import StoredInvoiceHead
 from schemas.values.instants import micros, parse_rfc3339
 from schemas.values.json_text import JsonObject
 
 # All of the sorting key, so that ClickHouse reads in its order and stops.
 _PAGE: Final = """
-SELECT toUnixTimestamp64Micro(period_start) AS at_us, invoice_id FROM invoice_lists
+SELECT toUnixTimestamp64Micro(period_start) AS at_us, invoice_id, subscription FROM invoice_lists
 WHERE namespace = {namespace:String} AND draft = false AND list = 'note' AND of = {account:String} %s
 ORDER BY namespace DESC, draft DESC, list DESC, of DESC, period_start DESC, invoice_id DESC, version DESC
 LIMIT 1 BY period_start, invoice_id LIMIT {limit:UInt32}"""
@@ -48,8 +48,8 @@ def list_credit_notes(
     if before is not None:
         parameters["at_us"], parameters["invoice_id"], _ = before
     rows = client.query(_PAGE % ("" if before is None else _UP_TO), parameters=parameters).result_rows
-    places = [(int(at_us), str(name)) for at_us, name in rows]
-    heads = {head.invoice_id: head for head in read_heads(client, namespace, {name for _, name in places})}
+    places = [(int(at_us), str(name)) for at_us, name, _ in rows]
+    heads = read_listed_heads(client, namespace, {str(name): str(subscription) for _, name, subscription in rows})
     listed = [
         (at_us, name, number)
         for at_us, name in places
