@@ -20,7 +20,7 @@ import faust
 from schemas.errors import EXIT_HELD, CannotGoOn
 from schemas.garbage_collection import freeze_startup_objects
 from schemas.kafka.limits import confirm_topics
-from schemas.kafka.topics import written_topics
+from schemas.kafka.topics import events_topic, written_topics
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
@@ -62,7 +62,6 @@ def main() -> int:
         session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
         confirm_topics(settings, written_topics)
         bound_fetches(settings)
-        pace_fetches(settings)
         parts = Parts(settings)
         parts.start()
         settings = parts.settings  # with the generation to meter
@@ -77,6 +76,7 @@ def main() -> int:
         return 70
     os.makedirs(settings.data_dir, exist_ok=True)
     app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
+    pace_fetches(settings, events_topic(settings.generation), app.waiting)
     admit_app = build_admit_app(settings, parts, index=index, session_timeout=session_timeout)
     ledgers_app = build_ledgers_app(settings, parts, index=index, session_timeout=session_timeout)
     loop = asyncio.new_event_loop()

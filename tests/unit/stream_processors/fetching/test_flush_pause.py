@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +54,11 @@ def test_little_waits_until_its_time_is_over() -> None:
     async def run() -> None:
         records = WaitingRecords()
         buffer_of(records).put_nowait(event(1))
-        await asyncio.wait_for(records.wait_for_enough(0.01), 20)
+        assert records.rest(time.monotonic()) == 0
+        flush = asyncio.ensure_future(records.wait_for_enough(0.01))
+        await asyncio.sleep(0)
+        assert 0 < records.rest(time.monotonic() - 1) <= 1.01
+        await asyncio.wait_for(flush, 20)
+        assert records.rest(time.monotonic() - 1) == 0
 
     asyncio.run(run())

@@ -6,16 +6,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiokafka.consumer.consumer as consumer
 import pytest
 
 from schemas.settings import Settings
-from stream_processors.fetching.paced import REQUESTS_A_FLUSH, pace_fetches
+from stream_processors.fetching.flush_pause import ENOUGH_BYTES, WaitingRecords
+from stream_processors.fetching.paced import LEAD, REQUESTS_A_FLUSH, pace_fetches
 
 PACE = 1.0 / REQUESTS_A_FLUSH
 NODE, OTHER_NODE = 1, 2
+METERED, WAITING = "usage.events.1", WaitingRecords()
 REVOKED = SimpleNamespace(active=False)  # so that answers need no content
 
 
@@ -54,14 +56,15 @@ class Requests:
     async def _send(self, node: int, request: object) -> None:
         self.left.append((node, round(self.loop.time() - self.began, 6)))
 
-    async def ask(self, node: int) -> bool:
-        return bool(await self.fetcher._proc_fetch_request(REVOKED, node, None))
+    async def ask(self, node: int, topic: str = "usage.invoices") -> bool:
+        request = SimpleNamespace(topics=[(topic, [])])
+        return bool(await self.fetcher._proc_fetch_request(REVOKED, node, request))
 
 
 @pytest.fixture(autouse=True)
 def paced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "Fetcher", consumer.Fetcher)
-    pace_fetches(Settings(flush_seconds=1.0))
+    pace_fetches(Settings(flush_seconds=1.0), METERED, WAITING)
 
 
 def run(course: Callable[[Requests], Awaitable[None]]) -> list[tuple[int, float]]:
@@ -100,3 +103,22 @@ def test_consumers_are_made_with_this_fetcher() -> None:
     start: Any = consumer.AIOKafkaConsumer.start
     assert "Fetcher" in start.__code__.co_names
     assert start.__globals__["Fetcher"].pace_seconds == PACE
+
+
+@pytest.mark.parametrize(("waiting_bytes", "first"), [(0, 5.0 - LEAD), (ENOUGH_BYTES // 8, 0.0)])
+def test_while_little_comes_what_is_metered_is_asked_for_just_before_the_next_flush(
+    monkeypatch: pytest.MonkeyPatch, waiting_bytes: int, first: float
+) -> None:
+    waiting = WaitingRecords()
+    waiting.watch(cast("Any", SimpleNamespace(waiting_bytes=waiting_bytes, qsize=lambda: 1)))
+    monkeypatch.setattr(waiting, "_due", VirtualTime.now + 5.0)
+    pace_fetches(Settings(flush_seconds=1.0), METERED, waiting)
+
+    async def course(requests: Requests) -> None:
+        await requests.ask(OTHER_NODE)
+        await asyncio.gather(requests.ask(OTHER_NODE), requests.ask(NODE, METERED))
+        await requests.ask(NODE, METERED)  # the flush is due: no more is known than the pace
+
+    assert run(course) == sorted(
+        [(OTHER_NODE, 0.0), (OTHER_NODE, PACE), (NODE, first), (NODE, first + PACE)], key=lambda request: request[1]
+    )
