@@ -59,6 +59,7 @@ from stream_processors.upkeep.damage_watch import DamagedParts
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
 from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
+from stream_processors.upkeep.past_cursors import PastCursors
 from stream_processors.upkeep.restored import RestoredClickHouse, watched_restores
 from stream_processors.upkeep.watchdog import Watched
 from stream_processors.upkeep.worker_health import WorkerHealth, stage_of
@@ -208,7 +209,7 @@ class Parts:
         given_up = GivenUpRanges(catalog, journal, generation, self._go_on_at)
         carried = CarriedOver(catalog, journal)
         sealed = SealedGeneration(catalog, journal, generation)
-        forgetter = Forgetter(journal)
+        forgetter, past_cursors = Forgetter(journal), PastCursors(journal)
         clock = CheckpointClock(self._rollup, self.settings.checkpoint_seconds)
         thread = self.agents.roll_up.thread
         return [
@@ -233,6 +234,7 @@ class Parts:
                 )
             ),
             Chore("forget", thread, lambda: forgetter.run(catalog), forgetter.due),
+            Chore("delete past cursors", thread, past_cursors.delete, past_cursors.due),
             Chore("cut", thread, clock.cut, clock.due),
         ]  # fmt: skip
 
