@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 CHECK_SECONDS: Final = 2.0
 REST_SECONDS: Final = 4.0
-"""Between two looks while there is nothing to read: an idle worker asks Kafka and ClickHouse half as often."""
+"""Between two looks while there is nothing to read, or what there is is read: a worker that stands still is what is
+looked for, so others ask Kafka and ClickHouse less."""
 STALL_SECONDS: Final = 20.0
 NUDGE: Final = 0.2
 """Fraction of the stall time after which a stalled consumer is nudged."""
@@ -112,7 +113,8 @@ class Watchdog:
         while not self._stopping.wait(CHECK_SECONDS if behind else REST_SECONDS):
             looked = time.monotonic()
             try:
-                behind = consumer.behind()
+                # Who has moved just now does not stand still, whatever there is to read.
+                behind = looked - consumer.moved_at() >= CHECK_SECONDS and consumer.behind()
             except Stopping:
                 return
             except Exception as error:

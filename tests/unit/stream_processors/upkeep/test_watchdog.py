@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,6 +117,20 @@ def test_a_consumer_with_nothing_to_read_is_looked_at_less_often() -> None:
 
     stopping: Any = SimpleNamespace(wait=wait)
     behind = iter((False, False, True, True))
-    consumer = Watched("a consumer", lambda: next(behind), time.monotonic, lambda: False, lambda: 1.0)
+    consumer = Watched("a consumer", lambda: next(behind), lambda: 0.0, lambda: False, lambda: 1.0)
     Watchdog([], stopping)._run(consumer)
     assert pauses == [CHECK_SECONDS, REST_SECONDS, REST_SECONDS, CHECK_SECONDS, CHECK_SECONDS]
+
+
+@pytest.mark.parametrize(("moved_at", "looks"), [(time.monotonic, 0), (lambda: 0.0, 1)])
+def test_of_a_consumer_that_has_just_moved_nothing_is_asked(moved_at: Callable[[], float], looks: int) -> None:
+    rounds = iter((False, True))
+    stopping: Any = SimpleNamespace(wait=lambda _: next(rounds))
+    asked: list[str] = []
+
+    def behind() -> bool:
+        asked.append("behind")
+        return False
+
+    Watchdog([], stopping)._run(Watched("a consumer", behind, moved_at, lambda: False, lambda: 1.0))
+    assert len(asked) == looks
