@@ -41,6 +41,7 @@ def settle(world: World, marker: str, price: str) -> Tenant:
             {"code": "sum", "aggregation": "sum", "property": ["v"], "dimensions": [["d"]]},
             {"code": "unique", "aggregation": "count_unique", "property": ["u"]}]}],
         "features": [{"code": "f", "name": marker}],
+        "units": [{"code": "token", "name": marker}],
         "products": [{"code": "p", "name": marker, "profile": "m.sum"}],
         "plans": [{"code": "b", "name": marker, "currency": "USD",
                    "charges": [{"product": "p", "price": {"model": "per_unit", "unit_amount": price}}]}],
@@ -102,6 +103,7 @@ class Operation:
                 "subscriptions": "s",
                 "credit-grants": "g",
                 "alert-rules": "w",
+                "units": "token",
                 "namespaces": tenant.world.namespace,
             }.get(self.resource),
             "key_id": tenant.key_id,
@@ -115,6 +117,7 @@ class Operation:
             "partition": "0",
             "offset": "0",
             "feature": "f",
+            "topup_id": "top_0",
             "subscription": "s",
             "id": tenant.invoice if self.resource == "invoices" else "acme",
         }
