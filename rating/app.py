@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -29,12 +30,16 @@ from rating.api.simulations import router as simulations_router
 from rating.api.usage import account_diagnosis, current, totals
 from rating.api.usage.check_door import CheckDoor
 from rating.api.usage.entitlements import router as entitlements_router
+from rating.api.usage.reservations import router as reservations_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import alert_pages, pages
 from schemas.health.readiness import to_json
 from schemas.http.http_service import application
 from schemas.http.problems import Problem
 from schemas.settings import Settings, SettingsError
+
+_RESERVATIONS_SECONDS: Final = 10.0
+"""The service begins to answer after so long, also where it does not know all reservations yet."""
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -46,10 +51,13 @@ def build_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(rating.start)
+        rating.reservations.start()
+        await rating.reservations.ready(_RESERVATIONS_SECONDS)
         try:
             yield
         finally:
             rating.usage_keeper.stop()
+            await rating.reservations.stop()
             await asyncio.to_thread(rating.stop)
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)
@@ -65,6 +73,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(topups_router)
     app.include_router(balance_router)
     app.include_router(entitlements_router)
+    app.include_router(reservations_router)
     app.include_router(price.router)
     app.include_router(export_router)
     app.include_router(lists.router)

@@ -14,6 +14,8 @@ from uuid import uuid4
 import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
+from ingest.client.client_reservation import AsyncClientReservation, async_answered
+from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
 from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
@@ -136,6 +138,25 @@ class AsyncClient:
             return result
         answer = await self._attempt(check_body(question), check_url(self._rating_url), self._check_timeout)
         return self._checks.take(question, answer, on_failure, time.monotonic())
+
+    async def reserve(
+        self,
+        account_id: str,
+        feature: str,
+        quantity: Decimal | int,
+        *,
+        expires_in: int = EXPIRES_IN,
+        idempotency_key: str | None = None,
+    ) -> AsyncClientReservation:
+        """Set ``quantity`` of a feature apart, as ``Client.reserve``: ``async with await client.reserve(…)``."""
+        url = reservations_url(self._rating_url, account_id, feature)
+        body = reserve_request(quantity, expires_in, idempotency_key or self._new_key())
+
+        async def attempt(path: str, data: bytes) -> AttemptAnswer:
+            return await self._attempt(data, path)
+
+        document = await async_answered(Reserving(url, body, self._deadline, time.monotonic()), attempt)
+        return AsyncClientReservation(document, url, self._new_key(), attempt, self._deadline)
 
     async def _attempt(self, body: bytes, path: str = BATCH_PATH, seconds: float | None = None) -> AttemptAnswer:
         timeout = self._http.timeout if seconds is None else seconds

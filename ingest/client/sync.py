@@ -15,6 +15,8 @@ from uuid import uuid4
 import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
+from ingest.client.client_reservation import ClientReservation, answered
+from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
@@ -30,8 +32,8 @@ class Client:
     """Thread-safe client; close it, or use it as a context manager.
 
     ``deadline``: seconds for one batch including retries (after 429, 5xx, and broken or refused connections), None
-    for no limit. ``rating_url``: where ``check`` asks; ``check_timeout``: seconds that it waits. ``transport``: an
-    httpx transport, for example for a proxy.
+    for no limit. ``rating_url``: where ``check`` and ``reserve`` ask; ``check_timeout``: seconds that ``check`` waits.
+    ``transport``: an httpx transport, for example for a proxy.
     """
 
     def __init__(
@@ -177,6 +179,28 @@ class Client:
             return result
         answer = self._attempt(check_url(self._rating_url), check_body(question), {}, self._check_timeout)
         return self._checks.take(question, answer, on_failure, time.monotonic())
+
+    def reserve(
+        self,
+        account_id: str,
+        feature: str,
+        quantity: Decimal | int,
+        *,
+        expires_in: int = EXPIRES_IN,
+        idempotency_key: str | None = None,
+    ) -> ClientReservation:
+        """Set ``quantity`` of a feature apart for ``expires_in`` seconds: a context manager (see its class), which is
+        finalised with what was used or released. Needs a key with scope ingest. Raises Refusal where it is not granted
+        (``problem["reason"]``: limit_reached, …), and ReservationUnknown; the same ``idempotency_key`` again reserves
+        nothing more."""
+        url = reservations_url(self._rating_url, account_id, feature)
+        body = reserve_request(quantity, expires_in, idempotency_key or self._new_key())
+
+        def attempt(path: str, data: bytes) -> AttemptAnswer:
+            return self._attempt(path, data, {}, self._http.timeout)
+
+        document = answered(Reserving(url, body, self._deadline, time.monotonic()), attempt)
+        return ClientReservation(document, url, self._new_key(), attempt, self._deadline)
 
     def attempt(self, path: str, body: bytes, **headers: str) -> AttemptAnswer:
         """Make one request, without retries."""

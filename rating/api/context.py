@@ -17,6 +17,8 @@ from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
 from rating.api.entitlements.grant_book import GrantBook
+from rating.api.entitlements.reservation_desk import ReservationDesk
+from rating.api.entitlements.reservation_log import ReservationLog
 from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
@@ -35,7 +37,8 @@ from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.shares import Busy, SharePlan
 from schemas.kafka.topics import CHECKPOINTS
-from schemas.ledgers.checkpoints import Checkpoints, RolledUp
+from schemas.ledgers.checkpoints import Checkpoints, RolledUp, read_progress
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
@@ -66,6 +69,8 @@ class Rating:
         self.usage_keeper = UsageKeeper(bounded_pool(settings), lambda: micros(self.now()))
         self._catalog = CatalogFollower(settings)
         self.topups = TopupDesk(settings, self._catalog.wait_for)
+        reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)
+        self.reservations = ReservationDesk(reservations, self._progress, lambda: micros(self.now()))
         self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
         self._questions = QueryScheduler(settings)
         self._computing = FairThreads(COMPUTING, "calculations")
@@ -75,6 +80,9 @@ class Rating:
         self.keys = Keyring(
             settings.admin_key.get_secret_value(), self._catalog.catalog, lambda: self._catalog.fresh(_FRESH_SECONDS)
         )
+
+    async def _progress(self) -> Offsets:
+        return await self._pool.ask(read_progress)
 
     def _apply(self, record: LogRecord) -> None:
         self.checkpoints.apply_bytes(record.value)
@@ -156,6 +164,8 @@ class Rating:
             await self._pool.ask(lambda client: client.query("SELECT 1"))
         except Exception as error:  # whatever stands in the way of ClickHouse, its name is the answer
             return UnreadyReason("clickhouse_silent", f"ClickHouse does not answer: {type(error).__name__}", _PASSES)
+        if (fault := self.reservations.unready) is not None:
+            return UnreadyReason("reservations_unread", fault, _PASSES)
         return None
 
     def key_is(self, key: str) -> bool:

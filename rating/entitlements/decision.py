@@ -21,6 +21,8 @@ from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import MatrixPrice, plain
 from schemas.values.instants import rfc3339
 
+RESERVABLE: Final = ("sum", "count", "count_unique")
+"""Aggregations of which a quantity can be set apart: more use of them is at most so much more."""
 DenialReason = Literal["not_granted", "limit_reached", "unpaid", "unknown_account", "unknown_feature", "undecided"]
 """Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant blocks until then;
 undecided: its limits cannot be worked out."""
@@ -31,19 +33,22 @@ _ZERO: Final = Decimal(0)
 class LimitUse:
     """A limit and its use now. ``granted`` None: unlimited; ``used`` None: no maximum, minimum or latest; ``unit``: the
     profile's, or the currency of a limit in money; ``within``: whether the use, with the quantity asked for, stays
-    within it."""
+    within it; ``reserved``: what reservations hold beside the use; ``foreseen``: False where that and the quantity
+    could not be priced."""
 
     question: LimitQuestion
     granted: Decimal | None
     used: Decimal | None
     unit: str
     within: bool
+    reserved: Decimal = _ZERO
+    foreseen: bool = True
 
     @property
     def remaining(self) -> Decimal | None:
         """What is left; None: unlimited."""
         with exactly():
-            return None if self.granted is None else max(self.granted - (self.used or _ZERO), _ZERO)
+            return None if self.granted is None else max(self.granted - (self.used or _ZERO) - self.reserved, _ZERO)
 
     @property
     def overage(self) -> Decimal:
@@ -86,28 +91,51 @@ def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None
     return EntitlementDecision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
 
 
-def use_in_quantity(question: LimitQuestion, usage: Usage, quantity: Decimal | None) -> LimitUse:
-    """The use of a limit in quantity, or of none."""
+def use_in_quantity(
+    question: LimitQuestion, usage: Usage, quantity: Decimal | None, reserved: Decimal = _ZERO
+) -> LimitUse:
+    """The use of a limit in quantity, or of none. ``reserved``: held by reservations of what adds up."""
     granted = None if question.limit is None else question.limit.quantity
-    then = _with(question.profile, usage.quantity, quantity)
-    within = granted is None or _within(usage.quantity, then, granted)
-    return LimitUse(question, granted, usage.quantity, question.profile.unit, within)
+    if question.profile.aggregation not in RESERVABLE:
+        reserved = _ZERO
+    with exactly():
+        used = usage.quantity if not reserved else (usage.quantity or _ZERO) + reserved
+    within = granted is None or _within(used, _with(question.profile, used, quantity), granted)
+    return LimitUse(question, granted, usage.quantity, question.profile.unit, within, reserved)
 
 
 def use_in_money(
-    question: LimitQuestion, totals: Totals, account_id: str, currency: str, now_us: int, quantity: Decimal | None
+    question: LimitQuestion,
+    totals: Totals,
+    account_id: str,
+    currency: str,
+    now_us: int,
+    quantity: Decimal | None,
+    reserved: Decimal = _ZERO,
 ) -> LimitUse:
     """The use of a limit in money: what the lines of the charges that it is about come to, before discounts. A
-    quantity is priced as if it were used now, but for a matrix, whose price depends on values that are not known.
-    Raises PlanningError where a price cannot be applied."""
+    quantity, and what reservations hold, is priced as if it were used now, but for a matrix, whose price depends on
+    values that are not known. Raises PlanningError where a price cannot be applied."""
     granted = question.limit.amount if question.limit is not None else None
     assert granted is not None, "its limit is in money"
     used = _cost(question, totals, account_id, currency)
+
+    def cost_with(more: Decimal) -> Decimal | None:
+        grown = _grown(question, totals, account_id, now_us, more)
+        return None if grown is None else _cost(question, grown, account_id, currency)
+
     then: Decimal | None = None
-    if quantity is not None:
-        grown = _grown(question, totals, account_id, now_us, quantity)
-        then = used if grown is None else _cost(question, grown, account_id, currency)
-    return LimitUse(question, granted, used, currency, _within(used, then, granted))
+    held, foreseen = used, True
+    if reserved:
+        priced = cost_with(reserved)
+        held, foreseen = used if priced is None else priced, priced is not None
+    with exactly():
+        in_money, more = held - used, None if quantity is None else reserved + quantity
+    if more is not None:
+        priced = cost_with(more)
+        then, foreseen = used if priced is None else priced, priced is not None
+    within = _within(held, then, granted)
+    return LimitUse(question, granted, used, currency, within, in_money, foreseen)
 
 
 def _cost(question: LimitQuestion, totals: Totals, account_id: str, currency: str) -> Decimal:
@@ -164,5 +192,7 @@ def _sentence(use: LimitUse, quantity: Decimal | None) -> str:
         over = f" in {limit.rolling}" if limit.rolling else f" in the {str(limit.reset).replace('_', ' ')}"
     until = f"; it restarts at {rfc3339(interval.resets_us)}" if interval.resets_us is not None else ""
     more = "" if quantity is None else f", and {plain(quantity)} more is asked for"
+    if use.reserved:
+        more = f", {plain(use.reserved)} is reserved{more}"
     unit = f" {use.unit}" if use.unit else ""
     return f"{plain(use.used or _ZERO)} of {plain(granted)}{unit} is used{over}{more}{until}"

@@ -82,6 +82,11 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/accounts/{account_id:path}/entitlements": READ,
     "GET /v1/accounts/{account_id:path}/entitlements/{feature}": READ,
     "POST /v1/entitlements/check": READ,
+    "GET /v1/accounts/{account_id:path}/entitlements/{feature}/reservations": READ,
+    # Whoever may send usage may set it apart before.
+    "POST /v1/accounts/{account_id:path}/entitlements/{feature}/reservations": INGEST,
+    "POST /v1/accounts/{account_id:path}/entitlements/{feature}/reservations/{reservation_id}/finalise": INGEST,
+    "POST /v1/accounts/{account_id:path}/entitlements/{feature}/reservations/{reservation_id}/release": INGEST,
     "POST /v1/price": READ,
     "GET /v1/invoices": READ,
     "GET /v1/invoices/export": READ,

@@ -33,8 +33,8 @@ ADMIT_GROUP: Final = "weir-admit"
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
 RESERVATIONS_RETENTION_DAYS: Final = 7
-"""Retention of usage.reservations in days: a reservation is open for a day at most, and followers begin two days back
-(``schemas.ledgers.reservations``)."""
+"""Retention of usage.reservations in days: a reservation is open for a day at most, and followers begin little earlier
+(``FOLLOWED_US``)."""
 EVENTS_RETENTION_DAYS: Final = 90
 """Retention of usage.events in days; identities are kept longer by W (DESIGN invariant 4)."""
 

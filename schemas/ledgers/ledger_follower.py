@@ -31,8 +31,12 @@ class Follower:
     ``caught_up_at``: monotonic instant at which the log's end was last known to be reached.
     """
 
-    def __init__(self, settings: Settings, topic: str, apply: Callable[[LogRecord], None]) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, apply: Callable[[LogRecord], None], since_us: int | None = None
+    ) -> None:
+        """``since_us``: begin with records that were appended since then (microseconds UTC), not with the first."""
         self._settings = settings
+        self._since_us = since_us
         self._topic = topic
         self._apply = apply
         self._changed = threading.Condition()
@@ -93,6 +97,8 @@ class Follower:
                 self._stop.wait(0.5)
 
     def _follow(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
+        if self._since_us is not None:
+            reader.seek(end_reader.offsets_since(self._since_us))
         asked_at, ends = time.monotonic(), end_reader.end_offsets()
         while not self._stop.is_set():
             with self._changed:

@@ -200,6 +200,17 @@ class LedgerReader:
                 ) from (KafkaException(answer.error) if answer.error is not None else None)
         return {answer.partition: answer.offset for answer in answers}
 
+    def offsets_since(self, at_us: int) -> dict[int, int]:
+        """By partition, the offset of the first record that was appended at ``at_us`` (microseconds UTC) or later; the
+        end where there is none. Raises LedgerUnavailable."""
+        ends = self.end_offsets()
+        try:
+            questions = [TopicPartition(self.topic, number, at_us // 1000) for number in ends]
+            answers = self._consumer.offsets_for_times(questions, timeout=5)
+        except KafkaException as error:
+            raise LedgerUnavailable(f"{self.topic}: offsets by time are not known: {error}") from error
+        return {answer.partition: answer.offset if answer.offset >= 0 else ends[answer.partition] for answer in answers}
+
     def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
         """Yield records until all positions reach ``ends``, however long that takes. Raises LedgerUnavailable after
         ``stalled`` seconds of waiting in which nothing came."""

@@ -117,6 +117,7 @@ class Operation:
             "partition": "0",
             "offset": "0",
             "feature": "f",
+            "reservation_id": "rsv_0",
             "topup_id": "top_0",
             "subscription": "s",
             "id": tenant.invoice if self.resource == "invoices" else "acme",

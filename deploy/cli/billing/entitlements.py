@@ -18,6 +18,9 @@ def entitlements(
     quantity: Annotated[
         str | None, typer.Option(help="Ask for so much of the feature; without it something must be left.")
     ] = None,
+    reservations: Annotated[
+        bool, typer.Option("--reservations", help="List the feature's open reservations, the last one first.")
+    ] = False,
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,9 +32,14 @@ def entitlements(
 
     if quantity is not None and feature is None:
         raise Failure("--quantity is of one feature; name it", 2)
+    if reservations and (feature is None or quantity is not None):
+        raise Failure("--reservations are of one feature, and of no quantity; name the feature alone", 2)
     asked_of = services(namespace)
     path = f"/v1/accounts/{quote(account, safe='')}/entitlements"
     with asked_of.http("rating") as client:
+        if feature is not None and reservations:
+            _print_reservations(list(pages(client, f"{path}/{quote(feature, safe='')}/reservations")), as_json)
+            return
         if feature is not None:
             parameters = {} if quantity is None else {"quantity": quantity}
             answer: JsonObject = answered(client.get(f"{path}/{quote(feature, safe='')}", params=parameters))
@@ -48,13 +56,42 @@ def entitlements(
     if not listed:
         say(f"{account} has no features in {asked_of.namespace}; its plans and subscriptions grant none")
         return
-    columns = ("feature", "allowed", "value", "granted", "used", "remaining", "unit", "resets at", "plan", "why not")
+    columns = (
+        "feature",
+        "allowed",
+        "value",
+        "granted",
+        "used",
+        "reserved",
+        "remaining",
+        "unit",
+        "resets at",
+        "plan",
+        "why not",
+    )
     rows = [
         [
             item["feature"], "yes" if item["allowed"] else "no", item["value"], item["granted"], item["used"],
-            item["remaining"], item["unit"], item["resets_at"], item["plan"], item["detail"],
+            item["reserved"], item["remaining"], item["unit"], item["resets_at"], item["plan"], item["detail"],
         ]
         for item in listed
     ]  # fmt: skip
-    console().print(table("", columns, rows, right=("granted", "used", "remaining")))
+    console().print(table("", columns, rows, right=("granted", "used", "reserved", "remaining")))
     say(f"as of {answer['as_of']['at']}")
+
+
+def _print_reservations(listed: list[JsonObject], as_json: bool) -> None:
+    from deploy.cli.output import console, print_json, say, table
+
+    first = listed[0]
+    open_ones = [item for page in listed for item in page["reservations"]]
+    if as_json:
+        print_json(first | {"reservations": open_ones, "next_cursor": None})
+        return
+    if not open_ones:
+        say(f"{first['account_id']} has no open reservations of {first['feature']}")
+        return
+    columns = ("reservation", "quantity", "reserved at", "expires at", "idempotency key")
+    names = ("reservation_id", "quantity", "reserved_at", "expires_at", "idempotency_key")
+    rows = [[item[name] for name in names] for item in open_ones]
+    console().print(table("", columns, rows, right=("quantity",)))

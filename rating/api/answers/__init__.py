@@ -55,6 +55,18 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/accounts/{account_id}/entitlements": ok("list_entitlements", entitlements.EntitlementPage),
     "GET /v1/accounts/{account_id}/entitlements/{feature}": ok("get_entitlement", entitlements.EntitlementAnswer),
     "POST /v1/entitlements/check": ok("check_entitlements", entitlements.EntitlementChecks),
+    "GET /v1/accounts/{account_id}/entitlements/{feature}/reservations": ok(
+        "list_reservations", entitlements.ReservationPage
+    ),
+    "POST /v1/accounts/{account_id}/entitlements/{feature}/reservations": of_status(
+        "reserve", 201, entitlements.ReservationAnswer
+    ),
+    "POST /v1/accounts/{account_id}/entitlements/{feature}/reservations/{reservation_id}/finalise": ok(
+        "finalise_reservation", entitlements.ReservationAnswer
+    ),
+    "POST /v1/accounts/{account_id}/entitlements/{feature}/reservations/{reservation_id}/release": ok(
+        "release_reservation", entitlements.ReservationAnswer
+    ),
     "POST /v1/price": ok("price_quantities", prices.PricedLine | list[prices.PricedLine]),
     "GET /v1/invoices": ok("list_invoices", invoices.InvoicePage),
     "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),

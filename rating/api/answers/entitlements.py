@@ -9,6 +9,7 @@ from pydantic import Field
 
 from schemas.catalog.entitlements.features import ResetInterval
 from schemas.http.openapi import Answer, DecimalText, Position
+from schemas.ledgers.reservations.valid_reservations import ReservationState
 
 
 class MeasuredInstant(Answer):
@@ -42,6 +43,8 @@ class FeatureLimitUse(Answer):
     granted: DecimalText
     used: DecimalText | None
     """null where there is no maximum, minimum or latest"""
+    reserved: DecimalText
+    """held by reservations that are open, or finalised and not in ``used`` yet"""
     remaining: DecimalText
     overage: DecimalText
     resets_at: datetime | None
@@ -70,6 +73,8 @@ class CheckedEntitlement(Answer):
     granted: DecimalText | None
     """null: unlimited, or not metered"""
     used: DecimalText | None
+    reserved: DecimalText | None
+    """held by reservations"""
     remaining: DecimalText | None
     overage: DecimalText | None
     resets_at: datetime | None
@@ -99,3 +104,30 @@ class EntitlementChecks(Answer):
 
     results: list[CheckedEntitlement]
     as_of: MeasuredInstant
+
+
+class ReservationAnswer(Answer):
+    """So much of a feature is set apart for an account, or was."""
+
+    reservation_id: str
+    account_id: str
+    feature: str
+    state: ReservationState
+    quantity: DecimalText
+    """reserved"""
+    used: DecimalText | None
+    """with which it was finalised; 0 where it was released"""
+    idempotency_key: str
+    """of the request that reserved it"""
+    reserved_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+
+
+class ReservationPage(Answer):
+    """Reservations of a feature, the last one first."""
+
+    account_id: str
+    feature: str
+    reservations: list[ReservationAnswer]
+    next_cursor: int | None

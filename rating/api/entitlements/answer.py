@@ -10,6 +10,7 @@ from rating.entitlements.decision import EntitlementDecision, LimitUse
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.pricing import plain
 from schemas.catalog.state import NamespaceView
+from schemas.ledgers.reservations.valid_reservations import Standing
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -41,7 +42,7 @@ def entitlement_json(account_id: str, feature: str, decision: EntitlementDecisio
     }
 
 
-_NO_NUMBERS = dict.fromkeys(("unit", "granted", "used", "remaining", "overage", "resets_at"))
+_NO_NUMBERS = dict.fromkeys(("unit", "granted", "used", "reserved", "remaining", "overage", "resets_at"))
 
 
 def _numbers(use: LimitUse) -> JsonObject:
@@ -50,6 +51,7 @@ def _numbers(use: LimitUse) -> JsonObject:
         "unit": use.unit,
         "granted": _plain(use.granted),
         "used": _plain(use.used),
+        "reserved": plain(use.reserved),
         "remaining": _plain(use.remaining),
         "overage": plain(use.overage),
         "resets_at": None if resets_us is None else _edge(resets_us),
@@ -69,6 +71,24 @@ def _limit_json(use: LimitUse) -> JsonObject:
         "to": _edge(interval.end_us),
         "within": use.within,
         **_numbers(use),
+    }
+
+
+def reservation_json(standing: Standing, now_us: int) -> JsonObject:
+    """A reservation and what became of it."""
+    reservation, closing, state = standing.reservation, standing.closing, standing.state_at(now_us)
+    closed_us = reservation.expires_us if state == "expired" else standing.closed_us
+    return {
+        "reservation_id": reservation.reservation_id,
+        "account_id": reservation.account_id,
+        "feature": reservation.feature,
+        "state": state,
+        "quantity": plain(reservation.quantity),
+        "used": plain(closing.quantity) if closing is not None else None,
+        "idempotency_key": reservation.idempotency_key,
+        "reserved_at": rfc3339(standing.made_us),
+        "expires_at": rfc3339(reservation.expires_us),
+        "closed_at": None if state == "open" else rfc3339(closed_us),
     }
 
 

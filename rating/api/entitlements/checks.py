@@ -3,7 +3,7 @@ the decision, all as of one instant."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -25,13 +25,14 @@ from rating.entitlements.questions import MOST_KNOWN, KnownQuestions, LimitQuest
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
-from rating.usage import UsageGroup, no_usage
+from rating.usage import Measured, UsageGroup, no_usage
 from schemas.catalog.profiles import KINDS as PROFILE_KINDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 
 MOST_GRANTS: Final = 10
 """Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
+_NOTHING: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +61,62 @@ class _Charges:
     known: KnownQuestions
 
 
+HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
+"""From namespace, account, feature, cut and instant to what reservations hold beside the usage as of the cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCheck:
+    """A check with all that its decision rests on, but what reservations hold. ``problems``: of what is granted."""
+
+    check: FeatureCheck
+    of_grants: tuple[tuple[Grant, tuple[LimitQuestion, ...] | str], ...]
+    usage: Mapping[UsageKey, tuple[UsageGroup, ...]]
+    problems: tuple[str, ...]
+    now_us: int
+
+    @property
+    def profiles(self) -> tuple[Measured, ...]:
+        """How the feature is measured, by its grants and their limits."""
+        return tuple(each.profile for _, asked in self.of_grants if not isinstance(asked, str) for each in asked)
+
+    def decision(self, held: Decimal) -> EntitlementDecision:
+        """The decision where reservations hold so much."""
+        of_grants = [
+            _decision(self.check, grant, asked, self.usage, self.now_us, held) for grant, asked in self.of_grants
+        ]
+        if not of_grants and self.problems:  # one of them may have granted it
+            return EntitlementDecision(False, "undecided", self.problems[0])
+        return decide(of_grants)
+
+
 async def answered(
     keeper: UsageKeeper,
+    held: HeldQuantity,
     view: NamespaceView,
     checks: Sequence[FeatureCheck],
     granted: Mapping[str, Granted],
     now_us: int,
 ) -> CheckedDecisions:
     """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
+    measured, as_of = await measured_checks(keeper, view, checks, granted, now_us)
+    decisions = []
+    for each in measured:
+        check, reserved = each.check, _NOTHING
+        if as_of is not None and each.profiles:
+            reserved = held(view.namespace, check.account_id, check.feature, as_of, now_us)
+        decisions.append(each.decision(reserved))
+    return CheckedDecisions(tuple(decisions), as_of)
+
+
+async def measured_checks(
+    keeper: UsageKeeper,
+    view: NamespaceView,
+    checks: Sequence[FeatureCheck],
+    granted: Mapping[str, Granted],
+    now_us: int,
+) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
+    """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``."""
     charges = _Charges(_book(view), _versions(view), _known_questions(view))
     questions: dict[tuple[str, str], list[tuple[Grant, tuple[LimitQuestion, ...] | str]]] = {}
     keys: dict[UsageKey, None] = {}
@@ -86,17 +135,13 @@ async def answered(
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
-    decisions = []
-    for check in checks:
-        of_grants = [
-            _decision(check, grant, asked, usage, now_us) for grant, asked in questions[check.account_id, check.feature]
-        ]
-        problems = granted[check.account_id].problems
-        if not of_grants and problems:  # one of them may have granted it
-            decisions.append(EntitlementDecision(False, "undecided", problems[0]))
-            continue
-        decisions.append(decide(of_grants))
-    return CheckedDecisions(tuple(decisions), as_of)
+    measured = [
+        MeasuredCheck(
+            check, tuple(questions[check.account_id, check.feature]), usage, granted[check.account_id].problems, now_us
+        )
+        for check in checks
+    ]
+    return measured, as_of
 
 
 def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[str]:
@@ -129,12 +174,13 @@ def _decision(
     asked: tuple[LimitQuestion, ...] | str,
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
     now_us: int,
+    held: Decimal,
 ) -> EntitlementDecision:
     if isinstance(asked, str):
         reason: DenialReason = "unpaid" if isinstance(asked, PaymentDue) else "undecided"
         return EntitlementDecision(False, reason, str(asked), grant)
     try:
-        uses = [_use(check, grant, question, usage, now_us) for question in asked]
+        uses = [_use(check, grant, question, usage, now_us, held) for question in asked]
     except (PlanningError, PriceError) as error:
         return EntitlementDecision(False, "undecided", str(error), grant)
     return decision_of(grant, uses, check.quantity)
@@ -146,6 +192,7 @@ def _use(
     question: LimitQuestion,
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
     now_us: int,
+    held: Decimal,
 ) -> LimitUse:
     if question.limit is not None and question.limit.amount is not None:
         totals = {
@@ -153,11 +200,11 @@ def _use(
             for need, asked in zip(question.needs, question.asked, strict=True)
         }
         currency = grant.span.plan.currency
-        return use_in_money(question, totals, check.account_id, currency, now_us, check.quantity)
+        return use_in_money(question, totals, check.account_id, currency, now_us, check.quantity, held)
     (asked,) = question.asked
     groups = usage[check.account_id, asked]
     measured = groups[0].usage if groups else no_usage(question.profile.aggregation)
-    return use_in_quantity(question, measured, check.quantity)
+    return use_in_quantity(question, measured, check.quantity, held)
 
 
 def _book(view: NamespaceView) -> ChargeBook:

@@ -20,7 +20,9 @@ async def check_answer(
     rating: Rating, view: NamespaceView, check: FeatureCheck, granted: Granted, now_us: int
 ) -> bytes:
     """JSON; ``granted``: to the account of ``check``. Raises Problem (503) where usage cannot be told."""
-    result = await answered(rating.usage_keeper, view, [check], {check.account_id: granted}, now_us)
+    result = await answered(
+        rating.usage_keeper, rating.reservations.held, view, [check], {check.account_id: granted}, now_us
+    )
     answer = entitlement_json(check.account_id, check.feature, result.decisions[0])
     answer["as_of"] = as_of_last(rating, view, result, now_us)
     return msgspec.json.encode(answer)

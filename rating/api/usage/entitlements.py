@@ -62,14 +62,11 @@ async def entitlement(
     `granted`, `used`, `remaining`, `overage` and `resets_at` are of the limit that refuses, else of the hard one of
     which least is left; `limits` has all of them. Where several active subscriptions grant the feature, one that allows
     suffices."""
-    _known_account(view, account_id)
-    if view.get("feature", feature) is None:
-        near = similar([entry.code for entry in view.all("feature")], (feature,)) if len(feature) <= 64 else ()
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
+    known_account(view, account_id)
+    known_feature(view, feature)
     now_us = micros(rating.now())
     check = FeatureCheck(account_id, feature, quantity_of(quantity))
-    granted = await _granted(rating, view, account_id, now_us)
+    granted = await granted_now(rating, view, account_id, now_us)
     return Response(await check_answer(rating, view, check, granted, now_us), media_type="application/json")
 
 
@@ -83,13 +80,13 @@ async def entitlements(
 ) -> Response:
     """The features that its active subscriptions grant, in order of their codes, as of one instant; a feature that is
     not listed is not granted."""
-    _known_account(view, account_id)
+    known_account(view, account_id)
     now_us = micros(rating.now())
-    granted = await _granted(rating, view, account_id, now_us)
+    granted = await granted_now(rating, view, account_id, now_us)
     features = [code for code in granted.grants if cursor is None or code > cursor]
     page = features[:limit]
     checks = [FeatureCheck(account_id, code) for code in page]
-    result = await answered(rating.usage_keeper, view, checks, {account_id: granted}, now_us)
+    result = await answered(rating.usage_keeper, rating.reservations.held, view, checks, {account_id: granted}, now_us)
     return _encoded(
         {
             "account_id": account_id,
@@ -140,20 +137,29 @@ def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | 
     return None
 
 
-def _known_account(view: NamespaceView, account_id: str) -> None:
+def known_account(view: NamespaceView, account_id: str) -> None:
+    """Raises Problem (404) where there is no such account."""
     if view.get("account", account_id) is None:
         raise unknown_account(view.namespace, account_id)
+
+
+def known_feature(view: NamespaceView, feature: str) -> None:
+    """Raises Problem (404) where there is no such feature."""
+    if view.get("feature", feature) is None:
+        near = similar([entry.code for entry in view.all("feature")], (feature,)) if len(feature) <= 64 else ()
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
 
 
 async def _answered(rating: Rating, view: NamespaceView, checks: list[FeatureCheck], now_us: int) -> CheckedDecisions:
     granted: dict[str, Granted] = {}
     for each in checks:
         if each.account_id not in granted:
-            granted[each.account_id] = await _granted(rating, view, each.account_id, now_us)
-    return await answered(rating.usage_keeper, view, checks, granted, now_us)
+            granted[each.account_id] = await granted_now(rating, view, each.account_id, now_us)
+    return await answered(rating.usage_keeper, rating.reservations.held, view, checks, granted, now_us)
 
 
-async def _granted(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> Granted:
+async def granted_now(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> Granted:
     """What the account is granted, worked out where the catalog or time changed it."""
     known = rating.grants.known(view, account_id, now_us)
     if known is not None:

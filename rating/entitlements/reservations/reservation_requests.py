@@ -137,11 +137,7 @@ def reserve(
         held = book.held(*place, request.as_of.offsets, now_us) + unwritten.held(*place)
     decision = request.judge(held)
     if not decision.allowed:
-        assert decision.reason is not None, "why not is told"
-        reason: RefusalReason = "undecided"
-        if decision.reason in ("not_granted", "limit_reached", "unpaid"):
-            reason = decision.reason
-        raise ReservationRefused(reason, decision.detail)
+        raise ReservationRefused(reason_of_decision(decision), decision.detail)
     decisive = decision.decisive
     return Reservation(
         *place, request.idempotency_key, request.quantity, request.expires_us, now_us,
@@ -149,6 +145,12 @@ def reserve(
         decisive.granted if decisive is not None else None, decisive.used if decisive is not None else None, held,
         request.as_of.at_us, request.catalog_offset, request.as_of.offsets,
     )  # fmt: skip
+
+
+def reason_of_decision(decision: EntitlementDecision) -> RefusalReason:
+    """Why a decision that does not allow makes no reservation."""
+    reason = decision.reason
+    return reason if reason in ("not_granted", "limit_reached", "unpaid") else "undecided"
 
 
 def close(

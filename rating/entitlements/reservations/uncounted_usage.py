@@ -8,7 +8,7 @@ does: it is never free in between, and never counted twice.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,7 +43,9 @@ class UncountedUsage:
     """By account and feature, what was finalised and is not known to be counted by everybody."""
 
     def __init__(self) -> None:
-        self._held: dict[AccountFeature, deque[_Uncounted]] = {}
+        # What was added to last is last.
+        self._held: OrderedDict[AccountFeature, deque[_Uncounted]] = OrderedDict()
+        self._counted: Offsets | None = None
 
     def __len__(self) -> int:
         """Accounts and features of which something is held."""
@@ -60,6 +62,9 @@ class UncountedUsage:
                 with exactly():
                     quantity += last.quantity
         of_place.append(_Uncounted(quantity, ends, at_us))
+        self._held.move_to_end(place)
+        while self._counted is not None and covers(self._counted, of_place[0].ends) and len(of_place) > 1:
+            of_place.popleft()
 
     def beyond(self, place: AccountFeature, offsets: Offsets) -> Iterator[Decimal]:
         """The quantities that a cut at ``offsets`` has not counted, the last first."""
@@ -70,8 +75,9 @@ class UncountedUsage:
 
     def drop(self, offsets: Offsets) -> None:
         """Forget what a cut at ``offsets`` has. Only once nobody decides by an earlier cut any more."""
-        for place, of_place in tuple(self._held.items()):
-            while of_place and covers(offsets, of_place[0].ends):
-                of_place.popleft()
-            if not of_place:
-                del self._held[place]
+        self._counted = offsets
+        while self._held:
+            place, of_place = next(iter(self._held.items()))
+            if not covers(offsets, of_place[-1].ends):
+                break  # so are those that were added to later, or nearly all
+            del self._held[place]

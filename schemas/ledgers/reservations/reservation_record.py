@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
 
@@ -17,6 +18,7 @@ _CLOSINGS: Final[tuple[ClosingKind, ...]] = ("finalised", "released")
 _codec = codec("usage_reservation")
 
 
+@lru_cache(maxsize=1024)  # who reads a record asks several times
 def reservation_id(namespace: str, account_id: str, feature: str, idempotency_key: str) -> str:
     """A deterministic id, equal in all processes: ``rsv_`` and 24 hexadecimal digits."""
     digest = blake2b(digest_size=12)
@@ -136,4 +138,7 @@ def _text(number: Decimal | None) -> str:
 
 
 def _decimal(text: str) -> Decimal | None:
-    return exact_decimal(text, 2 * MAX_QUANTITY_DIGITS) if text else None
+    try:
+        return Decimal(text) if text else None
+    except InvalidOperation:
+        raise ValueError(f"{text[:40]!r} is no decimal number") from None

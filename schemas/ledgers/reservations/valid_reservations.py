@@ -35,9 +35,9 @@ MOST_APART_US: Final = 60 * SECOND
 LONGEST_US: Final = 24 * 3600 * SECOND
 """From the making of a reservation to its expiry."""
 REMEMBERED_US: Final = 3600 * SECOND
-FOLLOWED_US: Final = 2 * LONGEST_US
-"""Who begins at records that were appended so long ago knows all that is open or remembered, and has had a day to agree
-with others on it."""
+FOLLOWED_US: Final = LONGEST_US + REMEMBERED_US + 3600 * SECOND
+"""Who begins at records that were appended so long ago knows all that is open or remembered, and has had an hour to
+agree with others on it."""
 MOST_CLOSED: Final = 20_000
 """Of a namespace."""
 _MINUTE_US: Final = 60 * SECOND
@@ -62,13 +62,13 @@ class Standing:
 
 @dataclass(slots=True)
 class _Chain:
-    """Of an account and feature: who wrote the last reservation, and its offset; those that are open; how many are
-    remembered."""
+    """Of an account and feature: who wrote the last reservation, and its offset; those that are open; the ids of all
+    that are remembered."""
 
     head: str = ""
     offset: int = -1
     open: dict[str, Standing] = field(default_factory=dict)
-    remembered: int = 0
+    remembered: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class ValidReservations:
         standing = Standing(record, offset, append_us)
         chain.head, chain.offset = record.claim_id, offset
         chain.open[number] = namespace.standing[number] = standing
-        chain.remembered += 1
+        chain.remembered[number] = None
         self._count(namespace, record.account_id, 1)
         heapq.heappush(self._expiries, (record.expires_us, record.namespace, number))
         if len(self._expiries) > 2 * self._open + 1000:
@@ -185,7 +185,7 @@ class ValidReservations:
         reservation = namespace.standing.pop(number).reservation
         place = reservation.account_id, reservation.feature
         chain = namespace.chains[place]
-        chain.remembered -= 1
+        del chain.remembered[number]
         if not chain.remembered:
             namespace.forgotten = max(chain.offset, namespace.forgotten)
             del namespace.chains[place]
@@ -216,13 +216,11 @@ class ValidReservations:
         return chain.open if chain is not None else {}
 
     def remembered(self, namespace: str, account_id: str, feature: str) -> Iterator[Standing]:
-        """All that is remembered of an account and feature, in no order."""
+        """All that is remembered of an account and feature, in the order of the log."""
         of_namespace = self._namespaces.get(namespace)
-        if of_namespace is not None and (account_id, feature) in of_namespace.chains:
-            for standing in of_namespace.standing.values():
-                reservation = standing.reservation
-                if (reservation.account_id, reservation.feature) == (account_id, feature):
-                    yield standing
+        chain = of_namespace.chains.get((account_id, feature)) if of_namespace is not None else None
+        if of_namespace is not None and chain is not None:
+            yield from (of_namespace.standing[number] for number in chain.remembered)
 
     def open_of(self, namespace: str, account_id: str | None = None) -> int:
         """How many are open of an account; None: of the namespace."""

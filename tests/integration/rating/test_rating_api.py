@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from deploy.cli.connection import services_of
+from ingest.client import Client, Refusal
 from rating.app import build_app
+from schemas.catalog.follower import read_catalog
 from schemas.settings import Settings, SettingsError
 from tests.integration.rating.road import KEY, Road
 
@@ -367,6 +371,75 @@ def test_what_cannot_be_checked_says_so_and_stops_nothing_else(service: httpx.Cl
     assert reasons == [None, "unknown_account", "not_granted", "unknown_feature"]
     too_many = service.post("/v1/entitlements/check", json={"checks": checks * 26}, headers=headers)
     assert too_many.status_code == 422
+
+
+def test_fifty_clients_of_two_services_reserve_no_more_than_there_is(
+    service: httpx.Client, settings: Settings, road: Road, wait_until: Callable[..., Any]
+) -> None:
+    """Half of them ask the stack's own service. A third is gone without a word after its reservation."""
+    ask = entitled(road)
+    own = settings.model_copy(update={"namespace": road.namespace})
+    with services_of(own).http("rating") as other:
+        wait_until(lambda: ask(service, "/model").json()["used"] == "57")  # of 100
+        wait_until(lambda: other.get("/v1/accounts/acme%2F%C3%BC/entitlements/model").json().get("used") == "57")
+        urls = [(str(service.base_url), KEY), (str(other.base_url), settings.admin_key.get_secret_value())]
+    knows = read_catalog(settings).next_offset
+    used: list[int] = []
+    lost: list[str] = []
+
+    def work(number: int) -> str:
+        url, key = urls[number % 2]
+        with Client(url, key, road.namespace, rating_url=url) as client:
+            try:
+                reservation = client.reserve("acme/ü", "model", 4, expires_in=600)
+            except Refusal as refused:
+                return str(refused.problem["reason"])
+            if number % 3 == 0:
+                lost.append(reservation.reservation_id)
+                return "lost"
+            with reservation:
+                quantity = 1 + number % 4
+                event = ("use", "acme/ü", f"r{number}", datetime.now(UTC).isoformat(), {"n": quantity})
+                road.send([event], knows)
+                used.append(quantity)
+                reservation.use(quantity)
+            return reservation.state
+
+    with ThreadPoolExecutor(50) as pool:
+        ended = list(pool.map(work, range(50)))
+    assert set(ended) <= {"finalised", "lost", "limit_reached"}
+    assert "limit_reached" in ended
+    most = 57 + sum(used) + 4 * len(lost)
+    assert 100 - 4 - 3 * len(used) < most <= 100
+    wait_until(lambda: ask(service, "/model").json()["used"] == str(57 + sum(used)))
+    answer = ask(service, "/model", quantity="1").json()
+    assert (answer["reserved"], answer["remaining"]) == (str(4 * len(lost)), str(100 - most))
+
+    path = "/v1/accounts/acme%2F%C3%BC/entitlements/model/reservations"
+    headers = {"Weir-Namespace": road.namespace}
+
+    def ending(number: str, how: str, status: int, **body: Any) -> Any:
+        response = service.post(f"{path}/{number}/{how}", json=body, headers=headers)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    listed = service.get(path, headers=headers).json()["reservations"]
+    assert sorted(each["reservation_id"] for each in listed) == sorted(lost)
+    for number in lost:
+        assert ending(number, "release", 200)["state"] == "released"
+    assert ask(service, "/model").json()["reserved"] == "0"
+    new = {"quantity": "1", "idempotency_key": "mine"}
+    [first, again] = [service.post(path, json=new, headers=headers) for _ in range(2)]
+    assert (first.status_code, first.json()) == (201, again.json())
+    number = first.json()["reservation_id"]
+    assert ending(number, "finalise", 200, quantity="0.5", idempotency_key="a")["used"] == "0.5"
+    assert ending(number, "finalise", 200, quantity="0.5", idempotency_key="a")["state"] == "finalised"
+    assert ending(number, "finalise", 409, quantity="0.5")["reason"] == "reservation_finalised"
+    assert ending(number, "release", 409)["reason"] == "reservation_finalised"
+    assert ending("rsv_0", "release", 404)["reason"] == "unknown_reservation"
+    for code, status, quantity in (("support", 422, 1), ("top", 422, 1), ("other", 409, 1), ("model", 422, 0)):
+        elsewhere = path.replace("model", code)
+        assert service.post(elsewhere, json={"quantity": quantity}, headers=headers).status_code == status
 
 
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:

@@ -184,7 +184,7 @@ def test_lists_of_an_account_are_read_page_after_page(monkeypatch: pytest.Monkey
         first = "cursor" not in request.url.params
         listed = [{"number": number} for number in ((1, 2) if first else (3,))]
         ends = {"next_cursor": "c" if first else None, "as_of": {"at": "first" if first else "second"}}
-        return httpx.Response(200, json={"entitlements": listed, "entries": listed} | ends)
+        return httpx.Response(200, json={"entitlements": listed, "entries": listed, "reservations": listed} | ends)
 
     by_handler(monkeypatch, answer)
     for name, value in REMOTE.items():
@@ -195,3 +195,7 @@ def test_lists_of_an_account_are_read_page_after_page(monkeypatch: pytest.Monkey
     entries = json.loads(CliRunner().invoke(app, ["balance", "acme", "--entries", "--json"]).output)
     assert [item["number"] for item in entries["entries"]] == [3, 2, 1]
     assert asked == ["", "cursor=c", "limit=500", "limit=500&cursor=c"]
+    held = json.loads(CliRunner().invoke(app, ["entitlements", "acme", "tokens", "--reservations", "--json"]).output)
+    assert [item["number"] for item in held["reservations"]] == [1, 2, 3]
+    refused = CliRunner().invoke(app, ["entitlements", "acme", "--reservations"])
+    assert "name the feature" in str(refused.exception)

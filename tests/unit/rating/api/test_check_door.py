@@ -86,6 +86,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     app = build_app(load_settings())
     rating: Any = app.state.rating
     rating.usage_keeper._pool = Asker()
+    rating.reservations.held = lambda *_: Decimal(5)
     rating.keys._fresh = lambda: True
     catalog: Catalog = rating._catalog.catalog
     for offset, (kind, body) in enumerate(ENTRIES):

@@ -80,7 +80,8 @@ def test_a_grant_blocks_only_where_it_says_so_and_its_own_subscription_is_not_pa
         keeper = UsageKeeper(store, lambda: now_us)
         view = shelf.view()
         checks = [FeatureCheck("acme", code) for code in ("sso", "export")]
-        result = await answered(keeper, view, checks, {"acme": granted_to(view, "acme", now_us)}, now_us)
+        nothing: Any = None  # neither is metered, so nobody asks what is reserved
+        result = await answered(keeper, nothing, view, checks, {"acme": granted_to(view, "acme", now_us)}, now_us)
         keeper.stop()
         assert {type(decision.detail) for decision in result.decisions} == {str}, "it is encoded as it is"
         return [(decision.allowed, decision.reason) for decision in result.decisions]

@@ -117,7 +117,7 @@ def test_a_feature_of_a_newer_release_is_a_problem_of_its_own() -> None:
     assert granted.problems[0].startswith("feature b: this release cannot read it")
     checks = [FeatureCheck("acme", "a"), FeatureCheck("acme", "b")]
     nobody: Any = None  # neither is metered, so no keeper of usage is asked
-    result = asyncio.run(answered(nobody, shelf.view(), checks, {"acme": granted}, NOW))
+    result = asyncio.run(answered(nobody, nobody, shelf.view(), checks, {"acme": granted}, NOW))
     assert [decision.reason for decision in result.decisions] == [None, "undecided"]
 
 

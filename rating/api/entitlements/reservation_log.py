@@ -1,0 +1,78 @@
+"""usage.reservations as a process follows and writes it, and the ends of usage.events. Blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaException
+
+from schemas.kafka.topics import RESERVATIONS, events_topic
+from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.generations import GenerationState, Offsets
+from schemas.ledgers.ledger_follower import Follower
+from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.ledgers.reservations.reservation_record import ReservationRecord
+from schemas.settings import Settings
+
+_READ_BACK_SECONDS: Final = 10.0
+_STALLED_SECONDS: Final = 10.0
+
+
+class ReservationLog:
+    """Not thread-safe. ``generations``: those of usage.events, as the catalog has them."""
+
+    def __init__(self, settings: Settings, generations: Callable[[], GenerationState]) -> None:
+        self._settings = settings
+        self._generations = generations
+        self._follower: Follower | None = None
+        self._writer: LedgerWriter | None = None
+        self._readers: dict[int, LedgerReader] = {}
+
+    def follow(self, apply: Callable[[LogRecord], None], since_us: int) -> None:
+        """Apply what was appended since ``since_us`` (microseconds UTC), in a thread from now on; returns once the
+        log's present end is reached. Raises LedgerUnavailable; it may be called again, with another ``apply``."""
+        if self._follower is not None:
+            self._follower.stop()
+        self._writer = self._writer or LedgerWriter(self._settings, RESERVATIONS)
+        self._follower = Follower(self._settings, RESERVATIONS, apply, since_us)
+        self._follower.start(_STALLED_SECONDS)
+
+    def ends(self) -> Offsets:
+        """The present ends of usage.events, of all generations. Raises LedgerUnavailable."""
+        state = self._generations()
+        ends: dict[tuple[int, int], int] = {}
+        for number in state.known(self._settings.generation):
+            if number in state.ends:
+                ends |= {(number, partition): end for partition, end in enumerate(state.ends[number])}
+                continue
+            try:
+                if number not in self._readers:
+                    self._readers[number] = LedgerReader(self._settings, events_topic(number))
+                of_topic = self._readers[number].end_offsets()
+            except KafkaException as error:
+                raise LedgerUnavailable(f"the end of {events_topic(number)} is not known: {error}") from error
+            ends |= {(number, partition): end for partition, end in of_topic.items()}
+        return ends
+
+    def write(self, records: Sequence[ReservationRecord]) -> None:
+        """Write records in order, and wait until they are applied. Raises LedgerUnavailable, CannotGoOn,
+        RecordRefused."""
+        assert self._writer is not None, "it is followed"
+        assert self._follower is not None, "it is followed"
+        try:
+            places = self._writer.append_all(
+                [(record.account_id.encode(), record.encode()) for record in records], partition=0
+            )
+        except KafkaException as error:
+            raise LedgerUnavailable(f"{RESERVATIONS}: {error}") from error
+        if not self._follower.wait_for(0, places[-1][1] + 1, _READ_BACK_SECONDS):
+            raise LedgerUnavailable(f"{RESERVATIONS} was not read back within {_READ_BACK_SECONDS:g} s")
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._follower is not None:
+            self._follower.stop()
+        for reader in self._readers.values():
+            reader.close()
