@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from rating.invoices.amounts import credited_in_all
-from rating.invoices.amounts.billed_of_period import OF_PERIOD
+from rating.invoices.amounts.billed_of_period import NOTED, OF_PERIOD
 from rating.invoices.amounts.line_balances import NOTHING_NOTED, ChainCredits, taken_back
 from rating.invoices.amounts.line_plans import pinned
 from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
@@ -43,7 +43,7 @@ class Adjusting:
     billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
     on grants; ``of_void``: what is credited of what void ones added to those; ``noted``: the standing invoices,
     if any of them has credit notes; ``fees_of``: those that stand, if one billed fees of the period in advance off
-    which its discounts may be."""
+    which its discounts may be; ``interims``: interim invoices of its period whose charges it takes off."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
@@ -52,6 +52,7 @@ class Adjusting:
     of_void: Mapping[str, Decimal] = field(default_factory=dict)
     noted: Sequence[Invoice] = ()
     fees_of: Sequence[Invoice] = ()
+    interims: Sequence[str] = ()
 
 
 NOTHING_ADJUSTED: Final = Adjusting()
@@ -98,7 +99,11 @@ def build_invoice(
             to_give_back(
                 subtotal,
                 drawn,
-                [*((line.adjusts, Decimal(line.amount)) for line in further), beyond_own(lines, due, agreed)],
+                [
+                    *((line.adjusts, Decimal(line.amount)) for line in further),
+                    beyond_own(lines, due, agreed),
+                    _billed_anew(lines, adjusting.interims),
+                ],
             ),
             currency,
             due.start_us,
@@ -158,6 +163,17 @@ def build_invoice(
     if wallet:
         wallet.draw(invoice)
     return invoice
+
+
+def _billed_anew(lines: Iterable[Line], interims: Sequence[str]) -> tuple[str, Decimal]:
+    """(the last of ``interims``, what the invoice itself bills, 0 or more, with what it changes of discounts on them):
+    charges of an interim invoice that are taken off are not credited as far as these bill them anew, so that what
+    grants paid of them stays paid."""
+    if not interims:
+        return "", Decimal(0)
+    billed = [line for line in lines if line.kind != "credit" and not line.charge.startswith(NOTED)]
+    own = (line for line in billed if not line.adjusts or (line.adjusts in interims and ":" in line.charge))
+    return interims[-1], max(exact_sum(Decimal(line.amount) for line in own), Decimal(0))
 
 
 def _payable(subtotal: Decimal, further: Iterable[Line], of_void: Mapping[str, Decimal]) -> Decimal:

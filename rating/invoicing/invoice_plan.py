@@ -52,6 +52,7 @@ class Billing:
     of_void: Mapping[str, Decimal] = field(default_factory=dict)
     noted: tuple[Invoice, ...] = ()
     fees_of: tuple[Invoice, ...] = ()
+    interims: tuple[str, ...] = ()
 
     @property
     def account_id(self) -> str:
@@ -121,22 +122,25 @@ def billing_of(
     adjusted_ids = [adjusted_prior.invoice_id for adjusted_prior in prior]
     adjusted, of_void = prior_terms(chain, adjusted_ids), credited_of_void(chain, set(adjusted_ids))
     if due.of_running:
+        taken_off: tuple[Line, ...] = ()
         if due.kind == "change":
             paid = paid_in_advance(chain, due.start_us)
             fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         else:
-            fees, credits_due = metered(book.items(due.advance)), settled_interims(chain, due.start_us)
+            taken_off = settled_interims(chain, due.start_us)
+            fees, credits_due = metered(book.items(due.advance)), taken_off
         at_change = _agreed_at_change(due, chain)
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-            of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us),
+            of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us), interims=_names(taken_off),
         )  # fmt: skip
     in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    credits_due += settled_interims(chain, due.end_us if due.kind == "further" else due.start_us)
+    taken_off = settled_interims(chain, due.end_us if due.kind == "further" else due.start_us)
+    credits_due += taken_off
     if due.kind == "further":
         adjusted += prior_terms_ahead(chain, credits_due)
     ahead = book.items(due.advance, in_advance=True)
@@ -149,8 +153,12 @@ def billing_of(
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-        of_void=of_void, fees_of=_fees_of(agreed, chain, due.start_us),
+        of_void=of_void, fees_of=_fees_of(agreed, chain, due.start_us), interims=_names(taken_off),
     )  # fmt: skip
+
+
+def _names(taken_off: Iterable[Line]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(line.adjusts for line in taken_off))
 
 
 def _credited_before(

@@ -169,5 +169,6 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet | None
         of_void=billing.of_void,
         noted=billing.noted,
         fees_of=billing.fees_of,
+        interims=billing.interims,
     )
     return build_invoice(due, billing.items, totals, run, agreed=billing.agreed, adjusting=adjusting, wallet=wallet)

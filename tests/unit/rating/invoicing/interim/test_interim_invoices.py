@@ -7,8 +7,11 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from rating.invoices.amounts.prepaid_credits import drawn
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, voided
@@ -26,6 +29,7 @@ from tests.unit.rating.invoicing.builders import (
     MARCH,
     SUBSCRIPTION,
     Books,
+    Used,
     amounts,
     catalog,
     plan,
@@ -214,3 +218,54 @@ def test_nothing_is_due_without_a_threshold() -> None:
     shelf: Shelf = catalog(UNIT)
     assert with_threshold(shelf.view(), JANUARY + DAY) == frozenset()
     assert plan_interims(shelf.view(), StandingInvoices(), JANUARY + DAY, {}, (), 100).billings == ()
+
+
+MONTHS = (0, 31, 59, 90)
+
+
+@st.composite
+def years(draw: st.DrawFn) -> tuple[dict[str, Any], list[str], list[tuple[float, int, float | None]], list[float]]:
+    """(terms, grants, (day, quantity, day of its void in the same month), days of interim invoices), January to
+    March."""
+    terms = draw(
+        st.sampled_from([{}, OFF, {"discounts": [{"code": "d", "amount": "25"}]}, {"minimum_commitment": "60"}])
+    )
+    grants = draw(st.lists(st.sampled_from(["7", "20", "68.42", "150"]), max_size=2))
+    events: list[tuple[float, int, float | None]] = []
+    for day, quantity, lasts in draw(
+        st.lists(st.tuples(st.integers(0, 88), st.integers(1, 90), st.none() | st.integers(1, 25)), max_size=8)
+    ):
+        end = next(month for month in MONTHS if month > day)
+        gone = None if lasts is None else day + lasts
+        events.append((day + 0.25, quantity, gone if gone is not None and gone < end else None))
+    return terms, grants, events, sorted(draw(st.sets(st.integers(1, 89), max_size=6)))
+
+
+def known_by(events: list[tuple[float, int, float | None]], day: float) -> list[Used]:
+    return [used(at, quantity) for at, quantity, gone in events if at <= day and (gone is None or gone > day)]
+
+
+@settings(max_examples=60)
+@given(years())
+@example((OFF, ["150", "7"], [(17, 82, None), (60, 99, 86), (79, 23, None)], [13.0, 30.0, 82.0]))
+@example(({}, ["90"], [(1, 97, None), (9, 130, 15), (2, 33, 15)], [4.0, 11.0]))
+def test_all_that_grants_and_money_pay_is_what_one_bill_would_have_had(year: Any) -> None:
+    """Of a year whose events are voided in their own month; also where that is less than what was billed."""
+    terms, grants, events, days = year
+    results = []
+    for with_interims in (True, False):
+        of = books(**terms)
+        for number, amount in enumerate(grants):
+            of.shelf.add("credit_grant", {"code": f"g{number}", "account": "acme", "amount": amount, "currency": "USD"})
+        acts = sorted([(float(day), True) for day in days if with_interims] + [(month, False) for month in MONTHS[1:]])
+        for number, (day, interim) in enumerate(acts):
+            of.events = known_by(events, day)
+            if interim:
+                published(of, interims(of, day, f"run_{number}", by_hand=True))
+            else:
+                published(of, period(of, f"run_{number}", JANUARY + int(day * DAY)))
+        invoices = of.standing.invoices("air")
+        assert verified(invoices, of.shelf.catalog) == []
+        paid = {code: amount for code, amount in drawn(invoices).items() if amount}
+        results.append((billed(of), sum(Decimal(invoice.total) for invoice in invoices), paid))
+    assert results[0] == results[1]
