@@ -1,0 +1,191 @@
+"""Entitlements and reservations over the real stack and real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.cli.connection import services_of
+from ingest.client import Client, Refusal
+from schemas.catalog.follower import read_catalog
+from schemas.settings import Settings
+from tests.integration.rating.getting import getter
+from tests.integration.rating.road import KEY, Road
+
+pytestmark = pytest.mark.integration
+
+
+def entitled(road: Road) -> Callable[..., Any]:
+    """A plan with a limit of each kind, and an account that has used something today."""
+    profiles = [
+        {"code": code, "aggregation": aggregation, "property": "n", "unit": "token"}
+        for code, aggregation in (("n", "sum"), ("top", "max"), ("users", "count_unique"), ("seats", "latest"))
+    ]
+    road.publish("meter", code="tokens", event_name="use", profiles=profiles)
+    hard = [{"quantity": "100", "reset": "billing_period"}, {"quantity": "30", "rolling": "30 days", "hard": False}]
+    road.publish("feature", code="model", profile="tokens.n", limits=hard)
+    money = [{"amount": "5", "reset": "billing_period"}]
+    for code in ("top", "users", "seats"):
+        limits = [{"quantity": "50", "reset": "year"}]
+        road.publish("feature", code=code, profile=f"tokens.{code}", limits=limits)
+    road.publish("feature", code="spend", profile="tokens.n")
+    road.publish("feature", code="support", value="by phone")
+    road.publish("feature", code="other")
+    road.publish("product", code="tokens", profile="tokens.n")
+    price = {"model": "tiered", "tiers": [{"up_to": "20", "unit_amount": "0"}, {"up_to": None, "unit_amount": "0.1"}]}
+    granted = [{"feature": code} for code in ("model", "top", "users", "seats", "support")]
+    road.publish(
+        "plan", code="basic", currency="USD", charges=[{"product": "tokens", "price": price}],
+        features=[*granted, {"feature": "spend", "limits": money}],
+    )  # fmt: skip
+    road.publish("account", code="acme/ü", time_zone="Asia/Kathmandu")
+    road.publish("account", code="nobody")
+    road.publish("subscription", code="s", account="acme/ü", plan="basic", start="2013-01-01T00:00:00Z")
+    at = datetime.now(UTC).isoformat()
+    road.send([("use", "acme/ü", str(number), at, {"n": number}) for number in (5, 12, 40)])
+    return lambda service, path, **query: service.get(
+        f"/v1/accounts/acme%2F%C3%BC/entitlements{path}", params=query, headers={"Weir-Namespace": road.namespace}
+    )
+
+
+def test_entitlements_are_what_usage_and_the_invoice_of_this_moment_say(
+    service: httpx.Client, road: Road, wait_until: Callable[..., Any]
+) -> None:
+    ask = entitled(road)
+    get = getter(service, road)
+    wait_until(lambda: ask(service, "/model").json()["used"] == "57")
+    answer = ask(service, "/model").json()
+    assert (answer["allowed"], answer["granted"], answer["remaining"], answer["unit"]) == (True, "100", "43", "token")
+    assert (answer["limits"][1]["within"], answer["limits"][1]["overage"]) == (False, "27")  # soft
+    assert answer["as_of"]["positions"]
+
+    def compared() -> dict[str, str]:
+        """What each feature says is used, which GET /v1/usage says of the same time, and the running invoice."""
+        listed = ask(service, "").json()
+        used: dict[str, str] = {}
+        for item in listed["entitlements"]:
+            for limit in item["limits"]:
+                if limit["of"] == "quantity":
+                    usage = get(
+                        "/v1/usage", metric=item["metric"], account_id="acme/ü", from_=limit["from"], to=limit["to"]
+                    )
+                    assert limit["used"] == usage["total"]["quantity"], item
+                else:
+                    (running,) = get("/v1/accounts/acme%2F%C3%BC/usage/current")["subscriptions"]
+                    assert Decimal(limit["used"]) == Decimal(running["charges"][0]["amount"])
+                used[item["feature"]] = item["used"] or item["value"]
+        assert sorted(item["feature"] for item in listed["entitlements"]) == [
+            "model", "seats", "spend", "support", "top", "users",
+        ]  # fmt: skip
+        return used
+
+    assert compared() == {"model": "57", "seats": "5", "spend": "3.7", "top": "40", "users": "3"}
+    assert ask(service, "/support").json()["value"] == "by phone"
+    # What is used from now on is put to what is held, and what is voided is taken out of it.
+    road.send([("use", "acme/ü", "7", datetime.now(UTC).isoformat(), {"n": 7})])
+    road.void("40")
+    wait_until(lambda: ask(service, "/model").json()["used"] == "24")
+    wait_until(lambda: ask(service, "/seats").json()["used"] == "7")
+    assert compared() == {"model": "24", "seats": "7", "spend": "0.4", "top": "12", "users": "3"}
+    refused = ask(service, "/spend", quantity="47").json()  # 71 tokens cost 5.10
+    assert (refused["allowed"], refused["reason"]) == (False, "limit_reached")
+    assert ask(service, "/spend", quantity="46").json()["allowed"]
+    road.close()  # as of a checkpoint, nothing else comes out
+    assert compared() == {"model": "24", "seats": "7", "spend": "0.4", "top": "12", "users": "3"}
+
+
+def test_what_cannot_be_checked_says_so_and_stops_nothing_else(service: httpx.Client, road: Road) -> None:
+    ask = entitled(road)
+    other = ask(service, "/other").json()
+    assert (other["allowed"], other["reason"], other["kind"]) == (False, "not_granted", None)
+    assert ask(service, "/suport").status_code == 404
+    assert "did you mean support?" in ask(service, "/suport").json()["detail"]
+    for quantity in ("-1", "much"):
+        assert ask(service, "/model", quantity=quantity).status_code == 422
+    checks = [
+        {"account_id": "acme/ü", "feature": "support"},
+        {"account_id": "gone", "feature": "support"},
+        {"account_id": "nobody", "feature": "support"},
+        {"account_id": "acme/ü", "feature": "gone"},
+    ]
+    headers = {"Weir-Namespace": road.namespace}
+    answer = service.post("/v1/entitlements/check", json={"checks": checks}, headers=headers).json()
+    reasons = [item["reason"] for item in answer["results"]]
+    assert reasons == [None, "unknown_account", "not_granted", "unknown_feature"]
+    too_many = service.post("/v1/entitlements/check", json={"checks": checks * 26}, headers=headers)
+    assert too_many.status_code == 422
+
+
+def test_fifty_clients_of_two_services_reserve_no_more_than_there_is(
+    service: httpx.Client, settings: Settings, road: Road, wait_until: Callable[..., Any]
+) -> None:
+    """Half of them ask the stack's own service. A third is gone without a word after its reservation."""
+    ask = entitled(road)
+    own = settings.model_copy(update={"namespace": road.namespace})
+    with services_of(own).http("rating") as other:
+        wait_until(lambda: ask(service, "/model").json()["used"] == "57")  # of 100
+        wait_until(lambda: other.get("/v1/accounts/acme%2F%C3%BC/entitlements/model").json().get("used") == "57")
+        urls = [(str(service.base_url), KEY), (str(other.base_url), settings.admin_key.get_secret_value())]
+    knows = read_catalog(settings).next_offset
+    used: list[int] = []
+    lost: list[str] = []
+
+    def work(number: int) -> str:
+        url, key = urls[number % 2]
+        with Client(url, key, road.namespace, rating_url=url) as client:
+            try:
+                reservation = client.reserve("acme/ü", "model", 4, expires_in=600)
+            except Refusal as refused:
+                return str(refused.problem["reason"])
+            if number % 3 == 0:
+                lost.append(reservation.reservation_id)
+                return "lost"
+            with reservation:
+                quantity = 1 + number % 4
+                event = ("use", "acme/ü", f"r{number}", datetime.now(UTC).isoformat(), {"n": quantity})
+                road.send([event], knows)
+                used.append(quantity)
+                reservation.use(quantity)
+            return reservation.state
+
+    with ThreadPoolExecutor(50) as pool:
+        ended = list(pool.map(work, range(50)))
+    assert set(ended) <= {"finalised", "lost", "limit_reached"}
+    assert "limit_reached" in ended
+    most = 57 + sum(used) + 4 * len(lost)
+    assert 100 - 4 - 3 * len(used) < most <= 100
+    wait_until(lambda: ask(service, "/model").json()["used"] == str(57 + sum(used)))
+    answer = ask(service, "/model", quantity="1").json()
+    assert (answer["reserved"], answer["remaining"]) == (str(4 * len(lost)), str(100 - most))
+
+    path = "/v1/accounts/acme%2F%C3%BC/entitlements/model/reservations"
+    headers = {"Weir-Namespace": road.namespace}
+
+    def ending(number: str, how: str, status: int, **body: Any) -> Any:
+        response = service.post(f"{path}/{number}/{how}", json=body, headers=headers)
+        assert response.status_code == status, response.text
+        return response.json()
+
+    listed = service.get(path, headers=headers).json()["reservations"]
+    assert sorted(each["reservation_id"] for each in listed) == sorted(lost)
+    for number in lost:
+        assert ending(number, "release", 200)["state"] == "released"
+    assert ask(service, "/model").json()["reserved"] == "0"
+    new = {"quantity": "1", "idempotency_key": "mine"}
+    [first, again] = [service.post(path, json=new, headers=headers) for _ in range(2)]
+    assert (first.status_code, first.json()) == (201, again.json())
+    number = first.json()["reservation_id"]
+    assert ending(number, "finalise", 200, quantity="0.5", idempotency_key="a")["used"] == "0.5"
+    assert ending(number, "finalise", 200, quantity="0.5", idempotency_key="a")["state"] == "finalised"
+    assert ending(number, "finalise", 409, quantity="0.5")["reason"] == "reservation_finalised"
+    assert ending(number, "release", 409)["reason"] == "reservation_finalised"
+    assert ending("rsv_0", "release", 404)["reason"] == "unknown_reservation"
+    for code, status, quantity in (("support", 422, 1), ("top", 422, 1), ("other", 409, 1), ("model", 422, 0)):
+        elsewhere = path.replace("model", code)
+        assert service.post(elsewhere, json={"quantity": quantity}, headers=headers).status_code == status
