@@ -1,4 +1,4 @@
-"""GET on the rating service, of one namespace."""
+"""Clients of a rating service, of one namespace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from deploy.cli.connection import services_of
 from tests.integration.rating.road import Road
 
 Get = Callable[..., Any]
@@ -25,3 +26,9 @@ def getter(service: httpx.Client, road: Road) -> Get:
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     return ask
+
+
+def client(road: Road) -> httpx.Client:
+    """Of the stack's own service."""
+    own = road.settings.model_copy(update={"namespace": road.namespace})
+    return services_of(own).http("rating", timeout=30)
