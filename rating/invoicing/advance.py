@@ -19,7 +19,7 @@ from msgspec import structs
 
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
-from rating.invoices.chain import is_interim
+from rating.invoices.chain import interims_of
 from rating.invoicing.charges import ResolvedCharge, proration
 from rating.invoicing.pinned_prices import price_of
 from rating.invoicing.rated_items import price_text, steps_text
@@ -166,12 +166,7 @@ def _adjustment(paid: BilledInAdvance, price: Price, priced: Rated, difference: 
 def settled_interims(chain: Sequence[Invoice], start_us: int) -> tuple[Line, ...]:
     """The lines that take back what interim invoices of the period that begins at ``start_us`` billed of its usage."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
-    return tuple(
-        line
-        for invoice in standing
-        if invoice.period_end == start_us and is_interim(invoice)
-        for line in _settled(invoice, standing)
-    )
+    return tuple(line for invoice in interims_of(chain, start_us) for line in _settled(invoice, standing))
 
 
 def _settled(interim: Invoice, standing: Iterable[Invoice]) -> Iterator[Line]:
