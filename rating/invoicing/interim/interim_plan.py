@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from rating.invoices.amounts.prepaid_credits import drawn, owned_grants
@@ -62,7 +63,7 @@ def plan_interims(
 def reached(plan: RunPlan, totals: Totals, run: Run, *, anything: bool = False) -> frozenset[str]:
     """The subscriptions of ``plan`` whose use that is not billed has reached their threshold, after discounts and
     before prepaid credits; ``anything``: those that have any."""
-    invoices, _ = build_invoices(_without_grants(plan), totals, run)
+    invoices, _ = build_invoices(replace(plan, grants=(), drawn={}), totals, run)
     thresholds = {billing.due.subscription: billing.due.plan.invoice_threshold for billing in plan.billings}
     return frozenset(
         invoice.subscription
@@ -72,15 +73,7 @@ def reached(plan: RunPlan, totals: Totals, run: Run, *, anything: bool = False) 
     )
 
 
-def _without_grants(plan: RunPlan) -> RunPlan:
-    return RunPlan(billings=plan.billings, namespace=plan.namespace, as_of_us=plan.as_of_us, listed=plan.listed)
-
-
 def only(plan: RunPlan, subscriptions: Iterable[str]) -> RunPlan:
     """The plan of these subscriptions alone."""
     chosen = frozenset(subscriptions)
-    billings = tuple(billing for billing in plan.billings if billing.due.subscription in chosen)
-    return RunPlan(
-        billings=billings, problems=plan.problems, grants=plan.grants, drawn=plan.drawn, namespace=plan.namespace,
-        as_of_us=plan.as_of_us, listed=plan.listed,
-    )  # fmt: skip
+    return replace(plan, billings=tuple(billing for billing in plan.billings if billing.due.subscription in chosen))
