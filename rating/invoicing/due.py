@@ -133,7 +133,7 @@ def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterato
         predecessor = due.invoice_id
         last_sequence = due.position.sequence if due.start_us == last_start else last_sequence
         advanced = span is not None and due.end_us == span.start_us
-    if last_billed is None and span is not None and _fees_in_advance(span):
+    if last_billed is None and span is not None and fees_in_advance(span):
         first_part = span.parts[0]
         opening = replace(
             _due(line, span, ChainPosition()),
@@ -153,7 +153,7 @@ def due_of(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Iterato
         if due.end_us > as_of_us:
             return
         next_due = next(following, None)
-        yield replace(due, advance=next_due.parts) if next_due is not None and _fees_in_advance(next_due) else due
+        yield replace(due, advance=next_due.parts) if next_due is not None and fees_in_advance(next_due) else due
         span, predecessor, last_start, advanced = next_due, due.invoice_id, due.start_us, True
 
 
@@ -180,13 +180,14 @@ def _again(line: Timeline, chain: list[Invoice], voids: tuple[str, ...], followi
             _due(line, span, ChainPosition(predecessor, sequence, voids), advanced),
             time_zone=void.time_zone,
             reissue=Reissue(void.invoice_id, keeps_fees=upcoming is None and follower is not None),
-            advance=upcoming.parts if upcoming is not None and _fees_in_advance(upcoming) else (),
+            advance=upcoming.parts if upcoming is not None and fees_in_advance(upcoming) else (),
         )
         yield due
         predecessor, previous = due.invoice_id, due
 
 
-def _fees_in_advance(span: Span) -> bool:
+def fees_in_advance(span: Span) -> bool:
+    """Whether the period has fees that are billed with the invoice before it."""
     return span.in_advance and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
 
 

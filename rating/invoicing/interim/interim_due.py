@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rating.invoices.chain import episode_of, last_period, next_sequence, periods_to_reissue, voids_of
 from rating.invoices.ledger import StandingInvoices
-from rating.invoicing.due import ChainPosition, Due
+from rating.invoicing.due import ChainPosition, Due, fees_in_advance
 from rating.subscriptions.billing_periods import spans
 from rating.subscriptions.timeline import Timeline
 
@@ -20,18 +20,14 @@ def interim_due(line: Timeline, standing: StandingInvoices, as_of_us: int) -> Du
     span = next(spans(line, last_billed.period_end if last_billed else None), None)
     if span is None or not span.parts or not span.start_us <= as_of_us < span.end_us:
         return None
-    if (
-        last_billed is None
-        and span.in_advance
-        and any(charge.in_advance for part in span.parts for charge in part.plan.charges)
-    ):
+    if last_billed is None and fees_in_advance(span):
         return None
-    part = [part for part in span.parts if part.start_us <= as_of_us] or [span.parts[0]]
-    start_us = span.start_us
+    begun = [part for part in span.parts if part.start_us <= as_of_us]
+    part, start_us = begun[-1] if begun else span.parts[0], span.start_us
     predecessor, after = (chain[-1].invoice_id, chain[-1].run_id) if chain else ("", "")
     return Due(
         namespace=line.namespace, subscription=line.subscription, account_id=line.account_id,
-        plan=part[-1].plan, plan_version=part[-1].plan_version, time_zone=line.time_zone,
+        plan=part.plan, plan_version=part.plan_version, time_zone=line.time_zone,
         start_us=start_us, end_us=start_us,
         position=ChainPosition(predecessor, next_sequence(chain, start_us), voids_of(chain), after),
         kind="interim", change_us=as_of_us, advance=span.parts, episode=episode_of(chain, start_us),
