@@ -136,10 +136,11 @@ def billing_of(
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
             of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us), interims=_names(taken_off),
         )  # fmt: skip
-    in_advance = () if due.advanced else paid_in_advance(chain, due.end_us if due.kind == "further" else due.start_us)
+    settled_us = due.end_us if due.kind == "further" else due.start_us
+    in_advance = () if due.advanced else paid_in_advance(chain, settled_us)
     owed = () if due.advanced else book.items(due.parts, in_advance=True)
     fees, credits_due = settle(owed, in_advance, due.plan.currency)
-    taken_off = settled_interims(chain, due.end_us if due.kind == "further" else due.start_us)
+    taken_off = settled_interims(chain, settled_us)
     credits_due += taken_off
     if due.kind == "further":
         adjusted += prior_terms_ahead(chain, credits_due)
