@@ -61,10 +61,14 @@ def unrolled_conditions(query: UsageQuery, bind: Binder, beside: BesideWindows) 
     return [*conditions_with_voided(query, bind), "(" + " OR ".join(unrolled) + ")", *_untouched(query, bind, beside)]
 
 
-def _appended(query: UsageQuery, cut: Cut, bind: Binder) -> str:
+def _appended(query: UsageQuery, cut: Cut, bind: Binder, first_us: int | None = None) -> str:
     """A condition on usage_records: what lies beyond the cut. Positions order usage_batches, not records, so that the
-    append times of the namespace's batches beyond the cut say which few records to look at."""
-    first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches_beyond(query, cut, bind)})"
+    append times of the namespace's batches beyond the cut say which few records to look at; ``first_us``: the first of
+    these, where it is known."""
+    if first_us is None:
+        first = f"(SELECT minOrNull(append_time) FROM usage_batches WHERE {batches_beyond(query, cut, bind)})"
+    else:
+        first = bind.instant("appended_from", first_us)
     return f"append_time >= {first} AND NOT {position_below(cut.offsets, bind, 'since')}"
 
 
@@ -76,11 +80,7 @@ def batches_beyond(query: UsageQuery, cut: Cut, bind: Binder) -> str:
 def _beyond(query: UsageQuery, bind: Binder, beside: BesideWindows) -> str:
     """A condition on usage_records: what no window up to the cut holds."""
     cut = query.windows_as_of()
-    if beside.appended_us is None:
-        appended = _appended(query, cut, bind) if beside.appended else "false"
-    else:
-        first = bind.instant("appended_from", beside.appended_us)
-        appended = f"append_time >= {first} AND NOT {position_below(cut.offsets, bind, 'since')}"
+    appended = _appended(query, cut, bind, beside.appended_us) if beside.appended else "false"
     if not query.profile.backfilled:
         return f"({appended})"
     return f"if(checkpoint > 0, checkpoint > {bind('cut_number', 'UInt32', cut.number)}, {appended})"
