@@ -84,7 +84,7 @@ class AnomalySweep:
         for account in taken:
             zones.setdefault(basis.view.time_zone(account), []).append(account)
         cut = self._rolled_up()
-        for active in anomaly_rules(basis.view):
+        for active in self._rules_of(basis.view):
             for zone, accounts in zones.items():
                 place = f"rule {active.rule.code}"
                 named = [account for account in accounts if active.rule.account in (None, account)]

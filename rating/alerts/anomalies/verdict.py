@@ -113,7 +113,8 @@ def _spread(weekdays: Sequence[Sequence[DayUsage]], middles: Sequence[Decimal], 
     ]
     pooled = sorted(deviation for of_weekday in deviations for deviation in of_weekday)
     events = max(_median([Decimal(earlier.events) for earlier in same]), Decimal(1))
-    of_event = _ROUNDED.divide(sum((abs(earlier.quantity) for earlier in active), Decimal(0)), sum_events(active))
+    in_all = sum((abs(earlier.quantity) for earlier in active), Decimal(0))
+    of_event = _ROUNDED.divide(in_all, Decimal(sum(earlier.events for earlier in active)))
     by_chance = _ROUNDED.divide(abs(expected), _ROUNDED.sqrt(events))
     return max(
         _ROUNDED.divide(_median(deviations[-1]), Decimal("0.6745")),
@@ -122,11 +123,6 @@ def _spread(weekdays: Sequence[Sequence[DayUsage]], middles: Sequence[Decimal], 
         _median([abs(earlier.quantity) for earlier in active]) / 50,
         max(by_chance, of_event) / 2,
     )
-
-
-def sum_events(days: Sequence[DayUsage]) -> Decimal:
-    """Their number of events."""
-    return Decimal(sum(day.events for day in days))
 
 
 def _median(values: Sequence[Decimal]) -> Decimal:
