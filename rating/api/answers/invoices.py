@@ -196,9 +196,9 @@ class InvoiceHead(Answer):
     credit_notes: list[CreditNote]
     void: VoidMark | None
     reissues: str | None
+    """the void invoice whose period it bills again"""
     interim: int = absent()
     """which interim invoice of its running period it is: 1, 2, …; only on these"""
-    """the void invoice whose period it bills again"""
     predecessor: str | None
     run_id: str
     checkpoint: int
