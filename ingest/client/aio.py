@@ -14,11 +14,12 @@ from uuid import uuid4
 import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
-from ingest.client.client_reservation import AsyncClientReservation, async_answered
+from ingest.client.client_reservation import AsyncClientReservation
 from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
+from ingest.client.retrying import async_answered
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
-from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
+from ingest.client.voiding import Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
 
 Batches = Iterable[Sequence[Mapping[str, Any]]] | AsyncIterable[Sequence[Mapping[str, Any]]]
@@ -108,7 +109,7 @@ class AsyncClient:
         sending = Sending(number, items, str(self._http.base_url), self._deadline, time.monotonic())
         body = body_of(items)
         while True:
-            step = sending.take(await self._attempt(body), time.monotonic(), random.random())
+            step = sending.take(await self._attempt(BATCH_PATH, body), time.monotonic(), random.random())
             if isinstance(step, BatchResult):
                 return step
             await asyncio.sleep(step)
@@ -116,11 +117,7 @@ class AsyncClient:
     async def void(self, idempotency_key: str, reason: str, source: str = "") -> VoidTaken:
         """Void an accepted event, as ``Client.void``."""
         voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
-        while True:
-            step = voiding.take(await self._attempt(voiding.body, VOID_PATH), time.monotonic(), random.random())
-            if isinstance(step, VoidTaken):
-                return step
-            await asyncio.sleep(step)
+        return await async_answered(voiding, self._attempt)
 
     async def check(
         self,
@@ -136,7 +133,7 @@ class AsyncClient:
         result = self._checks.known(question, max_age, on_failure, time.monotonic())
         if result is not None:
             return result
-        answer = await self._attempt(check_body(question), check_url(self._rating_url), self._check_timeout)
+        answer = await self._attempt(check_url(self._rating_url), check_body(question), self._check_timeout)
         return self._checks.take(question, answer, on_failure, time.monotonic())
 
     async def reserve(
@@ -151,14 +148,10 @@ class AsyncClient:
         """Set ``quantity`` of a feature apart, as ``Client.reserve``: ``async with await client.reserve(…)``."""
         url = reservations_url(self._rating_url, account_id, feature)
         body = reserve_request(quantity, expires_in, idempotency_key or self._new_key())
+        document = await async_answered(Reserving(url, body, self._deadline, time.monotonic()), self._attempt)
+        return AsyncClientReservation(document, url, self._new_key(), self._attempt, self._deadline)
 
-        async def attempt(path: str, data: bytes) -> AttemptAnswer:
-            return await self._attempt(data, path)
-
-        document = await async_answered(Reserving(url, body, self._deadline, time.monotonic()), attempt)
-        return AsyncClientReservation(document, url, self._new_key(), attempt, self._deadline)
-
-    async def _attempt(self, body: bytes, path: str = BATCH_PATH, seconds: float | None = None) -> AttemptAnswer:
+    async def _attempt(self, path: str, body: bytes, seconds: float | None = None) -> AttemptAnswer:
         timeout = self._http.timeout if seconds is None else seconds
         try:
             response = await self._http.post(path, content=body, timeout=timeout)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import threading
 import time
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
-from ingest.client.reserving import Ending, ReservedUse, Reserving
-from ingest.client.wire import AttemptAnswer, SendError
+from ingest.client.reserving import Ending, ReservedUse
+from ingest.client.retrying import AsyncAttempt, Attempt, answered, async_answered
+from ingest.client.wire import SendError
 from schemas.values.json_text import JsonObject
-
-Attempt = Callable[[str, bytes], AttemptAnswer]
-AsyncAttempt = Callable[[str, bytes], Awaitable[AttemptAnswer]]
 
 
 class ClientReservation(ReservedUse):
@@ -89,21 +83,3 @@ class AsyncClientReservation(ReservedUse):
             await self._close(self.ending(kind is not None))
         except SendError as failure:
             self.left(failure, kind is not None)
-
-
-def answered(request: Reserving, attempt: Attempt) -> JsonObject:
-    """Send a request until its response is final. Raises as ``Reserving.take``."""
-    while True:
-        step = request.take(attempt(request.url, request.body), time.monotonic(), random.random())
-        if not isinstance(step, float):
-            return step
-        threading.Event().wait(step)
-
-
-async def async_answered(request: Reserving, attempt: AsyncAttempt) -> JsonObject:
-    """The same in an event loop."""
-    while True:
-        step = request.take(await attempt(request.url, request.body), time.monotonic(), random.random())
-        if not isinstance(step, float):
-            return step
-        await asyncio.sleep(step)

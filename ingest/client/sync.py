@@ -15,10 +15,11 @@ from uuid import uuid4
 import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
-from ingest.client.client_reservation import ClientReservation, answered
+from ingest.client.client_reservation import ClientReservation
 from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
+from ingest.client.retrying import answered
 from ingest.client.sending import BatchResult, Sending, Summary
-from ingest.client.voiding import VOID_PATH, Voiding, VoidTaken
+from ingest.client.voiding import Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost
 
 
@@ -152,11 +153,7 @@ class Client:
         Refusal or GatewayUnavailable; repeating it is safe.
         """
         voiding = Voiding(idempotency_key, reason, source, str(self._http.base_url), self._deadline, time.monotonic())
-        while True:
-            step = voiding.take(self.attempt(VOID_PATH, voiding.body), time.monotonic(), random.random())
-            if isinstance(step, VoidTaken):
-                return step
-            threading.Event().wait(step)
+        return answered(voiding, self.attempt)
 
     def check(
         self,
@@ -195,12 +192,8 @@ class Client:
         nothing more."""
         url = reservations_url(self._rating_url, account_id, feature)
         body = reserve_request(quantity, expires_in, idempotency_key or self._new_key())
-
-        def attempt(path: str, data: bytes) -> AttemptAnswer:
-            return self._attempt(path, data, {}, self._http.timeout)
-
-        document = answered(Reserving(url, body, self._deadline, time.monotonic()), attempt)
-        return ClientReservation(document, url, self._new_key(), attempt, self._deadline)
+        document = answered(Reserving(url, body, self._deadline, time.monotonic()), self.attempt)
+        return ClientReservation(document, url, self._new_key(), self.attempt, self._deadline)
 
     def attempt(self, path: str, body: bytes, **headers: str) -> AttemptAnswer:
         """Make one request, without retries."""

@@ -31,9 +31,10 @@ class Voiding:
     Sending it twice is safe: the second has no effect."""
 
     def __init__(self, key: str, reason: str, source: str, url: str, deadline: float | None, now: float) -> None:
+        self.url = VOID_PATH
         self.body = encode({"idempotency_key": key, "reason": reason, "source": source})
         self._key = key
-        self._url = url
+        self._gateway = url
         self._ends = None if deadline is None else now + deadline
         self._attempts = 0
 
@@ -49,5 +50,7 @@ class Voiding:
         pause = pause_before(self._attempts, answer.retry_after, jitter)
         if self._ends is not None and now + pause > self._ends:
             what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
-            raise GatewayUnavailable(f"{self._url}: no acceptance in {self._attempts} attempts ({what})", (self._key,))
+            raise GatewayUnavailable(
+                f"{self._gateway}: no acceptance in {self._attempts} attempts ({what})", (self._key,)
+            )
         return pause
