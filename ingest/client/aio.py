@@ -15,8 +15,8 @@ import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
 from ingest.client.client_reservation import AsyncClientReservation
+from ingest.client.request_loop import async_answered
 from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
-from ingest.client.retrying import async_answered
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.sync import headers_of
 from ingest.client.voiding import Voiding, VoidTaken

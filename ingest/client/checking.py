@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from ingest.client.wire import AttemptAnswer, Refusal, encode, problem_of, retried
+from ingest.client.wire import AttemptAnswer, Refusal, encode, failure_of, problem_of, rating_address, retried
 from schemas.values.json_text import JsonObject
 
 CHECK_PATH: Final = "/v1/entitlements/check"
@@ -85,12 +85,10 @@ class CheckMemory:
                 while len(self._kept) > self._most:
                     self._kept.popitem(last=False)
             return result
-        problem = problem_of(answer)
         if not retried(answer):
-            raise Refusal(answer.status, problem)
-        failure = f"{answer.status or ''} {problem.get('detail', '')}".strip()
+            raise Refusal(answer.status, problem_of(answer))
         of_question = answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.retry_after > 0
-        return self._failed(question if of_question else None, failure, on_failure, now)
+        return self._failed(question if of_question else None, failure_of(answer), on_failure, now)
 
     def _failed(self, what: _Question | None, failure: str, on_failure: OnFailure, now: float) -> CheckResult:
         with self._lock:
@@ -109,9 +107,7 @@ def _result(answer: AttemptAnswer) -> CheckResult:
 
 def check_url(rating_url: str | None) -> str:
     """Where checks are asked. Raises ValueError where the client was not told."""
-    if rating_url is None:
-        raise ValueError("the client has no rating_url; give it the rating service's, such as http://127.0.0.1:8081")
-    return rating_url.rstrip("/") + CHECK_PATH
+    return rating_address(rating_url) + CHECK_PATH
 
 
 def check_body(question: _Question) -> bytes:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
+from ingest.client.request_loop import AsyncAttempt, Attempt, answered, async_answered
 from ingest.client.reserving import Ending, ReservedUse
-from ingest.client.retrying import AsyncAttempt, Attempt, answered, async_answered
 from ingest.client.wire import SendError
 from schemas.values.json_text import JsonObject
 

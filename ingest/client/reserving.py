@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ingest.client.sending import pause_before
-from ingest.client.wire import AttemptAnswer, Refusal, SendError, encode, problem_of, retried
+from ingest.client.sending import FailedAttempts
+from ingest.client.wire import AttemptAnswer, Refusal, SendError, encode, problem_of, rating_address, retried
 from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
@@ -41,13 +41,11 @@ class Reserving:
         self.url = url
         self.body = encode(request)
         self._key = str(request["idempotency_key"])
-        self._ends = None if deadline is None else now + deadline
-        self._attempts = 0
+        self._attempts = FailedAttempts(deadline, now)
 
     def take(self, answer: AttemptAnswer, now: float, jitter: float) -> JsonObject | float:
         """Take a response: the reservation, or the seconds to wait before the next attempt. Raises Refusal, and
         ReservationUnknown at the deadline."""
-        self._attempts += 1
         if answer.status in (200, 201):
             try:
                 document: JsonObject = msgspec.json.decode(answer.body, type=dict[str, Any])
@@ -56,10 +54,9 @@ class Reserving:
             return document
         if not retried(answer):
             raise Refusal(answer.status, problem_of(answer))
-        pause = pause_before(self._attempts, answer.retry_after, jitter)
-        if self._ends is not None and now + pause > self._ends:
-            what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
-            raise ReservationUnknown(f"{self.url}: no answer in {self._attempts} attempts ({what})", self._key)
+        pause = self._attempts.pause(answer, now, jitter)
+        if pause is None:
+            raise ReservationUnknown(f"{self.url}: no answer in {self._attempts}", self._key)
         return pause
 
 
@@ -115,10 +112,8 @@ class ReservedUse:
 
 def reservations_url(rating_url: str | None, account_id: str, feature: str) -> str:
     """Where reservations of a feature are made. Raises ValueError where the client was not told."""
-    if rating_url is None:
-        raise ValueError("the client has no rating_url; give it the rating service's, such as http://127.0.0.1:8081")
     account, code = (quote(text, safe="") for text in (account_id, feature))
-    return f"{rating_url.rstrip('/')}/v1/accounts/{account}/entitlements/{code}/reservations"
+    return f"{rating_address(rating_url)}/v1/accounts/{account}/entitlements/{code}/reservations"
 
 
 def reserve_request(quantity: Decimal | int, expires_in: int, key: str) -> JsonObject:

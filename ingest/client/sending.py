@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ingest.client.wire import AttemptAnswer, GatewayUnavailable, Refusal, WireEvent, problem_of, retried
+from ingest.client.wire import AttemptAnswer, GatewayUnavailable, Refusal, WireEvent, failure_of, problem_of, retried
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
@@ -64,6 +64,26 @@ def pause_before(attempt: int, retry_after: float, jitter: float) -> float:
     return max(backoff * (0.5 + jitter / 2), retry_after * (1 + jitter / 10))
 
 
+class FailedAttempts:
+    """A request's attempts that failed, and for how long others follow: ``deadline`` seconds from ``now`` on; None: no
+    limit."""
+
+    def __init__(self, deadline: float | None, now: float) -> None:
+        self._ends = None if deadline is None else now + deadline
+        self._failure = "stopped"
+        self.count = 0
+
+    def pause(self, answer: AttemptAnswer, now: float, jitter: float) -> float | None:
+        """One more failed: seconds to wait before the next one; None where the deadline comes first."""
+        self.count += 1
+        self._failure = failure_of(answer)
+        pause = pause_before(self.count, answer.retry_after, jitter)
+        return None if self._ends is not None and now + pause > self._ends else pause
+
+    def __str__(self) -> str:
+        return f"{self.count} attempts ({self._failure})"
+
+
 class Sending:
     """Attempts to send one batch, until a response is final or ``deadline`` seconds have passed (None: no limit)."""
 
@@ -71,30 +91,27 @@ class Sending:
         self._number = number
         self._keys = tuple(item.key for item in items)
         self._url = url
-        self._ends = None if deadline is None else now + deadline
-        self._what = "stopped"
-        self.attempts = 0
+        self._attempts = FailedAttempts(deadline, now)
 
     def take(self, answer: AttemptAnswer, now: float, jitter: float) -> BatchResult | float:
         """Take a response: the result, or the seconds to wait before the next attempt. Raises GatewayUnavailable at
         the deadline."""
-        self.attempts += 1
         if answer.status == 202:
             body = msgspec.json.decode(answer.body)
             return self._result(body["accepted"], warnings=tuple(body.get("warnings", ())))
         if not retried(answer):
             return self._result(0, Refusal(answer.status, problem_of(answer)))
-        self._what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
-        pause = pause_before(self.attempts, answer.retry_after, jitter)
-        if self._ends is not None and now + pause > self._ends:
+        pause = self._attempts.pause(answer, now, jitter)
+        if pause is None:
             raise self.given_up()
         return pause
 
     def given_up(self) -> GatewayUnavailable:
         """The error for a batch that was not accepted."""
-        return GatewayUnavailable(f"{self._url}: no acceptance in {self.attempts} attempts ({self._what})", self._keys)
+        return GatewayUnavailable(f"{self._url}: no acceptance in {self._attempts}", self._keys)
 
     def _result(
         self, accepted: int, refusal: Refusal | None = None, warnings: tuple[Mapping[str, Any], ...] = ()
     ) -> BatchResult:
-        return BatchResult(self._number, len(self._keys), self._keys, accepted, self.attempts, refusal, warnings)
+        attempts = self._attempts.count + 1
+        return BatchResult(self._number, len(self._keys), self._keys, accepted, attempts, refusal, warnings)

@@ -16,8 +16,8 @@ import httpx
 
 from ingest.client.checking import MAX_AGE, CheckMemory, CheckResult, OnFailure, check_body, check_url
 from ingest.client.client_reservation import ClientReservation
+from ingest.client.request_loop import answered
 from ingest.client.reserving import EXPIRES_IN, Reserving, reservations_url, reserve_request
-from ingest.client.retrying import answered
 from ingest.client.sending import BatchResult, Sending, Summary
 from ingest.client.voiding import Voiding, VoidTaken
 from ingest.client.wire import BATCH_PATH, AttemptAnswer, WireEvent, answer_of, body_of, item_of, lost

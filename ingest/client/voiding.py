@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.client.sending import pause_before
+from ingest.client.sending import FailedAttempts
 from ingest.client.wire import AttemptAnswer, GatewayUnavailable, Refusal, encode, problem_of, retried
 
 VOID_PATH: Final = "/v1/events/void"
@@ -35,22 +35,17 @@ class Voiding:
         self.body = encode({"idempotency_key": key, "reason": reason, "source": source})
         self._key = key
         self._gateway = url
-        self._ends = None if deadline is None else now + deadline
-        self._attempts = 0
+        self._attempts = FailedAttempts(deadline, now)
 
     def take(self, answer: AttemptAnswer, now: float, jitter: float) -> VoidTaken | float:
         """Take a response: the result, or the seconds to wait before the next attempt. Raises Refusal, and
         GatewayUnavailable at the deadline."""
-        self._attempts += 1
         if answer.status == 202:
             body = msgspec.json.decode(answer.body)
             return VoidTaken(body["idempotency_key"], body["source"], body["author"], **body["position"])
         if not retried(answer):
             raise Refusal(answer.status, problem_of(answer))
-        pause = pause_before(self._attempts, answer.retry_after, jitter)
-        if self._ends is not None and now + pause > self._ends:
-            what = f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
-            raise GatewayUnavailable(
-                f"{self._gateway}: no acceptance in {self._attempts} attempts ({what})", (self._key,)
-            )
+        pause = self._attempts.pause(answer, now, jitter)
+        if pause is None:
+            raise GatewayUnavailable(f"{self._gateway}: no acceptance in {self._attempts}", (self._key,))
         return pause

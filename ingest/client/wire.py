@@ -117,6 +117,18 @@ def problem_of(answer: AttemptAnswer) -> JsonObject:
     return {"status": answer.status, "detail": answer.body[:500].decode(errors="replace")}
 
 
+def rating_address(rating_url: str | None) -> str:
+    """The rating service's, without a slash at its end. Raises ValueError where the client was not told."""
+    if rating_url is None:
+        raise ValueError("the client has no rating_url; give it the rating service's, such as http://127.0.0.1:8081")
+    return rating_url.rstrip("/")
+
+
+def failure_of(answer: AttemptAnswer) -> str:
+    """Why an attempt failed, in words: its status, where there is one, and the problem's detail."""
+    return f"{answer.status or ''} {problem_of(answer).get('detail', '')}".strip()
+
+
 def batched(events: Iterable[Mapping[str, Any]], size: int = MAX_BATCH) -> Iterable[list[Mapping[str, Any]]]:
     """Lists of ``size`` events, the last one possibly shorter; lazy."""
     batch: list[Mapping[str, Any]] = []
