@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from rating.alerts.alert_store import StoredAlert
+from rating.console.chart import bar
 from rating.console.html import Html, join, link, page, table, tag
 from rating.console.text import grouped, local
 from rating.console.views import header
@@ -81,17 +82,8 @@ def picture(past: Sequence[tuple[str, Decimal]], day: tuple[str, Decimal], low: 
         height = max(float(value) * scale, 1.0)
         last = index == len(values) - 1
         same_weekday = (len(values) - 1 - index) % 7 == 0
-        drawn.append(
-            tag(
-                "rect",
-                tag("title", f"{date}: {grouped(value)}"),
-                class_="odd" if last else "bar" if same_weekday else "past",
-                x=f"{index * step + step * 0.12:.1f}",
-                y=f"{base - height:.1f}",
-                width=f"{step * 0.76:.1f}",
-                height=f"{height:.1f}",
-            )
-        )
+        class_ = "odd" if last else "bar" if same_weekday else "past"
+        drawn.append(bar(f"{date}: {grouped(value)}", class_, index, step, base - height, height))
     edges = [
         join(
             tag(

@@ -29,18 +29,7 @@ def bars(values: Sequence[tuple[str, Decimal | None]], unit: str) -> Html:
         height = max(abs(float(number)) * scale, 1.0 if value is not None and number else 0.0)
         top = base - height if number >= 0 else base
         shown = "none" if value is None else f"{plain(value)} {unit}".strip()
-        drawn.append(
-            tag(
-                "rect",
-                tag("title", f"{label}: {shown}"),
-                class_="bar",
-                x=f"{index * step + step * 0.12:.1f}",
-                y=f"{top:.1f}",
-                width=f"{step * 0.76:.1f}",
-                height=f"{height:.1f}",
-                rx="1.5",
-            )
-        )
+        drawn.append(bar(f"{label}: {shown}", "bar", index, step, top, height, rx="1.5"))
     every = max(1, -(-len(values) // 12))
     labels = [
         tag("text", label, x=f"{index * step + step / 2:.1f}", y=_HEIGHT - 5, text_anchor="middle")
@@ -51,3 +40,18 @@ def bars(values: Sequence[tuple[str, Decimal | None]], unit: str) -> Html:
     line = tag("line", class_="axis", x1=0, x2=_WIDTH, y1=f"{base:.1f}", y2=f"{base:.1f}")
     named = f"usage, highest {plain(high)} {unit}".strip()
     return tag("svg", greatest, line, drawn, labels, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=named)
+
+
+def bar(title: str, class_: str, index: int, step: float, top: float, height: float, rx: str | None = None) -> Html:
+    """A bar with its tooltip, the one of this number from the left; pixels: ``step`` from one bar to the next, ``top``
+    and ``height`` its own, ``rx`` the radius of its corners."""
+    return tag(
+        "rect",
+        tag("title", title),
+        class_=class_,
+        x=f"{index * step + step * 0.12:.1f}",
+        y=f"{top:.1f}",
+        width=f"{step * 0.76:.1f}",
+        height=f"{height:.1f}",
+        rx=rx,
+    )
