@@ -70,8 +70,6 @@ class CutList(Sequence[Cut]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def _cut(self, place: int) -> Cut:
         partitions, first = self._partitions[self._partitions_of[place]], self._first_ends[place]
         ends = self._ends[first : first + len(partitions)]
