@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from typing import Any, Final, Literal
 
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.generations import Offsets
+from schemas.values.deterministic_ids import deterministic_id
 
 AlertState = Literal["fired", "recovered"]
 _codec = codec("usage_alert")
@@ -45,12 +45,8 @@ class AlertKey:
     @property
     def alert_id(self) -> str:
         """A deterministic id, equal in all processes: ``alr_`` and 24 hexadecimal digits."""
-        digest = blake2b(digest_size=12)
         parts = (self.rule, self.account_id, self.subscription, str(self.period_start_us), self.threshold)
-        for part in (self.namespace, *parts):
-            data = part.encode()
-            digest.update(len(data).to_bytes(4, "big") + data)
-        return ALERT_PREFIX + digest.hexdigest()
+        return deterministic_id(ALERT_PREFIX, self.namespace, *parts)
 
 
 @dataclass(frozen=True, slots=True)

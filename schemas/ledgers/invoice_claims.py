@@ -4,12 +4,12 @@ shared by the close, the webhooks and the worker's copies."""
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from hashlib import blake2b
 from typing import Final
 
 from schemas.ledgers.first_valid import Claim, FirstValid
 from schemas.ledgers.invoice_details import NoteClaim
 from schemas.ledgers.invoice_record import Invoice, body_of, readable_invoice
+from schemas.values.deterministic_ids import deterministic_id
 
 DRAFT: Final = "draft"
 FINALIZED: Final = "finalized"
@@ -21,12 +21,7 @@ WITHDRAWN: Final = "withdrawn"
 
 def invoice_id(namespace: str, subscription: str, period_start_us: int, sequence: int) -> str:
     """A deterministic invoice id, equal in all processes: ``inv_`` and 24 hexadecimal digits."""
-    parts = (namespace, subscription, str(period_start_us), str(sequence))
-    digest = blake2b(digest_size=12)
-    for part in parts:
-        data = part.encode()
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return "inv_" + digest.hexdigest()
+    return deterministic_id("inv_", namespace, subscription, str(period_start_us), str(sequence))
 
 
 def claim_of(invoice: Invoice) -> Claim:

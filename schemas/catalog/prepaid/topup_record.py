@@ -17,11 +17,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
-from hashlib import blake2b
 from typing import Any, Final, Literal
 
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.generations import Offsets
+from schemas.values.deterministic_ids import deterministic_id
 
 TopupState = Literal["requested", "paid", "refused", "withdrawn"]
 TopupOwner = tuple[str, str, str]
@@ -39,11 +39,7 @@ REMEMBERED: Final = 200
 
 def topup_id(namespace: str, account_id: str, currency: str, number: int) -> str:
     """A deterministic id, equal in all processes: ``top_`` and 24 hexadecimal digits."""
-    digest = blake2b(digest_size=12)
-    for part in (namespace, account_id, currency, str(number)):
-        data = part.encode()
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return "top_" + digest.hexdigest()
+    return deterministic_id("top_", namespace, account_id, currency, str(number))
 
 
 def is_topup_grant(code: str) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
 
 from schemas.kafka.codec import codec
 from schemas.ledgers.generations import Offsets
 from schemas.prices.decimals import MAX_QUANTITY_DIGITS, exact_decimal, plain
+from schemas.values.deterministic_ids import deterministic_id
 
 ClosingKind = Literal["finalised", "released"]
 _CLOSINGS: Final[tuple[ClosingKind, ...]] = ("finalised", "released")
@@ -21,11 +21,7 @@ _codec = codec("usage_reservation")
 @lru_cache(maxsize=1024)  # who reads a record asks several times
 def reservation_id(namespace: str, account_id: str, feature: str, idempotency_key: str) -> str:
     """A deterministic id, equal in all processes: ``rsv_`` and 24 hexadecimal digits."""
-    digest = blake2b(digest_size=12)
-    for part in (namespace, account_id, feature, idempotency_key):
-        data = part.encode()
-        digest.update(len(data).to_bytes(4, "big") + data)
-    return "rsv_" + digest.hexdigest()
+    return deterministic_id("rsv_", namespace, account_id, feature, idempotency_key)
 
 
 @dataclass(frozen=True, slots=True)
