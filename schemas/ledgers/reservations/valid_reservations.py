@@ -205,22 +205,23 @@ class ValidReservations:
 
     def head(self, namespace: str, account_id: str, feature: str) -> str:
         """The claim id of the last reservation of an account and feature, which the next one names; "" for none."""
-        of_namespace = self._namespaces.get(namespace)
-        chain = of_namespace.chains.get((account_id, feature)) if of_namespace is not None else None
+        chain = self._chain(namespace, account_id, feature)
         return chain.head if chain is not None else ""
 
     def open(self, namespace: str, account_id: str, feature: str) -> Mapping[str, Standing]:
         """The reservations of an account and feature that no record closed, by id; some may be expired by now."""
-        of_namespace = self._namespaces.get(namespace)
-        chain = of_namespace.chains.get((account_id, feature)) if of_namespace is not None else None
+        chain = self._chain(namespace, account_id, feature)
         return chain.open if chain is not None else {}
 
     def remembered(self, namespace: str, account_id: str, feature: str) -> Iterator[Standing]:
         """All that is remembered of an account and feature, in the order of the log."""
+        chain = self._chain(namespace, account_id, feature)
+        if chain is not None:
+            yield from (self._namespaces[namespace].standing[number] for number in chain.remembered)
+
+    def _chain(self, namespace: str, account_id: str, feature: str) -> _Chain | None:
         of_namespace = self._namespaces.get(namespace)
-        chain = of_namespace.chains.get((account_id, feature)) if of_namespace is not None else None
-        if of_namespace is not None and chain is not None:
-            yield from (of_namespace.standing[number] for number in chain.remembered)
+        return of_namespace.chains.get((account_id, feature)) if of_namespace is not None else None
 
     def open_of(self, namespace: str, account_id: str | None = None) -> int:
         """How many are open of an account; None: of the namespace."""
