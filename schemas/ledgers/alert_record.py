@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.first_valid import Claim, FirstValid
-from schemas.ledgers.generations import Offsets
+from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.values.deterministic_ids import deterministic_id
 
 AlertState = Literal["fired", "recovered"]
@@ -88,10 +88,7 @@ class Alert:
             "account_id": self.key.account_id, "subscription": self.key.subscription,
             "period_start": self.key.period_start_us, "period_end": self.period_end_us,
             "threshold": self.key.threshold, "as_of": self.as_of_us, "body": self.body, "claim_id": claim_id,
-            "offsets": [
-                {"generation": generation, "partition": partition, "next_offset": end}
-                for (generation, partition), end in sorted(self.offsets.items())
-            ],
+            "offsets": written_offsets(self.offsets),
         }  # fmt: skip
         return _codec.encode(record)
 
@@ -104,11 +101,10 @@ def alert_of(record: Mapping[str, Any]) -> Alert:
     )  # fmt: skip
     if record["alert_id"] != key.alert_id or record["state"] not in _STATES or record["episode"] < 1:
         raise ValueError(f"{record['alert_id'][:40]!r} is no alert of what the record names")
-    offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
     return Alert(
         key, record["episode"], record["state"], record["rule_version"], record["measure"], record["metric"],
         record["period_end"], record["limit"], record["direction"], record["value"], record["as_of"],
-        record["checkpoint"], record["catalog_offset"], offsets, record["body"],
+        record["checkpoint"], record["catalog_offset"], offsets_of(record), record["body"],
     )  # fmt: skip
 
 

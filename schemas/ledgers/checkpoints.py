@@ -16,7 +16,7 @@ from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.cut_list import Cut as Cut
 from schemas.ledgers.folds.cut_list import CutList
-from schemas.ledgers.generations import Offsets
+from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
@@ -84,7 +84,7 @@ class Checkpoints:
         refers to a valid cut.
         """
         if record["kind"] == "cut":
-            offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
+            offsets = offsets_of(record)
             previous = self.cuts[-1].offsets if self.cuts else {}
             if record["number"] != len(self.cuts) + 1 or any(
                 offsets.get(key, -1) < end for key, end in previous.items()
@@ -124,10 +124,7 @@ def cut_record(cut: Cut, claim_id: str) -> AvroRecord:
     """The Checkpoint record of a cut."""
     return {
         "kind": "cut", "number": cut.number, "catalog_offset": cut.catalog_offset, "as_of": cut.as_of_us,
-        "offsets": [
-            {"generation": generation, "partition": partition, "next_offset": end}
-            for (generation, partition), end in sorted(cut.offsets.items())
-        ],
+        "offsets": written_offsets(cut.offsets),
         "backfill": cut.backfill, "run_id": "", "body": "{}", "claim_id": claim_id,
     }  # fmt: skip
 

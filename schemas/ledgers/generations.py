@@ -27,6 +27,19 @@ Offsets = Mapping[tuple[int, int], int]
 """(generation, partition) → next offset."""
 
 
+def offsets_of(record: Mapping[str, Any]) -> dict[tuple[int, int], int]:
+    """The ``offsets`` of a decoded record."""
+    return {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
+
+
+def written_offsets(offsets: Offsets) -> list[dict[str, int]]:
+    """The same as records and answers have them, in order."""
+    return [
+        {"generation": generation, "partition": partition, "next_offset": end}
+        for (generation, partition), end in sorted(offsets.items())
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """A generation. ``partitions`` None: the number of its topic (the first generation)."""

@@ -20,7 +20,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from schemas.kafka.codec import CodecError, codec
-from schemas.ledgers.generations import Offsets
+from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.values.deterministic_ids import deterministic_id
 
 TopupState = Literal["requested", "paid", "refused", "withdrawn"]
@@ -86,19 +86,14 @@ class TopupRecord:
 
     def encode(self, claim_id: str) -> bytes:
         """The record's bytes; ``claim_id``: who wrote it."""
-        offsets = [
-            {"generation": generation, "partition": partition, "next_offset": end}
-            for (generation, partition), end in sorted(self.offsets.items())
-        ]
-        own = {"topup_id": self.topup_id, "offsets": offsets, "body": "{}", "claim_id": claim_id}
+        own = {"topup_id": self.topup_id, "offsets": written_offsets(self.offsets), "body": "{}", "claim_id": claim_id}
         return _codec.encode(asdict(replace(self, offsets={})) | own)
 
 
 def topup_of(record: Mapping[str, Any]) -> TopupRecord:
     """The record, decoded. Raises ValueError where its id is not that of what it names."""
-    offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
     names = TopupRecord.__dataclass_fields__
-    topup = TopupRecord(**{name: record[name] for name in names if name != "offsets"}, offsets=offsets)
+    topup = TopupRecord(**{name: record[name] for name in names if name != "offsets"}, offsets=offsets_of(record))
     if topup.topup_id != record["topup_id"] or topup.state not in ("requested", *_BEFORE):
         raise ValueError(f"{record['topup_id'][:40]!r} is no top-up of what the record names")
     return topup

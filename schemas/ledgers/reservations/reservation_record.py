@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 from schemas.kafka.codec import codec
-from schemas.ledgers.generations import Offsets
+from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.prices.decimals import MAX_QUANTITY_DIGITS, exact_decimal, plain
 from schemas.values.deterministic_ids import deterministic_id
 
@@ -98,17 +98,14 @@ def _record(record: ReservationRecord, kind: str, number: str) -> dict[str, Any]
         "feature": record.feature, "idempotency_key": record.idempotency_key, "quantity": plain(record.quantity),
         "expires_at": 0, "decided_at": record.decided_us, "predecessor": "", "seen": 0, "granted": "", "used": "",
         "held": "", "as_of": 0, "catalog_offset": 0, "body": "{}", "claim_id": record.claim_id,
-        "offsets": [
-            {"generation": generation, "partition": partition, "next_offset": end}
-            for (generation, partition), end in sorted(record.offsets.items())
-        ],
+        "offsets": written_offsets(record.offsets),
     }  # fmt: skip
 
 
 def record_of(value: bytes) -> ReservationRecord:
     """The record in some bytes. Raises ValueError (CodecError is one) where they are none."""
     record: Mapping[str, Any] = _codec.decode(value)
-    offsets = {(item["generation"], item["partition"]): item["next_offset"] for item in record["offsets"]}
+    offsets = offsets_of(record)
     quantity = exact_decimal(record["quantity"], MAX_QUANTITY_DIGITS)
     if quantity < 0:
         raise ValueError(f"{record['reservation_id'][:40]!r} has a quantity below zero")
