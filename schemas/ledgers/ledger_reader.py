@@ -187,29 +187,31 @@ class LedgerReader:
             time.sleep(_PAUSE_SECONDS)
 
     def _answered_ends(self) -> dict[int, int]:
+        # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+        return self._offsets_at(OFFSET_END, "the end", {})
+
+    def _offsets_at(self, timestamp: int, what: str, absent: Mapping[int, int]) -> dict[int, int]:
+        """By partition, the offset that Kafka has for a timestamp (milliseconds UTC, or OFFSET_END), in ``absent``
+        where it has none; ``what``: that place, for errors. Raises LedgerUnavailable."""
         try:
-            # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
-            questions = [TopicPartition(self.topic, number, OFFSET_END) for number in self.positions]
+            questions = [TopicPartition(self.topic, number, timestamp) for number in self.positions]
             answers = self._consumer.offsets_for_times(questions, timeout=5)
         except KafkaException as error:
-            raise LedgerUnavailable(f"{self.topic}: the end of the log is not known: {error}") from error
+            raise LedgerUnavailable(f"{self.topic}: {what} of the log is not known: {error}") from error
+        offsets = {}
         for answer in answers:
-            if answer.error is not None or answer.offset < 0:
+            offset = answer.offset if answer.offset >= 0 else absent.get(answer.partition, -1)
+            if answer.error is not None or offset < 0:
                 raise LedgerUnavailable(
-                    f"{self.topic}: the end of partition {answer.partition} is not known: {answer.error}"
+                    f"{self.topic}: {what} of partition {answer.partition} is not known: {answer.error}"
                 ) from (KafkaException(answer.error) if answer.error is not None else None)
-        return {answer.partition: answer.offset for answer in answers}
+            offsets[answer.partition] = offset
+        return offsets
 
     def offsets_since(self, at_us: int) -> dict[int, int]:
         """By partition, the offset of the first record that was appended at ``at_us`` (microseconds UTC) or later; the
         end where there is none. Raises LedgerUnavailable."""
-        ends = self.end_offsets()
-        try:
-            questions = [TopicPartition(self.topic, number, at_us // 1000) for number in ends]
-            answers = self._consumer.offsets_for_times(questions, timeout=5)
-        except KafkaException as error:
-            raise LedgerUnavailable(f"{self.topic}: offsets by time are not known: {error}") from error
-        return {answer.partition: answer.offset if answer.offset >= 0 else ends[answer.partition] for answer in answers}
+        return self._offsets_at(at_us // 1000, "the place of that time", self.end_offsets())
 
     def read_to(self, ends: Mapping[int, int], stalled: float = STALLED_SECONDS) -> Iterator[LogRecord]:
         """Yield records until all positions reach ``ends``, however long that takes. Raises LedgerUnavailable after

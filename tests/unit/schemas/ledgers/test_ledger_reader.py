@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException, TopicPartition
 
 from schemas.ledgers import ledger_reader
 from schemas.ledgers.errors import LedgerUnavailable
@@ -134,6 +134,26 @@ def test_an_election_without_an_end_is_told(reader_of: Any, monkeypatch: pytest.
     kafka.electing = [KafkaError.FENCED_LEADER_EPOCH] * 1000
     fail(reader_of(kafka, clock), 1)
     assert 5 < clock.now < 6
+
+
+def test_records_since_a_time_begin_at_the_end_only_where_kafka_says_that_there_are_none(reader_of: Any) -> None:
+    kafka = Kafka(forgetful=0)
+    reader = reader_of(kafka)
+    late = SimpleNamespace(partition=0, offset=-1, error=None)
+    unknown = SimpleNamespace(partition=1, offset=-1, error=None)
+    asked: list[int] = []
+
+    def answers(questions: list[TopicPartition], timeout: float) -> list[Any]:
+        asked.append(questions[0].offset)
+        ends = [TopicPartition(TOPIC, number, 9) for number in (0, 1)]
+        return ends if questions[0].offset == OFFSET_END else [late, unknown]
+
+    kafka.consumers[0].offsets_for_times = answers
+    assert reader.offsets_since(5_000) == {0: 9, 1: 9}
+    assert asked == [OFFSET_END, 5]
+    unknown.offset, unknown.error = -1001, KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)
+    with pytest.raises(LedgerUnavailable, match="of partition 1 is not known"):
+        reader.offsets_since(5_000)
 
 
 def test_a_reader_keeps_its_consumer_while_kafka_is_away(reader_of: Any) -> None:
