@@ -29,8 +29,6 @@ _FIRST_YEAR: Final = 2000
 """Of grants that recur, so that what has to be looked at is bounded."""
 _LAST_YEAR: Final = 2200
 
-CurrencyCode = CurrencyOrUnit
-
 
 def _at_most_all(number: Decimal) -> Decimal:
     if number > 100:
@@ -138,7 +136,7 @@ class CreditGrant(Model):
     """the subscription whose invoices alone draw on it; either this or an account"""
     amount: Positive
     """the prepaid amount"""
-    currency: CurrencyCode
+    currency: CurrencyOrUnit
     """ISO 4217 code, or a unit of the namespace's own; only invoices in it draw on the grant"""
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     """grants with lower numbers are drawn first"""
