@@ -1,7 +1,7 @@
 """Spaces out a consumer's requests to Kafka: what came meanwhile comes in one answer.
 
-aiokafka asks again as soon as an answer is consumed. Under load that is for each record or two: 60 requests a second at
-20,000 events/s, each of which cost the worker a millisecond and Kafka half of one, while a flush begins once a second.
+aiokafka asks again as soon as an answer is consumed, however little came, and each request costs the worker and Kafka
+something, while what it brings waits for the next flush.
 A request that waits here is to aiokafka one that waits at the broker, as every request does that finds no records.
 While little comes, what is metered is asked for once, just before the next flush begins: sooner it would only wait.
 """

@@ -64,8 +64,8 @@ class MeterPipeline:
             left = unit
             while left:
                 left = await self._submit_unit(left, ack)
-        # Flushes are spaced out: ten rows cost ClickHouse about as much as a thousand, and of twice as many rows each
-        # costs two thirds, since half as much is merged.
+        # Flushes are spaced out: ten rows cost ClickHouse about as much as a thousand, and more rows in fewer parts are
+        # merged less often (README: what a flush holds).
         await pause(max(0.0, began + self._flush_seconds - time.monotonic()))
 
     async def _submit_unit(self, unit: list[FaustEvent], ack: Ack) -> list[FaustEvent]:
