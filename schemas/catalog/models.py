@@ -28,7 +28,7 @@ from schemas.catalog.webhook_setting import MAX_NAMED, NamedWebhook, Webhook
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
-from schemas.values.currency import exponent, is_known, is_own_unit
+from schemas.values.currency import exponent, is_known, is_own_unit, is_too_fine
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.time_zones import NAMES
 
@@ -172,7 +172,7 @@ class Plan(Model):
         check_grants(self.features)
         check_top_ups(self.top_ups)
         threshold = self.invoice_threshold
-        if threshold is not None and int(threshold.as_tuple().exponent) < -exponent(self.currency):
+        if threshold is not None and is_too_fine(threshold, self.currency):
             raise ValueError(
                 f"invoice_threshold: {threshold} has more than {self.currency}'s {exponent(self.currency)} decimals; "
                 "round it to an amount that can be paid"

@@ -18,7 +18,7 @@ from schemas.catalog.prepaid.units import CurrencyOrUnit, MoneyCode
 from schemas.prices import PriceError, price_in, set_by_close
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
-from schemas.values.currency import exponent, is_known, is_own_unit
+from schemas.values.currency import exponent, is_known, is_own_unit, is_too_fine
 from schemas.values.fine_instants import InstantOrDate
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
@@ -178,7 +178,7 @@ class CreditGrant(Model):
             ("cost_basis", self.cost_basis, self.paid_in),
             ("rollover", rollover, self.currency),
         ):
-            if amount is not None and int(amount.as_tuple().exponent) < -exponent(currency):
+            if amount is not None and is_too_fine(amount, currency):
                 text = f"{name} {amount} has more than {currency}'s {exponent(currency)} decimals"
                 raise ValueError(f"credit grant {self.code}: {text}")
         _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
 import iso4217
@@ -49,6 +50,11 @@ def exponent(code: str) -> int:
     hint = code.strip().upper()
     remedy = f"write {hint}" if hint in _MINOR_UNITS else "write a three-letter code such as USD"
     raise ValueError(f"{code[:20]!r} is not an ISO 4217 currency code; {remedy}")
+
+
+def is_too_fine(amount: Decimal, code: str) -> bool:
+    """Whether an amount has more decimals, zeros among them, than its currency. Raises ValueError as ``exponent``."""
+    return int(amount.as_tuple().exponent) < -exponent(code)
 
 
 def is_known(code: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from schemas.catalog.base import Model, doubled, is_stored
 from schemas.catalog.prepaid.units import CurrencyOrUnit, ExchangeRate
 from schemas.prices.decimals import NotNegative, Positive
-from schemas.values.currency import exponent, is_known, is_own_unit
+from schemas.values.currency import exponent, is_known, is_own_unit, is_too_fine
 
 
 class TopUp(Model):
@@ -36,7 +36,7 @@ class TopUp(Model):
             return self
         for name in ("floor", "target", "daily_limit"):
             amount = getattr(self, name)
-            if int(amount.as_tuple().exponent) < -exponent(self.currency):
+            if is_too_fine(amount, self.currency):
                 raise ValueError(f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals")
         if is_own_unit(self.currency) != (self.cost is not None):
             text = "has no cost; write what one is bought for" if self.cost is None else "is money: remove cost"
