@@ -22,6 +22,7 @@ __all__ = [
     "missing",
     "of_busy",
     "of_denial",
+    "unavailable",
     "unknown_account",
     "unknown_parameters",
     "wrong",
@@ -58,6 +59,11 @@ def missing(detail: str) -> RatingProblem:
 def unknown_account(namespace: str, account_id: str) -> RatingProblem:
     """The refusal of an account that is not in the catalog: 404."""
     return missing(f"there is no account {account_id[:64]!r} in namespace {namespace}")
+
+
+def unavailable(detail: str, remedy: str = "try again") -> RatingProblem:
+    """The refusal of what cannot be told or done now, and can soon, perhaps: 503."""
+    return RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; {remedy}", headers={"Retry-After": "1"})
 
 
 def install(app: FastAPI) -> None:

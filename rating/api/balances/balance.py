@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, unknown_account
+from rating.api.rating_problems import unavailable, unknown_account
 from rating.estimates.account_state import read_accounts
 from rating.estimates.prepaid_draws import drawn_in_all
 from rating.invoices.amounts.prepaid.live_balances import LiveBalance, by_currency, live_balances
@@ -47,9 +45,7 @@ async def account_balance(rating: Rating, view: NamespaceView, account_id: str) 
         try:
             balances, problems = await rating.ask(question)
         except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
-            raise RatingProblem(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
-            ) from None
+            raise unavailable(str(error)) from None
     return {
         "account_id": account_id,
         "as_of": {"at": rfc3339(now_us), "checkpoint": None if checkpoint is None else checkpoint.number},

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, missing, unknown_account, wrong
+from rating.api.rating_problems import RatingProblem, missing, unavailable, unknown_account, wrong
 from rating.topups.topup_answers import TopupAnswer, TopupConflict
 from rating.topups.topup_store import StoredTopup, TopupCriteria, TopupPlace, list_topups
 from schemas.catalog.prepaid.topup_record import Topup
@@ -113,9 +113,7 @@ async def _answered(
     except TopupConflict as error:
         raise RatingProblem(HTTPStatus.CONFLICT, str(error)) from None
     except LedgerUnavailable as error:
-        raise RatingProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; send it again", headers={"Retry-After": "1"}
-        ) from None
+        raise unavailable(str(error), "send it again") from None
     return StoredTopup(topup.record, topup.changed_us).to_json()
 
 

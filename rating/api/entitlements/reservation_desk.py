@@ -19,7 +19,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from rating.api.rating_problems import RatingProblem
+from rating.api.rating_problems import RatingProblem, unavailable
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.reservations.reservation_book import LATEST_DECISION_US, ReservationBook
 from rating.entitlements.reservations.reservation_requests import (
@@ -124,7 +124,7 @@ class ReservationDesk:
                 task.cancel()
         for of_namespace in self._waiting.values():
             for each in of_namespace:
-                each.fail(_unavailable("this process ends"))
+                each.fail(unavailable("this process ends"))
         await asyncio.get_running_loop().run_in_executor(self._thread, self._log.close)
         self._thread.shutdown(wait=False)
 
@@ -171,19 +171,18 @@ class ReservationDesk:
     def listed(self, namespace: str, account_id: str, feature: str) -> list[Standing]:
         """The reservations of an account and feature that are open, or were closed within the hour; the last one first.
         Raises Problem (503)."""
-        if not self._ready.is_set():
-            raise _unavailable(self._fault)
+        self._check(None)
         with self._lock:
             kept = list(self._book.valid.remembered(namespace, account_id, feature))
         return sorted(kept, key=lambda standing: -standing.offset)
 
     def _check(self, as_of: MeasuredAsOf | None) -> None:
         if not self._ready.is_set():
-            raise _unavailable(self._fault)
+            raise unavailable(self._fault)
         if as_of is None:
             return
         if as_of.at_us < self._begun_us or as_of.at_us < self._now_us() - LATEST_DECISION_US // 2:
-            raise _unavailable("what is known of usage is too old to reserve by")
+            raise unavailable("what is known of usage is too old to reserve by")
 
     async def put(self, request: ReserveRequest | ClosingRequest) -> Standing:
         """The reservation once the request stands. Raises ReservationRefused, and Problem (503) where whether it stands
@@ -210,7 +209,7 @@ class ReservationDesk:
                 await self._round(lot)
             except Exception as error:  # of Kafka, or of ours: whoever waits is told, and asks again
                 log.warning("reservations: %s: %s", type(error).__name__, error)
-                unknown = _unavailable(f"whether it is reserved is not known ({error}), the same idempotency_key tells")
+                unknown = unavailable(f"whether it is reserved is not known ({error}), the same idempotency_key tells")
                 for each in lot:
                     each.fail(unknown)
 
@@ -239,7 +238,7 @@ class ReservationDesk:
             each.attempts += 1
             if each.attempts > _ATTEMPTS:
                 each.fail(
-                    _unavailable(
+                    unavailable(
                         f"{_ATTEMPTS} records in a row lost to other processes, or lie more than a minute from Kafka's"
                         " clock; compare the clocks"
                     )
@@ -272,7 +271,3 @@ class ReservationDesk:
             if isinstance(result, Reservation):
                 unwritten.add(result)
         return again, records
-
-
-def _unavailable(detail: str) -> RatingProblem:
-    return RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; try again", headers={"Retry-After": "1"})

@@ -6,11 +6,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final
 
 from rating.api.entitlements.asker import Asker
-from rating.api.rating_problems import RatingProblem
+from rating.api.rating_problems import unavailable
 from schemas.ledgers.invoice_claims import FINALIZED
 
 _FRESH_SECONDS: Final = 1.0
@@ -88,11 +87,7 @@ class UnpaidInvoices:
             try:
                 unpaid = await self._pool.ask(lambda client: _read(client, name, codes))  # noqa: B023  # called at once
             except Exception as error:
-                fault = RatingProblem(
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                    f"whether interim invoices are paid cannot be told: {error}; try again",
-                    headers={"Retry-After": "1"},
-                )
+                fault = unavailable(f"whether interim invoices are paid cannot be told: {error}")
             if len(namespace.known) > _MOST_KEPT:
                 namespace.known.clear()
             for code in codes:

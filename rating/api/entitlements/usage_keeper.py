@@ -13,12 +13,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final
 
 from rating.api.entitlements.asker import Asker
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
-from rating.api.rating_problems import RatingProblem
+from rating.api.rating_problems import unavailable
 from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.held_values import Held
 from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
@@ -122,7 +121,7 @@ class UsageKeeper:
             if not missing and as_of is not None:
                 return as_of, groups
             await self._measured(namespace, missing)
-        raise _unavailable("what the account used could not be measured as of one instant")
+        raise unavailable("what the account used could not be measured as of one instant")
 
     async def _fresh(self, namespace: _KeptNamespace) -> None:
         """Have the namespace refreshed from now on; wait for the first refresh where what is held is old."""
@@ -137,7 +136,7 @@ class UsageKeeper:
                 log.warning("namespace %s: the usage for checks is older than 2 s", namespace.name)
             as_of = namespace.held.as_of
             if as_of is not None and self._now_us() - as_of.at_us > _STALE_US:
-                raise _unavailable("what is known of usage is older than a minute, and ClickHouse does not answer")
+                raise unavailable("what is known of usage is older than a minute, and ClickHouse does not answer")
 
     async def _keep_fresh(self, namespace: _KeptNamespace) -> None:
         loop = asyncio.get_running_loop()
@@ -180,7 +179,7 @@ class UsageKeeper:
         """Have the keys measured, together with all that others wait for. Raises Problem."""
         waiting = namespace.waiting
         if len(waiting) > _MOST_WAITING:
-            raise _unavailable("too many accounts are asked for the first time at once")
+            raise unavailable("too many accounts are asked for the first time at once")
         loop = asyncio.get_running_loop()
         futures = [waiting.setdefault(key, loop.create_future()) for key in keys]
         if namespace.asking is None or namespace.asking.done():
@@ -278,7 +277,3 @@ def _measured(client: Any, name: str, keys: list[UsageKey], as_of: MeasuredAsOf)
     except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
         log.warning("namespace %s: some usage for checks is not measured again: %s", name, error)
         return None
-
-
-def _unavailable(detail: str) -> RatingProblem:
-    return RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, f"{detail}; try again", headers={"Retry-After": "1"})

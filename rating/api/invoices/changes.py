@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, missing
+from rating.api.rating_problems import RatingProblem, missing, unavailable
 from rating.invoices.amend import Amendment, wait_shown
 from rating.invoices.amounts.prepaid.overage import in_units
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
@@ -159,9 +159,7 @@ async def amended(rating: Rating, namespace: str, invoice_id: str, change: Amend
     except ChangeRefused as refused:
         raise RatingProblem(HTTPStatus.CONFLICT, str(refused)) from None
     except LedgerUnavailable as error:
-        raise RatingProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; ask again, it is recorded once", headers={"Retry-After": "1"}
-        ) from None
+        raise unavailable(str(error), "ask again, it is recorded once") from None
     if not await rating.ask(lambda client: wait_shown(client, namespace, stands, _SHOWN_SECONDS)):
         raise RatingProblem(
             HTTPStatus.SERVICE_UNAVAILABLE,

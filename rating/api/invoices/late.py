@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from rating.api.context import Authorized, View
-from rating.api.rating_problems import RatingProblem
+from rating.api.rating_problems import RatingProblem, unavailable
 from rating.invoicing.late.late_report import late_report
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.values.json_text import JsonObject
@@ -46,7 +46,5 @@ async def late_usage(
     except LedgerUnavailable as error:
         raise RatingProblem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
     except LookupError as error:  # an invoice of a run that was announced a moment ago
-        raise RatingProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
-        ) from None
+        raise unavailable(str(error)) from None
     return {"namespace": view.namespace, **report.to_json(limit)}

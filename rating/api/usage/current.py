@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.rating_problems import RatingProblem, unknown_account, wrong
+from rating.api.rating_problems import unavailable, unknown_account, wrong
 from rating.api.usage import projection
 from rating.estimates.account_state import read_accounts
 from rating.invoices.amounts.prepaid_credits import Wallet
@@ -64,9 +63,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
     try:
         estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
     except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
-        raise RatingProblem(
-            HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; try again", headers={"Retry-After": "1"}
-        ) from None
+        raise unavailable(str(error)) from None
     order = {line.subscription: number for number, line in enumerate(estimates.account.lines)}
     problems = [f"subscription {name}: {why}" for name, why in estimates.problems.items()]
     for expected in estimates.periods:
