@@ -11,6 +11,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AppendedAlert
+from schemas.clickhouse.copy_progress import read_copied, write_copied
 from schemas.kafka.topics import ALERTS, EVENTS_PREFIX
 from schemas.ledgers.alert_record import Alert, AlertKey
 from schemas.ledgers.generations import Offsets
@@ -164,16 +165,12 @@ def alerts_since(client: Client, namespace: str, since_us: int, alert_id: str | 
 
 def copied_positions(client: Client) -> dict[int, int]:
     """Partition of usage.alerts → next offset below which every valid record is stored, and its messages are queued."""
-    rows = client.query(
-        "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {topic:String} GROUP BY partition",
-        parameters={"topic": ALERTS},
-    ).result_rows
-    return {int(partition): int(offset) for partition, offset in rows}
+    return read_copied(client, ALERTS)
 
 
 def write_positions(client: Client, positions: Mapping[int, int]) -> None:
     """Write such positions."""
-    _write_progress(client, {(ALERTS, partition): end for partition, end in positions.items()})
+    write_copied(client, {(ALERTS, partition): end for partition, end in positions.items()})
 
 
 def evaluated_offsets(client: Client) -> dict[tuple[int, int], int]:
@@ -189,17 +186,7 @@ def evaluated_offsets(client: Client) -> dict[tuple[int, int], int]:
 def write_evaluated(client: Client, offsets: Offsets) -> None:
     """Write such offsets. Without the newest, usage is looked at again."""
     topics = {(f"{_EVALUATED}{generation}", partition): end for (generation, partition), end in offsets.items()}
-    _write_progress(client, topics)
-
-
-def _write_progress(client: Client, next_offsets: Mapping[tuple[str, int], int]) -> None:
-    """By what stands for a topic, and partition."""
-    columns = {
-        "topic": pa.array([topic for topic, _ in next_offsets], pa.string()),
-        "partition": pa.array([partition for _, partition in next_offsets], pa.uint32()),
-        "next_offset": pa.array(list(next_offsets.values()), pa.uint64()),
-    }
-    client.insert_arrow("copy_progress", pa.table(columns))
+    write_copied(client, topics)
 
 
 def _stored(row: Sequence[Any]) -> StoredAlert:

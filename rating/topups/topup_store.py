@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.topups.topup_ledger import AppendedTopup
 from schemas.catalog.prepaid.topup_record import TopupRecord
+from schemas.clickhouse.copy_progress import read_copied, write_copied
 from schemas.kafka.topics import TOPUPS
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
@@ -129,21 +130,12 @@ def read_topups(
 def copied_positions(client: Client) -> dict[int, int]:
     """Partition of usage.topups → next offset below which every valid record is stored, paid ones are granted, and
     messages are queued."""
-    rows = client.query(
-        "SELECT partition, max(next_offset) FROM copy_progress WHERE topic = {topic:String} GROUP BY partition",
-        parameters={"topic": TOPUPS},
-    ).result_rows
-    return {int(partition): int(offset) for partition, offset in rows}
+    return read_copied(client, TOPUPS)
 
 
 def write_positions(client: Client, positions: Mapping[int, int]) -> None:
     """Write such positions."""
-    columns = {
-        "topic": pa.array([TOPUPS] * len(positions), pa.string()),
-        "partition": pa.array(list(positions), pa.uint32()),
-        "next_offset": pa.array(list(positions.values()), pa.uint64()),
-    }
-    client.insert_arrow("copy_progress", pa.table(columns))
+    write_copied(client, {(TOPUPS, partition): end for partition, end in positions.items()})
 
 
 def _stored(row: Sequence[Any]) -> StoredTopup:
