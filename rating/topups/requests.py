@@ -54,7 +54,7 @@ def next_topups(
     is passed over while the view lacks the grant of a payment, which is on its way."""
     for account_id, floor, balance in balances:
         topups = valid.of(view.namespace, account_id, floor.currency)
-        if ungranted(view, topups.by_number.values()):
+        if any(ungranted(view, topup.record) for topup in topups.by_number.values()):
             continue
         if (record := next_topup(view.namespace, account_id, floor, balance, topups, as_of)) is not None:
             yield record

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from clickhouse_connect.driver.client import Client
 
 from rating.topups import topup_store
-from rating.topups.topup_grants import TopupGrants
+from rating.topups.topup_grants import TopupGrants, ungranted
 from rating.topups.topup_ledger import AppendedTopup, TopupLedger
 from schemas.catalog.state import Catalog
 from schemas.settings import Settings
@@ -61,10 +61,8 @@ class TopupCopy:
     def _store(self, fresh: Sequence[AppendedTopup]) -> None:
         topup_store.write_topups(self._client, fresh)
         for topup in fresh:
-            record = topup.record
-            view = self._catalog.view(record.namespace)
-            if record.state == "paid" and not view.history("credit_grant", record.topup_id):
-                self._grants.publish(record)
+            if ungranted(self._catalog.view(topup.record.namespace), topup.record):
+                self._grants.publish(topup.record)
 
     def close(self) -> None:
         """Disconnect."""

@@ -7,10 +7,9 @@ however often; what somebody made of it since stays.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from decimal import Decimal
 
-from schemas.catalog.prepaid.topup_record import Topup, TopupRecord
+from schemas.catalog.prepaid.topup_record import TopupRecord
 from schemas.catalog.state import NamespaceView, record_of
 from schemas.catalog.terms import CreditGrant
 from schemas.kafka.codec import codec
@@ -37,10 +36,9 @@ def grant_of_topup(record: TopupRecord) -> CreditGrant:
     )
 
 
-def ungranted(view: NamespaceView, topups: Iterable[Topup]) -> list[TopupRecord]:
-    """Those of the paid top-ups whose grant the view does not have."""
-    paid = (topup.record for topup in topups if topup.state == "paid")
-    return [record for record in paid if not view.history("credit_grant", record.topup_id)]
+def ungranted(view: NamespaceView, record: TopupRecord) -> bool:
+    """Whether the top-up is paid and the view does not have its grant."""
+    return record.state == "paid" and not view.history("credit_grant", record.topup_id)
 
 
 class TopupGrants:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import RatingProblem, missing, unavailable, unknown_account, wrong
 from rating.topups.topup_answers import TopupAnswer, TopupConflict
+from rating.topups.topup_grants import ungranted
 from rating.topups.topup_store import StoredTopup, TopupCriteria, TopupPlace, list_topups
 from schemas.catalog.prepaid.topup_record import Topup
 from schemas.catalog.state import NamespaceView
@@ -106,7 +107,7 @@ async def _answered(
 
     try:
         topup = await rating.change(write)
-        if topup.state == "paid" and not view.history("credit_grant", topup_id):
+        if ungranted(view, topup.record):
             await rating.change(lambda: rating.topups.grant(topup.record))
     except LookupError as error:
         raise missing(f"{error}; GET /v1/accounts/{account_id[:64]}/topups lists them") from None

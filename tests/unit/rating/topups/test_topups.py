@@ -55,7 +55,10 @@ class Ledger:
 
     def grant(self) -> None:
         """What the process of webhooks does for each paid record, however often: the first claim wins."""
-        for record in ungranted(self.shelf.view(), self.fold().of_account("air", "acme")):
+        view = self.shelf.view()
+        for record in (topup.record for topup in self.fold().of_account("air", "acme")):
+            if not ungranted(view, record):
+                continue
             body = record_of("air", grant_of_topup(record), kind="credit_grant", version=1, author="", claim_id="")
             self.shelf.catalog.apply(body, self.shelf.catalog.next_offset, self.now_us)
 
