@@ -57,27 +57,27 @@ def balance(
 
 def _print_entries(entries: list[JsonObject], as_json: bool) -> None:
     """``entries``: the oldest first."""
-    from deploy.cli.output import console, print_json, say, table
-
-    if as_json:
-        print_json({"entries": entries})
-    elif not entries:
-        say("no entries: there are no credit grants")
-    else:
-        columns = ("at", "kind", "grant", "amount", "balance", "total", "currency", "invoice_id", "line", "credit_note")
-        rows = [["" if entry[name] is None else str(entry[name]) for name in columns] for entry in entries]
-        console().print(table("", columns, rows, right=("amount", "balance", "total", "line")))
+    columns = ("at", "kind", "grant", "amount", "balance", "total", "currency", "invoice_id", "line", "credit_note")
+    nothing = "no entries: there are no credit grants"
+    _print_listed("entries", entries, columns, ("amount", "balance", "total", "line"), nothing, as_json)
 
 
 def _print_topups(topups: list[JsonObject], as_json: bool) -> None:
     """``topups``: the newest first."""
+    columns = ("topup_id", "state", "at", "amount", "currency", "cost", "balance", "target", "reference")
+    nothing = "no top-ups: none was needed, or `top_ups` of account, subscription and plan say nothing"
+    _print_listed("topups", topups, columns, ("amount", "cost", "balance", "target"), nothing, as_json)
+
+
+def _print_listed(
+    name: str, items: list[JsonObject], columns: tuple[str, ...], right: tuple[str, ...], nothing: str, as_json: bool
+) -> None:
+    """``name``: of the items in JSON; ``nothing``: what is said where there are none."""
     from deploy.cli.output import console, print_json, say, table
 
     if as_json:
-        print_json({"topups": topups})
-    elif not topups:
-        say("no top-ups: none was needed, or `top_ups` of account, subscription and plan say nothing")
+        print_json({name: items})
+    elif not items:
+        say(nothing)
     else:
-        columns = ("topup_id", "state", "at", "amount", "currency", "cost", "balance", "target", "reference")
-        rows = [["" if topup[name] is None else str(topup[name]) for name in columns] for topup in topups]
-        console().print(table("", columns, rows, right=("amount", "cost", "balance", "target")))
+        console().print(table("", columns, [[item[column] for column in columns] for item in items], right=right))

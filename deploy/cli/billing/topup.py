@@ -11,6 +11,9 @@ from deploy.cli.connection import ADMIN_KEY, JsonOption, NamespaceOption, answer
 if TYPE_CHECKING:
     from schemas.values.json_text import JsonObject
 
+_Account = Annotated[str, typer.Argument(help="The account's code.")]
+_Topup = Annotated[str, typer.Argument(help="The top-up's id, top_….")]
+
 app = typer.Typer(
     help="Answer a top-up of prepaid credit; `weir balance ACCOUNT --topups` lists them.", no_args_is_help=True
 )
@@ -18,8 +21,8 @@ app = typer.Typer(
 
 @app.command(epilog=ADMIN_KEY)
 def paid(
-    account: Annotated[str, typer.Argument(help="The account's code.")],
-    topup: Annotated[str, typer.Argument(help="The top-up's id, top_….")],
+    account: _Account,
+    topup: _Topup,
     reference: Annotated[str, typer.Option(help="Of the payment.")] = "",
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
@@ -30,8 +33,8 @@ def paid(
 
 @app.command(epilog=ADMIN_KEY)
 def refused(
-    account: Annotated[str, typer.Argument(help="The account's code.")],
-    topup: Annotated[str, typer.Argument(help="The top-up's id, top_….")],
+    account: _Account,
+    topup: _Topup,
     reason: Annotated[str, typer.Option(help="Why it was not paid.")] = "",
     namespace: NamespaceOption = None,
     as_json: JsonOption = False,
