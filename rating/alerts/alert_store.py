@@ -14,7 +14,7 @@ from rating.alerts.alert_ledger import AppendedAlert
 from schemas.clickhouse.copy_progress import read_copied, write_copied
 from schemas.kafka.topics import ALERTS, EVENTS_PREFIX
 from schemas.ledgers.alert_record import Alert, AlertKey
-from schemas.ledgers.generations import Offsets
+from schemas.ledgers.generations import Offsets, written_offsets
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -73,10 +73,7 @@ class StoredAlert:
                 "instant": rfc3339(alert.as_of_us),
                 "checkpoint": alert.checkpoint or None,
                 "catalog_offset": alert.catalog_offset,
-                "offsets": [
-                    {"generation": generation, "partition": partition, "next_offset": end}
-                    for (generation, partition), end in sorted(alert.offsets.items())
-                ],
+                "offsets": written_offsets(alert.offsets),
             },
         }
 

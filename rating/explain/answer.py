@@ -12,6 +12,7 @@ from rating.explain.locked_line import locked
 from rating.explain.recomputed import by_day, by_dimensions, plain_or_none, total
 from rating.explain.subject import Ledgers, Subject
 from schemas.catalog.profiles import BEGINNING, FOREVER, ProfileVersion
+from schemas.ledgers.generations import written_offsets
 from schemas.values.currency import exponent
 from schemas.values.instants import SECOND, instant, rfc3339
 from schemas.values.json_text import JsonObject
@@ -78,10 +79,7 @@ def _checkpoint(ledgers: Ledgers, subject: Subject) -> JsonObject:
         "as_of": rfc3339(head.as_of_us),
         "run_id": head.run_id,
         "catalog_offset": head.catalog_offset,
-        "offsets": [
-            {"generation": generation, "partition": partition, "next_offset": end}
-            for (generation, partition), end in sorted(cut.offsets.items())
-        ],
+        "offsets": written_offsets(cut.offsets),
     }
 
 

@@ -13,6 +13,7 @@ from rating.topups.topup_ledger import AppendedTopup
 from schemas.catalog.prepaid.topup_record import TopupRecord
 from schemas.clickhouse.copy_progress import read_copied, write_copied
 from schemas.kafka.topics import TOPUPS
+from schemas.ledgers.generations import written_offsets
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -66,10 +67,7 @@ class StoredTopup:
                 "instant": rfc3339(record.as_of),
                 "checkpoint": record.checkpoint or None,
                 "catalog_offset": record.catalog_offset,
-                "offsets": [
-                    {"generation": generation, "partition": partition, "next_offset": end}
-                    for (generation, partition), end in sorted(record.offsets.items())
-                ],
+                "offsets": written_offsets(record.offsets),
             },
         }
 
