@@ -84,7 +84,6 @@ class HeldUsage:
         """About the room that it takes, in KiB."""
         self._held: dict[Asked, dict[str, HeldEntry]] = {}
         self._before: list[Held] = []  # freed by ``ahead``: that takes longer than all else of ``take``
-        self._count = 0
         self._uses = 0
         self._used: OrderedDict[HeldEntry, None] = OrderedDict()  # all that is held, the one used longest ago first
         self._round: list[HeldEntry] = []  # what is to be measured again, the next one last
@@ -92,7 +91,7 @@ class HeldUsage:
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._used)
 
     def usage(self, account_id: str, asked: Asked, now_us: int) -> tuple[UsageGroup, ...] | None:
         """The groups of what is asked, as ``usage_totals`` has them; None where it is not held."""
@@ -122,7 +121,7 @@ class HeldUsage:
             every = (entry for of_asked in self._held.values() for entry in of_asked.values())
             self._round = sorted(every, key=lambda entry: entry.account_id, reverse=True)
         keys: list[UsageKey] = []
-        while self._round and len(keys) <= self._count // share:
+        while self._round and len(keys) <= len(self._used) // share:
             entry = self._round.pop()
             if not entry.forgotten:
                 keys.append(entry.key)
@@ -206,7 +205,6 @@ class HeldUsage:
         for entry in cut.added:
             self._held.setdefault(entry.asked, {})[entry.account_id] = entry
             self._used[entry] = None
-        self._count += len(cut.added)
         self.weight, self.as_of = cut.weight, cut.as_of
 
     def _entry(self, account_id: str, asked: Asked) -> HeldEntry | None:
@@ -227,7 +225,6 @@ class HeldUsage:
         if not of_asked:
             del self._held[entry.asked]
         del self._used[entry]
-        self._count -= 1
 
     def _remember(self, entry: HeldEntry) -> None:
         profile = entry.asked.profile
