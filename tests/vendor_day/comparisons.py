@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from tests.vendor_day import vendor
 from tests.vendor_day.answers import Answers, Document, instant
-from tests.vendor_day.fold import Fold, minute_of, month_of
+from tests.vendor_day.fold import Fold, minute_of, month_before, month_of
 
 
 def usage(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[str]:
     """Usage of each profile in the running month and the one before, and the running invoice's lines."""
-    month = month_of(account, now)
-    for start, end in (month, month_of(account, month[0] - timedelta(microseconds=1))):
+    for start, end in (month_of(account, now), month_before(account, now)):
         for profile, metric in vendor.PROFILES.items():
             counted, expected = answers.usage(account, metric, start, end), fold.usage(account, profile, start, end)
             if counted != expected:
@@ -75,9 +74,7 @@ def limits(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterato
 
 def balance(answers: Answers, fold: Fold, account: str, months: list[tuple[datetime, datetime]]) -> Iterator[str]:
     """The live balance after the usage of ``months``."""
-    spent = sum((fold.spend(account, start, end) for start, end in months), Decimal(0))
-    expected = max(vendor.PREPAID[account] - spent, Decimal(0))
-    live = answers.live(account)
+    expected, live = fold.balance(account, months), answers.live(account)
     if live != expected:
         yield f"{account}: the live balance is {live}; the fold has {expected}"
 

@@ -17,7 +17,7 @@ from rating.verify.verification import verify
 from tests.vendor_day import comparisons, vendor
 from tests.vendor_day.answers import Answers
 from tests.vendor_day.crossing_fold import Crossings
-from tests.vendor_day.fold import Fold, month_of
+from tests.vendor_day.fold import Fold, month_before, month_of
 from tests.vendor_day.traffic import Producers, batches, calls
 
 Say = Callable[[str], None]
@@ -72,12 +72,11 @@ class Shop:
     def compare(self, now: datetime) -> Iterator[str]:
         """All answers beside the fold."""
         for account in vendor.ACCOUNTS:
-            months = [*self.billed[account], month_of(account, now)]
             for differences in (
                 comparisons.usage(self.answers, self.fold, account, now),
                 comparisons.running(self.answers, self.fold, account, now),
                 comparisons.limits(self.answers, self.fold, account, now),
-                comparisons.balance(self.answers, self.fold, account, months),
+                comparisons.balance(self.answers, self.fold, account, self._months(account, now)),
             ):
                 yield from differences
         yield from comparisons.crossings(self.answers.alerts(), self.crossings.alerts)
@@ -85,10 +84,12 @@ class Shop:
     def settle(self, now: datetime) -> None:
         """The fold's values are what alerts must have been said of."""
         for account in vendor.ACCOUNTS:
-            months = [*self.billed[account], month_of(account, now)]
-            spent = sum((self.fold.spend(account, *month) for month in months), Decimal(0))
-            live = max(vendor.PREPAID[account] - spent, Decimal(0))
+            live = self.fold.balance(account, self._months(account, now))
             self.crossings.settle(self.fold, account, now, live)
+
+    def _months(self, account: str, now: datetime) -> list[tuple[datetime, datetime]]:
+        """Those that are billed, and the running one."""
+        return [*self.billed[account], month_of(account, now)]
 
     def bill(self, now: datetime) -> None:
         """Close what is due."""
@@ -119,7 +120,7 @@ class Day:
     def _last_month(self) -> None:
         for shop in self.shops:
             now = datetime.now(UTC)
-            before = {account: month_of(account, _before(account, now)) for account in vendor.ACCOUNTS}
+            before = {account: month_before(account, now) for account in vendor.ACCOUNTS}
             shop.apply(vendor.catalog(shop.namespace, {account: month[0] for account, month in before.items()}))
             span = max(month[0] for month in before.values()), min(month[1] for month in before.values())
             shop.producers.send(shop.round("before", 60, span))
@@ -128,7 +129,7 @@ class Day:
             now = datetime.now(UTC)
             shop.bill(now)
             for account in vendor.ACCOUNTS:
-                month = month_of(account, _before(account, now))
+                month = month_before(account, now)
                 shop.billed[account].append(month)
                 self._invoices(shop, account, 1, [shop.fold.lines(account, *month)])
         self._settled("last month is billed")
@@ -212,11 +213,6 @@ class Day:
                 text for account in vendor.ACCOUNTS for text in comparisons.usage(shop.answers, shop.fold, account, now)
             ]
         return list(shop.compare(now))
-
-
-def _before(account: str, now: datetime) -> datetime:
-    """An instant of the month before."""
-    return month_of(account, now)[0] - timedelta(microseconds=1)
 
 
 def run(folder: Path, seed: int, say: Say) -> list[str]:

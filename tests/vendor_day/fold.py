@@ -79,6 +79,11 @@ class Fold:
         """The sum of the lines."""
         return sum(self.lines(account, start, end).values(), Decimal(0))
 
+    def balance(self, account: str, months: Iterable[tuple[datetime, datetime]]) -> Decimal:
+        """What the usage of ``months`` leaves of prepaid credit, in dollars."""
+        spent = sum((self.spend(account, *month) for month in months), Decimal(0))
+        return max(vendor.PREPAID[account] - spent, Decimal(0))
+
 
 def month_of(account: str, at: datetime) -> tuple[datetime, datetime]:
     """The calendar month of the account's time zone around an instant, in UTC."""
@@ -87,6 +92,11 @@ def month_of(account: str, at: datetime) -> tuple[datetime, datetime]:
     start = datetime(local.year, local.month, 1, tzinfo=zone)
     end = datetime(local.year + local.month // 12, local.month % 12 + 1, 1, tzinfo=zone)
     return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def month_before(account: str, at: datetime) -> tuple[datetime, datetime]:
+    """The month before that of an instant."""
+    return month_of(account, month_of(account, at)[0] - timedelta(microseconds=1))
 
 
 def minute_of(at: datetime) -> tuple[datetime, datetime]:

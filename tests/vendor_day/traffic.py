@@ -48,7 +48,6 @@ class Producers:
         self._clients = clients
         self._fold = fold
         self._lock = threading.Lock()
-        self.batches = 0
 
     def send(self, made: Sequence[list[Call]]) -> None:
         """Returns once all are acknowledged. Raises Refusal and GatewayUnavailable."""
@@ -64,4 +63,3 @@ class Producers:
         client.send([call.event() for call in batch])
         with self._lock:
             self._fold.add(batch)
-            self.batches += 1
