@@ -120,7 +120,7 @@ class HttpSender(Sender):
             if outcome.startswith("4") and outcome != "429":
                 self.ledger.problem(f"{self.name}: refused with {outcome}")
                 return False
-            self.stopping.wait(self.dice.uniform(0.05, 0.3)) or time.sleep(0.1)
+            time.sleep(self.dice.uniform(0.15, 0.4))  # a client's pause, also of the batch under way at the end
         return False
 
     def _post(self, url: str, namespace: str, body: bytes) -> str:
@@ -168,5 +168,5 @@ class InboxSender(Sender):
             self.ledger.attempt(outcome[0])
             if outcome[0] == "inbox delivered":
                 return True
-            time.sleep(0.1)
+            time.sleep(0.1)  # a client's pause before the next attempt
         return False
