@@ -4,6 +4,7 @@ changes underneath."""
 from __future__ import annotations
 
 import asyncio
+import selectors
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,23 +22,25 @@ METERED, WAITING = "usage.events.1", WaitingRecords()
 REVOKED = SimpleNamespace(active=False)  # so that answers need no content
 
 
-class VirtualTime(asyncio.SelectorEventLoop):
-    """A loop whose clock stands still but for what is waited for, which takes no time."""
+class VirtualWait(selectors.DefaultSelector):
+    """Waits in no time: a clock goes on instead."""
 
     now = 100.0
 
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class VirtualTime(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still but for what is waited for, which takes no time."""
+
     def __init__(self) -> None:
-        super().__init__()
-        select = self._selector.select  # type: ignore[attr-defined]
-
-        def passing(timeout: float | None = None) -> Any:
-            self.now += timeout or 0.0
-            return select(0)
-
-        self._selector.select = passing  # type: ignore[attr-defined]
+        self._wait = VirtualWait()
+        super().__init__(self._wait)
 
     def time(self) -> float:
-        return self.now
+        return self._wait.now
 
 
 class Requests:
@@ -111,7 +114,7 @@ def test_while_little_comes_what_is_metered_is_asked_for_just_before_the_next_fl
 ) -> None:
     waiting = WaitingRecords()
     waiting.watch(cast("Any", SimpleNamespace(waiting_bytes=waiting_bytes, qsize=lambda: 1)))
-    monkeypatch.setattr(waiting, "_due", VirtualTime.now + 5.0)
+    monkeypatch.setattr(waiting, "_due", VirtualWait.now + 5.0)
     pace_fetches(Settings(flush_seconds=1.0), METERED, waiting)
 
     async def course(requests: Requests) -> None:

@@ -164,13 +164,13 @@ def test_late_usage_is_not_looked_for_where_a_chain_lies_behind_the_date() -> No
     assert (found("2026-02-28"), len(client.questions)) == (["s"], 1)
 
 
-def test_an_adjustment_behind_the_date_is_a_difference() -> None:
+def test_an_adjustment_behind_the_date_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = catalog(PRICE)
     books = Books(shelf, [used(3, 10, close=1), used(4, 6, close=2)])
     books.close(FEBRUARY)
     offset = shelf.catalog.next_offset
     locked(shelf, "2026-02-01")
-    books.shelf.view = lambda _=None: shelf.catalog.view("air", offset)  # type: ignore[method-assign]
+    monkeypatch.setattr(books.shelf, "view", lambda _=None: shelf.catalog.view("air", offset))
     books.close(MARCH)  # as if the date were not there
 
     def differences(known: int) -> list[str]:
