@@ -2,109 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.entitlements.decision import EntitlementDecision
-from rating.entitlements.held_usage import MeasuredAsOf
-from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.entitlements.reservations.reservation_requests import (
     ClosingRequest,
     ReservationRefused,
-    ReserveRequest,
     Unwritten,
     close,
     reserve,
 )
-from rating.entitlements.reservations.uncounted_usage import MOST_APART, UncountedUsage
-from schemas.ledgers.reservations.reservation_record import Closing, Reservation, record_of, reservation_id
-from schemas.ledgers.reservations.valid_reservations import (
-    MOST_CLOSED,
-    REMEMBERED_US,
-    Standing,
-    ValidReservations,
-)
+from schemas.ledgers.reservations.reservation_record import Closing, Reservation, reservation_id
 from schemas.values.instants import SECOND
-
-EVENTS = (1, 0)
-PLACE = "shop", "acme", "tokens"
-GRANTED = Decimal(10)
-START = 1_000_000 * SECOND
-CLAIMS = count()
-
-
-def judged(used: Decimal, quantity: Decimal) -> Callable[[Decimal], EntitlementDecision]:
-    def judge(held: Decimal) -> EntitlementDecision:
-        within = used + held + quantity <= GRANTED
-        return EntitlementDecision(within, None if within else "limit_reached", f"{used} used, {held} held")
-
-    return judge
-
-
-def asked(key: str, quantity: int | str, now_us: int, used: int = 0, cut: int = 0, seconds: int = 60) -> ReserveRequest:
-    amount = Decimal(quantity)
-    as_of = MeasuredAsOf({EVENTS: cut}, now_us)
-    return ReserveRequest(*PLACE, amount, now_us + seconds * SECOND, key, judged(Decimal(used), amount), as_of)
-
-
-@dataclass
-class Log:
-    """usage.reservations and usage.events: the second has a quantity an event."""
-
-    records: list[tuple[bytes, int]] = field(default_factory=list)
-    events: list[int] = field(default_factory=list)
-    now_us: int = START
-
-    def write(self, *records: Reservation | Closing) -> None:
-        self.records += [(record.encode(), self.now_us) for record in records]
-
-    def fold(self, start: int = 0) -> ReservationBook:
-        book = ReservationBook()
-        book.valid.position = start
-        return self.follow(book)
-
-    def follow(self, book: ReservationBook) -> ReservationBook:
-        for offset in range(book.valid.position, len(self.records)):
-            book.apply_bytes(self.records[offset][0], offset, self.records[offset][1])
-        return book
-
-
-@dataclass
-class Service:
-    """A rating process: what it knows of both logs may be old."""
-
-    log: Log
-    book: ReservationBook = field(default_factory=ReservationBook)
-    cut: int = 0
-
-    def reserving(self, *wanted: tuple[str, int, int]) -> list[Reservation]:
-        """The records of some requests that are decided together."""
-        unwritten, records = Unwritten(), list[Reservation]()
-        used = sum(self.log.events[: self.cut])
-        for key, quantity, seconds in wanted:
-            request = asked(key, quantity, self.log.now_us, used, self.cut, seconds)
-            try:
-                record = reserve(self.book, unwritten, request, self.log.now_us, f"claim {next(CLAIMS)}")
-            except ReservationRefused:
-                continue
-            if isinstance(record, Reservation):
-                unwritten.add(record)
-                records.append(record)
-        return records
-
-
-def standing(book: ReservationBook, key: str) -> Standing:
-    kept = book.valid.standing("shop", reservation_id(*PLACE, key))
-    assert kept is not None
-    return kept
-
+from tests.unit.rating.entitlements.reservation_services import EVENTS, GRANTED, PLACE, Log, Service, asked, standing
 
 KEYS = st.integers(0, 9)
 WANTED = st.tuples(KEYS, st.integers(1, 9), st.integers(5, 50))
@@ -269,95 +183,3 @@ def test_a_closed_reservation_answers_the_same_request_alike_and_others_with_why
     assert same == standing(service.book, "a")
     with pytest.raises(ReservationRefused, match="has reserved 4, and 5 is asked for now"):
         reserve(service.book, Unwritten(), asked("a", 5, log.now_us), log.now_us, "claim")
-
-
-def test_a_record_far_from_its_writers_clock_is_void() -> None:
-    log = Log()
-    held_up = Service(log).reserving(("a", 4, 600))
-    log.now_us += 61 * SECOND
-    log.write(*held_up)
-    assert log.fold().valid.standing("shop", reservation_id(*PLACE, "a")) is None
-
-
-def test_what_is_closed_is_forgotten_and_so_is_memory_bounded() -> None:
-    fold = ValidReservations()
-    now_us, stale = START, 0
-    for number in range(MOST_CLOSED + 50):
-        reservation = Reservation(
-            "shop", f"acct_{number}", "tokens", "a", Decimal(1), now_us + 3600 * SECOND, now_us, "", fold.position, "w"
-        )
-        assert fold.apply(reservation, fold.position, now_us)
-        closing = Closing(
-            "shop", f"acct_{number}", "tokens", reservation.reservation_id, "released", Decimal(0), "", now_us, "w"
-        )
-        assert fold.apply(closing, fold.position, now_us)
-        now_us += 1000
-    assert len(fold) == MOST_CLOSED
-    assert fold.open_of("shop") == 0
-    # It knew nothing of what is forgotten.
-    ignorant = Reservation("shop", "acct_7", "tokens", "b", Decimal(1), now_us + SECOND, now_us, "", stale, "w")
-    assert not fold.apply(ignorant, fold.position, now_us)
-    other = Reservation("other", "acct_7", "tokens", "b", Decimal(1), now_us + SECOND, now_us, "", stale, "w")
-    now_us += REMEMBERED_US + 61 * SECOND
-    assert not fold.apply(other, fold.position, now_us)
-    assert len(fold) == 0
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.booleans()), min_size=10, max_size=40),
-    st.integers(0, 20),
-)
-@settings(max_examples=60, deadline=None)
-def test_who_begins_later_agrees_from_the_first_that_knew_all(steps: list[tuple[int, int, bool]], start: int) -> None:
-    """Writers know the log up to so many records before its end; one that is up to date writes last."""
-    log, writers = Log(), [ReservationBook(), ReservationBook(), ReservationBook()]
-    unlimited = EntitlementDecision(True)
-
-    def written(book: ReservationBook, key: str) -> None:
-        as_of = MeasuredAsOf({}, log.now_us)
-        request = ReserveRequest(*PLACE, Decimal(1), log.now_us + SECOND, key, lambda _: unlimited, as_of)
-        record = reserve(book, Unwritten(), request, log.now_us, key)
-        assert isinstance(record, Reservation)
-        log.write(record)
-
-    for number, (writer, _, follows) in enumerate(steps):
-        log.now_us += SECOND // 4
-        if follows:
-            log.follow(writers[writer])
-        written(writers[writer], f"k{number}")
-    written(log.follow(writers[0]), "synchronous")
-    for number, (writer, _, follows) in enumerate(steps):
-        log.now_us += SECOND // 4
-        if follows:
-            log.follow(writers[writer])
-        written(writers[writer], f"m{number}")
-    whole, late = log.fold(), log.fold(min(start, len(steps)))
-
-    def after(book: ReservationBook) -> set[tuple[str, str]]:
-        kept = book.valid.remembered(*PLACE)
-        return {(each.reservation.idempotency_key, each.state) for each in kept if each.offset >= len(steps)}
-
-    assert after(whole) == after(late)
-    assert whole.valid.head(*PLACE) == late.valid.head(*PLACE)
-
-
-def test_what_is_finalised_in_one_moment_is_counted_together() -> None:
-    uncounted = UncountedUsage()
-    for number in range(3 * MOST_APART):
-        uncounted.add(PLACE, Decimal(1), {EVENTS: number + 1}, number * 50_000)
-    assert list(uncounted.beyond(PLACE, {EVENTS: 3 * MOST_APART})) == []
-    held = sum(uncounted.beyond(PLACE, {EVENTS: 3 * MOST_APART - 5}), Decimal(0))
-    assert held >= 5
-    assert sum(uncounted.beyond(PLACE, {EVENTS: 0}), Decimal(0)) == 3 * MOST_APART
-    assert len(uncounted._held[PLACE]) <= MOST_APART
-
-
-def test_a_record_reads_back_and_one_under_a_foreign_id_is_void() -> None:
-    log = Log()
-    [reservation] = Service(log).reserving(("a", 4, 60))
-    assert record_of(reservation.encode()) == reservation
-    with pytest.raises(ValueError, match="is no reservation of what the record names"):
-        record_of(reservation.encode().replace(b"acme", b"acne"))
-    book = ReservationBook()
-    book.apply_bytes(b"no record", 0, START)
-    assert book.valid.position == 1

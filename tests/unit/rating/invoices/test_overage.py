@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rating.invoices.amounts.prepaid.overage import in_units, payable
 from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, with_payment
@@ -92,6 +93,4 @@ def test_another_rate_than_the_plans_is_told_by_verification() -> None:
 
 
 def _repinned(invoice: Invoice) -> Invoice:
-    from msgspec.structs import replace
-
     return replace(invoice, body=body_of(invoice).changed({"overage": OVERAGE | {"rate": "1"}}).text())
