@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from rating.close.checkpoint import end_offsets
+from schemas.ledgers.checkpoints import read_progress
 from schemas.prices.decimals import plain
 from schemas.settings import Settings
 from tests.integration.rating.getting import client
@@ -37,6 +39,9 @@ def anomalies_of(road: Road, api: httpx.Client, wait_until: Any) -> list[dict[st
         ]
     )
     road.send([("call", "busy", "much", now.isoformat(), {"units": 400})])
+    # A rule's accounts are looked at when it comes, and then once an hour: what is not metered by then waits for that.
+    ends = end_offsets(road.settings)
+    wait_until(lambda: all(read_progress(road.client).get(place, 0) >= end for place, end in ends.items()))
     road.publish("alert_rule", code="odd", measure="anomaly", profile="calls.units")
     wait_until(lambda: len(api.get("/v1/anomalies").json()["anomalies"]) == 2, timeout=120)
     listed: list[dict[str, Any]] = api.get("/v1/anomalies").json()["anomalies"]
