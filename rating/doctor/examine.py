@@ -15,7 +15,7 @@ from rating.doctor.fates import FateGroups, Fates, UnmatchedEvent, parsed, value
 from rating.doctor.without_price import SubscribedCharge, without_price
 from rating.invoices.billed_so_far import billed_until
 from rating.periods import Interval
-from rating.subscriptions.timeline import timelines
+from rating.subscriptions.shared_timelines import timelines
 from rating.usage import UsageQuery, measured, usage_totals
 from rating.usage.usage_conditions import conditions_with_voided
 from rating.usage.void_conditions import not_voided

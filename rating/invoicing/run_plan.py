@@ -24,7 +24,8 @@ from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
 from rating.invoicing.invoice_plan import Billing, billings_of
 from rating.invoicing.late.adjustments import adjustments
 from rating.invoicing.late.late_usage import LateBySubscription
-from rating.subscriptions.timeline import PlanningError, Timeline, timelines
+from rating.subscriptions.shared_timelines import timelines
+from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import (

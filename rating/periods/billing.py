@@ -5,6 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -49,11 +50,17 @@ def boundary_count(instant: datetime, interval: BillingInterval, zone: ZoneInfo,
     else:
         months = (local.year - origin.year) * 12 + local.month - origin.month
         count = months // _MONTHS[interval]
-    while local_midnight(boundary_date(interval, anchor, count), zone) > instant:
+    while boundary(interval, anchor, count, zone) > instant:
         count -= 1
-    while local_midnight(boundary_date(interval, anchor, count + 1), zone) <= instant:
+    while boundary(interval, anchor, count + 1, zone) <= instant:
         count += 1
     return count
+
+
+@lru_cache(maxsize=4096)  # the accounts of a time zone share their boundaries
+def boundary(interval: BillingInterval, anchor: date | None, count: int, zone: ZoneInfo) -> datetime:
+    """The local midnight, in UTC, at which ``boundary_date`` begins. Raises ValueError outside datetime's years."""
+    return local_midnight(boundary_date(interval, anchor, count), zone)
 
 
 def period_containing(
@@ -64,8 +71,7 @@ def period_containing(
     Raises ValueError far outside our years.
     """
     count = boundary_count(instant, interval, zone, anchor)
-    start = local_midnight(boundary_date(interval, anchor, count), zone)
-    return Interval(start, local_midnight(boundary_date(interval, anchor, count + 1), zone))
+    return Interval(boundary(interval, anchor, count, zone), boundary(interval, anchor, count + 1, zone))
 
 
 def first_period(start: datetime, interval: BillingInterval, zone: ZoneInfo, anchor: date | None = None) -> Interval:
@@ -83,10 +89,8 @@ def next_period(
     """
     least = previous_end + (_HALF_DAY if interval == "day" else _ZONE_SPREAD)
     count = boundary_count(least, interval, zone, anchor)
-    end = local_midnight(boundary_date(interval, anchor, count), zone)
-    if end < least:
-        end = local_midnight(boundary_date(interval, anchor, count + 1), zone)
-    return Interval(previous_end, end)
+    end = boundary(interval, anchor, count, zone)
+    return Interval(previous_end, boundary(interval, anchor, count + 1, zone) if end < least else end)
 
 
 def successive_periods(

@@ -97,26 +97,29 @@ _MOST_SPANS: Final = 512
 
 
 def _span(timeline: Timeline, start: int) -> Span:
-    """The period from ``start``, worked out once for subscriptions of one plan and one course. By the plans' identity:
-    they are held beside it, so that their ids stay theirs."""
+    """The period from ``start``, worked out once for subscriptions of one plan and one course from there on: when a
+    segment began before ``start`` does not matter. By the plans' identity: they are held beside it, so that their ids
+    stay theirs."""
+    later_segments = [segment for segment in timeline.segments if segment.end_us > start]
+    governing = later_segments[0]
+    fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
     course = [
-        (segment.start_us, segment.end_us, id(segment.plan), segment.plan_version, segment.begins, segment.anchor)
-        for segment in timeline.segments
-    ]
-    key = (start, timeline.time_zone, timeline.trials, *course)
+        (max(segment.start_us, start), segment.end_us, id(segment.plan), segment.plan_version, segment.begins,
+         segment.anchor)
+        for segment in later_segments
+    ]  # fmt: skip
+    key = (start, fresh, timeline.time_zone, timeline.trials, *course)
     known = _SPANS.get(key)
     if known is None:
         if len(_SPANS) >= _MOST_SPANS:
             _SPANS.clear()
-        known = _SPANS[key] = timeline.segments, _new_span(timeline, start)
+        known = _SPANS[key] = timeline.segments, _new_span(timeline, start, later_segments, fresh)
     return known[1]
 
 
-def _new_span(timeline: Timeline, start: int) -> Span:
-    later_segments = [segment for segment in timeline.segments if segment.end_us > start]
+def _new_span(timeline: Timeline, start: int, later_segments: list[Segment], fresh: bool) -> Span:
     governing = later_segments[0]
     interval = governing.plan.interval
-    fresh = governing.start_us == start and (governing.begins or _other_interval(timeline, governing))
     boundary, grid = _boundary(start, interval, timeline.time_zone, governing.anchor, fresh)
     cut = next((one.start_us for one in later_segments if one.plan.interval != interval), boundary)
     end = min(boundary, timeline.end_us, cut)
@@ -134,8 +137,15 @@ def _boundary(start: int, interval: BillingInterval, zone: str, anchor: date | N
     """(end of the period from ``start`` by its calendar, start of the calendar period that ends there)."""
     known = parse_zone(zone)
     follow = first_period if fresh else next_period
-    end = follow(instant(start), interval, known, anchor).end
-    return micros(end), micros(period_containing(end - timedelta(microseconds=1), interval, known, anchor).start)
+    end = micros(follow(instant(start), interval, known, anchor).end)
+    return end, _grid(end, interval, zone, anchor)
+
+
+@lru_cache(maxsize=4096)
+def _grid(end: int, interval: BillingInterval, zone: str, anchor: date | None) -> int:
+    """The start of the calendar period that ends at ``end``."""
+    last = instant(end) - timedelta(microseconds=1)
+    return micros(period_containing(last, interval, parse_zone(zone), anchor).start)
 
 
 def _other_interval(timeline: Timeline, segment: Segment) -> bool:

@@ -74,35 +74,6 @@ class Timeline:
         return self.segments[-1].end_us
 
 
-def timelines(view: NamespaceView, problems: list[str]) -> tuple[Timeline, ...]:
-    """Timelines of all subscriptions that were ever in force; a message is added to ``problems`` for each that
-    cannot be planned."""
-    timelines_by_code, said = _all(view)
-    problems += said
-    return timelines_by_code
-
-
-@lru_cache(maxsize=1)  # a close plans several times by the same immutable view
-def _all(view: NamespaceView) -> tuple[tuple[Timeline, ...], tuple[str, ...]]:
-    problems: list[str] = []
-    return tuple(_each(view, problems)), tuple(problems)
-
-
-def _each(view: NamespaceView, problems: list[str]) -> Iterator[Timeline]:
-    for versions in view.histories("subscription"):
-        try:
-            timeline = timeline_of(view, versions)
-        except PlanningError as error:
-            problems.append(str(error))
-        except (
-            ValueError
-        ) as error:  # a body or an instant that nobody would take today: it holds back its own subscription alone
-            problems.append(f"subscription {versions[-1].code}: {error}")
-        else:
-            if timeline is not None:
-                yield timeline
-
-
 def timeline(view: NamespaceView, code: str) -> Timeline | None:
     """The timeline of one subscription; None if it was never in force. Raises PlanningError."""
     return timeline_of(view, view.history("subscription", code))

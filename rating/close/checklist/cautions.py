@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from rating.periods import parse_zone
-from rating.subscriptions.timeline import Segment, timelines
+from rating.subscriptions.shared_timelines import timelines
+from rating.subscriptions.timeline import Segment
 from schemas.catalog.models import Plan
 from schemas.catalog.profiles import resolve
 from schemas.catalog.state import NamespaceView

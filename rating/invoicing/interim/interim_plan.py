@@ -13,7 +13,8 @@ from rating.invoicing.interim.interim_due import interim_due
 from rating.invoicing.invoice_plan import Billing, billing_of
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan, build_invoices
-from rating.subscriptions.timeline import PlanningError, Timeline, timelines
+from rating.subscriptions.shared_timelines import timelines
+from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import body_of

@@ -19,7 +19,7 @@ from rating.invoicing.late.late_usage import Late, LateBySubscription
 from rating.invoicing.measure import needs_of
 from rating.invoicing.need import Need
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
-from rating.subscriptions.timeline import timelines
+from rating.subscriptions.shared_timelines import timelines
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice

@@ -13,6 +13,7 @@ import tzdata
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.subscriptions import billing_periods as spans_module
+from rating.subscriptions import shared_timelines as shared_module
 from rating.subscriptions import timeline as timeline_module
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
@@ -32,7 +33,8 @@ def rules(monkeypatch: pytest.MonkeyPatch, of: str) -> None:
     monkeypatch.setattr(time_zones, "_packaged", lambda name: zone if name == PLACE else ZoneInfo(name))
     timeline_module.boundary_us.cache_clear()
     spans_module._boundary.cache_clear()
-    timeline_module._all.cache_clear()
+    shared_module._all.cache_clear()
+    spans_module._grid.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,8 @@ def _forgotten() -> Iterator[None]:
     yield
     timeline_module.boundary_us.cache_clear()
     spans_module._boundary.cache_clear()
-    timeline_module._all.cache_clear()
+    shared_module._all.cache_clear()
+    spans_module._grid.cache_clear()
 
 
 def catalog(interval: str) -> Shelf:

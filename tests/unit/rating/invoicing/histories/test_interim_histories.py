@@ -16,7 +16,7 @@ from rating.invoicing.charges import ChargeBook
 from rating.invoicing.interim.interim_due import interim_due
 from rating.invoicing.invoice_plan import billing_of
 from rating.invoicing.run_plan import RunPlan
-from rating.subscriptions.timeline import timelines
+from rating.subscriptions.shared_timelines import timelines
 from rating.verify.difference import Findings
 from rating.verify.invoices.pinned_terms import check_terms
 from schemas.values.instants import DAY

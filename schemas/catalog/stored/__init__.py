@@ -1,0 +1,1 @@
+"""Reads stored bodies of catalog entries as models, those that are alike once."""
