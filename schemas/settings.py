@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     snapshot_dir: str = Field(
         "",
-        description="folder, on a disk of the machine, for the snapshot of usage.invoices, so that closes, payments "
-        "and starts of webhooks and workers read only what is new; empty: none. `weir up` names its own",
+        description="folder, on a disk of the machine, for snapshots of ledgers, so that closes, payments and starts "
+        "of all processes read only what is new; empty: none. `weir up` names its own",
     )
     watched_folders: str = Field(
         "",

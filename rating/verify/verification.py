@@ -24,6 +24,7 @@ from rating.verify.balance import check_books
 from rating.verify.completeness import check_complete
 from rating.verify.difference import Difference, Findings, VerifyProgress
 from rating.verify.duplicates import check_duplicates
+from rating.verify.fold_images import check_images
 from rating.verify.invoices.fold_files import check_folds
 from rating.verify.invoices.from_events import check_against_events
 from rating.verify.invoices.from_records import check_against_records
@@ -65,6 +66,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "snapshot of invoices": check_snapshot,
     "numbers of invoices": check_numbers,
     "folds of invoices": check_folds,
+    "folds held in memory": check_images,
     "books": check_books,
 }
 """By the name under which each tells its progress."""
@@ -99,7 +101,13 @@ def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunC
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
     snapshot and folds are not compared with the whole log."""
     chosen = INVOICE_CHECKS if invoices else CHECKS
-    left_out = _OF_INVOICES if invoices is False else (check_snapshot, check_folds) if since_us is not None else ()
+    left_out = (
+        _OF_INVOICES
+        if invoices is False
+        else (check_snapshot, check_folds, check_images)
+        if since_us is not None
+        else ()
+    )
     return {name: check for name, check in chosen.items() if check not in left_out}
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from confluent_kafka import KafkaException
 
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.log_place import LogPlace
 from schemas.settings import Settings
 
 FOLLOWING_WAIT_MS: Final = 5_000
@@ -24,6 +25,17 @@ _STALE_SECONDS: Final = 0.5
 """The same where somebody finds what is known of it too old (``fresh``)."""
 
 
+class FollowedFold(Protocol):
+    """What a follower applies records to, where it can go on from a file (``FoldImage``). Called in its thread."""
+
+    def begin(self, reader: LedgerReader, ends: Mapping[int, int], first: Mapping[int, int]) -> Mapping[int, LogPlace]:
+        """Where to read on: what lies before it is applied. ``ends``: of the log; ``first``: where to begin, by
+        partition, else."""
+
+    def at_end(self, places: Mapping[int, LogPlace]) -> None:
+        """All below ``places``, where the log ended, is applied."""
+
+
 class Follower:
     """Follows a ledger topic in a thread and applies its records.
 
@@ -32,9 +44,16 @@ class Follower:
     """
 
     def __init__(
-        self, settings: Settings, topic: str, apply: Callable[[LogRecord], None], since_us: int | None = None
+        self,
+        settings: Settings,
+        topic: str,
+        apply: Callable[[LogRecord], None],
+        since_us: int | None = None,
+        fold: FollowedFold | None = None,
     ) -> None:
-        """``since_us``: begin with records that were appended since then (microseconds UTC), not with the first."""
+        """``since_us``: begin with records that were appended since then (microseconds UTC), not with the first.
+        ``fold``: goes on from a file, if it can."""
+        self._fold = fold
         self._settings = settings
         self._since_us = since_us
         self._topic = topic
@@ -97,15 +116,25 @@ class Follower:
                 self._stop.wait(0.5)
 
     def _follow(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
-        if self._since_us is not None:
-            reader.seek(end_reader.offsets_since(self._since_us))
+        first = {} if self._since_us is None else end_reader.offsets_since(self._since_us)
         asked_at, ends = time.monotonic(), end_reader.end_offsets()
+        if self._fold is not None and not self._positions:
+            places = self._fold.begin(reader, ends, first)
+            self._positions = {number: place.next_offset for number, place in places.items()}
+            reader.resume(places)
+        elif first:
+            reader.seek(first)
+        noted: dict[int, int] = {}
         while not self._stop.is_set():
             with self._changed:
-                if all(reader.positions[number] >= end for number, end in ends.items()):
+                at_end = all(reader.positions[number] >= end for number, end in ends.items())
+                if at_end:
                     self.caught_up_at = asked_at
                     self.error = None
                 self._changed.notify_all()
+            if self._fold is not None and at_end and noted != reader.positions == self._positions:
+                noted = dict(reader.positions)
+                self._fold.at_end(reader.places())
             if (now := time.monotonic()) - asked_at > (_STALE_SECONDS if self._stale.is_set() else _END_SECONDS):
                 self._stale.clear()
                 asked_at, ends = now, end_reader.end_offsets()

@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 
 _TIMEOUT: Final = 30.0
 STALLED_SECONDS: Final = 120.0
-"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows, and one that cannot
-be read in that time could never be read again."""
+"""A reader gives up after so long without a record. Never a limit of the whole: a log only grows."""
 _OF_AN_ELECTION: Final = {
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
@@ -39,6 +38,7 @@ _OF_AN_ELECTION: Final = {
 """Answers while a partition gets another leader, or the same one anew: the same question is answered a moment later."""
 _ELECTION_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.1
+_KNOWN_SECONDS: Final = 10.0
 FAILURES: Final = 5
 """After so many failures in sequence a reader connects anew."""
 
@@ -56,10 +56,8 @@ class LogRecord:
 
 class LedgerReader:
     """Reads all partitions of a topic from the beginning. Not thread-safe. Close it.
-
-    ``wait_ms``: how long the broker holds a fetch while no record is available; a query of the log's end waits
-    behind it on the same connection. Short for reading up to an end, long for following a topic. ``begin``:
-    partition → start offset; only these partitions are then read.
+    ``wait_ms``: how long the broker holds a fetch while no record is available; a query of the log's end waits behind
+    it. Short for reading up to an end, long for following. ``begin``: partition → start offset, of those to read.
     """
 
     def __init__(
@@ -261,6 +259,17 @@ class LedgerReader:
             self._last.pop(number, None)
             if place.last is not None:
                 self._expected[number] = place.last
+
+    def knows(self, places: Mapping[int, LogPlace]) -> bool:
+        """Whether the log still has the last record of each place; go on by ``resume``. Raises as ``poll``."""
+        self.resume(places)
+        last = {number: place.last.offset + 1 for number, place in places.items() if place.last is not None}
+        try:
+            for _ in self.lots_to(last, _KNOWN_SECONDS):
+                pass
+        except LogReplaced:
+            return False
+        return not self._expected
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Go on at ``positions``, where no record is incomplete."""

@@ -19,6 +19,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Final, Protocol
 
+from rating.api.entitlements.followed_book import FollowedBook
 from rating.api.rating_problems import RatingProblem, unavailable
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.reservations.reservation_book import LATEST_DECISION_US, ReservationBook
@@ -31,7 +32,6 @@ from rating.entitlements.reservations.reservation_requests import (
     reserve,
 )
 from schemas.ledgers.generations import Offsets
-from schemas.ledgers.ledger_reader import LogRecord
 from schemas.ledgers.reservations.reservation_record import Reservation, ReservationRecord
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US, Standing
 
@@ -68,8 +68,8 @@ class _Waiting:
 class ReservationTopic(Protocol):
     """usage.reservations and the ends of usage.events: a ``ReservationLog``."""
 
-    def follow(self, apply: Callable[[LogRecord], None], since_us: int) -> None:
-        """Apply what was appended since; returns at the log's present end."""
+    def follow(self, book: FollowedBook, since_us: int) -> None:
+        """Let a book have what was appended since; returns at the log's present end."""
 
     def ends(self) -> Offsets:
         """Of usage.events."""
@@ -146,15 +146,11 @@ class ReservationDesk:
 
     async def _begin(self) -> None:
         since_us = self._now_us() - FOLLOWED_US
-        book = ReservationBook(await self._progress())
+        following = FollowedBook(await self._progress(), self._lock)
         begun_us = self._now_us()  # no decision will rest on a cut that was read before it, so on none of less
 
-        def apply(record: LogRecord) -> None:
-            with self._lock:
-                book.apply_bytes(record.value, record.offset, record.append_us)
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._log.follow, apply, since_us)
-        self._book, self._begun_us = book, begun_us
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._log.follow, following, since_us)
+        self._book, self._begun_us = following.book, begun_us
 
     def note(self, as_of: MeasuredAsOf) -> None:
         """A cut was read: what it has will be forgotten."""

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaException
 
+from rating.api.entitlements.followed_book import FollowedBook
+from rating.entitlements.reservations.reservation_image import VERSION
 from schemas.kafka.topics import RESERVATIONS, events_topic
 from schemas.ledgers.errors import LedgerUnavailable
+from schemas.ledgers.folds.fold_image import FoldImage, image_of
 from schemas.ledgers.generations import GenerationState, Offsets
 from schemas.ledgers.ledger_follower import Follower
-from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
+from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.ledgers.log_place import LogPlace
 from schemas.ledgers.reservations.reservation_record import ReservationRecord
 from schemas.settings import Settings
 
 _READ_BACK_SECONDS: Final = 10.0
 _STALLED_SECONDS: Final = 10.0
+
+
+class StoredBook:
+    """A book that goes on from its file, and is written there."""
+
+    def __init__(self, book: FollowedBook, image: FoldImage) -> None:
+        self._book = book
+        self._image = image
+
+    def begin(self, reader: LedgerReader, ends: Mapping[int, int], first: Mapping[int, int]) -> Mapping[int, LogPlace]:
+        """Where to read on."""
+        return self._image.begin(reader, ends, first, self._book.go_on_from)
+
+    def at_end(self, places: Mapping[int, LogPlace]) -> None:
+        """Write the file if it is far behind."""
+        self._image.save(places, len(self._book), lambda _: self._book.rows())
 
 
 class ReservationLog:
@@ -30,13 +50,15 @@ class ReservationLog:
         self._writer: LedgerWriter | None = None
         self._readers: dict[int, LedgerReader] = {}
 
-    def follow(self, apply: Callable[[LogRecord], None], since_us: int) -> None:
-        """Apply what was appended since ``since_us`` (microseconds UTC), in a thread from now on; returns once the
-        log's present end is reached. Raises LedgerUnavailable; it may be called again, with another ``apply``."""
+    def follow(self, book: FollowedBook, since_us: int) -> None:
+        """Let a book, which is new, have what the log has since ``since_us`` (microseconds UTC), in a thread from now
+        on; returns once the log's present end is reached. Raises LedgerUnavailable; it may be called again, with
+        another book."""
         if self._follower is not None:
             self._follower.stop()
         self._writer = self._writer or LedgerWriter(self._settings, RESERVATIONS)
-        self._follower = Follower(self._settings, RESERVATIONS, apply, since_us)
+        stored = StoredBook(book, image_of(self._settings, RESERVATIONS, VERSION))
+        self._follower = Follower(self._settings, RESERVATIONS, book.apply, since_us, stored)
         self._follower.start(_STALLED_SECONDS)
 
     def ends(self) -> Offsets:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from rating.entitlements.reservations.uncounted_usage import AccountFeature, UncountedUsage, covers
+from rating.entitlements.reservations.uncounted_usage import AccountFeature, Uncounted, UncountedUsage, covers
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.reservations.reservation_record import Closing, record_of
@@ -23,11 +24,19 @@ LATEST_DECISION_US: Final = 120 * SECOND
 class ReservationBook:
     """What is reserved, and what is finalised and not counted yet."""
 
-    def __init__(self, counted: Offsets | None = None) -> None:
-        """``counted``: a cut that no decision will be earlier than."""
-        self.valid = ValidReservations()
+    def __init__(
+        self,
+        counted: Offsets | None = None,
+        valid: ValidReservations | None = None,
+        uncounted: Iterable[tuple[AccountFeature, list[Uncounted]]] = (),
+    ) -> None:
+        """``counted``: a cut that no decision will be earlier than. ``valid``, ``uncounted``: what was known before,
+        ``uncounted_state`` of it."""
+        self.valid = ValidReservations() if valid is None else valid
         self._counted: Offsets = counted or {}
         self._uncounted = UncountedUsage()
+        for place, of_place in uncounted:
+            self._uncounted.restore(place, of_place, self._counted)
         self._noted: deque[tuple[int, Offsets]] = deque()  # (when it was read, cut)
         # The sum of the open ones, and until which instant it is so.
         self._sums: dict[AccountFeature, tuple[int, Decimal]] = {}
@@ -68,6 +77,10 @@ class ReservationBook:
                 self._sums.pop(place, None)
         beyond = tuple(self._uncounted.beyond(place, offsets))
         return exact_sum((total, *beyond)) if beyond else total
+
+    def uncounted_state(self) -> tuple[Offsets, list[tuple[AccountFeature, list[Uncounted]]]]:
+        """For another book: a cut, and what is finalised and was perhaps not counted by it."""
+        return self._counted, self._uncounted.state()
 
     @property
     def uncounted(self) -> int:

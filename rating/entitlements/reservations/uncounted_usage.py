@@ -9,7 +9,7 @@ does: it is never free in between, and never counted twice.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -31,7 +31,7 @@ def covers(offsets: Offsets, ends: Offsets) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Uncounted:
+class Uncounted:
     """``quantity`` is held until a cut covers ``ends``, which are those of all before it, too."""
 
     quantity: Decimal
@@ -44,8 +44,17 @@ class UncountedUsage:
 
     def __init__(self) -> None:
         # What was added to last is last.
-        self._held: OrderedDict[AccountFeature, deque[_Uncounted]] = OrderedDict()
+        self._held: OrderedDict[AccountFeature, deque[Uncounted]] = OrderedDict()
         self._counted: Offsets | None = None
+
+    def state(self) -> list[tuple[AccountFeature, list[Uncounted]]]:
+        """All of it, what was added to last last. It does not change any more."""
+        return [(place, list(of_place)) for place, of_place in self._held.items()]
+
+    def restore(self, place: AccountFeature, uncounted: Iterable[Uncounted], counted: Offsets) -> None:
+        """What was held of an account and feature, in the order of ``state``, but for what a cut at ``counted`` has."""
+        if of_place := deque(each for each in uncounted if not covers(counted, each.ends)):
+            self._held[place] = of_place
 
     def __len__(self) -> int:
         """Accounts and features of which something is held."""
@@ -61,7 +70,7 @@ class UncountedUsage:
                 of_place.pop()
                 with exactly():
                     quantity += last.quantity
-        of_place.append(_Uncounted(quantity, ends, at_us))
+        of_place.append(Uncounted(quantity, ends, at_us))
         self._held.move_to_end(place)
         while self._counted is not None and covers(self._counted, of_place[0].ends) and len(of_place) > 1:
             of_place.popleft()

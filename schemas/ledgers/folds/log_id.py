@@ -1,4 +1,4 @@
-"""Which log a fold of usage.invoices is of."""
+"""Which log a fold is of."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from schemas.settings import Settings
 _TIMEOUT: Final = 30.0
 
 
-def log_id(settings: Settings, admin: AdminClient | None = None) -> str:
+def log_id(settings: Settings, admin: AdminClient | None = None, topic: str = INVOICES) -> str:
     """Tells the log from others of its name: Kafka's id of the topic. ``admin``: a client to ask with, None: one of
     its own. Raises LedgerUnavailable."""
     try:
-        return topic_id(admin or AdminClient(settings.librdkafka() | {"log_level": 2}), INVOICES, _TIMEOUT)
+        return topic_id(admin or AdminClient(settings.librdkafka() | {"log_level": 2}), topic, _TIMEOUT)
     except (KafkaException, TimeoutError) as error:
-        raise LedgerUnavailable(f"{INVOICES}: {error}") from error
+        raise LedgerUnavailable(f"{topic}: {error}") from error

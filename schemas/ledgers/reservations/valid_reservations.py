@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -84,6 +84,28 @@ class _OfNamespace:
     closed_minute: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """Of an account and feature: who wrote the last reservation, and its offset; the ids that are remembered."""
+
+    account_id: str
+    feature: str
+    head: str
+    offset: int
+    remembered: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceState:
+    """Of a namespace: ``forgotten``, the last offset of any chain that was; ``closed``: (when, id), in this order."""
+
+    namespace: str
+    forgotten: int
+    closed: list[tuple[int, str]]
+    standing: list[Standing]
+    chains: list[ChainState]
+
+
 class ValidReservations:
     """The state after the records applied so far. ``position``: the next offset."""
 
@@ -94,6 +116,45 @@ class ValidReservations:
         self._expiries: list[tuple[int, str, str]] = []  # (expiry, namespace, id); closed ones may stand here still
         self._open = 0
         self._forgetting: deque[tuple[int, str]] = deque()  # (minute, namespace): something was closed then
+
+    def state(self) -> tuple[int, list[NamespaceState]]:
+        """The latest append time (microseconds UTC), and all that is remembered. It does not change any more."""
+        return self._clock_us, [
+            NamespaceState(
+                name,
+                of.forgotten,
+                list(of.closed),
+                list(of.standing.values()),
+                [ChainState(*at, chain.head, chain.offset, list(chain.remembered)) for at, chain in of.chains.items()],
+            )
+            for name, of in self._namespaces.items()
+        ]
+
+    @classmethod
+    def of_state(cls, position: int, clock_us: int, namespaces: Iterable[NamespaceState]) -> ValidReservations:
+        """What goes on at offset ``position`` as that with this state would."""
+        valid = cls()
+        valid.position, valid._clock_us = position, clock_us
+        minutes = set[tuple[int, str]]()
+        for state in namespaces:
+            of = valid._namespaces[state.namespace] = _OfNamespace(closed=deque(state.closed))
+            of.forgotten = state.forgotten
+            for chain in state.chains:
+                at = chain.account_id, chain.feature
+                of.chains[at] = _Chain(chain.head, chain.offset, {}, dict.fromkeys(chain.remembered))
+            for standing in sorted(state.standing, key=lambda standing: standing.offset):
+                reservation = standing.reservation
+                number = reservation.reservation_id
+                of.standing[number] = standing
+                if standing.state == "open":
+                    of.chains[reservation.account_id, reservation.feature].open[number] = standing
+                    valid._count(of, reservation.account_id, 1)
+                    valid._expiries.append((reservation.expires_us, state.namespace, number))
+            minutes |= {(at_us // _MINUTE_US, state.namespace) for at_us, _ in of.closed}
+            of.closed_minute = of.closed[-1][0] // _MINUTE_US if of.closed else -1
+        heapq.heapify(valid._expiries)
+        valid._forgetting.extend(sorted(minutes))
+        return valid
 
     def apply(self, record: ReservationRecord, offset: int, append_us: int) -> bool:
         """Whether the record at ``offset``, the next in the log, is valid."""

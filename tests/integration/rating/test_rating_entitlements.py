@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -13,8 +17,18 @@ import pytest
 
 from deploy.cli.connection import services_of
 from ingest.client import Client, Refusal
+from rating.api.entitlements.followed_book import FollowedBook
+from rating.api.entitlements.reservation_log import ReservationLog
+from rating.verify.difference import Findings
+from rating.verify.fold_images import check_images
+from rating.verify.scope import open_scope
 from schemas.catalog.follower import read_catalog
+from schemas.kafka.topics import RESERVATIONS
+from schemas.ledgers.folds.fold_image import LEAST_BEHIND, Row, image_path
+from schemas.ledgers.reservations.reservation_record import Reservation
+from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US
 from schemas.settings import Settings
+from schemas.values.instants import SECOND, micros
 from tests.integration.rating.getting import getter
 from tests.integration.rating.road import KEY, Road
 
@@ -189,3 +203,45 @@ def test_fifty_clients_of_two_services_reserve_no_more_than_there_is(
     for code, status, quantity in (("support", 422, 1), ("top", 422, 1), ("other", 409, 1), ("model", 422, 0)):
         elsewhere = path.replace("model", code)
         assert service.post(elsewhere, json={"quantity": quantity}, headers=headers).status_code == status
+
+
+def test_a_start_goes_on_from_the_file_of_the_process_before_it(settings: Settings, road: Road, tmp_path: Path) -> None:
+    """Written once it is far behind, read by the next process, the same as the log gives; `weir verify` compares."""
+    settings = settings.model_copy(update={"snapshot_dir": str(tmp_path)})
+    since_us = micros(datetime.now(UTC)) - FOLLOWED_US
+    generations = read_catalog(settings).generations.state
+    records = [
+        Reservation(road.namespace, f"a{number % 50}", "f", f"k{number}", Decimal(1), since_us + FOLLOWED_US
+            + 3600 * SECOND, micros(datetime.now(UTC)), "", 2**40, f"c{number}")
+        for number in range(LEAST_BEHIND + 10)
+    ]  # fmt: skip
+
+    def followed(write: Sequence[Reservation]) -> tuple[FollowedBook, list[Row]]:
+        book, log = FollowedBook({}, Lock()), ReservationLog(settings, lambda: generations)
+        try:
+            log.follow(book, since_us)
+            for first in range(0, len(write), 1000):
+                log.write(write[first : first + 1000])
+        finally:
+            log.close()
+        return book, sorted(book.rows())
+
+    _, written = followed(records)
+    path = Path(image_path(str(tmp_path), RESERVATIONS))
+    book, read_from_log = followed([])
+    assert len(book) >= len(records)
+    assert read_from_log == written
+    assert path.exists(), "by whoever saw it so far ahead"
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM fold WHERE part = 'reservation'").fetchone()[0] >= LEAST_BEHIND
+    assert followed([])[1] == written
+    assert followed(records[:1])[1][0] != written[0], "one more record, which is void"
+    scope, findings = open_scope(settings, None), Findings()
+    with closing(scope):
+        check_images(scope, findings, lambda *_: None)
+        assert findings.differences() == []
+        with sqlite3.connect(path) as database:
+            database.execute("DELETE FROM fold WHERE key = (SELECT min(key) FROM fold WHERE part = 'reservation')")
+        check_images(scope, findings, lambda *_: None)
+    [difference] = findings.differences()
+    assert (difference.where[:11], difference.found) == ("reservation", "no entry")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from rating.api.entitlements import reservation_desk
+from rating.api.entitlements.followed_book import FollowedBook
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.decision import EntitlementDecision
@@ -49,11 +50,11 @@ class Followed:
         self._apply: Callable[[LogRecord], None] = lambda record: None
         self._position = 0
 
-    def follow(self, apply: Callable[[LogRecord], None], since_us: int) -> None:
+    def follow(self, book: FollowedBook, since_us: int) -> None:
         if "follow" in self.faults:
             self.faults.remove("follow")
             raise LedgerUnavailable("the topic is not there")
-        self._apply = apply
+        self._apply = book.apply
 
     def ends(self) -> Offsets:
         return {(1, 0): self.topic.end}

@@ -114,6 +114,8 @@ def test_another_record_at_the_place_is_another_log(reader_of: Any, other: tuple
     topic = Topic(*VALUES)
     topic.log[2] = other
     another = reader_of(topic)
+    assert not another.knows(reader.places())
+    assert reader_of(Topic(*VALUES)).knows(reader.places())
     another.resume(reader.places())
     with pytest.raises(LogReplaced, match="another record at offset 2"):
         read(another, len(VALUES))
