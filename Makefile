@@ -30,7 +30,7 @@ FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
 
-vendor-day: setup ## a day of an AI API vendor, compared with an independent fold; five minutes
+vendor-day: setup ## a day of an AI API vendor, compared with an independent fold; three minutes
 	@$(PYTHON) -m tests.vendor_day --seed $(SEED)
 
 JAVA_PEERS := "Weir's worker" "Flink hashmap" "Flink hashmap with sink" "Flink RocksDB" "Kafka Streams"

@@ -1,5 +1,5 @@
 """``python -m tests.vendor_day``: a day in the life of an AI API vendor, on a stack of its own, compared with an
-independent fold. Some four minutes. Exit code 0: every number is the fold's; 1: the list says which is not; 2: the day
+independent fold. Some three minutes. Exit code 0: every number is the fold's; 1: the list says which is not; 2: the day
 could not be played to its end."""
 
 from __future__ import annotations

@@ -78,9 +78,10 @@ class Answers:
         return sum((Decimal(item["live"]) for item in balances if item["currency"] == "USD"), Decimal(0))
 
     def invoices(self, account: str) -> list[Document]:
-        """The account's invoices whole, oldest first."""
+        """The account's invoices whole, in the order of their checkpoints."""
         heads = self.pages("/v1/invoices", "invoices", account_id=account)
-        return [self.get(f"/v1/invoices/{head['invoice_id']}") for head in reversed(heads)]
+        heads.sort(key=lambda head: instant(head["as_of"]))
+        return [self.get(f"/v1/invoices/{head['invoice_id']}") for head in heads]
 
     def alerts(self) -> list[Document]:
         """All alerts, oldest first."""

@@ -1,4 +1,4 @@
-"""Each number of the stack beside the fold's, in sentences where they differ."""
+"""Each number of the stack beside the fold's."""
 
 from __future__ import annotations
 
@@ -8,98 +8,80 @@ from decimal import Decimal
 
 from tests.vendor_day import vendor
 from tests.vendor_day.answers import Answers, Document, instant
+from tests.vendor_day.bill_fold import Bill, Lines
 from tests.vendor_day.fold import Fold, minute_of, month_before, month_of
+from tests.vendor_day.pairs import Pair
 
 
-def usage(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[str]:
-    """Usage of each profile in the running month and the one before, and the running invoice's lines."""
+def usage(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[Pair]:
+    """Usage of each profile in the running month and the one before."""
     for start, end in (month_of(account, now), month_before(account, now)):
         for profile, metric in vendor.PROFILES.items():
-            counted, expected = answers.usage(account, metric, start, end), fold.usage(account, profile, start, end)
-            if counted != expected:
-                yield f"{account}: {metric} of [{start}, {end}) is {counted}; the fold has {expected}"
+            name = f"{account}: {metric} of [{start}, {end})"
+            yield Pair(
+                "totals", name, answers.usage(account, metric, start, end), fold.usage(account, profile, start, end)
+            )
 
 
-def running(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[str]:
-    """The lines and the sum of the running invoice."""
+def running(answers: Answers, account: str, start: datetime, lines: Lines, billed: Decimal) -> Iterator[Pair]:
+    """The lines of the month that runs since ``start``, and its estimate: what is not ``billed`` of it."""
     periods = answers.running(account)
-    if len(periods) != 1:
-        yield f"{account}: {len(periods)} running periods instead of one"
-        return
-    (period,) = periods
-    start, end = month_of(account, now)
-    if instant(period["period_start"]) != start:
-        yield f"{account}: the running period begins at {period['period_start']}; the fold's month at {start}"
-    lines = fold.lines(account, start, end)
-    charged = {charge["product"]: Decimal(charge["amount"]) for charge in period["charges"]}
-    if charged != lines:
-        yield f"{account}: the running charges are {charged}; the fold has {lines}"
-    if Decimal(period["estimated_subtotal"]) != sum(lines.values()):
-        yield f"{account}: the estimate is {period['estimated_subtotal']}; the fold has {sum(lines.values())}"
+    name = f"{account}: the running period's"
+    yield Pair("running", f"{name} start", [instant(period["period_start"]) for period in periods], [start])
+    for period in periods:
+        charged = {charge["product"]: Decimal(charge["amount"]) for charge in period["charges"]}
+        yield Pair("running", f"{name} charges", charged, lines)
+        yield Pair("running", f"{name} estimate", Decimal(period["estimated_subtotal"]), sum(lines.values(), -billed))
 
 
-def limits(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[str]:
+def limits(answers: Answers, fold: Fold, account: str, now: datetime) -> Iterator[Pair]:
     """What each limit grants, has used and has left; whether the feature may be used."""
     listed = answers.limits(account)
-    granted = {
-        ("tokens", "month"): vendor.MONTHLY_TOKENS,
-        ("tokens", "minute"): vendor.MINUTE_TOKENS,
-        ("spend", "billing_period"): vendor.MONEY_LIMIT,
-    }
-    if {(limit["feature"], limit["reset"]) for limit in listed} != set(granted):
-        yield f"{account}: limits are {[(limit['feature'], limit['reset']) for limit in listed]}"
-        return
+    yield Pair("limits", f"{account}: limits", {_name(limit) for limit in listed}, set(vendor.LIMITS))
     for limit in listed:
-        name = limit["feature"], limit["reset"]
         start, end = instant(limit["from"]), instant(limit["to"])
-        whole = minute_of(start) if limit["reset"] == "minute" else month_of(account, now)
-        if (start, end) != whole:
-            yield f"{account}: {name} counts [{start}, {end}) instead of [{whole[0]}, {whole[1]})"
-        # A limit in money is on the charges of its own profile.
-        money = limit["of"] == "amount"
-        used = fold.lines(account, *whole)["tokens"] if money else fold.usage(account, "all", *whole)
+        span = minute_of(start) if limit["reset"] == "minute" else month_of(account, now)
+        yield Pair("limits", f"{account}: span of {_name(limit)}", (start, end), span)
+        granted = vendor.LIMITS.get(_name(limit), Decimal(0))
+        if limit["of"] == "amount":  # a limit in money is on the charges of its own profile
+            used = fold.lines(account, *span)["tokens"]
+        else:
+            used = fold.usage(account, vendor.LIMITED[limit["feature"]], *span)
         expected = {
-            "granted": granted[name], "used": used, "remaining": max(granted[name] - used, Decimal(0)),
-            "overage": max(used - granted[name], Decimal(0)),
+            "granted": granted, "used": used, "remaining": max(granted - used, Decimal(0)),
+            "overage": max(used - granted, Decimal(0)),
         }  # fmt: skip
         counted = {field: Decimal(limit[field]) for field in expected}
-        if counted != expected:
-            yield f"{account}: {name} says {counted}; the fold has {expected}"
-    for feature in ("tokens", "spend"):
+        yield Pair("limits", f"{account}: {_name(limit)}", counted, expected)
+    for feature in vendor.LIMITED:
         own = [limit for limit in listed if limit["feature"] == feature]
         left = all(Decimal(limit["used"]) < Decimal(limit["granted"]) for limit in own)
-        if any(limit["allowed"] != left for limit in own):
-            yield f"{account}: {feature} is allowed: {own[0]['allowed']}; the fold says {left}"
+        yield Pair("limits", f"{account}: {feature} is allowed", [limit["allowed"] for limit in own], [left] * len(own))
 
 
-def balance(answers: Answers, fold: Fold, account: str, months: list[tuple[datetime, datetime]]) -> Iterator[str]:
-    """The live balance after the usage of ``months``."""
-    expected, live = fold.balance(account, months), answers.live(account)
-    if live != expected:
-        yield f"{account}: the live balance is {live}; the fold has {expected}"
+def _name(limit: Document) -> tuple[str, str]:
+    return limit["feature"], limit["reset"]
 
 
-def crossings(listed: list[Document], expected: list[tuple[str, str, str, str, int]]) -> Iterator[str]:
-    """Alerts as (account, rule, threshold, state, episode), each exactly once."""
-    said = sorted(
-        (item["account_id"], item["rule"], item["threshold"], item["state"], item["episode"]) for item in listed
-    )
-    if said != sorted(expected):
-        missing = sorted(set(expected) - set(said))
-        extra = [alert for alert in said if said.count(alert) > expected.count(alert)]
-        yield f"alerts missing: {missing}; too many: {extra}"
+def crossings(listed: list[Document], expected: list[tuple[str, str, str, str, int]]) -> Iterator[Pair]:
+    """Alerts as (account, rule, threshold, state, episode): how often each was said."""
+    said = [(item["account_id"], item["rule"], item["threshold"], item["state"], item["episode"]) for item in listed]
+    for alert in sorted({*said, *expected}):
+        yield Pair("alerts", f"{alert} is said", said.count(alert), expected.count(alert))
 
 
-def invoice(document: Document, lines: dict[str, Decimal], prepaid: Decimal) -> Iterator[str]:
-    """An invoice's usage lines, and what it draws on prepaid credit: as much as is left of it."""
-    name = f"{document['account_id']}: {document['invoice_id']}"
-    charged = {line["product"]: Decimal(line["amount"]) for line in document["lines"] if line["kind"] == "usage"}
-    if charged != lines:
-        yield f"{name} has lines {charged}; the fold has {lines}"
-    drawn = -sum((Decimal(line["amount"]) for line in document["lines"] if line["kind"] == "credit"), Decimal(0))
-    expected = min(prepaid, sum(lines.values(), Decimal(0)))
-    if drawn != expected:
-        yield f"{name} draws {drawn} of prepaid credit; the fold has {expected}"
-    total = sum(lines.values(), Decimal(0)) - expected
-    if Decimal(document["total"]) != total:
-        yield f"{name} comes to {document['total']}; the fold has {total}"
+def invoices(documents: list[Document], account: str, bills: list[Bill]) -> Iterator[Pair]:
+    """All invoices of an account: usage lines, what is taken off for interim ones, what is drawn on prepaid credit,
+    and the total."""
+    yield Pair("invoices", f"{account}: number of invoices", len(documents), len(bills))
+    for document, bill in zip(documents, bills, strict=False):
+        name = f"{account}: {document['invoice_id']}"
+        charged = {line["product"]: Decimal(line["amount"]) for line in document["lines"] if line["kind"] == "usage"}
+        yield Pair("invoices", f"{name}: lines", charged, bill.lines)
+        yield Pair("invoices", f"{name}: before credit", sum(charged.values(), _sum(document, "adjustment")), bill.due)
+        yield Pair("invoices", f"{name}: drawn", -_sum(document, "credit"), bill.drawn)
+        yield Pair("invoices", f"{name}: total", Decimal(document["total"]), bill.total)
+
+
+def _sum(document: Document, kind: str) -> Decimal:
+    return sum((Decimal(line["amount"]) for line in document["lines"] if line["kind"] == kind), Decimal(0))

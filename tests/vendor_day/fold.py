@@ -17,7 +17,7 @@ CENT: Final = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A model call that was acknowledged. ``at``: UTC."""
+    """A model call that was acknowledged; or a run, of so many seconds in place of ``tokens``. ``at``: UTC."""
 
     account: str
     key: str
@@ -27,9 +27,10 @@ class Call:
 
     def event(self) -> dict[str, object]:
         """As it is sent."""
-        properties = {"tokens": str(self.tokens), "model": self.model}
+        run = self.model == vendor.RUN
+        properties = {"seconds": str(self.tokens)} if run else {"tokens": str(self.tokens), "model": self.model}
         return {
-            "event_name": "completion", "account_id": self.account, "idempotency_key": self.key,
+            "event_name": vendor.RUN if run else "completion", "account_id": self.account, "idempotency_key": self.key,
             "timestamp": self.at.isoformat(), "properties": properties,
         }  # fmt: skip
 
@@ -60,10 +61,11 @@ class Fold:
 
     def usage(self, account: str, profile: str, start: datetime, end: datetime) -> Decimal:
         """The quantity of a profile (a key of vendor.PROFILES)."""
-        calls = self.calls(account, start, end)
+        runs = profile == "runs"
+        calls = [call for call in self.calls(account, start, end) if (call.model == vendor.RUN) == runs]
         if profile == "calls":
             return Decimal(len(calls))
-        return Decimal(sum(call.tokens for call in calls if profile == "all" or call.model == "large"))
+        return Decimal(sum(call.tokens for call in calls if profile in ("all", "runs") or call.model == "large"))
 
     def lines(self, account: str, start: datetime, end: datetime) -> dict[str, Decimal]:
         """What each product's usage costs, in dollars to the cent: the lines of an invoice."""
@@ -78,11 +80,6 @@ class Fold:
     def spend(self, account: str, start: datetime, end: datetime) -> Decimal:
         """The sum of the lines."""
         return sum(self.lines(account, start, end).values(), Decimal(0))
-
-    def balance(self, account: str, months: Iterable[tuple[datetime, datetime]]) -> Decimal:
-        """What the usage of ``months`` leaves of prepaid credit, in dollars."""
-        spent = sum((self.spend(account, *month) for month in months), Decimal(0))
-        return max(vendor.PREPAID[account] - spent, Decimal(0))
 
 
 def month_of(account: str, at: datetime) -> tuple[datetime, datetime]:

@@ -21,17 +21,37 @@ USAGE_BUDGET: Final = Decimal(1_000_000)
 SPEND_BUDGET: Final = Decimal(100)
 SHARES: Final = (50, 80, 100)
 PREPAID: Final = {"acme": Decimal(90), "brick": Decimal(40), "cobalt": Decimal(0)}
+THRESHOLDS: Final = {"acme": Decimal(70), "cobalt": Decimal(60)}
+"""Accounts that are billed in mid-month once so much of their use is not."""
+FLOOR, TARGET, DAILY_LIMIT = Decimal(20), Decimal(60), Decimal(400)
+"""Of the top-ups of TOPPED_UP's prepaid balance."""
+TOPPED_UP: Final = "brick"
+RUN_SECONDS: Final = Decimal(3000)
+"""Hard limit of the feature that fifty clients reserve of."""
 LOW_BALANCE: Final = Decimal(20)
-PROFILES: Final = {"all": "completion.all", "large": "completion.large", "calls": "completion.calls"}
+RUN: Final = "run"
+"""The model of a call that is a run, of so many seconds."""
+PROFILES: Final = {
+    "all": "completion.all", "large": "completion.large", "calls": "completion.calls", "runs": "run.seconds",
+}  # fmt: skip
+LIMITED: Final = {"tokens": "all", "spend": "all", "runs": "runs"}
+"""The profile of each feature."""
+LIMITS: Final = {
+    ("tokens", "month"): MONTHLY_TOKENS, ("tokens", "minute"): MINUTE_TOKENS,
+    ("spend", "billing_period"): MONEY_LIMIT, ("runs", "month"): RUN_SECONDS,
+}  # fmt: skip
 
 
 def subscriptions(starts: dict[str, datetime], end: datetime | None = None) -> list[dict[str, Any]]:
     """A subscription of each account from its start (UTC) on, to an end where there is one."""
     ends = {} if end is None else {"end": end.isoformat()}
-    return [
-        {"code": f"{code}-api", "account": code, "plan": "api", "start": start.isoformat(), **ends}
-        for code, start in starts.items()
-    ]
+    documents = []
+    for code, start in starts.items():
+        threshold = {"invoice_threshold": str(amount)} if (amount := THRESHOLDS.get(code)) else {}
+        documents.append(
+            {"code": f"{code}-api", "account": code, "plan": "api", "start": start.isoformat(), **threshold, **ends}
+        )
+    return documents
 
 
 def catalog(namespace: str, starts: dict[str, datetime]) -> dict[str, Any]:
@@ -39,6 +59,9 @@ def catalog(namespace: str, starts: dict[str, datetime]) -> dict[str, Any]:
     tokens = {"aggregation": "sum", "property": ["tokens"]}
     large = {"value": ["large"], "operator": "in", "property": ["model"]}
     tiers = [{"up_to": str(FREE_TOKENS), "unit_amount": "0"}, {"up_to": None, "unit_amount": str(TOKEN_PRICE)}]
+    top_up = {
+        "currency": "USD", "floor": str(FLOOR), "target": str(TARGET), "daily_limit": str(DAILY_LIMIT)
+    }  # fmt: skip
     thresholds = [f"{share}%" for share in SHARES]
     return {
         "namespace": {"code": namespace, "max_event_age_seconds": None},
@@ -52,9 +75,16 @@ def catalog(namespace: str, starts: dict[str, datetime]) -> dict[str, Any]:
                     {"code": "large", **tokens, "filters": [large]},
                     {"code": "calls", "aggregation": "count"},
                 ],
-            }
+            },
+            {
+                "code": "run",
+                "event_name": "run",
+                "unit": "second",
+                "profiles": [{"code": "seconds", "aggregation": "sum", "property": ["seconds"]}],
+            },
         ],
         "features": [
+            {"code": "runs", "profile": "run.seconds"},
             {"code": "tokens", "profile": "completion.all"},
             {"code": "spend", "profile": "completion.all"},
         ],
@@ -79,11 +109,15 @@ def catalog(namespace: str, starts: dict[str, datetime]) -> dict[str, Any]:
                             {"quantity": str(MINUTE_TOKENS), "reset": "minute"},
                         ],
                     },
+                    {"feature": "runs", "limits": [{"quantity": str(RUN_SECONDS), "reset": "month"}]},
                     {"feature": "spend", "limits": [{"amount": str(MONEY_LIMIT), "reset": "billing_period"}]},
                 ],
             }
         ],
-        "accounts": [{"code": code, "time_zone": zone} for code, zone in ACCOUNTS.items()],
+        "accounts": [
+            {"code": code, "time_zone": zone, "top_ups": [top_up] if code == TOPPED_UP else []}
+            for code, zone in ACCOUNTS.items()
+        ],
         "subscriptions": subscriptions(starts),
         "credit_grants": [
             {"code": f"{code}-prepaid", "account": code, "amount": str(amount), "currency": "USD"}
