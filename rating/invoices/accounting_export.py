@@ -17,6 +17,7 @@ from typing import IO, Any, Final, Literal
 from clickhouse_connect.driver.client import Client
 
 from rating.csv_text import write_rows
+from rating.invoices.amounts.prepaid.overage import in_money
 from rating.invoices.credit_notes import credited
 from rating.invoices.lists import MAX_LIMIT, list_invoices
 from rating.invoices.read import with_lines
@@ -60,7 +61,12 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("invoice_period_start", "instant", lambda head, line: head.period_start_us, "of the invoice, included"),
     Column("invoice_period_end", "instant", lambda head, line: head.period_end_us, "of the invoice, excluded"),
     Column("time_zone", "text", lambda head, line: head.time_zone, "IANA zone of the period's local dates"),
-    Column("currency", "text", lambda head, line: head.currency, "ISO 4217 code of all amounts"),
+    Column(
+        "currency",
+        "text",
+        lambda head, line: head.currency,
+        "ISO 4217 code, or own unit, of all amounts but invoice_payable",
+    ),
     Column("invoice_total", "money", lambda head, line: Decimal(head.total), "sum of the invoice's lines"),
     Column("invoice_subtotal", "money", lambda head, line: Decimal(head.subtotal), "the same before prepaid credits"),
     Column("line", "integer", lambda head, line: line.number, "1, 2, …"),
@@ -112,6 +118,18 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("invoice_amount_paid", "money", lambda head, line: Decimal(head.amount_paid), "less what was paid back"),
     Column("invoice_service_start", "instant", lambda head, line: head.service_start_us, "of what it bills, included"),
     Column("invoice_service_end", "instant", lambda head, line: head.service_end_us, "of what it bills, excluded"),
+    Column(
+        "invoice_payable",
+        "money",
+        lambda head, line: in_money(Decimal(head.amount_due), head.body),
+        "of an invoice in an own unit: what invoice_amount_due comes to in money; empty where no money is due for it",
+    ),
+    Column(
+        "invoice_payable_currency",
+        "text",
+        lambda head, line: None if head.body.overage is None else head.body.overage["currency"],
+        "ISO 4217 code of invoice_payable",
+    ),
 )
 
 Row = tuple[StoredInvoiceHead, StoredInvoiceLine]

@@ -37,7 +37,9 @@ class IndexedEntry(Protocol):
 def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Kind and code of each entry to which a stored body refers; a field of the wrong type refers to nothing."""
     if kind == "subscription":
-        named = [("account", body.get("account")), ("plan", body.get("plan")), *_granted(body)]
+        named = [("account", body.get("account")), ("plan", body.get("plan")), *_granted(body), *_topped_up(body)]
+    elif kind == "account":
+        named = _topped_up(body)
     elif kind in ("product", "feature"):
         profile = body.get("profile")
         named = [("meter", profile.partition(".")[0] if isinstance(profile, str) else None)]
@@ -48,7 +50,7 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for charge in (charges if isinstance(charges, list) else ())
             if isinstance(charge, dict)
         ]
-        named += [*_granted(body), *_unit(body)]
+        named += [*_granted(body), *_unit(body), *_topped_up(body)]
     elif kind == "credit_grant":
         products = body.get("products")
         named = [("account", body.get("account")), ("subscription", body.get("subscription"))]
@@ -71,6 +73,16 @@ def references(kind: str, body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _unit(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
     currency = body.get("currency")
     return [("unit", currency)] if isinstance(currency, str) and is_own_unit(currency) else []
+
+
+def _topped_up(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    top_ups = body.get("top_ups")
+    return [
+        unit
+        for top_up in (top_ups if isinstance(top_ups, list) else ())
+        if isinstance(top_up, dict)
+        for unit in _unit(top_up)
+    ]
 
 
 def _granted(body: Mapping[str, Any]) -> list[tuple[str, Any]]:

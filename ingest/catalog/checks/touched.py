@@ -32,7 +32,7 @@ _REFERRING = {
     "feature": ("plan", "subscription", "alert_rule"),
 }
 _REFERRING_TO_RETIRED = {
-    "unit": ("plan", "credit_grant", "alert_rule"),
+    "unit": ("plan", "credit_grant", "alert_rule", "account", "subscription"),
     "plan": ("subscription", "alert_rule"),
     "account": ("subscription", "credit_grant", "alert_rule"),
     "subscription": ("credit_grant", "alert_rule"),

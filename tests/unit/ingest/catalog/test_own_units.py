@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.catalog.state import Catalog
 from tests.unit.ingest.catalog.builders import BASE, applied, faults, plan
 
@@ -35,6 +37,22 @@ def test_a_unit_in_use_is_not_retired() -> None:
         text = f"namespace: shop\nprune: true\n{kept}alert_rules: []\nunits: []"
         detail = f"{user} (not in this document) at currency: no unit token; declare it"
         assert faults(catalog, text) == {"$": detail}
+
+
+@pytest.mark.parametrize(
+    ("owner", "others"),
+    [
+        ("accounts: [{code: NO, %s}]", "subscriptions: [{code: s, account: NO, plan: usd, start: 2026-01-01}]"),
+        ("subscriptions: [{code: s, account: NO, plan: usd, start: 2026-01-01, %s}]", "accounts: [{code: NO}]"),
+        ("plans: [{code: usd, currency: USD, charges: [], %s}]", "accounts: [{code: NO}]"),
+    ],
+)
+def test_a_unit_that_only_a_top_up_names_is_not_retired(owner: str, others: str) -> None:
+    top_up = f"top_ups: [{TOP_UP % 'token'}]"
+    plan = "" if owner.startswith("plans") else "\nplans: [{code: usd, currency: USD, charges: []}]"
+    catalog = applied(f"namespace: shop\nunits: [{{code: token}}]\n{owner % top_up}\n{others}{plan}")
+    (detail,) = faults(catalog, "namespace: shop\nprune: true\nunits: []").values()
+    assert detail.endswith("at top_ups[0].currency: no unit token; declare it")
 
 
 def test_the_grant_of_a_paid_top_up_is_nobodys_to_declare_and_prune_leaves_it_alone() -> None:

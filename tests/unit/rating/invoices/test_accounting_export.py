@@ -68,6 +68,20 @@ def test_credit_notes_are_columns_beside_their_lines() -> None:
     ]
 
 
+def test_an_invoice_in_an_own_unit_says_what_is_due_in_money() -> None:
+    overage = {"currency": "USD", "rate": "0.00125"}
+    head = replace(HEAD, currency="token", total="1234", body=Body({"overage": overage}))
+    out, table = io.BytesIO(), io.BytesIO()
+    rows: list[list[Row]] = [[(head, line(1, amount="1234"))], [(HEAD, line(1))]]
+    write_lines(out, rows, "csv")
+    write_lines(table, rows, "parquet")
+    columns = "currency", "invoice_amount_due", "invoice_payable", "invoice_payable_currency"
+    assert [
+        tuple(row[column] for column in columns) for row in csv.DictReader(io.StringIO(out.getvalue().decode()))
+    ] == [("token", "1234", "1.54", "USD"), ("JPY", "12", "", "")]
+    assert [row["invoice_payable"] for row in pq.read_table(table).to_pylist()] == [Decimal("1.54"), None]
+
+
 def test_parquet_has_decimal_columns_and_the_same_values() -> None:
     out = io.BytesIO()
     assert write_lines(out, PAGES, "parquet") == 2
