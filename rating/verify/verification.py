@@ -4,6 +4,7 @@
     usage_events ──▶ usage_records, usage_identities ──▶ usage_windows
     usage_events, usage_voids ──▶ voided_events
     usage_records ──▶ invoices ◀── usage.invoices         all of them ──▶ the books
+    usage.reservations: no limit is sold twice
     usage_events ──▶ invoices, by a path of its own (``INVOICE_CHECKS``)
 
 A check that damaged values end is told as a difference (``run_check``).
@@ -37,6 +38,8 @@ from rating.verify.matches import check_matches
 from rating.verify.misdated_events import NAME, check_misdated
 from rating.verify.records import check_identities, check_records
 from rating.verify.reread_voids import check_voids
+from rating.verify.reservations.reservation_sums import NAME as RESERVATIONS_NAME
+from rating.verify.reservations.reservation_sums import check_reservations
 from rating.verify.scope import Scope, open_scope
 from rating.verify.window_totals import check_windows
 from schemas.settings import Settings
@@ -67,6 +70,7 @@ CHECKS: Final[dict[str, RunCheck]] = {
     "numbers of invoices": check_numbers,
     "folds of invoices": check_folds,
     "folds held in memory": check_images,
+    RESERVATIONS_NAME: check_reservations,
     "books": check_books,
 }
 """By the name under which each tells its progress."""

@@ -11,6 +11,10 @@ from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.entitlements.reservations.reservation_requests import ReservationRefused, ReserveRequest, Unwritten, reserve
+from rating.verify.difference import Findings
+from rating.verify.reservations.reservation_sums import check_records
+from schemas.catalog.state import Catalog
+from schemas.ledgers.ledger_reader import LogRecord
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation, reservation_id
 from schemas.ledgers.reservations.valid_reservations import Standing
 from schemas.values.instants import SECOND
@@ -86,3 +90,11 @@ def standing(book: ReservationBook, key: str) -> Standing:
     kept = book.valid.standing("shop", reservation_id(*PLACE, key))
     assert kept is not None
     return kept
+
+
+def verified(log: Log, catalog: Catalog | None = None, first: int = 0) -> list[tuple[str, str, str]]:
+    """What ``weir verify`` finds in the log, whose first record is at offset ``first``: (what, expected, found)."""
+    findings = Findings()
+    records = [LogRecord(0, offset, append_us, value) for offset, (value, append_us) in enumerate(log.records, first)]
+    check_records(records, len(records), None, catalog or Catalog(), findings, lambda *_: None)
+    return [(each.what, each.expected, each.found) for each in findings.differences()]

@@ -18,7 +18,16 @@ from rating.entitlements.reservations.reservation_requests import (
 )
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation, reservation_id
 from schemas.values.instants import SECOND
-from tests.unit.rating.entitlements.reservation_services import EVENTS, GRANTED, PLACE, Log, Service, asked, standing
+from tests.unit.rating.entitlements.reservation_services import (
+    EVENTS,
+    GRANTED,
+    PLACE,
+    Log,
+    Service,
+    asked,
+    standing,
+    verified,
+)
 
 KEYS = st.integers(0, 9)
 WANTED = st.tuples(KEYS, st.integers(1, 9), st.integers(5, 50))
@@ -88,6 +97,7 @@ def test_any_interleaving_of_three_services_sells_nothing_twice(steps: list[tupl
         sold = sum((each.quantity for each in finalised if each), Decimal(0))
         assert sold + sum((each.reservation.quantity for each in open_now), Decimal(0)) <= GRANTED, steps
         assert len({each.reservation_id for each in finalised if each}) == len(finalised)
+    assert verified(log) == []
 
 
 def test_of_two_that_know_the_same_the_first_wins_and_the_other_decides_again() -> None:

@@ -1,0 +1,1 @@
+"""Reservations against their limits, added up once more from usage.reservations."""
