@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from rating.api import metrics, price, rating_problems
@@ -32,10 +32,9 @@ from rating.api.usage.check_door import CheckDoor
 from rating.api.usage.entitlements import router as entitlements_router
 from rating.api.usage.reservations import router as reservations_router
 from rating.api.webhooks import router as webhooks_router
-from rating.console import alert_pages, pages
+from rating.console import site
 from schemas.health.readiness import to_json
 from schemas.http.http_service import application
-from schemas.http.problems import Problem
 from schemas.settings import Settings, SettingsError
 
 _RESERVATIONS_SECONDS: Final = 10.0
@@ -90,18 +89,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(rejections_router)
     app.include_router(account_diagnosis.router)
     app.include_router(backfills_router)
-    app.include_router(pages.router)
-    app.include_router(alert_pages.router)
-
-    @app.exception_handler(pages.NotLoggedIn)
-    async def not_logged_in(request: Request, error: pages.NotLoggedIn) -> Response:
-        return pages.redirect_to_login(request)
-
-    @app.exception_handler(Problem)
-    async def problem(request: Request, error: Problem) -> Response:
-        """A document for programs; on the console's own pages a page."""
-        page = not getattr(request.scope.get("route"), "include_in_schema", True)
-        return pages.failed(error) if page else error.response()
+    site.install(app)
 
     @app.get("/healthz", tags=["operation"], summary="The process lives")
     async def healthz() -> dict[str, str]:

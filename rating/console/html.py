@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlencode
 
-_STYLE: Final = Path(__file__).with_name("style.css").read_text()
-_VOID: Final = frozenset({"input", "meta"})
+STYLE: Final = Path(__file__).with_name("style.css").read_text()
+STYLE_NAME: Final = f"{sha256(STYLE.encode()).hexdigest()[:12]}.css"
+"""Changes with what it says, so that a browser may keep it for ever."""
+_VOID: Final = frozenset({"input", "link", "meta"})
 
 
 class Html(str):
@@ -57,6 +60,12 @@ def table(head: Iterable[Child], rows: Iterable[Iterable[Child]], numbers: froze
     return tag("div", tag("table", tag("thead", tag("tr", cells("th", head))), tag("tbody", body)), class_="scroll")
 
 
+def facts(rows: Iterable[tuple[str, Child]]) -> Html:
+    """A table of what is said of one thing: (what, text) each."""
+    body = [tag("tr", tag("th", what, scope="row"), tag("td", text)) for what, text in rows]
+    return tag("div", tag("table", tag("tbody", body), class_="facts"), class_="scroll")
+
+
 def link(text: Child, *path: str, **query: str | None) -> Html:
     """A link below `/`; the parts of the path are quoted whole."""
     return tag("a", text, href=address(*path, **query))
@@ -68,13 +77,19 @@ def address(*path: str, **query: str | None) -> str:
     return "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(given)}" if given else "")
 
 
-def page(title: str, *body: Child | Iterable[Child]) -> Html:
+def document(title: str, *body: Child | Iterable[Child]) -> Html:
     """A whole document."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", f"{title} · Weir"),
-        tag("style", Html(_STYLE)),
+        tag("link", rel="icon", type="image/svg+xml", href="/assets/icon.svg"),
+        tag("link", rel="stylesheet", href=f"/assets/{STYLE_NAME}"),
     )
-    return Html("<!doctype html>" + tag("html", head, tag("body", tag("main", *body)), lang="en"))
+    return Html("<!doctype html>" + tag("html", head, tag("body", *body), lang="en"))
+
+
+def page(title: str, *body: Child | Iterable[Child]) -> Html:
+    """A document for somebody who is not logged in."""
+    return document(title, tag("main", *body, class_="alone"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -17,6 +18,7 @@ from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_numbers import InvoiceNumbers, Numbered
 from schemas.ledgers.invoice_record import Invoice, body_of
+from schemas.values.json_text import JsonObject
 
 
 def unnumbered(numbers: InvoiceNumbers, namespace: str, invoices: Iterable[Invoice]) -> list[str]:
@@ -108,3 +110,21 @@ def _table(column: str, namespace: str, numbers: Sequence[Numbered]) -> pa.Table
             "number": pa.array([number.text for number in numbers], pa.string()),
         }
     )
+
+
+_SHORTEST_END: Final = 3
+_LIKE: Final = """SELECT {id}, any(number) AS text FROM {table} WHERE namespace = {{namespace:String}}
+AND (number = {{text:String}} OR (length({{text:String}}) >= {shortest} AND endsWith(number, {{text:String}})))
+GROUP BY {id} ORDER BY text = {{text:String}} DESC, text DESC LIMIT {{limit:UInt32}}"""
+
+
+def numbered_like(client: Client, namespace: str, text: str, limit: int) -> list[str]:
+    """At most ``limit`` ids of invoices whose number, or a credit note's of theirs, is ``text`` or ends with it, three
+    letters at least. Blocking."""
+    parameters: JsonObject = {"namespace": namespace, "text": text, "limit": limit}
+    names: list[str] = []
+    for of, table in (("invoice_id", "invoice_numbers"), ("credit_note_id", "credit_note_numbers")):
+        sql = _LIKE.format(id=of, table=table, shortest=_SHORTEST_END)
+        # A credit note's id is its invoice's with its position behind it.
+        names += [str(name).partition("-C")[0] for name, _ in client.query(sql, parameters=parameters).result_rows]
+    return list(dict.fromkeys(names))[:limit]

@@ -44,7 +44,7 @@ def usage_of_steps(client: Any, query: UsageQuery) -> Iterator[tuple[str, str, i
 def usage_with_total(client: Any, query: UsageQuery) -> tuple[list[UsageGroup], Usage]:
     """The groups of ``query`` as ``usage_totals`` gives them, and the total of the same without groups; blocking. One
     statement, but for what is carried over, where the total is not that of the groups."""
-    total = replace(query, by_account=False, buckets_us=(), dimensions=())
+    total = replace(query, by_account=False, buckets_us=(), dimensions=(), top=0)
     if total == query:
         rows = usage_totals(client, query)
         return rows, rows[0].usage

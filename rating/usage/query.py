@@ -33,6 +33,8 @@ class UsageQuery:
 
     ``alike``: ids of further profiles that are measured as ``profile`` is, from records, and answered by profile.
 
+    ``top``: only so many groups, those of the greatest quantities first; 0: all. Its total is of all.
+
     ``step_us``: groups by steps of so many microseconds since 1970, and names each by its start, as buckets are.
     ``since``: leaves out what lies below these offsets, for what was appended between them and ``as_of``. Both are for
     the plan records.
@@ -53,6 +55,7 @@ class UsageQuery:
     alike: tuple[str, ...] = ()
     step_us: int = 0
     since: Cut | None = None
+    top: int = 0
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:
@@ -62,6 +65,8 @@ class UsageQuery:
             self.plan != "records" or self.buckets_us or self.account_intervals or profile.carry_over
         ):
             raise ValueError("step_us and since are for the plan records, without buckets, own intervals or carry_over")
+        if self.top and (profile.carry_over or not (self.by_account or self.dimensions)):
+            raise ValueError("top is for groups by account or dimensions, without carry_over")
         if self.alike and (self.plan != "records" or profile.carry_over or profile.backfilled or profile.keyed):
             raise ValueError("profiles are alike from records, without carry_over, backfills and versions of latest")
         if self.account_intervals and (

@@ -101,7 +101,10 @@ def render(
     if keys:
         bucket = ["bucket"] if by_text and query.buckets_us else []
         first = ["of_all DESC"] if with_total else []
+        first += [f"{parts.merged} DESC"] if query.top else []
         lines += [f"ORDER BY {', '.join([*first, *(key for key in keys if key not in bucket), *bucket])}"]
+    if query.top:
+        lines += [f"LIMIT {bind('top', 'UInt32', query.top + with_total)}"]
     return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
 
 

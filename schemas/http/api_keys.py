@@ -121,7 +121,8 @@ class Keyring:
         self._admin_key = admin_key.encode()
         self._catalog = catalog
         self._fresh = fresh
-        self._root = Access(None, ALL_SCOPES, ROOT_AUTHOR)
+        self.root = Access(None, ALL_SCOPES, ROOT_AUTHOR)
+        """the rights of the admin key"""
         self._remembered: dict[str, Access] = {}
         self._as_of = -1
 
@@ -133,25 +134,27 @@ class Keyring:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise _wrong()
         if hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self._admin_key):
-            return self._root
+            return self.root
         return self.of_key(text, now_us)
 
     def of_key(self, text: str, now_us: int) -> Access:
         """The rights of an API key. Raises Denied (401, 503)."""
+        digest = key_hash(text)
+        return _unexpired(self._known(digest) or self._verified(key_name(text), digest), now_us)
+
+    def of_verified(self, name: KeyName, digest: str, now_us: int) -> Access:
+        """The rights, as they are now, of a key whose text was verified before; ``digest``: its hash. The caller
+        vouches for both, as by a signature. Raises Denied (401, 503)."""
+        return _unexpired(self._known(digest) or self._verified(name, digest), now_us)
+
+    def _known(self, digest: str) -> Access | None:
+        """The rights of a key that was looked at since the catalog changed. Raises Denied (503)."""
         if not self._fresh():
             raise Denied(503, "unavailable", "keys cannot be checked now: this process has lost sight of the catalog")
         offset = self._catalog.next_offset
         if offset != self._as_of or len(self._remembered) >= MAX_REMEMBERED:
             self._remembered, self._as_of = {}, offset
-        digest = key_hash(text)
-        access = self._remembered.get(digest)
-        if access is None:
-            access = self._remembered[digest] = self._verified(text, digest)
-        if access.expires_us is not None and now_us >= access.expires_us:
-            raise Denied(
-                401, "unauthorised", f"the key {access.key_id} has expired; make another with `weir key create`"
-            )
-        return access
+        return self._remembered.get(digest)
 
     def unchanged(self, access: Access, as_of: int, now_us: int) -> bool:
         """Whether ``access``, which this keyring gave when ``as_of`` was the catalog's next offset, would be given
@@ -159,8 +162,7 @@ class Keyring:
         expired = access.expires_us is not None and now_us >= access.expires_us
         return self._catalog.next_offset == as_of and not expired and self._fresh()
 
-    def _verified(self, text: str, digest: str) -> Access:
-        name = key_name(text)
+    def _verified(self, name: KeyName | None, digest: str) -> Access:
         # Not through a view: views are cached by namespace, and this name comes from an unauthenticated request.
         versions = self._catalog.versions(*name.entry, self._as_of) if name is not None else []
         try:
@@ -173,7 +175,15 @@ class Keyring:
         expires = None if key.expires_at is None else micros(key.expires_at)
         author = f"{key.name} ({key.code})" if key.name else key.code
         by_operator = versions[-1].author == ROOT_AUTHOR
-        return Access(name.namespace, frozenset(key.scopes), author, key.code, key.limits, expires, by_operator)
+        access = Access(name.namespace, frozenset(key.scopes), author, key.code, key.limits, expires, by_operator)
+        self._remembered[digest] = access
+        return access
+
+
+def _unexpired(access: Access, now_us: int) -> Access:
+    if access.expires_us is not None and now_us >= access.expires_us:
+        raise Denied(401, "unauthorised", f"the key {access.key_id} has expired; make another with `weir key create`")
+    return access
 
 
 def _wrong() -> Denied:

@@ -10,7 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from rating.app import build_app
+from schemas.http.api_keys import key_hash, key_text
 from schemas.settings import Settings, SettingsError
+from tests.integration.conftest import Waiting
 from tests.integration.rating.getting import Get, getter
 from tests.integration.rating.road import KEY, Road
 
@@ -229,9 +231,10 @@ def test_the_console_shows_what_the_api_says_to_those_who_logged_in(
             "metric": "calls.seconds",
             "from": "2013-01-01",
             "to": "2013-01-04",
+            "step": "day",
         }
         account = browser.get("/accounts/acme%2F%C3%BC", params=parameters).text
-        assert account.count("<rect") == 3
+        assert (account.count('class="bar"'), account.count('class="past"')) == (3, 3)
         assert "sum: 13.5 s from 3 events" in account
         assert "is no date" in browser.get("/accounts/acme%2F%C3%BC", params=parameters | {"from": "soon"}).text
         assert browser.get("/accounts/nobody", params=parameters).status_code == 404
@@ -250,6 +253,61 @@ def test_the_console_shows_what_the_api_says_to_those_who_logged_in(
             assert "<h1>A" in browser.get(path, params={"namespace": closed.namespace}).text
         assert browser.post("/logout").status_code == 303
         assert browser.get("/").status_code == 303
+
+
+def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything(
+    service: httpx.Client, closed: Road, wait_until: Waiting
+) -> None:
+    read, ingest = (key_text(closed.namespace, name, name.ljust(32).encode()) for name in ("looks", "sends"))
+    for code, text, scope in (("looks", read, "read"), ("sends", ingest, "ingest")):
+        closed.publish("api_key", code=code, hash=key_hash(text), scopes=[scope])
+    head = getter(service, closed)("/v1/invoices")["invoices"][0]
+
+    known = {"Authorization": f"Bearer {ingest}"}
+    wait_until(lambda: service.get("/v1/runs", headers=known).status_code == 403)
+    with httpx.Client(base_url=service.base_url, timeout=60) as browser:
+        assert browser.post("/login", data={"key": read}).status_code == 303
+        assert browser.post("/login", data={"key": ingest}).status_code == 403
+        overview = browser.get("/").text
+        assert "looks, may look only" in overview
+        assert f"<b>{closed.namespace}</b>" in overview, "the key's own, though none was named"
+        assert browser.get("/", params={"namespace": "default"}).status_code == 403
+
+        def lands(text: str) -> str:
+            return browser.get("/search", params={"q": text}).headers.get("location", "").partition("?")[0]
+
+        account = "/accounts/acme%2F%C3%BC"
+        assert lands("acme/ü") == lands("CME/") == account
+        assert lands(head["invoice_id"]) == lands(head["number"]) == f"/invoices/{head['invoice_id']}"
+        assert lands("3") == "/event"
+        assert "way" in browser.get("/event", params={"key": "3"}).text
+        lost = browser.get("/search", params={"q": "nothing of this"})
+        assert (lost.status_code, "What is looked for" in lost.text) == (404, True)
+        assert account in browser.get("/accounts", params={"q": "ACME", "plan": "basic"}).text
+        assert "No customer has this" in browser.get("/accounts", params={"q": "b/ü"}).text
+        # The page opens on the month of now, and goes back to the time of the events: what came by metric and by value.
+        asked = {"from": "2013-01", "metric": "calls.seconds", "split": "way"}
+        page = browser.get(account, params=asked).text
+        assert "sum: 13.5 s from 3 events" in page
+        assert "As a table" in page
+        assert '>out</td><td class="number">10</td>' in page
+        assert ">calls.seconds</a>" in page
+        assert ">calls.longest</a>" in page
+        assert 'value="calls.longest" selected' in browser.get(account, params={"from": "2013-01"}).text, "has usage"
+        unknown = browser.get("/accounts/acme%2Fu")
+        assert (unknown.status_code, "Did you mean" in unknown.text, account in unknown.text) == (404, True, True)
+        listed = {"account_id": "acme/ü", "month": "2013-01", "state": "open", "number": ""}
+        for asked in ({}, listed, listed | {"number": head["number"]}, {"state": "finalized"}):
+            assert head["number"] in browser.get("/invoices", params=asked).text, asked
+        for asked in ({"month": "2012-12"}, {"month": "2013-02"}, {"state": "void"}, {"account_id": "other"}):
+            assert "No invoice has this" in browser.get("/invoices", params=asked).text, asked
+        assert "is no month" in browser.get("/invoices", params={"month": "soon"}).text
+        rows = browser.get("/invoices.csv", params=listed).text.splitlines()
+        assert [row.split(",")[:3] for row in rows[1:]] == [[head["number"], head["invoice_id"], "acme/ü"]]
+        told = browser.get("/doctor", params={"account_id": "acme/ü", "metric": "calls.seconds", "period": "2013-01"})
+        assert "All 3 events in the interval count" in told.text
+        closed.publish("api_key", code="looks", hash=key_hash(read), scopes=["ingest"])
+        assert wait_until(lambda: browser.get("/").status_code == 303), "what the key may do is looked up anew"
 
 
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:

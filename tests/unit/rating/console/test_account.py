@@ -3,10 +3,14 @@ stays on it."""
 
 from __future__ import annotations
 
-from rating.console.account_page import estimate, prepaid, topped_up
+from rating.console.customers.prepaid_panel import prepaid, topped_up
+from rating.console.customers.running_charges import estimate
+from rating.console.frame import Frame
 
+FRAME = Frame("shop")
 CHARGE = {
     "charge": "tokens",
+    "product": "tok",
     "metric": "tok.in",
     "unit": "token",
     "quantity": "9",
@@ -37,10 +41,10 @@ RUNNING = {
 
 
 def test_a_charge_says_what_has_no_price_beside_its_amount() -> None:
-    shown = estimate(RUNNING)
+    shown = estimate(FRAME, RUNNING)
     assert "model=&lt;b&gt; has no price; `weir void k`" in shown
     assert "Estimated total" in shown
-    assert "has no price" not in estimate(RUNNING | {"charges": [CHARGE | {"unpriced": []}]})
+    assert "has no price" not in estimate(FRAME, RUNNING | {"charges": [CHARGE | {"unpriced": []}]})
 
 
 def test_prepaid_credit_is_shown_with_its_live_balance_and_its_entries() -> None:

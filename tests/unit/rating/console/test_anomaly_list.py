@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from rating.alerts.alert_store import StoredAlert
 from rating.alerts.anomalies.next_anomalies import next_anomalies
-from rating.console.anomaly_list import anomalies
+from rating.console.alerts.anomaly_list import anomalies
+from rating.console.frame import Frame
 from tests.unit.rating.alerts.test_anomalies import as_of, day, judged, noon_us, until_monday
 
 
 def test_an_anomaly_is_shown_with_its_numbers_and_a_picture() -> None:
     account = replace(judged([*until_monday()[:-1], day(4000)]), account_id="<b>acme</b>")
     [alert] = next_anomalies(account, as_of(noon_us()), lambda _: 0)
-    shown = str(anomalies("shop", [StoredAlert(alert, noon_us())], lambda _: "America/New_York", "further"))
+    shown = str(anomalies(Frame("shop"), [StoredAlert(alert, noon_us())], lambda _: "America/New_York", "further"))
     assert "spike of calls.n on 2013-07-08" in shown
     assert "<b>acme" not in shown
     assert "&lt;b&gt;acme" in shown
@@ -25,5 +26,5 @@ def test_an_anomaly_is_shown_with_its_numbers_and_a_picture() -> None:
     assert "<td>2013-07-01</td>" in shown
     assert "cursor=further" in shown
     recovered = replace(alert, state="recovered")
-    assert "taken back" in str(anomalies("shop", [StoredAlert(recovered, 0)], lambda _: "UTC", None))
-    assert "no anomalies" in str(anomalies("shop", [], lambda _: "UTC", None))
+    assert "taken back" in str(anomalies(Frame("shop"), [StoredAlert(recovered, 0)], lambda _: "UTC", None))
+    assert "no anomalies" in str(anomalies(Frame("shop"), [], lambda _: "UTC", None))

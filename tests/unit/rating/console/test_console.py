@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.console import session
 from rating.console.chart import bars
+from rating.console.frame import Frame
 from rating.console.html import address, link, page, table, tag
-from rating.console.pages import _local_path
-from rating.console.text import grouped
-from rating.console.views import failure, login
+from rating.console.login import session
+from rating.console.login.login_page import login_form
+from rating.console.login.login_routes import _local_path
+from rating.console.page_answers import failure
+from rating.console.text import grouped, local_days, rounded
+from schemas.values.instants import micros, parse_rfc3339
 
-VOID = {"meta", "input"}
+VOID = {"meta", "input", "link"}
 
 
 class Reader(HTMLParser):
@@ -69,7 +72,7 @@ def test_documents_are_well_formed() -> None:
     reader = Reader(document.removeprefix("<!doctype html>"))
     assert "<title> · Weir" in reader.text
     assert reader.names.count("b") == 1
-    Reader(login("/?a=1&b=2", "<wrong>").removeprefix("<!doctype html>"))
+    Reader(login_form("/?a=1&b=2", "<wrong>").removeprefix("<!doctype html>"))
     Reader(failure("Not Found", "<script>").removeprefix("<!doctype html>"))
 
 
@@ -77,7 +80,7 @@ def test_bars_have_a_tooltip_each_and_reach_from_the_base_line() -> None:
     drawn = bars([("a", Decimal(4)), ("b", None), ("c", Decimal(-4)), ("d", Decimal(0))], "mi")
     reader = Reader(drawn)
     assert reader.names.count("rect") == 4
-    assert {"a: 4 mi", "b: none", "c: -4 mi", "d: 0 mi"} <= set(reader.text)
+    assert {"a: 4 mi", "b: none", "c: −4 mi", "d: 0 mi"} <= set(reader.text)
     heights = [part.split('"')[0] for part in drawn.split(' height="')[1:]]
     assert heights[0] == heights[2] == "90.0"
     assert heights[1] == heights[3] == "0.0"
@@ -96,16 +99,65 @@ def test_numbers_for_people(number: Decimal | int | str | None, text: str) -> No
     assert grouped(number) == text
 
 
-def test_a_session_is_valid_under_its_key_until_it_expires() -> None:
-    cookie = session.issue("key", 1000)
-    assert session.valid("key", cookie, 1000 + session.SECONDS - 1)
-    assert not session.valid("key", cookie, 1000 + session.SECONDS)
-    assert not session.valid("other", cookie, 1000)
-    later = str(2000 + session.SECONDS)
-    assert not session.valid("key", later + cookie[cookie.index(".") :], 1000)
-    for broken in ("", ".", "x", "x.y", cookie.replace(".", "")):
-        assert not session.valid("key", broken, 1000)
-    assert "key" not in cookie
+@pytest.mark.parametrize("key", [session.ADMIN, session.SessionKey("shop", "key_1", "ab" * 32)])
+def test_a_session_is_of_its_key_under_its_secret_until_it_expires(key: session.SessionKey) -> None:
+    cookie = session.issue("secret", key, 1000)
+    assert session.key_of("secret", cookie, 1000 + session.SECONDS - 1) == key
+    assert session.key_of("secret", cookie, 1000 + session.SECONDS) is None
+    assert session.key_of("other", cookie, 1000) is None
+    expires, named, signature = cookie.split(".")
+    for forged in (
+        f"{2000 + session.SECONDS}.{named}.{signature}",
+        f"{expires}..{signature}" if named else f"{expires}.c2hvcAprCmFi.{signature}",
+        *("", ".", "x", "x.y", "x.y.z", "ü.ü.ü", cookie.replace(".", "")),
+    ):
+        assert session.key_of("secret", forged, 1000) is None
+    assert "secret" not in cookie
+
+
+def test_a_form_is_of_its_session() -> None:
+    cookie = session.issue("secret", session.ADMIN, 1000)
+    token = session.form_token("secret", cookie)
+    assert session.is_form_token("secret", cookie, token)
+    for wrong in ("", "ü", token[:-1], session.form_token("secret", "other"), session.form_token("other", cookie)):
+        assert not session.is_form_token("secret", cookie, wrong)
+    assert cookie.rpartition(".")[2] != token, "the one signature is never the other"
+
+
+@given(texts, texts, texts)
+def test_names_of_a_frame_stay_text_and_no_link_loses_the_namespace(namespace: str, name: str, code: str) -> None:
+    frame = Frame(namespace, (namespace, "other"), title=name, visitor=name, name_of=lambda kind, of: name)
+    shown = frame.page("accounts", name, frame.account(code), frame.named("plan", code), frame.link(name, "runs"))
+    reader = Reader(shown.removeprefix("<!doctype html>"))
+    assert "script" not in reader.names
+    assert {f"{name} · {namespace} · Weir", namespace} <= {*reader.text, *reader.values}
+    links = [value for value in reader.values if value and value.startswith("/") and not value.startswith("/assets/")]
+    kept = address(namespace=namespace).removeprefix("/?")
+    elsewhere = {"/docs", "/logout", "/search", address(namespace="other")}
+    assert [link for link in links if kept not in link and link not in elsewhere] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "exact"),
+    [
+        ("105426941.360139855527", "105\u202f426\u202f941.36 t", "105426941.360139855527 t"),
+        ("0.1234567", "0.123457 t", "0.1234567 t"), ("-1000.5", "−1\u202f000.5 t", None), (None, "–", None),
+    ],
+)  # fmt: skip
+def test_a_rounded_number_has_the_exact_one_on_demand(number: str | None, text: str, exact: str | None) -> None:
+    reader = Reader(rounded(number, "t"))
+    assert "".join(reader.text) == text
+    assert (exact in reader.values) == (exact is not None)
+
+
+def test_local_days_are_said_with_the_last_one() -> None:
+    def days(start: str, end: str) -> str:
+        return local_days(micros(parse_rfc3339(start)), micros(parse_rfc3339(end)), "America/New_York")
+
+    assert days("2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z") == "2026-11"
+    assert days("2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z") == "2026-11-01"
+    assert days("2026-11-15T05:00:00Z", "2026-12-15T05:00:00Z") == "2026-11-15 to 2026-12-14"
+    assert "not included" in days("2026-11-01T00:00:00Z", "2026-12-01T05:00:00Z")
 
 
 @pytest.mark.parametrize("outside", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "", "/a\nb"])

@@ -35,7 +35,7 @@ def test_wrong_keys_are_limited_and_logged_without_the_key(caplog: pytest.LogCap
     assert 0 < int(answers[-1].headers["retry-after"]) <= EACH
     # The right key is told from no wrong one meanwhile.
     assert [answer.headers.get("set-cookie") for answer in answers] == [None] * len(answers)
-    lines = [record.getMessage() for record in caplog.records if record.name == "rating.console.pages"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "rating.console.login.login_routes"]
     assert lines[0] == "console login from 192.0.2.7 is refused: a wrong key"
     assert len(lines) == BURST + 2
     assert "secret" not in caplog.text

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from rating.close.checklist.checks import ChecklistPoint
-from rating.console.run_pages import checklist, run, runs
-from rating.console.webhook_summary import webhook_summary
+from rating.console.frame import Frame
+from rating.console.overview.webhook_summary import webhook_summary
+from rating.console.runs.run_pages import checklist, run, runs
 from rating.invoices.lists import Page
 from schemas.ledgers.checkpoints import Run
 
@@ -27,7 +28,7 @@ def words(page: str) -> str:
 
 
 def test_a_runs_page_tells_its_findings_first_and_what_is_fine_in_a_line() -> None:
-    page = run("n", made(FINE, FOUND, TOLD), Page((), None), 0, None)
+    page = run(Frame("n"), made(FINE, FOUND, TOLD), Page((), None), 0, None)
     text = words(page)
     assert "Billed what was due until 2026-11-01 00:00:00 UTC" in text
     assert "checkpoint 7" in text
@@ -47,14 +48,14 @@ def test_what_only_waits_for_somebody_is_told_and_is_no_warning() -> None:
 
 
 def test_the_list_links_each_run_with_its_invoices_and_findings() -> None:
-    page = runs("n", [made(FINE, FOUND), made()], {"run_1": 12345}, "run_1")
+    page = runs(Frame("n"), [made(FINE, FOUND), made()], {"run_1": 12345}, "run_1")
     assert 'href="/runs/run_1?namespace=n"' in page
     assert 'href="/runs?namespace=n&amp;cursor=run_1"' in page
     text = words(page)
     assert "12 345" in text
     assert "silent accounts: 25" in text
     assert "no list" in text
-    assert "none yet" in runs("n", [], {}, None)
+    assert "none yet" in runs(Frame("n"), [], {}, None)
 
 
 def test_the_webhooks_lines_say_what_is_wrong_and_nothing_where_there_never_was_one() -> None:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rating.console.html import Child, Html, join, link, page, table, tag
+from rating.console.frame import Frame
+from rating.console.html import Child, Html, join, table, tag
 from rating.console.text import grouped, local
-from rating.console.views import header
 from rating.explain.counted_events import EventsPage, ExplainedEvent
 from schemas.values.json_text import JsonObject
 
 
-def explained_line(namespace: str, answer: JsonObject, events: EventsPage | None, zone: str) -> Html:
+def explained_line(frame: Frame, answer: JsonObject, events: EventsPage | None, zone: str) -> Html:
     """``answer`` is what the API's explain says; ``events`` None for a line without usage."""
     name, number = answer["invoice_id"], answer["line"]
     period, checkpoint = answer["period"], answer["checkpoint"]
     local_period = f"{period['local_start']} to {period['local_end']} (not included), {period['time_zone']}"
     as_of = f"as of checkpoint {checkpoint['number']}, {checkpoint['as_of']}"
     facts = f"{local_period}; {period['start']} to {period['end']} UTC · {as_of}"
-    return page(
+    return frame.page(
+        "invoices",
         f"{answer['description']} of {name}",
-        header(namespace),
         tag("h1", f"Line {number}: {answer['description']}"),
-        tag("p", "of invoice ", link(name, "invoices", name, namespace=namespace)),
+        tag("p", "of invoice ", frame.link(name, "invoices", name)),
         tag("p", answer["sentence"]),
         tag("p", facts, class_="soft"),
         *_measured(answer),
         *_amount(answer),
-        *([] if answer["adjustment"] is None else _change(namespace, answer["adjustment"])),
-        *([] if events is None else _events(namespace, answer, events, zone)),
+        *([] if answer["adjustment"] is None else _change(frame, answer["adjustment"])),
+        *([] if events is None else _events(frame, answer, events, zone)),
     )
 
 
@@ -79,9 +79,9 @@ def _days(quantity: JsonObject) -> Html:
     return join(table(("Day", "Quantity", "Events"), rows, frozenset({1, 2})), note)
 
 
-def _events(namespace: str, answer: JsonObject, events: EventsPage, zone: str) -> list[Child]:
+def _events(frame: Frame, answer: JsonObject, events: EventsPage, zone: str) -> list[Child]:
     path = ("invoices", answer["invoice_id"], "lines", str(answer["line"]))
-    further = link("Further events", *path, namespace=namespace, cursor=events.next_cursor)
+    further = frame.link("Further events", *path, cursor=events.next_cursor)
     return [
         tag("h2", "Events"),
         tag("p", answer["quantity"]["rule"], class_="soft"),
@@ -100,9 +100,9 @@ def _events_table(events: Sequence[ExplainedEvent], zone: str) -> Html:
     return table(("Key", "Local time", "Quantity", "Properties"), rows, frozenset({2}))
 
 
-def _change(namespace: str, change: JsonObject) -> list[Child]:
+def _change(frame: Frame, change: JsonObject) -> list[Child]:
     """An adjustment: both totals, and the events that came or were voided between them."""
-    adjusts = tag("p", "adjusts ", link(change["adjusts"], "invoices", change["adjusts"], namespace=namespace))
+    adjusts = tag("p", "adjusts ", frame.link(change["adjusts"], "invoices", change["adjusts"]))
     if change["before"] is None:
         return [tag("h2", "Before and now"), adjusts]
     rows = [

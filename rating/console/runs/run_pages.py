@@ -8,9 +8,10 @@ from typing import Final
 from rating.close.announced_runs import of_drafts
 from rating.close.checklist.checks import ChecklistPoint, warnings
 from rating.close.result import stored_checks
-from rating.console.html import Child, Html, join, link, page, table, tag
+from rating.console.frame import Frame
+from rating.console.html import Child, Html, join, table, tag
+from rating.console.invoices.listed_invoices import heads
 from rating.console.text import grouped
-from rating.console.views import header, heads
 from rating.invoices.lists import Page
 from schemas.ledgers.checkpoints import Run
 from schemas.values.instants import rfc3339
@@ -18,25 +19,25 @@ from schemas.values.instants import rfc3339
 _DRAFTS: Final = tag("p", "It billed nothing; its invoices are drafts that were approved since.", class_="soft")
 
 
-def runs(namespace: str, page_of_runs: Sequence[Run], counts: Mapping[str, int], next_cursor: str | None) -> Html:
+def runs(frame: Frame, page_of_runs: Sequence[Run], counts: Mapping[str, int], next_cursor: str | None) -> Html:
     """A list of billing runs, the newest first. ``counts``: run id → invoices."""
     rows = [
         (
-            link(run.run_id, "runs", run.run_id, namespace=namespace),
+            frame.link(run.run_id, "runs", run.run_id),
             _moment(str(run.body.get("as_of", ""))),
             _moment(rfc3339(run.as_of_us)),
             run.number,
             grouped(counts.get(run.run_id, 0)),
             _findings(stored_checks(run)),
-            "drafts" if of_drafts(run) else "",
+            "drafts" if of_drafts(run) else "invoices",
         )
         for run in page_of_runs
     ]
-    columns = ("Run", "Due until", "As of", "Checkpoint", "Invoices", "Checklist", "")
+    columns = ("Run", "Due until", "As of", "Checkpoint", "Invoices", "Checklist", "Made")
     nothing = tag("p", "none yet; `weir close` bills what is due", class_="soft")
-    return page(
-        f"Billing runs of {namespace}",
-        header(namespace),
+    return frame.page(
+        "runs",
+        "Billing runs",
         tag("h1", "Billing runs"),
         tag(
             "p",
@@ -44,30 +45,30 @@ def runs(namespace: str, page_of_runs: Sequence[Run], counts: Mapping[str, int],
             class_="soft",
         ),
         table(columns, rows, frozenset({3, 4})) if rows else nothing,
-        tag("p", link("Older runs", "runs", namespace=namespace, cursor=next_cursor)) if next_cursor else None,
+        tag("p", frame.link("Older runs", "runs", cursor=next_cursor)) if next_cursor else None,
     )
 
 
-def run(namespace: str, billing_run: Run, invoices: Page, count: int, cursor: str | None) -> Html:
+def run(frame: Frame, billing_run: Run, invoices: Page, count: int, cursor: str | None) -> Html:
     """One run, what its checklist found before it billed, and its invoices."""
     run_id = billing_run.run_id
     as_of = f"as of {_moment(rfc3339(billing_run.as_of_us))}, checkpoint {billing_run.number}"
     work = "Made drafts of what had ended" if of_drafts(billing_run) else "Billed what was due"
-    paging: list[Child] = [link("First page", "runs", run_id, namespace=namespace), " "] if cursor else []
+    paging: list[Child] = [frame.link("First page", "runs", run_id), " "] if cursor else []
     if invoices.next_cursor:
-        paging.append(link("Further invoices", "runs", run_id, namespace=namespace, cursor=invoices.next_cursor))
-    return page(
+        paging.append(frame.link("Further invoices", "runs", run_id, cursor=invoices.next_cursor))
+    return frame.page(
+        "runs",
         f"Run {run_id}",
-        header(namespace),
         tag("h1", "Billing run ", tag("code", run_id)),
         tag("p", f"{work} until {_moment(str(billing_run.body.get('as_of', 'then')))}"),
         tag("p", f"{as_of} · catalog up to offset {billing_run.catalog_offset}", class_="soft"),
-        tag("p", link("All runs", "runs", namespace=namespace)),
+        tag("p", frame.link("All runs", "runs")),
         _DRAFTS if of_drafts(billing_run) else None,
         tag("h2", "Checklist before it billed"),
         *checklist(stored_checks(billing_run)),
         tag("h2", f"Invoices ({grouped(count)})"),
-        heads(namespace, invoices.invoices),
+        heads(frame, invoices.invoices),
         tag("p", paging),
     )
 

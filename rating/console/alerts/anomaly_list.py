@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from rating.alerts.alert_store import StoredAlert
 from rating.console.chart import bar
-from rating.console.html import Html, join, link, page, table, tag
+from rating.console.frame import Frame
+from rating.console.html import Html, join, table, tag
 from rating.console.text import grouped, local
-from rating.console.views import header
 from schemas.values.instants import instant
 from schemas.values.time_zones import parse_zone
 
@@ -22,14 +22,14 @@ _BOTTOM: Final = 20
 _WORDS: Final = {"spike": "more than usual", "drop": "less than usual", "silence": "no events"}
 
 
-def anomalies(namespace: str, alerts: Sequence[StoredAlert], zone_of: Callable[[str], str], cursor: str | None) -> Html:
+def anomalies(frame: Frame, alerts: Sequence[StoredAlert], zone_of: Callable[[str], str], cursor: str | None) -> Html:
     """A page of anomalies. ``zone_of``: account → its time zone; ``cursor``: of the next page, None: there is none."""
-    shown = [_anomaly(namespace, stored, zone_of(stored.alert.key.account_id)) for stored in alerts]
+    shown = [_anomaly(frame, stored, zone_of(stored.alert.key.account_id)) for stored in alerts]
     none = "no anomalies; a rule with measure anomaly has an account's days judged by its own weeks before"
-    further = [link("Earlier anomalies", "anomalies", namespace=namespace, cursor=cursor)] if cursor else []
-    return page(
+    further = [frame.link("Earlier anomalies", "anomalies", cursor=cursor)] if cursor else []
+    return frame.page(
+        "anomalies",
         "Anomalies",
-        header(namespace),
         tag("h1", "Anomalies"),
         tag("p", "Days judged by the eight weeks before, weekday by weekday; the newest first.", class_="soft"),
         shown or tag("p", none, class_="soft"),
@@ -37,7 +37,7 @@ def anomalies(namespace: str, alerts: Sequence[StoredAlert], zone_of: Callable[[
     )
 
 
-def _anomaly(namespace: str, stored: StoredAlert, zone: str) -> Html:
+def _anomaly(frame: Frame, stored: StoredAlert, zone: str) -> Html:
     alert, key = stored.alert, stored.alert.key
     why: dict[str, Any] = stored.to_json()["anomaly"]
     day = local(key.period_start_us, zone)
@@ -50,7 +50,7 @@ def _anomaly(namespace: str, stored: StoredAlert, zone: str) -> Html:
     dates = _days_before(key.period_start_us, zone, len(why["history"]))
     past = [(date, Decimal(quantity)) for date, quantity in zip(dates, why["history"], strict=True)]
     weekday = [(date, grouped(quantity)) for date, quantity in past[::-1][6::7]]
-    account = link(key.account_id, "accounts", key.account_id, namespace=namespace)
+    account = frame.account(key.account_id)
     return tag(
         "section",
         tag("h2", f"{key.threshold} of {alert.metric} on {day}: ", account),

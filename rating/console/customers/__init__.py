@@ -1,0 +1,1 @@
+"""Pages of accounts, which are a company's customers."""

@@ -1,0 +1,141 @@
+"""The console's page of an account: usage, the running period, prepaid credits, its invoices. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rating.console.customers.prepaid_panel import prepaid, topped_up
+from rating.console.customers.running_charges import estimate
+from rating.console.frame import Frame
+from rating.console.html import Child, Html, join, table, tag
+from rating.console.invoices.listed_invoices import drafts, heads
+from rating.console.usage.usage_choice import ShownUsage
+from rating.console.usage.usage_panel import metric_table, panel
+from rating.invoices.lists import Page
+from schemas.values.json_text import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSubscription:
+    """A subscription of the account: ``start`` and ``end`` as they were written, ``end`` "" for none."""
+
+    code: str
+    plan: str
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAnswers:
+    """What the API says of an account; None where ``problems`` says why it says nothing."""
+
+    running: JsonObject | None
+    balance: JsonObject | None
+    entries: JsonObject | None
+    topups: JsonObject | None
+    invoices: Page
+    waiting: Page
+    problems: Sequence[str] = ()
+
+
+def account(
+    frame: Frame,
+    account_id: str,
+    time_zone: str,
+    subscriptions: Sequence[HeldSubscription],
+    shown: ShownUsage,
+    answers: AccountAnswers,
+) -> Html:
+    """``shown``: the metric that was asked for, and the totals of all."""
+    name = frame.name_of("account", account_id) or account_id
+    problems = [*answers.problems, *(answers.running or {}).get("problems", ())]
+    path = ("accounts", account_id)
+    return frame.page(
+        "accounts",
+        name,
+        tag("h1", name),
+        tag("p", tag("code", account_id), " · ", time_zone, class_="soft"),
+        [tag("p", problem, class_="bad", role="alert") for problem in problems],
+        _subscribed(frame, account_id, subscriptions),
+        tag("h2", "Usage", id="usage"),
+        panel(frame, shown, path),
+        _metrics(frame, account_id, shown, path),
+        tag("h2", "Running period", id="charges"),
+        _charges(frame, answers.running),
+        None if answers.balance is None or answers.entries is None else prepaid(answers.balance, answers.entries),
+        None if answers.topups is None else topped_up(answers.topups),
+        drafts(frame, answers.waiting),
+        tag("h2", "Invoices", id="invoices"),
+        heads(frame, answers.invoices.invoices),
+        tag("p", frame.link("All invoices of this customer", "invoices", account_id=account_id))
+        if answers.invoices.next_cursor
+        else None,
+    )
+
+
+def _subscribed(frame: Frame, account_id: str, subscriptions: Sequence[HeldSubscription]) -> Html:
+    if not subscriptions:
+        return join(
+            tag("p", tag("strong", "No subscription: "), "its usage is metered, and billed by nothing. A line like this"
+                " in a catalog document subscribes it (`weir apply -f catalog.yaml`):"),
+            tag("pre", f"subscriptions: [{{code: NAME, account: {account_id!r}, plan: PLAN, start: 2026-01-01}}]"),
+        )  # fmt: skip
+    parts: list[Child] = []
+    for held in subscriptions:
+        until = f" to {held.end} (not included)" if held.end else ""
+        parts.append(tag("li", frame.named("plan", held.plan), f" from {held.start}{until} · {held.code}"))
+    return tag("ul", parts, class_="plain")
+
+
+def _metrics(frame: Frame, account_id: str, shown: ShownUsage, path: tuple[str, ...]) -> Html:
+    listed = metric_table(frame, shown, path)
+    why = None
+    if shown.totals and not any(total["total"]["events"] for total in shown.totals):
+        asked = {"account_id": account_id, "metric": shown.choice.metric}
+        doctor = frame.link("Why is there no usage?", "doctor", **asked)
+        why = tag("p", "No event of this time counts for any metric. ", doctor)
+    return join(tag("h3", "All metrics of this time") if listed else None, why, listed)
+
+
+def _charges(frame: Frame, running: JsonObject | None) -> Html:
+    if running is None or not running["subscriptions"]:
+        return tag("p", "no subscription is running", class_="soft")
+    return join([estimate(frame, subscription) for subscription in running["subscriptions"]])
+
+
+def unknown_account(
+    frame: Frame, account_id: str, near: Sequence[str], shown: ShownUsage
+) -> Html:  # fmt: skip
+    """An account that the catalog does not have. ``near``: accounts that are called alike; ``shown.totals``: what its
+    events of this month come to all the same."""
+    sent = [total for total in shown.totals if total["total"]["events"]]
+    steps: list[Child] = []
+    if near:
+        links = [join(", " if index else None, frame.account(code)) for index, code in enumerate(near)]
+        steps.append(tag("p", "Did you mean ", links, "?"))
+    if sent:
+        steps.append(tag("p", "Events of this name came this month, and are billed by nothing:"))
+        steps.append(metric_table(frame, shown, ("accounts", account_id)))
+    else:
+        asked = {"account_id": account_id, "metric": shown.choice.metric or None}
+        steps.append(tag("p", "No event of this name came this month. ", frame.link("Look closer", "doctor", **asked)))
+    steps.append(tag("p", "A line like this in a catalog document makes it a customer (`weir apply -f catalog.yaml`):"))
+    steps.append(tag("pre", f"accounts: [{{code: {account_id!r}, name: NAME, time_zone: America/New_York}}]"))
+    title = "There is no such customer"
+    return frame.page("accounts", title, tag("h1", title), tag("p", tag("code", account_id)), steps)
+
+
+def customer_rows(frame: Frame, rows: Sequence[tuple[str, str, Sequence[str]]]) -> Html:
+    """(account, time zone, plans) each, as a table."""
+    cells = [
+        (
+            frame.account(code),
+            join([join(", " if index else None, frame.named("plan", plan)) for index, plan in enumerate(plans)])
+            if plans
+            else tag("span", "no subscription", class_="soft"),
+            zone,
+        )
+        for code, zone, plans in rows
+    ]
+    return table(("Customer", "Plan", "Time zone"), cells)

@@ -1,0 +1,164 @@
+"""Routes of the list of customers and of one account's page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Annotated, Final, TypeVar
+
+from clickhouse_connect.driver.client import Client
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from rating.api.balances.balance import account_balance
+from rating.api.balances.entries import account_entries
+from rating.api.balances.topups import account_topups
+from rating.api.context import Rating
+from rating.api.usage.current import running
+from rating.console.customers.account_page import AccountAnswers, HeldSubscription, account, unknown_account
+from rating.console.customers.customer_book import customers, near_accounts, plans_of
+from rating.console.customers.customer_list import customer_list
+from rating.console.login.visit import Visit, Visiting
+from rating.console.page_answers import page_of
+from rating.console.text import local
+from rating.console.usage.read_usage import metric_totals, metrics_of, shown_usage
+from rating.console.usage.usage_choice import ShownUsage, UsageChoice, edge_text, micros_of
+from rating.invoices.lists import Page, list_invoices
+from rating.periods import parse_zone, period_containing
+from schemas.catalog.state import NamespaceView
+from schemas.http.problems import Problem
+from schemas.ledgers.invoice_claims import DRAFT
+from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
+
+router = APIRouter(include_in_schema=False)
+
+_TOPUPS_SHOWN: Final = 10
+_INVOICES_SHOWN: Final = 24
+
+T = TypeVar("T")
+
+
+@router.get("/accounts")
+async def accounts(visit: Visiting, q: str = "", plan: str = "", after: str = "") -> Response:
+    # In a thread: there may be very many.
+    page = await visit.rating.compute(lambda: customers(visit.view, q, plan, after))
+    plans = sorted(entry.code for entry in visit.view.all("plan"))
+    rows = [(entry.code, str(entry.body["time_zone"]), plans_of(visit.view, entry.code)) for entry in page.entries]
+    return page_of(customer_list(visit.frame, rows, plans, q, plan, after, page.following))
+
+
+@router.get("/accounts/{account_id:path}")
+async def customer(
+    visit: Visiting,
+    account_id: str,
+    metric: str = "",
+    start: Annotated[str, Query(alias="from")] = "",
+    end: Annotated[str, Query(alias="to")] = "",
+    step: str = "",
+    split: str = "",
+) -> Response:
+    rating, view, frame = visit.rating, visit.view, visit.frame
+    zone = view.time_zone(account_id)
+    metrics = metrics_of(view)
+    asking = _answers(visit, account_id) if view.get("account", account_id) is not None else _nothing()
+    answers = None if start else await asking
+    charged, period = _running_period(answers.running if answers else None)
+    listed = [*charged, *(name for name in metrics if name not in charged)]
+    if start:
+        # What is asked for does not depend on the running period: both at once.
+        totals, answers = await asyncio.gather(
+            _totals(rating, view, account_id, start, end, _first(listed, metric)), asking
+        )
+    else:
+        start, end = _edges(period, zone, rating)
+        totals = await _totals(rating, view, account_id, start, end, _first(listed, metric))
+    if not metric:
+        metric = next((total["metric"] for total in totals if total["total"]["events"]), listed[0] if listed else "")
+    if answers is None:
+        unknown = ShownUsage(UsageChoice(metrics, metric, start, end), totals=totals)
+        return page_of(unknown_account(frame, account_id, near_accounts(view, account_id), unknown), 404)
+    choice = UsageChoice(metrics, metric, start, end, split_by=split)
+    shown = replace(await shown_usage(rating, view, choice, step, (account_id,)), totals=totals)
+    return page_of(account(frame, account_id, zone, _held(view, account_id, zone), shown, answers))
+
+
+async def _nothing() -> None:
+    """The answers about an account that is not there."""
+
+
+async def _totals(
+    rating: Rating, view: NamespaceView, account_id: str, start: str, end: str, metrics: list[str]
+) -> list[JsonObject]:
+    try:
+        return await metric_totals(rating, view, account_id, start, end, metrics)
+    except Problem:  # the dates: told by the metric itself
+        return []
+
+
+def _first(metrics: list[str], metric: str) -> list[str]:
+    """With the one that is looked at in front of those that are many."""
+    return [metric, *(name for name in metrics if name != metric)] if metric in metrics else metrics
+
+
+async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
+    rating, view = visit.rating, visit.view
+    namespace, problems = view.namespace, list[str]()
+
+    async def tried(awaitable: Awaitable[T]) -> T | None:
+        """One part of the page: what is wrong with it leaves out nothing else."""
+        try:
+            return await awaitable
+        except Problem as problem:
+            problems.append(problem.detail)
+            return None
+
+    def lists(client: Client) -> tuple[Page, Page]:
+        standing = list_invoices(client, namespace, account_id=account_id, limit=_INVOICES_SHOWN)
+        waiting = list_invoices(client, namespace, account_id=account_id, state=DRAFT, limit=_INVOICES_SHOWN)
+        return standing, waiting
+
+    current, balance, entries, topups, listed = await asyncio.gather(
+        tried(running(rating, view, account_id, micros(rating.now()))),
+        tried(account_balance(rating, view, account_id)),
+        tried(account_entries(rating, view, account_id, None, 50)),
+        tried(account_topups(rating, view, account_id, None, None, _TOPUPS_SHOWN)),
+        tried(rating.ask(lists)),
+    )
+    standing, waiting = listed or (Page((), None), Page((), None))
+    told = tuple(dict.fromkeys(problems))
+    return AccountAnswers(current, balance, entries, topups, standing, waiting, told)
+
+
+def _running_period(current: JsonObject | None) -> tuple[list[str], tuple[int, int] | None]:
+    """The metrics that running subscriptions bill, those with usage first, and the running period of the first one that
+    bills usage."""
+    subscriptions = current["subscriptions"] if current else []
+    charges = [charge for subscription in subscriptions for charge in subscription["charges"] if charge["metric"]]
+    charges.sort(key=lambda charge: not charge["events"])
+    metered = [one for one in subscriptions if any(charge["metric"] for charge in one["charges"])]
+    first = next(iter(metered or subscriptions), None)
+    period = (micros_of(first["period_start"]), micros_of(first["period_end"])) if first else None
+    return list(dict.fromkeys(charge["metric"] for charge in charges)), period
+
+
+def _edges(period: tuple[int, int] | None, zone_name: str, rating: Rating) -> tuple[str, str]:
+    """Where the page opens: the running period, else the month of now."""
+    zone = parse_zone(zone_name)
+    if period is None:
+        month = period_containing(rating.now(), "month", zone)
+        period = micros(month.start), micros(month.end)
+    return edge_text(period[0], zone), edge_text(period[1], zone)
+
+
+def _held(view: NamespaceView, account_id: str, zone: str) -> list[HeldSubscription]:
+    return [
+        HeldSubscription(entry.code, entry.body["plan"], _day(entry.body["start"], zone), _day(entry.body["end"], zone))
+        for entry in view.referring("subscription", "account", account_id)
+    ]
+
+
+def _day(text: str | None, zone: str) -> str:
+    """A date as it was written, an instant as the account sees it."""
+    return local(micros_of(text), zone) if text and "T" in text else text or ""

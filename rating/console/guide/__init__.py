@@ -1,0 +1,1 @@
+"""Guided pages: why a number is not what somebody expects."""

@@ -1,0 +1,116 @@
+"""Routes of the console's pages of one invoice and one of its lines."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from typing import IO, Final
+
+from clickhouse_connect.driver.client import Client
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.background import BackgroundTask
+
+from rating.api.query_scheduler import GoOn, interruptible
+from rating.api.rating_problems import missing, wrong
+from rating.console.html import Html
+from rating.console.invoices import invoice_page
+from rating.console.invoices.invoice_list import STATES, InvoiceFilter, invoice_list
+from rating.console.invoices.line_page import explained_line
+from rating.console.invoices.listing import CSV_COLUMNS, BadMonth, csv_pages, read_page
+from rating.console.login.visit import Visiting
+from rating.console.page_answers import page_of
+from rating.csv_text import write_rows
+from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
+from rating.explain.counted_events import read_events
+from rating.invoices.lists import BadCursor, Page
+from rating.invoices.read import read_invoice
+
+router = APIRouter(include_in_schema=False)
+
+_IN_MEMORY: Final = 16 * 1024 * 1024
+_CHUNK: Final = 1024 * 1024
+_NUMBERS: Final = frozenset(
+    CSV_COLUMNS.index(name)
+    for name in ("period_start", "period_end", "due_date", "subtotal", "total", "amount_paid", "amount_due")
+)
+
+
+@router.get("/invoices")
+async def invoices(
+    visit: Visiting,
+    state: str = "",
+    account_id: str = "",
+    month: str = "",
+    number: str = "",
+    cursor: str | None = None,
+) -> Response:
+    asked, namespace = _filter(state, account_id, month, number), visit.view.namespace
+    try:
+        page = await visit.rating.ask(lambda client: read_page(client, namespace, asked, cursor))
+    except (BadCursor, BadMonth) as error:
+        return page_of(invoice_list(visit.frame, asked, Page((), None), cursor, str(error)), 422)
+    return page_of(invoice_list(visit.frame, asked, page, cursor))
+
+
+@router.get("/invoices.csv")
+async def invoices_csv(
+    request: Request, visit: Visiting, state: str = "", account_id: str = "", month: str = "", number: str = ""
+) -> Response:
+    asked, namespace = _filter(state, account_id, month, number), visit.view.namespace
+
+    def written(client: Client, go_on: GoOn) -> IO[bytes]:
+        # Beyond some size it waits on disk, so that a long list takes no memory.
+        out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
+        text = io.TextIOWrapper(out, encoding="utf-8", newline="")
+        pages = csv_pages(client, namespace, asked, lambda code: visit.frame.name_of("account", code))
+        write_rows(text, CSV_COLUMNS, interruptible(pages, go_on), raw=_NUMBERS, ending="\r\n")
+        text.flush()
+        text.detach()
+        out.seek(0)
+        return out
+
+    try:
+        document = await visit.rating.ask_long(written, request)
+    except (BadCursor, BadMonth) as error:
+        raise wrong("month", str(error)) from None
+    return StreamingResponse(
+        iter(lambda: document.read(_CHUNK), b""),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{namespace}-invoices.csv"'},
+        background=BackgroundTask(document.close),
+    )
+
+
+def _filter(state: str, account_id: str, month: str, number: str) -> InvoiceFilter:
+    known = state if state in {name for name, _ in STATES} else ""
+    return InvoiceFilter(known, account_id.strip(), month.strip(), number.strip())
+
+
+@router.get("/invoices/{invoice_id}")
+async def invoice(visit: Visiting, invoice_id: str) -> Response:
+    namespace = visit.view.namespace
+    whole_invoice = await visit.rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
+    if whole_invoice is None:
+        raise missing(f"there is no invoice {invoice_id[:64]} in {namespace}; search by its number above")
+    return page_of(invoice_page.invoice(visit.frame, whole_invoice))
+
+
+@router.get("/invoices/{invoice_id}/lines/{number}")
+async def line(visit: Visiting, invoice_id: str, number: int, cursor: str | None = None) -> Response:
+    rating, namespace = visit.rating, visit.view.namespace
+
+    def question(client: Client) -> Html:
+        subject = read_subject(client, rating.ledgers, namespace, invoice_id, number)
+        events = None
+        if subject.need is not None:
+            try:
+                events = read_events(client, subject.query, cursor=cursor)
+            except BadEventsCursor:
+                events = read_events(client, subject.query)
+        return explained_line(visit.frame, explain(client, rating.ledgers, subject), events, subject.zone.key)
+
+    try:
+        return page_of(await rating.ask(question))
+    except NotExplained as error:
+        raise missing(str(error)) from None

@@ -1,0 +1,1 @@
+"""A namespace at a glance, and the search over all of it."""
