@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from schemas.kafka.topics import ALERTS
-from schemas.ledgers.alert_record import Alert, ValidAlerts
+from schemas.ledgers.alert_record import ROWS_VERSION, Alert, ValidAlerts
+from schemas.ledgers.folds.fold_image import image_of
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
@@ -25,8 +27,8 @@ class AppendedAlert:
 
 
 class AlertLedger:
-    """usage.alerts, followed on request. Close it. Raises LedgerUnavailable where Kafka does not answer or the topic is
-    not there."""
+    """usage.alerts, followed on request, from the file of its fold on if there is one. Close it. Raises
+    LedgerUnavailable where Kafka does not answer or the topic is not there."""
 
     def __init__(self, settings: Settings, stored: Mapping[int, int] | None = None) -> None:
         """``stored``: partition → offset below which all is stored already."""
@@ -37,6 +39,21 @@ class AlertLedger:
         self._writer = LedgerWriter(settings, ALERTS)
         self._reader = LedgerReader(settings, ALERTS)
         self._claim_id = uuid.uuid4().hex
+        try:
+            self._image = image_of(settings, ALERTS, ROWS_VERSION)
+            # Of a file that is ahead of what is stored, valid records would be passed over.
+            ends = {number: min(end, self._stored.get(number, 0)) for number, end in self.ends().items()}
+            self._reader.resume(self._image.begin(self._reader, ends, {}, self._go_on_from))
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def _go_on_from(self, rows: Iterable[Row]) -> None:
+        self.valid = ValidAlerts.of_rows(rows)
+
+    def save(self) -> None:
+        """All that was read is stored: write the file if it is far behind."""
+        self._image.save(self._reader.places(), len(self.valid), lambda _: self.valid.rows())
 
     def close(self) -> None:
         """Disconnect."""

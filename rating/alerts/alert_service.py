@@ -113,6 +113,8 @@ class AlertService:
                 await asyncio.to_thread(alert_store.write_positions, connected.client, positions)
                 connected.positions = positions
             ledger.unstored.clear()
+            if positions == connected.positions:
+                await asyncio.to_thread(ledger.save)
         await connected.topups.deliver(self._queue_topups)
 
 

@@ -17,7 +17,9 @@ from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
 from schemas.kafka.topics import RESERVATIONS
-from schemas.ledgers.folds.fold_image import Places, Row, image_of, image_path
+from schemas.ledgers.alert_record import ValidAlerts
+from schemas.ledgers.folds.fold_image import Places, image_of, image_path
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US, NamespaceState
 
@@ -55,6 +57,17 @@ class _Reservations:
 
     def rows(self) -> Iterator[Row]:
         return reservation_image.rows_of(self._book)
+
+
+class _Alerts:
+    def __init__(self) -> None:
+        self._valid = ValidAlerts()
+
+    def apply(self, record: LogRecord) -> None:
+        self._valid.apply_bytes(record.value, record.append_us)
+
+    def rows(self) -> Iterator[Row]:
+        return self._valid.rows()
 
 
 def of_all_processes(row: Row) -> Row | None:

@@ -8,12 +8,15 @@ before the record was appended.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.values.deterministic_ids import deterministic_id
 
@@ -28,6 +31,26 @@ EVALUATED_DAYS: Final = 100
 REMEMBERED_DAYS: Final = EVALUATED_DAYS + 10
 """Records of a period that ended longer ago are void. So nothing of it need be remembered: what is held grows with the
 alerts of these days, and of balances, not with the log."""
+ROWS_VERSION: Final = 1
+"""Of the rows of ``ValidAlerts``. Another one wherever they change, or what they mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An alert that is remembered; ``ended_day``: as in ``ValidAlerts``, None where it is remembered for ever."""
+
+    version: int
+    ended_day: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is remembered beside alerts, as in ``ValidAlerts``."""
+
+    clock_us: int
+    offsets: dict[tuple[int, int], int]
+    catalog_offsets: dict[str, int]
+    of_day: dict[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +147,33 @@ class ValidAlerts:
     def __len__(self) -> int:
         """Alerts that are remembered."""
         return len(self._versions)
+
+    def rows(self) -> Iterator[Row]:
+        """Those of its file."""
+        encode = msgspec.msgpack.encode
+        yield "log", b"", encode(_Known(self._clock_us, self.offsets, self._catalog_offsets, self._of_day))
+        days = {alert_id: day for day, ended in self._ended.items() for alert_id in ended}
+        for alert_id, version in self._versions.items():
+            yield "alert", str(alert_id).encode(), encode(_Row(version, days.get(str(alert_id))))
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Row]) -> ValidAlerts:
+        """What goes on as that with these rows would. Raises ValueError (msgspec's errors are) where they are none."""
+        valid, known = cls(), None
+        decode = msgspec.msgpack.Decoder(_Row).decode
+        for part, key, value in rows:
+            if part == "log":
+                known = msgspec.msgpack.decode(value, type=_Known)
+                continue
+            row, alert_id = decode(value), key.decode()
+            valid._versions[alert_id] = row.version
+            if row.ended_day is not None:
+                valid._ended.setdefault(row.ended_day, []).append(alert_id)
+        if known is None:
+            raise ValueError("what is remembered beside alerts is missing")
+        valid._clock_us, valid.offsets = known.clock_us, known.offsets
+        valid._catalog_offsets, valid._of_day = known.catalog_offsets, known.of_day
+        return valid
 
     def apply(self, alert: Alert, append_us: int = 0) -> bool:
         """Whether the next record is valid. ``append_us``: its append time, microseconds UTC; the latest one so far is

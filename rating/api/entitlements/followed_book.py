@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.entitlements.reservations.reservation_image import book_of, rows_of
-from schemas.ledgers.folds.fold_image import Row
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_reader import LogRecord
 

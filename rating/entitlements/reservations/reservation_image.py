@@ -10,7 +10,7 @@ import msgspec
 
 from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.entitlements.reservations.uncounted_usage import AccountFeature, Uncounted, covers
-from schemas.ledgers.folds.fold_image import Row
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.reservations.valid_reservations import NamespaceState, Standing, ValidReservations
 

@@ -23,6 +23,7 @@ from zlib import crc32
 from confluent_kafka import KafkaException
 
 from schemas.ledgers.folds.fold_file import DamagedFile, identity, identity_of, is_damage, open_fold_file, transaction
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.folds.log_id import log_id
 from schemas.ledgers.folds.stored_places import POSITIONS_TABLE, read_places, write_places
 from schemas.ledgers.log_place import BEGINNING, LogPlace
@@ -30,8 +31,6 @@ from schemas.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Row: TypeAlias = tuple[str, bytes, bytes]
-"""Part of the fold, key, value."""
 Places: TypeAlias = Mapping[int, LogPlace]
 
 LEAST_BEHIND: Final = 5_000
@@ -127,8 +126,8 @@ class FoldImage:
         except (BlockingIOError, sqlite3.OperationalError) as error:  # being read; a full disk
             log.warning("%s is not written: %s", self._path, error)
             return False
-        except (OSError, sqlite3.DatabaseError) as error:
-            log.warning("%s cannot be written and is made anew: %s", self._path, error)
+        except Exception as error:  # damage, or a fault of ours: whoever has the fold goes on without a file
+            log.error("%s cannot be written and is made anew: %s: %s", self._path, type(error).__name__, error)
             self._delete()
             return False
         self._base = dict(places)

@@ -24,7 +24,8 @@ from rating.verify.fold_images import check_images
 from rating.verify.scope import open_scope
 from schemas.catalog.follower import read_catalog
 from schemas.kafka.topics import RESERVATIONS
-from schemas.ledgers.folds.fold_image import LEAST_BEHIND, Row, image_path
+from schemas.ledgers.folds.fold_image import LEAST_BEHIND, image_path
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.reservations.reservation_record import Reservation
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US
 from schemas.settings import Settings

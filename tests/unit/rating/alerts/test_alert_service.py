@@ -54,7 +54,12 @@ class Loop:
     def ledger(self, *_: Any) -> Any:
         self.opened += 1
         return SimpleNamespace(
-            refresh=lambda most: True, ends=lambda: {0: 5}, positions={0: 5}, unstored=[], close=self.close
+            refresh=lambda most: True,
+            ends=lambda: {0: 5},
+            positions={0: 5},
+            unstored=[],
+            close=self.close,
+            save=lambda: None,
         )
 
     async def queue(self, alerts: Sequence[AppendedAlert]) -> None:

@@ -13,7 +13,7 @@ from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.entitlements.reservations.reservation_image import VERSION, book_of, rows_of
 from rating.verify.difference import Findings
 from rating.verify.fold_images import compare, of_all_processes
-from schemas.ledgers.folds.fold_image import Row
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation
 from schemas.values.instants import SECOND
 from tests.unit.rating.entitlements.reservation_services import EVENTS, START

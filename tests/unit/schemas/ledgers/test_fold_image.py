@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ledgers.folds.fold_image import LEAST_BEHIND, FoldImage, Row
+from schemas.ledgers.folds.fold_image import LEAST_BEHIND, FoldImage
+from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.log_place import LogPlace, RecordMark
 
 SIZE = 10
