@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -18,7 +18,16 @@ from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, 
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
-from deploy.cli.operation import copies, generation, log, replay, up_down_status, verify
+from deploy.cli.operation import copies, generation, init, log, replay, up_down_status, verify
+
+
+def _print_version(chosen: bool) -> None:
+    if chosen:
+        from importlib.metadata import version
+
+        print(f"weir {version('weir')}")  # noqa: T201 (a command's output)
+        raise typer.Exit
+
 
 app: Final = typer.Typer(
     name="weir",
@@ -32,11 +41,23 @@ app: Final = typer.Typer(
     "then the running local stack (of WEIR_DATA_DIR, .weir by default). Most commands go by HTTP and need"
     " WEIR_RATING_URL, WEIR_GATEWAY_URL and WEIR_KEY alone; those that need Kafka and ClickHouse say so in their help.",
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version, and nothing else.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None: ...
+
+
 _LOCAL: Final = "Of the local stack on this machine (WEIR_DATA_DIR, .weir by default)."
 _NOTHING: Final = "Needs no stack and no key."
 app.command(epilog=_LOCAL)(up_down_status.up)
 app.command(epilog=_LOCAL)(up_down_status.down)
 app.command(epilog=_LOCAL)(up_down_status.status)
+app.command(epilog=STORES)(init.init)
 app.command(epilog=CATALOG_KEY)(apply.apply)
 app.command(epilog=CATALOG_KEY)(audit.audit)
 app.add_typer(key.app, name="key")

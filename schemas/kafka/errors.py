@@ -28,9 +28,9 @@ _REMEDIES: Final[dict[int, str]] = {
     KafkaError.UNSUPPORTED_VERSION: "Weir needs Kafka 3.7 or later",
     KafkaError.INVALID_REQUIRED_ACKS: "the brokers must accept acks=all",
     KafkaError.POLICY_VIOLATION: "a policy of the brokers forbids it; look at their log",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is not there; `weir up` creates it, or create it as "
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic is not there; `weir init` creates it, or create it as "
     "schemas/README.md says",
-    KafkaError._UNKNOWN_TOPIC: "the topic is not there; `weir up` creates it, or create it as schemas/README.md says",
+    KafkaError._UNKNOWN_TOPIC: "the topic is not there; `weir init` creates it, or create it as schemas/README.md says",
     KafkaError._UNKNOWN_PARTITION: "the topic has fewer partitions than the catalog says; it was made anew: restore it",
     KafkaError._INVALID_ARG: "a setting of Kafka is wrong; look at WEIR_KAFKA_*",
 }

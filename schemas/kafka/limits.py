@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._config import ConfigResource
 
 from schemas.kafka.errors import kafka_error, meaning
 from schemas.settings import Settings, SettingsError
@@ -120,23 +120,6 @@ def check_topics(settings: Settings, topics: Iterable[str]) -> None:
             "processes of Weir"
         )
     _raise_unknown(limits)
-
-
-def raise_topics(settings: Settings, topics: Iterable[str]) -> list[str]:
-    """Raise ``max.message.bytes`` of topics whose limit is below the setting; returns their names. Safe to repeat.
-
-    This updates topics created by earlier releases or under a smaller setting. Raises KafkaException.
-    """
-    limits = topic_limits(settings, topics)
-    small = too_small(settings, limits.known)
-    entry = ConfigEntry(MAX_BYTES, str(settings.kafka_record_bytes), incremental_operation=AlterConfigOpType.SET)
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry]) for topic in small]
-    if resources:
-        admin = AdminClient(settings.librdkafka() | {"log_level": 2})
-        for future in admin.incremental_alter_configs(resources, request_timeout=_TIMEOUT).values():
-            future.result(timeout=_TIMEOUT + 5)
-    _raise_unknown(limits)
-    return small
 
 
 def _raise_unknown(limits: TopicLimits) -> None:

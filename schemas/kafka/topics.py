@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
-from schemas.kafka.limits import MAX_BYTES, raise_topics
+from schemas.kafka.limits import MAX_BYTES
+from schemas.kafka.topic_setup import (
+    IN_SYNC,
+    TopicSpecification,
+    apply_changes,
+    create_topics_of,
+    topic_changes,
+)
 from schemas.settings import Settings
 
 REJECTED: Final = "usage.rejected"
@@ -39,7 +45,12 @@ EVENTS_RETENTION_DAYS: Final = 90
 """Retention of usage.events in days; identities are kept longer by W (DESIGN invariant 4)."""
 
 _PREFIXES: Final = (EVENTS_PREFIX, INBOX_PREFIX)
-_FOR_EVER: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_DELETED: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.bytes": "-1"}
+"""Said of every topic: a cluster's own defaults may be compaction or a limit by size, and either would lose events."""
+_FOR_EVER: Final[dict[str, str]] = _DELETED | {"retention.ms": "-1"}
+_HOUR: Final = "3600000"
+_OPERATORS: Final = frozenset({"retention.ms", "retention.bytes", "segment.ms"})
+"""Settings of existing topics that are the operator's, but for ledgers, which keep everything."""
 _APPEND_TIME: Final[dict[str, str]] = {"message.timestamp.type": "LogAppendTime"}
 
 
@@ -63,60 +74,70 @@ def namespace_of_inbox(topic: str) -> str:
     return topic.removeprefix(INBOX_PREFIX)
 
 
-def _durable(settings: Settings) -> dict[str, str]:
+def _specification(
+    settings: Settings, name: str, partitions: int, config: Mapping[str, str], *, counted: bool = False
+) -> TopicSpecification:
     # With min.insync.replicas above the number of replicas every write would be refused.
     in_sync = "2" if settings.kafka_replication >= 3 else "1"
-    return {"min.insync.replicas": in_sync, "unclean.leader.election.enable": "false"}
+    durable = {IN_SYNC: in_sync, "unclean.leader.election.enable": "false"}
+    config = {**config, **durable, MAX_BYTES: str(settings.kafka_record_bytes)}
+    required = frozenset(config) if name in LEDGERS else frozenset(config) - _OPERATORS
+    return TopicSpecification(name, partitions, counted, settings.kafka_replication, config, required)
 
 
-def _events(settings: Settings, generation: int, partitions: int) -> tuple[str, int, dict[str, str]]:
+def _events(settings: Settings, generation: int, partitions: int) -> TopicSpecification:
     retention = {"retention.ms": str(EVENTS_RETENTION_DAYS * 86_400_000)}
-    return events_topic(generation), partitions, _APPEND_TIME | retention
+    return _specification(settings, events_topic(generation), partitions, _DELETED | _APPEND_TIME | retention)
 
 
-def _specifications(settings: Settings) -> list[NewTopic]:
-    topics: list[tuple[str, int, dict[str, str]]] = [
+def _inbox(settings: Settings, topic: str) -> TopicSpecification:
+    return _specification(settings, topic, INBOX_PARTITIONS, _DELETED | _APPEND_TIME)
+
+
+def specifications(settings: Settings, existing: Iterable[str] = ()) -> list[TopicSpecification]:
+    """The topics that Weir needs from the beginning, and those of ``existing`` that came with further generations of
+    usage.events and namespaces, as each of them should be."""
+    reserved = {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * 86_400_000)}
+    ledgers = {CATALOG: 1, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS, ALERTS: 1, TOPUPS: 1}
+    first = [
         _events(settings, settings.generation, settings.partitions),
-        (REJECTED, REJECTED_PARTITIONS, {"retention.ms": "-1"}),
-        (CATALOG, 1, _FOR_EVER | _APPEND_TIME),
-        (CHECKPOINTS, 1, _FOR_EVER | _APPEND_TIME),
-        (INVOICES, INVOICE_PARTITIONS, _FOR_EVER | _APPEND_TIME),
-        (ALERTS, 1, _FOR_EVER | _APPEND_TIME),
-        (RESERVATIONS, 1, _APPEND_TIME | {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * 86_400_000)}),
-        (TOPUPS, 1, _FOR_EVER | _APPEND_TIME),
-        (CLOCK, CLOCK_PARTITIONS, _APPEND_TIME | {"retention.ms": "3600000", "segment.ms": "3600000"}),
-        (inbox_topic(settings.namespace), INBOX_PARTITIONS, _APPEND_TIME),
+        _specification(settings, REJECTED, REJECTED_PARTITIONS, _FOR_EVER),
+        *(
+            _specification(settings, name, count, _FOR_EVER | _APPEND_TIME, counted=True)
+            for name, count in ledgers.items()
+        ),
+        _specification(settings, RESERVATIONS, 1, _DELETED | _APPEND_TIME | reserved, counted=True),
+        _specification(
+            settings, CLOCK, CLOCK_PARTITIONS, _DELETED | _APPEND_TIME | {"retention.ms": _HOUR, "segment.ms": _HOUR}
+        ),
+        _inbox(settings, inbox_topic(settings.namespace)),
     ]
-    return [_new_topic(settings, name, count, config) for name, count, config in topics]
-
-
-def _new_topic(settings: Settings, name: str, count: int, config: dict[str, str]) -> NewTopic:
-    return NewTopic(
-        name,
-        num_partitions=count,
-        replication_factor=settings.kafka_replication,
-        config=config | _durable(settings) | {MAX_BYTES: str(settings.kafka_record_bytes)},
-    )
+    names = {specification.name for specification in first}
+    further = sorted(name for name in set(existing) - names if name.startswith(_PREFIXES))
+    return first + [
+        _inbox(settings, name) if name.startswith(INBOX_PREFIX) else replace(first[0], name=name) for name in further
+    ]
 
 
 def create_events_topic(settings: Settings, generation: int, partitions: int) -> None:
     """Create the topic of another generation if it is missing. Raises LookupError if it exists with a different
     number of partitions."""
-    _create(settings, [_new_topic(settings, *_events(settings, generation, partitions))])
+    create_topics_of(settings, [_events(settings, generation, partitions)])
     count = partition_count(settings, events_topic(generation))
     if count != partitions:
         raise LookupError(f"{events_topic(generation)} exists with {count} partitions: ask for that many, or delete it")
 
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create missing topics, and raise the record limit of existing ones to the setting. Safe to repeat. Returns
+    """Create missing topics, and set what existing ones lack (``schemas.kafka.topic_setup``). Safe to repeat. Returns
     the names of created topics.
 
     Raises KafkaException if the broker refuses, or does not answer within 30 s.
     """
-    created = _create(settings, _specifications(settings))
-    raise_topics(settings, weir_topics(settings))
-    return created
+    needed = specifications(settings, weir_topics(settings))
+    changes = topic_changes(settings, needed)
+    apply_changes(settings, needed, changes)
+    return [change.topic for change in changes if change.action == "create"]
 
 
 def weir_topics(settings: Settings) -> list[str]:
@@ -133,21 +154,7 @@ def written_topics(settings: Settings) -> list[str]:
 
 def create_inbox(settings: Settings, namespace: str) -> None:
     """Create the namespace's inbox topic if it is missing."""
-    _create(settings, [_new_topic(settings, inbox_topic(namespace), INBOX_PARTITIONS, _APPEND_TIME)])
-
-
-def _create(settings: Settings, topics: Iterable[NewTopic]) -> list[str]:
-    admin = AdminClient(settings.librdkafka() | {"log_level": 2})
-    futures: dict[str, Any] = admin.create_topics(list(topics), operation_timeout=30, request_timeout=30)
-    created: list[str] = []
-    for name, future in futures.items():
-        try:
-            future.result(timeout=35)
-            created.append(name)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
-    return created
+    create_topics_of(settings, [_inbox(settings, inbox_topic(namespace))])
 
 
 def partition_count(settings: Settings, topic: str) -> int:
@@ -155,5 +162,5 @@ def partition_count(settings: Settings, topic: str) -> int:
     metadata = AdminClient(settings.librdkafka() | {"log_level": 2}).list_topics(topic, timeout=30)
     topic_metadata = metadata.topics[topic]
     if topic_metadata.error is not None or not topic_metadata.partitions:
-        raise LookupError(f"topic {topic} does not exist; `weir up` creates it")
+        raise LookupError(f"topic {topic} does not exist; `weir init` creates it")
     return len(topic_metadata.partitions)

@@ -94,7 +94,9 @@ class LedgerReader:
         try:
             metadata = consumer.list_topics(self.topic, timeout=_TIMEOUT).topics[self.topic]
             if metadata.error is not None:
-                raise LedgerUnavailable(f"topic {self.topic}: {metadata.error.str()}; `weir up` creates the topics")
+                raise LedgerUnavailable(
+                    f"topic {self.topic}: {metadata.error.str()}; `weir init` creates the topics, as `weir up` does"
+                )
         except BaseException:
             consumer.close()
             raise

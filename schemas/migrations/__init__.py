@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from clickhouse_connect.driver.client import Client
+
 from schemas.clickhouse.client import connect
 from schemas.errors import WeirError
 from schemas.settings import Settings
@@ -43,6 +45,21 @@ def view_names() -> list[str]:
     return sorted({name for _, path in files() for name in _VIEW.findall(path.read_text())})
 
 
+def pending(settings: Settings) -> list[str]:
+    """Names of the migrations that ``migrate`` would apply, in order; changes nothing. Raises MigrationError."""
+    database = settings.clickhouse_database
+    client = connect(settings, database="default")
+    try:
+        held = client.query(
+            "SELECT count() FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'",
+            parameters={"database": database},
+        )
+        done = _done(client, database) if held.result_rows[0][0] else set()
+        return [path.stem for _, path in _missing(done, database)]
+    finally:
+        client.close()
+
+
 def migrate(settings: Settings) -> list[int]:
     """Apply missing migrations in order; returns their numbers. Safe to repeat and to run from several processes at
     once.
@@ -60,19 +77,8 @@ def migrate(settings: Settings) -> list[int]:
             f"CREATE TABLE IF NOT EXISTS {database}.schema_migrations {on_cluster} "
             f"(number UInt32, name String) ENGINE = {engine} ORDER BY number"
         )
-        done = {
-            int(row[0]) for row in client.query(f"SELECT number FROM {database}.schema_migrations FINAL").result_rows
-        }
-        known = files()
-        if unknown := done - {number for number, _ in known}:
-            raise MigrationError(
-                f"database {database} has migration {max(unknown)}, which this version of Weir does not know; run a "
-                "newer Weir"
-            )
         applied: list[int] = []
-        for number, path in known:
-            if number in done:
-                continue
+        for number, path in _missing(_done(client, database), database):
             for statement in statements(path.read_text(), database=database, cluster=cluster):
                 client.command(statement)
             client.insert(
@@ -82,3 +88,17 @@ def migrate(settings: Settings) -> list[int]:
         return applied
     finally:
         client.close()
+
+
+def _done(client: Client, database: str) -> set[int]:
+    return {int(row[0]) for row in client.query(f"SELECT number FROM {database}.schema_migrations FINAL").result_rows}
+
+
+def _missing(done: set[int], database: str) -> list[tuple[int, Path]]:
+    known = files()
+    if unknown := done - {number for number, _ in known}:
+        raise MigrationError(
+            f"database {database} has migration {max(unknown)}, which this version of Weir does not know; run a "
+            "newer Weir"
+        )
+    return [(number, path) for number, path in known if number not in done]

@@ -3,6 +3,7 @@ broker."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -19,12 +20,16 @@ import httpx
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.cimpl import NewTopic
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
+from deploy.cli.main import app
 from deploy.local import kafka
 from deploy.local.stack import Stack, settings_environment
-from schemas.kafka.topics import create_topics
-from schemas.migrations import migrate
+from schemas.kafka.limits import MAX_BYTES
+from schemas.kafka.topics import CATALOG, EVENTS_PREFIX
 from schemas.settings import Settings
 from tests.integration.ingest.gateway_process import GatewayProcess, free_port, keys_in
 from tests.integration.world import World, declare
@@ -123,9 +128,17 @@ def secured(settings: Settings, broker: Broker) -> Settings:
         "events_in_flight": 200,
     }
     own = Settings(**(settings.model_dump() | changes | {"data_dir": str(broker.folder / "worker")}))
-    create_topics(own)
-    migrate(own)
+    missing = weir_init(own, "--check", code=1)
+    assert {change["action"] for change in missing["changes"]} == {"create", "apply"}
+    assert weir_init(own)["changes"] == missing["changes"]
     return own
+
+
+def weir_init(settings: Settings, *arguments: str, code: int = 0) -> Any:
+    """The report of `weir init --json` with these settings."""
+    done = CliRunner().invoke(app, ["init", "--json", *arguments], env=settings_environment(settings))
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +180,34 @@ def test_events_go_the_whole_road_over_tls_with_a_password(
     assert World(secured, "s", wait_until).rows(
         "SELECT count() FROM usage_records FINAL WHERE namespace = {n:String}"
     ) == [(50,)]
+
+
+def test_init_sets_what_an_operator_got_wrong_and_is_safe_to_repeat(secured: Settings) -> None:
+    assert weir_init(secured, "--check") == {"applied": False, "changes": [], "left": 0}
+    admin, following = AdminClient(secured.librdkafka()), f"{EVENTS_PREFIX}7"
+    wrong = ConfigEntry("retention.ms", "86400000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, CATALOG, incremental_configs=[wrong])
+    [set_] = admin.incremental_alter_configs([resource]).values()
+    set_.result(30)
+    # As a cluster makes a topic that is compacted by default.
+    [made] = admin.create_topics([NewTopic(following, 3, 1, config={"cleanup.policy": "compact"})]).values()
+    made.result(30)
+
+    report = weir_init(secured, "--check", code=1)
+    assert {(change["subject"], change["action"]): change["config"] for change in report["changes"]} == {
+        (CATALOG, "set"): {"retention.ms": "-1"},
+        (following, "set"): {
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+            MAX_BYTES: str(secured.kafka_record_bytes),
+        },
+    }
+    assert weir_init(secured)["left"] == 0
+    assert weir_init(secured, "--check")["changes"] == []
+    more = secured.model_copy(update={"kafka_replication": 3})
+    by_hand = weir_init(more, code=1)
+    assert {change["action"] for change in by_hand["changes"]} == {"by_hand"}
+    assert "kafka-reassign-partitions.sh" in by_hand["changes"][0]["text"]
 
 
 def test_without_tls_or_password_nobody_gets_in(secured: Settings) -> None:

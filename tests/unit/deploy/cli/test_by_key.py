@@ -81,6 +81,7 @@ def test_the_help_of_every_command_says_what_it_needs() -> None:
     assert silent == []
     stores = {name for name, command in commands(app) if (command.epilog or "").startswith(connections.STORES)}
     assert stores == {
+        "weir init",
         "weir close",
         "weir backfill run",
         "weir rejected replay",

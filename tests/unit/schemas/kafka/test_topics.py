@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.kafka.topics import _specifications, events_topic, inbox_topic, namespace_of_inbox
+from schemas.kafka.topics import events_topic, inbox_topic, namespace_of_inbox, specifications
 from schemas.settings import load_settings
 
 LEDGERS = ("usage.catalog", "usage.checkpoints", "usage.invoices")
@@ -24,17 +24,15 @@ def test_an_inbox_names_its_namespace(namespace: str) -> None:
 
 @pytest.mark.parametrize(("replication", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
 def test_topics_are_durable_and_ledgers_are_for_ever(replication: int, in_sync: str) -> None:
-    topics = {
-        topic.topic: topic for topic in _specifications(load_settings(kafka_replication=replication, partitions=7))
-    }
-    assert topics["usage.events.1"].num_partitions == 7
+    topics = {topic.name: topic for topic in specifications(load_settings(kafka_replication=replication, partitions=7))}
+    assert topics["usage.events.1"].partitions == 7
     for name, topic in topics.items():
-        assert topic.replication_factor == replication
+        assert topic.replicas == replication
         assert topic.config["min.insync.replicas"] == in_sync
         assert topic.config["unclean.leader.election.enable"] == "false"
-        assert topic.config.get("cleanup.policy", "delete") == "delete"
+        assert topic.config["cleanup.policy"] == "delete"
         if name != "usage.rejected":
             assert topic.config["message.timestamp.type"] == "LogAppendTime"
     for name in LEDGERS:
         assert (topics[name].config["cleanup.policy"], topics[name].config["retention.ms"]) == ("delete", "-1")
-    assert [topics[name].num_partitions for name in LEDGERS[:2]] == [1, 1]
+    assert [topics[name].partitions for name in LEDGERS[:2]] == [1, 1]

@@ -1,0 +1,88 @@
+"""``weir init``: Kafka and ClickHouse that exist already, made ready for Weir, or checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from deploy.cli.connection import JsonOption, connection
+from deploy.cli.errors import FAILED
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+Store = Literal["kafka", "clickhouse"]
+_VERBS = {"create": "create", "set": "set", "by_hand": "by hand", "apply": "apply"}
+
+
+@dataclass(frozen=True, slots=True)
+class SetupChange:
+    """One thing that a store lacks. ``action``: create or set (a topic), apply (a migration), by_hand (what no client
+    can do safely: ``text`` says what to do). ``config``: settings of a topic."""
+
+    store: Store
+    subject: str
+    action: Literal["create", "set", "by_hand", "apply"]
+    text: str
+    config: tuple[tuple[str, str], ...] = ()
+
+
+def init(
+    check: Annotated[bool, typer.Option("--check", help="Say what would be changed, and change nothing.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Make an existing Kafka and ClickHouse ready: topics and their settings, database, tables and views. Safe to
+    repeat, and while Weir runs.
+
+    WEIR_KAFKA_* and WEIR_CLICKHOUSE_* say where they are and as whom; WEIR_KAFKA_REPLICATION how many copies topics
+    have. Exit code 1 where something is left to do: with --check anything that is missing, without it what only an
+    operator can do.
+    """
+    from deploy.cli.output import print_json, say
+    from schemas.kafka.topic_setup import apply_changes, topic_changes
+    from schemas.kafka.topics import specifications, weir_topics
+    from schemas.migrations import migrate, pending
+
+    settings = connection()
+    needed = specifications(settings, weir_topics(settings))
+    changes = topic_changes(settings, needed)
+    migrations = pending(settings)
+    if not check:
+        apply_changes(settings, needed, changes)
+        migrate(settings)
+    report = [SetupChange("kafka", change.topic, change.action, change.text, change.config) for change in changes]
+    report += [SetupChange("clickhouse", name, "apply", "") for name in migrations]
+    left = [change for change in report if check or change.action == "by_hand"]
+    if json_output:
+        print_json({"applied": not check, "changes": [_json(change) for change in report], "left": len(left)})
+    else:
+        for line in _lines(settings, report, check=check):
+            say(line)
+    if left:
+        raise typer.Exit(FAILED)
+
+
+def _json(change: SetupChange) -> dict[str, object]:
+    return {**asdict(change), "config": dict(change.config)}
+
+
+def _lines(settings: Settings, report: list[SetupChange], *, check: bool) -> Iterator[str]:
+    places = {
+        "kafka": f"Kafka {settings.kafka_bootstrap}",
+        "clickhouse": f"ClickHouse {settings.clickhouse_host}:{settings.clickhouse_port}, database"
+        f" {settings.clickhouse_database}",
+    }
+    for store, place in places.items():
+        own = [change for change in report if change.store == store]
+        yield f"{place}: {'as it should be' if not own else ''}".rstrip()
+        for change in own:
+            yield f"  {_VERBS[change.action]} {change.subject}{': ' if change.text else ''}{change.text}"
+    by_hand = sum(change.action == "by_hand" for change in report)
+    done = len(report) - by_hand
+    if check and report:
+        yield f"{done} changes would be made by `weir init`, {by_hand} are to be made by hand."
+    elif report:
+        yield f"{done} changes were made" + (f"; {by_hand} are to be made by hand." if by_hand else ".")
