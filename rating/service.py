@@ -16,7 +16,9 @@ from schemas.kafka.topics import written_topics
 from schemas.settings import SettingsError, load_settings
 
 MAX_BODY: Final = 1024 * 1024
-_SWITCH_SECONDS: Final = 0.001
+_SWITCH_SECONDS: Final = 0.0001
+"""A check takes the interpreter back three times, to wait, read and write, each time after so long where a thread works
+out what came: a millisecond each let fewer checks through than come."""
 _GRACE_SECONDS: Final = 5
 _FULL_COLLECTION: Final = 1000
 """Collections of the middle generation from one of all to the next; Python's own number is 10."""
