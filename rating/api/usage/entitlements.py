@@ -80,6 +80,13 @@ async def entitlements(
 ) -> Response:
     """The features that its active subscriptions grant, in order of their codes, as of one instant; a feature that is
     not listed is not granted."""
+    return _encoded(await account_entitlements(rating, view, account_id, cursor, limit))
+
+
+async def account_entitlements(
+    rating: Rating, view: NamespaceView, account_id: str, cursor: str | None, limit: int
+) -> JsonObject:
+    """A page of what the account may use, as the route answers. Raises Problem."""
     known_account(view, account_id)
     now_us = micros(rating.now())
     granted = await granted_now(rating, view, account_id, now_us)
@@ -87,19 +94,16 @@ async def entitlements(
     page = features[:limit]
     checks = [FeatureCheck(account_id, code) for code in page]
     result = await answered(rating.usage_keeper, rating.reservations.held, view, checks, {account_id: granted}, now_us)
-    return _encoded(
-        {
-            "account_id": account_id,
-            "time_zone": granted.time_zone,
-            "entitlements": [
-                entitlement_json(account_id, code, decision)
-                for code, decision in zip(page, result.decisions, strict=True)
-            ],
-            "problems": list(granted.problems),
-            "next_cursor": page[-1] if len(features) > len(page) else None,
-            "as_of": as_of_last(rating, view, result, now_us),
-        }
-    )
+    return {
+        "account_id": account_id,
+        "time_zone": granted.time_zone,
+        "entitlements": [
+            entitlement_json(account_id, code, decision) for code, decision in zip(page, result.decisions, strict=True)
+        ],
+        "problems": list(granted.problems),
+        "next_cursor": page[-1] if len(features) > len(page) else None,
+        "as_of": as_of_last(rating, view, result, now_us),
+    }
 
 
 @router.post("/v1/entitlements/check", summary="Up to 100 checks of accounts and features, as of one instant")

@@ -15,7 +15,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import reservation_json
 from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, measured_checks
 from rating.api.rating_problems import RatingProblem
-from rating.api.usage.entitlements import granted_now, known_account, known_feature
+from rating.api.usage.entitlements import account_entitlements, granted_now, known_account, known_feature
 from rating.entitlements.decision import RESERVABLE, EntitlementDecision
 from rating.entitlements.reservations.reservation_requests import (
     ClosingRequest,
@@ -24,8 +24,9 @@ from rating.entitlements.reservations.reservation_requests import (
     reason_of_decision,
 )
 from schemas.catalog.base import Model
+from schemas.catalog.state import NamespaceView
 from schemas.http.problems import Problem
-from schemas.ledgers.reservations.valid_reservations import LONGEST_US, ReservationState
+from schemas.ledgers.reservations.valid_reservations import LONGEST_US, ReservationState, Standing
 from schemas.prices.decimals import NotNegative, Positive
 from schemas.values.instants import SECOND, micros
 from schemas.values.json_text import JsonObject
@@ -137,8 +138,8 @@ async def reservations(
     now_us = micros(rating.now())
     standing = [
         each
-        for each in rating.reservations.listed(view.namespace, account_id, feature)
-        if each.state_at(now_us) == state and (cursor is None or each.offset < cursor)
+        for each in _in_state(rating, view, account_id, feature, state, now_us)
+        if cursor is None or each.offset < cursor
     ]
     page = standing[:limit]
     return {
@@ -147,6 +148,24 @@ async def reservations(
         "reservations": [reservation_json(each, now_us) for each in page],
         "next_cursor": page[-1].offset if len(standing) > len(page) else None,
     }
+
+
+async def account_limits(rating: Rating, view: NamespaceView, account_id: str, most: int) -> JsonObject:
+    """What the account may use of its first ``most`` features, as GET …/entitlements says, with the last ``most`` open
+    ``reservations`` of each. Raises Problem."""
+    limits = await account_entitlements(rating, view, account_id, None, most)
+    features = [item["feature"] for item in limits["entitlements"] if item["kind"] == "metered"]
+    now_us = micros(rating.now())
+    standing = [_in_state(rating, view, account_id, feature, "open", now_us)[:most] for feature in features]
+    return limits | {"reservations": [reservation_json(each, now_us) for of in standing for each in of]}
+
+
+def _in_state(
+    rating: Rating, view: NamespaceView, account_id: str, feature: str, state: ReservationState, now_us: int
+) -> list[Standing]:
+    """The last one first."""
+    listed = rating.reservations.listed(view.namespace, account_id, feature)
+    return [standing for standing in listed if standing.state_at(now_us) == state]
 
 
 def _judged(asked: MeasuredCheck, held: Decimal) -> EntitlementDecision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rating.console.customers.limits_panel import limited
 from rating.console.customers.prepaid_panel import prepaid, topped_up
 from rating.console.customers.running_charges import estimate
 from rating.console.frame import Frame
@@ -34,6 +35,7 @@ class AccountAnswers:
     balance: JsonObject | None
     entries: JsonObject | None
     topups: JsonObject | None
+    limits: JsonObject | None
     invoices: Page
     waiting: Page
     problems: Sequence[str] = ()
@@ -63,6 +65,7 @@ def account(
         _metrics(frame, account_id, shown, path),
         tag("h2", "Running period", id="charges"),
         _charges(frame, answers.running),
+        None if answers.limits is None else limited(answers.limits),
         None if answers.balance is None or answers.entries is None else prepaid(answers.balance, answers.entries),
         None if answers.topups is None else topped_up(answers.topups),
         drafts(frame, answers.waiting),

@@ -16,9 +16,11 @@ from rating.api.balances.entries import account_entries
 from rating.api.balances.topups import account_topups
 from rating.api.context import Rating
 from rating.api.usage.current import running
+from rating.api.usage.reservations import account_limits
 from rating.console.customers.account_page import AccountAnswers, HeldSubscription, account, unknown_account
 from rating.console.customers.customer_book import customers, near_accounts, plans_of
 from rating.console.customers.customer_list import customer_list
+from rating.console.customers.limits_panel import LIMITS_SHOWN
 from rating.console.login.visit import Visit, Visiting
 from rating.console.page_answers import page_of
 from rating.console.text import local
@@ -119,16 +121,17 @@ async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
         waiting = list_invoices(client, namespace, account_id=account_id, state=DRAFT, limit=_INVOICES_SHOWN)
         return standing, waiting
 
-    current, balance, entries, topups, listed = await asyncio.gather(
+    current, balance, entries, topups, limits, listed = await asyncio.gather(
         tried(running(rating, view, account_id, micros(rating.now()))),
         tried(account_balance(rating, view, account_id)),
         tried(account_entries(rating, view, account_id, None, 50)),
         tried(account_topups(rating, view, account_id, None, None, _TOPUPS_SHOWN)),
+        tried(account_limits(rating, view, account_id, LIMITS_SHOWN)),
         tried(rating.ask(lists)),
     )
     standing, waiting = listed or (Page((), None), Page((), None))
     told = tuple(dict.fromkeys(problems))
-    return AccountAnswers(current, balance, entries, topups, standing, waiting, told)
+    return AccountAnswers(current, balance, entries, topups, limits, standing, waiting, told)
 
 
 def _running_period(current: JsonObject | None) -> tuple[list[str], tuple[int, int] | None]:

@@ -3,6 +3,7 @@ stays on it."""
 
 from __future__ import annotations
 
+from rating.console.customers.limits_panel import limited
 from rating.console.customers.prepaid_panel import prepaid, topped_up
 from rating.console.customers.running_charges import estimate
 from rating.console.frame import Frame
@@ -71,3 +72,21 @@ def test_top_ups_are_shown_as_they_stand() -> None:
     for text in ("501 token", "0.63 USD", "top_1", "&lt;pi_1&gt;", "Only the latest are shown"):
         assert text in shown
     assert topped_up({"topups": [], "next_cursor": None}) is None
+
+
+def test_limits_are_shown_with_what_is_reserved_of_them() -> None:
+    limit = {
+        "hard": True, "reset": "billing_period", "rolling": None, "unit": "token", "granted": "1000", "used": "70",
+        "reserved": "20", "remaining": "910", "resets_at": "2026-02-01T00:00:00Z",
+    }  # fmt: skip
+    entitlement = {"feature": "<api>", "limits": [limit, limit | {"hard": False, "reset": None, "used": None}]}
+    reservation = {
+        "feature": "<api>", "reservation_id": "rsv_1", "quantity": "20", "reserved_at": "2026-01-05T00:00:00Z",
+        "expires_at": "2026-01-05T00:05:00Z",
+    }  # fmt: skip
+    none = {"entitlements": [], "problems": [], "reservations": [], "next_cursor": None}
+    shown = str(limited(none | {"entitlements": [entitlement], "reservations": [reservation], "next_cursor": "x"}))
+    for text in ("&lt;api&gt;", "hard, billing period", "soft, for ever", "20 token", "910 token", "rsv_1", "first 50"):
+        assert text in shown
+    assert "no price" in str(limited(none | {"problems": ["subscription s: no price"]}))
+    assert limited(none) is None

@@ -98,7 +98,7 @@ def words_of(page: str) -> Reader:
 
 
 def test_whatever_things_are_called_they_are_words_on_every_page() -> None:
-    nobody = AccountAnswers(None, None, None, None, Page((), None), Page((), None), (EVIL,))
+    nobody = AccountAnswers(None, None, None, None, None, Page((), None), Page((), None), (EVIL,))
     held = [HeldSubscription(EVIL, EVIL, EVIL, EVIL)]
     for page in (
         account(FRAME, EVIL, "UTC", held, shown_usage(), nobody),
@@ -124,7 +124,7 @@ def diagnosis() -> Diagnosis:
 
 
 def test_a_breakdown_has_the_part_of_each_value_and_of_all_others() -> None:
-    nobody = AccountAnswers(None, None, None, None, Page((), None), Page((), None))
+    nobody = AccountAnswers(None, None, None, None, None, Page((), None), Page((), None))
     reader = words_of(account(FRAME, "a", "UTC", [], shown_usage(), nobody))
     assert " 66.7 %" in reader.text
     many = replace(
