@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from rating.console.alerts.alert_pages import router as alert_router
 from rating.console.customers.account_routes import router as account_router
 from rating.console.guide.doctor_routes import router as doctor_router
+from rating.console.invoices.decision_routes import router as decision_router
 from rating.console.invoices.invoice_routes import router as invoice_router
 from rating.console.login.login_routes import redirect_to_login
 from rating.console.login.login_routes import router as login_router
@@ -27,7 +28,7 @@ def install(app: FastAPI) -> None:
     """Add the console's pages at `/`."""
     for router in (
         login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-        doctor_router,
+        doctor_router, decision_router,
     ):  # fmt: skip
         app.include_router(router)
 

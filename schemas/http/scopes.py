@@ -131,6 +131,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /accounts": LOGIN,
     "GET /invoices": LOGIN,
     "GET /invoices.csv": LOGIN,
+    "POST /invoices/{invoice_id}/{decision}": LOGIN,  # the key's scope is looked at by console/login/visit.py
     "GET /invoices/{invoice_id}": LOGIN,
     "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
     "GET /runs": LOGIN,

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from rating.console.frame import Frame
 from rating.console.html import Child, Html, facts, join, table, tag
+from rating.console.invoices.decision_forms import DONE, decisions
 from rating.console.invoices.listed_invoices import short_name, state_badge, total_line
 from rating.console.text import grouped, local_days, local_span, moment, money, rounded
 from rating.invoices.amounts.billed_of_period import CHARGED
@@ -17,8 +18,9 @@ from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
 
 
-def invoice(frame: Frame, whole_invoice: WholeInvoice) -> Html:
-    """One invoice in full."""
+def invoice(frame: Frame, whole_invoice: WholeInvoice, done: str = "", problem: str = "") -> Html:
+    """One invoice in full, as the customer reads it once it is printed. ``done``: the decision that was taken just now,
+    ``problem``: why one was not."""
     head = whole_invoice.head
     name = short_name(head)
     rows = [
@@ -35,6 +37,8 @@ def invoice(frame: Frame, whole_invoice: WholeInvoice) -> Html:
         "invoices",
         f"{'Draft' if head.draft else 'Invoice'} {name}",
         tag("h1", "Draft " if head.draft else "Invoice ", name, " ", state_badge(head)),
+        tag("p", DONE[done], class_="good screen", role="status") if done in DONE else None,
+        tag("p", problem, class_="bad screen", role="alert") if problem else None,
         tag("p", frame.account(head.account_id)),
         tag("p", f"{days}, {head.time_zone} · ", _plans(whole_invoice, frame), class_="soft"),
         *_became(head, frame),
@@ -42,7 +46,8 @@ def invoice(frame: Frame, whole_invoice: WholeInvoice) -> Html:
         table(("#", "Line", "Quantity", f"Amount ({head.currency})"), rows, frozenset({2, 3})),
         _subtotal(head),
         total_line("Total", head.total, head.currency),
-        tag("p", "A line's number leads to the events behind it.", class_="soft"),
+        tag("p", "A line's number leads to the events behind it.", class_="soft screen"),
+        decisions(frame, head),
         _origin(head, frame),
     )
 

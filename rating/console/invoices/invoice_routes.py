@@ -88,12 +88,12 @@ def _filter(state: str, account_id: str, month: str, number: str) -> InvoiceFilt
 
 
 @router.get("/invoices/{invoice_id}")
-async def invoice(visit: Visiting, invoice_id: str) -> Response:
+async def invoice(visit: Visiting, invoice_id: str, done: str = "") -> Response:
     namespace = visit.view.namespace
     whole_invoice = await visit.rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
     if whole_invoice is None:
         raise missing(f"there is no invoice {invoice_id[:64]} in {namespace}; search by its number above")
-    return page_of(invoice_page.invoice(visit.frame, whole_invoice))
+    return page_of(invoice_page.invoice(visit.frame, whole_invoice, done))
 
 
 @router.get("/invoices/{invoice_id}/lines/{number}")

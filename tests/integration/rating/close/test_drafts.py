@@ -3,6 +3,8 @@ before."""
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 import uuid
 from typing import Any
@@ -11,8 +13,10 @@ import httpx
 import pytest
 
 from rating.verify.verification import verify
+from schemas.http.api_keys import ROOT_AUTHOR, key_hash, key_text
 from schemas.settings import Settings
-from tests.integration.rating.road import Road
+from tests.integration.conftest import Waiting
+from tests.integration.rating.road import KEY, Road
 
 pytestmark = pytest.mark.integration
 
@@ -122,3 +126,67 @@ def test_drafts_are_refreshed_approved_held_and_finalised_once(
     assert listed(state="draft") == {}
     assert verify(settings, namespace=road.namespace) == []
     assert verify(settings, namespace=road.namespace, invoices=True) == []
+
+
+def form_of(page: str, decision: str) -> tuple[str, dict[str, str]]:
+    """(address, fields as they stand) of the form of a decision, as a browser would send it."""
+    (form,) = re.findall(rf'<form[^>]*action="([^"]*/{decision}\?[^"]*)"[^>]*>(.*?)</form>', page)
+    fields = re.findall(r'<input[^>]* name="(\w+)"(?: value="([^"]*)")?', form[1])
+    return form[0], dict(fields)
+
+
+def test_the_console_decides_by_forms_of_its_session_alone(
+    service: httpx.Client, road: Road, wait_until: Waiting
+) -> None:
+    road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
+    road.publish("product", code="call", profile="calls.n")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "2"}}]
+    road.publish("plan", code="checked", currency="USD", grace_seconds=0, charges=charges, approval="required")
+    road.publish("account", code="acme")
+    road.publish("subscription", code="acme", account="acme", plan="checked", start="2013-01-01T00:00:00Z")
+    read = key_text(road.namespace, "looks", b"r" * 32)
+    road.publish("api_key", code="looks", hash=key_hash(read), scopes=["read"])
+    road.send([("call", "acme", uuid.uuid4().hex, "2013-01-10T00:00:00Z", {}) for _ in range(3)])
+    (draft,) = road.close(FEBRUARY).drafts
+    query = {"namespace": road.namespace}
+    wait_until(lambda: service.get("/v1/runs", headers={"Authorization": f"Bearer {read}"}).status_code == 200)
+    with (
+        httpx.Client(base_url=service.base_url, timeout=60) as browser,
+        httpx.Client(base_url=service.base_url, timeout=60) as viewer,
+    ):
+        assert browser.post("/login", data={"key": KEY}).status_code == 303
+        assert viewer.post("/login", data={"key": read}).status_code == 303
+
+        def page() -> str:
+            return browser.get(f"/invoices/{draft.invoice_id}", params=query).text
+
+        def press(decision: str, **typed: str) -> httpx.Response:
+            address, fields = form_of(page(), decision)
+            return browser.post(html.unescape(address), data=fields | typed)
+
+        # Another site has no token, another session another one, and who may only look has no forms.
+        address, fields = form_of(page(), "approve")
+        for client, sent in ((browser, fields | {"token": ""}), (viewer, fields)):
+            assert client.post(html.unescape(address), data=sent).status_code == 403
+        assert "Decide" not in viewer.get(f"/invoices/{draft.invoice_id}").text
+        held = press("hold", reason="<b>ask them</b>")
+        assert (held.status_code, held.headers["location"].endswith("done=hold")) == (303, True)
+        assert "held since" in page()
+        assert "&lt;b&gt;ask them&lt;/b&gt;" in page()
+        late = browser.post(html.unescape(address), data=fields)
+        assert (late.status_code, "release it first" in late.text) == (409, True)
+        assert press("release").status_code == 303
+        approved = press("approve")
+        assert approved.status_code == 303
+        assert "The draft was approved" in browser.get(approved.headers["location"]).text
+        assert f"Approved by {ROOT_AUTHOR} at" in page()
+        wrong = press("payments", reference="wire 1", amount="7")
+        assert (wrong.status_code, 'role="alert"' in wrong.text) == (409, True)
+        assert press("payments", reference="wire 1", amount="much").status_code == 422
+        assert press("payments", reference="wire 1").status_code == 303
+        paid = page()
+        assert "wire 1" in paid
+        assert "/payments?" not in paid, "nothing is due"
+        assert press("void", reason=" ").status_code == 422
+        refused = press("void", reason="wrong price")
+        assert (refused.status_code, "paid" in refused.text) == (409, True)
