@@ -19,7 +19,7 @@ from fastapi import Depends, Header, Request
 from rating.api.entitlements.grant_book import GrantBook
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.entitlements.reservation_log import ReservationLog
-from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool
+from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool, refreshing_pool
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
@@ -66,7 +66,7 @@ class Rating:
         """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
         self.grants = GrantBook()
-        self.usage_keeper = UsageKeeper(bounded_pool(settings), lambda: micros(self.now()))
+        self.usage_keeper = UsageKeeper(bounded_pool(settings), refreshing_pool(settings), lambda: micros(self.now()))
         self._catalog = CatalogFollower(settings)
         self.topups = TopupDesk(settings, self._catalog.wait_for)
         reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)

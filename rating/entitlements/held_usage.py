@@ -89,6 +89,7 @@ class HeldUsage:
         self._round: list[HeldEntry] = []  # what is to be measured again, the next one last
         self._of_profile: dict[tuple[str, str], tuple[HeldEntry, ...]] = {}  # by profile and account
         self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
+        self._accounts: dict[str, set[str]] = {}  # by id: of which accounts something is held
 
     def __len__(self) -> int:
         return len(self._used)
@@ -112,6 +113,14 @@ class HeldUsage:
     def profiles(self) -> Mapping[str, Collection[Measured]]:
         """By id, how the profiles of what is held are measured."""
         return {profile_id: tuple(each) for profile_id, each in self._profiles.items()}
+
+    def accounts(self) -> Mapping[str, Collection[str]]:
+        """By profile's id, the accounts of which something is held."""
+        return self._accounts
+
+    def values(self) -> dict[UsageKey, Held]:
+        """All that is held, by key."""
+        return {entry.key: entry.held for entry in self._used}
 
     def again(self, share: int) -> list[UsageKey]:
         """What to measure again next, so that after ``share`` times all that is held was: by the accounts' names, as
@@ -230,6 +239,7 @@ class HeldUsage:
         profile = entry.asked.profile
         place = profile.profile_id, entry.account_id
         self._of_profile[place] = (*self._of_profile.get(place, ()), entry)
+        self._accounts.setdefault(profile.profile_id, set()).add(entry.account_id)
         measured = self._profiles.setdefault(profile.profile_id, {})
         measured[profile] = measured.get(profile, 0) + 1
 
@@ -242,9 +252,10 @@ class HeldUsage:
             self._of_profile[place] = left
         else:
             del self._of_profile[place]
+            self._accounts[profile.profile_id].discard(entry.account_id)
         measured = self._profiles[profile.profile_id]
         measured[profile] -= 1
         if not measured[profile]:
             del measured[profile]
         if not measured:
-            del self._profiles[profile.profile_id]
+            del self._profiles[profile.profile_id], self._accounts[profile.profile_id]

@@ -110,23 +110,31 @@ def _lots(needs: Mapping[AskedT, list[str]]) -> Iterator[dict[AskedT, set[str]]]
 
 
 def appended(
-    client: Any, namespace: str, profiles: Mapping[str, Collection[Measured]], since: Offsets, until: Offsets
+    client: Any,
+    namespace: str,
+    profiles: Mapping[str, Collection[Measured]],
+    since: Offsets,
+    until: Offsets,
+    accounts: Mapping[str, Collection[str]],
 ) -> list[Appended]:
     """What was appended to profiles between two cuts, by account and step of event time, or only that something was:
-    where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held."""
-    of_aggregation: dict[Aggregation | None, list[str]] = defaultdict(list)
+    where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held;
+    ``accounts``: id → of whom: where these are few, what others used is not read."""
+    of_aggregation: dict[tuple[Aggregation | None, bool], list[str]] = defaultdict(list)
     for profile_id, each in profiles.items():
         aggregations = {measured.aggregation for measured in each}
         adds_up = len(aggregations) == 1 and all(merges(measured) for measured in each)
-        of_aggregation[aggregations.pop() if adds_up else None].append(profile_id)
+        few = len(accounts[profile_id]) <= _ACCOUNTS
+        of_aggregation[aggregations.pop() if adds_up else None, few].append(profile_id)
     rows: list[Appended] = []
-    for aggregation, names in of_aggregation.items():
+    for (aggregation, few), names in of_aggregation.items():
         names.sort()
         for lot in (names[start : start + _PROFILES] for start in range(0, len(names), _PROFILES)):
             measured = Measured(lot[0], aggregation or "count", ())
+            named = _named(accounts[name] for name in lot) if few else None
             query = UsageQuery(
-                namespace, measured, FIRST_US, LAST_US, by_account=True, as_of=cut_at(until), since=cut_at(since),
-                alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
+                namespace, measured, FIRST_US, LAST_US, named, by_account=True, as_of=cut_at(until),
+                since=cut_at(since), alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
             )  # fmt: skip
             if aggregation is not None:
                 rows += (Appended(*row) for row in usage_of_steps(client, query))
@@ -134,6 +142,17 @@ def appended(
                 groups = usage_totals(client, query)
                 rows += (Appended(row.profile_id or lot[0], row.account_id or "", 0, None) for row in groups)
     return rows
+
+
+def _named(of_profiles: Iterable[Collection[str]]) -> tuple[str, ...] | None:
+    """The accounts, in order, where they are few enough to be named in a query; None: it is about all."""
+    names: set[str] = set()
+    for of_profile in of_profiles:
+        names |= set(of_profile)
+        if len(names) > _ACCOUNTS:
+            return None
+    short = sum(len(name.encode()) + 4 for name in names) <= MAX_NAMED_BYTES // 2
+    return tuple(sorted(names)) if short else None
 
 
 def voided_between(client: Any, namespace: str, since: Offsets, until: Offsets) -> set[str]:

@@ -1,9 +1,11 @@
 """Keeps accounts' usage in memory for checks (``rating.entitlements.held_usage``), and asks ClickHouse for what is not
 there.
 
-A namespace has one question at a time: what was asked for meanwhile is measured together, and four times a second what
-was appended since is put to all that is held. Nobody waits for that but whoever asks for an account that is not held,
-or first after a pause. What is to be held is made in the thread that asked, and taken in the event loop at once.
+Four times a second what was appended since is put to all that is held of a namespace. What is not held is measured
+beside that, however long it takes, as of the cut that stood when it began, and is then brought forward by the same
+query to the cut that stands; a namespace has one such question at a time, for all that was asked for meanwhile. Nobody
+waits for either but whoever asks for an account that is not held, or first after a pause. What is to be held is made in
+the thread that asked, and taken in the event loop at once.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from rating.api.entitlements.asker import Asker
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
+from rating.api.entitlements.usage_steps import advanced, joined, let_go
 from rating.api.rating_problems import unavailable
-from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
-from rating.entitlements.held_values import Held
-from rating.entitlements.measuring import LogState, appended, log_state, voided_between, whole
+from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.measuring import LogState, log_state, whole
 from rating.usage import UsageGroup
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.settings import Settings
@@ -40,7 +42,6 @@ _FORGOTTEN_US: Final = 300 * SECOND
 _PLACES: Final = 4
 _TOGETHER: Final = 2000
 _MOST_WAITING: Final = 20_000
-_RENEWED: Final = 200
 _MEASURED_AGAIN: Final = 600
 """Of so many lots all that is held is measured as a whole once more, one with every fourth refresh."""
 _MOST_WEIGHT: Final = 320_000
@@ -52,8 +53,8 @@ _ATTEMPTS: Final = 5
 _TOO_MANY_ROWS: Final = "Code: 396"
 _TOO_MUCH: Final = ("Code: 241", "Code: 159")  # memory, time
 _QUESTIONS: Final = 40
+_REFRESH_SECONDS_AT_MOST: Final = 10
 _BOUNDS: Final = {
-    "max_execution_time": 20,
     # More than this was appended only where nobody looked for long: it is then measured again as a whole.
     "max_result_rows": 500_000,
     "result_overflow_mode": "throw",
@@ -71,23 +72,34 @@ class _KeptNamespace:
     waiting: dict[UsageKey, asyncio.Future[None]] = field(default_factory=dict)
     asking: asyncio.Task[None] | None = None
     refresher: asyncio.Task[None] | None = None
+    again: asyncio.Task[None] | None = None
     refreshed: asyncio.Event = field(default_factory=asyncio.Event)
     used: float = 0.0
     repairs: int = 0
     refreshes: int = 0
 
 
-def bounded_pool(settings: Settings) -> ClickHousePool:
+def bounded_pool(settings: Settings, seconds: int = 20) -> ClickHousePool:
     """Places at ClickHouse for the questions of a keeper, each with bounds."""
-    return ClickHousePool(settings, _PLACES, _BOUNDS | {"max_memory_usage": settings.rating_query_bytes})
+    bounds = _BOUNDS | {"max_memory_usage": settings.rating_query_bytes, "max_execution_time": seconds}
+    return ClickHousePool(settings, _PLACES, bounds)
+
+
+def refreshing_pool(settings: Settings) -> ClickHousePool:
+    """Places for what brings held usage forward, so that nobody's slow question about one account has them."""
+    return bounded_pool(settings, _REFRESH_SECONDS_AT_MOST)
 
 
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
-    that is held, about KiB; ``unpaid``: interim invoices that are to be paid. ``stop`` is called in the event loop."""
+    that is held, about KiB; ``unpaid``: interim invoices that are to be paid. ``stop`` is called in the event loop.
+    ``refreshing``: asks what brings forward what is held, ``pool`` the rest."""
 
-    def __init__(self, pool: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT) -> None:
+    def __init__(
+        self, pool: Asker, refreshing: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT
+    ) -> None:
         self._pool = pool
+        self._refreshing = refreshing
         self._now_us = now_us
         self._most_weight = most_weight
         self._namespaces: dict[str, _KeptNamespace] = {}
@@ -96,11 +108,12 @@ class UsageKeeper:
     def stop(self) -> None:
         """End what is under way."""
         for namespace in self._namespaces.values():
-            for task in (namespace.asking, namespace.refresher):
+            for task in (namespace.asking, namespace.refresher, namespace.again):
                 if task is not None:
                     task.cancel()
         self.unpaid.stop()
         self._pool.stop()
+        self._refreshing.stop()
 
     async def usage(
         self, name: str, keys: Sequence[UsageKey], now_us: int
@@ -164,7 +177,7 @@ class UsageKeeper:
         if at_us - since.at_us > _FORGOTTEN_US:
             namespace.held = HeldUsage()
             return
-        state = await self._pool.ask(log_state)
+        state = await self._refreshing.ask(log_state)
         if state.repairs != namespace.repairs or any(
             state.offsets.get(place, -1) < end for place, end in since.offsets.items()
         ):
@@ -172,10 +185,12 @@ class UsageKeeper:
             namespace.held = HeldUsage()
             return
         as_of = MeasuredAsOf(state.offsets, at_us)
-        held.take(await self._pool.ask(lambda client: _advanced(client, namespace.name, held, since, as_of)))
+        held.take(await self._refreshing.ask(lambda client: advanced(client, namespace.name, held, since, as_of)))
         namespace.refreshes += 1
-        if namespace.refreshes % 4 == 0:
-            held.take(await self._pool.ask(lambda client: _measured_again(client, namespace.name, held, as_of)))
+        if namespace.refreshes % 4 == 0 and (namespace.again is None or namespace.again.done()):
+            keys = await self._refreshing.ask(lambda _client: held.again(_MEASURED_AGAIN))
+            if keys:
+                namespace.again = asyncio.create_task(self._measured_again(namespace, held, keys))
         await self._bound(namespace)
 
     async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
@@ -203,8 +218,7 @@ class UsageKeeper:
                 questions += 1
                 fault: Exception | None = None
                 try:
-                    async with namespace.lock:
-                        await self._measure(namespace, keys)
+                    await self._measure(namespace, await self._begun(namespace), keys)
                 except Exception as error:  # whoever waits is told, whatever it is
                     if len(keys) > 1 and questions < _QUESTIONS and any(code in str(error) for code in _TOO_MUCH):
                         lots += keys[: len(keys) // 2], keys[len(keys) // 2 :]
@@ -217,20 +231,43 @@ class UsageKeeper:
                     future.set_exception(fault)
                     future.exception()  # somebody may have gone
 
-    async def _measure(self, namespace: _KeptNamespace, keys: list[UsageKey]) -> None:
-        held = namespace.held
-        if held.as_of is None:
-            at_us = self._now_us()
-            state: LogState = await self._pool.ask(log_state)
-            namespace.repairs = state.repairs
-            held.as_of = MeasuredAsOf(state.offsets, at_us)
-        as_of = held.as_of
-        held.take(
-            await self._pool.ask(
-                lambda client: held.ahead(NO_ADVANCE, whole(client, namespace.name, keys, as_of), as_of)
-            )
-        )
-        await self._bound(namespace)
+    async def _begun(self, namespace: _KeptNamespace) -> HeldUsage:
+        """What is held of the namespace, which has a cut from now on."""
+        if namespace.held.as_of is None:
+            async with namespace.lock:
+                if namespace.held.as_of is None:
+                    at_us = self._now_us()
+                    state: LogState = await self._refreshing.ask(log_state)
+                    namespace.repairs = state.repairs
+                    namespace.held.as_of = MeasuredAsOf(state.offsets, at_us)
+        return namespace.held
+
+    async def _measure(
+        self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey], again: bool = False
+    ) -> None:
+        """Measure the keys as a whole, while what is held goes on, and put them to it; ``again``: those that are still
+        held. Nothing comes of it where something else is held by then."""
+        since = held.as_of
+        assert since is not None, "_begun gave it a cut"
+        measured = await self._pool.ask(lambda client: whole(client, namespace.name, keys, since))
+        async with namespace.lock:
+            if namespace.held is held:
+                held.take(
+                    await self._refreshing.ask(
+                        lambda client: joined(client, namespace.name, held, measured, since, again)
+                    )
+                )
+                await self._bound(namespace)
+
+    async def _measured_again(self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey]) -> None:
+        """Measure the next part of what is held once more: what was written again in the log's past shows so at last.
+        What cannot be measured is let go."""
+        try:
+            await self._measure(namespace, held, keys, again=True)
+        except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
+            log.warning("namespace %s: some usage for checks is not measured again: %s", namespace.name, error)
+            async with namespace.lock:
+                held.take(await self._refreshing.ask(lambda _client: let_go(held, keys)))
 
     async def _bound(self, namespace: _KeptNamespace) -> None:
         """Keep to the room that there is: a namespace has three quarters of it at most, and what nobody has used for
@@ -246,37 +283,3 @@ class UsageKeeper:
             if each is not namespace and not each.lock.locked():
                 total -= each.held.weight
                 each.held = HeldUsage()
-
-
-def _advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:
-    """What is held as of ``as_of``; of what cannot be brought forward, what was used last is measured again, and the
-    rest is let go; blocking."""
-    if as_of.offsets == since.offsets:
-        return held.ahead(NO_ADVANCE, {}, as_of)
-    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets)
-    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us)
-    newest = held.newest(advance.stale, _RENEWED, as_of.at_us)
-    return held.ahead(advance, _measured(client, name, newest, as_of) or {}, as_of)
-
-
-def _measured_again(client: Any, name: str, held: HeldUsage, as_of: MeasuredAsOf) -> HeldCut:
-    """What is held, as of the same cut, with the next part of it measured again: what was written again in the log's
-    past shows so at last. What cannot be measured is let go; blocking."""
-    keys = held.again(_MEASURED_AGAIN)
-    measured = _measured(client, name, keys, as_of)
-    if measured is None:
-        return held.ahead(Advance({}, frozenset(keys)), {}, as_of)
-    for key in keys:
-        before = held.held(key)
-        if before is not None and not before.agrees(measured[key]):
-            log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
-    return held.ahead(NO_ADVANCE, measured, as_of)
-
-
-def _measured(client: Any, name: str, keys: list[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held] | None:
-    """The keys, measured as a whole; None where that fails."""
-    try:
-        return whole(client, name, keys, as_of) if keys else {}
-    except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
-        log.warning("namespace %s: some usage for checks is not measured again: %s", name, error)
-        return None

@@ -217,7 +217,9 @@ def test_usage_that_is_held_and_brought_forward_is_what_the_query_says_as_of_eac
         since, as_of = held.as_of, MeasuredAsOf(cut.offsets, now_us)
         advance, again = NO_ADVANCE, set(keys)
         if since is not None:
-            rows = appended(engine.client, engine.namespace, held.profiles(), since.offsets, as_of.offsets)
+            rows = appended(
+                engine.client, engine.namespace, held.profiles(), since.offsets, as_of.offsets, held.accounts()
+            )
             voided = voided_between(engine.client, engine.namespace, since.offsets, as_of.offsets)
             advance = held.after(rows, voided, now_us)
             again = set(advance.stale)

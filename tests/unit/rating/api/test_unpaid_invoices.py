@@ -77,7 +77,7 @@ def test_a_grant_blocks_only_where_it_says_so_and_its_own_subscription_is_not_pa
     now_us = us("2026-01-10T00:00:00Z")
 
     async def decisions() -> list[tuple[bool, str | None]]:
-        keeper = UsageKeeper(store, lambda: now_us)
+        keeper = UsageKeeper(store, store, lambda: now_us)
         view = shelf.view()
         checks = [FeatureCheck("acme", code) for code in ("sso", "export")]
         nothing: Any = None  # neither is metered, so nobody asks what is reserved

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from rating.api.entitlements import usage_keeper
+from rating.api.entitlements import usage_keeper, usage_steps
 from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
@@ -30,13 +30,16 @@ class Store:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = Log()
         self.asked: list[list[UsageKey]] = []
+        self.slow: dict[str, asyncio.Event] = {}
         self.repairs = 0
         self.fault: Exception | None = None
         self.answers = asyncio.Event()
         self.answers.set()
         self.bad = ""
-        for function in (self.log_state, self.whole, self.appended, self.voided_between):
-            monkeypatch.setattr(usage_keeper, function.__name__, function)
+        for name in ("log_state", "whole"):
+            monkeypatch.setattr(usage_keeper, name, getattr(self, name))
+        for name in ("whole", "appended", "voided_between"):
+            monkeypatch.setattr(usage_steps, name, getattr(self, name))
         monkeypatch.setattr(usage_keeper, "REFRESH_SECONDS", 0.0)
 
     async def ask(self, question: Callable[[Any], Any]) -> Any:
@@ -44,7 +47,11 @@ class Store:
         await self.answers.wait()
         if self.fault is not None:
             raise self.fault
-        return question(None)
+        answer = question(None)
+        for account, over in self.slow.items():
+            if isinstance(answer, dict) and account in {asked for asked, _ in answer}:
+                await over.wait()
+        return answer
 
     def stop(self) -> None:
         pass
@@ -60,7 +67,7 @@ class Store:
             self.asked.append(lot)
         return {key: self.log.whole(key, as_of.offsets[LOG], as_of.at_us) for key in lot}
 
-    def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any) -> list[Appended]:
+    def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any, _of: Any) -> list[Appended]:
         return self.log.appended(since[LOG], until[LOG], {"m.p": PROFILE})
 
     def voided_between(self, _client: Any, _name: str, since: Any, until: Any) -> set[str]:
@@ -89,7 +96,7 @@ KeeperTest: TypeAlias = Callable[[UsageKeeper, Store], Awaitable[None]]
 
 
 async def run(test: KeeperTest, store: Store, most_weight: int) -> None:
-    keeper = UsageKeeper(store, lambda: 10 * SECOND, most_weight)
+    keeper = UsageKeeper(store, store, lambda: 10 * SECOND, most_weight)
     try:
         await test(keeper, store)
     finally:
@@ -175,6 +182,27 @@ async def test_a_check_of_what_is_held_waits_for_no_question(keeper: UsageKeeper
     assert not first.done()
     store.answers.set()
     assert await first == 0
+
+
+@of_keeper(a=3, b=5)
+async def test_a_slow_question_keeps_nothing_held_from_going_on_and_is_brought_forward(
+    keeper: UsageKeeper, store: Store
+) -> None:
+    assert await used(keeper, "a") == 3
+    over = store.slow["b"] = asyncio.Event()
+    first = asyncio.create_task(used(keeper, "b"))
+    await until(lambda: _asked_for(store, "b"))
+    store.use("a", 4)
+    store.use("b", 6)
+    await until(lambda: _is(keeper, Decimal(7)))
+    assert not first.done()
+    over.set()
+    assert await first == 11
+    assert sum("b" in {account for account, _ in lot} for lot in store.asked) == 1  # not measured anew for that
+
+
+async def _asked_for(store: Store, account: str) -> bool:
+    return any(account in {each for each, _ in lot} for lot in store.asked)
 
 
 @of_keeper(a=3)
