@@ -8,12 +8,12 @@ reading its record back, and a record written twice counts once.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+
+class Claim(Struct, frozen=True):
     """A claim of ``key`` at ``version``.
 
     Claims may form a chain (an account's invoices): a first version with ``chain`` is valid only if its

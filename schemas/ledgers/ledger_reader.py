@@ -10,10 +10,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from msgspec import Struct
 
 from schemas.kafka.errors import kafka_error
 from schemas.kafka.topics import LEDGERS
@@ -43,8 +43,7 @@ FAILURES: Final = 5
 """After so many failures in sequence a reader connects anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(Struct, frozen=True):
     """A record of a ledger topic. ``append_us``: broker append time, microseconds UTC. A record written in pieces
     has the offset of its last piece."""
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Final, Literal
 
+from rating.pricing.exact import exact_sum
+
 AnomalyKind = Literal["spike", "drop", "silence"]
 KINDS: Final[tuple[AnomalyKind, ...]] = ("spike", "drop", "silence")
 WEEKS: Final = 8
@@ -113,7 +115,7 @@ def _spread(weekdays: Sequence[Sequence[DayUsage]], middles: Sequence[Decimal], 
     ]
     pooled = sorted(deviation for of_weekday in deviations for deviation in of_weekday)
     events = max(_median([Decimal(earlier.events) for earlier in same]), Decimal(1))
-    in_all = sum((abs(earlier.quantity) for earlier in active), Decimal(0))
+    in_all = exact_sum(earlier.quantity.copy_abs() for earlier in active)
     of_event = _ROUNDED.divide(in_all, Decimal(sum(earlier.events for earlier in active)))
     by_chance = _ROUNDED.divide(abs(expected), _ROUNDED.sqrt(events))
     return max(
