@@ -37,7 +37,7 @@ def invoice(frame: Frame, whole_invoice: WholeInvoice, done: str = "", problem: 
         "invoices",
         f"{'Draft' if head.draft else 'Invoice'} {name}",
         tag("h1", "Draft " if head.draft else "Invoice ", name, " ", state_badge(head)),
-        tag("p", DONE[done], class_="good screen", role="status") if done in DONE else None,
+        tag("p", DONE[done], class_="good screen", role="status") if _stands(head, done) else None,
         tag("p", problem, class_="bad screen", role="alert") if problem else None,
         tag("p", frame.account(head.account_id)),
         tag("p", f"{days}, {head.time_zone} · ", _plans(whole_invoice, frame), class_="soft"),
@@ -50,6 +50,19 @@ def invoice(frame: Frame, whole_invoice: WholeInvoice, done: str = "", problem: 
         decisions(frame, head),
         _origin(head, frame),
     )
+
+
+def _stands(head: StoredInvoiceHead, done: str) -> bool:
+    """Whether the invoice bears out what an address says was decided, which anybody can write."""
+    draft = head.draft
+    match done:
+        case "approve":
+            return head.approved is not None
+        case "hold" | "release":
+            return draft is not None and (draft["held"] is not None) == (done == "hold")
+        case "payments":
+            return bool(head.payments)
+    return done == VOID == head.state
 
 
 def _origin(head: StoredInvoiceHead, frame: Frame) -> Html:

@@ -169,6 +169,7 @@ def test_the_console_decides_by_forms_of_its_session_alone(
         for client, sent in ((browser, fields | {"token": ""}), (viewer, fields)):
             assert client.post(html.unescape(address), data=sent).status_code == 403
         assert "Decide" not in viewer.get(f"/invoices/{draft.invoice_id}").text
+        assert "recorded" not in browser.get(f"/invoices/{draft.invoice_id}", params=query | {"done": "payments"}).text
         held = press("hold", reason="<b>ask them</b>")
         assert (held.status_code, held.headers["location"].endswith("done=hold")) == (303, True)
         assert "held since" in page()
