@@ -15,11 +15,13 @@ Changes = set[str] | None
 
 
 class CatalogChanges:
-    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule, or declared top-ups."""
+    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule, or declared top-ups; ``ruled_us``: since
+    when, by the append time of the first (microseconds UTC), 0: none had."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ruled: set[str] = set()
+        self.ruled_us = 0
         self._changes: dict[str, Changes] = {}
 
     @property
@@ -33,6 +35,7 @@ class CatalogChanges:
         with self._lock:
             if entry.kind == "alert_rule" or entry.body.get("top_ups"):
                 self._ruled.add(entry.namespace)
+                self.ruled_us = self.ruled_us or entry.published_us
             if entry.namespace not in self._ruled:
                 return
             if entry.kind in _OF_ALL:

@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import PositionRange, in_ranges
+from schemas.ledgers.checkpoints import read_progress
 from schemas.ledgers.generations import Offsets
 
 Changed = Mapping[str, int]
@@ -21,6 +22,22 @@ def ranges_between(earlier: Offsets, later: Offsets) -> list[PositionRange]:
         for (generation, partition), end in later.items()
         if end > earlier.get((generation, partition), 0)
     ]
+
+
+def progress_at(client: Client, instant_us: int) -> Offsets:
+    """The workers' cursor now, without what was appended at or after an instant (microseconds UTC)."""
+    progress = read_progress(client)
+    bind = Binder()
+    since = f"append_time >= fromUnixTimestamp64Milli({bind('since', 'Int64', instant_us // 1000)})"
+    rows = client.query(
+        "SELECT generation, partition, min(offset) FROM ("
+        f"SELECT generation, partition, offset FROM usage_batches WHERE {since}"
+        f" UNION ALL SELECT generation, partition, offset FROM usage_voids WHERE {since}"
+        ") GROUP BY generation, partition",
+        parameters=bind.parameters,
+    ).result_rows
+    first = {(int(generation), int(partition)): int(offset) for generation, partition, offset in rows}
+    return {place: min(end, first.get(place, end)) for place, end in progress.items()}
 
 
 def changed_namespaces(client: Client, ranges: list[PositionRange]) -> dict[str, int]:

@@ -80,7 +80,7 @@ class Evaluator:
             settings, timeout_seconds=2 * _QUERY_SECONDS, settings_of_queries={"max_execution_time": _QUERY_SECONDS}
         )
         self._basis = BasisReader(settings, self._client, catalog, ledger, now_us)
-        self._usage = UsageChanges(self._client)
+        self._usage = UsageChanges(self._client, changes.ruled_us or now_us())
         self._rules: dict[str, NamespaceRules] = {}
         self._pending = PendingAccounts()
         self._resets = Resets()

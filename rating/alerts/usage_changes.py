@@ -11,7 +11,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_store import evaluated_offsets, write_evaluated
-from rating.alerts.changed_accounts import changed_accounts, changed_namespaces, ranges_between
+from rating.alerts.changed_accounts import changed_accounts, changed_namespaces, progress_at, ranges_between
 from rating.alerts.pending import LONG_AGO
 from schemas.clickhouse.errors import explained
 from schemas.ledgers.checkpoints import read_progress
@@ -20,6 +20,7 @@ from schemas.ledgers.generations import Offsets
 log = logging.getLogger(__name__)
 
 _WRITTEN_SECONDS: Final = 10.0
+_UNRULED_SECONDS: Final = 30.0
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 300.0
 
@@ -37,10 +38,16 @@ class _Missed:
 class UsageChanges:
     """``read`` gives each change once in a process's life, and ``evaluated`` says that all of them were looked at."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, ruled_us: int) -> None:
+        """``ruled_us``: when the first rule was published, from where on all is a change if nothing was looked at
+        before; microseconds UTC."""
         self._client = client
-        self._cursor: Offsets = evaluated_offsets(client) or read_progress(client)
+        self._cursor: Offsets = evaluated_offsets(client) or progress_at(client, ruled_us)
         self._missed: dict[str, _Missed] = {}
+        # Changes of namespaces without rules, in this half minute and the one before: a rule may be known here later
+        # than the usage that came after it.
+        self._unruled: tuple[dict[str, _Missed], dict[str, _Missed]] = {}, {}
+        self._unruled_since = LONG_AGO
         self._written: Offsets = self._cursor
         self._written_at = LONG_AGO
 
@@ -50,8 +57,9 @@ class UsageChanges:
         ClickHouse's client raises where nothing can be read. ``now``: monotonic."""
         cursor = read_progress(self._client)
         for namespace, appended_ms in changed_namespaces(self._client, ranges_between(self._cursor, cursor)).items():
-            if namespace in namespaces and namespace not in self._missed:
-                self._missed[namespace] = _Missed(self._cursor, appended_ms)
+            to = self._missed if namespace in namespaces else self._unruled[0]
+            to.setdefault(namespace, _Missed(self._cursor, appended_ms))
+        self._take_unruled(namespaces, now)
         changes: dict[str, dict[str, int]] = {}
         for namespace, missed in list(self._missed.items()):
             if namespace not in namespaces:
@@ -70,6 +78,14 @@ class UsageChanges:
             del self._missed[namespace]
         self._cursor = cursor
         return changes
+
+    def _take_unruled(self, namespaces: Collection[str], now: float) -> None:
+        """Changes of namespaces that have got rules since are missed, too."""
+        for earlier in self._unruled:
+            for namespace in [name for name in earlier if name in namespaces]:
+                self._missed[namespace] = earlier.pop(namespace)
+        if now - self._unruled_since >= _UNRULED_SECONDS:
+            self._unruled, self._unruled_since = ({}, self._unruled[0]), now
 
     def evaluated(self, now: float) -> None:
         """All accounts that ``read`` gave were looked at, and what followed is appended."""

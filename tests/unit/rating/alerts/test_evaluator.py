@@ -47,7 +47,7 @@ class Bench:
         monkeypatch.setattr(basis, "read_progress", lambda client: {(1, 0): 9})
         monkeypatch.setattr(evaluator, "observe", self.observe)
         usage = SimpleNamespace(read=lambda namespaces, now: {"air": self.usage}, evaluated=lambda now: None)
-        monkeypatch.setattr(evaluator, "UsageChanges", lambda client: usage)
+        monkeypatch.setattr(evaluator, "UsageChanges", lambda client, ruled_us: usage)
         self.monotonic = 0.0
         for module in (evaluator, looks):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
