@@ -13,12 +13,12 @@ from schemas.kafka.codec import codec
 from schemas.kafka.topics import ALERTS
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
-from tests.chaos.traffic import ACCOUNTS, Identity, Sent
+from tests.chaos.traffic import ACCOUNTS, SWINGING, Identity, Sent
 
 DAILY: Final = (5, 20, 60)
 YEARLY: Final = (10, 50, 200)
 RULES: Final[dict[str, Any]] = {
-    "accounts": [{"code": f"acct_{number}"} for number in range(ACCOUNTS)],
+    "accounts": [{"code": code} for code in (SWINGING, *(f"acct_{number}" for number in range(ACCOUNTS)))],
     "alert_rules": [
         {"code": "daily", "measure": "usage", "profile": "call.count", "interval": "day", "thresholds": list(DAILY)},
         {
@@ -51,10 +51,11 @@ class Crossing:
 
 @dataclass(slots=True)
 class AlertVerdict:
-    """``fired`` and ``recovered`` count valid records; ``wrong`` are sentences."""
+    """``fired``, ``recovered`` and ``anew`` (fired once more) count valid records; ``wrong`` are sentences."""
 
     fired: int = 0
     recovered: int = 0
+    anew: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -120,6 +121,7 @@ def audit_alerts(settings: Settings, events: dict[Identity, Sent], voided: set[I
                 verdict.wrong.append(f"{alert_id} is of {place} and of {places[alert_id]}")
     verdict.fired = sum(version % 2 for _, version in valid)
     verdict.recovered = len(valid) - verdict.fired
+    verdict.anew = sum(version % 2 for _, version in valid if version > 1)
     expected = crossings(events.values(), voided, datetime.now(UTC))
     verdict.wrong += wrong_alerts(expected, {places[alert_id]: version for alert_id, version in versions.items()})
     client = connect(settings)

@@ -1,7 +1,8 @@
 """Producers that never give an event up: each batch is sent until it is acknowledged, with the same keys.
 
 Over HTTP every further attempt goes to the other gateway, now and then a batch is sent again although its answer came,
-and an event that was acknowledged is voided; one producer writes to the inboxes in Kafka instead.
+and an event that was acknowledged is voided; one producer waits for alerts, and takes usage back and above the
+threshold again; one writes to the inboxes in Kafka instead.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from confluent_kafka import KafkaException, Producer
 from schemas.kafka.topics import inbox_topic
 from schemas.settings import Settings
 from tests.chaos.ledger import Ledger
-from tests.chaos.traffic import Batch, Writer
+from tests.chaos.traffic import SWINGING, Batch, Identity, SwingWriter, Writer
 
 ANSWER_SECONDS: Final = 4.0
 """Shorter than most freezes of a gateway, so that producers meet ambiguous answers."""
@@ -86,7 +87,7 @@ class HttpSender(Sender):
     ) -> None:  # fmt: skip
         super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience)
         self._urls = list(urls)
-        self._http = httpx.Client(
+        self.http = httpx.Client(
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
             timeout=ANSWER_SECONDS,
             verify=False,
@@ -98,7 +99,10 @@ class HttpSender(Sender):
     def take_back(self, batch: Batch) -> bool:
         if self.dice.random() >= _VOIDED:
             return True
-        one = self.dice.choice(batch.sent).identity
+        return self.void(self.dice.choice(batch.sent).identity)
+
+    def void(self, one: Identity) -> bool:
+        """Void an event that is in Kafka; False when patience ends, or where it is refused."""
         void = {"idempotency_key": one.key, "source": one.source, "reason": "taken back"}
         if not self._until_taken("/v1/events/void", one.namespace, json.dumps(void).encode()):
             return False
@@ -125,7 +129,7 @@ class HttpSender(Sender):
 
     def _post(self, url: str, namespace: str, body: bytes) -> str:
         try:
-            answer = self._http.post(url, content=body, headers={"Weir-Namespace": namespace})
+            answer = self.http.post(url, content=body, headers={"Weir-Namespace": namespace})
             outcome = str(answer.status_code)
         except httpx.TransportError as error:
             outcome = (
@@ -135,6 +139,41 @@ class HttpSender(Sender):
             )
         self.ledger.attempt(outcome)
         return outcome
+
+
+class SwingSender(HttpSender):
+    """Takes an account above a threshold; once its alert has fired voids an event, which takes it below; once that has
+    recovered again above it."""
+
+    def __init__(
+        self, name: str, seed: int, writer: SwingWriter, ledger: Ledger, stop: threading.Event, *, pace: float,
+        patience: float,
+        urls: Sequence[str], key: str,
+        rating: str, rule: str,
+    ) -> None:  # fmt: skip
+        super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience, urls=urls, key=key)
+        self._alerts = f"{rating}/v1/alerts?account_id={SWINGING}&rule={rule}&limit=1"
+        self._namespace = writer.namespace
+
+    def take_back(self, batch: Batch) -> bool:
+        if not self._listed("fired"):
+            return True
+        if not self.void(batch.sent[-1].identity):
+            return False
+        self._listed("recovered")
+        return True
+
+    def _listed(self, state: str) -> bool:
+        """Whether the newest alert is in this state; asks until it is, or the run ends."""
+        while not self.stopping.wait(0.3):
+            try:
+                answer = self.http.get(self._alerts, headers={"Weir-Namespace": self._namespace})
+            except httpx.TransportError:
+                continue
+            newest = answer.json()["alerts"] if answer.status_code == 200 else []
+            if newest and newest[0]["state"] == state:
+                return True
+        return False
 
 
 class InboxSender(Sender):

@@ -70,8 +70,8 @@ class Report:
             f"{found.voided:,} events voided",
             f"totals compared {found.totals:,}: {len(found.differences)} differ   books: {len(found.imbalances)} "
             f"imbalances   weir verify: {len(found.verify)} differences",
-            f"alerts fired {found.alerts.fired:,}, recovered {found.alerts.recovered:,}: {len(found.alerts.wrong)} not"
-            " as the fold of what was acknowledged",
+            f"alerts fired {found.alerts.fired:,} ({found.alerts.anew:,} anew), recovered {found.alerts.recovered:,}:"
+            f" {len(found.alerts.wrong)} not as the fold of what was acknowledged",
             f"peak memory (MiB): {_pairs(self.peak_mib)}",
             "restarts by themselves: "
             f"{_pairs({name: count for name, count in self.restarts.items() if count}) or 'none'}",

@@ -10,11 +10,11 @@ import httpx
 
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
-from tests.chaos.alert_audit import RULES
+from tests.chaos.alert_audit import DAILY, RULES
 from tests.chaos.ledger import Ledger
-from tests.chaos.producers import HttpSender, InboxSender, Sender
+from tests.chaos.producers import HttpSender, InboxSender, Sender, SwingSender
 from tests.chaos.recovery import PROBE, Probes
-from tests.chaos.traffic import CATALOG, Writer
+from tests.chaos.traffic import CATALOG, SwingWriter, Writer
 
 HTTP_SENDERS: Final = 3
 
@@ -57,9 +57,13 @@ class Site:
             )
             for name in (f"producer-{index}" for index in range(HTTP_SENDERS))
         ]
+        writer = SwingWriter("recent", self.bases["recent"] + timedelta(days=4), DAILY[0])
+        swing = SwingSender(
+            "swing", seed, writer, ledger, stop, urls=self.urls, key=self.key, rating=self.rating, rule="daily", **more
+        )
         # Without conflicts: which of two inbox partitions is admitted first is nobody's promise.
         inbox = Writer(seed, "inbox", self.bases, 0.0)
-        return [*http, InboxSender("inbox", seed, inbox, ledger, stop, settings=self.settings, **more)]
+        return [*http, swing, InboxSender("inbox", seed, inbox, ledger, stop, settings=self.settings, **more)]
 
     def probes(self, patience: float) -> Probes:
         """How recovery is measured."""

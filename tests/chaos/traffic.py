@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 ACCOUNTS: Final = 23
+SWINGING: Final = "swing"
+"""An account whose usage of a day goes above a threshold and below it again and again."""
 HISTORY: Final = 2_000
 """So many of its latest events a producer may copy."""
 
@@ -147,3 +149,25 @@ class Writer:
             else str(dice.randrange(50)),
             dice.choice(("eu", "us", "ap")),
         )
+
+
+class SwingWriter(Writer):
+    """Events of ``SWINGING`` on one day of ``namespace``, in batches that take it just above a threshold whenever the
+    last event of the batch before has been voided."""
+
+    def __init__(self, namespace: str, day: datetime, threshold: int) -> None:
+        super().__init__(0, SWINGING, {namespace: day}, 0.0)
+        self.namespace = namespace
+        self._day = day
+        self._count = threshold
+
+    def batch(self, most: int) -> Batch:
+        """As many events as are missing to the threshold."""
+        count, self._count = self._count, 1
+        sent = [self._event() for _ in range(count)]
+        return Batch(self.namespace, [event.document() for event in sent], sent, 0)
+
+    def _event(self) -> Sent:
+        self._number += 1
+        identity = Identity(self.namespace, "", f"{SWINGING}-{self._number}")
+        return Sent(identity, "call", SWINGING, self._day + timedelta(hours=12), "1", "eu")

@@ -39,7 +39,8 @@ def test_one_fault_of_each_kind_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert report["faults"] == sum(kind["count"] for kind in report["kinds"]) == SHORT == len(report["kinds"])
     assert verdict["events"] > 1000
     assert verdict["totals"] > 100
-    assert (verdict["alerts"]["wrong"], verdict["alerts"]["fired"] > 50) == ([], True)
+    alerts = verdict["alerts"]
+    assert (alerts["wrong"], alerts["fired"] > 50, alerts["recovered"] > 0) == ([], True, True)
     assert (
         min(
             verdict["duplicates"],
