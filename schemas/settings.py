@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import WeirError
@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     kafka_sasl_username: str = Field("", description="SASL user")
     kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
     kafka_ssl_ca: str = Field("", description="path of the CA certificate for TLS to Kafka; empty: the system's")
+    kafka_ssl_certificate: str = Field(
+        "", description="path of this process's own certificate (PEM) for TLS to Kafka; empty: it shows none"
+    )
+    kafka_ssl_key_file: str = Field("", description="path of the certificate's private key (PEM)")
+    kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="password of that key; empty: it has none")
     kafka_replication: int = Field(1, ge=1, le=9, description="replication factor of topics that Weir creates")
     kafka_record_bytes: int = Field(
         8 * 1024 * 1024,
@@ -141,6 +146,12 @@ class Settings(BaseSettings):
         description="seconds between two writes of a worker that has little to write: usage is seen so much later, and "
         "ClickHouse has so much less to do; what comes after a pause, or is much, is written at once",
     )
+    worker_index: int = Field(0, ge=0, description="tells workers on one machine apart; names a worker's own folder")
+    worker_host: str = Field("127.0.0.1", description="address that a worker shows its /readyz and /metrics at")
+    worker_web_port: int = Field(6066, ge=1, le=65535, description="port of them; each worker of a machine has its own")
+    worker_session_timeout: float = Field(
+        10, ge=1, le=300, description="seconds that Kafka waits for a silent worker before others take its partitions"
+    )
     checkpoint_seconds: int = Field(60, ge=1, description="seconds between two periodic checkpoint cuts of a worker")
     close_schedule_seconds: int = Field(
         0, ge=0, description="seconds between two scheduled closes of all namespaces in `weir up`; 0: you close by hand"
@@ -222,6 +233,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{address!r} is not host:port; write e.g. kafka-1:9092,kafka-2:9092")
         return value
 
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if bool(self.kafka_ssl_certificate) != bool(self.kafka_ssl_key_file):
+            raise ValueError(
+                "WEIR_KAFKA_SSL_CERTIFICATE and WEIR_KAFKA_SSL_KEY_FILE belong together: set both, or none"
+            )
+        return self
+
     @field_validator("webhook_allow")
     @classmethod
     def _names_receivers(cls, value: str) -> str:
@@ -247,6 +266,11 @@ class Settings(BaseSettings):
         }
         if self.kafka_ssl_ca:
             config["ssl.ca.location"] = self.kafka_ssl_ca
+        if self.kafka_ssl_certificate:
+            config["ssl.certificate.location"] = self.kafka_ssl_certificate
+            config["ssl.key.location"] = self.kafka_ssl_key_file
+            if password := self.kafka_ssl_key_password.get_secret_value():
+                config["ssl.key.password"] = password
         if self.kafka_security_protocol.startswith("SASL"):
             config["sasl.mechanism"] = self.kafka_sasl_mechanism
             config["sasl.username"] = self.kafka_sasl_username

@@ -36,17 +36,16 @@ REBALANCE_SECONDS = 30.0
 """How long a rebalance waits for a member that is busy, frozen or lost before the group continues without it."""
 
 
-def build_app(settings: Settings, parts: Parts, *, index: int, web_port: int, session_timeout: float) -> BoundedApp:
+def build_app(settings: Settings, parts: Parts) -> BoundedApp:
     """The metering app (usage.events) of one worker, with its /readyz and /metrics pages.
 
-    ``index`` distinguishes workers on one machine (it names the data directory); each worker needs its own
-    ``web_port``.
+    ``settings.worker_index`` tells workers on one machine apart; each needs a ``worker_web_port`` of its own.
     """
     # One consumer group per generation: while some workers still read the old topic, no worker is assigned partitions
     # of a topic that it does not read.
     name = METER_GROUP if settings.generation == 1 else f"{METER_GROUP}-{settings.generation}"
-    pages = {"web_port": web_port, "web_host": "127.0.0.1"}
-    app = _app(name, settings, index, session_timeout, stream_buffer_maxsize=METER_TAKE, **pages)
+    pages = {"web_port": settings.worker_web_port, "web_host": settings.worker_host}
+    app = _app(name, settings, stream_buffer_maxsize=METER_TAKE, **pages)
 
     @app.agent(_raw(app, events_topic(settings.generation)), name="meter", concurrency=1)
     async def meter(stream: Any) -> None:
@@ -107,10 +106,10 @@ def _to_cursors(app: faust.App, parts: Parts) -> None:
     transport.Consumer = ToCursors
 
 
-def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> BoundedApp:
+def build_admit_app(settings: Settings, parts: Parts) -> BoundedApp:
     """The inboxes' app, in a consumer group of its own, so that declaring a namespace rebalances this group and not
     metering."""
-    app = _app(ADMIT_GROUP, settings, index, session_timeout, web_enabled=False)
+    app = _app(ADMIT_GROUP, settings, web_enabled=False)
 
     # Faust has no topic patterns: the inboxes are listed by name, and ``follow_inboxes`` adds new ones.
     @app.agent(_raw(app, *parts.inboxes.names()), name="admit", concurrency=1)
@@ -137,13 +136,13 @@ def build_admit_app(settings: Settings, parts: Parts, *, index: int, session_tim
     return app
 
 
-def build_ledgers_app(settings: Settings, parts: Parts, *, index: int, session_timeout: float) -> BoundedApp:
+def build_ledgers_app(settings: Settings, parts: Parts) -> BoundedApp:
     """The app of the ledger topics and of rejections, in a consumer group of its own.
 
     A rebalance waits until every member has finished its current take (``stream_wait_empty``). A roll-up may take
     minutes, and metering must not pause for it.
     """
-    app = _app(LEDGERS_GROUP, settings, index, session_timeout, web_enabled=False)
+    app = _app(LEDGERS_GROUP, settings, web_enabled=False)
 
     @app.agent(_raw(app, REJECTED), name="reject", concurrency=1)
     async def reject(stream: Any) -> None:
@@ -167,13 +166,13 @@ def _raw(app: faust.App, *topics: str) -> Any:
     return app.topic(*topics, value_type=bytes, value_serializer="raw", key_serializer="raw", internal=False)
 
 
-def _app(name: str, settings: Settings, index: int, session_timeout: float, **options: Any) -> BoundedApp:
+def _app(name: str, settings: Settings, **options: Any) -> BoundedApp:
     return BoundedApp(
         name,
         broker=[f"aiokafka://{address}" for address in settings.kafka_bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=os.path.join(settings.data_dir, f"{name}-{index}"),
+        datadir=os.path.join(settings.data_dir, f"{name}-{settings.worker_index}"),
         key_serializer="raw",
         value_serializer="raw",
         topic_disable_leader=True,
@@ -181,8 +180,8 @@ def _app(name: str, settings: Settings, index: int, session_timeout: float, **op
         topic_partitions=settings.partitions,
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=5_000,
-        broker_session_timeout=session_timeout,
-        broker_heartbeat_interval=session_timeout / 3,
+        broker_session_timeout=settings.worker_session_timeout,
+        broker_heartbeat_interval=settings.worker_session_timeout / 3,
         broker_max_poll_interval=1_000.0,
         broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_commit_interval=1.0,
@@ -215,6 +214,9 @@ def _credentials(settings: Settings) -> Any:
     import ssl
 
     context = ssl.create_default_context(cafile=settings.kafka_ssl_ca or None) if protocol.endswith("SSL") else None
+    if context is not None and settings.kafka_ssl_certificate:
+        password = settings.kafka_ssl_key_password.get_secret_value()
+        context.load_cert_chain(settings.kafka_ssl_certificate, settings.kafka_ssl_key_file, password or None)
     if protocol == "SSL":
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(

@@ -1,9 +1,4 @@
-"""``python -m stream_processors.worker``: one worker process.
-
-Environment: ``WEIR_WORKER_INDEX`` distinguishes workers on one machine, ``WEIR_WORKER_WEB_PORT`` is the port of
-/readyz and /metrics, ``WEIR_WORKER_SESSION_TIMEOUT`` the seconds that Kafka waits for a silent worker. All other
-settings: ``schemas.settings``.
-"""
+"""``python -m stream_processors.worker``: one worker process. Its settings: ``schemas.settings``."""
 
 from __future__ import annotations
 
@@ -33,14 +28,6 @@ from stream_processors.wiring import Parts
 STOP_SECONDS = 8.0
 
 
-def _number(name: str, default: str) -> float:
-    text = os.environ.get(name, default)
-    try:
-        return float(text)  # seconds or a port, never a quantity
-    except ValueError:
-        raise SettingsError(f"{name}: {text!r} is not a number") from None
-
-
 class _Worker(faust.Worker):
     """Faust's worker without its signal handlers; ``main`` installs its own, which have a deadline."""
 
@@ -57,9 +44,6 @@ def main() -> int:
     set_up()
     try:
         settings = load_settings()
-        index = int(_number("WEIR_WORKER_INDEX", "0"))
-        web_port = int(_number("WEIR_WORKER_WEB_PORT", "6066"))
-        session_timeout = _number("WEIR_WORKER_SESSION_TIMEOUT", "10")
         confirm_topics(settings, written_topics)
         bound_fetches(settings)
         parts = Parts(settings)
@@ -75,10 +59,10 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 70
     os.makedirs(settings.data_dir, exist_ok=True)
-    app = build_app(settings, parts, index=index, web_port=web_port, session_timeout=session_timeout)
+    app = build_app(settings, parts)
     pace_fetches(settings, events_topic(settings.generation), app.waiting)
-    admit_app = build_admit_app(settings, parts, index=index, session_timeout=session_timeout)
-    ledgers_app = build_ledgers_app(settings, parts, index=index, session_timeout=session_timeout)
+    admit_app = build_admit_app(settings, parts)
+    ledgers_app = build_ledgers_app(settings, parts)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     parts.seeker.bind_loop(loop)

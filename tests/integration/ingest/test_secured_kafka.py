@@ -57,6 +57,12 @@ class Broker:
         named = ("-ext", "san=ip:127.0.0.1", "-ext", "bc=ca:true")
         for command in ((*made, *named, *own), ("-exportcert", "-rfc", "-file", str(self.ca), *own)):
             subprocess.run([keytool, *command], check=True, capture_output=True, timeout=60)
+        self.certificate, self.key = folder / "client.pem", folder / "client.key"
+        made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        files = ("-keyout", str(self.key), "-out", str(self.certificate))
+        subprocess.run([*made, "-days", "2", "-subj", "/CN=weir", *files], check=True, capture_output=True, timeout=60)
+        trusted = folder / "trusted.pem"
+        trusted.write_text(self.ca.read_text() + self.certificate.read_text())
         properties = folder / "server.properties"
         secured = properties.read_text().replace("PLAINTEXT:PLAINTEXT,CONTROLLER", "SASL_SSL:SASL_SSL,CONTROLLER")
         secured = secured.replace("PLAINTEXT://", "SASL_SSL://").replace(
@@ -65,7 +71,8 @@ class Broker:
         users = f'username="{USER}" password="{PASSWORD}" user_{USER}="{PASSWORD}"'
         properties.write_text(
             f"{secured}\nssl.keystore.type=PKCS12\nssl.keystore.location={store}\nssl.keystore.password={STORE}\n"
-            f"ssl.truststore.type=PEM\nssl.truststore.location={self.ca}\n"
+            f"ssl.truststore.type=PEM\nssl.truststore.location={trusted}\n"
+            "listener.name.sasl_ssl.ssl.client.auth=required\n"
             "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512\nsasl.mechanism.inter.broker.protocol=PLAIN\n"
             f"listener.name.sasl_ssl.plain.sasl.jaas.config={_JAAS} {users};\n"
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config="
@@ -80,6 +87,8 @@ class Broker:
             "kafka_bootstrap": f"127.0.0.1:{self.port}",
             "kafka_security_protocol": "SASL_SSL",
             "kafka_ssl_ca": str(self.ca),
+            "kafka_ssl_certificate": str(self.certificate),
+            "kafka_ssl_key_file": str(self.key),
             "kafka_sasl_username": USER,
             "kafka_sasl_password": SecretStr(PASSWORD),
         }
@@ -210,11 +219,12 @@ def test_init_sets_what_an_operator_got_wrong_and_is_safe_to_repeat(secured: Set
     assert "kafka-reassign-partitions.sh" in by_hand["changes"][0]["text"]
 
 
-def test_without_tls_or_password_nobody_gets_in(secured: Settings) -> None:
+def test_without_tls_password_or_certificate_nobody_gets_in(secured: Settings) -> None:
     for change in (
         {"kafka_security_protocol": "PLAINTEXT"},
         {"kafka_sasl_password": SecretStr("wrong")},
         {"kafka_ssl_ca": ""},
+        {"kafka_ssl_certificate": "", "kafka_ssl_key_file": ""},
     ):
         own = secured.model_copy(update=change)
         with pytest.raises(KafkaException):

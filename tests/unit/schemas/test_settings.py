@@ -8,6 +8,7 @@ from schemas.settings import Settings, SettingsError, load_settings
 
 SECRETS = {
     "kafka_sasl_password": "kafka-hush",
+    "kafka_ssl_key_password": "key-hush",
     "clickhouse_password": "click-hush",
     "admin_key": "admin-hush",
     "webhook_key": "hook-hush",

@@ -18,7 +18,6 @@ PARTS: Any = SimpleNamespace(
     seeker=SimpleNamespace(bind_consumer=lambda seek: None),
     inboxes=SimpleNamespace(names=lambda: ["usage.inbox.default"]),
 )
-HOW: dict[str, Any] = {"index": 0, "session_timeout": 10.0}
 
 
 def agents(app: Any) -> set[str]:
@@ -29,9 +28,9 @@ def test_metering_shares_its_group_with_nothing_that_may_take_long() -> None:
     apps = {
         app.conf.id: agents(app)
         for app in (
-            build_app(Settings(), PARTS, web_port=1, **HOW),
-            build_admit_app(Settings(), PARTS, **HOW),
-            build_ledgers_app(Settings(), PARTS, **HOW),
+            build_app(Settings(), PARTS),
+            build_admit_app(Settings(), PARTS),
+            build_ledgers_app(Settings(), PARTS),
         )
     }
     assert apps == {"weir-worker": {"meter"}, "weir-admit": {"admit"}, "weir-ledgers": {"reject", "rollup", "invoices"}}
@@ -46,7 +45,7 @@ def test_a_rebalance_makes_metering_and_admission_forget_where_they_were() -> No
     )
 
     async def rebalance() -> None:
-        for app in (build_app(Settings(), parts, web_port=1, **HOW), build_admit_app(Settings(), parts, **HOW)):
+        for app in (build_app(Settings(), parts), build_admit_app(Settings(), parts)):
             await app.on_partitions_revoked.send(set())
             await app.on_partitions_assigned.send(set())
 
@@ -75,7 +74,7 @@ def test_the_watchdog_looks_at_what_is_owned_and_at_everything_while_that_is_not
 
 def test_who_looks_at_an_app_that_starts_does_not_make_its_consumer() -> None:
     # Faust makes it for whoever reads ``consumer`` first; made in the thread of the watchdog, the app could not start.
-    app = build_app(Settings(), PARTS, web_port=1, **HOW)
+    app = build_app(Settings(), PARTS)
     assert owned(app, {"a": 2}) == []
     assert assigned(app) == ()
     assert app.made_consumer is None

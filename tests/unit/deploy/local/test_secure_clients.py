@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import ssl
+import subprocess
 from collections.abc import Iterator, Set
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from faust.types.auth import AuthProtocol
 from pydantic import SecretStr
 
 from schemas.clickhouse.client import connect
-from schemas.settings import Settings
+from schemas.settings import Settings, SettingsError, load_settings
 from stream_processors.app import _credentials
 from tests.trees import all_nodes
 
@@ -58,6 +62,28 @@ def test_the_settings_say_it_to_librdkafka() -> None:
         "bootstrap.servers": "127.0.0.1:9092", "security.protocol": "SASL_SSL", "ssl.ca.location": "ca.pem",
         "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u", "sasl.password": "p",
     }  # fmt: skip
+
+
+def test_a_certificate_of_its_own_is_shown_with_its_key_or_not_at_all(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=weir")
+    subprocess.run(
+        [*made, "-days", "2", "-passout", "pass:hush", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    names: dict[str, Any] = {"kafka_ssl_certificate": str(certificate), "kafka_ssl_key_file": str(key)}
+    settings = Settings(kafka_security_protocol="SSL", kafka_ssl_key_password=SecretStr("hush"), **names)
+    config = settings.librdkafka()
+    assert (config["ssl.certificate.location"], config["ssl.key.location"]) == (str(certificate), str(key))
+    AdminClient(config | {"log_level": 0})  # reads both, and refuses a password that does not open the key
+    assert _credentials(settings) is not None
+    wrong = settings.model_copy(update={"kafka_ssl_key_password": SecretStr("other")})
+    with pytest.raises(KafkaException, match=r"ssl\.key\.location"):
+        AdminClient(wrong.librdkafka() | {"log_level": 0})
+    with pytest.raises(ssl.SSLError):
+        _credentials(wrong)
+    with pytest.raises(SettingsError, match="belong together"):
+        load_settings(kafka_ssl_certificate=str(certificate))
 
 
 def test_the_settings_say_it_to_faust() -> None:
