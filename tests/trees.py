@@ -19,7 +19,7 @@ def sources() -> dict[str, str]:
 
 
 @cache
-def tests_paths() -> tuple[str, ...]:
+def paths_of_tests() -> tuple[str, ...]:
     """Paths of the tests' Python files, from the repository's root."""
     return tuple(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.py")))
 

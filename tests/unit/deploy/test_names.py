@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.trees import nodes_of, sources, tests_paths, tree_of
+from tests.trees import nodes_of, paths_of_tests, sources, tree_of
 
 CONVENTIONAL = {"__init__", "__main__", "app", "errors", "models"}
 """What frameworks and habit expect in more than one package."""
@@ -38,7 +38,7 @@ def test_no_two_classes_or_type_aliases_have_one_name() -> None:
 
 
 def test_no_folder_holds_more_files_than_a_reader_takes_in() -> None:
-    folders = Counter(str(Path(path).parent) for path in (*sources(), *tests_paths()))
+    folders = Counter(str(Path(path).parent) for path in (*sources(), *paths_of_tests()))
     assert {folder: count for folder, count in folders.items() if count > MOST_FILES} == {}
 
 

@@ -217,7 +217,9 @@ def typed(**extra: Any) -> EventType:
 def test_a_batch_is_read_with_the_event_type_that_its_catalog_knew() -> None:
     result = catalog(typed(fill_defaults=False), typed(), None)
     view = result.view("ns")
-    assert view.version("event_type", "call", 1).model.fill_defaults is False  # type: ignore[union-attr]
+    earliest = view.history("event_type", "call")[0].model
+    assert isinstance(earliest, EventType)
+    assert earliest.fill_defaults is False
     defaults = DefaultsByOffset(view, "call")
     matchers = Matchers(result)
     counted = []

@@ -103,11 +103,17 @@ class Served:
         self.heads = 0  # that ``early`` was asked about
         self.loop, self.transport = Loop(), Transport()
         self.state = ServerState()
-        self.state.connections.update(object() for _ in range(connections - 1))  # type: ignore[misc]
         kind = type("Kind", (AnsweringProtocol,), {"early": staticmethod(self.early), "pause_for_each": EACH})
         config = uvicorn.Config(application, http=kind, log_config=None, timeout_keep_alive=30)
-        self.protocol: AnsweringProtocol = kind(config=config, server_state=self.state, app_state={}, _loop=self.loop)
-        self.protocol.connection_made(self.transport)
+
+        def connected(loop: Loop, transport: Transport) -> AnsweringProtocol:
+            protocol: AnsweringProtocol = kind(config=config, server_state=self.state, app_state={}, _loop=loop)
+            protocol.connection_made(transport)
+            return protocol
+
+        for _ in range(connections - 1):
+            connected(Loop(), Transport())
+        self.protocol = connected(self.loop, self.transport)
 
     def early(self, _target: bytes, _headers: Headers) -> object:
         self.heads += 1

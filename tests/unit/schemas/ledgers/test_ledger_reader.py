@@ -192,39 +192,47 @@ class Clock:
         return self.now
 
 
-def slow_reader(reader: LedgerReader, clock: Clock, seconds: float, polls: list[list[int]]) -> None:
+class SlowReader(LedgerReader):
     """Each poll takes ``seconds`` and brings the next offsets of partition 0, or nothing."""
 
-    def poll(timeout: float) -> list[LogRecord]:
-        clock.now += seconds
-        offsets = polls.pop(0)
+    def __init__(self, clock: Clock, seconds: float, polls: list[list[int]]) -> None:
+        super().__init__(Settings(), TOPIC, clock=clock)
+        self.clock, self.seconds, self.polls = clock, seconds, polls
+
+    def poll(self, timeout: float, limit: int = 1000) -> list[LogRecord]:
+        self.clock.now += self.seconds
+        offsets = self.polls.pop(0)
         for offset in offsets:
-            reader.positions[0] = offset + 1
+            self.positions[0] = offset + 1
         return [LogRecord(0, offset, 0, b"") for offset in offsets]
 
-    reader.poll = poll  # type: ignore[method-assign, assignment]
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers find a Kafka that is well."""
+    monkeypatch.setattr(ledger_reader, "Consumer", Kafka(forgetful=0).consumer)
 
 
-def test_reading_may_take_as_long_as_it_brings_something(reader_of: Any) -> None:
+@pytest.mark.usefixtures("connected")
+def test_reading_may_take_as_long_as_it_brings_something() -> None:
     clock = Clock()
-    reader = reader_of(Kafka(forgetful=0), clock)
-    slow_reader(reader, clock, 100.0, [[number] for number in range(200)])
+    reader = SlowReader(clock, 100.0, [[number] for number in range(200)])
     assert len(list(reader.read_to({0: 200}, stalled=120.0))) == 200
     assert clock.now == 20_000
 
 
-def test_what_the_caller_does_with_a_record_is_no_waiting(reader_of: Any) -> None:
+@pytest.mark.usefixtures("connected")
+def test_what_the_caller_does_with_a_record_is_no_waiting() -> None:
     clock = Clock()
-    reader = reader_of(Kafka(forgetful=0), clock)
-    slow_reader(reader, clock, 1.0, [[0], [], [1]])
+    reader = SlowReader(clock, 1.0, [[0], [], [1]])
     for _ in reader.read_to({0: 2}, stalled=120.0):
         clock.now += 1000
 
 
-def test_reading_ends_where_nothing_comes_and_says_how_far_it_came(reader_of: Any) -> None:
+@pytest.mark.usefixtures("connected")
+def test_reading_ends_where_nothing_comes_and_says_how_far_it_came() -> None:
     clock = Clock()
-    reader = reader_of(Kafka(forgetful=0), clock)
-    slow_reader(reader, clock, 50.0, [[0], [1], [], [], [], []])
+    reader = SlowReader(clock, 50.0, [[0], [1], [], [], [], []])
     with pytest.raises(LedgerUnavailable, match=r"nothing came for 120 s before its end .* partition 0 offset 2 of 9"):
         list(reader.read_to({0: 9, 1: 0}, stalled=120.0))
     assert clock.now == 250

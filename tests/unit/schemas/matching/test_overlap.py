@@ -15,7 +15,7 @@ from schemas.matching.overlap import Budget, Measuring, can_both_match, contradi
 
 
 def where(path: str, operator: str, value: Any = None) -> Filter:
-    return Filter(property=tuple(path.split(".")), operator=operator, value=value)  # type: ignore[arg-type]
+    return Filter.model_validate({"property": path.split("."), "operator": operator, "value": value})
 
 
 def measuring(charge: str, *filters: Filter, path: str | None = "s", event: str = "call") -> Measuring:
