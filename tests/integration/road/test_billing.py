@@ -11,6 +11,7 @@ import pytest
 from deploy.local.stack import settings_environment
 from schemas.clickhouse.client import connect
 from tests.integration.world import World
+from tests.weir_command import run_weir
 
 pytestmark = pytest.mark.integration
 
@@ -132,14 +133,10 @@ def test_verification_finds_a_planted_difference(billed: World, table: str) -> N
 
 
 def test_the_command_line_tells_the_same(billed: World) -> None:
-    import subprocess
-    import sys
-
-    env = settings_environment(billed.settings)
+    variables = settings_environment(billed.settings)
 
     def weir(*arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "deploy.cli.main", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
+        done = run_weir(*arguments, variables=variables)
         assert done.returncode == code, done.stderr
         return done.stdout
 

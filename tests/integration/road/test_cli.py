@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from deploy.local.stack import Stack
 from schemas.values.time_zones import VERSION
 from tests.integration.world import World, books_of
+from tests.weir_command import run_weir
 
 pytestmark = pytest.mark.integration
 
@@ -21,14 +19,10 @@ class Weir:
     """``weir`` as a person has it: it finds the stack by its data folder."""
 
     def __init__(self, stack: Stack, namespace: str) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-        self._env = clean | {"WEIR_DATA_DIR": str(stack.data_dir), "WEIR_NAMESPACE": namespace}
+        self._variables = {"WEIR_DATA_DIR": str(stack.data_dir), "WEIR_NAMESPACE": namespace}
 
     def __call__(self, *arguments: str, code: int = 0, errors: bool = False) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli.main", *arguments], env=self._env, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
+        done = run_weir(*arguments, variables=self._variables)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done.stdout if code == 0 and not errors else done.stdout + done.stderr

@@ -6,9 +6,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +13,7 @@ import pytest
 
 from deploy.cli.connection import base_url
 from tests.integration.world import World
+from tests.weir_command import run_weir
 
 pytestmark = pytest.mark.integration
 
@@ -27,20 +25,12 @@ class ByKey:
     """``weir`` in a folder without a stack."""
 
     def __init__(self, world: World, folder: Path, key: str) -> None:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
         urls = {f"WEIR_{service.upper()}_URL": base_url(world.settings, service) for service in ("gateway", "rating")}
-        self._env = clean | urls | {"WEIR_KEY": key, "WEIR_DATA_DIR": str(folder)}
+        self._variables = urls | {"WEIR_KEY": key, "WEIR_DATA_DIR": str(folder)}
 
     def __call__(self, *arguments: str, code: int = 0, **variables: str) -> str:
         """Standard output; where it fails, standard error."""
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli.main", *arguments],
-            env=self._env | variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = run_weir(*arguments, variables=self._variables | variables)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr
         return done.stderr if code else done.stdout

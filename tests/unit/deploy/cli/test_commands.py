@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,21 +18,18 @@ from deploy.cli.errors import Failure, explain, problem_text
 from deploy.cli.main import app, main
 from deploy.cli.output import table
 from schemas.ledgers.errors import LedgerUnavailable
+from tests.weir_command import run_weir
 
 PER_UNIT = {"price": {"model": "per_unit", "unit_amount": "0.105"}, "quantity": "3"}
 
 
-def weir(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-    command = [sys.executable, "-m", "deploy.cli.main", *arguments]
-    return subprocess.run(
-        command, input=stdin, capture_output=True, text=True, timeout=60, env=clean | (env or {}), check=False
-    )
-
-
 def test_price_prints_a_list_for_one_and_for_many() -> None:
-    for given in (PER_UNIT, [PER_UNIT]):
-        done = weir("price", stdin=json.dumps(given))
+    """By the program itself, and by the function that it runs."""
+    program = subprocess.run(
+        [sys.executable, "-m", "deploy.cli.main", "price"], input=json.dumps(PER_UNIT), capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    for done in (program, run_weir("price", stdin=json.dumps([PER_UNIT]), variables={})):
         assert done.returncode == 0, done.stderr
         [result] = json.loads(done.stdout)
         assert (result["amount"], result["unrounded"]) == ("0.32", "0.315")
@@ -53,7 +49,7 @@ def test_price_prints_a_list_for_one_and_for_many() -> None:
     ],
 )
 def test_a_bad_price_is_a_clear_error_and_exit_code_2(stdin: str, place: str) -> None:
-    done = weir("price", stdin=stdin)
+    done = run_weir("price", stdin=stdin, variables={})
     assert (done.returncode, done.stdout) == (2, "")
     assert place in done.stderr
     assert "Traceback" not in done.stderr
@@ -61,15 +57,15 @@ def test_a_bad_price_is_a_clear_error_and_exit_code_2(stdin: str, place: str) ->
 
 def test_no_stack_running_is_one_line_with_the_remedy(tmp_path: Path) -> None:
     for arguments in (("status",), ("ledger",), ("invoices", "--json"), ("usage", "miles")):
-        done = weir(*arguments, env={"WEIR_DATA_DIR": str(tmp_path)})
+        done = run_weir(*arguments, variables={"WEIR_DATA_DIR": str(tmp_path)})
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert "weir up" in done.stderr
 
 
 def test_wrong_usage_exits_with_2() -> None:
-    assert weir("nonsense").returncode == 2
-    assert weir("close", "--as-of", "yesterday", env={"WEIR_GATEWAY_PORT": "1"}).returncode == 2
+    assert run_weir("nonsense", variables={}).returncode == 2
+    assert run_weir("close", "--as-of", "yesterday", variables={"WEIR_GATEWAY_PORT": "1"}).returncode == 2
 
 
 def test_every_command_has_help() -> None:
