@@ -48,15 +48,33 @@ def is_covered(
     for code, drawn in draws.items():
         day = code.partition("@")[2] or first  # of before it recurred
         by_date[day] = by_date.get(day, Fraction(0)) + drawn
-    last = max(by_date, default="")
+    if not all(_recurs(grant, first, day) for day in by_date):
+        return False
     level = amount - by_date.pop(first, Fraction(0))
     while level >= 0 and by_date:
         following = next(dates, None)
-        if following is None or following > last:
-            return False  # there is no recurrence on one of the dates, or it is none
+        if following is None:
+            return False
         given = Fraction(0) if _lies_in(following, zone, spans) else amount
         level = min(level, rollover) + given - by_date.pop(following, Fraction(0))
     return level >= 0
+
+
+def _recurs(grant: CreditGrant, first: str, day: str) -> bool:
+    """Whether a recurrence begins on ``day`` (YYYY-MM-DD, or whatever a damaged copy has there): by counting from the
+    first one, since a walk through all dates to the year 9999 would take seconds."""
+    assert grant.recurrence is not None
+    try:
+        begins, on = date.fromisoformat(first), date.fromisoformat(day)
+    except ValueError:
+        return False
+    if on < begins or on.isoformat() != day:
+        return False
+    months = _MONTHS.get(grant.recurrence.every, 0)
+    if not months:
+        return (on - begins).days % 7 == 0
+    since = (on.year - begins.year) * 12 + on.month - begins.month
+    return since % months == 0 and on.day == min(begins.day, monthrange(on.year, on.month)[1])
 
 
 def _lies_in(day: str, zone: str, spans: Iterable[tuple[int, int]]) -> bool:

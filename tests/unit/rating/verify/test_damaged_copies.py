@@ -123,7 +123,7 @@ def test_a_check_that_damaged_values_end_is_told_with_what_it_had_found(monkeypa
 
 
 @pytest.mark.parametrize("every", ["week", "month"])
-@pytest.mark.parametrize("day", ["zzz", "9999-12-31"])
+@pytest.mark.parametrize("day", ["zzz", "20260101", "2025-12-01", "2026-01-02", "9999-12-31"])
 def test_a_draw_of_no_recurrence_is_not_covered(every: str, day: str) -> None:
     grant = CreditGrant.model_validate(
         {
