@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, settings
 
 from schemas.garbage_collection import freeze_startup_objects
 
-settings.register_profile("weir", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples each time, and half of them: a longer look is what a local run is for.
-settings.register_profile("ci", settings.get_profile("weir"), derandomize=True, print_blob=True, max_examples=50)
+# Other examples each time, so that few of them come to many; WEIR_TEST_EXAMPLES=1000 for a longer look at what has no
+# number of its own. Examples that failed once are in hypothesis' database and come first.
+_EXAMPLES = int(os.environ.get("WEIR_TEST_EXAMPLES", "50"))
+settings.register_profile("weir", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=_EXAMPLES)
+settings.register_profile("ci", settings.get_profile("weir"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "weir")
 
 _PACKAGES = ("schemas", "ingest", "stream_processors", "rating", "deploy")

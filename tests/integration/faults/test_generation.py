@@ -1,5 +1,5 @@
 """A change of generation under load, on a stack of its own: nothing lost, nothing double, and no process started by
-hand."""
+hand; then a restart of that stack on other ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Producer
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
-from deploy.local.stack import Stack
+from deploy.local.stack import ALL, Stack
 from schemas.usage_log.generation_change import read_generations
 from tests.integration.world import World, books_of, declare
 
@@ -30,7 +30,7 @@ def event(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_events_go_on_into_another_number_of_partitions(
+def test_events_go_on_into_another_number_of_partitions_and_a_restart_on_other_ports_keeps_them(
     tmp_path: Path, wait_until: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = ("kafka", "clickhouse", "init", "gateway", "worker")
@@ -105,3 +105,15 @@ def test_events_go_on_into_another_number_of_partitions(
         again = weir.invoke(app, ["generation", "change", "--partitions", "3"])
         assert again.exit_code != 0
         assert weir.invoke(app, ["generation", "show"]).exit_code == 0
+        world.disconnect()
+
+    whole = tuple(kind for kind in ALL if kind != "webhooks")
+    with Stack(tmp_path / "data", ports="free", processes=whole, overrides=overrides) as restarted:
+        assert restarted.settings.kafka_bootstrap != stack.settings.kafka_bootstrap
+        world = World(restarted.settings, "moved", wait_until)
+        world.send([event(number) for number in range(500)])
+        world.metered()
+        counts = {name: books[name] for name in ("accepted", "metered", "duplicates")}
+        books_of(world.books(), **counts | {name: counts[name] + 500 for name in ("accepted", "duplicates")})
+        assert {row["account_id"]: int(row["quantity"]) for row in world.usage("m.sum", **DAY)} == totals
+        world.disconnect()

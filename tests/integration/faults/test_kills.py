@@ -1,18 +1,16 @@
-"""``kill -9`` of the worker, the gateway and ClickHouse while events flow changes no total; a restart keeps the
-data."""
+"""``kill -9`` of the worker, the gateway and ClickHouse while events flow changes no total."""
 
 from __future__ import annotations
 
 import threading
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.stack import ALL, Stack
+from deploy.local.stack import Stack
 from ingest.client import BatchResult, batched
-from tests.integration.world import World, books_of, declare
+from tests.integration.world import World
 
 pytestmark = pytest.mark.integration
 
@@ -94,22 +92,3 @@ def test_a_kill_in_the_middle_changes_no_total(stack: Stack, world: World, victi
     assert books["metered"] == EVENTS
     assert books["duplicates"] >= EVENTS // 20
     assert (books["unmatched"], books["conflicts"], books["refused"]) == (0, 0, 0)
-
-
-def test_a_restart_of_the_whole_stack_on_other_ports_keeps_the_data(tmp_path: Path, wait_until: Any) -> None:
-    few = [event(number) for number in range(500)]
-    kinds = tuple(kind for kind in ALL if kind != "webhooks")
-    brokers = set()
-    for turn in range(2):
-        with Stack(tmp_path / "data", ports="free", processes=kinds) as stack:
-            brokers.add(stack.settings.kafka_bootstrap)
-            world = World(stack.settings, "kept", wait_until)
-            if turn == 0:
-                declare(
-                    stack.settings, {"namespace": {"code": "kept", "max_event_age_seconds": None}, "meters": [METER]}
-                )
-            world.send(few)
-            world.metered()
-            books_of(world.books(), accepted=500 * (turn + 1), metered=500, duplicates=500 * turn)
-            assert world.usage("m.unique", **DAY, account_id="a0")[0]["quantity"] == str(len(range(0, 500, 7)))
-    assert len(brokers) == 2

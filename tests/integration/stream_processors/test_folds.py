@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -160,7 +161,7 @@ def world(database: Settings) -> World:
 ENDS = list(fold_ends(ALL_CUTS))
 
 
-@bounded(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
+@bounded(deadline=None, max_examples=3, suppress_health_check=list(HealthCheck))
 @given(deaths=st.lists(st.integers(0, 11), max_size=3), known=st.integers(1, CUTS))
 def test_totals_are_exact_whatever_is_killed_between_two_steps(
     database: Settings, deaths: list[int], known: int
@@ -268,16 +269,6 @@ def test_a_backfill_ends_a_fold_and_its_windows_are_read_beside_folds(world: Wor
     world.agrees()
 
 
-class Asked:
-    """All that the comparison asks of its scope."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def rows(self, sql: str, parameters: dict[str, object]) -> Any:
-        return self._client.query(sql, parameters=parameters).result_rows
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -292,7 +283,7 @@ def test_a_fold_that_is_not_what_its_windows_come_to_is_found(world: World, dama
 
     def differences() -> list[str]:
         findings = Findings()
-        scope: Any = Asked(world.client)
+        scope: Any = SimpleNamespace(rows=lambda sql, own: world.client.query(sql, parameters=own).result_rows)
         own = {"ns": world.namespace, "profile": "m.p", "k": CUTS, "room": 100}
         window_totals._compare(scope, findings, "fold of windows", window_totals._FOLDS_SQL, own)
         return [difference.what for difference in findings.differences()]

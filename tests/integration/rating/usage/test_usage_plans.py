@@ -59,7 +59,7 @@ edges = st.integers(-30, 7 * 24).map(lambda hours: BEGIN + hours * 3600 * SECOND
 instants = edges | st.tuples(edges, st.sampled_from([1, 60 * SECOND, 1800 * SECOND])).map(sum)
 
 
-@bounded(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@bounded(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     aggregation=st.sampled_from(get_args(Aggregation)),
     ends=st.lists(instants, min_size=2, max_size=6, unique=True).map(sorted),

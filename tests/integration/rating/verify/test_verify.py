@@ -144,7 +144,6 @@ def test_damaged_events_are_found(proven: Road) -> None:
         differences = found(proven)
     events = [one for one in differences if one.where.startswith("usage_events at")]
     assert sorted(one.what for one in events) == ["event", "event", "match", "unmeterable"], differences
-    assert found(proven) == []
 
 
 def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(proven: Road) -> None:
@@ -188,7 +187,6 @@ def test_invoices_are_rated_again_from_raw_events_and_compared_with_the_topic(pr
     assert [one for one in copies if ", account_id: expected" in one and "found somebody" in one], copies
     assert [one for one in copies if ", state: expected" in one and "found draft" in one], copies
     assert [one for one in copies if ", body: expected" in one and "found []" in one], copies
-    assert found(proven, invoices=True) == []
 
 
 def test_since_looks_at_later_invoices_and_at_what_they_depend_on_alone(proven: Road) -> None:
@@ -229,4 +227,4 @@ def test_a_broken_table_makes_a_short_report(proven: Road) -> None:
     more = int(differences[-1].found.split()[2])
     count = f"SELECT count() FROM usage_windows FINAL WHERE namespace = '{proven.namespace}'"
     assert more + PER_CHECK == int(str(proven.client.command(count)))
-    assert found(proven) == []
+    assert found(proven, invoices=True) == []  # once more after all damages of this file: each of them ended

@@ -149,10 +149,10 @@ def test_a_field_that_does_not_fit_is_refused() -> None:
         codec("usage_event").encode({"event_name": 5})
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.avsc")), ids=lambda path: path.name)
-def test_every_version_in_the_folder_is_readable(path: Path) -> None:
-    name = path.name.split(".")[0]
-    written_by = Codec(name, schema_in(path))  # old/NAME.N.avsc, or the current one
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("old/*.avsc")), ids=lambda path: path.name)
+def test_every_older_version_in_the_folder_is_readable(path: Path) -> None:
+    name = path.name.split(".")[0]  # old/NAME.N.avsc
+    written_by = Codec(name, schema_in(path))
     current = {field["name"] for field in schema_of(name)["fields"]}
 
     @given(records_of(path))
