@@ -4,8 +4,8 @@
     2. Their messages are queued; only then does the position move past them. Of usage.topups likewise (``TopupCopy``).
     3. The evaluator looks at what changed (``evaluator``). Where it appended something, 1 follows at once.
 
-While no namespace ever had a rule or a floor, nothing of this runs. A fault of it is tried again, ever more seldom, and
-never ends the process. What was read of the logs is kept over it, unless it is a fault of Kafka.
+While no namespace ever had a rule, a floor or a threshold, nothing of this runs. A fault of it is tried again, ever
+more seldom, and never ends the process. What was read of the logs is kept over it, unless it is a fault of Kafka.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from confluent_kafka import KafkaException
 from rating.alerts import alert_store
 from rating.alerts.alert_ledger import AlertLedger, AppendedAlert
 from rating.alerts.catalog_changes import CatalogChanges
-from rating.alerts.evaluator import Evaluator
+from rating.alerts.evaluator import Evaluator, TellReached
 from rating.topups.topup_copy import QueueTopups, TopupCopy
 from schemas.catalog.state import Catalog
 from schemas.clickhouse.client import connect
@@ -42,8 +42,8 @@ QueueMessages = Callable[[Sequence[AppendedAlert]], Awaitable[None]]
 
 
 class AlertService:
-    """``run`` until it is cancelled. ``changes``: told of every entry of ``catalog`` by whoever follows it; ``pause``:
-    waits for so many seconds."""
+    """``run`` until it is cancelled. ``changes``: told of every entry of ``catalog`` by whoever follows it;
+    ``reached``: as of ``Evaluator``; ``pause``: waits for so many seconds."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class AlertService:
         queue: QueueMessages,
         queue_topups: QueueTopups,
         attempts: Attempts,
+        reached: TellReached,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -61,6 +62,7 @@ class AlertService:
         self._queue = queue
         self._queue_topups = queue_topups
         self._attempts = attempts
+        self._reached = reached
         self._wait = pause
         self._pause = _PAUSE_SECONDS
 
@@ -75,7 +77,7 @@ class AlertService:
                             await asyncio.to_thread(connected.close)
                             connected = None
                         if connected is None:
-                            opening = (self._settings, self._catalog, self._changes)
+                            opening = (self._settings, self._catalog, self._changes, self._reached)
                             connected = await asyncio.to_thread(_Connected, *opening)
                         await self._rounds(connected)
                     except Exception as error:  # of Kafka, of ClickHouse, or of ours
@@ -122,7 +124,7 @@ class _Connected:
     """The clients of the loop, opened together, and what was read by them. ``positions``: partition → next offset of
     usage.alerts below which all is stored and queued. Close it."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, changes: CatalogChanges) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, changes: CatalogChanges, reached: TellReached) -> None:
         self.client: Client = connect(settings)
         self.positions = alert_store.copied_positions(self.client)
         self.ledger = AlertLedger(settings, self.positions)
@@ -132,7 +134,8 @@ class _Connected:
             if any(end < self.positions.get(number, 0) for number, end in self.ledger.ends().items()):
                 self.ledger.close()  # another log than the one that was copied: all of it is new
                 self.positions, self.ledger = {}, AlertLedger(settings)
-            self.evaluator = Evaluator(settings, catalog, changes, self.ledger, self.topups.ledger, _now_us)
+            ledgers = (self.ledger, self.topups.ledger)
+            self.evaluator = Evaluator(settings, catalog, changes, *ledgers, _now_us, reached)
         except BaseException:
             self.ledger.close()
             if topups is not None:

@@ -9,14 +9,15 @@ from schemas.catalog.state import Entry
 
 _OF_ALL: Final = frozenset({"alert_rule", "plan", "product", "meter", "backfill", "feature"})
 _OF_ACCOUNT: Final = frozenset({"account", "subscription", "credit_grant"})
+_DECLARED: Final = ("top_ups", "invoice_threshold")
 _MOST_ACCOUNTS: Final = 10_000
 Changes = set[str] | None
 """Accounts to look at again; None: all of the namespace."""
 
 
 class CatalogChanges:
-    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule, or declared top-ups; ``ruled_us``: since
-    when, by the append time of the first (microseconds UTC), 0: none had."""
+    """Thread-safe. ``ruled``: whether any namespace ever had an alert rule, or declared top-ups or an
+    ``invoice_threshold``; ``ruled_us``: since when, by the append time of the first (microseconds UTC), 0: none had."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +34,7 @@ class CatalogChanges:
         """Take in the next entry of the catalog. Those of namespaces that never had a rule are passed over: their first
         rule has all accounts looked at."""
         with self._lock:
-            if entry.kind == "alert_rule" or entry.body.get("top_ups"):
+            if entry.kind == "alert_rule" or any(map(entry.body.get, _DECLARED)):
                 self._ruled.add(entry.namespace)
                 self.ruled_us = self.ruled_us or entry.published_us
             if entry.namespace not in self._ruled:

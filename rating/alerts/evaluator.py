@@ -13,7 +13,7 @@ usage, and where a limit restarts that has passed a threshold.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,7 @@ from rating.alerts.pending import LONG_AGO, NEVER, PendingAccounts
 from rating.alerts.shares.resets import Resets
 from rating.alerts.usage_changes import UsageChanges
 from rating.alerts.watched import ActiveRule, Watching, rules_in_force
+from rating.estimates.reached_thresholds import threshold_owners
 from rating.topups.floors import floor_owners
 from rating.topups.requests import next_topups
 from rating.topups.topup_ledger import TopupLedger
@@ -39,6 +40,7 @@ from schemas.clickhouse.client import connect
 from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert
 from schemas.settings import Settings
 
+TellReached = Callable[[str, Collection[str]], None]
 _ROUND_SECONDS: Final = 2.0
 _SWEEP_SECONDS: Final = 3600.0
 _QUERY_SECONDS: Final = 20
@@ -46,22 +48,28 @@ _QUERY_SECONDS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRules:
-    """The rules in force in a view of a namespace's catalog; ``top_up``: whether somebody has a floor of credit."""
+    """The rules in force in a view of a namespace's catalog; ``top_up``: whether somebody has a floor of credit;
+    ``thresholds``: whether some plan or subscription has an ``invoice_threshold``."""
 
     view: NamespaceView
     active: tuple[ActiveRule, ...]
     watching: Watching
     top_up: bool
+    thresholds: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.active or self.top_up or self.thresholds)
 
     @classmethod
     def of(cls, view: NamespaceView) -> NamespaceRules:
         """Those of the view."""
-        active, owners = rules_in_force(view), floor_owners(view)
-        return cls(view, active, Watching(active, owners), bool(owners))
+        active, floors, thresholds = rules_in_force(view), floor_owners(view), threshold_owners(view)
+        return cls(view, active, Watching(active, floors, thresholds), bool(floors), bool(thresholds))
 
 
 class Evaluator:
-    """``now_us``: microseconds UTC. Close it."""
+    """``now_us``: microseconds UTC; ``reached``: told (namespace, subscriptions) that have reached their
+    ``invoice_threshold``, at each look at them. Close it."""
 
     def __init__(
         self,
@@ -71,11 +79,13 @@ class Evaluator:
         ledger: AlertLedger,
         topups: TopupLedger,
         now_us: Callable[[], int],
+        reached: TellReached,
     ) -> None:
         self._catalog = catalog
         self._changes = changes
         self._ledger = ledger
         self._topups = topups
+        self._reached = reached
         self._client: Client = connect(
             settings, timeout_seconds=2 * _QUERY_SECONDS, settings_of_queries={"max_execution_time": _QUERY_SECONDS}
         )
@@ -129,7 +139,7 @@ class Evaluator:
             changes = dict.fromkeys(self._changes.namespaces())
         for namespace, accounts in changes.items():
             rules = self._rules_of(self._catalog.view(namespace))
-            if not rules.active and not rules.top_up:
+            if not rules:
                 self._rules.pop(namespace, None)
                 self._pending.forget(namespace)
                 continue
@@ -155,13 +165,15 @@ class Evaluator:
     def _evaluated(self, basis: Basis, taken: Mapping[str, int]) -> tuple[Look, Iterator[Alert]]:
         view, as_of = basis.view, basis.as_of
         in_force = self._rules_of(view)
-        rules, top_up = in_force.active, in_force.top_up
+        rules, also = in_force.active, (in_force.top_up, in_force.thresholds)
         try:
-            look = observe(self._client, view, self._basis.checkpoints, rules, list(taken), as_of.instant_us, top_up)
+            look = observe(self._client, view, self._basis.checkpoints, rules, list(taken), as_of.instant_us, *also)
         except Exception as error:  # of these accounts: fewer are tried, down to the one that it is of
             return Look(failures={"accounts": error}), iter(())
         if requests := list(next_topups(view, look.balances, self._topups.valid, as_of)):
             self._topups.publish(requests)
+        if look.reached:
+            self._reached(view.namespace, look.reached)
         periodic = [active for active in rules if active.rule.measure in ("usage", "spend")]
 
         def look_at(accounts: Sequence[str], instant_us: int) -> Look:

@@ -79,7 +79,8 @@ class Looks:
         else:
             (account,) = taken
             said = f"account {account[:64]}: {place}: {type(failure).__name__}: {failure}"
-            log.error("%s: alerts are left out until its usage or terms change: %s", namespace, said)
+            until = "until its usage or terms change, or the next look in an hour"
+            log.error("%s: alerts are left out %s: %s", namespace, until, said)
         return bool(alerts)
 
     def _within(self, room: int, following: Iterator[Alert], namespace: str, taken: Mapping[str, int]) -> list[Alert]:

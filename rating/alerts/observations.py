@@ -15,6 +15,7 @@ from rating.alerts.crossings import Observation
 from rating.alerts.shares.entitlement_shares import shares_of
 from rating.alerts.watched import ActiveRule, Subjects, WatchedPeriod, watched_periods
 from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
+from rating.estimates.reached_thresholds import reached_thresholds
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoices.chain import interims_of
 from rating.invoicing.charges import ChargeBook, Totals
@@ -46,7 +47,8 @@ class Look:
     """What was measured by rule of ``state``; ``starts``: account → starts of its periods that some rule watches;
     ``resets``: account → the first instant at which a limit restarts that has passed a threshold. What could not be
     measured: ``problems``: rule or subscription → why, where only another catalog helps; ``failures``: rule → what was
-    raised, where another look may help; ``balances``: (account, its floor, its balance) of those that top up."""
+    raised, where another look may help; ``balances``: (account, its floor, its balance) of those that top up;
+    ``reached``: subscriptions that have reached their ``invoice_threshold``."""
 
     state: AccountState | None = None
     observed: list[tuple[ActiveRule, Observation]] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Look:
     problems: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     balances: list[tuple[str, TopUp, Decimal]] = field(default_factory=list)
+    reached: frozenset[str] = frozenset()
 
 
 def observe(
@@ -65,11 +68,22 @@ def observe(
     accounts: Sequence[str],
     now_us: int,
     top_up: bool = False,
+    thresholds: bool = False,
 ) -> Look:
-    """What the rules measure of the accounts at an instant; ``top_up``: and the balances of those that top up.
-    Blocking; raises what reading the accounts raises. What concerns one rule alone is in the answer, and leaves the
-    others be."""
-    return observe_state(client, checkpoints, rules, read_accounts(client, view, accounts, now_us), top_up)
+    """What the rules measure of the accounts at an instant; ``top_up``: and the balances of those that top up;
+    ``thresholds``: and which subscriptions have reached their ``invoice_threshold``. Blocking; raises what reading the
+    accounts raises. What concerns one rule alone is in the answer, and leaves the others be."""
+    state = read_accounts(client, view, accounts, now_us)
+    look = observe_state(client, checkpoints, rules, state, top_up)
+    if thresholds:
+        try:
+            over = reached_thresholds(client, checkpoints, state)
+        except Exception as error:  # what the rules measured is said nevertheless
+            look.failures["invoice_threshold"] = error
+        else:
+            look.reached = over.subscriptions
+            look.problems |= {f"invoice_threshold: {why}": why for why in over.problems}
+    return look
 
 
 def observe_state(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rating.invoicing.expected_invoice import Running
 from rating.periods import parse_zone, period_containing
-from rating.topups.floors import NO_OWNERS, FloorOwners
+from rating.topups.floors import FloorOwners
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.state import NamespaceView
 from schemas.values.instants import instant, micros
@@ -47,13 +47,13 @@ def _active(view: NamespaceView) -> Iterator[ActiveRule]:
 
 
 class Watching:
-    """Which accounts some of ``rules`` may watch, or ``owners`` of floors have top up."""
+    """Which accounts some of ``rules`` may watch, or ``owners`` of floors or thresholds have looked at."""
 
-    def __init__(self, rules: Iterable[ActiveRule], owners: FloorOwners = NO_OWNERS) -> None:
+    def __init__(self, rules: Iterable[ActiveRule], *owners: FloorOwners) -> None:
         self._everybody = False
-        self._accounts = set(owners.accounts)
-        self._subscriptions = set(owners.subscriptions)
-        self._plans = set(owners.plans)
+        self._accounts = {code for of in owners for code in of.accounts}
+        self._subscriptions = {code for of in owners for code in of.subscriptions}
+        self._plans = {code for of in owners for code in of.plans}
         for rule in (active.rule for active in rules):
             if rule.account is not None:
                 self._accounts.add(rule.account)

@@ -3,6 +3,7 @@ checklist, or joins one announced earlier."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -53,14 +54,16 @@ class Planning:
         """The namespace as of a catalog offset, None: everything read."""
         return self.catalog.view(self._request.namespace, offset)
 
-    def late(self, as_of: Cut | None, offset: int | None = None) -> LateBySubscription:
-        """Usage that arrived for billed periods, up to a cut (None: live), and that the lock date as of the catalog's
-        ``offset`` (None: everything read) lets be billed."""
+    def late(
+        self, as_of: Cut | None, offset: int | None = None, accounts: Collection[str] | None = None
+    ) -> LateBySubscription:
+        """Usage that arrived for billed periods (of ``accounts``; None: of all), up to a cut (None: live), and that the
+        lock date as of the catalog's ``offset`` (None: everything read) lets be billed."""
         carried = {version.profile_id for version in profile_versions(self.view()) if version.carry_over}
         request, ledgers = self._request, self._ledgers
         return find_late(
             request.client, request.namespace, ledgers.standing, ledgers.checkpoints.checkpoints, as_of, carried,
-            lock=PeriodLock.of(self.view(offset)),
+            accounts=None if accounts is None else sorted(accounts), lock=PeriodLock.of(self.view(offset)),
         )  # fmt: skip
 
     def plan(self, late: LateBySubscription, offset: int | None = None) -> RunPlan:

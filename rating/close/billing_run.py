@@ -3,7 +3,7 @@ processes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,7 +28,7 @@ from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan
 from rating.subscriptions.period_lock import PeriodLock
 from schemas.kafka.topics import INVOICES
-from schemas.ledgers.checkpoints import Run
+from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import micros
@@ -64,7 +64,8 @@ class Close:
         """Bill, number and make visible all that is due, and create drafts of the rest. Raises CloseError,
         LedgerUnavailable."""
         try:
-            return self._with_interims(self._nothing_ended() if self._request.subscription else self._run())
+            alone = self._request.subscription or self._request.reached
+            return self._with_interims(self._nothing_ended() if alone else self._run())
         except RefusedByChecks as refused:
             self._request.on_checks(refused.checks)
             return replace(self._result(refused.run), refused=True)
@@ -188,12 +189,12 @@ class Close:
         )
 
     def _nothing_ended(self) -> CloseResult:
-        """The result before one subscription's running period is billed. Raises CloseError."""
+        """The result before the running period of some subscriptions alone is billed. Raises CloseError."""
         read_standing(self._ledgers.invoices, self._ledgers.standing)
         self.planning.read_catalog()
         self._ledgers.checkpoints.refresh()
         name, namespace = self._request.subscription, self._request.namespace
-        if not self.planning.view().history("subscription", name):
+        if name and not self.planning.view().history("subscription", name):
             raise CloseError(f"there is no subscription {name} in namespace {namespace}; `weir catalog` lists them")
         return self._result(None)
 
@@ -201,8 +202,12 @@ class Close:
         """8. Bill what running periods have used, of subscriptions that have reached their threshold."""
         request, ledgers, planning = self._request, self._ledgers, self.planning
         view = planning.view()
-        interims = bill_interims(request, ledgers, view, planning.late, self._rows.require)
-        if interims.invoices and not request.dry_run:
+
+        def late(cut: Cut | None, accounts: Collection[str] | None) -> LateBySubscription:
+            return planning.late(cut, accounts=accounts)
+
+        interims = bill_interims(request, ledgers, view, late, self._rows.require)
+        if (interims.invoices or request.reached) and not request.dry_run:  # also what a close that died left
             number_all(ledgers.checkpoints, request.client, ledgers.standing, view, request.now)
             self.balance()
             wait_visible(request.client, request.namespace, ledgers.standing, request.on_progress)

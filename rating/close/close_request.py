@@ -22,7 +22,8 @@ class CloseRequest:
 
     ``client``: ClickHouse client. ``dry_run``: rate live usage and write nothing. ``strict``: bill nothing if the
     checklist has findings. ``on_checks``: called with the checklist before anything is billed. ``subscription``: bill
-    nothing but what this one has used of its running period by now, whether it has a threshold or not.
+    nothing but what this one has used of its running period by now, whether it has a threshold or not. ``reached``:
+    nothing but what these have used, each only where it has reached its threshold.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class CloseRequest:
     strict: bool = False
     on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None
     subscription: str = ""
+    reached: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,14 @@ def run_close(
     strict: bool = False,
     on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None,
     subscription: str = "",
+    reached: frozenset[str] = frozenset(),
 ) -> CloseResult:
     """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``). Blocking.
 
     ``on_checks`` is called with the checklist before anything is billed; with ``strict`` nothing is billed if it
-    has findings. ``subscription``: as of ``CloseRequest``. A dry run waits for metering, rates live usage, and writes
-    nothing. Raises CloseError if it cannot continue, and LedgerUnavailable if Kafka does not answer; running it again
-    is safe after either.
+    has findings. ``subscription``, ``reached``: as of ``CloseRequest``. A dry run waits for metering, rates live
+    usage, and writes nothing. Raises CloseError if it cannot continue, and LedgerUnavailable if Kafka does not
+    answer; running it again is safe after either.
     """
     name = namespace or settings.namespace
     until = as_of or now
@@ -62,6 +63,7 @@ def run_close(
         strict=strict,
         on_checks=on_checks,
         subscription=subscription,
+        reached=reached,
     )
     # A close keeps its objects until it ends, and scanning millions of lines for garbage would take a quarter of its
     # time.

@@ -8,17 +8,24 @@ make one invoice of a crossing, and once that stands its use is billed and reach
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.invoices.publish_invoices import publish
-from rating.invoicing.interim.interim_plan import only, plan_interims, reached, with_threshold
+from rating.invoicing.interim.interim_plan import (
+    lines_with_threshold,
+    named_lines,
+    only,
+    plan_interims,
+    reached,
+)
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.measure import measure, needs_of
 from rating.invoicing.run_plan import RunPlan, build_invoices
+from rating.subscriptions.shared_timelines import timelines
 from schemas.catalog.state import NamespaceView
 from schemas.kafka.topics import INVOICES
 from schemas.ledgers.checkpoints import Cut, Run
@@ -43,24 +50,30 @@ def bill_interims(
     request: CloseRequest,
     ledgers: FollowedLedgers,
     view: NamespaceView,
-    late: Callable[[Cut | None], LateBySubscription],
+    late: Callable[[Cut | None, Collection[str] | None], LateBySubscription],
     require: Callable[[Offsets], None],
 ) -> Interims:
     """Bill what is not billed of running periods, of the subscriptions that have reached their threshold, or of
-    ``request.subscription`` whatever it comes to; based on the invoices already in ``ledgers``. Blocking.
+    ``request.subscription`` whatever it comes to, or those of ``request.reached`` that have; based on the invoices
+    already in ``ledgers``. Blocking.
 
-    ``late``: late usage up to a cut; ``require`` raises if ClickHouse lacks rows below some offsets. Raises CloseError
-    and LedgerUnavailable.
+    ``late``: late usage up to a cut, of some accounts or of all; ``require`` raises if ClickHouse lacks rows below
+    some offsets. Raises CloseError and LedgerUnavailable.
     """
     named = request.subscription
     as_of_us, client, standing = micros(request.as_of), request.client, ledgers.standing
-    chosen = frozenset({named}) if named else with_threshold(view, as_of_us)
-    if not chosen:
-        return Interims()
+    problems: list[str] = []
+    alone = request.reached or {named} - {""}
+    lines = named_lines(view, alone, problems) if alone else list(timelines(view, []))
+    if not named:
+        lines = lines_with_threshold(lines, as_of_us)
+    if not lines:
+        return Interims(problems=tuple(problems))
+    accounts = sorted({line.account_id for line in lines}) if alone else None
 
     def planned(cut: Cut | None) -> RunPlan:
         listed = request.settings.priced_values
-        return plan_interims(view, standing, as_of_us, late(cut), chosen, listed)
+        return plan_interims(view, standing, as_of_us, late(cut, accounts), lines, listed)
 
     plan = planned(None)
     if not plan.billings:
@@ -68,7 +81,7 @@ def bill_interims(
             f"subscription {named} has no running period to bill as of {rfc3339(as_of_us)}: it has not begun, it has "
             "ended, or a period before that is not billed yet, which `weir close` does or explains"
         )
-        return Interims(problems=(*plan.problems, problem) if named else plan.problems)
+        return Interims(problems=(*problems, *plan.problems, *([problem] if named else ())))
     run = Run("", 0, view.before, micros(request.now), {})
     if named or request.dry_run:
         wait_metered(client, end_offsets(request.settings), request.on_progress)
@@ -76,9 +89,9 @@ def bill_interims(
     over = reached(plan, totals, run, anything=bool(named))
     if request.dry_run:
         invoices, failed = build_invoices(only(plan, over), totals, run)
-        return Interims(invoices, plan.problems + failed)
+        return Interims(invoices, (*problems, *plan.problems, *failed))
     if not over:
-        return Interims(problems=plan.problems)
+        return Interims(problems=(*problems, *plan.problems))
     wait_metered(client, ends := end_offsets(request.settings), request.on_progress)
     require(ends)
     cut = covering_cut(request.settings, client, ledgers.checkpoints, ends, request.now)
@@ -95,7 +108,7 @@ def bill_interims(
         ledgers.checkpoints.announce(run)
         writer = LedgerWriter(request.settings, INVOICES)
         invoices = tuple(publish(writer, ledgers.invoices, standing, invoices, request.on_progress))
-    return Interims(invoices, plan.problems + failed, run if invoices else None)
+    return Interims(invoices, (*problems, *plan.problems, *failed), run if invoices else None)
 
 
 def _run_id(plan: RunPlan, cut: Cut, catalog_offset: int) -> str:

@@ -17,7 +17,7 @@ from rating.invoices.read import read_chains
 from rating.invoices.stored_invoice import WholeInvoice
 from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
-from rating.invoicing.late.late_usage import find_late
+from rating.invoicing.late.late_usage import LateBySubscription, find_late
 from rating.invoicing.measure import measure
 from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
@@ -59,8 +59,8 @@ class AccountState:
     def _records(self) -> list[Invoice]:
         return [invoice.record() for invoice in self.billed]
 
-    def _standing(self) -> StandingInvoices:
-        # Of an instant in the past: what was billed after it tells nothing.
+    def standing(self) -> StandingInvoices:
+        """Their invoices; where the instant is in the past, those that had begun by then."""
         return StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) <= self.now_us])
 
     def at(self, accounts: Collection[str], instant_us: int) -> AccountState:
@@ -77,7 +77,7 @@ class AccountState:
     def running(self, problems: dict[str, str]) -> Iterator[Running]:
         """The period of each subscription that contains the instant; ``problems`` gets subscription → why it has
         none."""
-        standing = self._standing()
+        standing = self.standing()
         for line in self.lines:
             chain = standing.chain(self.view.namespace, line.subscription)
             billed_until = max((invoice.period_end for invoice in chain), default=None)
@@ -100,16 +100,21 @@ class AccountState:
             if (period.line.subscription, period.span.start_us) not in billed:
                 yield period
 
+    def late(
+        self, client: Client, checkpoints: Checkpoints, standing: StandingInvoices, accounts: Iterable[str]
+    ) -> LateBySubscription:
+        """What came late for what was billed of some of the accounts. ``standing``: their invoices. Blocking; raises as
+        ``find_late``."""
+        carried = {version.profile_id for version in profile_versions(self.view) if version.carry_over}
+        lock, name = PeriodLock.of(self.view), self.view.namespace
+        return find_late(client, name, standing, checkpoints, None, carried, accounts=list(accounts), lock=lock)
+
     def estimate(self, client: Client, checkpoints: Checkpoints, also: Iterable[Owned] = ()) -> AccountEstimate:
         """What the running periods would be billed; ``also``: if there were these grants besides. Blocking. Raises
         UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
-        view, now_us, standing = self.view, self.now_us, self._standing()
+        view, now_us, standing = self.view, self.now_us, self.standing()
         later = StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) > now_us])
-        carried = {version.profile_id for version in profile_versions(view) if version.carry_over}
-        lock = PeriodLock.of(view)
-        late = find_late(
-            client, view.namespace, standing, checkpoints, None, carried, accounts=self.accounts, lock=lock
-        )
+        late = self.late(client, checkpoints, standing, self.accounts)
         late = {name: usage for name, usage in late.items() if not later.chain(view.namespace, name)}
         grants = (*(grant for account in self.accounts for grant in grants_of_account(view, account)), *also)
         newest = checkpoints.last

@@ -4,7 +4,8 @@
     2. A version that a webhook wants is queued in ClickHouse; only then does the position move past it.
     3. Each namespace's courier delivers what is queued, and writes what came of it.
 
-Alerts are evaluated beside it (``rating.alerts.alert_service``), and their messages queued by the same rule.
+Alerts are evaluated beside it (``rating.alerts.alert_service``), and their messages queued by the same rule; what has
+reached its ``invoice_threshold`` is billed (``rating.thresholds``).
 
 Two processes deliver twice, under one webhook-id each.
 """
@@ -28,6 +29,7 @@ from confluent_kafka import KafkaException
 from rating.alerts.alert_ledger import AppendedAlert
 from rating.alerts.alert_service import AlertService
 from rating.alerts.catalog_changes import CatalogChanges
+from rating.thresholds.threshold_biller import BillerMetrics, ThresholdBiller
 from rating.topups.topup_ledger import AppendedTopup
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
@@ -92,8 +94,9 @@ class DeliveryService:
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)
         self._alert_changes = CatalogChanges()
+        self._biller = ThresholdBiller(settings, self._attempts, BillerMetrics(self.metrics.registry))
         alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._queue_topups, self._attempts)
-        self._alerts = AlertService(settings, *alerts)
+        self._alerts = AlertService(settings, *alerts, self._biller.reached)
         self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)
 
     async def run(self) -> None:
@@ -112,6 +115,7 @@ class DeliveryService:
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
                 self._group.create_task(self._alerts.run())
+                self._group.create_task(self._biller.run())
         finally:
             if self._fold is not None:
                 self._fold.close()

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
-from rating.invoices.amounts.prepaid_credits import drawn, owned_grants
+from rating.invoices.amounts.prepaid_credits import drawn, grants_of_account
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.interim.interim_due import interim_due
 from rating.invoicing.invoice_plan import Billing, billing_of
 from rating.invoicing.late.late_usage import LateBySubscription
 from rating.invoicing.run_plan import RunPlan, build_invoices
-from rating.subscriptions.shared_timelines import timelines
-from rating.subscriptions.timeline import PlanningError, Timeline
+from rating.subscriptions.timeline import PlanningError, Timeline, timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import body_of
+from schemas.settings import LISTED_VALUES
 
 
-def with_threshold(view: NamespaceView, as_of_us: int) -> frozenset[str]:
-    """The subscriptions in force at ``as_of_us`` whose plan, or they themselves, have a threshold."""
-    return frozenset(line.subscription for line in timelines(view, []) if _threshold(line, as_of_us) is not None)
+def lines_with_threshold(lines: Iterable[Timeline], as_of_us: int) -> list[Timeline]:
+    """Those of subscriptions in force at ``as_of_us`` whose plan, or they themselves, have a threshold."""
+    return [line for line in lines if _threshold(line, as_of_us) is not None]
 
 
 def _threshold(line: Timeline, at_us: int) -> Decimal | None:
@@ -30,22 +30,33 @@ def _threshold(line: Timeline, at_us: int) -> Decimal | None:
     return next((segment.plan.invoice_threshold for segment in holds), None)
 
 
+def named_lines(view: NamespaceView, subscriptions: Iterable[str], problems: list[str]) -> list[Timeline]:
+    """The timelines of these, in order of their codes; ``problems`` gets why one cannot be planned."""
+    lines: list[Timeline] = []
+    for code in sorted(subscriptions):
+        try:
+            line = timeline(view, code)
+        except (PlanningError, ValueError) as error:  # ValueError: of a body that nobody would take today
+            problems.append(f"subscription {code}: {error}")
+        else:
+            lines += [] if line is None else [line]
+    return lines
+
+
 def plan_interims(
     view: NamespaceView,
     standing: StandingInvoices,
     as_of_us: int,
     late: LateBySubscription,
-    subscriptions: Collection[str],
-    listed: int,
+    lines: Iterable[Timeline],
+    listed: int = LISTED_VALUES,
 ) -> RunPlan:
-    """An interim invoice for each of ``subscriptions`` that can have one, whatever it comes to. ``late``: what came
-    late for their billed periods, which it adjusts as any invoice does; ``listed``: as of ``RunPlan``."""
+    """An interim invoice for each of ``lines`` that can have one, whatever it comes to. ``late``: what came late for
+    their billed periods, which it adjusts as any invoice does; ``listed``: as of ``RunPlan``."""
     problems: list[str] = []
     billings: list[Billing] = []
     book = ChargeBook(view, waits=True)
-    for line in timelines(view, problems):
-        if line.subscription not in subscriptions:
-            continue
+    for line in lines:
         try:
             due = interim_due(line, standing, as_of_us)
             if due is not None:
@@ -53,7 +64,8 @@ def plan_interims(
                 billings.append(billing_of(due, book, chain, late.get(line.subscription, ()), (), line))
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
-    grants = owned_grants(view)
+    accounts = dict.fromkeys(billing.due.account_id for billing in billings)
+    grants = tuple(grant for account in accounts for grant in grants_of_account(view, account))
     used = drawn(standing.invoices(view.namespace)) if grants else {}
     return RunPlan(
         billings=tuple(billings), problems=tuple(problems), grants=grants, drawn=used, namespace=view.namespace,

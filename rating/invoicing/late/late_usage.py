@@ -93,15 +93,16 @@ def find_late(
     """Late records as of a cut (None: live). A superset: re-rating decides whether they change anything. Blocking.
 
     ``carried``: profiles whose last value is carried over, where a late record may change every later period.
-    ``accounts``: limits the result to these accounts, whose invoices alone ``standing`` contains. ``lock``: chains
+    ``accounts``: limits the result to these accounts. ``lock``: chains
     behind it are not looked at, and records that touch nothing but locked invoices are left out. Only records
     beyond the last invoice's checkpoint count, since its predecessors were adjusted as of it; if one was voided
     since, beyond that of the last invoice before it. Raises UnknownCheckpoint for an invoice with a checkpoint
     unknown to ``checkpoints``.
     """
     by_checkpoint: dict[int, list[list[Invoice]]] = {}
+    chosen = None if accounts is None else frozenset(accounts)
     for chain in standing.chains(namespace):
-        if not all(map(lock.covers, chain)):
+        if (chosen is None or chain[-1].account_id in chosen) and not all(map(lock.covers, chain)):
             by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
     by_subscription: dict[str, tuple[Late, ...]] = {}
     for number, chains in sorted(by_checkpoint.items()):

@@ -26,9 +26,10 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import NewPayment, amount_due, due_date, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
-from rating.invoicing.interim.interim_plan import plan_interims, reached, with_threshold
+from rating.invoicing.interim.interim_plan import lines_with_threshold, plan_interims, reached
 from rating.invoicing.late.late_usage import Late
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
+from rating.subscriptions.shared_timelines import timelines
 from schemas.catalog.models import Namespace
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_numbers import InvoiceNumbers
@@ -235,7 +236,8 @@ def test_a_threshold_invoice() -> None:
     shelf.add("subscription", SUBSCRIPTION | {"invoice_threshold": threshold, "discounts": discounts})
     books = Books(shelf, [used(3, calls), used(20, int(in_all) - int(calls), close=1)])
     fifth = us("2026-01-05T00:00:00Z")
-    planned = plan_interims(shelf.view(), books.standing, fifth, {}, with_threshold(shelf.view(), fifth), 100)
+    lines = lines_with_threshold(timelines(shelf.view(), []), fifth)
+    planned = plan_interims(shelf.view(), books.standing, fifth, {}, lines)
     totals, run = books.totals(planned), Run("run_interim", 1, 0, fifth, {})
     assert reached(planned, totals, run) == {"s"}
     ((early_invoice,), _) = build_invoices(planned, totals, run)

@@ -6,6 +6,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +16,9 @@ import pytest
 
 from rating.close import CloseError
 from rating.verify.verification import verify
+from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.settings import Settings
+from tests.integration.rating.receiver import deliverer
 from tests.integration.rating.road import Road
 
 pytestmark = pytest.mark.integration
@@ -109,3 +114,52 @@ def test_use_that_reaches_its_threshold_is_billed_once_before_its_period_ends(
     changed = metered.close("2013-03-01T00:00:00+00:00").invoices
     assert sorted((one.subscription, one.total) for one in changed) == [("acme", "29.00"), ("beta", "29.00")]
     assert verify(metered.settings, namespace=metered.namespace, invoices=True) == []
+
+
+def test_a_threshold_is_billed_within_seconds_without_a_close_and_once_whatever_is_killed(
+    settings: Settings, service: httpx.Client, tmp_path: Path, wait_until: Any
+) -> None:
+    road = Road(settings, f"prompt-{uuid.uuid4().hex[:8]}")
+    named = {"Weir-Namespace": road.namespace}
+    now = datetime.now(UTC)
+    road.publish("meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "count"}])
+    road.publish("product", code="call", profile="calls.n")
+    charges = [{"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}]
+    road.publish("plan", code="basic", currency="USD", charges=charges, invoice_threshold="30")
+    since = {"start": now.isoformat(), "billing_anchor": str(now.date())}  # no month ends while this runs
+    for account in ("acme", "idle"):
+        road.publish("account", code=account)
+        road.publish("subscription", code=account, account=account, plan="basic", **since)
+
+    def calls(first: int, count: int, account: str = "acme") -> None:
+        at = datetime.now(UTC).isoformat()
+        road.send([("call", account, f"{account}{n}", at, {}) for n in range(first, first + count)])
+
+    def invoices() -> list[tuple[str, str, bool]]:
+        listed = service.get("/v1/invoices", headers=named).json()["invoices"]
+        return sorted((one["subscription"], one["total"], bool(one["number"])) for one in listed)
+
+    def announced() -> bool:
+        return any(run.body.get("namespace") == road.namespace for run in ledger.refresh().runs.values())
+
+    with closing(CheckpointLedger(settings)) as ledger:
+        first = deliverer(settings, tmp_path / "first")
+        try:
+            calls(0, 29)
+            calls(0, 10, "idle")
+            calls(29, 3)
+            assert wait_until(announced, timeout=120)
+        finally:
+            first.kill()  # before, while or after its invoice is written
+    processes = [deliverer(settings, tmp_path / name) for name in ("second", "third")]
+    try:
+        assert wait_until(lambda: invoices() == [("acme", "32.00", True)], timeout=120)
+        calls(32, 40)
+        assert wait_until(lambda: len(invoices()) == 2, timeout=120)
+        calls(0, 11)  # copies
+        assert wait_until(lambda: invoices() == [("acme", "32.00", True), ("acme", "40.00", True)], timeout=120)
+    finally:
+        for process in processes:
+            process.kill()
+    assert verify(settings, namespace=road.namespace, invoices=True) == []
+    road.client.close()

@@ -42,9 +42,8 @@ class Loop:
         shelf.add("alert_rule", rule("1").model_dump(mode="json"))
         for entry in shelf.view().log():
             changes.note(entry)
-        loop = AlertService(
-            Settings(), shelf.catalog, changes, self.queue, self.queue_topups, attempts, lambda _: asyncio.sleep(0)
-        )
+        queued = (self.queue, self.queue_topups, attempts)
+        loop = AlertService(Settings(), shelf.catalog, changes, *queued, lambda *_: None, lambda _: asyncio.sleep(0))
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(loop.run())
 

@@ -36,7 +36,9 @@ class Bench:
         self.looked: list[list[str]] = []
         for number in range(accounts):
             self.shelf.add("account", {"code": f"a{number}"})
-        self.shelf.add("alert_rule", rule(*thresholds).model_dump(mode="json"))
+        self.reached: dict[str, str] = {}
+        if thresholds:
+            self.shelf.add("alert_rule", rule(*thresholds).model_dump(mode="json"))
         self.changes = CatalogChanges()
         for entry in sorted(self.shelf.view().log(), key=lambda entry: (entry.kind != "alert_rule", entry.offset)):
             self.changes.note(entry)
@@ -53,7 +55,10 @@ class Bench:
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.monotonic))
         ledger: Any = SimpleNamespace(valid=self.valid, refresh=lambda: True, publish=self.publish)
         topups: Any = SimpleNamespace(valid=ValidTopups(), refresh=lambda: None, publish=self.topups.extend)
-        self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, ledger, topups, lambda: self.now_us)
+        self.told: list[tuple[str, set[str]]] = []
+        ledgers = (ledger, topups)
+        tell = lambda namespace, reached: self.told.append((namespace, set(reached)))  # noqa: E731
+        self.evaluator = Evaluator(Settings(), self.shelf.catalog, self.changes, *ledgers, lambda: self.now_us, tell)
 
     def publish(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
@@ -65,7 +70,8 @@ class Bench:
         watching: Sequence[ActiveRule] = rules
         seen = [Observation(name, "", "calls.n", START, END, Decimal(10)) for name in accounts]
         state = AccountState(view, accounts, self.now_us, [], {}, [])
-        return Look(state, [(active, each) for active in watching for each in seen])
+        reached = frozenset(self.reached[name] for name in accounts if name in self.reached)
+        return Look(state, [(active, each) for active in watching for each in seen], reached=reached)
 
 
 def test_what_has_no_room_in_a_day_is_said_once_and_evaluated_on_the_next(
@@ -108,3 +114,24 @@ def test_a_process_that_has_read_less_of_the_catalog_than_an_alert_was_made_by_d
         bench.shelf.add("account", {"code": "other"})
     bench.evaluator.round()
     assert bench.looked == [["a0"]]
+
+
+def test_thresholds_of_invoices_are_looked_at_without_any_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, accounts=4)
+    shelf, since = bench.shelf, "2013-01-01T00:00:00Z"
+    for code, plan in (("with", {"invoice_threshold": "30"}), ("without", {})):
+        shelf.add("plan", {"code": code, "currency": "USD", "charges": []} | plan)
+    shelf.add("subscription", {"code": "s0", "account": "a0", "plan": "with", "start": since})
+    shelf.add("subscription", {"code": "s1", "account": "a1", "plan": "without", "start": since})
+    own = {"code": "s2", "account": "a2", "plan": "without", "start": since, "invoice_threshold": "5"}
+    shelf.add("subscription", own)
+    assert not bench.changes.ruled
+    for entry in sorted(shelf.view().log(), key=lambda entry: entry.offset):
+        bench.changes.note(entry)
+    assert bench.changes.ruled
+    bench.reached = {"a2": "s2"}
+    bench.evaluator.round()
+    assert ([sorted(accounts) for accounts in bench.looked], bench.told) == ([["a0", "a2"]], [("air", {"s2"})])
+    bench.usage, bench.reached = {"a0": NEVER, "a1": NEVER, "a3": NEVER}, {"a0": "s0"}
+    bench.evaluator.round()
+    assert (bench.looked[1:], bench.told[1:]) == ([["a0"]], [("air", {"s0"})])

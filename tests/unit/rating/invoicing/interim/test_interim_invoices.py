@@ -15,9 +15,10 @@ from rating.invoices.amounts.prepaid_credits import drawn
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, voided
-from rating.invoicing.interim.interim_plan import only, plan_interims, reached, with_threshold
+from rating.invoicing.interim.interim_plan import lines_with_threshold, named_lines, only, plan_interims, reached
 from rating.invoicing.measure import needs_of
 from rating.invoicing.run_plan import build_invoices, make_plan
+from rating.subscriptions.shared_timelines import timelines
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice, body_of
@@ -53,8 +54,8 @@ def interims(of: Books, day: float, run: str = "interim", *, by_hand: bool = Fal
     """What a close on that day would publish of running periods, as it is read back; usage is that by then."""
     at = JANUARY + int(day * DAY)
     view, known = of.shelf.view(), Books(of.shelf, [event for event in of.events if event.at_us <= at])
-    chosen = {"s"} if by_hand else with_threshold(view, at)
-    planned = plan_interims(view, of.standing, at, {}, chosen, 100)
+    lines = named_lines(view, ["s"], []) if by_hand else lines_with_threshold(timelines(view, []), at)
+    planned = plan_interims(view, of.standing, at, {}, lines)
     assert planned.problems == ()
     totals, run_of = known.measure(needs_of(planned.billings)), Run(run, 1, 0, at, {})
     planned = only(planned, reached(planned, totals, run_of, anything=by_hand))
@@ -216,8 +217,8 @@ def test_a_price_that_is_dated_back_holds_for_use_that_was_billed(since: str, us
 
 def test_nothing_is_due_without_a_threshold() -> None:
     shelf: Shelf = catalog(UNIT)
-    assert with_threshold(shelf.view(), JANUARY + DAY) == frozenset()
-    assert plan_interims(shelf.view(), StandingInvoices(), JANUARY + DAY, {}, (), 100).billings == ()
+    assert lines_with_threshold(timelines(shelf.view(), []), JANUARY + DAY) == []
+    assert plan_interims(shelf.view(), StandingInvoices(), JANUARY + DAY, {}, ()).billings == ()
 
 
 MONTHS = (0, 31, 59, 90)
