@@ -43,11 +43,10 @@ class Bills:
         """A top-up was paid."""
         self.granted += amount
 
-    def reach(self, lines: Lines, threshold: Decimal) -> None:
-        """A close while a month runs, of which ``lines`` were used so far: an interim invoice where so much is not
-        billed."""
-        if sum(lines.values(), -self.billed) >= threshold:
-            self._interims.append(self._bill(lines))
+    def interim(self, lines: Lines) -> Decimal:
+        """An interim invoice of the month that runs, of which ``lines`` were used by then: what it bills."""
+        self._interims.append(self._bill(lines))
+        return self._interims[-1].due
 
     def end_month(self, lines: Lines) -> None:
         """The close after a month's end."""

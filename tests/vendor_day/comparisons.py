@@ -76,11 +76,16 @@ def invoices(documents: list[Document], account: str, bills: list[Bill]) -> Iter
     yield Pair("invoices", f"{account}: number of invoices", len(documents), len(bills))
     for document, bill in zip(documents, bills, strict=False):
         name = f"{account}: {document['invoice_id']}"
-        charged = {line["product"]: Decimal(line["amount"]) for line in document["lines"] if line["kind"] == "usage"}
+        charged = used(document)
         yield Pair("invoices", f"{name}: lines", charged, bill.lines)
         yield Pair("invoices", f"{name}: before credit", sum(charged.values(), _sum(document, "adjustment")), bill.due)
         yield Pair("invoices", f"{name}: drawn", -_sum(document, "credit"), bill.drawn)
         yield Pair("invoices", f"{name}: total", Decimal(document["total"]), bill.total)
+
+
+def used(document: Document) -> Lines:
+    """The amounts of an invoice's usage lines."""
+    return {line["product"]: Decimal(line["amount"]) for line in document["lines"] if line["kind"] == "usage"}
 
 
 def _sum(document: Document, kind: str) -> Decimal:

@@ -76,11 +76,10 @@ class Day:
         """Closes bill who has reached a threshold, once."""
         for shop in self.shops:
             shop.bill_thresholds(datetime.now(UTC))
-        interims = {
-            shop.namespace: {account: len(shop.bills[account].chain) - 1 for account in vendor.THRESHOLDS}
-            for shop in self.shops
-        }
-        self._settled(f"threshold invoices after round {number}, {interims}")
+        self._settled(f"threshold invoices after round {number}")
+        for shop in self.shops:
+            made = {account: len(shop.bills[account].chain) - 1 for account in vendor.THRESHOLDS}
+            self._say(f"{shop.namespace}: interim invoices so far: {made}")
 
     def _top_ups(self, number: int, *, refuse: bool) -> None:
         """What was requested is paid."""

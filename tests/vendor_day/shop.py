@@ -39,6 +39,7 @@ class Shop:
         self.fold = Fold()
         self.producers = Producers(self.clients, self.fold)
         self.crossings = Crossings()
+        self._reached: list[Pair] = []
         self.bills = {account: Bills(vendor.PREPAID[account]) for account in vendor.ACCOUNTS}
 
     def close(self) -> None:
@@ -92,8 +93,12 @@ class Shop:
     def everything(self, now: datetime) -> Iterator[Pair]:
         """All answers beside the fold."""
         yield from self.usage(now)
+        yield from self._interims()
         for account, bills in self.bills.items():
             lines = self.lines(account, now)
+            if (threshold := vendor.THRESHOLDS.get(account)) is not None:
+                unbilled = sum(lines.values(), -bills.billed)
+                yield Pair("thresholds", f"{account}: {unbilled} is not billed", unbilled < threshold, True)
             yield from comparisons.running(self.answers, account, month_of(account, now)[0], lines, bills.billed)
             yield from comparisons.limits(self.answers, self.fold, account, now)
             yield Pair("balances", f"{account}: live balance", self.answers.live(account), bills.live(lines))
@@ -117,10 +122,22 @@ class Shop:
             bills.end_month(self.fold.lines(account, *month_before(account, now)))
 
     def bill_thresholds(self, now: datetime) -> None:
-        """A close in mid-month: whoever has reached a threshold gets an interim invoice."""
+        """A close in mid-month, beside the process of webhooks: whoever has reached a threshold gets an interim
+        invoice."""
         self._close(now)
+
+    def _interims(self) -> Iterator[Pair]:
+        """Interim invoices that are new. When they were made is the stack's choice, and so of which use; the fold says
+        what they, those before them and the month's own must come to in all."""
         for account, threshold in vendor.THRESHOLDS.items():
-            self.bills[account].reach(self.lines(account, now), threshold)
+            bills = self.bills[account]
+            for document in self.answers.invoices(account)[len(bills.chain) :]:
+                if not document.get("interim"):
+                    break
+                due = bills.interim(comparisons.used(document))
+                pair = Pair("thresholds", f"{document['invoice_id']}: bills {due}", due >= threshold, True)
+                self._reached.append(pair)
+        yield from self._reached
 
     def bill_month(self, end: datetime) -> None:
         """The close after subscriptions ended at ``end``."""
