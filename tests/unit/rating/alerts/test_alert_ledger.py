@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,13 @@ def test_rows_of_a_version_are_written_one_way() -> None:
         ValidAlerts.of_rows(stored(valid)[:2])
 
 
+class AlertTopic(Topic):
+    """Its records are of before any instant that is looked up."""
+
+    def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> list[SimpleNamespace]:
+        return [SimpleNamespace(partition=0, offset=len(self.log), error=None)]
+
+
 @pytest.fixture
 def ledger_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A ledger over a topic, ClickHouse having so many records."""
@@ -82,11 +90,8 @@ def ledger_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setattr(alert_ledger, "LedgerWriter", lambda *_: None)
     given = Settings(snapshot_dir=str(tmp_path))
 
-    def ledger(topic: Topic, stored_to: int) -> AlertLedger:
+    def ledger(topic: AlertTopic, stored_to: int) -> AlertLedger:
         monkeypatch.setattr(ledger_reader, "Consumer", topic)
-        topic.offsets_for_times = lambda *_, **__: [  # type: ignore[attr-defined]
-            SimpleNamespace(partition=0, offset=len(topic.log), error=None)
-        ]
         return AlertLedger(given, {0: stored_to})
 
     return ledger
@@ -94,17 +99,17 @@ def ledger_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def test_a_start_reads_what_is_beyond_the_file(ledger_of: Any) -> None:
     values = [alert(number, balance=True).encode("me") for number in range(8)]
-    first = ledger_of(Topic(*values[:6]), 6)
+    first = ledger_of(AlertTopic(*values[:6]), 6)
     assert first.refresh()
     assert first.unstored == []
     first.save()
-    topic = Topic(*values)
+    topic = AlertTopic(*values)
     second = ledger_of(topic, 6)
     assert second.positions[0] < 7, "the last record known is read again, to know the log by it"
     assert second.positions[0] >= 5
     assert second.refresh()
     assert [read.alert.key.account_id for read in second.unstored] == ["a6", "a7"]
-    whole = ledger_of(Topic(*values), 0)
+    whole = ledger_of(AlertTopic(*values), 0)
     assert whole.refresh()
     assert stored(second.valid) == stored(whole.valid)
     findings = Findings()
@@ -116,19 +121,19 @@ def test_a_start_reads_what_is_beyond_the_file(ledger_of: Any) -> None:
 def test_a_file_ahead_of_what_is_stored_is_passed_over(ledger_of: Any, stored_to: int) -> None:
     """ClickHouse was restored from an earlier time: what lies between is to be stored again."""
     values = [alert(number, balance=True).encode("me") for number in range(6)]
-    first = ledger_of(Topic(*values), 6)
+    first = ledger_of(AlertTopic(*values), 6)
     first.refresh()
     first.save()
-    second = ledger_of(Topic(*values), stored_to)
+    second = ledger_of(AlertTopic(*values), stored_to)
     assert second.refresh()
     assert [read.offset for read in second.unstored] == list(range(stored_to, 6))
 
 
 def test_a_log_that_lost_its_end_and_grew_again_is_read_from_its_beginning(ledger_of: Any) -> None:
-    first = ledger_of(Topic(*(alert(number, balance=True).encode("me") for number in range(6))), 6)
+    first = ledger_of(AlertTopic(*(alert(number, balance=True).encode("me") for number in range(6))), 6)
     first.refresh()
     first.save()
-    second = ledger_of(Topic(*(alert(number + 9, balance=True).encode("me") for number in range(7))), 6)
+    second = ledger_of(AlertTopic(*(alert(number + 9, balance=True).encode("me") for number in range(7))), 6)
     assert second.refresh()
     assert second.valid.version(alert(9, balance=True).key.alert_id) == 1
     assert second.valid.version(alert(0, balance=True).key.alert_id) == 0

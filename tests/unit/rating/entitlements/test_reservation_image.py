@@ -14,7 +14,7 @@ from rating.entitlements.reservations.reservation_image import VERSION, book_of,
 from rating.verify.difference import Findings
 from rating.verify.fold_images import compare, of_all_processes
 from schemas.ledgers.folds.fold_row import Row
-from schemas.ledgers.reservations.reservation_record import Closing, Reservation
+from schemas.ledgers.reservations.reservation_record import Closing, ClosingKind, Reservation
 from schemas.values.instants import SECOND
 from tests.unit.rating.entitlements.reservation_services import EVENTS, START
 
@@ -47,9 +47,9 @@ def records_of(steps: list[tuple[object, ...]]) -> list[tuple[bytes, int]]:
                 of_it = made[which % len(made)]
                 at = of_it.namespace, of_it.account_id, of_it.feature
                 number_of = of_it.reservation_id
-                kind = "finalised" if quantity else "released"
+                kind: ClosingKind = "finalised" if quantity else "released"
                 ends = {EVENTS: number, (1, 1): quantity}
-                closing = Closing(*at, number_of, kind, Decimal(quantity), "k", now_us, f"claim {number}", ends)  # type: ignore[arg-type]
+                closing = Closing(*at, number_of, kind, Decimal(quantity), "k", now_us, f"claim {number}", ends)
                 log.append((closing.encode(), now_us))
     return log
 
