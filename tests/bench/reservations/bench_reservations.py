@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from measuring import wait_until
 
 from deploy.local.stack import Stack
 from ingest.client import Client
@@ -79,10 +83,11 @@ def main() -> None:
         head = {"Authorization": f"Bearer {key}"}
         document = catalog(max(accounts for _, accounts in LOADS))
         httpx.post(f"{urls[0]}/v1/catalog/apply", json=document, headers=head, timeout=60).raise_for_status()
-        deadline = time.monotonic() + 30
         path = f"{urls[1]}/v1/accounts/a0/entitlements/model"
-        while httpx.get(path, headers=head).status_code != 200 and time.monotonic() < deadline:
-            time.sleep(0.1)  # until the rating service has read the catalog
+        wait_until(
+            lambda: httpx.get(path, headers=head).status_code == 200, 30,
+            "the rating service has not read the catalog", every_s=0.1,
+        )  # fmt: skip
         saved = []
         for clients, accounts in ((1, 1), *LOADS):  # the first once more: it also connects and compiles
             taken = timed((urls[0], urls[1]), key, clients, accounts, given.seconds)
