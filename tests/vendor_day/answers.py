@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import httpx
+
+from tests.vendor_day.patience import wait_until
 
 Document = dict[str, Any]
 _PAGE: Final = 200
@@ -32,10 +33,8 @@ class Answers:
 
     def wait(self, path: str, patience: float = 10.0) -> None:
         """Ask until a document is there: a gateway reads what another has published a moment later."""
-        deadline = time.monotonic() + patience
-        while (answer := self._http.get(path)).status_code == 404 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        answer.raise_for_status()
+        wait_until(lambda: self._http.get(path).status_code != 404, patience, every=0.05)
+        self._http.get(path).raise_for_status()
 
     def post(self, path: str, body: Document) -> httpx.Response:
         """Whatever is answered."""

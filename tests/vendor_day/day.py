@@ -14,6 +14,7 @@ from deploy.local.stack import ALL, Stack
 from tests.vendor_day import vendor
 from tests.vendor_day.fold import month_before
 from tests.vendor_day.pairs import Pair, counts
+from tests.vendor_day.patience import PATIENCE, wait_until
 from tests.vendor_day.reserving import Reservations
 from tests.vendor_day.shop import Shop
 from tests.vendor_day.top_ups import TopUps
@@ -23,7 +24,6 @@ Comparison = Callable[[Shop, datetime], Iterable[Pair]]
 NAMESPACES: Final = {"vendor": 1.0, "rival": 0.4}
 """Both have the same accounts and keys of events; the second has fewer calls, so that mixing them up would show."""
 ROUNDS: Final = (200, 120, 110)
-_PATIENCE: Final = 60.0
 _TURNS_BEFORE_KILL: Final = 20
 
 
@@ -114,8 +114,7 @@ class Day:
         for shop in self.shops:
             starts = {account: month_before(account, end)[0] for account in vendor.ACCOUNTS}
             shop.apply({"namespace": shop.namespace, "subscriptions": vendor.subscriptions(starts, end)})
-        while datetime.now(UTC) <= end:
-            time.sleep(0.1)  # the wall clock is what a period's end waits for
+        wait_until(lambda: datetime.now(UTC) > end, every=0.1)
         for shop in self.shops:
             shop.bill_month(end)
         self._settled("the month's end", lambda shop, now: (*shop.usage(now), *shop.invoices()), alerts=False)
@@ -138,7 +137,7 @@ class Day:
                 shop.settle(datetime.now(UTC))
             while True:
                 looked = list(comparison(shop, datetime.now(UTC)))
-                if all(pair.same for pair in looked) or time.monotonic() > began + _PATIENCE:
+                if all(pair.same for pair in looked) or time.monotonic() > began + PATIENCE:
                     break
                 time.sleep(0.5)  # between two looks at a stack that is still counting
             pairs += looked

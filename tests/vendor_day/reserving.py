@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from tests.vendor_day import vendor
 from tests.vendor_day.answers import instant
 from tests.vendor_day.fold import Call
 from tests.vendor_day.pairs import Pair
+from tests.vendor_day.patience import wait_until
 from tests.vendor_day.reserved_fold import Held, peak
 from tests.vendor_day.shop import Shop
 
@@ -28,7 +28,6 @@ _RESERVED: Final = 120
 _EXPIRES_IN: Final = 15
 _LEAST_LEFT: Final = timedelta(seconds=5)
 """Whose answer came so late does not begin: what is used after a reservation's expiry is not what it held."""
-_PATIENCE: Final = 60.0
 
 
 class Reservations:
@@ -48,9 +47,8 @@ class Reservations:
         self._work = [self._pool.submit(self._client, number) for number in range(_CLIENTS)]
 
     def wait_for(self, ends: int) -> None:
-        """Returns once so many turns are at an end, or no client is left."""
-        while sum(self._ends.values()) < ends and not all(work.done() for work in self._work):
-            time.sleep(0.02)  # a look at counters of this process
+        """Returns once so many turns are at an end, no client is left, or a minute has passed."""
+        wait_until(lambda: sum(self._ends.values()) >= ends or all(work.done() for work in self._work), every=0.02)
 
     def finish(self) -> Iterator[Pair]:
         """Wait for the clients. Raises what a client raised."""
@@ -121,9 +119,7 @@ class Reservations:
     def _left(self) -> Iterator[Pair]:
         """Once all have expired a check says what the events left, and just that can be reserved."""
         left = vendor.RUN_SECONDS - self._used()
-        deadline = time.monotonic() + _PATIENCE
-        while self._remaining() != left and time.monotonic() < deadline:
-            time.sleep(0.5)  # until reservations of crashed clients expire
+        wait_until(lambda: self._remaining() == left)
         name = self._shop.namespace
         yield Pair("reservations", f"{name}: seconds that remain", self._remaining(), left)
         yield Pair("reservations", f"{name}: {left + 1} s can be reserved", self._reserves(left + 1), False)

@@ -12,9 +12,9 @@ from typing import Final
 from tests.vendor_day import vendor
 from tests.vendor_day.answers import Document
 from tests.vendor_day.pairs import Pair
+from tests.vendor_day.patience import PATIENCE, wait_until
 from tests.vendor_day.shop import Shop
 
-_PATIENCE: Final = 60.0
 _LOOKS: Final = 3
 """Looks without a further request after which there is none to come."""
 
@@ -32,7 +32,7 @@ class TopUps:
     def pay(self, *, refuse: bool) -> Iterator[Pair]:
         """Pay requests until the balance is above its floor. ``refuse``: the first one is refused, after which none
         may come for an hour, and is paid after all."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while self._balance() <= vendor.FLOOR and time.monotonic() < deadline:
             waiting = self._requested()
             yield Pair("top-ups", f"{self._name}: more than one request waits", len(waiting) > 1, False)
@@ -85,10 +85,9 @@ class TopUps:
         self._shop.bills[vendor.TOPPED_UP].top_up(amount)
 
     def _summed_up(self) -> Iterator[Pair]:
-        deadline = time.monotonic() + _PATIENCE
         granted = self._shop.bills[vendor.TOPPED_UP].granted
-        while (paid := self._sum()) != granted - vendor.PREPAID[vendor.TOPPED_UP] and time.monotonic() < deadline:
-            time.sleep(0.5)  # until the list shows the answers
+        wait_until(lambda: self._sum() == granted - vendor.PREPAID[vendor.TOPPED_UP])
+        paid = self._sum()
         yield Pair("top-ups", f"{self._name}: granted", paid + vendor.PREPAID[vendor.TOPPED_UP], granted)
         yield Pair("top-ups", f"{self._name}: over the daily limit", paid > vendor.DAILY_LIMIT, False)
 
