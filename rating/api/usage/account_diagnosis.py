@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from rating.api.context import Authorized, View
+from rating.api.context import Authorized, Rating, View
 from rating.api.query_scheduler import GoOn
 from rating.api.rating_problems import missing, wrong
 from rating.doctor.diagnosis import Diagnosis
 from rating.doctor.examine import diagnose, waiting_records
 from rating.doctor.findings import diagnosis_json, diagnosis_text
-from rating.periods import parse_range, parse_zone
+from rating.periods import Interval, parse_range, parse_zone
+from schemas.catalog.state import NamespaceView
 
 router = APIRouter(tags=["usage"])
 
@@ -41,19 +43,33 @@ async def diagnosis(
     except ValueError as error:
         raise wrong("time_zone", str(error)) from None
     try:
-        interval = parse_range(period or rating.now().astimezone(zone).strftime("%Y-%m"), zone)
+        interval = interval_of(rating, period, zone)
     except ValueError as error:
         raise wrong("period", str(error)) from None
+
+    try:
+        result = await diagnosed(rating, request, view, account_id, metric, interval)
+    except LookupError as error:
+        raise missing(str(error.args[0])) from None
+    if "text/plain" in accept:
+        return PlainTextResponse(diagnosis_text(result))
+    return JSONResponse(diagnosis_json(result))
+
+
+def interval_of(rating: Rating, period: str, zone: ZoneInfo) -> Interval:
+    """The period as the route takes it; "" for this month by the zone's clock. Raises ValueError."""
+    return parse_range(period or rating.now().astimezone(zone).strftime("%Y-%m"), zone)
+
+
+async def diagnosed(
+    rating: Rating, request: Request, view: NamespaceView, account_id: str, metric: str, interval: Interval
+) -> Diagnosis:
+    """What became of the account's events for the metric, by ``diagnose``. Raises LookupError as that does, and
+    Problem."""
 
     def question(client: Client, go_on: GoOn) -> Diagnosis:
         waiting = waiting_records(rating.settings, client, rating.ledgers.catalog)
         go_on()
         return diagnose(client, rating.ledgers.catalog, view, account_id, metric, interval=interval, waiting=waiting)
 
-    try:
-        result = await rating.ask_long(question, request)
-    except LookupError as error:
-        raise missing(str(error.args[0])) from None
-    if "text/plain" in accept:
-        return PlainTextResponse(diagnosis_text(result))
-    return JSONResponse(diagnosis_json(result))
+    return await rating.ask_long(question, request)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rating.api.query_scheduler import GoOn
+from rating.api.usage.account_diagnosis import diagnosed, interval_of
 from rating.console.guide.doctor_page import DoctorForm, doctor_page
 from rating.console.login.visit import Visiting
 from rating.console.page_answers import page_of
 from rating.console.usage.read_usage import metrics_of
-from rating.doctor.diagnosis import Diagnosis
-from rating.doctor.examine import diagnose, waiting_records
-from rating.periods import parse_range, parse_zone
+from rating.periods import parse_zone
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,17 +25,12 @@ async def doctor(
         return page_of(doctor_page(visit.frame, form, None, "UTC"))
     zone = parse_zone(view.time_zone(account))
     try:
-        interval = parse_range(form.period or rating.now().astimezone(zone).strftime("%Y-%m"), zone)
+        interval = interval_of(rating, form.period, zone)
     except ValueError as error:
         return page_of(doctor_page(visit.frame, form, None, zone.key, str(error)), 422)
 
-    def question(client: Client, go_on: GoOn) -> Diagnosis:
-        waiting = waiting_records(rating.settings, client, rating.ledgers.catalog)
-        go_on()
-        return diagnose(client, rating.ledgers.catalog, view, account, metric, interval=interval, waiting=waiting)
-
     try:
-        diagnosis = await rating.ask_long(question, request)
+        diagnosis = await diagnosed(rating, request, view, account, metric, interval)
     except LookupError as error:
         return page_of(doctor_page(visit.frame, form, None, zone.key, str(error.args[0])), 404)
     return page_of(doctor_page(visit.frame, form, diagnosis, zone.key))
