@@ -21,7 +21,8 @@ from rating.console.overview.overview_routes import router as overview_router
 from rating.console.overview.search_routes import router as search_router
 from rating.console.page_answers import failed
 from rating.console.runs.run_routes import router as run_router
-from schemas.http.problems import Problem, reason_of
+from schemas.http.http_service import of_http, of_invalid
+from schemas.http.problems import Problem
 
 
 def install(app: FastAPI) -> None:
@@ -44,7 +45,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         """Likewise where no route answers: a browser asks for HTML."""
-        told = Problem(error.status_code, reason_of(error.status_code), str(error.detail), headers=error.headers)
+        told = of_http(error)
         if error.status_code == HTTPStatus.NOT_FOUND and "text/html" in request.headers.get("accept", ""):
             told.detail = f"there is no page {request.url.path[:80]}"
             return failed(told, request)
@@ -52,9 +53,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"path": ".".join(map(str, item["loc"])), "detail": str(item["msg"])} for item in error.errors()]
-        detail = "; ".join(f"{item['path']}: {item['detail']}" for item in errors)
-        told = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, errors=errors)
+        told = of_invalid(error)
         return failed(told, request) if _is_page(request) else told.response()
 
 

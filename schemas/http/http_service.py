@@ -63,6 +63,18 @@ def application(
     return app
 
 
+def of_http(error: HTTPException) -> Problem:
+    """What no route answers, or a route refuses without a problem of its own."""
+    return Problem(error.status_code, reason_of(error.status_code), str(error.detail), headers=error.headers)
+
+
+def of_invalid(error: RequestValidationError) -> Problem:
+    """422 for parameters or a body that the route does not take, each with its place."""
+    errors = [{"path": ".".join(map(str, item["loc"])), "detail": str(item["msg"])} for item in error.errors()]
+    detail = "; ".join(f"{item['path']}: {item['detail']}" for item in errors)
+    return Problem(422, "invalid", detail, errors=errors)
+
+
 def _problems(app: FastAPI) -> None:
     """Convert all errors of ``app`` to problem documents."""
 
@@ -72,15 +84,11 @@ def _problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_request: Request, error: HTTPException) -> Response:
-        return Problem(
-            error.status_code, reason_of(error.status_code), str(error.detail), headers=error.headers
-        ).response()
+        return of_http(error).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        errors = [{"path": ".".join(map(str, item["loc"])), "detail": str(item["msg"])} for item in error.errors()]
-        detail = "; ".join(f"{item['path']}: {item['detail']}" for item in errors)
-        return Problem(422, "invalid", detail, errors=errors).response()
+        return of_invalid(error).response()
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
