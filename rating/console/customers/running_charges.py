@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from rating.api.usage import projection
 from rating.console.frame import Frame
 from rating.console.html import Html, join, table, tag
 from rating.console.invoices.listed_invoices import total_line
 from rating.console.text import grouped, local_days, money, rounded
-from schemas.values.instants import micros
+from rating.console.usage.usage_choice import micros_of
 from schemas.values.json_text import JsonObject
 
 
@@ -78,5 +77,5 @@ def _name(frame: Frame, charge: JsonObject) -> Html:
 
 
 def _span(period: Mapping[str, str], zone: str) -> str:
-    start_us, end_us = (micros(datetime.fromisoformat(period[edge])) for edge in ("period_start", "period_end"))
+    start_us, end_us = (micros_of(period[edge]) for edge in ("period_start", "period_end"))
     return local_days(start_us, end_us, zone)

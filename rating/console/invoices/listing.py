@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
 from rating.console.invoices.invoice_list import InvoiceFilter
+from rating.console.invoices.listed_invoices import state_of
 from rating.invoices.lists import MAX_LIMIT, Page, list_invoices
 from rating.invoices.numbering import numbered_like
 from rating.invoices.read import read_heads
@@ -95,7 +95,7 @@ def _matches(head: StoredInvoiceHead, asked: InvoiceFilter) -> bool:
     if asked.account_id and head.account_id != asked.account_id:
         return False
     if asked.state == "open":
-        if head.state != "finalized" or Decimal(head.amount_due) <= 0:
+        if state_of(head) != "open":
             return False
     elif asked.state and head.state != asked.state:
         return False

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rating.periods import Granularity
+from rating.periods import Granularity, boundary_date
 from schemas.values.instants import instant, micros, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -80,19 +80,11 @@ def _moved(start_us: int, end_us: int, zone: ZoneInfo, by: int) -> tuple[str, st
         return edge_text(start_us + by * length, zone), edge_text(end_us + by * length, zone)
     months = (last.year - first.year) * 12 + last.month - first.month
     if first.day == last.day and months:
-        near = _by_months(first if by < 0 else last, by * months)
+        near = boundary_date("month", first if by < 0 else last, by * months)
     else:
         near = (first if by < 0 else last) + by * (last - first)
     edges = (near, first) if by < 0 else (last, near)
     return edges[0].isoformat(), edges[1].isoformat()
-
-
-def _by_months(day: date, months: int) -> date:
-    """So many months on, the day clamped to the month's end."""
-    number = day.year * 12 + day.month - 1 + months
-    following = date((number + 1) // 12, (number + 1) % 12 + 1, 1)
-    last_of_month = (following - timedelta(days=1)).day
-    return date(number // 12, number % 12 + 1, min(day.day, last_of_month))
 
 
 def local_label(text: str, zone: ZoneInfo, step: Granularity) -> str:
