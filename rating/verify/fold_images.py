@@ -16,14 +16,15 @@ from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
-from schemas.kafka.topics import RESERVATIONS
-from schemas.ledgers.alert_record import ValidAlerts
+from schemas.kafka.topics import ALERTS, RESERVATIONS
+from schemas.ledgers.alert_record import ROWS_VERSION, ValidAlerts
 from schemas.ledgers.folds.fold_image import Places, image_of, image_path
 from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US, NamespaceState
 
 NAME: Final = "folds held in memory"
+_FOR_EVER_US: Final = 2**62
 
 
 class RefoldedLog(Protocol):
@@ -39,13 +40,14 @@ class RefoldedLog(Protocol):
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
     """The file of a topic's fold. ``comparable``: a row as all processes have it, None where it is a matter of each;
-    ``kept_us``: only what was appended so long before the file's place is certain where the log lost its beginning."""
+    ``kept_us``: only what was appended so long before the file's place is certain where the log lost its beginning; by
+    default nothing is."""
 
     topic: str
     version: int
     fold: Callable[[], RefoldedLog]
     comparable: Callable[[Row], Row | None] = lambda row: row
-    kept_us: int = 0
+    kept_us: int = _FOR_EVER_US
 
 
 class _Reservations:
@@ -82,7 +84,10 @@ def of_all_processes(row: Row) -> Row | None:
     return (part, key, msgspec.msgpack.encode(state)) if state.chains else None
 
 
-IMAGES: Final = (CheckedImage(RESERVATIONS, reservation_image.VERSION, _Reservations, of_all_processes, FOLLOWED_US),)
+IMAGES: Final = (
+    CheckedImage(RESERVATIONS, reservation_image.VERSION, _Reservations, of_all_processes, FOLLOWED_US),
+    CheckedImage(ALERTS, ROWS_VERSION, _Alerts),
+)
 
 
 def check_images(scope: Scope, findings: Findings, on_progress: VerifyProgress) -> None:

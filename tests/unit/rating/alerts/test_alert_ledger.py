@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -9,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import OFFSET_END, TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +19,8 @@ from rating.alerts import alert_ledger
 from rating.alerts.alert_ledger import AlertLedger
 from rating.alerts.crossings import next_alerts
 from rating.verify.difference import Findings
-from rating.verify.fold_images import compare
+from rating.verify.fold_images import check_images, compare
+from schemas.kafka.topics import ALERTS
 from schemas.ledgers import ledger_reader
 from schemas.ledgers.alert_record import DAY_US, ROWS_VERSION, Alert, ValidAlerts
 from schemas.ledgers.folds import fold_image
@@ -76,10 +79,13 @@ def test_rows_of_a_version_are_written_one_way() -> None:
 
 
 class AlertTopic(Topic):
-    """Its records are of before any instant that is looked up."""
+    """Its records are of after any instant that is looked up."""
 
     def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> list[SimpleNamespace]:
-        return [SimpleNamespace(partition=0, offset=len(self.log), error=None)]
+        return [
+            SimpleNamespace(partition=0, offset=len(self.log) if place.offset == OFFSET_END else 0, error=None)
+            for place in partitions
+        ]
 
 
 @pytest.fixture
@@ -115,6 +121,21 @@ def test_a_start_reads_what_is_beyond_the_file(ledger_of: Any) -> None:
     findings = Findings()
     compare(second.valid.rows(), whole.valid.rows(), "file", findings)
     assert findings.differences() == []
+
+
+def test_verify_compares_the_file_with_the_log(ledger_of: Any, tmp_path: Path) -> None:
+    ledger = ledger_of(AlertTopic(*(alert(number, balance=number % 2 == 0).encode("me") for number in range(6))), 6)
+    ledger.refresh()
+    ledger.save()
+    scope: Any = SimpleNamespace(settings=Settings(snapshot_dir=str(tmp_path)))
+    findings = Findings()
+    check_images(scope, findings, lambda *_: None)
+    assert findings.differences() == []
+    with closing(sqlite3.connect(fold_image.image_path(str(tmp_path), ALERTS))) as database, database:
+        database.execute("DELETE FROM fold WHERE key = (SELECT min(key) FROM fold WHERE part = 'alert')")
+    check_images(scope, findings, lambda *_: None)
+    [difference] = findings.differences()
+    assert (difference.where[:5], difference.found) == ("alert", "no entry")
 
 
 @pytest.mark.parametrize("stored_to", [0, 5])
