@@ -177,17 +177,14 @@ class LedgerReader:
         begun_at = self._clock()
         while True:
             try:
-                return self._answered_ends()
+                # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
+                return self._offsets_at(OFFSET_END, "the end", {})
             except LedgerUnavailable as error:
                 cause = kafka_error(error.__cause__ or error)
                 passes = cause is not None and cause.code() in _OF_AN_ELECTION
                 if not passes or self._clock() - begun_at > _ELECTION_SECONDS:
                     raise
             time.sleep(_PAUSE_SECONDS)
-
-    def _answered_ends(self) -> dict[int, int]:
-        # OFFSET_END is -1, the timestamp by which the protocol asks for the latest offset.
-        return self._offsets_at(OFFSET_END, "the end", {})
 
     def _offsets_at(self, timestamp: int, what: str, absent: Mapping[int, int]) -> dict[int, int]:
         """By partition, the offset that Kafka has for a timestamp (milliseconds UTC, or OFFSET_END), in ``absent``
