@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from ingest.http.bodies import BadBody, read_body
 from schemas.http.connections import CLOSING, BoundedProtocol
 from schemas.http.exchange import EXCHANGE
-from tests.unit.schemas.http.test_early_answers import Transport
+from tests.unit.schemas.http.served_connection import Transport
 
 HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
 
