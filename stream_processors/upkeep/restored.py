@@ -22,12 +22,17 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 5.0
 """So long after it was seen to have less it is looked at again: a replica may be behind for a moment."""
+START_SECONDS: Final = 6.0
+"""Between two questions when ClickHouse started: where nobody asks anything while it is away, no outage is seen."""
+_START: Final = "SELECT toInt64(toUnixTimestamp(now())) - toInt64(uptime())"
+_TOLERANCE_SECONDS: Final = 1  # both parts are whole seconds
 
 
 class RestoredClickHouse:
-    """Looks after each outage, in a thread and with a ``journal`` of its own: a roll-up, for one, may be retried for as
-    long as what it needs is missing. ``journals``: whose outages count; ``versions``: of invoices and drafts, as many
-    as were copied; ``copied``: partition of usage.rejected → next offset; ``end`` ends the process."""
+    """Looks after each outage and each start of ClickHouse, in a thread and with a ``journal`` of its own: a roll-up,
+    for one, may be retried for as long as what it needs is missing. ``journals``: whose outages count; ``versions``: of
+    invoices and drafts, as many as were copied; ``copied``: partition of usage.rejected → next offset; ``end`` ends the
+    process."""
 
     def __init__(
         self,
@@ -51,17 +56,21 @@ class RestoredClickHouse:
         self._clock = clock
         self._looked_after = 0
         self._again_at: float | None = None
+        self._started: int | None = None
+        self._asked_at = float("-inf")
 
     def due(self) -> bool:
-        """Whether ClickHouse was away since it was last looked at."""
+        """Whether ClickHouse was away since it was last looked at, or may have started anew."""
         if self._again_at is not None:
             return self._clock() >= self._again_at
-        return sum(journal.outages for journal in self._journals) != self._looked_after
+        return self._outages() != self._looked_after or self._clock() >= self._asked_at + START_SECONDS
 
     def look(self) -> None:
-        """Compare what ClickHouse has with what this worker has written. Where it has less, also a moment later, have
-        folds written anew, and end the process. Raises Stopping."""
-        self._looked_after = sum(journal.outages for journal in self._journals)
+        """Where ClickHouse was away or started anew, compare what it has with what this worker has written. Where it
+        has less, also a moment later, have folds written anew, and end the process. Raises Stopping."""
+        if not self._started_anew() and self._again_at is None and self._outages() == self._looked_after:
+            return
+        self._looked_after = self._outages()
         lacks = "; ".join(self._lacks())
         if not lacks:
             self._again_at = None
@@ -72,6 +81,16 @@ class RestoredClickHouse:
             # A fold that was being written when ClickHouse went away may lack what the copy lacks.
             Folds(self._journal).begin_epoch()
             self._end(f"ClickHouse was restored from an older copy ({lacks}); starting again from what it has")
+
+    def _outages(self) -> int:
+        return sum(journal.outages for journal in self._journals)
+
+    def _started_anew(self) -> bool:
+        """Whether it started at another instant than the last time (of replicas whichever answers)."""
+        started = int(self._journal.query("read when ClickHouse started", _START)[0][0])
+        before, self._started = self._started, started
+        self._asked_at = self._clock()
+        return before is not None and abs(started - before) > _TOLERANCE_SECONDS
 
     def _lacks(self) -> Iterator[str]:
         # What was written is taken before ClickHouse is asked: other threads go on writing.

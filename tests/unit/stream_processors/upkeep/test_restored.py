@@ -11,7 +11,7 @@ import pytest
 
 from stream_processors.threads import executor
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
-from stream_processors.upkeep.restored import AGAIN_SECONDS, RestoredClickHouse, watched_restores
+from stream_processors.upkeep.restored import AGAIN_SECONDS, START_SECONDS, RestoredClickHouse, watched_restores
 
 
 class Stand:
@@ -21,6 +21,8 @@ class Stand:
     def __init__(self) -> None:
         self.outages = 0
         self.now = 0.0
+        self.started = 1_795_000_000
+        self.starts_read = 0
         self.ended: list[str] = []
         self.epochs_begun = 0
         self.cursor, self.checkpoint, self.copied, self.versions = 9, 4, 6, 3
@@ -38,6 +40,7 @@ class Stand:
             end=self.ended.append,
             clock=lambda: self.now,
         )
+        self.look()  # at the worker's own start, which has seen no outage
 
     def run(self, what: str, call: Any) -> Any:
         return {(1, 0): self.cursor} if what == "read the cursors" else self.checkpoint
@@ -46,6 +49,9 @@ class Stand:
         self.epochs_begun += what == "begin an epoch of folds" and not self.ended
 
     def query(self, what: str, *_: Any) -> Any:
+        if what == "read when ClickHouse started":
+            self.starts_read += 1
+            return [(self.started,)]
         if what == "read how far windows are folded":
             return [(1, 0)]
         return [(2, self.copied)] if "usage.rejected" in what else [(self.versions,)]
@@ -76,6 +82,21 @@ def test_less_of_anything_ends_the_process_once_it_is_still_less_a_moment_later(
     [why] = stand.ended
     assert why.startswith("ClickHouse was restored from an older copy (")
     assert stand.epochs_begun == 1  # a fold may have been made of what the copy lacks
+
+
+def test_a_clickhouse_that_was_away_while_nobody_asked_is_seen_by_its_start() -> None:
+    stand = Stand()
+    stand.now, stand.cursor = START_SECONDS, 7
+    stand.started += 1  # the same start, as whole seconds tell it
+    stand.look()
+    stand.now += START_SECONDS
+    stand.look()
+    assert (stand.ended, stand.starts_read) == ([], 3)
+    stand.started += 20
+    for _ in range(2):
+        stand.now += START_SECONDS
+        stand.look()
+    assert len(stand.ended) == 1
 
 
 def test_a_replica_that_was_behind_for_a_moment_ends_nothing() -> None:
