@@ -8,7 +8,7 @@ In reading order:
     queue.py                              which is next, when again, when given up
     rendering.py, message.py              what is sent
     receiver/                             its address, signatures, one attempt
-    courier.py                            one namespace
+    courier.py, couriers.py               one webhook; all of them
     delivery_service.py, coalescing.py    the process; delivery_metrics.py
     send_again.py                         the same versions once more, on request
 """

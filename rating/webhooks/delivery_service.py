@@ -15,10 +15,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -33,9 +31,9 @@ from rating.thresholds.threshold_biller import BillerMetrics, ThresholdBiller
 from rating.topups.topup_ledger import AppendedTopup
 from rating.webhooks import store
 from rating.webhooks.coalescing import Coalescing
-from rating.webhooks.courier import Courier, CourierContext
+from rating.webhooks.courier import CourierContext
+from rating.webhooks.couriers import Couriers
 from rating.webhooks.delivery_metrics import DeliveryMetrics
-from rating.webhooks.hook import WebhookEndpoint, webhooks_of
 from rating.webhooks.intake import Intake, Notices, deliveries_for
 from rating.webhooks.notices import Notice, notice_of_alert, notices_of_topups
 from rating.webhooks.queue import QueuedDelivery
@@ -82,11 +80,7 @@ class DeliveryService:
         self.settings = settings
         self.metrics = DeliveryMetrics()
         self._catalog = CatalogFollower(settings, self._entry)
-        self._changed: set[str] = set()
-        self._lock = threading.Lock()
-        self._hooks: dict[str, dict[str, WebhookEndpoint]] = {}
         self._group = asyncio.TaskGroup()
-        self._couriers: dict[tuple[str, str], Courier] = {}
         self._intake = Intake({})
         self._fold: StoredFold | None = None
         self._beat_at = float("-inf")  # by the monotonic clock: never yet
@@ -98,6 +92,7 @@ class DeliveryService:
         alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._queue_topups, self._attempts)
         self._alerts = AlertService(settings, *alerts, self._biller.reached)
         self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)
+        self._couriers = Couriers(self._context, self._catalog.catalog.view, lambda run: self._group.create_task(run))
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises LedgerUnavailable where Kafka does not answer at the start."""
@@ -110,8 +105,8 @@ class DeliveryService:
             async with (
                 asyncio.TaskGroup() as self._group
             ):  # what ends one task ends the process, which is started again
-                self._follow_hooks()
-                self._hand_out(await self._insist("read what waits", store.waiting_deliveries))
+                self._couriers.follow_hooks()
+                self._couriers.hand_out(await self._insist("read what waits", store.waiting_deliveries))
                 self._group.create_task(self._follow_replays())
                 self._group.create_task(self._follow_invoices())
                 self._group.create_task(self._alerts.run())
@@ -149,35 +144,9 @@ class DeliveryService:
         )
         return f"{INVOICES} {positions or 'its beginning'}"
 
-    # --- the catalog
-
     def _entry(self, entry: Entry) -> None:
         self._alert_changes.note(entry)
-        if entry.kind == "namespace":
-            with self._lock:
-                self._changed.add(entry.namespace)
-
-    def _follow_hooks(self) -> None:
-        with self._lock:
-            changed, self._changed = self._changed, set()
-        for name in changed:
-            before = self._hooks.get(name, {})
-            hooks = self._hooks[name] = webhooks_of(self._catalog.catalog.view(name))
-            for code in before.keys() | hooks.keys():
-                self._courier(name, code).set_hook(hooks.get(code))
-
-    def _courier(self, namespace: str, webhook: str) -> Courier:
-        key = namespace, webhook
-        if key not in self._couriers:
-            courier = Courier(namespace, self._context)
-            courier.set_hook(self._hooks.get(namespace, {}).get(webhook))
-            self._couriers[key] = courier
-            self._group.create_task(courier.run())
-        return self._couriers[key]
-
-    def _hand_out(self, deliveries: Iterable[QueuedDelivery]) -> None:
-        for delivery in deliveries:
-            self._courier(delivery.namespace, delivery.webhook).add([delivery])
+        self._couriers.note(entry)
 
     # --- usage.invoices
 
@@ -236,12 +205,12 @@ class DeliveryService:
             # A webhook that was set before a version was appended has to be known before the version is passed over.
             while not self._catalog.fresh(time.monotonic() - read_at):  # noqa: ASYNC110  another thread's state
                 await asyncio.sleep(0.05)
-        self._follow_hooks()
+        self._couriers.follow_hooks()
         await self._queue(notices)
 
     async def _queue(self, notices: Sequence[Notice]) -> None:
         now_us = _now_us()
-        due = deliveries_for(notices, self._hooks, now_us)
+        due = deliveries_for(notices, self._couriers.hooks, now_us)
         if not due:
             return
         done = await self._insist("look what is delivered", partial(store.ended_messages, deliveries=due))
@@ -249,14 +218,11 @@ class DeliveryService:
             delivery for delivery in due if (delivery.namespace, delivery.webhook, delivery.message_id) not in done
         ]
         await self._insist("queue", lambda client: store.write(client, fresh))
-        self._hand_out(fresh)
+        self._couriers.hand_out(fresh)
 
     async def _move_on(self, reader: LedgerReader) -> None:
         moved = self._intake.ahead(reader.positions)
-        waiting = Counter[str]()
-        for (name, _), courier in self._couriers.items():
-            waiting[name] += len(courier)
-        for name, count in waiting.items():
+        for name, count in self._couriers.waiting().items():
             self.metrics.waiting(name, count)
         now = time.monotonic()
         if now - self._beat_at < (_AGAIN_SECONDS if moved != self._intake.positions else _BEAT_SECONDS):
@@ -281,7 +247,7 @@ class DeliveryService:
             for replay in replays:
                 if replay.replay not in known:
                     read_waiting = partial(store.waiting_deliveries, namespace=replay.namespace, replay=replay.replay)
-                    self._hand_out(await self._insist("read a replay", read_waiting))
+                    self._couriers.hand_out(await self._insist("read a replay", read_waiting))
             known = {replay.replay for replay in replays}
             await asyncio.sleep(_REPLAYS_SECONDS)
 
