@@ -20,6 +20,7 @@ from rating.console.usage.usage_choice import (
     span_after,
     span_before,
 )
+from rating.pricing.exact import exact_sum
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import parse_zone
 
@@ -130,8 +131,10 @@ def breakdown(shown: ShownUsage) -> Html | None:
             ("none" if value is None else value, rounded(row["quantity"]), rounded(row["events"]), share)
         )  # fmt: skip
     if adds_up and len(parts["rows"]) >= PARTS_SHOWN:
-        listed = sum((Decimal(row["quantity"] or 0) for row in parts["rows"][:PARTS_SHOWN]), Decimal(0))
-        rows.append((tag("em", "all others"), rounded(total - listed), "", _share(total - listed, total)))
+        others = exact_sum(
+            (total, *(Decimal(row["quantity"] or 0).copy_negate() for row in parts["rows"][:PARTS_SHOWN]))
+        )
+        rows.append((tag("em", "all others"), rounded(others), "", _share(others, total)))
     columns = (name, f"Quantity ({parts['unit']})" if parts["unit"] else "Quantity", "Events", "Part")
     return join(tag("h3", f"By {name}"), table(columns, rows, frozenset({1, 2})))
 

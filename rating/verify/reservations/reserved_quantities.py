@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from rating.pricing.exact import exact_sum
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation
 from schemas.values.instants import SECOND
@@ -55,8 +56,8 @@ class ReservedQuantities:
         feature = self._feature(record)
         now_us = record.decided_us
         _forget(feature, record)
-        held = sum((each.quantity for each in feature.open.values() if each.expires_us > now_us), Decimal(0))
-        held += sum(_uncounted(feature.finalised, record), Decimal(0))
+        still_open = (each.quantity for each in feature.open.values() if each.expires_us > now_us)
+        held = exact_sum((*still_open, *_uncounted(feature.finalised, record)))
         feature.open[record.reservation_id] = record
         return held
 

@@ -77,6 +77,14 @@ def test_what_its_writer_had_not_read_counts_for_the_lesser_of_before_and_after(
     assert verified(log) == []
 
 
+def test_what_is_held_is_added_up_to_the_last_digit() -> None:
+    log, many = Log(), 10**29
+    log.write(reservation(log, "a", many, 0))
+    log.write(reservation(log, "b", 1, many))
+    log.write(reservation(log, "c", 1, many))
+    assert verified(log) == [("reserved", f"at least {many + 1} held by others", str(many))]
+
+
 def test_an_expired_one_holds_nothing() -> None:
     log = Log()
     log.write(reservation(log, "a", 10, 0))
