@@ -7,13 +7,13 @@ logging a ``Settings`` shows asterisks.
 from __future__ import annotations
 
 from decimal import Decimal
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import WeirError
+from schemas.values.receivers import Receiver, receivers_of
 
 LEAST_RECORD_BYTES: Final = 128 * 1024
 """The least ``kafka_record_bytes``: in a smaller record an event alone may not fit."""
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     @field_validator("webhook_allow")
     @classmethod
     def _names_receivers(cls, value: str) -> str:
-        _receivers(value)
+        receivers_of(value)
         return value
 
     @field_validator("webhook_own_ports")
@@ -254,9 +254,9 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0]!r} is no port; write e.g. 8123,9092")
         return value
 
-    def webhook_receivers(self) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
+    def webhook_receivers(self) -> frozenset[Receiver]:
         """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""
-        return _receivers(self.webhook_allow)
+        return receivers_of(self.webhook_allow)
 
     def librdkafka(self) -> dict[str, Any]:
         """Connection part of a confluent-kafka configuration."""
@@ -276,20 +276,6 @@ class Settings(BaseSettings):
             config["sasl.username"] = self.kafka_sasl_username
             config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
         return config
-
-
-def _receivers(text: str) -> frozenset[tuple[IPv4Address | IPv6Address, int]]:
-    receivers = set()
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        host, _, port = item.rpartition(":")
-        names = ("127.0.0.1", "::1") if host.lower() == "localhost" else (host.removeprefix("[").removesuffix("]"),)
-        try:
-            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-                raise ValueError(port)
-            receivers |= {(ip_address(name), int(port)) for name in names}
-        except ValueError:
-            raise ValueError(f"{item!r} is not address:port; write e.g. 127.0.0.1:9000,[::1]:9000") from None
-    return frozenset(receivers)
 
 
 def load_settings(**overrides: Any) -> Settings:
