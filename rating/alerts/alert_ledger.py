@@ -53,7 +53,7 @@ class AlertLedger:
 
     def save(self) -> None:
         """All that was read is stored: write the file if it is far behind."""
-        self._image.save(self._reader.places(), len(self.valid), lambda _: self.valid.rows())
+        self._image.save(self._reader.places(), len(self.valid), self.valid.rows)
 
     def close(self) -> None:
         """Disconnect."""

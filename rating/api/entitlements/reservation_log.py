@@ -37,7 +37,7 @@ class StoredBook:
 
     def at_end(self, places: Mapping[int, LogPlace]) -> None:
         """Write the file if it is far behind."""
-        self._image.save(places, len(self._book), lambda _: self._book.rows())
+        self._image.save(places, len(self._book), self._book.rows)
 
 
 class ReservationLog:

@@ -1,5 +1,5 @@
-"""The file of a fold that is held in memory (reservations, alerts, checkpoints, the catalog): from it and what the log
-has beyond it a start makes the fold that the whole log gives.
+"""The file of a fold that is held in memory (reservations, alerts): from it and what the log has beyond it a start
+makes the fold that the whole log gives.
 
 A cache, never a second truth: the log is read from its beginning where the file is absent, damaged, of another version
 or log, or beyond the log's end, and where the log has another record at its last place; `weir verify` compares it with
@@ -105,9 +105,9 @@ class FoldImage:
         )
         return places if within and places.keys() == ends.keys() else {}
 
-    def save(self, places: Places, size: int, rows: Callable[[Places], Iterable[Row]]) -> bool:
+    def save(self, places: Places, size: int, rows: Callable[[], Iterable[Row]]) -> bool:
         """Write the fold of ``size`` entries, which is that of the log below ``places``, if the file is far behind;
-        whether it was. ``rows(base)``: of it, those beyond where the file stands, all where ``base`` is empty."""
+        whether it was. ``rows()``: all of it; what the file had is deleted, since a fold also forgets."""
         behind = max(LEAST_BEHIND, size // 2)
         if not self._path or _total(places) < self._next_try + behind:
             return False
@@ -116,12 +116,11 @@ class FoldImage:
             Path(self._path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked(fcntl.LOCK_EX, 0), closing(self._open()) as database, transaction(database):
                 stored = read_places(database)
-                known = stored == self._base
-                if not known and _total(places) - behind * _OTHERS_BEHIND < _total(stored) <= _total(places):
+                others = stored != self._base
+                if others and _total(places) - behind * _OTHERS_BEHIND < _total(stored) <= _total(places):
                     return False
-                if not known or not stored:
-                    database.execute("DELETE FROM fold")
-                _write(database, rows(stored if known else {}))
+                database.execute("DELETE FROM fold")
+                _write(database, rows())
                 write_places(database, places)
         except (BlockingIOError, sqlite3.OperationalError) as error:  # being read; a full disk
             log.warning("%s is not written: %s", self._path, error)
