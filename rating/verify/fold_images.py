@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ import msgspec
 from rating.entitlements.reservations import reservation_image
 from rating.entitlements.reservations.reservation_book import ReservationBook
 from rating.verify.difference import Findings, VerifyProgress
+from rating.verify.invoices.fold_files import damaged_files, remedy_of
 from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
 from schemas.kafka.topics import ALERTS, RESERVATIONS
@@ -94,17 +95,10 @@ def check_images(scope: Scope, findings: Findings, on_progress: VerifyProgress) 
     """Each file has just what the log gives from its beginning up to the file's place; of all namespaces. Nothing to
     check where there is none, or one that no process would go on from."""
     folder = scope.settings.snapshot_dir
-    checked = [image for image in IMAGES if folder and Path(image_path(folder, image.topic)).exists()]
-    for done, image in enumerate(checked):
-        on_progress(NAME, done, len(checked))
-        try:
-            _check(scope, image, findings)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            path = image_path(folder, image.topic)
-            findings.add("fold held in memory", path, "a file that can be read", str(error), _remedy(path))
-    on_progress(NAME, len(checked), len(checked))
+    images = {image_path(folder, image.topic): image for image in IMAGES} if folder else {}
+    checks = {path: partial(_check, scope, image, findings) for path, image in images.items() if Path(path).exists()}
+    for path, error in damaged_files(NAME, checks, on_progress):
+        findings.add("fold held in memory", path, "a file that can be read", error, _remedy(path))
 
 
 def _check(scope: Scope, image: CheckedImage, findings: Findings) -> None:
@@ -168,5 +162,4 @@ def _shown(value: bytes) -> str:
 
 
 def _remedy(path: str) -> str:
-    files = f"{path}, {path}-wal and {path}-shm"
-    return f"stop the processes that use it, then delete {files}: a cache, made anew from the log"
+    return remedy_of(path, "the processes that use it")

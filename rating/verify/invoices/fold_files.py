@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,15 +30,25 @@ def check_folds(scope: Scope, findings: Findings, on_progress: VerifyProgress) -
     next start."""
     folder = scope.settings.snapshot_dir
     files = [path for name in (WEBHOOKS, COPIES) if folder and (path := Path(folder) / name).exists()]
-    for done, path in enumerate(files):
-        on_progress(NAME, done, len(files))
+    checks = {str(path): partial(_check, scope, path, findings) for path in files}
+    for damaged, error in damaged_files(NAME, checks, on_progress):
+        findings.add("fold of invoices", damaged, "a file that can be read", error, _remedy(damaged))
+
+
+def damaged_files(
+    name: str, checks: Mapping[str, Callable[[], None]], on_progress: VerifyProgress
+) -> Iterator[tuple[str, str]]:
+    """Run the checks of files, by path; (path, why) of each that cannot be read. Raises sqlite3.OperationalError, which
+    is no damage. ``name``: of the progress."""
+    for done, (path, check) in enumerate(checks.items()):
+        on_progress(name, done, len(checks))
         try:
-            _check(scope, path, findings)
+            check()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            findings.add("fold of invoices", str(path), "a file that can be read", str(error), _remedy(str(path)))
-    on_progress(NAME, len(files), len(files))
+            yield path, str(error)
+    on_progress(name, len(checks), len(checks))
 
 
 def _check(scope: Scope, path: Path, findings: Findings) -> None:
@@ -84,8 +95,13 @@ def _shown(entry: tuple[Any, ...] | None) -> Any:
 
 
 def _remedy(path: str) -> str:
+    return remedy_of(path, "the webhooks' process or the workers")
+
+
+def remedy_of(path: str, users: str) -> str:
+    """What to do about a file that is not as its log; ``users``: the processes that have it open."""
     files = f"{path}, {path}-wal and {path}-shm"
-    return f"stop the webhooks' process or the workers, then delete {files}: a cache, made anew from the log"
+    return f"stop {users}, then delete {files}: a cache, made anew from the log"
 
 
 def _key(entry: tuple[Any, ...]) -> tuple[str, bytes]:

@@ -136,6 +136,10 @@ def test_verify_compares_the_file_with_the_log(ledger_of: Any, tmp_path: Path) -
     check_images(scope, findings, lambda *_: None)
     [difference] = findings.differences()
     assert (difference.where[:5], difference.found) == ("alert", "no entry")
+    path = Path(fold_image.image_path(str(tmp_path), ALERTS))
+    path.write_bytes(b"no database" * 1000)
+    check_images(scope, findings, lambda *_: None)
+    assert [each.where for each in findings.differences()] == [difference.where, str(path)]
 
 
 @pytest.mark.parametrize("stored_to", [0, 5])
