@@ -19,6 +19,7 @@ TRIES: Final = 6
 _FIRST_PAUSE: Final = 2.0
 _LONGEST_PAUSE: Final = 300.0
 _LONG_AGO: Final = float("-inf")
+"""Seconds of the monotonic clock, before any instant that it tells: a time, never an amount."""
 
 
 @dataclass
