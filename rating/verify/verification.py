@@ -95,6 +95,7 @@ _OF_INVOICES: Final = (
     check_numbers,
     check_folds,
 )
+_OF_WHOLE_LOGS: Final = (check_snapshot, check_folds, check_images)
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -105,13 +106,7 @@ def checks(invoices: bool | None, since_us: int | None = None) -> dict[str, RunC
     """The checks to run. None: all; True: those of INVOICE_CHECKS; False: all but those of invoices. With ``since_us``
     snapshot and folds are not compared with the whole log."""
     chosen = INVOICE_CHECKS if invoices else CHECKS
-    left_out = (
-        _OF_INVOICES
-        if invoices is False
-        else (check_snapshot, check_folds, check_images)
-        if since_us is not None
-        else ()
-    )
+    left_out = _OF_INVOICES if invoices is False else _OF_WHOLE_LOGS if since_us is not None else ()
     return {name: check for name, check in chosen.items() if check not in left_out}
 
 
