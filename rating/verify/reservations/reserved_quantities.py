@@ -67,11 +67,16 @@ class ReservedQuantities:
 
 def _uncounted(finalised: deque[_Finalised], record: Reservation) -> Iterator[Decimal]:
     for each in reversed(finalised):
-        beyond = any(record.offsets.get(place, 0) < end for place, end in each.ends.items())
-        if each.offset < record.seen and not beyond:
+        is_counted = _is_counted(each, record)
+        if each.offset < record.seen and is_counted:
             return  # so is what was finalised before it
-        if beyond:
+        if not is_counted:
             yield each.used if each.offset < record.seen else min(each.reserved, each.used)
+
+
+def _is_counted(finalised: _Finalised, record: Reservation) -> bool:
+    """Whether the cut on which a decision rests has all events of what was finalised."""
+    return all(record.offsets.get(place, 0) >= end for place, end in finalised.ends.items())
 
 
 def _forget(feature: _OfFeature, record: Reservation) -> None:
@@ -80,7 +85,6 @@ def _forget(feature: _OfFeature, record: Reservation) -> None:
     for number in [number for number, each in feature.open.items() if each.expires_us <= past_us]:
         del feature.open[number]
     while feature.finalised and feature.finalised[0].at_us <= past_us:
-        first = feature.finalised[0]
-        if any(record.offsets.get(place, 0) < end for place, end in first.ends.items()):
+        if not _is_counted(feature.finalised[0], record):
             return
         feature.finalised.popleft()
