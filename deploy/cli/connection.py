@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from deploy.cli.errors import FAILED, USAGE, Failure, problem_text, refused_parameters
+from schemas.values.record_copy import replace
 
 if TYPE_CHECKING:
     import httpx

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from deploy.local.process import Child, last_log_line, launch, send_signal, terminate
 from deploy.local.stack_state import Phase
+from schemas.values.record_copy import replace
 
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_LAST_S: Final = 5.0

@@ -7,7 +7,6 @@ import hmac
 from collections import defaultdict
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
@@ -43,6 +42,7 @@ from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
 from schemas.values.instants import micros
+from schemas.values.record_copy import replace
 
 COMPUTING: Final = SharePlan(places=2, each=1, each_key=1, waiting=20, seconds=15.0)
 CHANGING: Final = SharePlan(places=6, each=3, each_key=2, waiting=100, seconds=15.0)

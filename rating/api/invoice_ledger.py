@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from msgspec.structs import replace
 
 from rating.invoices.amend import Amendment
 from rating.invoices.ledger import StandingInvoices, invoices_reader, snapshot_folder
@@ -30,6 +29,7 @@ from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 
 _ATTEMPTS: Final = 20
 

@@ -4,7 +4,7 @@ checklist, or joins one announced earlier."""
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from rating.close.announced_runs import run_id
@@ -24,6 +24,7 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import micros, rfc3339
+from schemas.values.record_copy import replace
 from schemas.values.time_zones import VERSION
 
 RatedInvoices = tuple[tuple[Invoice, ...], tuple[str, ...]]

@@ -4,7 +4,7 @@ processes."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from rating.close.announcing import Announcer, Planning, RatedPlan, RefusedByChecks
@@ -32,6 +32,7 @@ from schemas.ledgers.checkpoints import Cut, Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import micros
+from schemas.values.record_copy import replace
 
 _ATTEMPTS: Final = 3
 _ROUNDS: Final = 100

@@ -7,7 +7,7 @@ A draft gets a new version only if its content changed, so a close without chang
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from clickhouse_connect.driver.client import Client
@@ -31,6 +31,7 @@ from schemas.ledgers.invoice_claims import DRAFT
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.values.instants import micros, rfc3339
+from schemas.values.record_copy import replace
 from schemas.values.time_zones import VERSION
 
 

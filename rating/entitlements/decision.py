@@ -7,7 +7,7 @@ it. A soft limit allows always, and says by how much it is passed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -20,6 +20,7 @@ from rating.pricing.exact import exact_sum, exactly
 from rating.usage import Measured, Usage, UsageGroup
 from schemas.prices import MatrixPrice, plain
 from schemas.values.instants import rfc3339
+from schemas.values.record_copy import replace
 
 RESERVABLE: Final = ("sum", "count", "count_unique")
 """Aggregations of which a quantity can be set apart: more use of them is at most so much more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from rating.entitlements.granted import Grant
@@ -16,6 +16,7 @@ from rating.usage import Measured, measured
 from schemas.catalog.entitlements.features import FeatureLimit
 from schemas.catalog.profiles import ProfileVersion
 from schemas.values.instants import SECOND
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ and those that were voided between them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -21,6 +21,7 @@ from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 _LATE_SHOWN: Final = 100
 

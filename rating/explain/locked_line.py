@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from clickhouse_connect.driver.client import Client
 
 from rating.explain.counted_events import count_events
@@ -13,6 +11,7 @@ from rating.invoices.read import read_invoices
 from rating.subscriptions.period_lock import PeriodLock
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 
 def locked(client: Client, ledgers: Ledgers, subject: Subject) -> JsonObject | None:

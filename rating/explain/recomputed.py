@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from clickhouse_connect.driver.client import Client
@@ -14,6 +13,7 @@ from rating.pricing.exact import exact_sum
 from rating.usage import Usage, UsageQuery, no_usage, stream_groups, usage_totals
 from schemas.values.instants import instant, micros, rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 
 def total(client: Client, query: UsageQuery) -> Usage:

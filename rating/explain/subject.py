@@ -3,7 +3,7 @@ catalog."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from clickhouse_connect.driver.client import Client
@@ -20,6 +20,7 @@ from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import Catalog
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Checkpoints, Cut
+from schemas.values.record_copy import replace
 
 
 class NotExplained(WeirError, LookupError):

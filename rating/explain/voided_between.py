@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,6 +17,7 @@ from schemas.clickhouse.positions import position_below
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import instant, rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 _POSITION: Final = "generation, partition, offset, `index`"
 _SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from msgspec.structs import replace
-
 from rating.invoices.amounts.billed_of_period import NOTED
 from rating.invoices.amounts.credited_in_all import beside, carriers
 from rating.invoices.amounts.reductions import paid
@@ -28,6 +26,7 @@ from schemas.ledgers.invoice_details import Draft, DraftApproval
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)

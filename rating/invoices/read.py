@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -20,6 +19,7 @@ from rating.pricing import money_text
 from schemas.ledgers.invoice_details import body_of_text
 from schemas.ledgers.invoice_record import LinePlan
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 HEAD_COLUMNS: Final = """namespace, invoice_id, version, predecessor, subscription, sequence, account_id,
     plan, plan_version,

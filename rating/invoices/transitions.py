@@ -13,8 +13,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
-
 from rating.invoices.chain import credited_since, given_back_by, invoices_built_on, last_order, voids_of
 from rating.periods import parse_zone
 from rating.pricing import money_text, plain
@@ -26,6 +24,7 @@ from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.currency import exponent
 from schemas.values.instants import instant, rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 E = TypeVar("E", PaymentEntry, CreditNoteEntry)
 

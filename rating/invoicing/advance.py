@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from msgspec import structs
-
 from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
 from rating.invoices.chain import interims_of
@@ -35,6 +33,7 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import Price, price_in
 from schemas.values.instants import rfc3339
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,7 @@ def paid_in_advance(chain: Sequence[Invoice], until_us: int) -> tuple[BilledInAd
             if amount:
                 price = price_of(invoice, line)
                 paid.append(
-                    BilledInAdvance(
-                        invoice.invoice_id, structs.replace(line, of_plan=plan_in(invoice, line)), price, amount
-                    )
+                    BilledInAdvance(invoice.invoice_id, replace(line, of_plan=plan_in(invoice, line)), price, amount)
                 )
     return tuple(paid)
 
@@ -155,7 +152,7 @@ def _same_fee(item: ResolvedCharge, paid: BilledInAdvance) -> bool:
 def _adjustment(paid: BilledInAdvance, price: Price, priced: Rated, difference: Decimal) -> Line:
     span = f"{rfc3339(paid.line.period_start)} to {rfc3339(paid.line.period_end)}"
     was = f"{plain(priced.amount)} instead of {plain(paid.amount)}, billed in advance"
-    return structs.replace(
+    return replace(
         paid.line,
         kind="adjustment", description=f"{paid.line.description}, adjusted for what was used of the period",
         price=price_text(price), amount=money_text(difference, priced.currency), unrounded=plain(difference),

@@ -8,7 +8,6 @@ counts as it would count each of them (``rating.pricing``): all are priced by th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +15,7 @@ from rating.pricing.exact import exactly
 from rating.pricing.identity_cache import IdentityCache
 from rating.usage import Usage, UsageGroup
 from schemas.prices import MatrixPrice, Price, prices_in_time
+from schemas.values.record_copy import replace
 
 Values = tuple[str, ...]
 """A combination of dimension values, "" for a value that is missing."""

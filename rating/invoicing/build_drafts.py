@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Final
-
-from msgspec import structs
 
 from rating.invoices.amounts.listed_values import listed
 from rating.invoices.amounts.prepaid_credits import Wallet
@@ -25,6 +22,7 @@ from schemas.ledgers.invoice_details import Draft
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 _OF_ITS_RUN: Final[JsonObject] = {
     "version": 0, "run_id": "", "checkpoint": 0, "catalog_offset": 0, "as_of": 0, "claim_id": "", "body": "",
@@ -84,7 +82,7 @@ def _drafted(invoice: Invoice, due: Due, known: Invoice | None) -> Invoice:
     body = body_of(invoice).without("due_date").changed({"draft": {**draft, **held}})
     text = f"{invoice.claim_id}:draft:{version}"
     claim_id = blake2b(text.encode(), digest_size=12).hexdigest()
-    return structs.replace(invoice, version=version, state=DRAFT, body=body.text(), claim_id=claim_id)
+    return replace(invoice, version=version, state=DRAFT, body=body.text(), claim_id=claim_id)
 
 
 def _content(draft: Invoice) -> tuple[Any, ...]:
@@ -92,4 +90,4 @@ def _content(draft: Invoice) -> tuple[Any, ...]:
     body = body_of(draft)
     terms = {name: value for name, value in (body.draft or {}).items() if name not in ("content", "holds", "held")}
     # Which credit notes it counted of what it adjusts, ``noted`` says.
-    return structs.replace(draft, **_OF_ITS_RUN), body.without("after_note", "draft"), terms
+    return replace(draft, **_OF_ITS_RUN), body.without("after_note", "draft"), terms

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, field
 
 from rating.invoices.amounts import credited_in_all
 from rating.invoices.amounts.billed_of_period import NOTED, OF_PERIOD
@@ -34,11 +33,11 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject, to_json
+from schemas.values.record_copy import replace
 from schemas.values.time_zones import VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjusting:
+class Adjusting(Struct, frozen=True, kw_only=True):
     """The adjustments of earlier invoices: ``lines``, of which ``settled`` adjust fees of the invoice's own period
     billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
     on grants; ``of_void``: what is credited of what void ones added to those; ``noted``: the standing invoices,
@@ -208,7 +207,7 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         last_advance = due.advance[-1]
         of_plan = LinePlan(last_advance.plan.code, last_advance.plan_version)
         changes = reduced(charged, agreed.ahead, currency, due.start_us, last_advance.end_us, agreed.ahead_before)
-        return [structs.replace(line, of_plan=of_plan) for line in changes]
+        return [replace(line, of_plan=of_plan) for line in changes]
     ahead = [line for line in lines if line.period_start >= due.end_us]
     lines_of_period = [line for line in lines if line.period_start < due.end_us]
     charged = [(line.product, Decimal(line.amount)) for line in [*lines_of_period, *settled]]
@@ -217,7 +216,7 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         charged = [(line.product, Decimal(line.amount)) for line in ahead]
         until = max(line.period_end for line in ahead)
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
-        reductions += [structs.replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
+        reductions += [replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
     return reductions
 
 
@@ -264,4 +263,4 @@ def claim_id(run_id: str, invoice: str) -> str:
 
 
 def _numbered(line: Line, number: int) -> Line:
-    return structs.replace(line, number=number, of_plan=None)  # the body has its plan
+    return replace(line, number=number, of_plan=None)  # the body has its plan

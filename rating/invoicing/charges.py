@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec import Struct
 
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.need import Need
@@ -23,14 +24,14 @@ from schemas.ledgers.invoice_record import LinePlan
 from schemas.prices import FlatPrice, MatrixPrice, Price, Proration, price_in
 from schemas.values.instants import SECOND, rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 __all__ = ["ChargeBook", "Need", "ResolvedCharge", "Totals", "metered", "proration"]
 
 _MAX_ITEMS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedCharge:
+class ResolvedCharge(Struct, frozen=True):
     """A resolved charge over a part of a period. ``need`` is None and ``versions`` () for a flat product.
     ``price``: as pinned on its line, with proration and trial of the part. ``plan`` None: the invoice's own."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from rating.invoices.chain import last_period, next_sequence, periods_to_reissue, voids_of
 from rating.invoices.ledger import StandingInvoices
@@ -16,6 +17,7 @@ from schemas.catalog.models import Plan
 from schemas.ledgers.invoice_claims import VOID, invoice_id
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import SECOND
+from schemas.values.record_copy import replace
 
 SETTLED_AT_ONCE: Final[frozenset[BillingInterval]] = frozenset({"quarter", "year"})
 """Intervals long enough that a change of fees in advance is billed at once; for shorter ones, with the period."""
@@ -27,8 +29,7 @@ advance at a change of them; interim: it bills what was used of the running peri
 period that is billed, with adjustments alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainPosition:
+class ChainPosition(Struct, frozen=True):
     """The position of an invoice in its subscription's chain.
 
     ``predecessor``: id of the previous invoice, "" for none; ``after``: that one's run if it is already valid, else
@@ -42,8 +43,7 @@ class ChainPosition:
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reissue:
+class Reissue(Struct, frozen=True):
     """The void invoice whose period is billed again. ``keeps_fees``: the following period is billed already, so the
     fees in advance are billed as on the void invoice."""
 
@@ -51,8 +51,7 @@ class Reissue:
     keeps_fees: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True, dict=True):  # a dict for what is computed once
     """An invoice to create for the period [start_us, end_us) of a subscription.
 
     It bills the usage and the flat fees in arrears of ``parts``, and the fees in advance of ``advance``, the parts

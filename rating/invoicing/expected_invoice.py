@@ -9,7 +9,7 @@ invoice precedes. Pure except for ``measure``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, drawn
@@ -25,6 +25,7 @@ from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, Line
+from schemas.values.record_copy import replace
 
 _ROUNDS: Final = 5
 """Limit on simulated closes at one instant: a change or a last word follows the period before it."""

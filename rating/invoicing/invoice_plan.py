@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
+
+from msgspec import Struct, field
 
 from rating.invoices.amounts.billed_of_period import NOTHING, Billed, billed_of, key_of, reductions
 from rating.invoices.amounts.credited_in_all import beside, carriers, standing_with_notes
@@ -35,10 +36,10 @@ from schemas.ledgers.invoice_record import (
     Invoice,
     Line,
 )
+from schemas.values.record_copy import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Billing:
+class Billing(Struct, frozen=True, kw_only=True):
     """An invoice to create: its charges, the earlier lines to re-rate, and credits of fees billed in advance."""
 
     due: Due

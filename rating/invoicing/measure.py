@@ -4,7 +4,7 @@ combined queries for intervals of few accounts."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, Protocol
 
@@ -14,6 +14,7 @@ from rating.invoicing.charges import Need, Totals
 from rating.usage import Measured, UsageGroup, UsageQuery, of_account_intervals, stream_groups, usage_totals
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import LISTED_VALUES
+from schemas.values.record_copy import replace
 
 # Parameters travel in the request's URL, whose length servers limit.
 MAX_NAMED_BYTES: Final = 8000

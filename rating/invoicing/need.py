@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from rating.usage import Measured
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True, cache_hash=True):
     """A total that one query answers for many accounts: a profile over a period, grouped by ``dimensions``.
 
     ``named``: combinations of dimension values that a price names, and that must stay apart however many there are.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from rating.invoicing.charges import Need, ResolvedCharge, Totals
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
@@ -19,6 +20,7 @@ from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.invoice_record import Line
 from schemas.prices import MatrixPrice, Price, plain
 from schemas.values.json_text import to_json
+from schemas.values.record_copy import replace
 
 NO_USAGE = "no usage in the period; priced as 0"
 
@@ -26,8 +28,7 @@ NO_USAGE = "no usage in the period; priced as 0"
 CARRIED = "no event in the period; the last value before it is carried over"
 
 
-@dataclass(frozen=True, slots=True)
-class RatedItem:
+class RatedItem(Struct, frozen=True):
     """An item with the price pinned on its line, its amount, and its usage (None for a flat product)."""
 
     item: ResolvedCharge

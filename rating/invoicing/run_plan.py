@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
@@ -32,6 +32,7 @@ from schemas.ledgers.invoice_record import (
     Invoice,
 )
 from schemas.settings import LISTED_VALUES
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

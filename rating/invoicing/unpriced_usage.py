@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from schemas.ledgers.invoice_record import (
 from schemas.prices import MatrixPrice, PriceError, price_in
 from schemas.values.instants import rfc3339
 from schemas.values.json_text import JsonObject, canonical, exact
+from schemas.values.record_copy import replace
 
 MAX_LOOKED_UP: Final = 50
 """Limit on entries shown with an example event, which takes a query each."""

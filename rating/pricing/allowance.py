@@ -4,7 +4,6 @@ inside ``exactly()``."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +11,7 @@ from rating.pricing.exact import share
 from rating.pricing.price_models import cell_amounts, label, ordered_cells
 from rating.pricing.priced_line import ZERO, PricingLine, Step, StepKind
 from schemas.prices import IncludedOrder, MatrixPrice, PackagePrice, PercentagePrice, Price, plain
+from schemas.values.record_copy import replace
 
 Cells = Mapping[tuple[str, ...], Decimal]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from rating.pricing.exact import exactly, money_text
 from schemas.prices import plain
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 ZERO: Final = Decimal(0)
 OTHERS: Final[tuple[str, ...]] = ()
@@ -41,8 +44,7 @@ StepKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One thing that happened to a line; the amounts of all steps sum to the unrounded amount.
 
     ``tier`` counts from 1; ``lower`` (exclusive) and ``upper`` (inclusive, None: open) are its bounds, in JSON
@@ -96,8 +98,7 @@ class MatrixQuantity:
     below_zero: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class PricingLine:
+class PricingLine(Struct, frozen=True):
     """A line between two stages. ``quantity``: what is left to price. ``cells``: the same by dimension values, for a
     matrix, else None. ``unpriced``: what the price has no amount for, and is not in ``quantity`` any more.
     ``others``: what ``cells`` has for OTHERS, as it was measured."""
@@ -120,8 +121,7 @@ class PricingLine:
         return replace(self, steps=self.steps + steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(Struct, frozen=True):
     """A priced quantity. ``amount`` is ``unrounded``, rounded once, half away from zero, to the currency's exponent.
 
     ``billable`` is the quantity after included and free units. ``notes`` are sentences an invoice line must show.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -23,6 +22,7 @@ from schemas.prices import (
     prices_in_time,
 )
 from schemas.values.currency import exponent
+from schemas.values.record_copy import replace
 
 # Steps whose sentences an invoice line must show.
 _NOTED: Final[frozenset[StepKind]] = frozenset({"negative_quantity", "trial", "unpriced"})

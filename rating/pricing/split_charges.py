@@ -8,8 +8,9 @@ would unsplit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from rating.pricing.exact import exactly
 from rating.pricing.price_models import packages_of
@@ -18,8 +19,7 @@ from rating.pricing.rating_stages import rate
 from schemas.prices import PackagePrice, Price, Split, VolumePrice
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """What a part measured: its quantity, the events behind it, and the quantity by dimension values for a matrix."""
 
     quantity: Decimal
@@ -27,8 +27,7 @@ class Quantity:
     quantities: tuple[MatrixQuantity, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Struct, frozen=True):
     """What the parts so far took of the allowance, priced and came to."""
 
     included: Decimal = ZERO

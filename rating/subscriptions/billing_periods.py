@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
+from msgspec import Struct
+
 from rating.periods import BillingInterval, first_period, next_period, parse_zone, period_containing
 from rating.subscriptions.timeline import Segment, Timeline
 from schemas.catalog.models import Plan
 from schemas.values.instants import SECOND, instant, micros
+from schemas.values.record_copy import replace
 
 # A period that starts this near to a boundary of its calendar is a whole one: the account moved to another time zone.
 _MOVED_US: Final = 27 * 3600 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodPart:
+class PeriodPart(Struct, frozen=True):
     """[start_us, end_us) within a period. ``whole_us``: length of the full period to which a flat fee or a minimum
     refers."""
 
@@ -31,8 +32,7 @@ class PeriodPart:
     trial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A billing period. ``parts`` are in order and cover it, except for time without a subscription; ``plan`` is
     the one at its end."""
 

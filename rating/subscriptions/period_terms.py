@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct
 
 from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import Entry
@@ -18,10 +20,10 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import plain
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """The discounts in force, in order, and the minimum commitment (None: none) of one period."""
 
     discounts: tuple[Discount, ...] = ()

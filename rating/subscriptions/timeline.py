@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from rating.periods import local_midnight, parse_zone
@@ -18,14 +18,14 @@ from schemas.catalog.profiles import BEGINNING, FOREVER
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.errors import WeirError
 from schemas.values.instants import instant, micros
+from schemas.values.record_copy import replace
 
 
 class PlanningError(WeirError):
     """A subscription cannot be billed with the present catalog; the message names it and the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """[start_us, end_us) in which one version of a subscription is in force (end FOREVER if unknown): a plan
     version with the subscription's prices, discounts and commitment. ``anchor``: of periods that begin in it;
     ``trial_end``: as that version gives it; ``begins``: the subscription starts here, first or again after it was
@@ -53,8 +53,7 @@ class Segment:
         return self.plan_version == segment.plan_version and same_terms
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """The segments, in order and without overlap; gaps are time without a subscription. ``trials``: [start, end)."""
 
     namespace: str

@@ -7,11 +7,11 @@ the start, and its answers are passed on from bucket to bucket.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import groupby
 from typing import Final, TypeAlias
 
 from rating.usage.query import Usage, UsageGroup, UsageQuery
+from schemas.values.record_copy import replace
 
 _Group: TypeAlias = tuple[str | None, tuple[str | None, ...], tuple[str, ...]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from rating.usage.existence import beside_windows
 from rating.usage.query import Usage, UsageGroup, UsageQuery, no_usage
 from rating.usage.render import render
 from schemas.values.json_text import canonical, exact
+from schemas.values.record_copy import replace
 
 
 def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from schemas.catalog.backfill_reach import BackfillReach
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.profiles import ProfileVersion
 from schemas.ledgers.checkpoints import Cut
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
+from msgspec import Struct
+
 from rating.usage.measured_profile import Measured
 from schemas.catalog.meters import ZERO_WITHOUT_USAGE, Aggregation
 from schemas.ledgers.checkpoints import Cut
@@ -132,8 +134,7 @@ def of_account_intervals(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """``quantity`` without usage: 0 for sums and counts, None for max, min and latest. ``events``: records behind
     it."""
 

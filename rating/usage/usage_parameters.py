@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, get_args
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.errors import WeirError
 from schemas.ledgers.checkpoints import Cut
 from schemas.values.instants import micros
+from schemas.values.record_copy import replace
 from schemas.values.suggestions import similar
 
 MAX_BUCKETS: Final = 20_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +23,7 @@ from schemas.ledgers.folds.fold_image import Places, image_of, image_path
 from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US, NamespaceState
+from schemas.values.record_copy import replace
 
 NAME: Final = "folds held in memory"
 _FOR_EVER_US: Final = 2**62

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -23,6 +23,7 @@ from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.damaged_parts import damaged_parts_of
 from schemas.clickhouse.positions import PositionRange, in_range, in_ranges
 from schemas.ledgers.given_up import OffsetRange
+from schemas.values.record_copy import replace
 
 NAME: Final = "acknowledged events"
 _SHOWN: Final = 5

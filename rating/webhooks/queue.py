@@ -11,10 +11,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.catalog.webhook_setting import WebhookEvent
+from schemas.values.record_copy import replace
 
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 Lane = tuple[str, str]

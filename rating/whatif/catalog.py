@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.catalog.models import Plan, Subscription
@@ -11,6 +11,7 @@ from schemas.catalog.state import Catalog, Entry, NamespaceView
 from schemas.errors import WeirError
 from schemas.prices import PriceError, parse_price
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 _INLINE_OFFSET: Final = -1  # older than every record, so that every subscription may be on it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -25,6 +25,7 @@ from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY, micros
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 # Grace is for billing alone: a period that has ended may be simulated at once.
 _GRACE: Final = 32 * DAY

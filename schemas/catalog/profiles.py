@@ -4,12 +4,13 @@ is valid (DESIGN invariant 5)."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from schemas.catalog.backfill_reach import Backfill, BackfillReach, backfill_code
 from schemas.catalog.meters import WINDOW_SECONDS, Aggregation, Filter, Meter
 from schemas.catalog.state import Entry, NamespaceView
+from schemas.values.record_copy import replace
 
 FOREVER: int = 1 << 62
 BEGINNING: int = -(1 << 62)

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from schemas.catalog.base import Model
 from schemas.catalog.entitlements.features import Feature
@@ -35,8 +36,7 @@ MOST_DERIVED: Final = 1_000_000
 filter value or some hundred characters of a schema."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True, dict=True):  # a dict for what is computed once
     """One version of a catalog entry that won its claim."""
 
     namespace: str

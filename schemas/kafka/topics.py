@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from confluent_kafka.admin import AdminClient
@@ -17,6 +16,7 @@ from schemas.kafka.topic_setup import (
     topic_changes,
 )
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 
 REJECTED: Final = "usage.rejected"
 CATALOG: Final = "usage.catalog"

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.kafka.codec import AvroRecord
 from schemas.ledgers.first_valid import Claim, FirstValid
+from schemas.values.record_copy import replace
 
 KIND: Final = "generation"
 _CODE: Final = "usage.events"

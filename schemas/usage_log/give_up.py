@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from schemas.catalog.follower import read_catalog
@@ -15,6 +14,7 @@ from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.given_up import OffsetRange, record_of
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 
 _ATTEMPTS: Final = 5
 

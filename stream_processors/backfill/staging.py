@@ -9,13 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from schemas.catalog.backfill_jobs import Job, staged_name
 from schemas.catalog.follower import CatalogFollower, catalog_end
 from schemas.events.event_types import DefaultsByOffset
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 from stream_processors.backfill.backfill_matcher import BackfillMatcher
 from stream_processors.backfill.journal_pages import DONE, NOWHERE, Pages, PassProgress, key_of
 from stream_processors.metering.journal import Journal

@@ -8,7 +8,7 @@ Reading a record twice therefore yields the same events, and deduplication drops
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from schemas.kafka.codec import MARKER, AvroRecord, CodecError, codec
 from schemas.kafka.limits import PACKED_BYTES
 from schemas.values.instants import instant
 from schemas.values.json_text import exact
+from schemas.values.record_copy import replace
 from stream_processors.fetching.bounded import RefusedBatch
 
 BATCH_EVENTS = 500

@@ -4,7 +4,6 @@ still has them."""
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -16,6 +15,7 @@ from schemas.events.acceptance import AcceptedEvent
 from schemas.events.rejections import hash_of
 from schemas.kafka.limits import EXPANSION
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 from stream_processors.inbox.admit import NOT_READ, InboxRecord, admit
 from stream_processors.replay.judged import Judged
 

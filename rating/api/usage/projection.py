@@ -8,7 +8,6 @@ are, since they do not grow with time. What comes of it is priced as an invoice 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
@@ -18,6 +17,7 @@ from rating.pricing import plain
 from rating.usage import Usage, UsageGroup
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 METHOD: Final = (
     "sums and counts × seconds of the period / seconds elapsed; unique counts, max, min and latest as they are;"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from rating.periods import parse_zone
 from rating.subscriptions.shared_timelines import timelines
@@ -15,6 +14,7 @@ from schemas.ledgers.invoice_record import Invoice
 from schemas.matching.overlap import Budget, Measuring, double_billed
 from schemas.values.currency import withdrawn
 from schemas.values.instants import instant
+from schemas.values.record_copy import replace
 
 
 def billed_twice(view: NamespaceView, start_us: int, end_us: int) -> list[str]:

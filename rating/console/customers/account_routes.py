@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import replace
 from typing import Annotated, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -33,6 +32,7 @@ from schemas.http.problems import Problem
 from schemas.ledgers.invoice_claims import DRAFT
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 router = APIRouter(include_in_schema=False)
 

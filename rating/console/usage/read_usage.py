@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from rating.api.context import Rating
@@ -17,6 +16,7 @@ from schemas.catalog.profiles import dimension_names, profile_versions, resolve
 from schemas.catalog.state import NamespaceView
 from schemas.http.problems import Problem
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 MOST_METRICS: Final = 12
 """Metrics whose totals a page shows side by side."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -13,6 +12,7 @@ from rating.entitlements.reservations.uncounted_usage import AccountFeature, Unc
 from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.reservations.valid_reservations import NamespaceState, Standing, ValidReservations
+from schemas.values.record_copy import replace
 
 VERSION: Final = 1
 """Of the rows. Another one wherever they change, or what they mean."""

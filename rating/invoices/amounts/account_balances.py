@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from msgspec.structs import replace
-
 from rating.invoices.amounts.billed_of_period import OF_PERIOD
 from rating.invoices.transitions import NewPayment, amount_due, with_payment
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_claims import FINALIZED, VOID
 from schemas.ledgers.invoice_details import PaymentEntry
 from schemas.ledgers.invoice_record import Invoice, body_of
+from schemas.values.record_copy import replace
 
 AUTHOR: Final = "close"
 _FOR: Final = "for "

@@ -8,9 +8,10 @@ for fees in advance is then what exceeds the discounts of the invoice's own peri
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from rating.invoices.chain import is_interim
 from rating.pricing.exact import exactly
@@ -23,6 +24,7 @@ from schemas.ledgers.invoice_record import (
     Line,
     body_of,
 )
+from schemas.values.record_copy import replace
 
 CHARGED: Final = frozenset({"usage", "flat"})
 """Kinds of lines to which discounts and the commitment of their period apply."""
@@ -36,8 +38,7 @@ OF_PERIOD: Final = "period"
 """``Body.terms_of`` of an invoice whose discounts are computed per period; one without it may be a lump."""
 
 
-@dataclass(frozen=True, slots=True)
-class Billed:
+class Billed(Struct, frozen=True):
     """Amounts of one period, including all adjustments: ``charged`` by product, ``reduced`` by key of a discount or
     of the true-up. ``carrier``: the invoice that billed its fees in advance, else its use before it ended; "" for
     none."""

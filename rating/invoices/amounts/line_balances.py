@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct, field
 
 from rating.invoices.amounts.billed_of_period import NOTED
 from rating.invoices.amounts.note_spread import spread_parts
@@ -49,8 +51,7 @@ class LineCredits:
             return max(self.kept_then + fell, ZERO)
 
 
-@dataclass(frozen=True, slots=True)
-class ChainCredits:
+class ChainCredits(Struct, frozen=True):
     """The lines of a chain of which credit notes credited something. ``notes``: number of credit notes considered, by
     the invoice that is adjusted and by each that adjusts one; ``order``: the chain's last credit note considered, 0 for
     none (``chain.last_order``)."""

@@ -14,8 +14,6 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Final
 
-from msgspec.structs import replace
-
 from rating.pricing import plain
 from rating.pricing.exact import exact_sum
 from schemas.ledgers.invoice_record import (
@@ -24,6 +22,7 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import MatrixPrice, pinned_price, prices_in_time
 from schemas.values.json_text import JsonObject, to_json
+from schemas.values.record_copy import replace
 
 REST: Final = "others"
 _CELL: Final = '"cell"'

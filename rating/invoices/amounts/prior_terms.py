@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from rating.invoices.amounts.billed_of_period import (
@@ -31,6 +31,7 @@ from schemas.ledgers.invoice_record import (
     LinePlan,
     body_of,
 )
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)

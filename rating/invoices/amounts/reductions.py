@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec import Struct
 
 from rating.invoices.amounts.billed_of_period import (
     COMMITMENT,
@@ -33,10 +32,10 @@ from schemas.ledgers.invoice_record import (
 from schemas.prices import plain
 from schemas.values.currency import exponent
 from schemas.values.instants import rfc3339
+from schemas.values.record_copy import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
+class Agreed(Struct, frozen=True):
     """The terms of an invoice's period, and the discounts (``ahead``) of the next one, whose fees it bills in
     advance; ``before`` and ``ahead_before``: what valid invoices, or earlier ones of the same run, have billed of
     either period."""
@@ -95,7 +94,7 @@ def _rest(reduction: ReductionLine, already: Decimal, carried: PriorTerms, curre
     line = line_of(left, carried.terms, currency, carried.start_us, carried.end_us)
     steps = [reduction.step.as_json(), Step("in_advance", -already, text).as_json()]
     shown = json.dumps(steps, ensure_ascii=False)
-    return [structs.replace(line, unrounded=plain(exact), steps=shown, note=text)]
+    return [replace(line, unrounded=plain(exact), steps=shown, note=text)]
 
 
 def paid(
@@ -147,7 +146,7 @@ def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_u
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
         reduction = ReductionLine("credit", code, amount, Step("credit", amount, text))
         line = _line(reduction, f"Prepaid credit {code}, given back", _grant_term(code), currency, start_us, end_us)
-        lines.append(structs.replace(line, note=text, adjusts=name))
+        lines.append(replace(line, note=text, adjusts=name))
     return lines
 
 
@@ -176,7 +175,7 @@ def line_of(reduction: ReductionLine, terms: Terms, currency: str, start_us: int
         start_us,
         end_us,
     )
-    return structs.replace(line, product=discount.product or "")
+    return replace(line, product=discount.product or "")
 
 
 def _line(
@@ -230,7 +229,7 @@ def _adjusted(
         return
     line = line_of(now, prior.terms, currency, prior.start_us, prior.end_us)
     span = f"{rfc3339(prior.start_us)} to {rfc3339(prior.end_us)}"
-    yield structs.replace(
+    yield replace(
         line,
         kind="adjustment",
         description=f"{line.description}, {why}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 
 from rating.invoices.amounts.prepaid_credits import drawn, grants_of_account
@@ -18,6 +17,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import body_of
 from schemas.settings import LISTED_VALUES
+from schemas.values.record_copy import replace
 
 
 def lines_with_threshold(lines: Iterable[Timeline], as_of_us: int) -> list[Timeline]:

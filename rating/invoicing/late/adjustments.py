@@ -6,8 +6,6 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from msgspec import structs
-
 from rating.invoices.amounts.unpriced_values import (
     completed,
     unpriced_of,
@@ -24,6 +22,7 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import Price
 from schemas.values.instants import rfc3339
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def adjusted(billed: Iterable[Prior], totals: Totals, account_id: str, currency:
             continue
         was = f"{plain(priced.amount)} for {plain(usage.quantity or Decimal(0))} instead of {plain(prior.billed)}"
         span = f"{rfc3339(prior.line.period_start)} to {rfc3339(prior.line.period_end)}"
-        line = structs.replace(
+        line = replace(
             prior.line,
             kind="adjustment",
             description=f"{prior.line.description}, adjusted for late or voided usage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -38,6 +38,7 @@ from schemas.ledgers.invoice_record import (
     LinePlan,
 )
 from schemas.prices import MatrixPrice, Price, prices_in_time
+from schemas.values.record_copy import replace
 
 
 @dataclass(frozen=True, slots=True)

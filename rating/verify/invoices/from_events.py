@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -36,6 +36,7 @@ from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_claims import VOID
 from schemas.values.currency import exponent
 from schemas.values.instants import SECOND
+from schemas.values.record_copy import replace
 
 NAME: Final = "invoices from events"
 _REMEDY: Final = "`weir explain` shows the line's events; void the invoice and bill the period again"

@@ -4,13 +4,14 @@ by them. Pure."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from rating.webhooks.receiver.special_addresses import Address, embedded_ipv4, is_never_a_receiver, is_public
 from schemas.errors import WeirError
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 
 AddressReach = Literal["public", "loopback", "any"]
 Receiver = tuple[Address, int]

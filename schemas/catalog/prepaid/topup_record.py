@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 from schemas.kafka.codec import CodecError, codec
 from schemas.ledgers.generations import Offsets, offsets_of, written_offsets
 from schemas.values.deterministic_ids import deterministic_id
+from schemas.values.record_copy import replace
 
 TopupState = Literal["requested", "paid", "refused", "withdrawn"]
 TopupOwner = tuple[str, str, str]

@@ -23,11 +23,12 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation, ReservationRecord
 from schemas.values.instants import SECOND
+from schemas.values.record_copy import replace
 
 ReservationState = Literal["open", "finalised", "released", "expired"]
 MOST_APART_US: Final = 60 * SECOND

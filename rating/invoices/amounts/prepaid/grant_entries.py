@@ -9,7 +9,7 @@ taken back by a further entry of kind ``expiry``, so nothing appears or disappea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -33,6 +33,7 @@ from schemas.ledgers.invoice_details import Body
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.instants import micros, parse_rfc3339, rfc3339
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 EntryKind = Literal["grant", "change", "retirement", "draw", "give_back", "credit_note", "void", "expiry", "overdrawn"]
 """grant, change, retirement: the catalog's versions; draw, give_back: lines of invoices; credit_note, void: what these

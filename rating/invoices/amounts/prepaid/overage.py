@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due
@@ -11,6 +10,7 @@ from rating.pricing.exact import exactly
 from schemas.ledgers.invoice_details import Body
 from schemas.ledgers.invoice_record import Invoice, body_of
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 
 def in_money(units: Decimal, body: Body) -> Decimal | None:

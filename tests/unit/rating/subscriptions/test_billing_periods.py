@@ -3,7 +3,6 @@ leap days."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -23,6 +22,7 @@ from schemas.catalog.base import BillingInterval
 from schemas.catalog.models import Plan
 from schemas.catalog.profiles import FOREVER
 from schemas.values.instants import DAY, SECOND, micros, rfc3339
+from schemas.values.record_copy import replace
 
 ZONES = [
     "UTC",
