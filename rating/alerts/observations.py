@@ -25,7 +25,7 @@ from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.timeline import PlanningError
 from rating.topups.floors import floors_of
-from rating.topups.shortfall import Shortfalls
+from rating.topups.shortfall import Place, Shortfalls
 from rating.usage import measured, no_usage
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.profiles import FOREVER, resolve
@@ -94,7 +94,9 @@ def observe_state(
     unplanned = dict(state.unplanned)
     running = list(state.unbilled(unplanned))
     look.problems |= {f"subscription {name}": why for name, why in unplanned.items()}
-    shortfalls = Shortfalls.of(view, floors_of(view, state.accounts, running) if top_up else {})
+    floors = floors_of(view, state.accounts, running) if top_up else {}
+    places = [(account, currency) for account, of_account in floors.items() for currency in of_account]
+    shortfalls = Shortfalls.of(view, places)
     watched: list[tuple[ActiveRule, list[WatchedPeriod]]] = []
     subjects = Subjects(state.accounts, running)
     for active in rules:
@@ -123,7 +125,8 @@ def observe_state(
         except Exception as error:
             look.failures["estimate"] = error
         else:
-            _of_money(look, money, state, estimated, shortfalls)
+            balances = _of_money(look, money, state, estimated, shortfalls)
+            look.balances = [(place[0], floors[place[0]][place[1]], left) for place, left in balances.items()]
     return look
 
 
@@ -193,8 +196,8 @@ def _of_money(
     state: AccountState,
     estimated: AccountEstimate,
     shortfalls: Shortfalls,
-) -> None:
-    """Spend and balances, which one estimate of the accounts answers."""
+) -> dict[Place, Decimal]:
+    """Spend and balances, which one estimate of the accounts answers; the balances of ``shortfalls``."""
     look.problems |= {f"subscription {name}": why for name, why in estimated.problems.items()}
     wallet = estimated.inputs.wallet()
     spend: dict[str, Spend] = {}
@@ -213,7 +216,6 @@ def _of_money(
             unrated.add(name)
     # What cannot be rated draws on no credits: the balance would be too high.
     unknown = {_account_of(state, name) for name in unrated}
-    look.balances = shortfalls.balances(state.view, wallet, state.now_us, unknown)
     for active, periods in rules:
         if active.rule.measure == "spend":
             before = len(look.observed)
@@ -223,6 +225,7 @@ def _of_money(
         else:
             known = [period for period in periods if period.account_id not in unknown]
             _collect(look, active, partial(balance_of, state.view, active, known, wallet, state.now_us))
+    return shortfalls.balances(state.view, wallet, state.now_us, unknown)
 
 
 def _account_of(state: AccountState, subscription: str) -> str:

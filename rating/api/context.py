@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
+from rating.api.entitlements.credit_balances import CreditBalances, balance_pool
 from rating.api.entitlements.grant_book import GrantBook
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.entitlements.reservation_log import ReservationLog
@@ -23,8 +24,11 @@ from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
+from rating.entitlements.prepaid_floors import PrepaidLeft
+from rating.estimates.prepaid_left import prepaid_left
 from rating.explain import Ledgers
 from rating.held_books import HeldBooks
+from rating.topups.shortfall import Place
 from rating.topups.topup_desk import TopupDesk
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
@@ -66,7 +70,9 @@ class Rating:
         """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
         self.grants = GrantBook()
-        self.usage_keeper = UsageKeeper(bounded_pool(settings), refreshing_pool(settings), lambda: micros(self.now()))
+        credit = CreditBalances(balance_pool(settings), self._prepaid_left, lambda: micros(self.now()))
+        pools = bounded_pool(settings), refreshing_pool(settings)
+        self.usage_keeper = UsageKeeper(*pools, lambda: micros(self.now()), credit=credit)
         self._catalog = CatalogFollower(settings)
         self.topups = TopupDesk(settings, self._catalog.wait_for)
         reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)
@@ -83,6 +89,11 @@ class Rating:
 
     async def _progress(self) -> Offsets:
         return await self._pool.ask(read_progress)
+
+    def _prepaid_left(
+        self, client: Client, view: NamespaceView, places: Collection[Place], now_us: int
+    ) -> Mapping[Place, PrepaidLeft]:
+        return prepaid_left(client, view, places, self.checkpoints, now_us)
 
     def _apply(self, record: LogRecord) -> None:
         self.checkpoints.apply_bytes(record.value)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from rating.entitlements.granted import Grant
+from rating.entitlements.prepaid_floors import FlooredCredit
 from rating.entitlements.questions import LimitQuestion
 from rating.invoicing.charges import Totals
 from rating.invoicing.need import Need
@@ -24,9 +25,12 @@ from schemas.values.record_copy import replace
 
 RESERVABLE: Final = ("sum", "count", "count_unique")
 """Aggregations of which a quantity can be set apart: more use of them is at most so much more."""
-DenialReason = Literal["not_granted", "limit_reached", "unpaid", "unknown_account", "unknown_feature", "undecided"]
+DenialReason = Literal[
+    "not_granted", "limit_reached", "unpaid", "floor_reached", "unknown_account", "unknown_feature", "undecided"
+]
 """Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant blocks until then;
-undecided: its limits cannot be worked out."""
+floor_reached: the account's prepaid balance is at the grant's ``credit_floor``, or below; undecided: its limits, or
+that balance, cannot be worked out."""
 _ZERO: Final = Decimal(0)
 
 
@@ -67,7 +71,7 @@ class LimitUse:
 class EntitlementDecision:
     """Whether the feature may be used: ``reason`` and ``detail`` say why not. ``grant``: the one that decided, None
     where there is none; ``uses``: of its limits; ``decisive``: the first limit that refuses, else the hard one, or of
-    soft ones any, of which least is left in proportion."""
+    soft ones any, of which least is left in proportion; ``credit``: the prepaid balance where the grant has a floor."""
 
     allowed: bool
     reason: DenialReason | None = None
@@ -75,6 +79,7 @@ class EntitlementDecision:
     grant: Grant | None = None
     uses: tuple[LimitUse, ...] = ()
     decisive: LimitUse | None = None
+    credit: FlooredCredit | None = None
 
 
 def decide(decisions: Sequence[EntitlementDecision]) -> EntitlementDecision:
@@ -90,6 +95,15 @@ def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None
     if refusing is not None:
         return EntitlementDecision(False, "limit_reached", _sentence(refusing, quantity), grant, tuple(uses), refusing)
     return EntitlementDecision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
+
+
+def floored(decision: EntitlementDecision, account_id: str, credit: FlooredCredit) -> EntitlementDecision:
+    """The decision of one grant with its floor: what is refused already stays so, for the same reason."""
+    if not decision.allowed or not credit.floor.block or credit.above:
+        return replace(decision, credit=credit)
+    reason: DenialReason = "undecided" if credit.above is None else "floor_reached"
+    detail = f"account {account_id}: {credit.sentence}"
+    return replace(decision, allowed=False, reason=reason, detail=detail, credit=credit)
 
 
 def use_in_quantity(

@@ -10,6 +10,7 @@ from typing import Final
 from rating.invoicing.due import current_span
 from rating.subscriptions.billing_periods import Span
 from rating.subscriptions.timeline import PlanningError, Segment, Timeline, timeline_of
+from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, FeatureLimit, StaticValue
 from schemas.catalog.profiles import FOREVER
 from schemas.catalog.state import NamespaceView
@@ -21,7 +22,7 @@ _OF_PERIODS: Final = ("account", "plan", "plan_version", "start", "billing_ancho
 class Grant:
     """A feature as one active subscription grants it. ``value``: of a static one; ``limits``: of a metered one;
     ``span``: the subscription's running period; ``line``: its timeline; ``block``: only as long as its interim
-    invoices are paid."""
+    invoices are paid; ``credit_floor``: only while so much prepaid credit is left."""
 
     feature: Feature
     value: StaticValue | None
@@ -30,6 +31,7 @@ class Grant:
     segment: Segment
     span: Span
     block: bool = False
+    credit_floor: CreditFloor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def granted_to(
             limits = feature.all_limits if grant.limits is None else grant.limits
             value = feature.value if grant.value is None else grant.value
             in_force = limits if feature.profile is not None else ()
-            held = Grant(feature, value, in_force, line, segment, span, grant.block)
+            held = Grant(feature, value, in_force, line, segment, span, grant.block, grant.credit_floor)
             grants.setdefault(feature.code, []).append(held)
     in_order = {code: tuple(of_feature) for code, of_feature in sorted(grants.items())}
     return Granted(account_id, view.time_zone(account_id), in_order, until_us, tuple(problems))

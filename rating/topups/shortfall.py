@@ -10,48 +10,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.pricing.exact import exact_sum
-from rating.topups.floors import Floors
-from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.state import NamespaceView
 from schemas.catalog.terms import CreditGrant
 
 _INEXHAUSTIBLE: Final = Decimal(10) ** 15
 _LAST: Final = 10_000_000
 """Priority behind all that the catalog takes."""
+Place: TypeAlias = tuple[str, str]
+"""Account and currency of a balance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfalls:
-    """The floors of accounts, and for each the grant that shows what is left to be paid in money: ``grants`` by
-    (account, currency), to be among the account's grants while its periods are rated."""
+    """The grants that show what is left to be paid in money, by (account, currency): to be among the account's grants
+    while its periods are rated."""
 
-    floors: Floors
-    grants: Mapping[tuple[str, str], Owned]
+    grants: Mapping[Place, Owned]
 
     @classmethod
-    def of(cls, view: NamespaceView, floors: Floors) -> Shortfalls:
-        """Those of the floors."""
-        places = [(account, currency) for account, of_account in floors.items() for currency in of_account]
-        return cls(floors, {place: _behind_all(view, *place, number) for number, place in enumerate(places)})
+    def of(cls, view: NamespaceView, places: Iterable[Place]) -> Shortfalls:
+        """Those of the accounts and currencies, each once."""
+        return cls({place: _behind_all(view, *place, number) for number, place in enumerate(places)})
 
     def balances(
         self, view: NamespaceView, wallet: Wallet, now_us: int, unknown: Iterable[str]
-    ) -> list[tuple[str, TopUp, Decimal]]:
-        """(account, its floor, its balance, which may be below zero). ``wallet``: after all periods have drawn on it;
-        ``unknown``: accounts of which something cannot be rated, which are left out."""
+    ) -> dict[Place, Decimal]:
+        """The balances, which may be below zero. ``wallet``: after all periods have drawn on it; ``unknown``: accounts
+        of which something cannot be rated, which are left out."""
         without, used = frozenset(unknown), wallet.used
-        balances: list[tuple[str, TopUp, Decimal]] = []
+        balances: dict[Place, Decimal] = {}
         for (account, currency), behind in self.grants.items():
             if account in without:
                 continue
             owned = [grant for grant in grants_of_account(view, account) if grant.pays(currency, now_us)]
             left = exact_sum(wallet.left(grant, now_us) for grant in owned)
             missing = used.get(behind.grant.code, Decimal(0))
-            balances.append((account, self.floors[account][currency], exact_sum((left, -missing))))
+            balances[account, currency] = exact_sum((left, -missing))
         return balances
 
 

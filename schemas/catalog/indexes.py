@@ -87,10 +87,11 @@ def _topped_up(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _granted(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
     grants = body.get("features")
+    granted = [grant for grant in (grants if isinstance(grants, list) else ()) if isinstance(grant, dict)]
+    floors = [floor for grant in granted if isinstance(floor := grant.get("credit_floor"), dict)]
     return [
-        ("feature", grant.get("feature"))
-        for grant in (grants if isinstance(grants, list) else ())
-        if isinstance(grant, dict)
+        *(("feature", grant.get("feature")) for grant in granted),
+        *(unit for floor in floors for unit in _unit(floor)),
     ]
 
 

@@ -12,6 +12,7 @@ from schemas.catalog import meters, models, terms
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
+from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.prepaid.units import ExchangeRate, Unit
@@ -66,6 +67,7 @@ _BOUNDS: Final = {
 }  # fmt: skip
 _EXCHANGE: Final = {"currency": "USD", "rate": "0.00002"}
 _TOP_UP: Final = {"currency": "USD", "floor": "10", "target": "50", "daily_limit": "200"}
+_FLOOR: Final = {"currency": "USD", "floor": "5", "block": True}
 _SCHEMA: Final = {
     "type": "record",
     "name": "call",
@@ -121,8 +123,9 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     features.FeatureGrant: (
         {"feature": "seconds-abroad", "limits": [_LIMIT]}, {"feature": "support", "value": "by mail"},
         {"feature": "export", "granted": False},
-        {"feature": "seconds-abroad", "limits": [], "block": True},
+        {"feature": "seconds-abroad", "limits": [], "block": True, "credit_floor": _FLOOR},
     ),
+    CreditFloor: (_FLOOR, {"currency": "token", "floor": "1000", "block": False}),
     models.Product: (
         {"code": "abroad", "name": "Calls abroad", "unit": "second", "kind": "metered", "profile": "calls.abroad"},
         {"code": "fee", "name": "Base fee", "kind": "flat"},

@@ -16,6 +16,7 @@ from schemas.catalog import meters, models, terms
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
+from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.keys import KeyLimits
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.prepaid.units import ExchangeRate, Unit
@@ -69,7 +70,7 @@ PARTS: Final = (
         "What an account is entitled to: a feature is granted by a plan or a subscription, and has a static value, or "
         "use that a profile meters and limits bound. "
         "[What a check says](../rating/BILLING.md#entitlements).",
-        (features.Feature, features.FeatureLimit, features.FeatureGrant),
+        (features.Feature, features.FeatureLimit, features.FeatureGrant, CreditFloor),
     ),
     PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires: "
         "[alerts](../rating/ALERTS.md).", (AlertRule,)),

@@ -67,17 +67,27 @@ def entitlements(
         "unit",
         "resets at",
         "plan",
+        "credit",
         "why not",
     )
     rows = [
         [
             item["feature"], "yes" if item["allowed"] else "no", item["value"], item["granted"], item["used"],
-            item["reserved"], item["remaining"], item["unit"], item["resets_at"], item["plan"], item["detail"],
+            item["reserved"], item["remaining"], item["unit"], item["resets_at"], item["plan"],
+            _credit_text(item["credit"]), item["detail"],
         ]
         for item in listed
     ]  # fmt: skip
     console().print(table("", columns, rows, right=("granted", "used", "reserved", "remaining")))
     say(f"as of {answer['as_of']['at']}")
+
+
+def _credit_text(credit: JsonObject | None) -> str:
+    """The prepaid balance where there is a floor under it."""
+    if credit is None:
+        return ""
+    balance = "not known" if credit["balance"] is None else f"{credit['balance']} {credit['currency']}"
+    return f"{balance}, floor {credit['floor']}"
 
 
 def _print_reservations(listed: list[JsonObject], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Own units that nobody declares, where something is priced, granted, topped up or watched in one. Pure."""
+"""Own units that nobody declares, where something is priced, granted, topped up, watched or left in one. Pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def undeclared_units(planned: Planned, model: Model) -> Iterator[tuple[str, str]
         named.append((".currency", model.currency or ""))
     if isinstance(model, Account | Plan | Subscription):
         named += [(f".top_ups[{number}].currency", item.currency) for number, item in enumerate(model.top_ups)]
+    if isinstance(model, Plan | Subscription):
+        floors = ((number, grant.credit_floor) for number, grant in enumerate(model.features))
+        named += [(f".features[{number}].credit_floor.currency", floor.currency) for number, floor in floors if floor]
     for place, currency in named:
         if is_own_unit(currency) and not planned.has("unit", currency):
             yield place, currency

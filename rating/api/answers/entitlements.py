@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rating.entitlements.decision import DenialReason
 from schemas.catalog.entitlements.features import ResetInterval
 from schemas.http.openapi import Answer, DecimalText, Position
 from schemas.ledgers.reservations.valid_reservations import ReservationState
@@ -51,6 +52,22 @@ class FeatureLimitUse(Answer):
     """null for a rolling window, and for one that never restarts"""
 
 
+class FlooredBalance(Answer):
+    """An account's prepaid balance beside a grant's floor."""
+
+    currency: str
+    """of the amounts; ISO 4217, or an own unit"""
+    balance: DecimalText | None
+    """grants in force, less what ended and running periods would draw, less what they would leave to be paid in money;
+    null: it cannot be told"""
+    floor: DecimalText
+    block: bool
+    """whether nothing is allowed while the balance is not above the floor"""
+    above: bool | None
+    at: datetime
+    """the instant of the balance, at most some seconds ago"""
+
+
 class CheckedEntitlement(Answer):
     """An account's entitlement to a feature. Numbers beside ``limits`` are of the limit that refuses, else of the hard
     one, or of soft ones any, of which least is left in proportion."""
@@ -60,7 +77,7 @@ class CheckedEntitlement(Answer):
     kind: Literal["boolean", "static", "metered"] | None
     """null where it is not granted"""
     allowed: bool
-    reason: Literal["not_granted", "limit_reached", "unpaid", "unknown_account", "unknown_feature", "undecided"] | None
+    reason: DenialReason | None
     """why it is not allowed; null where it is"""
     detail: str
     """the same for people"""
@@ -79,6 +96,8 @@ class CheckedEntitlement(Answer):
     overage: DecimalText | None
     resets_at: datetime | None
     limits: list[FeatureLimitUse]
+    credit: FlooredBalance | None
+    """the account's prepaid balance, where the grant has a `credit_floor`"""
 
 
 class EntitlementAnswer(CheckedEntitlement):

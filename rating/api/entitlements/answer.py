@@ -8,7 +8,8 @@ from typing import Final
 
 from rating.entitlements.decision import EntitlementDecision, LimitUse
 from rating.entitlements.held_usage import MeasuredAsOf
-from rating.pricing import plain
+from rating.entitlements.prepaid_floors import FlooredCredit
+from rating.pricing import money_text, plain
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.reservations.valid_reservations import Standing
 from schemas.values.instants import SECOND, rfc3339
@@ -39,6 +40,7 @@ def entitlement_json(account_id: str, feature: str, decision: EntitlementDecisio
         "metric": question.profile.profile_id if question is not None else None,
         **(_numbers(decisive) if decisive is not None else _NO_NUMBERS),
         "limits": [_limit_json(use) for use in decision.uses if use.question.limit is not None],
+        "credit": _credit_json(decision.credit) if decision.credit is not None else None,
     }
 
 
@@ -71,6 +73,18 @@ def _limit_json(use: LimitUse) -> JsonObject:
         "to": _edge(interval.end_us),
         "within": use.within,
         **_numbers(use),
+    }
+
+
+def _credit_json(credit: FlooredCredit) -> JsonObject:
+    floor, left = credit.floor, credit.prepaid.left
+    return {
+        "currency": floor.currency,
+        "balance": None if left is None else money_text(left, floor.currency),
+        "floor": money_text(floor.floor, floor.currency),
+        "block": floor.block,
+        "above": credit.above,
+        "at": rfc3339(credit.prepaid.at_us),
     }
 
 

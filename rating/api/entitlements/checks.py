@@ -16,15 +16,18 @@ from rating.entitlements.decision import (
     LimitUse,
     decide,
     decision_of,
+    floored,
     use_in_money,
     use_in_quantity,
 )
 from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.prepaid_floors import FlooredCredit
 from rating.entitlements.questions import MOST_KNOWN, KnownQuestions, LimitQuestion, questions_of
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
+from rating.topups.shortfall import Place
 from rating.usage import Measured, UsageGroup, no_usage
 from schemas.catalog.profiles import KINDS as PROFILE_KINDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -66,11 +69,21 @@ HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
+class AskedGrant:
+    """A grant with its limits as questions, () where it is not metered, or why they cannot be told; ``credit``: the
+    prepaid balance, where it has a floor."""
+
+    grant: Grant
+    asked: tuple[LimitQuestion, ...] | str
+    credit: FlooredCredit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredCheck:
     """A check with all that its decision rests on, but what reservations hold. ``problems``: of what is granted."""
 
     check: FeatureCheck
-    of_grants: tuple[tuple[Grant, tuple[LimitQuestion, ...] | str], ...]
+    of_grants: tuple[AskedGrant, ...]
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]]
     problems: tuple[str, ...]
     now_us: int
@@ -78,13 +91,12 @@ class MeasuredCheck:
     @property
     def profiles(self) -> tuple[Measured, ...]:
         """How the feature is measured, by its grants and their limits."""
-        return tuple(each.profile for _, asked in self.of_grants if not isinstance(asked, str) for each in asked)
+        asked = (each.asked for each in self.of_grants)
+        return tuple(each.profile for of_grant in asked if not isinstance(of_grant, str) for each in of_grant)
 
     def decision(self, held: Decimal) -> EntitlementDecision:
         """The decision where reservations hold so much."""
-        of_grants = [
-            _decision(self.check, grant, asked, self.usage, self.now_us, held) for grant, asked in self.of_grants
-        ]
+        of_grants = [_decision(self.check, each, self.usage, self.now_us, held) for each in self.of_grants]
         if not of_grants and self.problems:  # one of them may have granted it
             return EntitlementDecision(False, "undecided", self.problems[0])
         return decide(of_grants)
@@ -118,10 +130,12 @@ async def measured_checks(
 ) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
     """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``."""
     charges = _Charges(_book(view), _versions(view), _known_questions(view))
-    questions: dict[tuple[str, str], list[tuple[Grant, tuple[LimitQuestion, ...] | str]]] = {}
+    questions: dict[tuple[str, str], list[AskedGrant]] = {}
     keys: dict[UsageKey, None] = {}
     names = blocking(checks, granted)
     unpaid = await keeper.unpaid.of(view.namespace, names) if names else {}
+    places = floor_places(checks, granted)
+    left = await keeper.credit.of(view, places) if places and keeper.credit is not None else {}
     for check in checks:
         place = check.account_id, check.feature
         if place in questions:
@@ -131,7 +145,9 @@ async def measured_checks(
         for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
             due = unpaid.get(grant.line.subscription) if grant.block else None
             asked = _questions(charges, grant, own.time_zone, now_us) if due is None else due
-            of_place.append((grant, asked))
+            floor = grant.credit_floor
+            credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
+            of_place.append(AskedGrant(grant, asked, credit))
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
@@ -154,6 +170,16 @@ def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> 
     }
 
 
+def floor_places(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[Place]:
+    """The accounts and currencies whose prepaid balance what is checked depends on."""
+    return {
+        (check.account_id, grant.credit_floor.currency)
+        for check in checks
+        for grant in granted[check.account_id].grants.get(check.feature, ())[:MOST_GRANTS]
+        if grant.credit_floor is not None
+    }
+
+
 def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> tuple[LimitQuestion, ...] | str:
     """The limits of a grant as questions, () where it is not metered; why it cannot be told."""
     address = grant.feature.profile
@@ -169,6 +195,17 @@ def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> 
 
 
 def _decision(
+    check: FeatureCheck,
+    of_grant: AskedGrant,
+    usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
+    now_us: int,
+    held: Decimal,
+) -> EntitlementDecision:
+    decision = _of_limits(check, of_grant.grant, of_grant.asked, usage, now_us, held)
+    return decision if of_grant.credit is None else floored(decision, check.account_id, of_grant.credit)
+
+
+def _of_limits(
     check: FeatureCheck,
     grant: Grant,
     asked: tuple[LimitQuestion, ...] | str,

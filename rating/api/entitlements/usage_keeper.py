@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rating.api.entitlements.asker import Asker
+from rating.api.entitlements.credit_balances import CreditBalances
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
 from rating.api.entitlements.usage_steps import advanced, joined, let_go
 from rating.api.rating_problems import unavailable
@@ -92,11 +93,17 @@ def refreshing_pool(settings: Settings) -> ClickHousePool:
 
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
-    that is held, about KiB; ``unpaid``: interim invoices that are to be paid. ``stop`` is called in the event loop.
+    that is held, about KiB; ``unpaid``: interim invoices that are to be paid; ``credit``: prepaid
+    balances. ``stop`` is called in the event loop.
     ``refreshing``: asks what brings forward what is held, ``pool`` the rest."""
 
     def __init__(
-        self, pool: Asker, refreshing: Asker, now_us: Callable[[], int], most_weight: int = _MOST_WEIGHT
+        self,
+        pool: Asker,
+        refreshing: Asker,
+        now_us: Callable[[], int],
+        most_weight: int = _MOST_WEIGHT,
+        credit: CreditBalances | None = None,
     ) -> None:
         self._pool = pool
         self._refreshing = refreshing
@@ -104,6 +111,7 @@ class UsageKeeper:
         self._most_weight = most_weight
         self._namespaces: dict[str, _KeptNamespace] = {}
         self.unpaid = UnpaidInvoices(pool)
+        self.credit = credit
 
     def stop(self) -> None:
         """End what is under way."""
@@ -112,6 +120,8 @@ class UsageKeeper:
                 if task is not None:
                     task.cancel()
         self.unpaid.stop()
+        if self.credit is not None:
+            self.credit.stop()
         self._pool.stop()
         self._refreshing.stop()
 

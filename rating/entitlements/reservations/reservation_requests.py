@@ -28,8 +28,8 @@ MOST_OPEN_OF_NAMESPACE: Final = 50_000
 _ZERO: Final = Decimal(0)
 
 RefusalReason = Literal[
-    "not_granted", "limit_reached", "unpaid", "undecided", "too_many_reservations", "conflict", "unknown_reservation",
-    "reservation_finalised", "reservation_released", "reservation_expired",
+    "not_granted", "limit_reached", "unpaid", "floor_reached", "undecided", "too_many_reservations", "conflict",
+    "unknown_reservation", "reservation_finalised", "reservation_released", "reservation_expired",
 ]  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def reserve(
 def reason_of_decision(decision: EntitlementDecision) -> RefusalReason:
     """Why a decision that does not allow makes no reservation."""
     reason = decision.reason
-    return reason if reason in ("not_granted", "limit_reached", "unpaid") else "undecided"
+    return reason if reason in ("not_granted", "limit_reached", "unpaid", "floor_reached") else "undecided"
 
 
 def close(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, StrictBool, StrictInt, StringConstraints, model_validator
 
 from schemas.catalog.base import Code, Model, ProfileAddress, doubled
+from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.entitlements.rolling import RollingWindow, seconds_of
 from schemas.prices.decimals import NotNegative
 
@@ -108,11 +109,16 @@ class FeatureGrant(Model):
     """replace all limits of the feature; an empty list: unlimited; null: the feature's own"""
     block: Annotated[bool, Field(exclude_if=lambda value: value is False)] = False
     """true: not allowed as long as an interim invoice of the subscription (`invoice_threshold`) is not paid"""
+    credit_floor: Annotated[CreditFloor | None, Field(exclude_if=lambda value: value is None)] = None
+    """not allowed while the account's prepaid balance is at this floor or below, until credit is granted or a top-up is
+    paid; null: whatever is left of it"""
 
     @model_validator(mode="after")
     def _stands(self) -> Self:
-        if not self.granted and (self.value is not None or self.limits or self.block):
-            raise ValueError(f"feature {self.feature}: granted is false; remove value, limits and block, or grant it")
+        if not self.granted and (self.value is not None or self.limits or self.block or self.credit_floor):
+            raise ValueError(
+                f"feature {self.feature}: granted is false; remove value, limits, block and credit_floor, or grant it"
+            )
         check_limits(self.limits or ())
         return self
 

@@ -115,6 +115,46 @@ def test_entitlements_are_what_usage_and_the_invoice_of_this_moment_say(
     assert compared() == {"model": "24", "seats": "7", "spend": "0.4", "top": "12", "users": "3"}
 
 
+def test_nothing_is_allowed_while_prepaid_credit_is_at_its_floor_until_more_is_granted(
+    service: httpx.Client, road: Road, wait_until: Callable[..., Any]
+) -> None:
+    """The balance is the top-ups' and the close's: what the running period would draw is off it at once."""
+    road.publish("unit", code="token", name="Tokens")
+    profiles = [{"code": "n", "aggregation": "sum", "property": "n"}]
+    road.publish("meter", code="tokens", event_name="use", profiles=profiles)
+    road.publish("feature", code="model", profile="tokens.n")
+    road.publish("product", code="tokens", profile="tokens.n")
+    charge = {"product": "tokens", "price": {"model": "per_unit", "unit_amount": "2"}}
+    floor = {"currency": "token", "floor": "10", "block": True}
+    road.publish(
+        "plan", code="ai", currency="token", charges=[charge], features=[{"feature": "model", "credit_floor": floor}],
+    )  # fmt: skip
+    road.publish("account", code="acme")
+    road.publish("subscription", code="s", account="acme", plan="ai", start="2013-01-01T00:00:00Z")
+    road.publish("credit_grant", code="g", account="acme", currency="token", amount="100")
+    named = {"Weir-Namespace": road.namespace}
+    path = "/v1/accounts/acme/entitlements/model"
+
+    def credit() -> tuple[bool, str | None, str | None]:
+        answer = service.get(path, headers=named).json()
+        return answer["allowed"], answer["reason"], answer["credit"]["balance"]
+
+    assert wait_until(lambda: credit() == (True, None, "100"))
+    road.send([("use", "acme", "1", datetime.now(UTC).isoformat(), {"n": 44})])
+    assert wait_until(lambda: credit() == (True, None, "12"))
+    road.send([("use", "acme", "2", datetime.now(UTC).isoformat(), {"n": 1})])
+    assert wait_until(lambda: credit() == (False, "floor_reached", "10"))
+    refused = service.post(f"{path}/reservations", json={"quantity": "1"}, headers=named)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "floor_reached")
+    road.send([("use", "acme", "3", datetime.now(UTC).isoformat(), {"n": 10})])
+    assert wait_until(lambda: credit() == (False, "floor_reached", "-10"))
+    live = service.get("/v1/accounts/acme/balance", headers=named).json()
+    assert live["balances"][0]["live"] == "0"
+    road.publish("credit_grant", code="more", account="acme", currency="token", amount="21")
+    assert wait_until(lambda: credit() == (True, None, "11"))
+    assert service.post(f"{path}/reservations", json={"quantity": "1"}, headers=named).status_code == 201
+
+
 def test_what_cannot_be_checked_says_so_and_stops_nothing_else(service: httpx.Client, road: Road) -> None:
     ask = entitled(road)
     other = ask(service, "/other").json()

@@ -39,6 +39,23 @@ def test_a_unit_in_use_is_not_retired() -> None:
         assert faults(catalog, text) == {"$": detail}
 
 
+@pytest.mark.parametrize("owner", ["plans[0]", "subscriptions[0]"])
+def test_a_unit_of_a_floor_is_declared_and_not_retired(owner: str) -> None:
+    floor = "features: [{feature: sso, credit_floor: {currency: token, floor: 5}}]"
+    places = {"plans[0]": "", "subscriptions[0]": ""} | {owner: ", " + floor}
+    text = f"""
+namespace: shop
+features: [{{code: sso}}]
+accounts: [{{code: NO}}]
+plans: [{{code: usd, currency: USD, charges: []{places["plans[0]"]}}}]
+subscriptions: [{{code: s, account: NO, plan: usd, start: 2026-01-01{places["subscriptions[0]"]}}}]
+"""
+    missing = "no unit token; declare it"
+    assert faults(Catalog(), text) == {f"$.{owner}.features[0].credit_floor.currency": missing}
+    (detail,) = faults(applied(text + UNITS), "namespace: shop\nprune: true\nunits: []").values()
+    assert detail.endswith(f"at features[0].credit_floor.currency: {missing}")
+
+
 @pytest.mark.parametrize(
     ("owner", "others"),
     [

@@ -79,14 +79,20 @@ def test_limits_are_shown_with_what_is_reserved_of_them() -> None:
         "hard": True, "reset": "billing_period", "rolling": None, "unit": "token", "granted": "1000", "used": "70",
         "reserved": "20", "remaining": "910", "resets_at": "2026-02-01T00:00:00Z",
     }  # fmt: skip
-    entitlement = {"feature": "<api>", "limits": [limit, limit | {"hard": False, "reset": None, "used": None}]}
+    soft = limit | {"hard": False, "reset": None, "used": None}
+    entitlement = {"feature": "<api>", "limits": [limit, soft], "credit": None}
+    credit = {"currency": "token", "balance": "150", "floor": "200", "block": True}
+    floor = {"feature": "sso", "allowed": False, "detail": "top up", "limits": [], "credit": credit}
     reservation = {
         "feature": "<api>", "reservation_id": "rsv_1", "quantity": "20", "reserved_at": "2026-01-05T00:00:00Z",
         "expires_at": "2026-01-05T00:05:00Z",
     }  # fmt: skip
     none = {"entitlements": [], "problems": [], "reservations": [], "next_cursor": None}
-    shown = str(limited(none | {"entitlements": [entitlement], "reservations": [reservation], "next_cursor": "x"}))
+    answer = {"entitlements": [entitlement, floor], "reservations": [reservation], "next_cursor": "x"}
+    shown = str(limited(none | answer))
     for text in ("&lt;api&gt;", "hard, billing period", "soft, for ever", "20 token", "910 token", "rsv_1", "first 50"):
+        assert text in shown
+    for text in ("150", "200", "no: top up"):
         assert text in shown
     assert "no price" in str(limited(none | {"problems": ["subscription s: no price"]}))
     assert limited(none) is None

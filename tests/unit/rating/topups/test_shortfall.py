@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from rating.alerts.observations import observe_state
 from rating.alerts.watched import Watching
+from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates import account_state
 from rating.estimates.account_state import AccountState
+from rating.estimates.prepaid_left import prepaid_left
 from rating.subscriptions.timeline import timeline
 from rating.topups.floors import floor_owners, floors_of
 from schemas.ledgers.checkpoints import Checkpoints
@@ -82,3 +85,14 @@ def test_what_periods_would_leave_to_pay_in_money_is_below_zero(
         ("acme", Decimal(50), Decimal(balance))
     ]
     assert not look.failures | look.problems
+    # What a grant's credit_floor is compared with is the same.
+    monkeypatch.setattr("rating.estimates.prepaid_left.read_accounts", lambda *_: state(held))
+    places = [("acme", "USD"), ("acme", "EUR")]
+    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), NOW)
+    assert left["acme", "USD"] == PrepaidLeft(Decimal(balance), NOW)
+    euros = [Decimal(grant["amount"]) for grant in grants if grant.get("currency") == "EUR"]
+    assert left["acme", "EUR"].left == sum(euros)
+    unplanned = replace(state(held), unplanned={"acme-basic": "no plan"})
+    monkeypatch.setattr("rating.estimates.prepaid_left.read_accounts", lambda *_: unplanned)
+    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), NOW)
+    assert left["acme", "USD"] == PrepaidLeft(None, NOW, "subscription acme-basic: no plan")

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.catalog.base import STORED
+from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, FeatureLimit
 from schemas.catalog.entitlements.rolling import seconds_of, step_seconds
 from schemas.catalog.models import Plan
@@ -80,10 +81,24 @@ def test_a_feature_that_cannot_stand_names_the_remedy(fields: dict[str, Any], de
 
 
 def test_a_grant_is_taken_away_or_has_terms_and_stands_once() -> None:
-    detail = ": feature f: granted is false; remove value, limits and block, or grant it"
+    detail = ": feature f: granted is false; remove value, limits, block and credit_floor, or grant it"
     assert refusal(FeatureGrant, feature="f", granted=False, value="x") == detail
+    assert refusal(FeatureGrant, feature="f", granted=False, credit_floor={"currency": "USD"}) == detail
     twice = [{"feature": "f"}, {"feature": "f", "value": "x"}]
     assert refusal(Plan, code="p", currency="USD", features=twice) == ": features: f stands twice; grant it once"
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"floor": "-1"}, "floor: -1 is negative; write 0 or more"),
+        ({"floor": "0.001"}, ": floor 0.001 has more than USD's 2 decimals; round it"),
+        ({"currency": "token", "floor": "0.5"}, ": floor 0.5 has more than token's 0 decimals; round it"),
+        ({"currency": "USX"}, ": 'USX' is not an ISO 4217 currency code; write a three-letter code such as USD"),
+    ],
+)
+def test_a_floor_that_cannot_stand_names_the_remedy(fields: dict[str, Any], detail: str) -> None:
+    assert refusal(CreditFloor, **{"currency": "USD"} | fields) == detail
 
 
 def test_what_an_earlier_release_stored_means_the_same() -> None:
@@ -101,6 +116,9 @@ def test_an_earlier_release_reads_what_uses_nothing_new() -> None:
     assert set(json.loads(record["body"])) == {"code", "name", "profile", "limit", "reset"}
     plan = record_of("n", Plan(code="p", currency="USD"), kind="plan", version=1, author="", claim_id="")
     assert "features" not in json.loads(plan["body"])
+    granting = Plan(code="p", currency="USD", features=(FeatureGrant(feature="f"),))
+    body = json.loads(record_of("n", granting, kind="plan", version=1, author="", claim_id="")["body"])
+    assert set(body["features"][0]) == {"feature", "granted", "value", "limits"}
 
 
 @pytest.mark.parametrize("window", ["1 minute", "61 minutes", "5 hours", "8783 hours", "527039 minutes", "366 days"])

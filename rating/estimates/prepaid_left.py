@@ -1,0 +1,44 @@
+"""What is left of prepaid credit in some currencies of some accounts: the balance that top-ups and floors go by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from clickhouse_connect.driver.client import Client
+
+from rating.entitlements.prepaid_floors import PrepaidLeft
+from rating.estimates.account_state import read_accounts
+from rating.pricing import PriceError
+from rating.subscriptions.timeline import PlanningError
+from rating.topups.shortfall import Place, Shortfalls
+from schemas.catalog.state import NamespaceView
+from schemas.ledgers.checkpoints import Checkpoints
+
+
+def prepaid_left(
+    client: Client, view: NamespaceView, places: Collection[Place], checkpoints: Checkpoints, now_us: int
+) -> Mapping[Place, PrepaidLeft]:
+    """The balance of each account in each currency, as of now. Blocking; raises what reading the accounts raises, and
+    UnknownCheckpoint."""
+    accounts = list(dict.fromkeys(account for account, _ in places))
+    state = read_accounts(client, view, accounts, now_us)
+    shortfalls = Shortfalls.of(view, places)
+    estimated = state.estimate(client, checkpoints, shortfalls.grants.values())
+    wallet = estimated.inputs.wallet()
+    unrated = {**estimated.unbilled, **estimated.problems}
+    for expected in estimated.periods:
+        try:
+            expected.invoice(expected.totals, estimated.run, wallet)
+        except (PlanningError, PriceError, LookupError, ValueError, ArithmeticError) as error:
+            unrated[expected.running.line.subscription] = str(error)
+    # What cannot be rated draws on nothing: the balance would be too high.
+    problems = {_account_of(view, name): f"subscription {name}: {why}" for name, why in unrated.items()}
+    balances = shortfalls.balances(view, wallet, now_us, problems)
+    return {
+        place: PrepaidLeft(balances.get(place), now_us, problems.get(place[0], "")) for place in dict.fromkeys(places)
+    }
+
+
+def _account_of(view: NamespaceView, subscription: str) -> str:
+    versions = view.history("subscription", subscription)
+    return versions[-1].model.account if versions else ""
