@@ -44,6 +44,15 @@ _CARRIED: Final = f"""SELECT toString(batches.namespace) AS namespace, generatio
     JOIN (SELECT generation, partition, max(next_offset) AS end FROM usage_carried GROUP BY generation, partition)
         AS carried
     USING (generation, partition) WHERE batches.offset < end AND {_OURS} GROUP BY namespace, generation, partition"""
+_NAMED: Final = f"""SELECT toString(namespace) AS name, generation, partition, sum(events) FROM carried_records FINAL
+    WHERE {_OURS} GROUP BY name, generation, partition"""
+# Without those that a worker metered where they lay after the recovery had found them unmetered.
+_CARRIED_FROM: Final = f"""SELECT toString(namespace) AS namespace, generation, partition, offset,
+        sum(events) AS events, count() AS records
+    FROM carried_records FINAL WHERE {_OURS} AND (generation, partition, offset, append_time) NOT IN (
+        SELECT generation, partition, offset, append_time FROM usage_batches
+            WHERE (generation, partition, offset) IN (SELECT generation, partition, offset FROM carried_records)
+    ) GROUP BY namespace, generation, partition, offset"""
 # What was carried over and is not metered yet says nothing of its generation before.
 _UNDER_WAY: Final = f"""SELECT generation, partition FROM (
         SELECT generation, partition, max(next_offset) AS end FROM usage_carried GROUP BY generation, partition
@@ -59,44 +68,58 @@ _RECOVER: Final = "`weir generation recover` carries over what the log still has
 
 
 def _bitmaps(query: str) -> str:
-    """SQL: by partition, bitmaps of the offsets that ``query`` has (``acknowledged``) and of those metered
-    (``present``)."""
-    return f"""SELECT generation, partition, groupBitmapStateIf(offset, ours) AS acknowledged,
+    """SQL: by namespace and partition, bitmaps of the offsets that ``query`` has (``acknowledged``) and of those
+    metered (``present``)."""
+    return f"""SELECT namespace, generation, partition, groupBitmapStateIf(offset, ours) AS acknowledged,
         groupBitmapStateIf(offset, NOT ours) AS present,
         countIf(ours) AS records
         FROM (
-            SELECT generation, partition, offset, true AS ours FROM ({query})
-            UNION ALL SELECT generation, partition, offset, false FROM usage_batches WHERE {_OURS}
-        ) GROUP BY generation, partition"""
+            SELECT namespace, generation, partition, offset, true AS ours FROM ({query})
+            UNION ALL SELECT toString(namespace), generation, partition, offset, false FROM usage_batches WHERE {_OURS}
+        ) GROUP BY namespace, generation, partition"""
+
+
+def _lost(told: str, given: str) -> str:
+    """SQL: what was not carried over of ``told`` (``count`` and ``events`` by offset: acknowledged, not metered)."""
+    # The carried one may be the one at its offset that nobody has acknowledged.
+    known = "(told.count >= carried.records)"
+    return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1,
+        sum(told.count - carried.records * {known}) AS lost,
+        sum(greatest(told.events - toInt64(carried.events) * {known}, 0))
+        FROM ({told}) AS told LEFT JOIN ({_CARRIED_FROM}) AS carried USING (namespace, generation, partition, offset)
+        WHERE told.count > carried.records * {known}
+        GROUP BY namespace, generation, partition, given ORDER BY namespace, generation, partition, given"""
 
 
 def _missing(query: str, given: str) -> str:
     """SQL: the records of ``query`` that were never metered; ``given``: a condition, whether they were given up."""
-    return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1,
-        uniqExact(offset), sum(events)
-        FROM ({query}) WHERE (generation, partition, offset) IN (
-            SELECT generation, partition, arrayJoin(bitmapToArray(bitmapAndnot(acknowledged, present)))
+    return _lost(
+        f"""SELECT namespace, generation, partition, offset, count() AS count, toInt64(sum(events)) AS events
+        FROM ({query}) WHERE (namespace, generation, partition, offset) IN (
+            SELECT namespace, generation, partition, arrayJoin(bitmapToArray(bitmapAndnot(acknowledged, present)))
                 FROM ({_bitmaps(query)})
-        ) GROUP BY namespace, generation, partition, given ORDER BY namespace, generation, partition, given"""
+        ) GROUP BY namespace, generation, partition, offset""",
+        given,
+    )
 
 
 def _twice(query: str, given: str) -> str:
-    """SQL: offsets at which ``query`` has several records, since the log lost its end or was made anew: one of them is
-    metered, the others are not."""
-    return f"""SELECT namespace, generation, partition, {given} AS given, min(offset), max(offset) + 1,
-        sum(extra_records), sum(extra) FROM (
-            SELECT namespace, generation, partition, offset, count() - 1 AS extra_records, sum(events) - any(accepted)
-                AS extra FROM (
-                SELECT namespace, generation, partition, offset, events FROM ({query}) WHERE (generation, partition)
-                    IN (
-                    SELECT generation, partition FROM ({_bitmaps(query)})
+    """SQL: the records of ``query`` beside the metered one of its offset: the log lost its end or was made anew."""
+    return _lost(
+        f"""SELECT namespace, generation, partition, offset, count() - 1 AS count,
+            toInt64(sum(events)) - any(accepted) AS events FROM (
+                SELECT namespace, generation, partition, offset, events FROM ({query})
+                    WHERE (namespace, generation, partition) IN (
+                    SELECT namespace, generation, partition FROM ({_bitmaps(query)})
                         WHERE records > bitmapCardinality(acknowledged)
                 )
             ) AS told JOIN (
-                SELECT generation, partition, offset, toInt64(events) AS accepted FROM usage_batches FINAL WHERE {_OURS}
-            ) AS batches USING (generation, partition, offset)
-            GROUP BY namespace, generation, partition, offset HAVING count() > 1
-        ) GROUP BY namespace, generation, partition, given ORDER BY namespace, generation, partition, given"""
+                SELECT toString(namespace) AS namespace, generation, partition, offset, toInt64(events) AS accepted
+                    FROM usage_batches FINAL WHERE {_OURS}
+            ) AS batches USING (namespace, generation, partition, offset)
+            GROUP BY namespace, generation, partition, offset HAVING count() > 1""",
+        given,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +169,23 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
     if not records:
         return []
     under_way = {(int(row[0]) - 1, int(row[1])) for row in client.query(_UNDER_WAY).result_rows}
-    carried = {
-        (str(name), int(generation) - 1, int(partition)): int(events)
-        for name, generation, partition, events in client.query(_CARRIED, parameters=bind.parameters).result_rows
-    }
+    carried, named = (
+        {
+            (str(row[0]), int(row[1]) - before, int(row[2])): int(row[3])
+            for row in client.query(sql, parameters=bind.parameters).result_rows
+        }
+        for sql, before in ((_CARRIED, 1), (_NAMED, 0))
+    )
     return less_carried_over(
-        carried, (record for record in records if (record.generation, record.partition) not in under_way)
+        {key: max(0, events - named.get(key, 0)) for key, events in carried.items()},
+        (record for record in records if (record.generation, record.partition) not in under_way),
     )
 
 
 def less_carried_over(carried: Mapping[tuple[str, int, int], int], records: Iterable[LostRecords]) -> list[LostRecords]:
-    """Less what a recovery carried over into the next generation: (namespace, generation, partition) → events. What was
-    not given up first."""
+    """Less what a recovery carried over into the next generation without naming the records, as it did before migration
+    061, or since ClickHouse lost their names: (namespace, generation, partition) → events. What was not given up
+    first."""
     left = dict(carried)
     remaining: list[LostRecords] = []
     for record in sorted(records, key=lambda record: record.given_up):
@@ -202,8 +230,10 @@ def gap(
         [_lost_record(row) for row in client.query(sql(query, given), parameters=bind.parameters).result_rows]
         for sql in (_missing, _twice)
     )
-    [[present]] = client.query(
-        f"SELECT uniqExact(offset) FROM usage_batches WHERE {range_condition}", parameters=bind.parameters
+    [[counted]] = client.query(
+        f"SELECT uniqExact(offset) FROM (SELECT offset FROM usage_batches WHERE {range_condition}"
+        f" UNION ALL SELECT offset FROM ({query}))",
+        parameters=bind.parameters,
     ).result_rows
     events: dict[str, int] = defaultdict(int)
     for record in (*missing, *twice):
@@ -211,7 +241,7 @@ def gap(
             events[record.namespace] += record.events
     return Gap(
         dict(events),
-        max(0, end - start - int(present) - sum(record.records for record in missing)),
+        max(0, end - start - int(counted)),
         sum(record.records for record in twice),
     )
 

@@ -8,7 +8,8 @@ Repeating the request completes an interrupted recovery. The steps:
    being sealed
 3. seal the present topic at the broker, as any change of generation does
 4. append to the following generation every record that was never metered: one that usage_batches does not have at its
-   offset and with its append time. What an interrupted recovery has carried over is not carried over again
+   offset and with its append time. What an interrupted recovery has carried over is not carried over again. Each is
+   named in carried_records, since a worker may meter it meanwhile where it lay, and then it makes up for no lost one
 5. announce that the following generation is open, and that the old one ended at its cursors: workers go on to it at
    once
 
@@ -22,13 +23,13 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka.admin import AdminClient
 
 from schemas.clickhouse.binder import Binder
-from schemas.clickhouse.positions import PositionRange, in_partition, in_range
+from schemas.clickhouse.positions import PositionRange, in_range
 from schemas.events.batch import decode_batch
 from schemas.events.voids import decode_void, is_void
 from schemas.kafka.codec import CodecError
@@ -37,10 +38,9 @@ from schemas.ledgers.generations import GenerationState, open_record, sealing_re
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
-from schemas.usage_log.acknowledged import Acknowledged
 from schemas.usage_log.continuity import read_standing
 from schemas.usage_log.generation_change import GenerationError, Say, claim, read_generations, seal
-from schemas.values.instants import micros
+from schemas.values.instants import instant, micros
 
 _PAGE: Final = 500
 
@@ -129,22 +129,18 @@ def _carry_over(settings: Settings, client: Client, generation: int, partition: 
     # Nobody else writes to a generation before it is open: what it holds, an interrupted recovery has carried over.
     before, next_offset = _carried_before(settings, generation + 1, partition)
     carried = before.total()
-    counted = Acknowledged("recovery")
     page: list[LogRecord] = []
 
     def write() -> None:
         nonlocal carried, next_offset
         appended = _appended(client, generation, partition, page)
         records = never_metered(page, appended)
-        if records:
-            counts = map(_counts_of, records)
-            for of_record in uncounted(counts, *_acknowledged_at(client, generation, partition, records)):
-                counted.add(of_record.namespace, generation, partition, of_record.offset, of_record.events)
-            counted.write(lambda: client)
         values = not_carried([record.value for record in records], before)
         if values:
             placed = writer.append_all([(b"", value) for value in values], partition)
             next_offset = max(next_offset, *(offset + 1 for _, offset in placed))
+        if rows := carried_rows(generation, partition, records):
+            client.insert("carried_records", rows)
         carried += len(values)
         page.clear()
 
@@ -164,29 +160,20 @@ def never_metered(records: Sequence[LogRecord], appended: Mapping[int, int]) -> 
     return [record for record in records if record.value and appended.get(record.offset) != record.append_us]
 
 
-class RecordCount(NamedTuple):
-    """What a packed batch or a void (0 events) at an offset counts; ("", 0) where it cannot be read."""
-
-    offset: int
-    namespace: str
-    events: int
-
-
-def uncounted(
-    records: Iterable[RecordCount], metered: Mapping[int, str], entries: Mapping[tuple[int, str], int]
-) -> list[RecordCount]:
-    """Those of never metered records that no writer has counted, as it was not to acknowledge them. They are counted
-    when they are carried over, since what is carried over counts as no longer lost.
-
-    ``metered``: offset → namespace of the record that was metered there; ``entries``: (offset, namespace) → records of
-    the namespace that are counted there, the metered one among them.
-    """
-    return [
-        record
-        for record in records
-        if record.namespace
-        and entries.get((record.offset, record.namespace), 0) < 1 + (metered.get(record.offset) == record.namespace)
-    ]
+def carried_rows(generation: int, partition: int, records: Iterable[LogRecord]) -> list[list[Any]]:
+    """Rows of carried_records for records of the log that is left, without those that cannot be read."""
+    rows: list[list[Any]] = []
+    for record in records:
+        try:
+            if is_void(record.value):
+                namespace, events = decode_void(record.value).namespace, 0
+            else:
+                batch = decode_batch(record.value)
+                namespace, events = batch.namespace, batch.size
+        except CodecError:
+            continue
+        rows.append([generation, partition, record.offset, instant(record.append_us), namespace, events])
+    return rows
 
 
 def not_carried(values: Sequence[bytes], before: Counter[bytes]) -> list[bytes]:
@@ -206,37 +193,6 @@ def _carried_before(settings: Settings, generation: int, partition: int) -> tupl
     with LedgerReader(settings, events_topic(generation), begin={partition: 0}) as reader:
         end = reader.end_offsets().get(partition, 0)
         return Counter(_digest(record.value) for record in reader.read_to({partition: end})), end
-
-
-def _acknowledged_at(
-    client: Client, generation: int, partition: int, records: Sequence[LogRecord]
-) -> tuple[dict[int, str], dict[tuple[int, str], int]]:
-    """``metered`` and ``entries`` of ``uncounted`` from the first of the records to the last."""
-    bind = Binder()
-    offsets = PositionRange(generation, partition, records[0].offset, records[-1].offset + 1)
-    in_offsets = in_range(offsets, bind)
-    metered = f"SELECT offset, toString(namespace) FROM usage_batches FINAL WHERE {in_offsets}"
-    each = "SELECT namespace, generation, partition, arrayJoin(offsets) AS offset FROM acknowledged_records FINAL"
-    entries = (
-        f"SELECT offset, toString(namespace), count() FROM ({each} WHERE {in_partition(generation, partition, bind)})"
-        f" WHERE {in_offsets} GROUP BY offset, namespace"
-    )
-    metered_rows = client.query(metered, parameters=bind.parameters).result_rows
-    entry_rows = client.query(entries, parameters=bind.parameters).result_rows
-    return (
-        {int(offset): str(namespace) for offset, namespace in metered_rows},
-        {(int(offset), str(namespace)): int(count) for offset, namespace, count in entry_rows},
-    )
-
-
-def _counts_of(record: LogRecord) -> RecordCount:
-    try:
-        if is_void(record.value):
-            return RecordCount(record.offset, decode_void(record.value).namespace, 0)
-        batch = decode_batch(record.value)
-    except CodecError:
-        return RecordCount(record.offset, "", 0)
-    return RecordCount(record.offset, batch.namespace, batch.size)
 
 
 def _digest(value: bytes) -> bytes:

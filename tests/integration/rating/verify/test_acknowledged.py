@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,13 +31,14 @@ def client(settings: Settings) -> Iterator[Any]:
     made.close()
 
 
+APPENDED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def metered(
     client: Any, generation: int, partition: int, offsets: dict[int, int], cursor: int, namespace: str = "n"
 ) -> None:
     """Batches that are in ClickHouse, offset → events, and how far the partition is metered."""
-    rows = [
-        [generation, partition, offset, namespace, events, 1, datetime.now(UTC)] for offset, events in offsets.items()
-    ]
+    rows = [[generation, partition, offset, namespace, events, 1, APPENDED] for offset, events in offsets.items()]
     if rows:
         columns = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
         client.insert("usage_batches", rows, column_names=columns)
@@ -47,7 +48,7 @@ def metered(
 
 
 def merged(client: Any) -> None:
-    for table in ("acknowledged_records", "acknowledged_events", "usage_batches", "usage_progress", "usage_given_up"):
+    for table in ("acknowledged_records", "usage_batches", "usage_progress", "usage_given_up", "carried_records"):
         client.command(f"OPTIMIZE TABLE {table} FINAL")
 
 
@@ -138,3 +139,32 @@ def test_of_a_generation_that_is_over_all_counts_but_what_was_carried_over(clien
     metered(client, 2, 0, {2: 7, 3: 50}, 4)
     merged(client)
     assert lost_events(client, "n") == {"n": (9, 0)}
+
+
+def test_a_record_that_was_carried_over_hides_no_other_whether_it_was_metered_where_it_lay_or_not(client: Any) -> None:
+    gateway = Acknowledged("gateway")
+    for offset, events in ((0, 10), (1, 5), (2, 6), (5, 8)):  # 0 is metered, the others were lost
+        gateway.add("n", 1, 0, offset, events)
+    gateway.write(lambda: client)
+    metered(client, 1, 0, {0: 10}, 1)
+    # Another log under the same name. Of its records, nobody acknowledged those at 0 and 4.
+    other = {0: 7, 1: 4, 2: 3, 3: 2, 4: 9}
+    for offset in (1, 2, 3):
+        gateway.add("n", 1, 0, offset, other[offset])
+    gateway.write(lambda: client)
+    later = APPENDED + timedelta(minutes=1)
+    client.insert("carried_records", [[1, 0, offset, later, "n", events] for offset, events in other.items()])
+    client.insert("usage_carried", [[2, 0, 5]])
+    metered(client, 2, 0, other, 5)
+    columns = ["generation", "partition", "offset", "namespace", "events", "catalog_offset", "append_time"]
+    # A worker is still metering there: a record at a time, and in the end another tenant's at the offset of a lost one.
+    for offset in (None, 1, 2, 3, 4, 5):
+        if offset is not None:
+            name, events = ("m", 1) if offset == 5 else ("n", other[offset])
+            client.insert("usage_batches", [[1, 0, offset, name, events, 1, later]], column_names=columns)
+        merged(client)
+        assert lost_events(client, "n") == lost_events(client, None) == {"n": (19, 0)}, offset
+        assert gap(client, 1, 0, 0, 6).events == {"n": 19}
+        assert gap(client, 1, 0, 0, 8).uncounted == (2 if offset in (4, 5) else 3)
+    client.insert("carried_records", [[1, 0, 3, later + timedelta(minutes=1), "n", 2]])  # of a third log
+    assert lost_events(client, "n") == {"n": (19, 0)}

@@ -1,4 +1,4 @@
-"""Acknowledged records that ClickHouse only lacks, since a part of usage_batches is damaged, are not told as lost."""
+"""What hides a lost record, and what does not: a damaged part of usage_batches, and records that were carried over."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ GIVEN_UP = ("n", 1, 0, True, 9, 10, 1, 4)
 
 
 class Journal:
-    """What is missing in usage_batches, and what other records replaced; ``damaged``: tables with a damaged part."""
+    """What is missing in usage_batches, and what other records replaced; ``damaged``: tables with a damaged part.
+    ``carried``: events that the next generation has of this one; ``named``: those of them whose records are known."""
 
-    def __init__(self, damaged: list[str]) -> None:
+    def __init__(self, damaged: list[str], carried: int = 0, named: int = 0) -> None:
         self._damaged = damaged
+        self._carried = carried
+        self._named = named
 
     def query(self, sql: str, parameters: Any = None) -> Any:
         if "system.detached_parts" in sql:
@@ -28,6 +31,10 @@ class Journal:
             rows = [MISSING, GIVEN_UP]
         elif "HAVING count() > 1" in sql:
             rows = [REPLACED]
+        elif "sum(batches.events)" in sql:
+            rows = [("n", 2, 0, self._carried)] if self._carried else []
+        elif "carried_records" in sql:
+            rows = [("n", 1, 0, self._named)] if self._named else []
         else:
             rows = []
         return SimpleNamespace(result_rows=rows)
@@ -38,3 +45,14 @@ class Journal:
 )
 def test_what_a_damaged_part_held_is_not_lost(damaged: list[str], lost: int) -> None:
     assert lost_events(cast(Client, Journal(damaged)), "n") == {"n": (lost, 4)}
+
+
+@pytest.mark.parametrize(
+    ("carried", "named", "lost", "given_up"),
+    [(15, 0, 8, 4), (25, 0, 0, 2), (15, 15, 23, 4), (25, 20, 18, 4), (0, 20, 23, 4)],
+)
+def test_only_what_was_carried_over_without_a_name_makes_up_for_any_that_is_missing(
+    carried: int, named: int, lost: int, given_up: int
+) -> None:
+    """A named one is compared at its own offset, by ClickHouse."""
+    assert lost_events(cast(Client, Journal([], carried, named)), "n") == {"n": (lost, given_up)}

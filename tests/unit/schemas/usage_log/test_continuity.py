@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.events.acceptance import AcceptedEvent
+from schemas.events.batch import encode_batch
+from schemas.events.identity import content_hash, identity
+from schemas.events.voids import EventVoid, encode_void
 from schemas.ledgers.generations import Generations, open_record, sealing_record
 from schemas.ledgers.given_up import GivenUp, OffsetRange, record_of, uncovered
 from schemas.ledgers.ledger_reader import LogRecord
@@ -17,7 +21,8 @@ from schemas.settings import Settings
 from schemas.usage_log import continuity
 from schemas.usage_log.acknowledged import KEPT, Acknowledged, TakenBefore
 from schemas.usage_log.continuity import REST_LOOKS, ConfirmedFaults, GenerationStanding, LogWatch
-from schemas.usage_log.generation_recovery import RecordCount, _digest, never_metered, not_carried, uncounted
+from schemas.usage_log.generation_recovery import _digest, carried_rows, never_metered, not_carried
+from schemas.values.instants import instant
 
 
 @pytest.mark.parametrize(
@@ -118,13 +123,21 @@ def test_what_was_metered_is_not_carried_over() -> None:
     assert never_metered(records, {0: 1000, 1: 2000}) == [records[1], records[3]]
 
 
-def test_what_is_carried_over_is_counted_where_nobody_had_counted_it() -> None:
-    """Offset 1: a metered record that is gone, and one after it that was refused; 2: two that were acknowledged; 3: one
-    beside another namespace's. Above the cursor: 4, which was refused, and 5, which was acknowledged."""
-    records = [RecordCount(offset, "n", 7) for offset in (1, 2, 3, 4, 5)]
-    entries = {(1, "n"): 1, (2, "n"): 2, (3, "m"): 1, (5, "n"): 1}
-    assert uncounted(records, {1: "n", 2: "n", 3: "m"}, entries) == [records[0], records[2], records[3]]
-    assert uncounted(records[:1], {1: "n"}, {}) == records[:1]
+def test_what_is_carried_over_is_named_with_its_place_in_the_log_that_is_left() -> None:
+    """A batch of two, a void, and what cannot be read, which no namespace has acknowledged."""
+    packed = [
+        AcceptedEvent(identity("n", "", key), content_hash("e", "a", b"{}"), "e", "a", key, "", 5, "{}") for key in "kl"
+    ]
+    void = EventVoid("n", "", "k", "why", "who")
+    records = [
+        LogRecord(3, 7, 9_000, encode_batch("n", 0, packed)),
+        LogRecord(3, 8, 9_000, encode_void(void)),
+        LogRecord(3, 9, 9_000, b"no record of ours"),
+    ]
+    assert carried_rows(1, 3, records) == [
+        [1, 3, 7, instant(9_000), "n", 2],
+        [1, 3, 8, instant(9_000), "n", 0],
+    ]
 
 
 class Client:
