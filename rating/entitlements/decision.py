@@ -28,9 +28,9 @@ RESERVABLE: Final = ("sum", "count", "count_unique")
 DenialReason = Literal[
     "not_granted", "limit_reached", "unpaid", "floor_reached", "unknown_account", "unknown_feature", "undecided"
 ]
-"""Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant blocks until then;
-floor_reached: the account's prepaid balance is at the grant's ``credit_floor``, or below; undecided: its limits, or
-that balance, cannot be worked out."""
+"""Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant, or a limit that is
+passed, blocks until then; floor_reached: the account's prepaid balance is at the grant's ``credit_floor``, or below;
+undecided: its limits, or that balance, cannot be worked out."""
 _ZERO: Final = Decimal(0)
 
 
@@ -66,6 +66,11 @@ class LimitUse:
         """Whether it is hard, and does not allow what is asked for."""
         return not self.within and self.question.limit is not None and self.question.limit.hard
 
+    @property
+    def blocks(self) -> bool:
+        """Whether it does not allow what is asked for as long as something is to be paid."""
+        return not self.within and self.question.limit is not None and self.question.limit.block
+
 
 @dataclass(frozen=True, slots=True)
 class EntitlementDecision:
@@ -89,11 +94,18 @@ def decide(decisions: Sequence[EntitlementDecision]) -> EntitlementDecision:
     return next((decision for decision in decisions if decision.allowed), decisions[0])
 
 
-def decision_of(grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None) -> EntitlementDecision:
-    """The decision of one grant, given its limits' uses (none: it is not metered)."""
+def decision_of(
+    grant: Grant, uses: Sequence[LimitUse], quantity: Decimal | None, due: str | None = None
+) -> EntitlementDecision:
+    """The decision of one grant, given its limits' uses (none: it is not metered). ``due``: what its subscription has
+    to pay, for limits that block until it has; None: nothing."""
     refusing = next((use for use in uses if use.refuses), None)
     if refusing is not None:
         return EntitlementDecision(False, "limit_reached", _sentence(refusing, quantity), grant, tuple(uses), refusing)
+    blocked = next((use for use in uses if use.blocks), None) if due is not None else None
+    if blocked is not None:
+        detail = f"{_sentence(blocked, quantity)}; {due}"
+        return EntitlementDecision(False, "unpaid", detail, grant, tuple(uses), blocked)
     return EntitlementDecision(True, None, "", grant, tuple(uses), min(uses, key=_tightness, default=None))
 
 

@@ -33,6 +33,11 @@ class Grant:
     block: bool = False
     credit_floor: CreditFloor | None = None
 
+    @property
+    def asks_for_payment(self) -> bool:
+        """Whether it, or one of its limits, blocks until interim invoices are paid."""
+        return self.block or any(limit.block for limit in self.limits)
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:

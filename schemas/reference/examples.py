@@ -118,6 +118,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         {"code": "support", "value": "by phone"},
     ),
     features.FeatureLimit: (
+        {"quantity": "100", "reset": "day", "hard": False, "block": True},
         _LIMIT, {"quantity": "600", "rolling": "5 hours"}, {"amount": "50", "reset": "billing_period"},
     ),
     features.FeatureGrant: (

@@ -31,6 +31,8 @@ class FeatureLimitUse(Answer):
     of: Literal["quantity", "amount"]
     """quantity, or amount: in money"""
     hard: bool
+    block: bool
+    """whether use beyond it is not allowed as long as an interim invoice is not paid"""
     reset: ResetInterval | None
     rolling: str | None
     step_seconds: int | None

@@ -66,6 +66,7 @@ def _limit_json(use: LimitUse) -> JsonObject:
     return {
         "of": "quantity" if limit.amount is None else "amount",
         "hard": limit.hard,
+        "block": limit.block,
         "reset": limit.reset,
         "rolling": limit.rolling,
         "step_seconds": interval.step_us // SECOND or None,

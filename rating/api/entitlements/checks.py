@@ -71,11 +71,12 @@ HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
 @dataclass(frozen=True, slots=True)
 class AskedGrant:
     """A grant with its limits as questions, () where it is not metered, or why they cannot be told; ``credit``: the
-    prepaid balance, where it has a floor."""
+    prepaid balance, where it has a floor; ``due``: what its subscription has to pay, where that matters."""
 
     grant: Grant
     asked: tuple[LimitQuestion, ...] | str
     credit: FlooredCredit | None = None
+    due: PaymentDue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,12 @@ async def measured_checks(
         own = granted[check.account_id]
         of_place = questions[place] = []
         for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
-            due = unpaid.get(grant.line.subscription) if grant.block else None
-            asked = _questions(charges, grant, own.time_zone, now_us) if due is None else due
+            due = unpaid.get(grant.line.subscription) if grant.asks_for_payment else None
+            refused = due if grant.block else None
+            asked = _questions(charges, grant, own.time_zone, now_us) if refused is None else refused
             floor = grant.credit_floor
             credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
-            of_place.append(AskedGrant(grant, asked, credit))
+            of_place.append(AskedGrant(grant, asked, credit, due))
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
@@ -161,12 +163,12 @@ async def measured_checks(
 
 
 def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[str]:
-    """The subscriptions that grant what is checked only as long as their interim invoices are paid."""
+    """The subscriptions that grant what is checked, or use beyond a limit, as long as interim invoices are paid."""
     return {
         grant.line.subscription
         for check in checks
         for grant in granted[check.account_id].grants.get(check.feature, ())[:MOST_GRANTS]
-        if grant.block
+        if grant.asks_for_payment
     }
 
 
@@ -201,18 +203,18 @@ def _decision(
     now_us: int,
     held: Decimal,
 ) -> EntitlementDecision:
-    decision = _of_limits(check, of_grant.grant, of_grant.asked, usage, now_us, held)
+    decision = _of_limits(check, of_grant, usage, now_us, held)
     return decision if of_grant.credit is None else floored(decision, check.account_id, of_grant.credit)
 
 
 def _of_limits(
     check: FeatureCheck,
-    grant: Grant,
-    asked: tuple[LimitQuestion, ...] | str,
+    of_grant: AskedGrant,
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
     now_us: int,
     held: Decimal,
 ) -> EntitlementDecision:
+    grant, asked = of_grant.grant, of_grant.asked
     if isinstance(asked, str):
         reason: DenialReason = "unpaid" if isinstance(asked, PaymentDue) else "undecided"
         return EntitlementDecision(False, reason, str(asked), grant)
@@ -220,7 +222,7 @@ def _of_limits(
         uses = [_use(check, grant, question, usage, now_us, held) for question in asked]
     except (PlanningError, PriceError) as error:
         return EntitlementDecision(False, "undecided", str(error), grant)
-    return decision_of(grant, uses, check.quantity)
+    return decision_of(grant, uses, check.quantity, None if of_grant.due is None else str(of_grant.due))
 
 
 def _use(

@@ -67,4 +67,5 @@ def limited(limits: JsonObject) -> Html | None:
 
 def _limit_text(limit: JsonObject) -> str:
     interval = limit["rolling"] or str(limit["reset"] or "for ever").replace("_", " ")
-    return f"{'hard' if limit['hard'] else 'soft'}, {interval}"
+    kind = "hard" if limit["hard"] else "hard until paid" if limit["block"] else "soft"
+    return f"{kind}, {interval}"

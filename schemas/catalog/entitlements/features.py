@@ -32,6 +32,9 @@ class FeatureLimit(Model):
     period, as if that time were a whole period of the terms that hold now"""
     hard: bool = True
     """true: use beyond it is not allowed; false: it is allowed, and the overage is told"""
+    block: Annotated[bool, Field(exclude_if=lambda value: value is False)] = False
+    """true, of a limit that is not hard: use beyond it is not allowed as long as an interim invoice of the subscription
+    (`invoice_threshold`) is not paid"""
     reset: ResetInterval | None = None
     """interval after which the count restarts: the subscription's billing period, or the calendar in the account's
     time zone; null, without a rolling window: it never restarts"""
@@ -45,6 +48,8 @@ class FeatureLimit(Model):
             raise ValueError("a limit is in quantity or in amount (money); give one of them")
         if self.reset is not None and self.rolling is not None:
             raise ValueError("a limit has a reset or a rolling window; give one of them, or two limits")
+        if self.block and self.hard:
+            raise ValueError("a hard limit refuses use beyond it, paid or not; write hard: false, or remove block")
         return self
 
     @property

@@ -33,6 +33,7 @@ def metered(settings: Settings) -> Iterator[Road]:
     road.publish("product", code="call", profile="calls.n")
     road.publish("product", code="fee", kind="flat")
     road.publish("feature", code="sso")
+    road.publish("feature", code="calls", profile="calls.n")
     tiers = [{"up_to": "10", "unit_amount": "0"}, {"up_to": None, "unit_amount": "1"}]
     charges: list[dict[str, Any]] = [
         {"product": "call", "price": {"model": "tiered", "tiers": tiers}},
@@ -41,7 +42,10 @@ def metered(settings: Settings) -> Iterator[Road]:
     road.publish(
         "plan", code="basic", currency="USD", grace_seconds=0, charges=charges, minimum_commitment="20",
         discounts=[{"code": "ten", "name": "Ten off", "percent": "10", "product": "call"}],
-        features=[{"feature": "sso", "block": True}],
+        features=[
+            {"feature": "sso", "block": True},
+            {"feature": "calls", "limits": [{"quantity": "20", "hard": False, "block": True}]},
+        ],
     )  # fmt: skip
     for account in ("acme", "beta"):
         road.publish("account", code=account)
@@ -75,15 +79,16 @@ def test_use_that_reaches_its_threshold_is_billed_once_before_its_period_ends(
     ]  # fmt: skip
     assert json.loads(first.body)["interim"] == {"episode": 1, "threshold": "30"}
 
-    def allowed(account: str) -> tuple[bool, str | None]:
-        check = service.get(f"/v1/accounts/{account}/entitlements/sso", headers=named).json()
+    def allowed(account: str, feature: str = "sso") -> tuple[bool, str | None]:
+        check = service.get(f"/v1/accounts/{account}/entitlements/{feature}", headers=named).json()
         return check["allowed"], check["reason"]
 
     assert wait_until(lambda: allowed("acme") == (False, "unpaid"), timeout=20)
-    assert allowed("beta") == (True, None)
+    assert wait_until(lambda: allowed("acme", "calls") == (False, "unpaid"), timeout=20)
+    assert allowed("beta") == allowed("beta", "calls") == (True, None)
     payment = {"amount": "36.00", "reference": "bank"}
     assert service.post(f"/v1/invoices/{first.invoice_id}/payments", json=payment, headers=named).is_success
-    assert wait_until(lambda: allowed("acme") == (True, None), timeout=20)
+    assert wait_until(lambda: allowed("acme") == allowed("acme", "calls") == (True, None), timeout=20)
     used(metered, 7, 20)
     assert metered.close("2013-01-08T00:00:00+00:00").invoices == ()  # 18.00 more
     # Of a subscription that is named, whatever it comes to.

@@ -77,7 +77,7 @@ def test_top_ups_are_shown_as_they_stand() -> None:
 def test_limits_are_shown_with_what_is_reserved_of_them() -> None:
     limit = {
         "hard": True, "reset": "billing_period", "rolling": None, "unit": "token", "granted": "1000", "used": "70",
-        "reserved": "20", "remaining": "910", "resets_at": "2026-02-01T00:00:00Z",
+        "reserved": "20", "remaining": "910", "resets_at": "2026-02-01T00:00:00Z", "block": False,
     }  # fmt: skip
     soft = limit | {"hard": False, "reset": None, "used": None}
     entitlement = {"feature": "<api>", "limits": [limit, soft], "credit": None}

@@ -50,8 +50,8 @@ def grant_of(shelf: Shelf, feature: str, at: str = "2026-03-10T12:00:00Z") -> Gr
     return grant
 
 
-def decided(shelf: Shelf, used: str, quantity: str | None = None) -> EntitlementDecision:
-    """The decision on feature f with so much used of every limit."""
+def decided(shelf: Shelf, used: str, quantity: str | None = None, due: str | None = None) -> EntitlementDecision:
+    """The decision on feature f with so much used of every limit; ``due``: what is to be paid."""
     grant = grant_of(shelf, "f")
     view = shelf.view()
     uses = []
@@ -66,7 +66,21 @@ def decided(shelf: Shelf, used: str, quantity: str | None = None) -> Entitlement
             uses.append(use_in_money(question, totals, "acme", "USD", NOW, asked))
         else:
             uses.append(use_in_quantity(question, Usage(Decimal(used), 1), asked))
-    return decision_of(grant, uses, asked)
+    return decision_of(grant, uses, asked, due)
+
+
+@pytest.mark.parametrize("of", [{"quantity": "10"}, {"amount": "4"}])
+def test_use_beyond_a_limit_that_blocks_is_allowed_once_all_is_paid(of: dict[str, Any]) -> None:
+    paying = {"hard": False, "block": True, "reset": "month"} | of
+    shelf = shop({"code": "f", "profile": "calls.n", "limits": [paying]}, plan=[{"feature": "f"}])
+    assert grant_of(shelf, "f").asks_for_payment
+    for used, quantity, due, reason in (
+        ("9", None, "invoice i is not paid", None), ("90", None, "invoice i is not paid", "unpaid"),
+        ("9", "90", "invoice i is not paid", "unpaid"), ("90", "1", None, None),
+    ):  # fmt: skip
+        decision = decided(shelf, used, quantity, due)
+        assert (decision.allowed, decision.reason) == (reason is None, reason)
+        assert reason is None or decision.detail.endswith("; invoice i is not paid")
 
 
 def test_a_subscription_replaces_what_its_plan_says_of_a_feature_and_takes_it_away() -> None:

@@ -37,6 +37,10 @@ LIMIT = {"quantity": "5", "reset": "month"}
             ": a limit has a reset or a rolling window; give one of them, or two limits",
         ),
         (
+            {"quantity": "1", "block": True},
+            ": a hard limit refuses use beyond it, paid or not; write hard: false, or remove block",
+        ),
+        (
             {"quantity": "1", "rolling": "5 parsecs"},
             "rolling: 'parsecs' is no unit of a rolling window; write minutes, hours or days, such as 5 hours"
             " or 30 days",
