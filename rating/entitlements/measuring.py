@@ -130,11 +130,11 @@ def appended(
     for (aggregation, few), names in of_aggregation.items():
         names.sort()
         for lot in (names[start : start + _PROFILES] for start in range(0, len(names), _PROFILES)):
-            measured = Measured(lot[0], aggregation or "count", ())
+            measured, *together = (Measured(name, aggregation or "count", ()) for name in lot)
             named = _named(accounts[name] for name in lot) if few else None
             query = UsageQuery(
                 namespace, measured, FIRST_US, LAST_US, named, by_account=True, as_of=cut_at(until),
-                since=cut_at(since), alike=tuple(lot[1:]), step_us=STEP_US if aggregation else 0,
+                since=cut_at(since), together=tuple(together), step_us=STEP_US if aggregation else 0,
             )  # fmt: skip
             if aggregation is not None:
                 rows += (Appended(*row) for row in usage_of_steps(client, query))

@@ -11,7 +11,15 @@ from typing import Any, Final, Protocol
 from rating.invoices.waiting import Progress
 from rating.invoicing.bounded_groups import bounded
 from rating.invoicing.charges import Need, Totals
-from rating.usage import Measured, UsageGroup, UsageQuery, of_account_intervals, stream_groups, usage_totals
+from rating.usage import (
+    AccountInterval,
+    Measured,
+    UsageGroup,
+    UsageQuery,
+    of_account_intervals,
+    stream_groups,
+    usage_totals,
+)
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import LISTED_VALUES
 from schemas.values.record_copy import replace
@@ -73,69 +81,73 @@ def query_for(
 
 @dataclass(frozen=True, slots=True)
 class SharedQuery:
-    """A query with the needs it answers: one need, or several by (account, start), or several by profile."""
+    """A query with the needs it answers: one need; or several by profile; or several by (profile, account, start),
+    where the profile is "" in a query of a single one."""
 
     query: UsageQuery
-    need: Need | None
-    each: Mapping[tuple[str, int], Need] = field(default_factory=dict)
+    need: Need | None = None
+    each: Mapping[tuple[str, str, int], Need] = field(default_factory=dict)
     by_profile: Mapping[str, Need] = field(default_factory=dict)
+
+
+Lot = dict[tuple[str, int], Need]
+"""Needs of one profile by account and start, that one query answers."""
 
 
 def shared_queries(
     namespace: str, needs: Mapping[Need, Iterable[str]], as_of: Cut | None, windows: bool = True
 ) -> Iterator[SharedQuery]:
     """The queries that answer all ``needs``: one per need shared by many accounts, and combined ones for the
-    others, such as first periods that start at sign-up. Live, profiles that are measured alike for the same few
-    accounts share one. Pure."""
+    others, such as first periods that start at sign-up. Live, profiles that are measured for the same few accounts
+    over the same intervals share one, whatever their aggregations. Pure."""
     alike: dict[tuple[Measured, tuple[str, ...]], list[Need]] = {}
-    shared = list(_of_profiles(namespace, needs)) if as_of is None else []
-    if len(shared) >= len({need.profile for query in shared for need in query.by_profile.values()}):
-        shared = []  # several periods of few profiles: one query for each profile answers all of its periods
-    yield from shared
-    together = {need for query in shared for need in query.by_profile.values()}
     for need, accounts in needs.items():
-        if need in together:
-            continue
         if need.profile.carry_over or len(set(accounts)) > FEW:
             yield SharedQuery(query_for(namespace, need, accounts, as_of, windows), need)
         else:
             alike.setdefault((need.profile, need.dimensions), []).append(need)
+    shareable: dict[frozenset[AccountInterval], list[dict[str, Lot]]] = {}
     for (profile, dimensions), needs_alike in alike.items():
         for lot in _lots((need, account) for need in needs_alike for account in sorted(set(needs[need]))):
-            if len(set(lot.values())) == 1:
-                need = next(iter(lot.values()))
-                named = [account for account, _ in lot]
-                yield SharedQuery(query_for(namespace, need, named, as_of, windows), need)
+            if as_of is not None or dimensions or profile.backfilled or profile.keyed:
+                yield _query_of(namespace, {profile.profile_id: lot}, as_of, windows)
                 continue
-            intervals = [(account, start, need.end_us) for (account, start), need in lot.items()]
-            yield SharedQuery(of_account_intervals(namespace, profile, intervals, dimensions, as_of), None, lot)
+            groups = shareable.setdefault(frozenset(_intervals(lot)), [])
+            # Of a profile that aggregates differently in one of its periods, each aggregation has a query.
+            if not groups or profile.profile_id in groups[-1] or len(groups[-1]) == MAX_PROFILES:
+                groups.append({})
+            groups[-1][profile.profile_id] = lot
+    for groups in shareable.values():
+        for by_profile in groups:
+            yield _query_of(namespace, by_profile, as_of, windows)
 
 
-def _of_profiles(namespace: str, needs: Mapping[Need, Iterable[str]]) -> Iterator[SharedQuery]:
-    """A live query for each lot of profiles that are measured alike, over one period, for the same few accounts; two
-    needs of a profile are never in one lot."""
-    alike: dict[Any, dict[str, Need]] = {}
-    for need, accounts in needs.items():
-        profile, named = need.profile, frozenset(accounts)
-        of_its_own = need.dimensions or profile.carry_over or profile.backfilled or profile.keyed
-        if not of_its_own and len(named) <= FEW:
-            key = (profile.aggregation, need.start_us, need.end_us, named)
-            alike.setdefault(key, {}).setdefault(profile.profile_id, need)
-    for (*_, named), by_profile in alike.items():
-        ids = list(by_profile)
-        for start in range(0, len(ids), MAX_PROFILES):
-            lot = ids[start : start + MAX_PROFILES]
-            if len(lot) > 1:
-                query = query_for(namespace, by_profile[lot[0]], named, None)
-                yield SharedQuery(
-                    replace(query, alike=tuple(lot[1:])), None, by_profile={name: by_profile[name] for name in lot}
-                )
+def _intervals(lot: Lot) -> Iterator[AccountInterval]:
+    return ((account, start, need.end_us) for (account, start), need in lot.items())
 
 
-def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[dict[tuple[str, int], Need]]:
+def _query_of(namespace: str, by_profile: Mapping[str, Lot], as_of: Cut | None, windows: bool) -> SharedQuery:
+    """The query that answers a lot of each profile, all over the same intervals of accounts."""
+    first = next(iter(by_profile.values()))
+    firsts = {profile: next(iter(lot.values())) for profile, lot in by_profile.items()}
+    need, *others = firsts.values()
+    together = tuple(other.profile for other in others)
+    if len(set(first.values())) == 1:
+        query = query_for(namespace, need, [account for account, _ in first], as_of, windows)
+        if not together:
+            return SharedQuery(query, need)
+        return SharedQuery(replace(query, together=together), by_profile=firsts)
+    query = of_account_intervals(namespace, need.profile, _intervals(first), need.dimensions, as_of)
+    each = {
+        (profile if together else "", *key): need for profile, lot in by_profile.items() for key, need in lot.items()
+    }
+    return SharedQuery(replace(query, together=together), each=each)
+
+
+def _lots(pairs: Iterable[tuple[Need, str]]) -> Iterator[Lot]:
     """Groups limited by the size of query parameters; no two needs of an account in a group start at the same
     instant."""
-    lot: dict[tuple[str, int], Need] = {}
+    lot: Lot = {}
     size = 0
     for need, account in pairs:
         length = 2 * len(account.encode()) + _INSTANT_BYTES
@@ -176,8 +188,6 @@ def _by_need(client: Any, query: SharedQuery) -> Iterator[tuple[str, Need, Itera
     for (profile, account, start_us), rows in groupby(
         groups, key=lambda row: (row.profile_id, row.account_id or "", row.bucket_us or 0)
     ):
-        if profile is not None:
-            yield account, query.by_profile[profile], (replace(row, profile_id=None) for row in rows)
-            continue
-        need = query.need or query.each[account, start_us]
-        yield account, need, (replace(row, bucket_us=None) if row.bucket_us is not None else row for row in rows)
+        need = query.need or query.by_profile.get(profile or "") or query.each[profile or "", account, start_us]
+        plain = profile is None and not query.query.account_intervals
+        yield account, need, (row if plain else replace(row, profile_id=None, bucket_us=None) for row in rows)

@@ -19,6 +19,7 @@ unique states of these only (``stream_processors.rollup.windows``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from rating.usage.measured_profile import Measured
@@ -54,11 +55,38 @@ _PARTS: Final[dict[Aggregation, AggregateParts]] = {
     ),
 }
 
+_OF_PROFILES: Final[dict[Aggregation, str]] = {
+    "count": "countIf({of_them})",
+    "sum": "sumIf(toDecimal256(quantity, 12), {of_them})",
+    "max": "maxIf(quantity, {of_them})",
+    "min": "minIf(quantity, {of_them})",
+    "latest": "maxIf((timestamp, unique_value, quantity), {of_them})",
+    "count_unique": "uniqExactStateIf(unique_value, unique_value != '' AND {of_them})",
+}
+"""A partial state of the records of some profiles alone."""
+
 
 def parts_of(profile: Measured, bind: Binder) -> AggregateParts:
     """The SQL of the profile's aggregation."""
     parts = _PARTS[profile.aggregation]
     return parts._replace(of_records=parts.of_records.format(has_unique_value=has_unique_value(profile, bind)))
+
+
+def parts_of_several(profiles: Sequence[Measured], bind: Binder) -> AggregateParts:
+    """The SQL of profiles without ``keyed`` versions, each with its own aggregation, in a query of records by profile:
+    where these differ, a partial state is a tuple of one for each, which has its profiles' records alone."""
+    by_aggregation: dict[Aggregation, list[str]] = {}
+    for profile in profiles:
+        by_aggregation.setdefault(profile.aggregation, []).append(profile.profile_id)
+    if len(by_aggregation) == 1:
+        return parts_of(profiles[0], bind)
+    states, merged = [], []
+    for number, (aggregation, ids) in enumerate(by_aggregation.items(), 1):
+        of_them = f"profile_id IN {bind(f'ids_{aggregation}', 'Array(String)', ids)}"
+        states.append(_OF_PROFILES[aggregation].format(of_them=of_them))
+        of_state = _PARTS[aggregation].merged.replace("part", f"tupleElement(part, {number})")
+        merged += [of_them, f"toString({of_state})"]
+    return AggregateParts(f"tuple({', '.join(states)})", "", f"multiIf({', '.join(merged)}, '')")
 
 
 def has_unique_value(profile: Measured, bind: Binder) -> str:

@@ -36,7 +36,7 @@ def usage_of_steps(client: Any, query: UsageQuery) -> Iterator[tuple[str, str, i
     assert query.step_us, "and by step"
     rendered, profile = render(query), query.profile.profile_id
     rows = client.query(rendered.sql, parameters=rendered.parameters).result_rows
-    if query.alike:
+    if query.together:
         return ((row[0], row[1], row[2], Usage(Decimal(row[3]), row[4])) for row in rows)
     return ((profile, account, step, Usage(Decimal(quantity), events)) for account, step, quantity, events in rows)
 
@@ -84,7 +84,7 @@ def _rows(client: Any, query: UsageQuery) -> list[UsageGroup]:
 
 def _row(query: UsageQuery, values: Sequence[Any]) -> UsageGroup:
     left = list(values)
-    profile = str(left.pop(0)) if query.alike else None
+    profile = str(left.pop(0)) if query.together else None
     account = str(left.pop(0)) if query.by_account else None
     bucket = int(left.pop(0)) if query.buckets_us or query.account_intervals or query.step_us else None
     *json_values, quantity, events = left

@@ -33,7 +33,7 @@ class UsageQuery:
     ``account_intervals``: intervals of single accounts, in place of one for all, within which they lie; answered by
     account and by start of the interval, as a bucket is. Made by ``of_account_intervals``.
 
-    ``alike``: ids of further profiles that are measured as ``profile`` is, from records, and answered by profile.
+    ``together``: further profiles, each measured by its own aggregation, from records, and answered by profile.
 
     ``top``: only so many groups, those of the greatest quantities first; 0: all. Its total is of all.
 
@@ -54,7 +54,7 @@ class UsageQuery:
     rolled_up: Cut | None = None
     plan: QueryPlan = "records"
     account_intervals: tuple[AccountInterval, ...] = ()
-    alike: tuple[str, ...] = ()
+    together: tuple[Measured, ...] = ()
     step_us: int = 0
     since: Cut | None = None
     top: int = 0
@@ -69,8 +69,11 @@ class UsageQuery:
             raise ValueError("step_us and since are for the plan records, without buckets, own intervals or carry_over")
         if self.top and (profile.carry_over or not (self.by_account or self.dimensions)):
             raise ValueError("top is for groups by account or dimensions, without carry_over")
-        if self.alike and (self.plan != "records" or profile.carry_over or profile.backfilled or profile.keyed):
-            raise ValueError("profiles are alike from records, without carry_over, backfills and versions of latest")
+        if self.together and (
+            self.plan != "records"
+            or any(each.carry_over or each.backfilled or each.keyed for each in (profile, *self.together))
+        ):
+            raise ValueError("profiles are together from records, without carry_over, backfills and versions of latest")
         if self.account_intervals and (
             self.plan != "records" or self.buckets_us or not self.by_account or self.profile.carry_over
         ):
@@ -87,6 +90,12 @@ class UsageQuery:
                 raise ValueError("plan windows needs rolled_up, the newest cut that is in windows")
             if self.as_of is not None and self.as_of.number > self.rolled_up.number:
                 raise ValueError(f"checkpoint {self.as_of.number} is not rolled up; {self.rolled_up.number} is")
+
+    @property
+    def apart(self) -> bool:
+        """Whether no two of ``account_intervals`` of an account have an instant in common."""
+        in_order = sorted(self.account_intervals)
+        return all(earlier[0] != later[0] or earlier[2] <= later[1] for earlier, later in pairwise(in_order))
 
     def intervals(self) -> tuple[UsageRange, ...]:
         """The buckets as ranges, or the whole interval as the only one."""

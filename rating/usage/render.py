@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rating.usage import void_conditions
-from rating.usage.aggregates import parts_of
+from rating.usage.aggregates import parts_of, parts_of_several
 from rating.usage.beside_windows import ANYTHING, BesideWindows
 from rating.usage.query import UsageQuery
 from rating.usage.usage_conditions import (
@@ -72,7 +72,8 @@ def render(
     first; 0 in each group's. ``beside``: what a statement about windows need not read, since there is nothing of it.
     """
     bind = Binder()
-    parts = parts_of(query.profile, bind)
+    together = query.together
+    parts = parts_of_several((query.profile, *together), bind) if together else parts_of(query.profile, bind)
     branches = []
     if query.plan == "windows":
         if unrolled := unrolled_conditions(query, bind, beside):
@@ -117,7 +118,7 @@ def _keys(query: UsageQuery) -> list[str]:
 
 
 def _entity_keys(query: UsageQuery) -> list[str]:
-    return [*(["profile_id"] if query.alike else []), *(["account_id"] if query.by_account else [])]
+    return [*(["profile_id"] if query.together else []), *(["account_id"] if query.by_account else [])]
 
 
 def value_key(raw: str) -> str:
@@ -151,13 +152,16 @@ def _branch(
             for (name, kind), values in zip(_OWN_PLACES, zip(*query.account_intervals, strict=True), strict=True)
         )
         keys.append("own_start AS bucket")
-        join = (
-            "\nINNER JOIN (SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
+        at = f"toUnixTimestamp64Micro(source.{source.at})"
+        own = (
+            "(SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
             f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own"
             " ON source.account_id = own.own_account"
-            f"\nWHERE toUnixTimestamp64Micro(source.{source.at}) >= own_start"
-            f" AND toUnixTimestamp64Micro(source.{source.at}) < own_end"
         )
+        if query.apart:  # a record is in one of them at most, that which began last
+            join = f"\nASOF INNER JOIN {own} AND {at} >= own.own_start\nWHERE {at} < own_end"
+        else:
+            join = f"\nINNER JOIN {own}\nWHERE {at} >= own_start AND {at} < own_end"
     for number, name in enumerate(query.dimensions):
         raw = f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)})"
         keys.append(f"{value_key(raw) if by_text else raw} AS dimension_{number}")

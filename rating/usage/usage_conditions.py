@@ -14,8 +14,9 @@ from schemas.values.instants import SECOND
 
 
 def _scope(query: UsageQuery, bind: Binder) -> list[str]:
-    if query.alike:
-        profile = f"profile_id IN {bind('profile_ids', 'Array(String)', [query.profile.profile_id, *query.alike])}"
+    if query.together:
+        ids = [profile.profile_id for profile in (query.profile, *query.together)]
+        profile = f"profile_id IN {bind('profile_ids', 'Array(String)', ids)}"
     else:
         profile = f"profile_id = {bind('profile_id', 'String', query.profile.profile_id)}"
     return [f"namespace = {bind('namespace', 'String', query.namespace)}", profile, *_accounts(query, bind)]

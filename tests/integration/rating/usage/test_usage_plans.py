@@ -146,8 +146,9 @@ def test_the_events_that_explain_a_unique_count_are_as_many_as_it_counts(engine:
         assert {VERSIONS[event.profile_version][0] for event in page.events} == {"count_unique"}
 
 
-def test_profiles_measured_alike_have_in_one_query_what_each_has_alone(engine: Engine) -> None:
-    """Of records of three profiles, each account's, voided ones left out; a profile without records has no row."""
+def test_profiles_have_in_one_query_what_each_has_alone(engine: Engine) -> None:
+    """Of records of three profiles, each account's, voided ones left out; a profile without records has no row. All
+    with one aggregation, or each with its own; over one interval, or over several that are apart or not."""
     columns = ["namespace", "profile_id", "profile_version", "account_id", "timestamp", "quantity", "unique_value",
                "generation", "partition", "offset", "index"]  # fmt: skip
     rows = [
@@ -157,20 +158,26 @@ def test_profiles_measured_alike_have_in_one_query_what_each_has_alone(engine: E
         for row in engine.rows[:: shift + 1]
     ]  # fmt: skip
     engine.client.insert("usage_records", rows, column_names=columns)
-    names = ("m.p", "alike.a", "alike.b", "alike.none")
-    for aggregation in get_args(Aggregation):
-        alone = {
-            name: UsageQuery(
-                engine.namespace, Measured(name, aggregation, ((1, 3600),)), BEGIN + DAY, BEGIN + 5 * DAY + 1,
-                accounts=ACCOUNTS[:2], by_account=True,
-            )
-            for name in names
-        }  # fmt: skip
-        expected = {name: usage_totals(engine.client, query) for name, query in alone.items()}
-        assert len(expected["alike.a"]) == 2
-        together = usage_totals(engine.client, replace(alone["m.p"], alike=names[1:]))
-        for name in names:
-            assert [replace(row, profile_id=None) for row in together if row.profile_id == name] == expected[name]
+    names, aggregations = ("m.p", "alike.a", "alike.b", "alike.none"), get_args(Aggregation)
+    middle, end = BEGIN + 3 * DAY, BEGIN + 5 * DAY + 1
+    periods = [(name, *ends) for name in ACCOUNTS[:2] for ends in ((BEGIN + DAY, middle), (middle, end))]
+    overlapping = [*periods, (ACCOUNTS[0], BEGIN + 2 * DAY, end)]
+    for shift, of_each in enumerate([[same] * 4 for same in aggregations] + [[*aggregations, *aggregations]] * 6):
+        profiles = [
+            Measured(name, aggregation, ((1, 3600),))
+            for name, aggregation in zip(names, of_each[shift % 6 :] if shift >= 6 else of_each, strict=False)
+        ]
+        questions = [
+            UsageQuery(engine.namespace, profiles[0], BEGIN + DAY, end, accounts=ACCOUNTS[:2], by_account=True),
+            of_account_intervals(engine.namespace, profiles[0], (periods, overlapping)[shift % 2], (), None),
+        ]
+        for question in questions:
+            together = usage_totals(engine.client, replace(question, together=tuple(profiles[1:])))
+            for profile in profiles:
+                alone = usage_totals(engine.client, replace(question, profile=profile))
+                assert bool(alone) == (profile.profile_id != "alike.none")
+                rows = [row for row in together if row.profile_id == profile.profile_id]
+                assert [replace(row, profile_id=None) for row in rows] == alone
 
 
 def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:

@@ -4,8 +4,8 @@ interval."""
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
+from itertools import product
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.measured_profile import Backfilled
 from schemas.catalog.meters import Aggregation
 from schemas.ledgers.checkpoints import Cut
+from schemas.values.record_copy import replace
 
 CUT = Cut(3, {(1, 0): 10}, 5, 0)
 
@@ -40,10 +41,9 @@ def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str
         assert query.as_of == as_of
         if item.by_profile:
             assert as_of is None
-            assert list(item.by_profile) == [query.profile.profile_id, *query.alike]
             assert query.accounts is not None
-            for profile, need in item.by_profile.items():
-                assert need.profile == replace(query.profile, profile_id=profile)
+            for need, measured in zip(item.by_profile.values(), (query.profile, *query.together), strict=True):
+                assert need.profile == measured
                 assert (need.start_us, need.end_us, need.dimensions) == (query.start_us, query.end_us, ())
                 counter.update((need, account) for account in query.accounts)
             continue
@@ -53,10 +53,12 @@ def test_every_account_of_every_need_is_asked_for_once(needs: dict[Need, set[str
             assert query.accounts is not None
             counter.update((item.need, account) for account in query.accounts)
             continue
-        for account, start, end in query.account_intervals:
-            need = item.each[account, start]
+        profiles = (query.profile, *query.together)
+        assert len(item.each) == len(profiles) * len(query.account_intervals)
+        for profile, (account, start, end) in product(profiles, query.account_intervals):
+            need = item.each[profile.profile_id if query.together else "", account, start]
             assert (need.start_us, need.end_us) == (start, end)
-            assert (query.profile, query.dimensions) == (need.profile, need.dimensions)
+            assert (profile, query.dimensions) == (need.profile, need.dimensions)
             assert not need.profile.carry_over
             counter[need, account] += 1
     assert counter == Counter({(need, account): 1 for need, accounts in needs.items() for account in accounts})
@@ -73,11 +75,12 @@ def test_thousands_who_began_at_instants_of_their_own_take_few_queries() -> None
         assert sum(len(account) for account, _, _ in query.query.account_intervals) * 2 < MAX_NAMED_BYTES
 
 
-def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> None:
-    """However many there are; those by dimensions, carried over or backfilled have their own."""
+def test_the_charges_of_a_running_period_take_one_query() -> None:
+    """However many there are, and whatever their aggregations; those by dimensions, carried over or backfilled have
+    their own."""
     profiles = [Measured(f"m.p{number}", ("sum", "max")[number % 2], ((1, 3600),)) for number in range(40)]
     needs = {Need(profile, 0, 10): {"acme"} for profile in profiles}
-    assert [len(query.by_profile) for query in shared_queries("n", needs, None)] == [20, 20]
+    assert [len(query.by_profile) for query in shared_queries("n", needs, None)] == [40]
     assert len(list(shared_queries("n", needs, CUT))) == 40
     backfilled = Measured("m.backfilled", "sum", ((2, 60),), backfilled=(Backfilled(2, 5, (), replaces=True),))
     apart = {
@@ -90,26 +93,36 @@ def test_the_charges_of_a_running_period_take_a_query_for_each_aggregation() -> 
     assert not any(query.by_profile for query in shared_queries("n", apart, None))
 
 
-def test_many_periods_of_few_profiles_take_a_query_for_each_profile() -> None:
-    """As of an account of which nothing was billed for a year: not one for each month."""
-    profiles = [Measured(f"m.p{number}", "sum", ((1, 3600),)) for number in range(3)]
+def test_many_periods_of_many_profiles_take_one_query() -> None:
+    """As of an account of which nothing was billed for a year: not one for each month, nor for each charge."""
+    profiles = [Measured(f"m.p{number}", ("sum", "max")[number % 2], ((1, 3600),)) for number in range(3)]
     needs = {Need(profile, month, month + 1): {"acme"} for profile in profiles for month in range(12)}
+    (query,) = shared_queries("n", needs, None)
+    assert len(query.query.account_intervals) == 12
+    changed = replace(profiles[0], aggregation="min")  # in the first month, as an earlier version had it
+    needs = {Need(changed, 0, 1) if need.profile.profile_id == "m.p0" and not need.start_us else need: {"acme"}
+             for need in needs}  # fmt: skip
     assert len(list(shared_queries("n", needs, None))) == 3
-    two = {Need(profile, month, month + 1): {"acme"} for profile in profiles for month in range(2)}
-    assert len(list(shared_queries("n", two, None))) == 2
 
 
 def test_what_one_query_says_of_several_profiles_goes_to_each_need() -> None:
-    needs = {Need(Measured(name, "sum", ((1, 3600),)), 0, 10): {"acme"} for name in ("m.a", "m.b", "m.c")}
+    profiles = [Measured(name, "sum", ((1, 3600),)) for name in ("m.a", "m.b", "m.c")]
 
     class Client:
+        def __init__(self, *rows: tuple[Any, ...]) -> None:
+            self.rows = rows
+
         def query(self, sql: str, parameters: dict[str, Any]) -> Any:
             assert parameters["profile_ids"] == ["m.a", "m.b", "m.c"]
-            return SimpleNamespace(result_rows=[("m.a", "acme", "1.5", 2), ("m.c", "acme", "7", 1)])
+            return SimpleNamespace(result_rows=self.rows)
 
-    totals = measure(Client(), "n", needs, None, lambda *_: None)
-    usage = {need.profile.profile_id: rows for need, rows in totals.items()}
-    assert usage == {
-        "m.a": {"acme": [UsageGroup(Usage(Decimal("1.5"), 2), "acme")]}, "m.b": {},
-        "m.c": {"acme": [UsageGroup(Usage(Decimal(7), 1), "acme")]},
-    }  # fmt: skip
+    client, needs = Client(("m.a", "acme", "1.5", 2), ("m.c", "acme", "7", 1)), [Need(each, 0, 10) for each in profiles]
+    totals = measure(client, "n", {need: {"acme"} for need in needs}, None, lambda *_: None)
+    first = {"acme": [UsageGroup(Usage(Decimal("1.5"), 2), "acme")]}
+    third = {"acme": [UsageGroup(Usage(Decimal(7), 1), "acme")]}
+    assert totals == dict(zip(needs, (first, {}, third), strict=True))
+    # The same of two periods.
+    client = Client(("m.a", "acme", 10, "1.5", 2), ("m.c", "acme", 0, "7", 1))
+    needs += [Need(each, 10, 15) for each in profiles]
+    totals = measure(client, "n", {need: {"acme"} for need in needs}, None, lambda *_: None)
+    assert totals == dict(zip(needs, ({}, {}, third, first, {}, {}), strict=True))

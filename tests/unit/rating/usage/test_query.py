@@ -84,8 +84,8 @@ def test_only_sums_and_counts_are_zero_without_usage() -> None:
         ({"buckets_us": (10, 20)}, "end before end_us"),
         ({"plan": "windows"}, "needs rolled_up"),
         ({"plan": "windows", "rolled_up": Cut(1, {}, 0, 0), "as_of": Cut(2, {}, 0, 0)}, "2 is not rolled up"),
-        ({"plan": "windows", "rolled_up": Cut(1, {}, 0, 0), "alike": ("m.b",)}, "alike from records"),
-        ({"profile": replace(MILES, carry_over=True), "alike": ("m.b",)}, "alike from records"),
+        ({"plan": "windows", "rolled_up": Cut(1, {}, 0, 0), "together": (MILES,)}, "together from records"),
+        ({"together": (replace(MILES, carry_over=True),)}, "together from records"),
     ],
 )
 def test_a_query_that_cannot_be_answered_is_refused(changes: dict[str, object], message: str) -> None:

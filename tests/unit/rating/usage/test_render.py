@@ -253,13 +253,18 @@ def test_every_value_is_bound_and_every_bound_value_stands_in_the_text(
     assert set(re.findall(r"\{(\w+):[\w()]+\}", rendered.sql)) == set(rendered.parameters)
 
 
-def test_profiles_that_are_measured_alike_are_answered_by_profile() -> None:
+@pytest.mark.parametrize("aggregations", [("sum", "sum"), ("sum", "max"), ("count_unique", "latest")])
+def test_profiles_of_one_query_are_answered_by_profile(aggregations: tuple[Aggregation, Aggregation]) -> None:
     hostile = "x') OR 1=1 --"
-    rendered = render(query(accounts=("acme",), by_account=True, alike=(hostile, "b")))
+    together = tuple(Measured(*of, ((1, 60),)) for of in zip((hostile, "b"), aggregations, strict=True))
+    rendered = render(query(accounts=("acme",), by_account=True, together=together))
     assert "OR 1=1" not in rendered.sql
     assert set(re.findall(r"\{(\w+):[\w()]+\}", rendered.sql)) == set(rendered.parameters)
     assert rendered.parameters["profile_ids"] == ["flights.miles", hostile, "b"]
-    assert rendered.sql.startswith("SELECT profile_id, account_id, toString(sum(part)) AS quantity")
+    own_parts = aggregations != ("sum", "sum")
+    assert rendered.sql.startswith(
+        f"SELECT profile_id, account_id, toString({'multiIf(' if own_parts else 'sum(part)'}"
+    )
     assert rendered.sql.count("GROUP BY profile_id, account_id") == 2
 
 
