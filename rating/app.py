@@ -57,6 +57,7 @@ def build_app(settings: Settings) -> FastAPI:
         finally:
             rating.usage_keeper.stop()
             await rating.reservations.stop()
+            await rating.gateway.close()
             await asyncio.to_thread(rating.stop)
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     )
     gateway_host: str = Field("127.0.0.1", description="address the gateway binds to")
     gateway_port: int = Field(8080, ge=0, le=65535, description="port of the gateway")
+    gateway_url: str = Field(
+        "",
+        description="where the rating service asks the gateway, for what the console changes in the catalog; empty: "
+        "http:// and the gateway's host and port. `weir up` takes its own",
+    )
     rating_host: str = Field("127.0.0.1", description="address the rating service binds to")
     rating_port: int = Field(8081, ge=0, le=65535, description="port of the rating service")
     rating_question_seconds: int = Field(
@@ -253,6 +258,12 @@ class Settings(BaseSettings):
         if wrong := [text for text in value.split(",") if text and not (text.isascii() and text.isdigit())]:
             raise ValueError(f"{wrong[0]!r} is no port; write e.g. 8123,9092")
         return value
+
+    def gateway_base(self) -> str:
+        """URL of the gateway, without a slash at its end."""
+        # What it binds to where that is every address is none that can be asked.
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.gateway_host, self.gateway_host)  # noqa: S104
+        return self.gateway_url.rstrip("/") or f"http://{host}:{self.gateway_port}"
 
     def webhook_receivers(self) -> frozenset[Receiver]:
         """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""

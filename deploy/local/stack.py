@@ -171,6 +171,7 @@ class Stack:
             overrides.setdefault("watched_folders", base.watched_folders or folders)
         overrides.setdefault("snapshot_dir", base.snapshot_dir or str(self.data_dir / "snapshots"))
         overrides.update(
+            gateway_url="",  # this stack's own gateway: its admin key goes nowhere else
             gateway_port=self._port(base.gateway_port),
             rating_port=self._port(base.rating_port),
             webhook_port=self._port(base.webhook_port),

@@ -20,7 +20,7 @@ from ingest.http.overload import Overload
 from ingest.http.rate_limits import BucketsByKey, Rates, TooMuch
 from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.follower import CatalogFollower
-from schemas.http.api_keys import Access, Denied, Keyring
+from schemas.http.api_keys import ON_BEHALF_OF, Access, Denied, KeyName, Keyring
 from schemas.http.connections import Headers
 from schemas.http.early_answers import EARLY
 from schemas.http.scopes import Scopes, scopes_of
@@ -29,6 +29,7 @@ from schemas.settings import Settings, SettingsError
 
 NAMESPACE_HEADER: Final = "weir-namespace"
 _NAMESPACE_FIELD: Final = NAMESPACE_HEADER.encode()
+_ON_BEHALF_FIELD: Final = ON_BEHALF_OF.encode()
 _FRESH_SECONDS: Final = 5.0
 _SMALL: Final = 16 * 1024  # bodies up to this size need no reservation: for all possible connections they are some MB
 _BODIES_WAITING: Final = 1_000
@@ -89,7 +90,7 @@ class Guard:
 
     def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the ``sufficient`` scopes. Raises Problem (401, 403, 429, 503)."""
-        access = self._bearer(request)
+        access = self._on_behalf(request, self._bearer(request))
         _require(access, sufficient)
         if self.overload.refuses(self._tenant(access, field(request, _NAMESPACE_FIELD))):
             raise overloaded()
@@ -140,6 +141,21 @@ class Guard:
         """Authenticate the bearer. Raises Problem (401, 503)."""
         try:
             return self._keys.access(field(request, b"authorization"), self._now_us())
+        except Denied as denied:
+            raise of_denial(denied) from None
+
+    def _on_behalf(self, request: Request, access: Access) -> Access:
+        """The rights of the key that a request with the admin key asks on behalf of; those of its own key where it
+        names none. Raises Problem (401, 403, 503)."""
+        key_id = field(request, _ON_BEHALF_FIELD)
+        if not key_id:
+            return access
+        if access is not self._keys.root:
+            detail = f"{ON_BEHALF_OF}: the admin key alone asks on behalf of another; leave it out"
+            raise Problem(403, "scope", detail)
+        namespace = field(request, _NAMESPACE_FIELD) or self._default_namespace
+        try:
+            return self._keys.of_entry(KeyName(namespace, key_id), self._now_us())
         except Denied as denied:
             raise of_denial(denied) from None
 

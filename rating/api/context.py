@@ -20,6 +20,7 @@ from rating.api.entitlements.grant_book import GrantBook
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.entitlements.reservation_log import ReservationLog
 from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool, refreshing_pool
+from rating.api.gateway_client import GatewayClient
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
@@ -69,6 +70,7 @@ class Rating:
         self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
+        self.gateway = GatewayClient(settings)
         self.grants = GrantBook()
         credit = CreditBalances(balance_pool(settings), self._prepaid_left, lambda: micros(self.now()))
         pools = bounded_pool(settings), refreshing_pool(settings)

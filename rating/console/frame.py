@@ -12,11 +12,14 @@ NAMESPACES_SHOWN: Final = 50
 PLACES: Final = (
     ("", "Overview"),
     ("accounts", "Customers"),
+    ("catalog/products", "Products"),
+    ("catalog/plans", "Plans"),
     ("invoices", "Invoices"),
     ("runs", "Billing runs"),
     ("alerts", "Alerts"),
     ("anomalies", "Anomalies"),
     ("doctor", "No usage showing?"),
+    ("settings", "Settings"),
 )
 """(path, what it is called)"""
 
@@ -73,9 +76,20 @@ class Frame:
         hidden = tag("input", type="hidden", name="namespace", value=self.namespace)
         return tag("form", hidden, *fields, method="get", action=address(*path), class_=class_)
 
+    def change_form(
+        self, *fields: Child | Iterable[Child], path: tuple[str, ...], class_: str = "line", **query: str | None
+    ) -> Html:
+        """A form that changes something, as this session alone may."""
+        token = tag("input", type="hidden", name="token", value=self.token)
+        action = self.address(*path, **query)
+        return tag("form", token, *fields, method="post", action=action, class_=class_)
+
     def _side(self, place: str) -> Html:
         items = [
-            tag("li", tag("a", name, href=self.address(*filter(None, [path])), aria_current=_here(path == place)))
+            tag(
+                "li",
+                tag("a", name, href=self.address(*filter(None, path.split("/"))), aria_current=_here(path == place)),
+            )
             for path, name in PLACES
         ]
         box = tag("input", type="search", name="q", placeholder="Customer, invoice, event key", aria_label="Search")

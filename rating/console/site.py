@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from rating.console.alerts.alert_pages import router as alert_router
+from rating.console.catalog.entry_routes import router as catalog_router
 from rating.console.customers.account_routes import router as account_router
 from rating.console.guide.doctor_routes import router as doctor_router
 from rating.console.invoices.decision_routes import router as decision_router
@@ -29,7 +30,7 @@ def install(app: FastAPI) -> None:
     """Add the console's pages at `/`."""
     for router in (
         login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-        doctor_router, decision_router,
+        doctor_router, decision_router, catalog_router,
     ):  # fmt: skip
         app.include_router(router)
 

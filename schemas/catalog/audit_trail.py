@@ -56,6 +56,13 @@ def audit(
             yield _audited(entry, view.version(entry.kind, entry.code, entry.version - 1))
 
 
+def audited_versions(view: NamespaceView, kind: str, code: str) -> Iterator[Audited]:
+    """The versions of one entry, newest first; lazy, and reads nothing else."""
+    versions = view.history(kind, code)
+    for number in range(len(versions) - 1, -1, -1):
+        yield _audited(versions[number], versions[number - 1] if number else None)
+
+
 def _audited(entry: Entry, previous: Entry | None) -> Audited:
     if entry.retired:
         return Audited(entry, "retired", ())

@@ -25,6 +25,9 @@ from schemas.errors import WeirError
 from schemas.values.instants import micros
 
 KIND: Final = "api_key"
+ON_BEHALF_OF: Final = "weir-on-behalf-of"
+"""The header in which a request with the admin key names the key, by its id, that it is to have the rights and the name
+of: what the console changes, its visitor changes."""
 SECRET_BYTES: Final = 32
 ALL_SCOPES: Final[frozenset[KeyScope]] = frozenset({"ingest", "read", "catalog", "admin"})
 ROOT_AUTHOR: Final = "admin"
@@ -147,10 +150,20 @@ class Keyring:
         vouches for both, as by a signature. Raises Denied (401, 503)."""
         return _unexpired(self._known(digest) or self._verified(name, digest), now_us)
 
+    def of_entry(self, name: KeyName, now_us: int) -> Access:
+        """The rights, as they are now, of a key whose bearer a process with the admin key has checked. Raises Denied
+        (401, 503)."""
+        if not self._fresh():
+            raise _lost()
+        versions = self._catalog.versions(*name.entry, self._catalog.next_offset)
+        if not versions or versions[-1].retired:
+            raise _wrong()
+        return self.of_verified(name, str(versions[-1].body.get("hash", "")), now_us)
+
     def _known(self, digest: str) -> Access | None:
         """The rights of a key that was looked at since the catalog changed. Raises Denied (503)."""
         if not self._fresh():
-            raise Denied(503, "unavailable", "keys cannot be checked now: this process has lost sight of the catalog")
+            raise _lost()
         offset = self._catalog.next_offset
         if offset != self._as_of or len(self._remembered) >= MAX_REMEMBERED:
             self._remembered, self._as_of = {}, offset
@@ -184,6 +197,10 @@ def _unexpired(access: Access, now_us: int) -> Access:
     if access.expires_us is not None and now_us >= access.expires_us:
         raise Denied(401, "unauthorised", f"the key {access.key_id} has expired; make another with `weir key create`")
     return access
+
+
+def _lost() -> Denied:
+    return Denied(503, "unavailable", "keys cannot be checked now: this process has lost sight of the catalog")
 
 
 def _wrong() -> Denied:

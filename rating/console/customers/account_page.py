@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rating.console.catalog.entry_list import create_link
 from rating.console.customers.limits_panel import limited
 from rating.console.customers.prepaid_panel import prepaid, topped_up
 from rating.console.customers.running_charges import estimate
@@ -57,9 +58,18 @@ def account(
         "accounts",
         name,
         tag("h1", name),
-        tag("p", tag("code", account_id), " · ", time_zone, class_="soft"),
+        tag(
+            "p",
+            tag("code", account_id),
+            " · ",
+            time_zone,
+            " · ",
+            frame.link("Name and time zone", "catalog", "accounts", "form", code=account_id),
+            class_="soft",
+        ),
         [tag("p", problem, class_="bad", role="alert") for problem in problems],
         _subscribed(frame, account_id, subscriptions),
+        create_link(frame, "subscriptions", "Subscribe to a plan", account=account_id),
         tag("h2", "Usage", id="usage"),
         panel(frame, shown, path),
         _metrics(frame, account_id, shown, path),
@@ -79,15 +89,12 @@ def account(
 
 def _subscribed(frame: Frame, account_id: str, subscriptions: Sequence[HeldSubscription]) -> Html:
     if not subscriptions:
-        return join(
-            tag("p", tag("strong", "No subscription: "), "its usage is metered, and billed by nothing. A line like this"
-                " in a catalog document subscribes it (`weir apply -f catalog.yaml`):"),
-            tag("pre", f"subscriptions: [{{code: NAME, account: {account_id!r}, plan: PLAN, start: 2026-01-01}}]"),
-        )  # fmt: skip
+        return tag("p", tag("strong", "No subscription: "), "its usage is metered, and billed by nothing.")
     parts: list[Child] = []
     for held in subscriptions:
         until = f" to {held.end} (not included)" if held.end else ""
-        parts.append(tag("li", frame.named("plan", held.plan), f" from {held.start}{until} · {held.code}"))
+        changed = frame.link(held.code, "catalog", "subscriptions", "form", code=held.code)
+        parts.append(tag("li", frame.named("plan", held.plan), f" from {held.start}{until} · ", changed))
     return tag("ul", parts, class_="plain")
 
 

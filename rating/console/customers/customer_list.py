@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rating.console.catalog.entry_list import create_link
 from rating.console.customers.account_page import customer_rows
 from rating.console.frame import Frame
 from rating.console.html import Html, tag
@@ -33,7 +34,7 @@ def customer_list(
     if following is not None:
         paging.append(frame.link("Further customers", "accounts", **asked, after=following))
     return frame.page(
-        "accounts", "Customers", tag("h1", "Customers"), form,
+        "accounts", "Customers", tag("h1", "Customers"), create_link(frame, "accounts", "Create a customer"), form,
         customer_rows(frame, rows) if rows else _none(frame, bool(text or plan)), tag("p", paging),
     )  # fmt: skip
 
@@ -41,4 +42,4 @@ def customer_list(
 def _none(frame: Frame, asked: bool) -> Html:
     if asked:
         return tag("p", "No customer has this. ", frame.link("All customers", "accounts"))
-    return tag("p", "There is no customer yet: `weir apply -f catalog.yaml` with accounts makes them.")
+    return tag("p", "There is no customer yet.")

@@ -24,6 +24,7 @@ from schemas.http.scopes import ADMIN, READ
 from schemas.values.instants import micros
 
 MOST_FORM_BYTES: Final = 16_384
+MOST_FIELDS: Final = 3_000
 
 
 class NotLoggedIn(Exception):
@@ -102,15 +103,21 @@ def may_change(access: Access) -> bool:
     return bool(ADMIN & access.scopes)
 
 
-async def form_of(request: Request, visit: Visit) -> Mapping[str, str]:
+async def form_of(request: Request, visit: Visit, most_bytes: int = MOST_FORM_BYTES) -> Mapping[str, str]:
     """The fields of a form that this session was given. Raises Problem (403): it is another site's, or the key may only
-    look."""
+    look; 413, 422: it is larger than one of ours."""
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > MOST_FORM_BYTES:
-            raise RatingProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form has at most {MOST_FORM_BYTES} bytes")
-    fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+        if len(body) > most_bytes:
+            raise RatingProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a form has at most {most_bytes} bytes")
+    try:
+        text = body.decode("utf-8", "replace")
+        fields: dict[str, Any] = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise RatingProblem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"a form has at most {MOST_FIELDS} fields; send what is larger to the API"
+        ) from None
     secret = visit.rating.settings.admin_key.get_secret_value()
     token = fields.get("token", [""])[0]
     if not session.is_form_token(secret, request.cookies.get(session.COOKIE, ""), token):

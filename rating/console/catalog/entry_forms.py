@@ -1,0 +1,261 @@
+"""The forms of the catalog's entries: what each asks for, with what the namespace has to choose from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from rating.console.catalog.form_nodes import Group, Input, Node, Rows
+from rating.console.catalog.price_nodes import price_nodes
+from rating.console.login.display_names import display_name
+from schemas.catalog.state import NamespaceView
+from schemas.values.json_text import JsonObject
+from schemas.values.time_zones import NAMES
+
+SUGGESTED: Final = 300
+"""Entries that a field suggests; another is typed."""
+_DAY: Final = "a date, or an instant with its zone"
+_NAMED: Final = "Letters, digits, - and _; it stays"
+_CODE: Final = Input("code", "Code", hint=_NAMED, required=True, lasting=True)
+_NAME: Final = Input("name", "Name", hint="what people read", size=30)
+_OPERATORS: Final = tuple(
+    (name, name.replace("_", " "))
+    for name in ("", "eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists", "contains", "starts_with")
+)
+_AGGREGATIONS: Final = (
+    ("sum", "Sum of a property"),
+    ("count", "Count of events"),
+    ("count_unique", "Count of different values"),
+    ("max", "Largest value"),
+    ("min", "Smallest value"),
+    ("latest", "Latest value"),
+)
+_FILTERS: Final = (
+    Input("property", "Property", "path", "path, e.g. to.country"),
+    Input("operator", "Is", "choice", options=_OPERATORS),
+    Input("value", "Value", "operand", 'with commas for in; "5" in quotes is text'),
+)
+_PROFILE: Final[tuple[Node, ...]] = (
+    Input("code", "Code", hint="the metric is called meter.code"),
+    Input("aggregation", "Measures", "choice", options=_AGGREGATIONS),
+    Input("property", "Property", "path", "path of the number or value, e.g. usage.tokens; none for a count"),
+    Input("unit", "Unit", size=12),
+    Input("dimensions", "Dimensions", "paths", "paths with commas between: usage is split by their values", size=30),
+    Rows("filters", "Filters: events that count", "Filter", _FILTERS, "All of them must hold."),
+    Group(
+        "More",
+        (
+            Input("name", "Name"),
+            Input("carry_over", "Latest value goes on in a period without events", "flag"),
+            Input(
+                "compare", "Different values are compared", "choice",
+                options=(("value", "as JSON: 42 and \"42\" differ"), ("text", "as text")),
+            ),
+        ),
+        closed=True,
+    ),
+)  # fmt: skip
+_METRIC: Final[tuple[Node, ...]] = (
+    Group(
+        "Events",
+        (
+            _CODE,
+            _NAME,
+            Input("event_name", "Event name", hint="of the events it measures; empty: its code"),
+            Input("unit", "Unit", hint="e.g. token, GB, call", size=12),
+        ),
+    ),
+    Rows("profiles", "What is measured", "Measure", _PROFILE),
+    Group(
+        "More",
+        (
+            Input("window", "Rolled up by", "choice", options=(("day", "day"), ("hour", "hour"), ("minute", "minute"))),
+            Input("start", "Counts from", hint="an instant; one in the past counts older events again", each_time=True),
+        ),
+        closed=True,
+    ),
+)
+_PLAN: Final[tuple[Node, ...]] = (
+    Group(
+        "Plan",
+        (
+            _CODE,
+            _NAME,
+            Input("currency", "Currency", hint="ISO code, e.g. USD, or a unit of your own", required=True, size=8),
+            Input(
+                "interval", "Billed every", "choice",
+                options=tuple((name, name) for name in ("month", "day", "week", "quarter", "year")),
+            ),
+        ),
+    ),
+    Group(
+        "Terms",
+        (
+            Input("trial_days", "Trial days", "integer", size=6),
+            Input("payment_terms_days", "Days to pay", "integer", "30 where it says nothing", size=6),
+            Input("grace_seconds", "Seconds of grace", "integer", "wait for late events after a period's end", size=8),
+            Input("minimum_commitment", "Least total a period", size=12),
+            Input("invoice_threshold", "Bill at once from", hint="unbilled use of a running period", size=12),
+            Input(
+                "approval", "Invoices", "choice",
+                options=(("none", "are final by themselves"), ("required", "wait for approval")),
+            ),
+        ),
+        closed=True,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kind of entry on the console. ``path``: below /catalog/; ``resource``: of the API's path."""
+
+    path: str
+    kind: str
+    resource: str
+    title: str
+    what: str
+    side: str
+    """the sidebar's place"""
+
+
+PLACES: Final = {
+    place.path: place
+    for place in (
+        Place("metrics", "meter", "meters", "Billable metrics", "metric", "settings"),
+        Place("products", "product", "products", "Products", "product", "catalog/products"),
+        Place("plans", "plan", "plans", "Plans", "plan", "catalog/plans"),
+        Place("accounts", "account", "accounts", "Customers", "customer", "accounts"),
+        Place("subscriptions", "subscription", "subscriptions", "Subscriptions", "subscription", "accounts"),
+    )
+}
+
+
+def nodes_of(view: NamespaceView, kind: str) -> tuple[Node, ...]:
+    """The form of a kind of entry."""
+    if kind == "meter":
+        return _METRIC
+    if kind == "plan":
+        return _PLAN
+    if kind == "product":
+        return _product(view)
+    return _account() if kind == "account" else _subscription(view)
+
+
+def charge_nodes(view: NamespaceView, model: str) -> tuple[Node, ...]:
+    """The form of one charge of a plan; ``model``: of its price."""
+    return (
+        Group("Product", (_choice("product", "Product", _entries(view, "product"), required=True),)),
+        Group("Price", (price_nodes(model),)),
+        Group(
+            "More",
+            (
+                Input("code", "Code of the charge", hint="empty: the product's"),
+                Input("prorated", "A part of a period costs a part of a fee", "flag"),
+                Input("in_advance", "Billed at the beginning of the period", "flag", "flat prices only"),
+                Input(
+                    "included", "Included units after a change of price", "choice",
+                    options=(("", "by default"), ("shared", "shared"), ("whole", "whole again"), ("prorated", "in part")),
+                ),
+                Input(
+                    "tiers", "Tiers after a change of price", "choice",
+                    options=(("", "by default"), ("continue", "go on"), ("reset", "begin again")),
+                ),
+            ),
+            closed=True,
+        ),
+    )  # fmt: skip
+
+
+def opening(kind: str, given: JsonObject) -> JsonObject:
+    """What the form of a new entry opens with. ``given``: what the link named."""
+    start: dict[str, JsonObject] = {
+        "meter": {"profiles": [{"code": "total", "aggregation": "sum"}]},
+        "product": {"kind": "metered"},
+        "plan": {"interval": "month"},
+        "account": {"time_zone": "UTC"},
+    }
+    body = start.get(kind, {}) | {name: value for name, value in given.items() if value}
+    if kind == "subscription" and body.get("account") and body.get("plan"):
+        body |= {"code": f"{body['account']}-{body['plan']}"}
+    return body
+
+
+def _product(view: NamespaceView) -> tuple[Node, ...]:
+    metrics = [
+        (address, display_name(view, "metric", address))
+        for entry in islice(view.after("meter", ""), SUGGESTED)
+        for profile in entry.body.get("profiles", ())
+        if (address := f"{entry.code}.{profile.get('code')}")
+    ]
+    kinds = (("metered", "Usage, by a metric"), ("flat", "A fee, without a metric"))
+    return (
+        Group(
+            "Product",
+            (
+                _CODE,
+                Input("name", "Name", hint="shown on invoices", size=30),
+                Input("kind", "Bills", "choice", options=kinds),
+                _choice("profile", "Metric", metrics),
+                Input("unit", "Unit", hint="shown on invoices; empty: the metric's", size=12),
+            ),
+        ),
+    )
+
+
+def _account() -> tuple[Node, ...]:
+    return (
+        Group(
+            "Customer",
+            (
+                Input("code", "Code", hint="the account_id of its events; it stays", required=True, lasting=True),
+                _NAME,
+                Input("time_zone", "Time zone", hint="of its days and months", options=_options(sorted(NAMES))),
+            ),
+        ),
+    )
+
+
+def _subscription(view: NamespaceView) -> tuple[Node, ...]:
+    return (
+        Group(
+            "Subscription",
+            (
+                Input("code", "Code", hint=_NAMED, required=True, lasting=True),
+                Input("account", "Customer", hint="its code", options=_entries(view, "account"), required=True),
+                _choice("plan", "Plan", _entries(view, "plan"), required=True),
+                Input("start", "From", hint=_DAY, required=True),
+                Input("end", "Until (not included)", hint="empty: no end"),
+                Input("change_at", "The change holds from", hint="empty: from now on", each_time=True),
+            ),
+        ),
+        Group(
+            "Terms",
+            (
+                Input("plan_version", "Version of the plan", "integer", "empty: the newest", size=6),
+                Input("billing_anchor", "Periods begin on the day of", hint="a date; empty: the calendar's"),
+                Input("trial_end", "Nothing is billed before", hint=_DAY),
+                Input("minimum_commitment", "Least total a period", size=12),
+                Input("invoice_threshold", "Bill at once from", size=12),
+            ),
+            closed=True,
+        ),
+    )
+
+
+def _entries(view: NamespaceView, kind: str) -> tuple[tuple[str, str], ...]:
+    return tuple((entry.code, str(entry.body.get("name") or "")) for entry in islice(view.after(kind, ""), SUGGESTED))
+
+
+def _options(codes: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((code, code) for code in codes)
+
+
+def _choice(name: str, label: str, entries: Iterable[tuple[str, str]], *, required: bool = False) -> Input:
+    """One of some entries; a text with suggestions where there are too many to list."""
+    listed = [(code, f"{title} ({code})" if title and title != code else code) for code, title in entries]
+    if len(listed) >= SUGGESTED:
+        return Input(name, label, options=tuple(listed), required=required)
+    return Input(name, label, "choice", options=(("", "–"), *listed), required=required)

@@ -1,0 +1,112 @@
+"""Lists of the catalog's entries, and the page of settings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rating.console.catalog.entry_forms import Place
+from rating.console.frame import Frame
+from rating.console.html import Child, Html, join, table, tag
+from rating.console.text import grouped
+from schemas.catalog.state import Entry
+
+_NONE = {
+    "meter": "Nothing is measured yet: a metric says which events count, and what of them.",
+    "product": "There is no product yet: a product gives a metric, or a fee, the name that stands on invoices.",
+    "plan": "There is no plan yet: a plan has products with prices, and customers subscribe to it.",
+    "subscription": "Nobody has subscribed yet.",
+}
+_HEADS: dict[str, tuple[str, ...]] = {
+    "meter": ("Metric", "Events", "Measures"),
+    "product": ("Product", "Bills", "Unit"),
+    "plan": ("Plan", "Currency", "Billed every", "Products"),
+    "subscription": ("Subscription", "Customer", "Plan", "From", "Until"),
+}
+
+
+def entry_list(frame: Frame, place: Place, entries: Sequence[Entry], after: str, following: str | None) -> Html:
+    """A page of entries. ``after``: where it begins, ``following``: where the next one does, None: there is none."""
+    rows = [[_name(frame, place, entry), *_cells(frame, entry)] for entry in entries]
+    paging: list[Child] = [frame.link("First page", "catalog", place.path), " "] if after else []
+    if following is not None:
+        paging.append(frame.link("Further ones", "catalog", place.path, after=following))
+    none = tag("p", _NONE[place.kind])
+    return frame.page(
+        place.side,
+        place.title,
+        tag("h1", place.title),
+        create_link(frame, place.path, f"Create a {place.what}"),
+        table(_HEADS[place.kind], rows) if rows else none,
+        tag("p", paging) if paging else None,
+    )
+
+
+def create_link(frame: Frame, path: str, text: str, **given: str | None) -> Html | None:
+    """The way to the form of a new entry, for those who may make one."""
+    if not frame.may_change:
+        return None
+    href = frame.address("catalog", path, "form", **given)
+    return tag("p", tag("a", text, href=href, class_="button"))
+
+
+def settings_page(frame: Frame) -> Html:
+    """What is set up once: metrics, and subscriptions as a list of all."""
+    items = [
+        (("catalog", "metrics"), "Billable metrics", "which events count, and what of them is measured"),
+        (("catalog", "products"), "Products", "what stands on an invoice: a metric, or a fee"),
+        (("catalog", "plans"), "Plans", "products with their prices, in one currency"),
+        (("catalog", "subscriptions"), "Subscriptions", "who is billed by which plan, from when"),
+    ]
+    rows = [[frame.link(title, *path), about] for path, title, about in items]
+    return frame.page("settings", "Settings", tag("h1", "Settings"), table(("What", "What it is"), rows))
+
+
+def charges_of(frame: Frame, plan: Entry) -> Html:
+    """The products of a plan, each a way to its price."""
+    rows = [
+        (
+            frame.link(
+                frame.name_of("product", charge["product"]) or charge["product"],
+                "catalog", "charges", "form", plan=plan.code, charge=charge.get("code") or charge["product"],
+            ),
+            str(charge["price"].get("model", "")).replace("_", " "),
+            _price_text(charge["price"]),
+        )
+        for charge in plan.body.get("charges", ())
+    ]  # fmt: skip
+    none = tag("p", "No product is on this plan yet: it bills nothing.")
+    add = create_link(frame, "charges", "Add a product", plan=plan.code)
+    return join(tag("h2", "Products"), table(("Product", "Price", "Amount"), rows) if rows else none, add)
+
+
+def _price_text(price: dict[str, object]) -> str:
+    for name in ("amount", "unit_amount", "package_amount", "rate"):
+        if name in price:
+            return grouped(str(price[name])) + ("%" if name == "rate" else "")
+    parts = price.get("tiers") or price.get("cells")
+    return f"{len(parts)} {'tiers' if 'tiers' in price else 'cells'}" if isinstance(parts, list) else ""
+
+
+def _name(frame: Frame, place: Place, entry: Entry) -> Html:
+    name = str(entry.body.get("name") or entry.code)
+    code = tag("span", entry.code, class_="soft code") if name != entry.code else None
+    return join(frame.link(name, "catalog", place.path, "form", code=entry.code), " ", code)
+
+
+def _cells(frame: Frame, entry: Entry) -> list[Child]:
+    body = entry.body
+    if entry.kind == "meter":
+        profiles = [f"{profile['code']}: {profile['aggregation'].replace('_', ' ')}" for profile in body["profiles"]]
+        return [body.get("event_name") or entry.code, ", ".join(profiles)]
+    if entry.kind == "product":
+        metric = body.get("profile")
+        return [frame.named("metric", metric) if metric else "a fee", body.get("unit") or ""]
+    if entry.kind == "plan":
+        names = [frame.name_of("product", charge["product"]) or charge["product"] for charge in body.get("charges", ())]
+        return [body["currency"], body.get("interval", "month"), ", ".join(names[:5]) + ("…" if len(names) > 5 else "")]
+    return [
+        frame.account(body["account"]),
+        frame.named("plan", body["plan"]),
+        str(body["start"])[:10],
+        str(body.get("end") or "")[:10],
+    ]

@@ -1,0 +1,167 @@
+"""An entry as a form has it: what would be sent, in place of which version. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rating.console.catalog.entry_forms import PLACES, Place, charge_nodes, nodes_of, opening
+from rating.console.catalog.form_body import body_of_form
+from rating.console.catalog.form_nodes import Group, Inner, Input, Node, Rows
+from schemas.catalog.state import Entry, NamespaceView
+from schemas.values.json_text import JsonObject
+
+CODE: Final = "~code"
+VERSION: Final = "~version"
+CHARGE: Final = "~charge"
+"""Hidden fields: the entry that is changed, the version that the form was filled from, and the charge of a plan."""
+_KEPT: Final = frozenset({"value"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """``body``: the entry as it would be sent; ``shown``: the object whose fields the form has, ``within`` the entry
+    ("charges.0"; "": the entry itself). ``standing``: the version it was filled from, None for a new entry; ``charge``:
+    the plan's charge that is changed, "" for a new one."""
+
+    place: Place
+    nodes: tuple[Node, ...]
+    body: JsonObject
+    shown: JsonObject
+    within: str = ""
+    standing: Entry | None = None
+    charge: str = ""
+
+    @property
+    def code(self) -> str | None:
+        """The entry that is replaced; None: a new one."""
+        return None if self.standing is None else self.standing.code
+
+    @property
+    def version(self) -> int | None:
+        """The version that must be in force."""
+        return None if self.standing is None else self.standing.version
+
+
+def opened(view: NamespaceView, path: str, code: str, given: Mapping[str, str]) -> Draft | None:
+    """The form of an entry as it stands, or of a new one where ``code`` is ""; None where there is no such entry."""
+    place = PLACES[path]
+    nodes = nodes_of(view, place.kind)
+    if not code:
+        body = opening(place.kind, dict(given))
+        return Draft(place, nodes, body, body)
+    entry = view.get(place.kind, code)
+    if entry is None:
+        return None
+    body = compact(entry.body)
+    return Draft(place, nodes, body, _without_momentary(nodes, body), standing=entry)
+
+
+def opened_charge(view: NamespaceView, plan: str, charge: str) -> Draft | None:
+    """The form of a plan's charge, of a new one where ``charge`` is ""; None where there is none."""
+    entry = view.get("plan", plan)
+    if entry is None:
+        return None
+    body = compact(entry.body)
+    charges = body.get("charges", [])
+    number = charge_number(charges, charge) if charge else len(charges)
+    if number is None:
+        return None
+    shown = charges[number] if charge else {"price": {"model": "per_unit"}, "prorated": True}
+    nodes = charge_nodes(view, model_of(shown))
+    return Draft(PLACES["plans"], nodes, body, shown, f"charges.{number}", entry, charge)
+
+
+def filled(view: NamespaceView, path: str, fields: Mapping[str, str]) -> Draft | None:
+    """What was sent of a form; None where the entry or its version is not there."""
+    place = PLACES[path]
+    nodes = nodes_of(view, place.kind)
+    if not fields.get(CODE):
+        body = body_of_form(nodes, fields, {})
+        return Draft(place, nodes, body, body)
+    entry = _version(view, place.kind, fields)
+    if entry is None:
+        return None
+    base = compact(entry.body)
+    body = body_of_form(nodes, fields, base)
+    body["code"] = entry.code
+    moved = place.kind == "subscription" and body.get("plan") != base.get("plan")
+    if moved and body.get("plan_version") == base.get("plan_version"):
+        body.pop("plan_version", None)  # it was one of the other plan
+    return Draft(place, nodes, body, body, standing=entry)
+
+
+def filled_charge(view: NamespaceView, fields: Mapping[str, str]) -> Draft | None:
+    """Likewise of a charge."""
+    entry = _version(view, "plan", fields)
+    if entry is None:
+        return None
+    body, charge = compact(entry.body), fields.get(CHARGE, "")
+    charges = list(body.get("charges", []))
+    number = charge_number(charges, charge) if charge else len(charges)
+    if number is None:
+        return None
+    nodes = charge_nodes(view, fields.get("price.model", ""))
+    shown = body_of_form(nodes, fields, {})
+    charges[number : number + 1] = [shown]
+    return Draft(PLACES["plans"], nodes, body | {"charges": charges}, shown, f"charges.{number}", entry, charge)
+
+
+def without_charge(draft: Draft) -> JsonObject:
+    """The plan's body without the charge that the form is of."""
+    number = int(draft.within.rpartition(".")[2])
+    charges = draft.body["charges"]
+    return {**draft.body, "charges": [*charges[:number], *charges[number + 1 :]]}
+
+
+def charge_number(charges: list[JsonObject], code: str) -> int | None:
+    """Where the charge of a code stands."""
+    keys = [charge.get("code") or charge.get("product") for charge in charges]
+    return keys.index(code) if code in keys else None
+
+
+def model_of(charge: JsonObject) -> str:
+    """The price model of a charge, "" for none."""
+    price = charge.get("price")
+    return str(price.get("model", "")) if isinstance(price, dict) else ""
+
+
+def compact(value: Mapping[str, Any]) -> JsonObject:
+    """A stored body without what says nothing; the operand of a filter always says something."""
+    small = {name: inner if name in _KEPT else _small(inner) for name, inner in value.items()}
+    return {name: inner for name, inner in small.items() if name in _KEPT or inner not in _NOTHING}
+
+
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+
+
+def _small(value: Any) -> Any:
+    if isinstance(value, dict):
+        return compact(value)
+    return [_small(part) for part in value] if isinstance(value, list) else value
+
+
+def _version(view: NamespaceView, kind: str, fields: Mapping[str, str]) -> Entry | None:
+    text = fields.get(VERSION, "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return view.version(kind, fields.get(CODE, ""), number)
+
+
+def _without_momentary(nodes: tuple[Node, ...], body: JsonObject) -> JsonObject:
+    """Without what says something of the last change alone."""
+    names = {node.name for node in _inputs(nodes) if node.each_time}
+    return {name: value for name, value in body.items() if name not in names}
+
+
+def _inputs(nodes: tuple[Node, ...]) -> list[Input]:
+    """The inputs of the entry itself."""
+    inputs: list[Input] = []
+    for node in nodes:
+        if isinstance(node, Input):
+            inputs.append(node)
+        elif isinstance(node, Group):
+            inputs += _inputs(node.nodes)
+        else:
+            assert isinstance(node, Rows | Inner)
+    return inputs
