@@ -157,7 +157,9 @@ def charge_nodes(view: NamespaceView, model: str) -> tuple[Node, ...]:
                 Input("in_advance", "Billed at the beginning of the period", "flag", "flat prices only"),
                 Input(
                     "included", "Included units after a change of price", "choice",
-                    options=(("", "by default"), ("shared", "shared"), ("whole", "whole again"), ("prorated", "in part")),
+                    options=(
+                        ("", "by default"), ("shared", "shared"), ("whole", "whole again"), ("prorated", "in part"),
+                    ),
                 ),
                 Input(
                     "tiers", "Tiers after a change of price", "choice",

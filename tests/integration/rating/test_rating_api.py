@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from deploy.cli.connection import base_url
 from rating.app import build_app
 from schemas.http.api_keys import key_hash, key_text
 from schemas.settings import Settings, SettingsError
@@ -16,6 +17,7 @@ from tests.integration.conftest import Waiting
 from tests.integration.rating.closed_road import closed_road
 from tests.integration.rating.getting import Get, getter
 from tests.integration.rating.road import KEY, Road
+from tests.integration.world import gateway_client
 
 pytestmark = pytest.mark.integration
 
@@ -276,6 +278,67 @@ def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything
         assert "All 3 events in the interval count" in told.text
         closed.publish("api_key", code="looks", hash=key_hash(read), scopes=["ingest"])
         assert wait_until(lambda: browser.get("/").status_code == 303), "what the key may do is looked up anew"
+
+
+def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, wait_until: Waiting) -> None:
+    """A metric, its product, a plan with its price, a customer and a subscription: each by its form, in the name of a
+    key of the namespace, as the gateway's API has it afterwards."""
+    namespace = closed.namespace
+    with gateway_client(settings, namespace) as gateway:
+        made = gateway.post("/v1/api-keys", json={"scopes": ["admin"], "name": "Ada"}).json()
+        with httpx.Client(base_url=base_url(settings, "rating"), timeout=60) as browser:
+            wait_until(lambda: browser.post("/login", data={"key": made["key"]}).status_code == 303)
+
+            def sent(place: str, status: int, **fields: str) -> str:
+                page = browser.get(f"/catalog/{place}/form", params={"plan": "clicked"} if place == "charges" else {})
+                token = page.text.split('name="token" value="', 1)[1].partition('"')[0]
+                answer = browser.post(f"/catalog/{place}/form", data={"token": token} | fields)
+                assert answer.status_code == status, answer.text
+                return browser.get(answer.headers["location"]).text if status == 303 else answer.text
+
+            def saved(place: str, **fields: str) -> str:
+                return sent(place, 303, do="save", **fields)
+
+            metric = {"code": "words", "name": "Words <b>", "profiles.0.code": "total", "profiles.0.aggregation": "sum"}
+            assert "needs a property" in sent("metrics", 422, **metric)
+            filtered = {"profiles.0.filters.0.property": "to.country", "profiles.0.filters.0.operator": "in",
+                        "profiles.0.filters.0.value": "DE, 7"}  # fmt: skip
+            page = saved("metrics", **metric, **filtered, **{"profiles.0.property": "words"})
+            assert "Words &lt;b&gt;" in page
+            assert "Create a product of words.total" in page
+            assert gateway.get("/v1/meters/words").json()["profiles"][0]["filters"][0]["value"] == ["DE", 7]
+            saved("products", code="words", kind="metered", profile="words.total")
+            page = saved("plans", code="clicked", currency="USD", interval="month")
+            assert "it bills nothing" in page
+            price = {"product": "words", "prorated": "on", "price.model": "tiered", "price.tiers.0.up_to": "10",
+                     "price.tiers.0.unit_amount": "0.5", "price.tiers.1.unit_amount": "x"}  # fmt: skip
+            plan = {"~code": "clicked", "~version": "1"} | price
+            wrong = sent("charges", 422, do="save", **plan)
+            assert 'aria-describedby="d-price.tiers.1.unit_amount" aria-invalid="true"' in wrong
+            plan["price.tiers.1.unit_amount"] = "0.1"
+            assert "6 USD" in sent("charges", 200, do="price", **plan, **{"try.quantity": "20"}).replace(".00", "")
+            assert "plan clicked will be changed, as version 2" in sent("charges", 200, do="check", **plan)
+            assert "2 tiers" in saved("charges", **plan)
+            again = sent("charges", 412, do="save", **plan)
+            assert f"Ada ({made['id']}) has published version 2 meanwhile" in again
+            assert 'name="~version" value="2"' in again
+            saved("accounts", code="clara", name="Clara", time_zone="Europe/Berlin")
+            saved("subscriptions", code="clara-clicked", account="clara", plan="clicked", start="2026-01-01")
+            held = gateway.get("/v1/subscriptions/clara-clicked").json()
+            assert (held["plan_version"], held["start"]) == (2, "2025-12-31T23:00:00Z")
+            audited = gateway.get("/v1/catalog/audit", params={"kind": "subscription", "code": "clara-clicked"}).json()
+            assert audited["items"][0]["author"] == f"Ada ({made['id']})"
+            assert "clara-clicked" in browser.get("/accounts/clara").text
+            retired = {"~code": "clara-clicked", "~version": "1"}
+            token = wrong.split('name="token" value="', 1)[1].partition('"')[0]
+            refused = browser.post("/catalog/plans/retire", data={"token": token, "~code": "clicked", "~version": "2"})
+            assert (refused.status_code, "clara-clicked" in refused.text) == (409, True)
+            assert browser.post("/catalog/subscriptions/retire", data={"token": token} | retired).status_code == 303
+            assert gateway.get("/v1/subscriptions/clara-clicked").status_code == 404
+            assert browser.post("/catalog/plans/form", data={"code": "x", "token": "other"}).status_code == 403
+        behalf = {"Authorization": f"Bearer {made['key']}", "Weir-On-Behalf-Of": made["id"]}
+        assert "alone asks on behalf" in gateway.get("/v1/plans", headers=behalf).json()["detail"]
+        assert gateway.get("/v1/plans", headers={"Weir-On-Behalf-Of": "key_none"}).status_code == 401
 
 
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:
