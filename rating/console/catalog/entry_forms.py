@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from rating.console.catalog.form_nodes import Group, Input, Node, Rows
+from rating.console.catalog.form_nodes import FieldGroup, FieldRows, FormNode, TypedField
 from rating.console.catalog.price_nodes import price_nodes
 from rating.console.login.display_names import display_name
 from schemas.catalog.state import NamespaceView
@@ -18,8 +18,8 @@ SUGGESTED: Final = 300
 """Entries that a field suggests; another is typed."""
 _DAY: Final = "a date, or an instant with its zone"
 _NAMED: Final = "Letters, digits, - and _; it stays"
-_CODE: Final = Input("code", "Code", hint=_NAMED, required=True, lasting=True)
-_NAME: Final = Input("name", "Name", hint="what people read", size=30)
+_CODE: Final = TypedField("code", "Code", hint=_NAMED, required=True, lasting=True)
+_NAME: Final = TypedField("name", "Name", hint="what people read", size=30)
 _OPERATORS: Final = tuple(
     (name, name.replace("_", " "))
     for name in ("", "eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists", "contains", "starts_with")
@@ -33,23 +33,23 @@ _AGGREGATIONS: Final = (
     ("latest", "Latest value"),
 )
 _FILTERS: Final = (
-    Input("property", "Property", "path", "path, e.g. to.country"),
-    Input("operator", "Is", "choice", options=_OPERATORS),
-    Input("value", "Value", "operand", 'with commas for in; "5" in quotes is text'),
+    TypedField("property", "Property", "path", "path, e.g. to.country"),
+    TypedField("operator", "Is", "choice", options=_OPERATORS),
+    TypedField("value", "Value", "operand", 'with commas for in; "5" in quotes is text'),
 )
-_PROFILE: Final[tuple[Node, ...]] = (
-    Input("code", "Code", hint="the metric is called meter.code"),
-    Input("aggregation", "Measures", "choice", options=_AGGREGATIONS),
-    Input("property", "Property", "path", "path of the number or value, e.g. usage.tokens; none for a count"),
-    Input("unit", "Unit", size=12),
-    Input("dimensions", "Dimensions", "paths", "paths with commas between: usage is split by their values", size=30),
-    Rows("filters", "Filters: events that count", "Filter", _FILTERS, "All of them must hold."),
-    Group(
+_PROFILE: Final[tuple[FormNode, ...]] = (
+    TypedField("code", "Code", hint="the metric is called meter.code"),
+    TypedField("aggregation", "Measures", "choice", options=_AGGREGATIONS),
+    TypedField("property", "Property", "path", "path of the number or value, e.g. usage.tokens; none for a count"),
+    TypedField("unit", "Unit", size=12),
+    TypedField("dimensions", "Dimensions", "paths", "paths, with commas: usage is split by them", size=30),
+    FieldRows("filters", "Filters: events that count", "Filter", _FILTERS, "All of them must hold."),
+    FieldGroup(
         "More",
         (
-            Input("name", "Name"),
-            Input("carry_over", "Latest value goes on in a period without events", "flag"),
-            Input(
+            TypedField("name", "Name"),
+            TypedField("carry_over", "Latest value goes on in a period without events", "flag"),
+            TypedField(
                 "compare", "Different values are compared", "choice",
                 options=(("value", "as JSON: 42 and \"42\" differ"), ("text", "as text")),
             ),
@@ -57,48 +57,52 @@ _PROFILE: Final[tuple[Node, ...]] = (
         closed=True,
     ),
 )  # fmt: skip
-_METRIC: Final[tuple[Node, ...]] = (
-    Group(
+_METRIC: Final[tuple[FormNode, ...]] = (
+    FieldGroup(
         "Events",
         (
             _CODE,
             _NAME,
-            Input("event_name", "Event name", hint="of the events it measures; empty: its code"),
-            Input("unit", "Unit", hint="e.g. token, GB, call", size=12),
+            TypedField("event_name", "Event name", hint="of the events it measures; empty: its code"),
+            TypedField("unit", "Unit", hint="e.g. token, GB, call", size=12),
         ),
     ),
-    Rows("profiles", "What is measured", "Measure", _PROFILE),
-    Group(
+    FieldRows("profiles", "What is measured", "Measure", _PROFILE),
+    FieldGroup(
         "More",
         (
-            Input("window", "Rolled up by", "choice", options=(("day", "day"), ("hour", "hour"), ("minute", "minute"))),
-            Input("start", "Counts from", hint="an instant; one in the past counts older events again", each_time=True),
+            TypedField(
+                "window", "Rolled up by", "choice", options=(("day", "day"), ("hour", "hour"), ("minute", "minute"))
+            ),
+            TypedField(
+                "start", "Counts from", hint="an instant; one in the past counts older events again", each_time=True
+            ),
         ),
         closed=True,
     ),
 )
-_PLAN: Final[tuple[Node, ...]] = (
-    Group(
+_PLAN: Final[tuple[FormNode, ...]] = (
+    FieldGroup(
         "Plan",
         (
             _CODE,
             _NAME,
-            Input("currency", "Currency", hint="ISO code, e.g. USD, or a unit of your own", required=True, size=8),
-            Input(
+            TypedField("currency", "Currency", hint="ISO code, e.g. USD, or a unit of your own", required=True, size=8),
+            TypedField(
                 "interval", "Billed every", "choice",
                 options=tuple((name, name) for name in ("month", "day", "week", "quarter", "year")),
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Terms",
         (
-            Input("trial_days", "Trial days", "integer", size=6),
-            Input("payment_terms_days", "Days to pay", "integer", "30 where it says nothing", size=6),
-            Input("grace_seconds", "Seconds of grace", "integer", "wait for late events after a period's end", size=8),
-            Input("minimum_commitment", "Least total a period", size=12),
-            Input("invoice_threshold", "Bill at once from", hint="unbilled use of a running period", size=12),
-            Input(
+            TypedField("trial_days", "Trial days", "integer", size=6),
+            TypedField("payment_terms_days", "Days to pay", "integer", "30 where it says nothing", size=6),
+            TypedField("grace_seconds", "Seconds of grace", "integer", "for late events at a period's end", size=8),
+            TypedField("minimum_commitment", "Least total a period", size=12),
+            TypedField("invoice_threshold", "Bill at once from", hint="unbilled use of a running period", size=12),
+            TypedField(
                 "approval", "Invoices", "choice",
                 options=(("none", "are final by themselves"), ("required", "wait for approval")),
             ),
@@ -109,7 +113,7 @@ _PLAN: Final[tuple[Node, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CatalogPlace:
     """A kind of entry on the console. ``path``: below /catalog/; ``resource``: of the API's path."""
 
     path: str
@@ -124,16 +128,16 @@ class Place:
 PLACES: Final = {
     place.path: place
     for place in (
-        Place("metrics", "meter", "meters", "Billable metrics", "metric", "settings"),
-        Place("products", "product", "products", "Products", "product", "catalog/products"),
-        Place("plans", "plan", "plans", "Plans", "plan", "catalog/plans"),
-        Place("accounts", "account", "accounts", "Customers", "customer", "accounts"),
-        Place("subscriptions", "subscription", "subscriptions", "Subscriptions", "subscription", "accounts"),
+        CatalogPlace("metrics", "meter", "meters", "Billable metrics", "metric", "settings"),
+        CatalogPlace("products", "product", "products", "Products", "product", "catalog/products"),
+        CatalogPlace("plans", "plan", "plans", "Plans", "plan", "catalog/plans"),
+        CatalogPlace("accounts", "account", "accounts", "Customers", "customer", "accounts"),
+        CatalogPlace("subscriptions", "subscription", "subscriptions", "Subscriptions", "subscription", "accounts"),
     )
 }
 
 
-def nodes_of(view: NamespaceView, kind: str) -> tuple[Node, ...]:
+def nodes_of(view: NamespaceView, kind: str) -> tuple[FormNode, ...]:
     """The form of a kind of entry."""
     if kind == "meter":
         return _METRIC
@@ -144,24 +148,24 @@ def nodes_of(view: NamespaceView, kind: str) -> tuple[Node, ...]:
     return _account() if kind == "account" else _subscription(view)
 
 
-def charge_nodes(view: NamespaceView, model: str) -> tuple[Node, ...]:
+def charge_nodes(view: NamespaceView, model: str) -> tuple[FormNode, ...]:
     """The form of one charge of a plan; ``model``: of its price."""
     return (
-        Group("Product", (_choice("product", "Product", _entries(view, "product"), required=True),)),
-        Group("Price", (price_nodes(model),)),
-        Group(
+        FieldGroup("Product", (_choice("product", "Product", _entries(view, "product"), required=True),)),
+        FieldGroup("Price", (price_nodes(model),)),
+        FieldGroup(
             "More",
             (
-                Input("code", "Code of the charge", hint="empty: the product's"),
-                Input("prorated", "A part of a period costs a part of a fee", "flag"),
-                Input("in_advance", "Billed at the beginning of the period", "flag", "flat prices only"),
-                Input(
+                TypedField("code", "Code of the charge", hint="empty: the product's"),
+                TypedField("prorated", "A part of a period costs a part of a fee", "flag"),
+                TypedField("in_advance", "Billed at the beginning of the period", "flag", "flat prices only"),
+                TypedField(
                     "included", "Included units after a change of price", "choice",
                     options=(
                         ("", "by default"), ("shared", "shared"), ("whole", "whole again"), ("prorated", "in part"),
                     ),
                 ),
-                Input(
+                TypedField(
                     "tiers", "Tiers after a change of price", "choice",
                     options=(("", "by default"), ("continue", "go on"), ("reset", "begin again")),
                 ),
@@ -185,7 +189,7 @@ def opening(kind: str, given: JsonObject) -> JsonObject:
     return body
 
 
-def _product(view: NamespaceView) -> tuple[Node, ...]:
+def _product(view: NamespaceView) -> tuple[FormNode, ...]:
     metrics = [
         (address, display_name(view, "metric", address))
         for entry in islice(view.after("meter", ""), SUGGESTED)
@@ -194,53 +198,53 @@ def _product(view: NamespaceView) -> tuple[Node, ...]:
     ]
     kinds = (("metered", "Usage, by a metric"), ("flat", "A fee, without a metric"))
     return (
-        Group(
+        FieldGroup(
             "Product",
             (
                 _CODE,
-                Input("name", "Name", hint="shown on invoices", size=30),
-                Input("kind", "Bills", "choice", options=kinds),
+                TypedField("name", "Name", hint="shown on invoices", size=30),
+                TypedField("kind", "Bills", "choice", options=kinds),
                 _choice("profile", "Metric", metrics),
-                Input("unit", "Unit", hint="shown on invoices; empty: the metric's", size=12),
+                TypedField("unit", "Unit", hint="shown on invoices; empty: the metric's", size=12),
             ),
         ),
     )
 
 
-def _account() -> tuple[Node, ...]:
+def _account() -> tuple[FormNode, ...]:
     return (
-        Group(
+        FieldGroup(
             "Customer",
             (
-                Input("code", "Code", hint="the account_id of its events; it stays", required=True, lasting=True),
+                TypedField("code", "Code", hint="the account_id of its events; it stays", required=True, lasting=True),
                 _NAME,
-                Input("time_zone", "Time zone", hint="of its days and months", options=_options(sorted(NAMES))),
+                TypedField("time_zone", "Time zone", hint="of its days and months", options=_options(sorted(NAMES))),
             ),
         ),
     )
 
 
-def _subscription(view: NamespaceView) -> tuple[Node, ...]:
+def _subscription(view: NamespaceView) -> tuple[FormNode, ...]:
     return (
-        Group(
+        FieldGroup(
             "Subscription",
             (
-                Input("code", "Code", hint=_NAMED, required=True, lasting=True),
-                Input("account", "Customer", hint="its code", options=_entries(view, "account"), required=True),
+                TypedField("code", "Code", hint=_NAMED, required=True, lasting=True),
+                TypedField("account", "Customer", hint="its code", options=_entries(view, "account"), required=True),
                 _choice("plan", "Plan", _entries(view, "plan"), required=True),
-                Input("start", "From", hint=_DAY, required=True),
-                Input("end", "Until (not included)", hint="empty: no end"),
-                Input("change_at", "The change holds from", hint="empty: from now on", each_time=True),
+                TypedField("start", "From", hint=_DAY, required=True),
+                TypedField("end", "Until (not included)", hint="empty: no end"),
+                TypedField("change_at", "The change holds from", hint="empty: from now on", each_time=True),
             ),
         ),
-        Group(
+        FieldGroup(
             "Terms",
             (
-                Input("plan_version", "Version of the plan", "integer", "empty: the newest", size=6),
-                Input("billing_anchor", "Periods begin on the day of", hint="a date; empty: the calendar's"),
-                Input("trial_end", "Nothing is billed before", hint=_DAY),
-                Input("minimum_commitment", "Least total a period", size=12),
-                Input("invoice_threshold", "Bill at once from", size=12),
+                TypedField("plan_version", "Version of the plan", "integer", "empty: the newest", size=6),
+                TypedField("billing_anchor", "Periods begin on the day of", hint="a date; empty: the calendar's"),
+                TypedField("trial_end", "Nothing is billed before", hint=_DAY),
+                TypedField("minimum_commitment", "Least total a period", size=12),
+                TypedField("invoice_threshold", "Bill at once from", size=12),
             ),
             closed=True,
         ),
@@ -255,9 +259,9 @@ def _options(codes: Iterable[str]) -> tuple[tuple[str, str], ...]:
     return tuple((code, code) for code in codes)
 
 
-def _choice(name: str, label: str, entries: Iterable[tuple[str, str]], *, required: bool = False) -> Input:
+def _choice(name: str, label: str, entries: Iterable[tuple[str, str]], *, required: bool = False) -> TypedField:
     """One of some entries; a text with suggestions where there are too many to list."""
     listed = [(code, f"{title} ({code})" if title and title != code else code) for code, title in entries]
     if len(listed) >= SUGGESTED:
-        return Input(name, label, options=tuple(listed), required=required)
-    return Input(name, label, "choice", options=(("", "–"), *listed), required=required)
+        return TypedField(name, label, options=tuple(listed), required=required)
+    return TypedField(name, label, "choice", options=(("", "–"), *listed), required=required)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rating.console.catalog.entry_forms import Place
+from rating.console.catalog.entry_forms import CatalogPlace
 from rating.console.frame import Frame
 from rating.console.html import Child, Html, join, table, tag
 from rating.console.text import grouped
@@ -24,7 +24,7 @@ _HEADS: dict[str, tuple[str, ...]] = {
 }
 
 
-def entry_list(frame: Frame, place: Place, entries: Sequence[Entry], after: str, following: str | None) -> Html:
+def entry_list(frame: Frame, place: CatalogPlace, entries: Sequence[Entry], after: str, following: str | None) -> Html:
     """A page of entries. ``after``: where it begins, ``following``: where the next one does, None: there is none."""
     rows = [[_name(frame, place, entry), *_cells(frame, entry)] for entry in entries]
     paging: list[Child] = [frame.link("First page", "catalog", place.path), " "] if after else []
@@ -87,7 +87,7 @@ def _price_text(price: dict[str, object]) -> str:
     return f"{len(parts)} {'tiers' if 'tiers' in price else 'cells'}" if isinstance(parts, list) else ""
 
 
-def _name(frame: Frame, place: Place, entry: Entry) -> Html:
+def _name(frame: Frame, place: CatalogPlace, entry: Entry) -> Html:
     name = str(entry.body.get("name") or entry.code)
     code = tag("span", entry.code, class_="soft code") if name != entry.code else None
     return join(frame.link(name, "catalog", place.path, "form", code=entry.code), " ", code)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rating.console.catalog.entry_forms import Place
-from rating.console.catalog.form_draft import CHARGE, CODE, VERSION, Draft, model_of
+from rating.console.catalog.entry_forms import CatalogPlace
+from rating.console.catalog.form_draft import CHARGE, CODE, VERSION, EntryDraft, model_of
 from rating.console.catalog.form_view import fields_of
 from rating.console.catalog.price_nodes import tried_nodes
 from rating.console.frame import Frame
@@ -23,7 +23,7 @@ SAVED: Final = {"created": "It is there now.", "changed": "The change is publish
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FormNotes:
     """What is said about a form. ``faults``: field → what is wrong; ``general``: what no field is about; ``meanwhile``:
     the version that somebody published since the form was opened; ``priced``: a price that was worked out, of
     ``tried``; ``planned``: what would be published; ``warnings``: of what was or would be."""
@@ -38,11 +38,16 @@ class Told:
     done: str = ""
 
 
-NOTHING: Final = Told()
+NOTHING: Final = FormNotes()
 
 
 def entry_page(
-    frame: Frame, draft: Draft, told: Told, code: Html, versions: Sequence[Audited], following: Html | None = None
+    frame: Frame,
+    draft: EntryDraft,
+    notes: FormNotes,
+    code: Html,
+    versions: Sequence[Audited],
+    following: Html | None = None,
 ) -> Html:
     """``code``: the call and the document; ``versions``: the newest of the entry; ``following``: what is done next."""
     place, standing = draft.place, draft.standing
@@ -55,16 +60,16 @@ def entry_page(
         tag("p", _back(frame, place), class_="soft"),
         tag("h1", title),
         tag("p", about, class_="soft") if about else None,
-        _done(told),
+        _done(notes),
         following,
-        _form(frame, draft, told, ("catalog", place.path, "form"), "Save" if standing else f"Create the {place.what}"),
+        _form(frame, draft, notes, ("catalog", place.path, "form"), "Save" if standing else f"Create the {place.what}"),
         code,
         _retire(frame, draft),
         _history(versions),
     )
 
 
-def charge_page(frame: Frame, draft: Draft, told: Told, code: Html, plan_name: str) -> Html:
+def charge_page(frame: Frame, draft: EntryDraft, notes: FormNotes, code: Html, plan_name: str) -> Html:
     """A product on a plan, with its price."""
     assert draft.code is not None
     title = "Change a price" if draft.charge else "Add a product"
@@ -76,48 +81,48 @@ def charge_page(frame: Frame, draft: Draft, told: Told, code: Html, plan_name: s
         tag("p", "← ", plan, class_="soft"),
         tag("h1", title),
         tag("p", "Subscriptions stay on the version of the plan that they are on.", class_="soft"),
-        _done(told),
-        _form(frame, draft, told, ("catalog", "charges", "form"), saved),
+        _done(notes),
+        _form(frame, draft, notes, ("catalog", "charges", "form"), saved),
         code,
     )
 
 
-def _back(frame: Frame, place: Place) -> Html:
+def _back(frame: Frame, place: CatalogPlace) -> Html:
     path = ("accounts",) if place.path == "accounts" else ("catalog", place.path)
     return join("← ", frame.link(place.title, *path))
 
 
-def _done(told: Told) -> Html:
-    warnings = [tag("li", warning) for warning in told.warnings]
+def _done(notes: FormNotes) -> Html:
+    warnings = [tag("li", warning) for warning in notes.warnings]
     return join(
-        tag("p", SAVED.get(told.done, ""), class_="good", role="status") if told.done in SAVED else None,
+        tag("p", SAVED.get(notes.done, ""), class_="good", role="status") if notes.done in SAVED else None,
         tag("div", tag("strong", "Take note"), tag("ul", warnings, class_="plain"), class_="note")
         if warnings
         else None,
     )
 
 
-def _form(frame: Frame, draft: Draft, told: Told, path: tuple[str, ...], save: str) -> Html:
-    faults = told.faults or {}
+def _form(frame: Frame, draft: EntryDraft, notes: FormNotes, path: tuple[str, ...], save: str) -> Html:
+    faults = notes.faults or {}
     charge = path[1] == "charges"
     hidden = {CODE: draft.code, VERSION: draft.version, CHARGE: draft.charge or None}
     inside: list[Child] = [
         tag("input", type="hidden", name=name, value=value) for name, value in hidden.items() if value is not None
     ]
     inside += [
-        _wrong(faults, told.general),
-        _meanwhile(told.meanwhile),
+        _refusal(faults, notes.general),
+        _meanwhile(notes.meanwhile),
         *fields_of(draft.nodes, draft.shown, faults, standing=draft.standing is not None),
     ]
     if charge:
-        inside.append(_try(draft, told))
+        inside.append(_try(draft, notes))
     if not frame.may_change:
         return tag("fieldset", inside, disabled=True, class_="bare", aria_label="What it says; this key may look only")
-    inside += [_planned(told.planned), tag("div", _buttons(draft, save, charge), class_="buttons")]
+    inside += [_planned(notes.planned), tag("div", _buttons(draft, save, charge), class_="buttons")]
     return frame.change_form(inside, path=path, class_="entry")
 
 
-def _buttons(draft: Draft, save: str, charge: bool) -> list[Html]:
+def _buttons(draft: EntryDraft, save: str, charge: bool) -> list[Html]:
     def button(do: str, text: str, class_: str | None = None) -> Html:
         return tag("button", text, name="do", value=do, class_=class_, formnovalidate=do != "save")
 
@@ -128,7 +133,7 @@ def _buttons(draft: Draft, save: str, charge: bool) -> list[Html]:
     return buttons
 
 
-def _wrong(faults: Mapping[str, str], general: Sequence[str]) -> Html | None:
+def _refusal(faults: Mapping[str, str], general: Sequence[str]) -> Html | None:
     if not faults and not general:
         return None
     items = [tag("li", text) for text in general]
@@ -163,17 +168,17 @@ def _planned(planned: JsonObject | None) -> Html | None:
     return tag("p", tag("strong", "What will change: "), text, ".", class_="note", role="status")
 
 
-def _try(draft: Draft, told: Told) -> Html:
+def _try(draft: EntryDraft, notes: FormNotes) -> Html:
     """The price of a quantity, worked out before anything is saved."""
     nodes = tried_nodes(model_of(draft.shown))
-    fields = fields_of(nodes, told.tried or {}, told.faults or {}, "try.")
+    fields = fields_of(nodes, notes.tried or {}, notes.faults or {}, "try.")
     button = tag("button", "Work it out", name="do", value="price", formnovalidate=True)
     answer: list[Child] = []
-    if told.priced is not None:
+    if notes.priced is not None:
         currency = str(draft.body.get("currency", ""))
-        steps = [tag("li", step["text"]) for step in told.priced["steps"]]
+        steps = [tag("li", step["text"]) for step in notes.priced["steps"]]
         total = tag(
-            "p", tag("strong", f"{told.priced['amount']} {currency}"), f" (unrounded {told.priced['unrounded']})"
+            "p", tag("strong", f"{notes.priced['amount']} {currency}"), f" (unrounded {notes.priced['unrounded']})"
         )
         answer = [tag("ul", steps, class_="steps"), total]
     return tag(
@@ -182,7 +187,7 @@ def _try(draft: Draft, told: Told) -> Html:
     )  # fmt: skip
 
 
-def _retire(frame: Frame, draft: Draft) -> Html | None:
+def _retire(frame: Frame, draft: EntryDraft) -> Html | None:
     if draft.standing is None or not frame.may_change:
         return None
     what = draft.place.what

@@ -17,12 +17,12 @@ from rating.api.rating_problems import missing
 from rating.console.catalog.as_code import curl_of, shown_code, yaml_of
 from rating.console.catalog.entry_forms import PLACES
 from rating.console.catalog.entry_list import charges_of, create_link, entry_list, settings_page
-from rating.console.catalog.entry_page import NOTHING, Told, charge_page, entry_page
+from rating.console.catalog.entry_page import NOTHING, FormNotes, charge_page, entry_page
 from rating.console.catalog.form_body import body_of_form
 from rating.console.catalog.form_draft import (
     CODE,
     VERSION,
-    Draft,
+    EntryDraft,
     filled,
     filled_charge,
     model_of,
@@ -90,7 +90,7 @@ async def form(
         draft = opened(visit.view, place, code, given) if place in PLACES else None
     if draft is None:
         raise missing(f"there is no {place[:40]} {(charge or code or plan)[:64]!r} in namespace {visit.view.namespace}")
-    return _page(visit, draft, Told(done=done))
+    return _page(visit, draft, FormNotes(done=done))
 
 
 @router.post("/catalog/{place}/form")
@@ -109,7 +109,7 @@ async def change(request: Request, visit: Visiting, place: str) -> Response:
         if do == "check":
             document = {draft.place.resource.replace("-", "_"): [body], "namespace": visit.view.namespace}
             answer = await _ask(visit, "POST", "/v1/catalog/apply?dry_run=true", document, None)
-            return _page(visit, draft, Told(planned=answer, warnings=_warnings(answer)))
+            return _page(visit, draft, FormNotes(planned=answer, warnings=_warnings(answer)))
         return await _saved(visit, draft, body)
     except Problem as problem:
         if problem.status == HTTPStatus.PRECONDITION_FAILED:
@@ -134,18 +134,18 @@ async def retire(request: Request, visit: Visiting, place: str) -> Response:
             return _met(visit, draft)
         if problem.status not in _REFUSED:
             raise
-        return _page(visit, draft, Told(general=[problem.detail]), problem.status)
+        return _page(visit, draft, FormNotes(general=[problem.detail]), problem.status)
     await _published(visit, draft.place.kind, code, number + 1)
     return RedirectResponse(visit.frame.address("catalog", place), HTTPStatus.SEE_OTHER)
 
 
-def _filled(visit: Visit, place: str, fields: Mapping[str, str]) -> Draft | None:
+def _filled(visit: Visit, place: str, fields: Mapping[str, str]) -> EntryDraft | None:
     if place == CHARGES:
         return filled_charge(visit.view, fields)
     return filled(visit.view, place, fields) if place in PLACES else None
 
 
-async def _saved(visit: Visit, draft: Draft, body: JsonObject) -> Response:
+async def _saved(visit: Visit, draft: EntryDraft, body: JsonObject) -> Response:
     place = draft.place
     if draft.code is None:
         answer = await _ask(visit, "POST", f"/v1/{place.resource}", body, None)
@@ -160,7 +160,9 @@ async def _saved(visit: Visit, draft: Draft, body: JsonObject) -> Response:
         view = visit.rating.view(visit.view.namespace)
         now = opened(view, place.path, code, {})
         if now is not None:
-            return _page(Visit(visit.rating, visit.access, view, visit.frame), now, Told(warnings=warnings, done=done))
+            return _page(
+                Visit(visit.rating, visit.access, view, visit.frame), now, FormNotes(warnings=warnings, done=done)
+            )
     return RedirectResponse(
         visit.frame.address("catalog", place.path, "form", code=code, done=done), HTTPStatus.SEE_OTHER
     )
@@ -180,24 +182,24 @@ async def _published(visit: Visit, kind: str, code: str, version: int) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _met(visit: Visit, draft: Draft) -> Response:
+def _met(visit: Visit, draft: EntryDraft) -> Response:
     """Somebody else was quicker: the form with what was typed, over the version that stands now."""
     view = visit.rating.view(visit.view.namespace)
     newest = next(audited_versions(view, draft.place.kind, draft.code or ""), None)
     if newest is None or newest.entry.retired:
         raise missing(f"{draft.place.what} {draft.code} was retired meanwhile; create it again if it is to stay")
-    anew = Draft(draft.place, draft.nodes, draft.body, draft.shown, draft.within, newest.entry, draft.charge)
-    return _page(visit, anew, Told(meanwhile=newest), HTTPStatus.PRECONDITION_FAILED)
+    anew = EntryDraft(draft.place, draft.nodes, draft.body, draft.shown, draft.within, newest.entry, draft.charge)
+    return _page(visit, anew, FormNotes(meanwhile=newest), HTTPStatus.PRECONDITION_FAILED)
 
 
-def _faulty(draft: Draft, problem: Problem) -> Told:
+def _faulty(draft: EntryDraft, problem: Problem) -> FormNotes:
     listed = problem.members.get("errors") or [{"path": "", "detail": problem.detail}]
     faults = [(field_of(str(item["path"]), draft.within), str(item["detail"])) for item in listed]
     shown, general = place_faults(draft.nodes, faults, draft.shown)
-    return Told(shown, general)
+    return FormNotes(shown, general)
 
 
-async def _priced(visit: Visit, draft: Draft, fields: Mapping[str, str]) -> Told:
+async def _priced(visit: Visit, draft: EntryDraft, fields: Mapping[str, str]) -> FormNotes:
     """What a quantity costs, by the code that bills."""
     nodes = tried_nodes(model_of(draft.shown))
     tried = body_of_form(nodes, fields, {}, "try.")
@@ -209,29 +211,29 @@ async def _priced(visit: Visit, draft: Draft, fields: Mapping[str, str]) -> Told
         below = [(place if place.startswith("price") else f"try.{place}", detail) for place, detail in faults]
         known = {f"try.{name}" for name in ("quantity", "events", "quantities")}
         shown, general = place_faults(draft.nodes, [fault for fault in below if fault[0] not in known], draft.shown)
-        return Told(shown | {place: detail for place, detail in below if place in known}, general, tried=tried)
-    return Told(priced=priced, tried=tried)
+        return FormNotes(shown | {place: detail for place, detail in below if place in known}, general, tried=tried)
+    return FormNotes(priced=priced, tried=tried)
 
 
 def _warnings(answer: JsonObject) -> list[str]:
     return [f"{item['path']}: {item['detail']}" for item in answer.get("warnings", ())]
 
 
-def _page(visit: Visit, draft: Draft, told: Told = NOTHING, status: int = 200) -> Response:
+def _page(visit: Visit, draft: EntryDraft, notes: FormNotes = NOTHING, status: int = 200) -> Response:
     frame, namespace = visit.frame, visit.view.namespace
     place, resource = draft.place, draft.place.resource
     curl = curl_of(visit.rating.gateway.url, namespace, resource, draft.body, draft.code, draft.version)
     code = shown_code(curl, yaml_of(namespace, resource, draft.body))
     if draft.within:
         name = frame.name_of("plan", draft.code or "") or (draft.code or "")
-        return page_of(charge_page(frame, draft, told, code, name), status)
+        return page_of(charge_page(frame, draft, notes, code, name), status)
     versions: list[Audited] = []
     if draft.code is not None:
         versions = list(islice(audited_versions(visit.view, place.kind, draft.code), VERSIONS_SHOWN))
-    return page_of(entry_page(frame, draft, told, code, versions, _following(visit, draft)), status)
+    return page_of(entry_page(frame, draft, notes, code, versions, _following(visit, draft)), status)
 
 
-def _following(visit: Visit, draft: Draft) -> Html | None:
+def _following(visit: Visit, draft: EntryDraft) -> Html | None:
     """What is done next with an entry that is there."""
     frame, view, standing = visit.frame, visit.view, draft.standing
     if standing is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rating.console.catalog.form_nodes import MOST_ROWS, Group, Inner, Input, Node, Rows
+from rating.console.catalog.form_nodes import MOST_ROWS, FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 from rating.console.catalog.form_texts import read_text
 from schemas.values.json_text import JsonObject
 
@@ -13,16 +13,18 @@ REMOVED: Final = "~removed"
 """The name, within a row, of the box that takes the row out."""
 
 
-def body_of_form(nodes: Sequence[Node], fields: Mapping[str, str], base: JsonObject, prefix: str = "") -> JsonObject:
+def body_of_form(
+    nodes: Sequence[FormNode], fields: Mapping[str, str], base: JsonObject, prefix: str = ""
+) -> JsonObject:
     """``base`` with what the form says in its place; what the form does not ask for stays. An empty field says nothing:
     its key is left out."""
     body = dict(base)
     for node in nodes:
-        if isinstance(node, Group):
+        if isinstance(node, FieldGroup):
             body = body_of_form(node.nodes, fields, body, prefix)
-        elif isinstance(node, Rows):
+        elif isinstance(node, FieldRows):
             _set(body, node.name, _rows(node, fields, f"{prefix}{node.name}."))
-        elif isinstance(node, Inner):
+        elif isinstance(node, FieldObject):
             _set(body, node.name, body_of_form(node.nodes, fields, {}, f"{prefix}{node.name}."))
         else:
             _set(body, node.name, _value(node, fields, prefix))
@@ -36,14 +38,14 @@ def _set(body: JsonObject, name: str, value: Any) -> None:
         body[name] = value
 
 
-def _value(node: Input, fields: Mapping[str, str], prefix: str) -> Any:
+def _value(node: TypedField, fields: Mapping[str, str], prefix: str) -> Any:
     text = fields.get(prefix + node.name, "")
     if node.kind == "flag":
         return text == "on"
     return read_text(node, text, fields.get(f"{prefix}operator", "")) if text else None
 
 
-def _rows(node: Rows, fields: Mapping[str, str], prefix: str) -> list[JsonObject]:
+def _rows(node: FieldRows, fields: Mapping[str, str], prefix: str) -> list[JsonObject]:
     rows = []
     for index in row_numbers(fields, prefix):
         at = f"{prefix}{index}."
@@ -59,14 +61,14 @@ def row_numbers(fields: Mapping[str, str], prefix: str) -> list[int]:
     return sorted(int(head) for head in heads if head.isascii() and head.isdigit() and int(head[:9]) < MOST_ROWS)
 
 
-def _says_something(nodes: Sequence[Node], fields: Mapping[str, str], prefix: str) -> bool:
+def _says_something(nodes: Sequence[FormNode], fields: Mapping[str, str], prefix: str) -> bool:
     """Whether anything was typed in a row; a choice that always says something does not count."""
     for node in nodes:
-        if isinstance(node, Input):
+        if isinstance(node, TypedField):
             typed_in = node.kind not in ("flag", "choice") or (node.options and node.options[0][0] == "")
             if typed_in and fields.get(prefix + node.name):
                 return True
-        elif isinstance(node, Group):
+        elif isinstance(node, FieldGroup):
             if _says_something(node.nodes, fields, prefix):
                 return True
         elif any(value for name, value in fields.items() if name.startswith(f"{prefix}{node.name}.") and _own(name)):

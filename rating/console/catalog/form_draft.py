@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rating.console.catalog.entry_forms import PLACES, Place, charge_nodes, nodes_of, opening
+from rating.console.catalog.entry_forms import PLACES, CatalogPlace, charge_nodes, nodes_of, opening
 from rating.console.catalog.form_body import body_of_form
-from rating.console.catalog.form_nodes import Group, Inner, Input, Node, Rows
+from rating.console.catalog.form_nodes import FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.values.json_text import JsonObject
 
@@ -20,13 +20,13 @@ _KEPT: Final = frozenset({"value"})
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EntryDraft:
     """``body``: the entry as it would be sent; ``shown``: the object whose fields the form has, ``within`` the entry
     ("charges.0"; "": the entry itself). ``standing``: the version it was filled from, None for a new entry; ``charge``:
     the plan's charge that is changed, "" for a new one."""
 
-    place: Place
-    nodes: tuple[Node, ...]
+    place: CatalogPlace
+    nodes: tuple[FormNode, ...]
     body: JsonObject
     shown: JsonObject
     within: str = ""
@@ -44,21 +44,21 @@ class Draft:
         return None if self.standing is None else self.standing.version
 
 
-def opened(view: NamespaceView, path: str, code: str, given: Mapping[str, str]) -> Draft | None:
+def opened(view: NamespaceView, path: str, code: str, given: Mapping[str, str]) -> EntryDraft | None:
     """The form of an entry as it stands, or of a new one where ``code`` is ""; None where there is no such entry."""
     place = PLACES[path]
     nodes = nodes_of(view, place.kind)
     if not code:
         body = opening(place.kind, dict(given))
-        return Draft(place, nodes, body, body)
+        return EntryDraft(place, nodes, body, body)
     entry = view.get(place.kind, code)
     if entry is None:
         return None
     body = compact(entry.body)
-    return Draft(place, nodes, body, _without_momentary(nodes, body), standing=entry)
+    return EntryDraft(place, nodes, body, _without_momentary(nodes, body), standing=entry)
 
 
-def opened_charge(view: NamespaceView, plan: str, charge: str) -> Draft | None:
+def opened_charge(view: NamespaceView, plan: str, charge: str) -> EntryDraft | None:
     """The form of a plan's charge, of a new one where ``charge`` is ""; None where there is none."""
     entry = view.get("plan", plan)
     if entry is None:
@@ -70,16 +70,16 @@ def opened_charge(view: NamespaceView, plan: str, charge: str) -> Draft | None:
         return None
     shown = charges[number] if charge else {"price": {"model": "per_unit"}, "prorated": True}
     nodes = charge_nodes(view, model_of(shown))
-    return Draft(PLACES["plans"], nodes, body, shown, f"charges.{number}", entry, charge)
+    return EntryDraft(PLACES["plans"], nodes, body, shown, f"charges.{number}", entry, charge)
 
 
-def filled(view: NamespaceView, path: str, fields: Mapping[str, str]) -> Draft | None:
+def filled(view: NamespaceView, path: str, fields: Mapping[str, str]) -> EntryDraft | None:
     """What was sent of a form; None where the entry or its version is not there."""
     place = PLACES[path]
     nodes = nodes_of(view, place.kind)
     if not fields.get(CODE):
         body = body_of_form(nodes, fields, {})
-        return Draft(place, nodes, body, body)
+        return EntryDraft(place, nodes, body, body)
     entry = _version(view, place.kind, fields)
     if entry is None:
         return None
@@ -89,10 +89,10 @@ def filled(view: NamespaceView, path: str, fields: Mapping[str, str]) -> Draft |
     moved = place.kind == "subscription" and body.get("plan") != base.get("plan")
     if moved and body.get("plan_version") == base.get("plan_version"):
         body.pop("plan_version", None)  # it was one of the other plan
-    return Draft(place, nodes, body, body, standing=entry)
+    return EntryDraft(place, nodes, body, body, standing=entry)
 
 
-def filled_charge(view: NamespaceView, fields: Mapping[str, str]) -> Draft | None:
+def filled_charge(view: NamespaceView, fields: Mapping[str, str]) -> EntryDraft | None:
     """Likewise of a charge."""
     entry = _version(view, "plan", fields)
     if entry is None:
@@ -105,10 +105,10 @@ def filled_charge(view: NamespaceView, fields: Mapping[str, str]) -> Draft | Non
     nodes = charge_nodes(view, fields.get("price.model", ""))
     shown = body_of_form(nodes, fields, {})
     charges[number : number + 1] = [shown]
-    return Draft(PLACES["plans"], nodes, body | {"charges": charges}, shown, f"charges.{number}", entry, charge)
+    return EntryDraft(PLACES["plans"], nodes, body | {"charges": charges}, shown, f"charges.{number}", entry, charge)
 
 
-def without_charge(draft: Draft) -> JsonObject:
+def without_charge(draft: EntryDraft) -> JsonObject:
     """The plan's body without the charge that the form is of."""
     number = int(draft.within.rpartition(".")[2])
     charges = draft.body["charges"]
@@ -148,20 +148,20 @@ def _version(view: NamespaceView, kind: str, fields: Mapping[str, str]) -> Entry
     return view.version(kind, fields.get(CODE, ""), number)
 
 
-def _without_momentary(nodes: tuple[Node, ...], body: JsonObject) -> JsonObject:
+def _without_momentary(nodes: tuple[FormNode, ...], body: JsonObject) -> JsonObject:
     """Without what says something of the last change alone."""
     names = {node.name for node in _inputs(nodes) if node.each_time}
     return {name: value for name, value in body.items() if name not in names}
 
 
-def _inputs(nodes: tuple[Node, ...]) -> list[Input]:
+def _inputs(nodes: tuple[FormNode, ...]) -> list[TypedField]:
     """The inputs of the entry itself."""
-    inputs: list[Input] = []
+    inputs: list[TypedField] = []
     for node in nodes:
-        if isinstance(node, Input):
+        if isinstance(node, TypedField):
             inputs.append(node)
-        elif isinstance(node, Group):
+        elif isinstance(node, FieldGroup):
             inputs += _inputs(node.nodes)
         else:
-            assert isinstance(node, Rows | Inner)
+            assert isinstance(node, FieldRows | FieldObject)
     return inputs

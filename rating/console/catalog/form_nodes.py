@@ -7,11 +7,11 @@ from typing import Final, Literal, TypeAlias
 
 InputKind = Literal["text", "choice", "flag", "integer", "path", "paths", "texts", "operand"]
 MOST_ROWS: Final = 200
-"""Rows of one list that a form is read for."""
+"""FieldRows of one list that a form is read for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class TypedField:
     """One field. ``name``: its key in the object it belongs to; ``options``: (value, label), of a choice all, of a text
     suggestions; ``each_time``: says something of one change alone, and is empty where a form opens; ``lasting``: cannot
     be changed once the entry is there."""
@@ -28,31 +28,31 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FieldRows:
     """A list of objects, one row each; the form shows a further empty one. ``what``: what a row is called."""
 
     name: str
     label: str
     what: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[FormNode, ...]
     hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
+class FieldObject:
     """An object within the object."""
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[FormNode, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FieldGroup:
     """Inputs of the same object under one heading; ``closed``: behind it, until somebody opens it."""
 
     label: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[FormNode, ...]
     closed: bool = False
 
 
-Node: TypeAlias = Input | Rows | Inner | Group
+FormNode: TypeAlias = TypedField | FieldRows | FieldObject | FieldGroup

@@ -9,13 +9,13 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from rating.console.catalog.form_nodes import Input
+from rating.console.catalog.form_nodes import TypedField
 
 _LISTED: Final = frozenset({"in", "not_in"})
 _MOST_DIGITS: Final = 15
 
 
-def typed(node: Input, value: Any) -> str:
+def typed(node: TypedField, value: Any) -> str:
     """The text of a JSON value in its input."""
     if value is None:
         return ""
@@ -31,7 +31,7 @@ def typed(node: Input, value: Any) -> str:
     return value if isinstance(value, str) else _json(value)
 
 
-def read_text(node: Input, text: str, operator: str = "") -> Any:
+def read_text(node: TypedField, text: str, operator: str = "") -> Any:
     """The JSON value of what was typed; ``operator``: the filter's, of an operand."""
     if node.kind == "integer":
         return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else text

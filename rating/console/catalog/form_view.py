@@ -7,72 +7,72 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rating.console.catalog.form_body import REMOVED
-from rating.console.catalog.form_nodes import MOST_ROWS, Group, Inner, Input, Node, Rows
+from rating.console.catalog.form_nodes import MOST_ROWS, FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 from rating.console.catalog.form_texts import typed
 from rating.console.html import Child, Html, join, tag
 from schemas.values.json_text import JsonObject
 
 
 def fields_of(
-    nodes: Sequence[Node], body: JsonObject, faults: Mapping[str, str], prefix: str = "", *, standing: bool = False
+    nodes: Sequence[FormNode], body: JsonObject, faults: Mapping[str, str], prefix: str = "", *, standing: bool = False
 ) -> list[Html]:
     """The inputs with the values of ``body``. ``faults``: field → what is wrong with it; ``standing``: the entry is
     there already, so that what lasts cannot be written."""
     return [_node(node, body, faults, prefix, standing) for node in nodes]
 
 
-def _node(node: Node, body: JsonObject, faults: Mapping[str, str], prefix: str, standing: bool) -> Html:
-    if isinstance(node, Input):
+def _node(node: FormNode, body: JsonObject, faults: Mapping[str, str], prefix: str, standing: bool) -> Html:
+    if isinstance(node, TypedField):
         return _input(node, body.get(node.name), faults.get(prefix + node.name), prefix, standing)
-    if isinstance(node, Rows):
+    if isinstance(node, FieldRows):
         return _rows(node, body.get(node.name), faults, f"{prefix}{node.name}.")
-    if isinstance(node, Inner):
+    if isinstance(node, FieldObject):
         inner = body.get(node.name)
         held = inner if isinstance(inner, dict) else {}
         return join(fields_of(node.nodes, held, faults, f"{prefix}{node.name}.", standing=standing))
     inside = tag("div", fields_of(node.nodes, body, faults, prefix, standing=standing), class_="fields")
     if not node.closed:
         return tag("fieldset", tag("legend", node.label), inside)
-    names = {prefix + part.name for part in node.nodes if not isinstance(part, Group)}
+    names = {prefix + part.name for part in node.nodes if not isinstance(part, FieldGroup)}
     opened = any(field == name or field.startswith(f"{name}.") for field in faults for name in names) or any(
-        body.get(part.name) not in (None, "", [], False) for part in node.nodes if not isinstance(part, Group)
+        body.get(part.name) not in (None, "", [], False) for part in node.nodes if not isinstance(part, FieldGroup)
     )
     return tag("details", tag("summary", node.label), inside, class_="more", open=opened)
 
 
-def _input(node: Input, value: Any, fault: str | None, prefix: str, standing: bool) -> Html:
+def _input(node: TypedField, value: Any, fault: str | None, prefix: str, standing: bool) -> Html:
     name = prefix + node.name
-    told = _told(name, node, fault)
+    notes = _notes(name, node, fault)
     common: dict[str, str | int | bool | None] = {
-        "name": name, "id": f"f-{name}", "aria_describedby": f"d-{name}" if told else None,
+        "name": name, "id": f"f-{name}", "aria_describedby": f"d-{name}" if notes else None,
         "aria_invalid": "true" if fault else None,
     }  # fmt: skip
     if node.kind == "flag":
         box = tag("input", type="checkbox", value="on", checked=value is True, **common)
-        return tag("div", tag("label", box, " ", node.label, class_="box"), told)
+        return tag("div", tag("label", box, " ", node.label, class_="box"), notes)
     text = typed(node, value)
     if node.kind == "choice":
         given = node.options if text in dict(node.options) or not text else (*node.options, (text, text))
         options = [tag("option", label, value=key, selected=key == text) for key, label in given]
         field = tag("select", options, required=node.required, **common)
-        return tag("div", tag("label", node.label, field), told)
+        return tag("div", tag("label", node.label, field), notes)
     suggested = tag("datalist", [tag("option", label, value=key) for key, label in node.options], id=f"l-{name}")
     field = tag(
         "input", value=text, size=node.size, required=node.required, readonly=node.lasting and standing,
         list=f"l-{name}" if node.options else None, autocomplete="off",
         inputmode="numeric" if node.kind == "integer" else None, **common,
     )  # fmt: skip
-    return tag("div", tag("label", node.label, field), told, suggested if node.options else None)
+    return tag("div", tag("label", node.label, field), notes, suggested if node.options else None)
 
 
-def _told(name: str, node: Input, fault: str | None) -> Html | None:
+def _notes(name: str, node: TypedField, fault: str | None) -> Html | None:
     if not fault and not node.hint:
         return None
     wrong = tag("span", fault, class_="bad") if fault else None
     return tag("p", wrong, " " if fault and node.hint else None, node.hint, id=f"d-{name}", class_="hint")
 
 
-def _rows(node: Rows, value: Any, faults: Mapping[str, str], prefix: str) -> Html:
+def _rows(node: FieldRows, value: Any, faults: Mapping[str, str], prefix: str) -> Html:
     held = [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
     drawn: list[Child] = []
     for index, row in enumerate([*held, {}] if len(held) < MOST_ROWS else held):
@@ -105,7 +105,7 @@ def field_of(path: str, within: str = "") -> str:
 
 
 def place_faults(
-    nodes: Sequence[Node], faults: Sequence[tuple[str, str]], body: JsonObject
+    nodes: Sequence[FormNode], faults: Sequence[tuple[str, str]], body: JsonObject
 ) -> tuple[dict[str, str], list[str]]:
     """(field → fault, what no field is about): a fault within a field that is typed as one text stands at that field, a
     fault of something that the form does not ask for with its place at the top."""
@@ -122,17 +122,17 @@ def place_faults(
     return shown, rest
 
 
-def _names(nodes: Sequence[Node], body: JsonObject, prefix: str) -> list[str]:
+def _names(nodes: Sequence[FormNode], body: JsonObject, prefix: str) -> list[str]:
     names: list[str] = []
     for node in nodes:
-        if isinstance(node, Group):
+        if isinstance(node, FieldGroup):
             names += _names(node.nodes, body, prefix)
-        elif isinstance(node, Inner):
+        elif isinstance(node, FieldObject):
             inner = body.get(node.name)
             names += _names(node.nodes, inner if isinstance(inner, dict) else {}, f"{prefix}{node.name}.")
         else:
             names.append(prefix + node.name)
-            if isinstance(node, Rows):
+            if isinstance(node, FieldRows):
                 rows = body.get(node.name) or []
                 for index, row in enumerate(rows if isinstance(rows, list) else []):
                     at = f"{prefix}{node.name}.{index}"

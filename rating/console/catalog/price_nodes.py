@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rating.console.catalog.form_nodes import Group, Inner, Input, Node, Rows
+from rating.console.catalog.form_nodes import FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 
 PRICE_MODELS: Final = (
     ("flat", "Flat: an amount a period"),
@@ -19,11 +19,11 @@ PRICE_MODELS: Final = (
 _OPEN: Final = "empty in the last one: no end"
 
 
-def _amount(name: str, label: str, hint: str = "", *, required: bool = False) -> Input:
-    return Input(name, label, hint=hint, required=required, size=12)
+def _amount(name: str, label: str, hint: str = "", *, required: bool = False) -> TypedField:
+    return TypedField(name, label, hint=hint, required=required, size=12)
 
 
-_TIERS: Final = Rows(
+_TIERS: Final = FieldRows(
     "tiers",
     "Tiers, in ascending order",
     "Tier",
@@ -33,13 +33,13 @@ _TIERS: Final = Rows(
         _amount("flat_amount", "Amount once"),
     ),
 )
-_PERCENTAGE_TIERS: Final = Rows(
+_PERCENTAGE_TIERS: Final = FieldRows(
     "tiers",
     "Tiers, in ascending order",
     "Tier",
     (_amount("up_to", "Up to (included)", _OPEN), _amount("rate", "Percent"), _amount("flat_amount", "Amount once")),
 )
-_OF_MODEL: Final[dict[str, tuple[Node, ...]]] = {
+_OF_MODEL: Final[dict[str, tuple[FormNode, ...]]] = {
     "flat": (_amount("amount", "Amount a period", required=True),),
     "per_unit": (_amount("unit_amount", "Amount a unit", required=True),),
     "tiered": (_TIERS,),
@@ -56,18 +56,18 @@ _OF_MODEL: Final[dict[str, tuple[Node, ...]]] = {
     ),
     "tiered_percentage": (_PERCENTAGE_TIERS,),
     "matrix": (
-        Input("dimensions", "Dimensions", "texts", "of the metric, with commas between, e.g. model, region", size=30),
-        Rows(
+        TypedField("dimensions", "Dimensions", "texts", "of the metric, with commas, e.g. model, region", size=30),
+        FieldRows(
             "cells",
             "Cells",
             "Cell",
             (
-                Input("values", "Values", "texts", "one for each dimension, in their order"),
+                TypedField("values", "Values", "texts", "one for each dimension, in their order"),
                 _amount("unit_amount", "Amount a unit"),
             ),
         ),
         _amount("default_unit_amount", "Amount a unit of all others", "empty: others have no price"),
-        Input(
+        TypedField(
             "included_order",
             "Included units come off",
             "choice",
@@ -80,7 +80,7 @@ _OF_MODEL: Final[dict[str, tuple[Node, ...]]] = {
         ),
     ),
 }  # fmt: skip
-_OF_ALL: Final = Group(
+_OF_ALL: Final = FieldGroup(
     "Included units, least and most",
     (
         _amount("included_units", "Included units"),
@@ -89,26 +89,26 @@ _OF_ALL: Final = Group(
     ),
     closed=True,
 )
-TRIED: Final[tuple[Input | Rows, ...]] = (
+TRIED: Final[tuple[TypedField | FieldRows, ...]] = (
     _amount("quantity", "Quantity"),
     _amount("events", "Events", "where the price has an amount an event"),
-    Rows(
+    FieldRows(
         "quantities",
         "Quantities of a matrix",
         "Combination",
-        (Input("values", "Values", "texts"), _amount("quantity", "Quantity")),
+        (TypedField("values", "Values", "texts"), _amount("quantity", "Quantity")),
     ),
 )
 """What a price is worked out for before it is saved."""
 
 
-def price_nodes(model: str) -> Inner:
+def price_nodes(model: str) -> FieldObject:
     """The price of a charge; a model that is none asks for a model alone."""
-    choice = Input("model", "Price model", "choice", options=PRICE_MODELS, required=True)
-    return Inner("price", (choice, *_OF_MODEL.get(model, ()), *((_OF_ALL,) if model in _OF_MODEL else ())))
+    choice = TypedField("model", "Price model", "choice", options=PRICE_MODELS, required=True)
+    return FieldObject("price", (choice, *_OF_MODEL.get(model, ()), *((_OF_ALL,) if model in _OF_MODEL else ())))
 
 
-def tried_nodes(model: str) -> tuple[Node, ...]:
+def tried_nodes(model: str) -> tuple[FormNode, ...]:
     """TRIED, as far as a model needs it."""
     names = {"quantity"}
     if model == "percentage":

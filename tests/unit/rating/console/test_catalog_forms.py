@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from ingest.catalog.document import load_document
 from rating.console.catalog.as_code import curl_of, yaml_of
 from rating.console.catalog.entry_forms import PLACES, charge_nodes, nodes_of
-from rating.console.catalog.entry_page import Told, entry_page
+from rating.console.catalog.entry_page import FormNotes, entry_page
 from rating.console.catalog.form_body import body_of_form
-from rating.console.catalog.form_draft import Draft, compact, filled, opened
-from rating.console.catalog.form_nodes import Input
+from rating.console.catalog.form_draft import EntryDraft, compact, filled, opened
+from rating.console.catalog.form_nodes import TypedField
 from rating.console.catalog.form_texts import read_text, typed
 from rating.console.catalog.form_view import field_of, fields_of, place_faults
 from rating.console.frame import Frame
@@ -104,7 +104,7 @@ plain_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1
 @given(st.lists(plain_texts, min_size=1, max_size=4))
 def test_any_path_and_any_list_of_texts_is_typed_and_read_back(parts: list[str]) -> None:
     for kind, value in (("path", parts), ("paths", [parts]), ("paths", [parts, ["x"]]), ("texts", parts)):
-        node = Input("x", "X", kind)  # type: ignore[arg-type]
+        node = TypedField("x", "X", kind)  # type: ignore[arg-type]
         assert read_text(node, typed(node, value)) == value
 
 
@@ -113,7 +113,7 @@ scalars = st.one_of(plain_texts, st.booleans(), st.integers(-(10**14), 10**14), 
 
 @given(st.one_of(scalars, st.just("")), st.lists(scalars, min_size=1, max_size=4))
 def test_what_a_filter_compares_with_is_typed_and_read_back_with_its_type(value: Any, values: list[Any]) -> None:
-    node = Input("value", "Value", "operand")
+    node = TypedField("value", "Value", "operand")
     assert repr(read_text(node, typed(node, value), "eq")) == repr(value)
     assert repr(read_text(node, typed(node, values), "in")) == repr(values)
 
@@ -149,9 +149,9 @@ def test_faults_stand_at_their_fields_and_others_at_the_top() -> None:
 @given(texts, texts, texts)
 def test_names_of_entries_stay_text_and_forms_keep_the_namespace(namespace: str, name: str, code: str) -> None:
     body = {"code": code, "name": name, "time_zone": name}
-    draft = Draft(PLACES["accounts"], nodes_of(VIEW, "account"), body, body)
-    told = Told({"name": name}, [name], warnings=[name])
-    shown = entry_page(Frame(namespace, may_change=True, token=name), draft, told, tag("p"), [])
+    draft = EntryDraft(PLACES["accounts"], nodes_of(VIEW, "account"), body, body)
+    notes = FormNotes({"name": name}, [name], warnings=[name])
+    shown = entry_page(Frame(namespace, may_change=True, token=name), draft, notes, tag("p"), [])
     reader = Reader(shown.removeprefix("<!doctype html>"))
     assert "script" not in reader.names
     assert name in reader.values
@@ -199,8 +199,8 @@ def test_a_change_keeps_what_its_form_does_not_ask_for_and_a_moved_subscription_
 
 
 def test_who_may_only_look_gets_no_form() -> None:
-    draft = Draft(PLACES["plans"], nodes_of(VIEW, "plan"), {}, {})
-    shown: Html = entry_page(Frame("shop"), draft, Told(), tag("p"), [])
+    draft = EntryDraft(PLACES["plans"], nodes_of(VIEW, "plan"), {}, {})
+    shown: Html = entry_page(Frame("shop"), draft, FormNotes(), tag("p"), [])
     assert "<button>Search</button>" in shown
     assert 'name="do"' not in shown
     assert "disabled" in shown
