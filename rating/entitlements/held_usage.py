@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from rating.entitlements.held_values import Appended, Held, brought_forward
+from rating.entitlements.paced_work import at_once, paced
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.pricing.exact import exactly
 from rating.usage import Measured, UsageGroup
@@ -62,6 +63,8 @@ class Advance:
 
 
 NO_ADVANCE: Final = Advance({}, frozenset())
+_FREED_AT_ONCE: Final = 500
+_WEIGHED_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +160,18 @@ class HeldUsage:
             self._forget(entry)
         return self.weight <= weight
 
-    def after(self, appended: Iterable[Appended], voided: Set[str], now_us: int) -> Advance:
-        """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided."""
+    def after(
+        self, appended: Sequence[Appended], voided: Set[str], now_us: int, pause: Callable[[], None] = at_once
+    ) -> Advance:
+        """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided;
+        ``pause``: see ``paced``."""
         renewed: dict[HeldEntry, Held] = {}
         stale: set[HeldEntry] = set()
         if voided:
             stale.update(entry for each in self._of_profile.values() if each[0].account_id in voided for entry in each)
         of_profile = self._of_profile
         with exactly():
-            for profile_id, account_id, step_us, usage in appended:
+            for profile_id, account_id, step_us, usage in paced(appended, pause):
                 for entry in of_profile.get((profile_id, account_id), ()):
                     if entry in stale:
                         continue
@@ -179,10 +185,16 @@ class HeldUsage:
             renewed.pop(entry, None)
         return Advance(renewed, frozenset(entry.key for entry in stale))
 
-    def ahead(self, advance: Advance, measured: Mapping[UsageKey, Held], as_of: MeasuredAsOf) -> HeldCut:
+    def ahead(
+        self,
+        advance: Advance,
+        measured: Mapping[UsageKey, Held],
+        as_of: MeasuredAsOf,
+        pause: Callable[[], None] = at_once,
+    ) -> HeldCut:
         """All as of ``as_of``: with what was prepared, without what is stale, and with what was measured as a whole as
-        of then. To be taken before anything else is done to what is held."""
-        self._before = []
+        of then. To be taken before anything else is done to what is held. ``pause``: see ``paced``."""
+        self._free(pause)
         renewed = dict(advance.renewed)
         added: list[HeldEntry] = []
         for (account_id, asked), held in measured.items():
@@ -199,7 +211,9 @@ class HeldUsage:
         for entry in dropped:
             renewed.pop(entry, None)
             self._forget(entry)
-        weight = self.weight + sum(held.weight - entry.held.weight for entry, held in renewed.items())
+        weight = self.weight + sum(
+            held.weight - entry.held.weight for entry, held in paced(tuple(renewed.items()), pause, _WEIGHED_AT_ONCE)
+        )
         weight += sum(entry.held.weight for entry in added) - sum(entry.held.weight for entry in dropped)
         return HeldCut(renewed, tuple(added), dropped, weight, as_of)
 
@@ -215,6 +229,12 @@ class HeldUsage:
             self._held.setdefault(entry.asked, {})[entry.account_id] = entry
             self._used[entry] = None
         self.weight, self.as_of = cut.weight, cut.as_of
+
+    def _free(self, pause: Callable[[], None]) -> None:
+        """Free what the cut before last held, in pieces: freeing lets no other thread go on."""
+        before = self._before
+        for _ in paced(range(0, len(before), _FREED_AT_ONCE), pause, 1):
+            del before[-_FREED_AT_ONCE:]
 
     def _entry(self, account_id: str, asked: Asked) -> HeldEntry | None:
         of_asked = self._held.get(asked)

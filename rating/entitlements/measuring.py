@@ -4,14 +4,16 @@ two. Blocking, with a ClickHouse client."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
 from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
+from rating.entitlements.paced_work import at_once, paced
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.measure import MAX_NAMED_BYTES, measure
 from rating.invoicing.need import Need
@@ -116,10 +118,11 @@ def appended(
     since: Offsets,
     until: Offsets,
     accounts: Mapping[str, Collection[str]],
+    pause: Callable[[], None] = at_once,
 ) -> list[Appended]:
     """What was appended to profiles between two cuts, by account and step of event time, or only that something was:
     where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held;
-    ``accounts``: id → of whom: where these are few, what others used is not read."""
+    ``accounts``: id → of whom: where these are few, what others used is not read; ``pause``: see ``paced``."""
     of_aggregation: dict[tuple[Aggregation | None, bool], list[str]] = defaultdict(list)
     for profile_id, each in profiles.items():
         aggregations = {measured.aggregation for measured in each}
@@ -137,7 +140,8 @@ def appended(
                 since=cut_at(since), together=tuple(together), step_us=STEP_US if aggregation else 0,
             )  # fmt: skip
             if aggregation is not None:
-                rows += (Appended(*row) for row in usage_of_steps(client, query))
+                of_steps = usage_of_steps(client, query)
+                rows += (Appended(*row[:3], Usage(Decimal(row[3]), row[4])) for row in paced(of_steps, pause))
             else:  # only that there is something matters: its records are counted
                 groups = usage_totals(client, query)
                 rows += (Appended(row.profile_id or lot[0], row.account_id or "", 0, None) for row in groups)

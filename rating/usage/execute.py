@@ -29,16 +29,14 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
     return rows
 
 
-def usage_of_steps(client: Any, query: UsageQuery) -> Iterator[tuple[str, str, int, Usage]]:
+def usage_of_steps(client: Any, query: UsageQuery) -> Sequence[tuple[str, str, int, str, int]]:
     """The groups of ``query``, which is by account and step without dimensions, as (profile, account, start of the
-    step, usage): a fraction of what ``usage_totals`` takes for many; blocking."""
+    step, quantity, events): a fraction of what ``usage_totals`` takes for many; blocking."""
     assert query.by_account, "it is by account"
     assert query.step_us, "and by step"
     rendered, profile = render(query), query.profile.profile_id
-    rows = client.query(rendered.sql, parameters=rendered.parameters).result_rows
-    if query.together:
-        return ((row[0], row[1], row[2], Usage(Decimal(row[3]), row[4])) for row in rows)
-    return ((profile, account, step, Usage(Decimal(quantity), events)) for account, step, quantity, events in rows)
+    rows: Sequence[Any] = client.query(rendered.sql, parameters=rendered.parameters).result_rows
+    return rows if query.together else [(profile, *row) for row in rows]
 
 
 def usage_with_total(client: Any, query: UsageQuery) -> tuple[list[UsageGroup], Usage]:

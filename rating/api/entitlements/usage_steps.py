@@ -4,6 +4,7 @@ Blocking, with a ClickHouse client; nothing else may change what is held meanwhi
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ log = logging.getLogger(__name__)
 
 _RENEWED: Final = 200
 """Of what cannot be brought forward, so much is measured again at once."""
+_PAUSE_SECONDS: Final = 0.001
+"""While a thread works out what came, every check waits to get the interpreter back, several times; in these pauses
+the event loop answers what has come meanwhile."""
 
 
 def advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of: MeasuredAsOf) -> HeldCut:
@@ -22,10 +26,10 @@ def advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of
     rest is let go."""
     if as_of.offsets == since.offsets:
         return held.ahead(NO_ADVANCE, {}, as_of)
-    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets, held.accounts())
-    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us)
+    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets, held.accounts(), _pause)
+    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us, _pause)
     newest = held.newest(advance.stale, _RENEWED, as_of.at_us)
-    return held.ahead(advance, _measured(client, name, newest, as_of), as_of)
+    return held.ahead(advance, _measured(client, name, newest, as_of), as_of, _pause)
 
 
 def joined(
@@ -46,7 +50,11 @@ def joined(
         before = held.held(key)
         if before is not None and not before.agrees(value):
             log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
-    return held.ahead(NO_ADVANCE, measured, as_of)
+    return held.ahead(NO_ADVANCE, measured, as_of, _pause)
+
+
+def _pause() -> None:
+    time.sleep(_PAUSE_SECONDS)
 
 
 def let_go(held: HeldUsage, keys: Collection[UsageKey]) -> HeldCut:

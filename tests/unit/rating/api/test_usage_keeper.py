@@ -67,7 +67,7 @@ class Store:
             self.asked.append(lot)
         return {key: self.log.whole(key, as_of.offsets[LOG], as_of.at_us) for key in lot}
 
-    def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any, _of: Any) -> list[Appended]:
+    def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any, *_: Any) -> list[Appended]:
         return self.log.appended(since[LOG], until[LOG], {"m.p": PROFILE})
 
     def voided_between(self, _client: Any, _name: str, since: Any, until: Any) -> set[str]:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf
-from rating.entitlements.held_values import STEP_US
+from rating.entitlements.held_values import STEP_US, Held
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.need import Need
-from rating.usage import Measured, no_usage
+from rating.usage import Measured, Usage, no_usage
 from tests.unit.rating.entitlements.log import LOG, Event, Log, used
 
 SECOND = STEP_US
@@ -178,6 +178,30 @@ def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
     keeper.take("void", 0)
     keeper.take("refresh", 0)
     assert keeper.held.usage("d", ASKED[0], keeper.now_us) is not None
+
+
+def test_much_that_was_appended_is_brought_forward_in_pieces_between_which_others_come_to_run() -> None:
+    asked, number = Need(PROFILES["sum"], 0, 100 * SECOND), 2000
+    names = [f"account {each}" for each in range(number)]
+    keeper, pauses = Keeper(), []
+    keeper.log.records += [Event("m.sum", name, SECOND, Decimal(2)) for name in names]
+    nothing = MeasuredAsOf({LOG: 0}, keeper.now_us)
+    keeper.held.take(keeper.held.ahead(NO_ADVANCE, dict.fromkeys(((name, asked) for name in names), Held()), nothing))
+    rows = keeper.log.appended(0, number, {"m.sum": PROFILES["sum"]})
+    for _ in range(2):  # the second frees what the first put aside
+        pauses.append(0)
+
+        def pause() -> None:
+            pauses[-1] += 1
+
+        advance = keeper.held.after(rows, set(), keeper.now_us, pause)
+        of_values = pauses[-1]
+        assert 30 < of_values <= 150, "a piece is about 60 of them, and there are no more than 150 pieces"
+        keeper.held.take(keeper.held.ahead(advance, {}, keeper.log.end(keeper.now_us), pause))
+        assert pauses[-1] > of_values
+    assert pauses[1] > pauses[0]
+    used_now = [keeper.held.usage(name, asked, keeper.now_us) or () for name in names]
+    assert {group.usage for groups in used_now for group in groups} == {Usage(Decimal(4), 2)}
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
