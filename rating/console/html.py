@@ -57,7 +57,9 @@ def table(head: Iterable[Child], rows: Iterable[Iterable[Child]], numbers: froze
         return [tag(kind, cell, class_="number" if index in numbers else None) for index, cell in enumerate(row)]
 
     body = [tag("tr", cells("td", row)) for row in rows]
-    return tag("div", tag("table", tag("thead", tag("tr", cells("th", head))), tag("tbody", body)), class_="scroll")
+    return tag(
+        "div", tag("table", tag("thead", tag("tr", cells("th", head))), tag("tbody", body)), class_="scroll", tabindex=0
+    )
 
 
 def facts(rows: Iterable[tuple[str, Child]]) -> Html:

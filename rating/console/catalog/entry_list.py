@@ -50,13 +50,15 @@ def create_link(frame: Frame, path: str, text: str, **given: str | None) -> Html
 
 
 def settings_page(frame: Frame) -> Html:
-    """What is set up once: metrics, and subscriptions as a list of all."""
+    """What is set up once: metrics and what is sold of them; keys."""
     items = [
         (("catalog", "metrics"), "Billable metrics", "which events count, and what of them is measured"),
         (("catalog", "products"), "Products", "what stands on an invoice: a metric, or a fee"),
         (("catalog", "plans"), "Plans", "products with their prices, in one currency"),
         (("catalog", "subscriptions"), "Subscriptions", "who is billed by which plan, from when"),
     ]
+    if frame.may_change:
+        items.append((("settings", "keys"), "API keys", "who may send events, read, and change what"))
     rows = [[frame.link(title, *path), about] for path, title, about in items]
     return frame.page("settings", "Settings", tag("h1", "Settings"), table(("What", "What it is"), rows))
 

@@ -35,9 +35,16 @@ def _node(node: FormNode, body: JsonObject, faults: Mapping[str, str], prefix: s
         return tag("fieldset", tag("legend", node.label), inside)
     names = {prefix + part.name for part in node.nodes if not isinstance(part, FieldGroup)}
     opened = any(field == name or field.startswith(f"{name}.") for field in faults for name in names) or any(
-        body.get(part.name) not in (None, "", [], False) for part in node.nodes if not isinstance(part, FieldGroup)
+        _says_more(part, body.get(part.name)) for part in node.nodes if not isinstance(part, FieldGroup)
     )
     return tag("details", tag("summary", node.label), inside, class_="more", open=opened)
+
+
+def _says_more(node: FormNode, value: Any) -> bool:
+    """Whether a value is other than what everybody gets."""
+    if isinstance(node, TypedField) and node.kind in ("flag", "choice"):
+        return node.kind == "choice" and value not in (None, "", *[key for key, _ in node.options[:1]])
+    return value not in (None, "", [], {})
 
 
 def _input(node: TypedField, value: Any, fault: str | None, prefix: str, standing: bool) -> Html:

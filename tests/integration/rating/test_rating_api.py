@@ -336,6 +336,17 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
             assert browser.post("/catalog/subscriptions/retire", data={"token": token} | retired).status_code == 303
             assert gateway.get("/v1/subscriptions/clara-clicked").status_code == 404
             assert browser.post("/catalog/plans/form", data={"code": "x", "token": "other"}).status_code == 403
+            assert "has 0 items" in browser.post("/settings/keys", data={"token": token, "name": "Bo"}).text
+            new_key = {"token": token, "name": "Bo", "scope.read": "on"}
+            made_page = browser.post("/settings/keys", data=new_key).text
+            text = made_page.split(f"weir_{namespace}.", 1)[1].partition("<")[0]
+            bo = {"Authorization": f"Bearer weir_{namespace}.{text}"}
+            assert gateway.get("/v1/plans", headers=bo).status_code == 200
+            assert f"by Ada ({made['id']})" in browser.get("/settings/keys").text
+            revoked = browser.post("/settings/keys/revoke", data={"token": token, "id": text.partition(".")[0]})
+            assert revoked.status_code == 303
+            assert gateway.get("/v1/plans", headers=bo).status_code == 401
+            assert text not in browser.get("/settings/keys").text
         behalf = {"Authorization": f"Bearer {made['key']}", "Weir-On-Behalf-Of": made["id"]}
         assert "alone asks on behalf" in gateway.get("/v1/plans", headers=behalf).json()["detail"]
         assert gateway.get("/v1/plans", headers={"Weir-On-Behalf-Of": "key_none"}).status_code == 401
