@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ PLACES: Final = (
     ("accounts", "Customers"),
     ("catalog/products", "Products"),
     ("catalog/plans", "Plans"),
+    ("reports", "Reports"),
     ("invoices", "Invoices"),
     ("runs", "Billing runs"),
     ("alerts", "Alerts"),
@@ -49,11 +50,11 @@ class Frame:
         skip = tag("a", "Skip to the content", href="#main", class_="skip")
         return document(f"{title} · {self.namespace}", skip, tag("div", self._side(place), main, class_="frame"))
 
-    def link(self, text: Child, *path: str, **query: str | None) -> Html:
+    def link(self, text: Child, *path: str, **query: str | Sequence[str] | None) -> Html:
         """A link within the namespace."""
         return link(text, *path, namespace=self.namespace, **query)
 
-    def address(self, *path: str, **query: str | None) -> str:
+    def address(self, *path: str, **query: str | Sequence[str] | None) -> str:
         """The URL of a page within the namespace."""
         return address(*path, namespace=self.namespace, **query)
 

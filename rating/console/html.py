@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -68,15 +68,15 @@ def facts(rows: Iterable[tuple[str, Child]]) -> Html:
     return tag("div", tag("table", tag("tbody", body), class_="facts"), class_="scroll")
 
 
-def link(text: Child, *path: str, **query: str | None) -> Html:
+def link(text: Child, *path: str, **query: str | Sequence[str] | None) -> Html:
     """A link below `/`; the parts of the path are quoted whole."""
     return tag("a", text, href=address(*path, **query))
 
 
-def address(*path: str, **query: str | None) -> str:
-    """The URL of a page."""
+def address(*path: str, **query: str | Sequence[str] | None) -> str:
+    """The URL of a page. A parameter of several values stands once for each of them."""
     given = {name.rstrip("_"): value for name, value in query.items() if value is not None}
-    return "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(given)}" if given else "")
+    return "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(given, doseq=True)}" if given else "")
 
 
 def document(title: str, *body: Child | Iterable[Child]) -> Html:

@@ -23,14 +23,14 @@ from rating.invoices.lists import MAX_LIMIT, list_invoices
 from rating.invoices.read import with_lines
 from rating.invoices.stored_invoice import StoredInvoiceHead, StoredInvoiceLine
 from rating.invoices.transitions import amount_paid
+from rating.parquet_table import MEDIA_TYPE, ColumnKind, write_parquet
 from rating.pricing import money_text, plain
 from schemas.values.instants import rfc3339
 
 ExportFormat = Literal["csv", "parquet"]
-ColumnKind = Literal["text", "integer", "money", "quantity", "instant", "exact"]
 MEDIA_TYPES: Final[dict[ExportFormat, str]] = {
     "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
+    "parquet": MEDIA_TYPE,
 }
 
 
@@ -176,18 +176,5 @@ def _text(column: Column, head: StoredInvoiceHead, line: StoredInvoiceLine) -> s
 
 
 def _write_parquet(out: IO[bytes], pages: Iterable[list[Row]]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {
-        "text": pa.string(), "integer": pa.int64(), "money": pa.decimal128(38, 12), "quantity": pa.decimal256(76, 12),
-        "instant": pa.timestamp("us", tz="UTC"), "exact": pa.string(),
-    }  # fmt: skip
-    schema = pa.schema([pa.field(column.name, types[column.kind]) for column in COLUMNS])
-    count = 0
-    with pq.ParquetWriter(out, schema) as writer:
-        for page in pages:
-            columns = [pa.array([column.of(*row) for row in page], types[column.kind]) for column in COLUMNS]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-            count += len(page)
-    return count
+    rows = ([[column.of(head, line) for column in COLUMNS] for head, line in page] for page in pages)
+    return write_parquet(out, [(column.name, column.kind) for column in COLUMNS], rows)

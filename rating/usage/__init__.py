@@ -4,7 +4,7 @@ Console, API, entitlements and invoices all come through here, so no two of them
 """
 
 from rating.usage.carry import looking_back
-from rating.usage.execute import stream_groups, usage_of_steps, usage_totals, usage_with_total
+from rating.usage.execute import stream_groups, stream_rows, usage_of_steps, usage_totals, usage_with_total
 from rating.usage.measured_profile import Measured, measured, valid_versions
 from rating.usage.query import AccountInterval, Usage, UsageGroup, UsageQuery, no_usage, of_account_intervals
 from rating.usage.render import Rendered, render
@@ -22,6 +22,7 @@ __all__ = [
     "of_account_intervals",
     "render",
     "stream_groups",
+    "stream_rows",
     "usage_of_steps",
     "usage_totals",
     "usage_with_total",

@@ -63,12 +63,23 @@ def stream_groups(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
     """The groups of ``query``, which has some, that have usage: in order of account, start of an interval of its own,
     and dimension values, those of one text as one; blocking. However many there are, few are in memory at once."""
     if query.profile.carry_over and query.start_us > EARLIEST_US:
-        return carried_in_order(query, _streamed(client, looking_back(query)))
+        return carried_in_order(query, _streamed(client, looking_back(query), by_text=True))
+    return _streamed(client, query, by_text=True)
+
+
+def stream_rows(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
+    """The groups of ``usage_totals`` for a query by account or dimensions, in its order; blocking. However many there
+    are, few are in memory at once; therefore what is carried over has all of an account's buckets together by
+    dimensions."""
+    if query.profile.carry_over and query.start_us > EARLIEST_US:
+        return carried_in_order(query, _streamed(client, looking_back(query), buckets_last=True))
     return _streamed(client, query)
 
 
-def _streamed(client: Any, query: UsageQuery) -> Iterator[UsageGroup]:
-    rendered = render(query, by_text=True, beside=beside_windows(client, query))
+def _streamed(
+    client: Any, query: UsageQuery, by_text: bool = False, buckets_last: bool = False
+) -> Iterator[UsageGroup]:
+    rendered = render(query, by_text, beside=beside_windows(client, query), buckets_last=buckets_last)
     with client.query_row_block_stream(rendered.sql, parameters=rendered.parameters) as blocks:
         for block in blocks:
             for values in block:

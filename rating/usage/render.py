@@ -61,13 +61,18 @@ _OWN_PLACES: Final = (("own_accounts", "Array(String)"), ("own_starts", "Array(I
 
 
 def render(
-    query: UsageQuery, by_text: bool = False, with_total: bool = False, beside: BesideWindows = ANYTHING
+    query: UsageQuery,
+    by_text: bool = False,
+    with_total: bool = False,
+    beside: BesideWindows = ANYTHING,
+    buckets_last: bool = False,
 ) -> Rendered:
     """The SQL of ``query``. Columns: profile_id, account_id, bucket, dimension_0… (as far as grouped by),
     quantity (text), events.
 
     Only groups with at least one record come back. Rows are in order of their group. ``by_text``: as a price names
-    values, those of one text (1 and "1"; none and "") are one group, of which all buckets stand together.
+    values, those of one text (1 and "1"; none and "") are one group, of which all buckets stand together, as they do of
+    every group with ``buckets_last``.
     ``with_total``, where there are groups: the first column is 1 in a row that is the total of all of them, and comes
     first; 0 in each group's. ``beside``: what a statement about windows need not read, since there is nothing of it.
     """
@@ -100,7 +105,7 @@ def render(
     # Without this an empty group would answer 0 where there is no maximum at all.
     lines += ["HAVING events > 0"]
     if keys:
-        bucket = ["bucket"] if by_text and query.buckets_us else []
+        bucket = ["bucket"] if (by_text or buckets_last) and query.buckets_us else []
         first = ["of_all DESC"] if with_total else []
         first += [f"{parts.merged} DESC"] if query.top else []
         lines += [f"ORDER BY {', '.join([*first, *(key for key in keys if key not in bucket), *bucket])}"]

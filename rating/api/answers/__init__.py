@@ -44,7 +44,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /healthz": ok("get_health", Alive),
     "GET /readyz": ok("get_readiness", Ready, 503),
     "GET /metrics": Answered({200: (Content(None, "text/plain"),)}, operation="get_metrics"),
-    "GET /v1/usage": Answered({200: (Content(usage.UsageAnswer), Content(None, "text/csv"))}, operation="get_usage"),
+    "GET /v1/usage": Answered({200: (Content(usage.UsageAnswer), *_FILE)}, operation="get_usage"),
     "GET /v1/accounts/{account_id}/usage/current": ok("get_running_periods", usage.RunningPeriods),
     "GET /v1/accounts/{account_id}/credits": ok("get_account_credits", usage.AccountCredits),
     "GET /v1/accounts/{account_id}/balance": ok("get_account_balance", balances.AccountBalance),

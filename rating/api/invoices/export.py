@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import IO, Annotated, Literal
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response, StreamingResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import Response
 
 from rating.api.context import Authorized, View
+from rating.api.downloads import document_file, download
 from rating.api.query_scheduler import GoOn, interruptible
 from rating.invoices.accounting_export import COLUMNS, MEDIA_TYPES, ExportFormat, line_pages, write_lines
 
 router = APIRouter(tags=["invoices"])
-
-_IN_MEMORY = 16 * 1024 * 1024
-_CHUNK = 1024 * 1024
-
 
 _COLUMN_LIST = "\n".join(f"- `{column.name}`: {column.about}" for column in COLUMNS)
 
@@ -39,18 +34,11 @@ async def export(
     state: Annotated[Literal["draft", "finalized", "void", "paid"] | None, Query()] = None,
 ) -> Response:
     def written(client: Client, go_on: GoOn) -> tuple[IO[bytes], int]:
-        # Beyond some size it waits on disk, so that a large export takes no memory.
-        out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
+        out = document_file()
         pages = line_pages(client, view.namespace, account_id=account_id, state=state)
         count = write_lines(out, interruptible(pages, go_on), form)
-        out.seek(0)
         return out, count
 
     document, count = await rating.ask_long(written, request)
     file_name = f"{view.namespace}-invoice-lines.{form}"
-    return StreamingResponse(
-        iter(lambda: document.read(_CHUNK), b""),
-        media_type=MEDIA_TYPES[form],
-        headers={"Content-Disposition": f'attachment; filename="{file_name}"', "Weir-Lines": str(count)},
-        background=BackgroundTask(document.close),
-    )
+    return download(document, MEDIA_TYPES[form], file_name, {"Weir-Lines": str(count)})

@@ -1,20 +1,21 @@
-"""GET /v1/usage: a metric's totals by account, time and dimension, as JSON or CSV."""
+"""GET /v1/usage: a metric's totals by account, time and dimension, as JSON, CSV or Parquet."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Annotated, Final, Literal
 
 from clickhouse_connect.driver.client import Client
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from rating.api.context import Authorized, Rating, View
+from rating.api.downloads import document_file, download
+from rating.api.query_scheduler import GoOn, interruptible
 from rating.api.rating_problems import missing, wrong
-from rating.csv_text import write_rows
 from rating.pricing import plain
-from rating.usage import Usage, UsageGroup, UsageQuery, naming, no_usage, usage_with_total
+from rating.usage import Usage, UsageGroup, UsageQuery, stream_rows, usage_totals, usage_with_total
+from rating.usage.usage_document import MEDIA_TYPES, UsageFormat, with_empty_buckets, write_usage
 from rating.usage.usage_parameters import UsageParameterError, UsageParameters, UsageQuestion, read_parameters
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Cut
@@ -24,12 +25,12 @@ from schemas.values.json_text import JsonObject
 router = APIRouter(tags=["usage"])
 
 MAX_ACCOUNTS: Final = 1000
-_COLUMNS: Final = ("account_id", "from", "to", "quantity", "events")
 
 
 @router.get("/v1/usage", summary="Usage of a metric over a time, by account, local time or dimension")
 async def usage(
     *,
+    request: Request,
     rating: Authorized,
     view: View,
     metric: Annotated[str, Query(description="meter.profile, or meter where it has one profile")],
@@ -51,7 +52,10 @@ async def usage(
         ),
     ] = None,
     checkpoint: Annotated[int | None, Query(ge=1, description="as of this checkpoint; without it live")] = None,
-    format: Annotated[Literal["json", "csv"] | None, Query()] = None,
+    format: Annotated[
+        Literal["json", "csv", "parquet"] | None,
+        Query(description="csv and parquet: one row a group, however many there are"),
+    ] = None,
     accept: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """Quantities are decimal strings; `null` where there is no maximum, minimum or latest. Intervals exclude their
@@ -62,11 +66,11 @@ async def usage(
         raise wrong("account_id", detail)
     parameters = UsageParameters(metric, accounts, start, end, time_zone, tuple(group_by or ()))
     question = read_question(rating, view, parameters)
-    answer = await answer_usage(rating, question, checkpoint)
+    if format == "parquet":
+        return await usage_document(rating, request, question, checkpoint, format)
     if format == "csv" or (format is None and "text/csv" in accept):
-        headers = {"Content-Disposition": f'attachment; filename="{question.metric}.csv"'}
-        return Response(_csv(answer, question), media_type="text/csv; charset=utf-8", headers=headers)
-    return JSONResponse(answer)
+        return await usage_document(rating, request, question, checkpoint, "csv")
+    return JSONResponse(await answer_usage(rating, question, checkpoint))
 
 
 def read_question(rating: Rating, view: NamespaceView, parameters: UsageParameters) -> UsageQuestion:
@@ -81,20 +85,50 @@ def read_question(rating: Rating, view: NamespaceView, parameters: UsageParamete
 
 async def answer_usage(rating: Rating, question: UsageQuestion, checkpoint: int | None) -> JsonObject:
     """Rows and total as the route answers, live or as of a checkpoint. Raises Problem for an unknown one."""
-    try:
-        as_of = None if checkpoint is None else rating.checkpoints.cut(checkpoint)
-    except LookupError as error:
-        raise missing(str(error.args[0])) from None
+    as_of = _cut(rating, checkpoint)
 
     def totals(client: Client) -> JsonObject:
-        planned = question.as_of(as_of, _rolled_up(rating, client))
+        planned = question.as_of(as_of, rolled_up(rating, client))
         rows, total = usage_with_total(client, planned.query)
         return _json(planned, rows, total, checkpoint)
 
     return await rating.ask(totals)
 
 
-def _rolled_up(rating: Rating, client: Client) -> Cut | None:
+async def usage_document(
+    rating: Rating, request: Request, question: UsageQuestion, checkpoint: int | None, form: UsageFormat
+) -> Response:
+    """The rows of the same as a document, few of them in memory at once. Raises Problem likewise."""
+    as_of = _cut(rating, checkpoint)
+
+    def written(client: Client, go_on: GoOn) -> IO[bytes]:
+        out = document_file()
+        planned = question.as_of(as_of, rolled_up(rating, client))
+        write_usage(out, planned, interruptible(_document_rows(client, planned.query), go_on), form)
+        return out
+
+    if question.query.by_account or question.query.dimensions:
+        document = await rating.ask_long(written, request)
+    else:
+        document = await rating.ask(lambda client: written(client, lambda: None))
+    return download(document, MEDIA_TYPES[form], f"{question.metric}.{form}")
+
+
+def _document_rows(client: Client, query: UsageQuery) -> Iterable[UsageGroup]:
+    if query.by_account or query.dimensions:
+        return stream_rows(client, query)
+    return with_empty_buckets(query, usage_totals(client, query))
+
+
+def _cut(rating: Rating, checkpoint: int | None) -> Cut | None:
+    try:
+        return None if checkpoint is None else rating.checkpoints.cut(checkpoint)
+    except LookupError as error:
+        raise missing(str(error.args[0])) from None
+
+
+def rolled_up(rating: Rating, client: Client) -> Cut | None:
+    """The newest cut whose windows are written."""
     # The follower may be a moment behind ClickHouse; an older cut gives the same total with a longer tail.
     number = min(rating.rolled_up.read(client), len(rating.checkpoints.cuts))
     return rating.checkpoints.cut(number) if number else None
@@ -116,17 +150,8 @@ def _json(question: UsageQuestion, rows: Sequence[UsageGroup], total: Usage, che
         "checkpoint": checkpoint,
         "group_by": list(question.group_by),
         "total": _usage_json(total),
-        "rows": [_row_json(query, row, ends) for row in _filled(query, rows)],
+        "rows": [_row_json(query, row, ends) for row in with_empty_buckets(query, rows)],
     }
-
-
-def _filled(query: UsageQuery, rows: Sequence[UsageGroup]) -> Sequence[UsageGroup]:
-    """With a row for every bucket, where the grouping is by time alone, so that a history has no gaps."""
-    if not query.buckets_us or query.by_account or query.dimensions:
-        return rows
-    by_start = {row.bucket_us: row for row in rows}
-    empty = no_usage(query.profile.aggregation)
-    return [by_start.get(start) or UsageGroup(empty, None, start) for start in query.buckets_us]
 
 
 def _row_json(query: UsageQuery, row: UsageGroup, ends: Mapping[int, int]) -> JsonObject:
@@ -142,25 +167,3 @@ def _row_json(query: UsageQuery, row: UsageGroup, ends: Mapping[int, int]) -> Js
 
 def _usage_json(usage: Usage) -> JsonObject:
     return {"quantity": None if usage.quantity is None else plain(usage.quantity), "events": usage.events}
-
-
-def _csv(answer: JsonObject, question: UsageQuestion) -> str:
-    account_column = ["account_id"] if question.query.by_account else []
-    dimensions = naming.columns(question.query.dimensions, _COLUMNS)
-    columns = [*account_column, "from", "to", *dimensions, "quantity", "events"]
-    rows = [
-        [
-            *(row[name] for name in account_column),
-            row.get("from", answer["from"]),
-            row.get("to", answer["to"]),
-            *(row["dimensions"][name] for name in question.query.dimensions),
-            row["quantity"],
-            row["events"],
-        ]
-        for row in answer["rows"]
-    ]
-    out = io.StringIO()
-    first_instant = len(account_column)
-    raw = (first_instant, first_instant + 1, len(columns) - 2, len(columns) - 1)
-    write_rows(out, columns, [rows], raw=raw, ending="\r\n")
-    return out.getvalue()

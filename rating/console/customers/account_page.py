@@ -72,6 +72,7 @@ def account(
         create_link(frame, "subscriptions", "Subscribe to a plan", account=account_id),
         tag("h2", "Usage", id="usage"),
         panel(frame, shown, path),
+        _report(frame, account_id, shown),
         _metrics(frame, account_id, shown, path),
         tag("h2", "Running period", id="charges"),
         _charges(frame, answers.running),
@@ -96,6 +97,16 @@ def _subscribed(frame: Frame, account_id: str, subscriptions: Sequence[HeldSubsc
         changed = frame.link(held.code, "catalog", "subscriptions", "form", code=held.code)
         parts.append(tag("li", frame.named("plan", held.plan), f" from {held.start}{until} · ", changed))
     return tag("ul", parts, class_="plain")
+
+
+def _report(frame: Frame, account_id: str, shown: ShownUsage) -> Html | None:
+    """The same as a report, with its documents."""
+    choice = shown.choice
+    if not choice.metric:
+        return None
+    span: dict[str, str | None] = {"from": choice.start or None, "to": choice.end or None}
+    query = {"metric": choice.metric, "account_id": account_id, "group_by": choice.step} | span
+    return tag("p", frame.link("As a report, with CSV and Parquet", "reports", "usage", **query))
 
 
 def _metrics(frame: Frame, account_id: str, shown: ShownUsage, path: tuple[str, ...]) -> Html:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from typing import IO, Final
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import Response
 
+from rating.api.downloads import document_file, download
 from rating.api.query_scheduler import GoOn, interruptible
 from rating.api.rating_problems import missing, wrong
 from rating.console.html import Html
@@ -28,8 +27,6 @@ from rating.invoices.read import read_invoice
 
 router = APIRouter(include_in_schema=False)
 
-_IN_MEMORY: Final = 16 * 1024 * 1024
-_CHUNK: Final = 1024 * 1024
 _NUMBERS: Final = frozenset(
     CSV_COLUMNS.index(name)
     for name in ("period_start", "period_end", "due_date", "subtotal", "total", "amount_paid", "amount_due")
@@ -60,26 +57,19 @@ async def invoices_csv(
     asked, namespace = _filter(state, account_id, month, number), visit.view.namespace
 
     def written(client: Client, go_on: GoOn) -> IO[bytes]:
-        # Beyond some size it waits on disk, so that a long list takes no memory.
-        out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (closed once it is sent)
+        out = document_file()
         text = io.TextIOWrapper(out, encoding="utf-8", newline="")
         pages = csv_pages(client, namespace, asked, lambda code: visit.frame.name_of("account", code))
         write_rows(text, CSV_COLUMNS, interruptible(pages, go_on), raw=_NUMBERS, ending="\r\n")
         text.flush()
         text.detach()
-        out.seek(0)
         return out
 
     try:
         document = await visit.rating.ask_long(written, request)
     except (BadCursor, BadMonth) as error:
         raise wrong("month", str(error)) from None
-    return StreamingResponse(
-        iter(lambda: document.read(_CHUNK), b""),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{namespace}-invoices.csv"'},
-        background=BackgroundTask(document.close),
-    )
+    return download(document, "text/csv; charset=utf-8", f"{namespace}-invoices.csv")
 
 
 def _filter(state: str, account_id: str, month: str, number: str) -> InvoiceFilter:

@@ -28,11 +28,13 @@ def metrics_of(view: NamespaceView) -> list[str]:
 
 
 async def metric_totals(
-    rating: Rating, view: NamespaceView, account_id: str, start: str, end: str, metrics: Sequence[str]
+    rating: Rating, view: NamespaceView, account_id: str | None, start: str, end: str, metrics: Sequence[str]
 ) -> list[JsonObject]:
-    """The totals of the first MOST_METRICS of ``metrics``, each as GET /v1/usage answers. Raises Problem."""
+    """The totals of the first MOST_METRICS of ``metrics``, of an account or of all, each as GET /v1/usage answers.
+    Raises Problem."""
+    accounts = () if account_id is None else (account_id,)
     questions = [
-        read_question(rating, view, UsageParameters(metric, (account_id,), start, end or None))
+        read_question(rating, view, UsageParameters(metric, accounts, start or None, end or None))
         for metric in metrics[:MOST_METRICS]
     ]
     return list(await asyncio.gather(*(answer_usage(rating, question, None) for question in questions)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
@@ -274,6 +277,7 @@ def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything
         assert "is no month" in browser.get("/invoices", params={"month": "soon"}).text
         rows = browser.get("/invoices.csv", params=listed).text.splitlines()
         assert [row.split(",")[:3] for row in rows[1:]] == [[head["number"], head["invoice_id"], "acme/ü"]]
+        _reports_say_what_the_api_says(browser, service, closed)
         told = browser.get("/doctor", params={"account_id": "acme/ü", "metric": "calls.seconds", "period": "2013-01"})
         assert "All 3 events in the interval count" in told.text
         closed.publish("api_key", code="looks", hash=key_hash(read), scopes=["ingest"])
@@ -350,6 +354,33 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
         behalf = {"Authorization": f"Bearer {made['key']}", "Weir-On-Behalf-Of": made["id"]}
         assert "alone asks on behalf" in gateway.get("/v1/plans", headers=behalf).json()["detail"]
         assert gateway.get("/v1/plans", headers={"Weir-On-Behalf-Of": "key_none"}).status_code == 401
+
+
+def _reports_say_what_the_api_says(browser: httpx.Client, service: httpx.Client, closed: Road) -> None:
+    opened = browser.get("/reports/usage")
+    assert (opened.status_code, "group_by=day" in opened.headers["location"]) == (303, True)
+    assert browser.get(opened.headers["location"]).status_code == 200
+    asked = {"metric": "calls.seconds", "from": "2013-01-01", "to": "2013-02-01", "group_by": ["account", "way", "day"]}
+    page = browser.get("/reports/usage", params=asked).text
+    whole = getter(service, closed)("/v1/usage", **{name.replace("from", "from_"): of for name, of in asked.items()})
+    assert f"<b>{whole['total']['quantity']} s</b>" in page
+    header = {"Weir-Namespace": closed.namespace}
+    for form in ("csv", "parquet"):
+        document = browser.get(f"/reports/usage.{form}", params=asked).content
+        assert document == service.get("/v1/usage", params=asked | {"format": form}, headers=header).content
+        if form == "parquet":
+            rows = pq.read_table(io.BytesIO(document)).to_pylist()
+            assert [(row["account_id"], row["way"], row["quantity"], row["events"]) for row in rows] == [
+                (row["account_id"], row["dimensions"]["way"], Decimal(row["quantity"]), row["events"])
+                for row in whole["rows"]
+            ]
+        else:
+            assert document.decode().count("\n") == len(whole["rows"]) + 1
+    chosen = browser.get("/reports/usage", params=asked | {"customer": "CME/"})
+    assert "account_id=acme%2F%C3%BC" in chosen.headers["location"]
+    assert browser.get("/reports/usage", params=asked | {"customer": "nobody at all"}).status_code == 404
+    assert "is no date" in browser.get("/reports/usage", params=asked | {"from": "soon"}).text
+    assert "is no dimension" in browser.get("/reports/usage", params=asked | {"group_by": "colour"}).text
 
 
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:

@@ -1,0 +1,1 @@
+"""Reports over a namespace: the view is its address, and its numbers are the API's."""
