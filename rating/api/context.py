@@ -17,9 +17,10 @@ from fastapi import Depends, Header, Request
 
 from rating.api.entitlements.credit_balances import CreditBalances, balance_pool
 from rating.api.entitlements.grant_book import GrantBook
+from rating.api.entitlements.keeper_pools import bounded_pool, refreshing_pool, remeasuring_pool
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.entitlements.reservation_log import ReservationLog
-from rating.api.entitlements.usage_keeper import UsageKeeper, bounded_pool, refreshing_pool
+from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.api.gateway_client import GatewayClient
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.login_attempts import LoginAttempts
@@ -74,7 +75,9 @@ class Rating:
         self.grants = GrantBook()
         credit = CreditBalances(balance_pool(settings), self._prepaid_left, lambda: micros(self.now()))
         pools = bounded_pool(settings), refreshing_pool(settings)
-        self.usage_keeper = UsageKeeper(*pools, lambda: micros(self.now()), credit=credit)
+        self.usage_keeper = UsageKeeper(
+            *pools, lambda: micros(self.now()), credit=credit, remeasuring=remeasuring_pool(settings)
+        )
         self._catalog = CatalogFollower(settings)
         self.topups = TopupDesk(settings, self._catalog.wait_for)
         reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)

@@ -9,6 +9,8 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from schemas.http.exchange import ANSWERED
+
 
 class RatingMetrics:
     """Counters and durations of requests, in a registry of their own, so that two applications in one process count
@@ -46,12 +48,17 @@ class _Measuring:
 
         async def measured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                path = getattr(scope.get("route"), "path", "(unknown)")
-                self._metrics.requests.labels(path, str(message["status"])).inc()
-                self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
+                self._count(scope, message["status"], began)
             await send(message)
 
         await self._app(scope, receive, measured)
+        if (status := scope.get(ANSWERED)) is not None:
+            self._count(scope, status, began)
+
+    def _count(self, scope: Scope, status: int, began: float) -> None:
+        path = getattr(scope.get("route"), "path", "(unknown)")
+        self._metrics.requests.labels(path, str(status)).inc()
+        self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
 
 
 def install(app: FastAPI, metrics: RatingMetrics) -> None:

@@ -11,6 +11,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 EXCHANGE: Final = "exchange"
 """In a request's state: its Exchange, where the server is ours."""
+ANSWERED: Final = "answered"
+"""In a request's scope: the status of an answer that went by its Exchange, for those who count answers."""
 _PLAIN: Final = 2  # the fields of an answer that says no more than its length and its media type
 
 

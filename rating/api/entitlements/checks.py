@@ -3,6 +3,7 @@ the decision, all as of one instant."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,6 +37,7 @@ from schemas.catalog.state import NamespaceView
 MOST_GRANTS: Final = 10
 """Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
 _NOTHING: Final = Decimal(0)
+_DECIDED_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,17 @@ async def answered(
 ) -> CheckedDecisions:
     """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
     measured, as_of = await measured_checks(keeper, view, checks, granted, now_us)
+    reserved = [
+        _NOTHING
+        if as_of is None or not each.profiles
+        else held(view.namespace, each.check.account_id, each.check.feature, as_of, now_us)
+        for each in measured
+    ]  # all as of one instant
     decisions = []
-    for each in measured:
-        check, reserved = each.check, _NOTHING
-        if as_of is not None and each.profiles:
-            reserved = held(view.namespace, check.account_id, check.feature, as_of, now_us)
-        decisions.append(each.decision(reserved))
+    for number, (each, quantity) in enumerate(zip(measured, reserved, strict=True), 1):
+        decisions.append(each.decision(quantity))
+        if number % _DECIDED_AT_ONCE == 0:
+            await asyncio.sleep(0)  # so that others' checks do not wait for all of these
     return CheckedDecisions(tuple(decisions), as_of)
 
 

@@ -25,8 +25,6 @@ from rating.api.rating_problems import unavailable
 from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf, UsageKey
 from rating.entitlements.measuring import LogState, log_state, whole
 from rating.usage import UsageGroup
-from schemas.clickhouse.pool import ClickHousePool
-from schemas.settings import Settings
 from schemas.values.instants import SECOND
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,6 @@ _IDLE_SECONDS: Final = 30.0
 _FRESH_US: Final = 2 * SECOND
 _STALE_US: Final = 60 * SECOND
 _FORGOTTEN_US: Final = 300 * SECOND
-_PLACES: Final = 4
 _TOGETHER: Final = 2000
 _MOST_WAITING: Final = 20_000
 _MEASURED_AGAIN: Final = 600
@@ -54,12 +51,6 @@ _ATTEMPTS: Final = 5
 _TOO_MANY_ROWS: Final = "Code: 396"
 _TOO_MUCH: Final = ("Code: 241", "Code: 159")  # memory, time
 _QUESTIONS: Final = 40
-_REFRESH_SECONDS_AT_MOST: Final = 10
-_BOUNDS: Final = {
-    # More than this was appended only where nobody looked for long: it is then measured again as a whole.
-    "max_result_rows": 500_000,
-    "result_overflow_mode": "throw",
-}
 
 
 @dataclass(eq=False)
@@ -80,22 +71,12 @@ class _KeptNamespace:
     refreshes: int = 0
 
 
-def bounded_pool(settings: Settings, seconds: int = 20) -> ClickHousePool:
-    """Places at ClickHouse for the questions of a keeper, each with bounds."""
-    bounds = _BOUNDS | {"max_memory_usage": settings.rating_query_bytes, "max_execution_time": seconds}
-    return ClickHousePool(settings, _PLACES, bounds)
-
-
-def refreshing_pool(settings: Settings) -> ClickHousePool:
-    """Places for what brings held usage forward, so that nobody's slow question about one account has them."""
-    return bounded_pool(settings, _REFRESH_SECONDS_AT_MOST)
-
-
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
     that is held, about KiB; ``unpaid``: interim invoices that are to be paid; ``credit``: prepaid
     balances. ``stop`` is called in the event loop.
-    ``refreshing``: asks what brings forward what is held, ``pool`` the rest."""
+    ``refreshing``: asks what brings forward what is held, ``remeasuring`` what is measured again in turn, ``pool`` the
+    rest, and what is None."""
 
     def __init__(
         self,
@@ -104,9 +85,11 @@ class UsageKeeper:
         now_us: Callable[[], int],
         most_weight: int = _MOST_WEIGHT,
         credit: CreditBalances | None = None,
+        remeasuring: Asker | None = None,
     ) -> None:
         self._pool = pool
         self._refreshing = refreshing
+        self._remeasuring = remeasuring or pool
         self._now_us = now_us
         self._most_weight = most_weight
         self._namespaces: dict[str, _KeptNamespace] = {}
@@ -124,6 +107,7 @@ class UsageKeeper:
             self.credit.stop()
         self._pool.stop()
         self._refreshing.stop()
+        self._remeasuring.stop()
 
     async def usage(
         self, name: str, keys: Sequence[UsageKey], now_us: int
@@ -259,7 +243,8 @@ class UsageKeeper:
         held. Nothing comes of it where something else is held by then."""
         since = held.as_of
         assert since is not None, "_begun gave it a cut"
-        measured = await self._pool.ask(lambda client: whole(client, namespace.name, keys, since))
+        asker = self._remeasuring if again else self._pool
+        measured = await asker.ask(lambda client: whole(client, namespace.name, keys, since))
         async with namespace.lock:
             if namespace.held is held:
                 held.take(

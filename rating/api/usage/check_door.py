@@ -1,43 +1,70 @@
-"""Answers the check of one entitlement before the application does: what is plain, from memory, at a quarter of the
-cost. Everything else, and every refusal, is the route's (``api.usage.entitlements``), which is asked the same again.
+"""Answers checks of entitlements before the application does: what is plain, from memory, at a quarter of the cost.
+Everything else, and every refusal, is the route's (``api.usage.entitlements``), which is asked the same again.
 
     GET /v1/accounts/{account_id}/entitlements/{feature}[?quantity=…]
+    GET /v1/accounts/{account_id}/entitlements
+    POST /v1/entitlements/check
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+import msgspec
+from pydantic import ValidationError
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rating.api.context import Rating
 from rating.api.entitlements.checks import FeatureCheck
-from rating.api.usage.check_answer import check_answer, quantity_of
-from rating.entitlements.granted import Granted
+from rating.api.usage.check_answer import (
+    MOST_FEATURES,
+    CheckRequest,
+    account_json,
+    check_answer,
+    checks_answer,
+    quantity_of,
+    unknown_decision,
+)
 from schemas.catalog.state import NamespaceView
 from schemas.http.api_keys import Denied
+from schemas.http.exchange import ANSWERED, exchange_of
 from schemas.http.problems import Problem
 from schemas.http.scopes import RATING
 from schemas.values.instants import micros
+from schemas.values.json_text import JsonObject
 
 log = logging.getLogger(__name__)
 
 ROUTE: Final = "/v1/accounts/{account_id:path}/entitlements/{feature}"
-_SUFFICIENT: Final = RATING[f"GET {ROUTE}"]
+LIST: Final = "/v1/accounts/{account_id:path}/entitlements"
+CHECKS: Final = "/v1/entitlements/check"
 _PATH: Final = re.compile("/v1/accounts/(.*)/entitlements/([^/]+)")
+_LIST_PATH: Final = re.compile("/v1/accounts/(.*)/entitlements")
 _OTHERS: Final = {route.rpartition("/")[2] for route in RATING if route.startswith("GET /v1/accounts/")}
 """The last words of other routes of accounts: an account's name may end in /entitlements."""
+_SMALL_BODY: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
     """What metrics ask of the route that answered."""
 
-    path: str = ROUTE
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A plain request: the route that it would have, and its answer, JSON, which may raise Problem."""
+
+    route: str
+    answer: Awaitable[bytes]
 
 
 class CheckDoor:
@@ -46,51 +73,95 @@ class CheckDoor:
     def __init__(self, app: ASGIApp, rating: Rating) -> None:
         self._app = app
         self._rating = rating
-        self._route = _Route()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        plain = None
-        if scope["type"] == "http" and scope["method"] == "GET" and "/entitlements/" in scope["path"]:
-            now_us = micros(self._rating.now())
-            plain = self._plain(scope, now_us)
-        body = None
-        if plain is not None:
-            try:
-                body = await check_answer(self._rating, *plain, now_us)
-            except Problem as problem:
-                scope["route"] = self._route
-                await problem.response()(scope, receive, send)
-                return
-            except Exception:  # whatever it is, the route meets it too, and tells
-                log.debug("the route is asked in place of the door", exc_info=True)
-        if body is None:
+        if scope["type"] != "http" or "/entitlements" not in scope["path"]:
             await self._app(scope, receive, send)
             return
-        scope["route"] = self._route
-        headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    def _plain(self, scope: Scope, now_us: int) -> tuple[NamespaceView, FeatureCheck, Granted] | None:
-        """What is asked; None where the route has to look at it."""
-        asked = _PATH.fullmatch(scope["path"])
-        if asked is None or asked[2] in _OTHERS:
-            return None
-        account_id, feature = asked.groups()
+        replayed, now_us = _Replayed(receive), micros(self._rating.now())
+        plain = response = None
         try:
-            view = self._view(scope, now_us)
-            if view.get("account", account_id) is None or view.get("feature", feature) is None:
-                return None
-            granted = self._rating.grants.known(view, account_id, now_us)
-            query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-            if granted is None or [name for name, _ in query] not in ([], ["quantity"]):
-                return None
-            return view, FeatureCheck(account_id, feature, quantity_of(query[0][1] if query else None)), granted
+            plain = await self._plain(scope, replayed, now_us)
         except (Denied, Problem):
-            return None
+            pass  # the route says why
+        if plain is not None:
+            try:
+                response = Response(await plain.answer, media_type="application/json")
+            except Problem as problem:
+                response = problem.response()
+            except Exception:  # whatever it is, the route meets it too, and tells
+                log.debug("the route is asked in place of the door", exc_info=True)
+        if plain is None or response is None:
+            await self._app(scope, replayed.receive, send)
+            return
+        scope["route"] = _Route(plain.route)
+        exchange = exchange_of(scope)
+        if exchange is not None and exchange.answer(response):
+            scope[ANSWERED] = response.status_code
+        else:
+            await response(scope, receive, send)
 
-    def _view(self, scope: Scope, now_us: int) -> NamespaceView:
+    async def _plain(self, scope: Scope, replayed: _Replayed, now_us: int) -> _Plain | None:
+        """What is asked; None where the route has to look at it. Raises Denied, Problem: the route refuses it."""
+        path, method = scope["path"], scope["method"]
+        if method == "POST" and path == CHECKS:
+            return await self._of_many(scope, replayed, now_us)
+        if method != "GET":
+            return None
+        asked = _PATH.fullmatch(path)
+        if asked is not None:
+            return None if asked[2] in _OTHERS else self._of_feature(scope, asked[1], asked[2], now_us)
+        asked = _LIST_PATH.fullmatch(path)
+        if asked is not None and not scope["query_string"]:
+            return self._of_account(scope, asked[1], now_us)
+        return None
+
+    def _of_feature(self, scope: Scope, account_id: str, feature: str, now_us: int) -> _Plain | None:
+        view = self._view(scope, ROUTE, now_us)
+        if view.get("account", account_id) is None or view.get("feature", feature) is None:
+            return None
+        granted = self._rating.grants.known(view, account_id, now_us)
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if granted is None or [name for name, _ in query] not in ([], ["quantity"]):
+            return None
+        check = FeatureCheck(account_id, feature, quantity_of(query[0][1] if query else None))
+        return _Plain(ROUTE, check_answer(self._rating, view, check, granted, now_us))
+
+    def _of_account(self, scope: Scope, account_id: str, now_us: int) -> _Plain | None:
+        view = self._view(scope, LIST, now_us)
+        if view.get("account", account_id) is None:
+            return None
+        granted = self._rating.grants.known(view, account_id, now_us)
+        if granted is None:
+            return None
+        page = account_json(self._rating, view, granted, None, MOST_FEATURES, now_us)
+        return _Plain(LIST, _encoded(page))
+
+    async def _of_many(self, scope: Scope, replayed: _Replayed, now_us: int) -> _Plain | None:
+        fields = dict(scope["headers"])
+        length = fields.get(b"content-length", b"")
+        plain = fields.get(b"content-type") == b"application/json" and not scope["query_string"]
+        if not plain or not length.isdigit() or len(length) > 5 or int(length) > _SMALL_BODY:
+            return None
+        view = self._view(scope, CHECKS, now_us, "POST")
+        body = await replayed.body()
+        if body is None:
+            return None
+        try:
+            checks = CheckRequest.model_validate(msgspec.json.decode(body)).of_features
+        except (msgspec.DecodeError, ValidationError):
+            return None
+        granted = {}
+        for each in checks:
+            if each.account_id not in granted and unknown_decision(view, each) is None:
+                known = self._rating.grants.known(view, each.account_id, now_us)
+                if known is None:
+                    return None
+                granted[each.account_id] = known
+        return _Plain(CHECKS, checks_answer(self._rating, view, checks, granted, now_us))
+
+    def _view(self, scope: Scope, route: str, now_us: int, method: str = "GET") -> NamespaceView:
         """The catalog of the key's namespace. Raises Denied, Problem."""
         authorization = namespace = None
         for name, value in scope["headers"]:
@@ -99,5 +170,32 @@ class CheckDoor:
             elif name == b"weir-namespace" and namespace is None:
                 namespace = value.decode("latin-1")
         access = self._rating.keys.access(authorization, now_us)
-        access.require(_SUFFICIENT)
+        access.require(RATING[f"{method} {route}"])
         return self._rating.view(access.choose(namespace, self._rating.settings.namespace))
+
+
+class _Replayed:
+    """What comes of a request, also for whoever comes after the one that has read its body."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read: deque[Message] = deque()
+
+    async def body(self) -> bytes | None:
+        """The body, whose length is bounded; None where the client has gone."""
+        more = True
+        while more:
+            message = await self._receive()
+            self._read.append(message)
+            if message["type"] != "http.request":
+                return None
+            more = bool(message.get("more_body"))
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def receive(self) -> Message:
+        """ASGI."""
+        return self._read.popleft() if self._read else await self._receive()
+
+
+async def _encoded(answer: Awaitable[JsonObject]) -> bytes:
+    return msgspec.json.encode(await answer)

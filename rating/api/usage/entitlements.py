@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import Field
 
 from rating.api.context import Authorized, Rating, View
-from rating.api.entitlements.answer import entitlement_json
-from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered
+from rating.api.entitlements.checks import FeatureCheck
 from rating.api.rating_problems import missing, unknown_account
-from rating.api.usage.check_answer import as_of_last, check_answer, quantity_of
-from rating.entitlements.decision import EntitlementDecision
+from rating.api.usage.check_answer import (
+    MOST_FEATURES,
+    CheckRequest,
+    account_json,
+    check_answer,
+    checks_answer,
+    quantity_of,
+    unknown_decision,
+)
 from rating.entitlements.granted import Granted, billed_ends_matter, granted_to
 from rating.invoices.read import read_chains
-from schemas.catalog.base import Code, Identifier, Model
 from schemas.catalog.state import NamespaceView
-from schemas.prices.decimals import NotNegative
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 from schemas.values.suggestions import similar
 
 router = APIRouter(tags=["entitlements"])
 
-MOST_CHECKS: Final = 100
 _MOST_FEATURES: Final = 1000
 _AT_ONCE: Final = 20
 """Subscriptions of an account that are looked at in the event loop; more are in a thread."""
-
-
-class CheckItem(Model):
-    """May an account use a feature?"""
-
-    account_id: Identifier
-    feature: Code
-    quantity: Annotated[
-        NotNegative | None, Field(description="so much of it; null: anything at all, of which something must be left")
-    ] = None
-
-
-class CheckRequest(Model):
-    """Several checks, answered as of one instant."""
-
-    checks: Annotated[list[CheckItem], Field(min_length=1, max_length=MOST_CHECKS)]
 
 
 @router.get("/v1/accounts/{account_id:path}/entitlements/{feature}", summary="May the account use the feature now?")
@@ -76,11 +63,12 @@ async def entitlements(
     view: View,
     account_id: str,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=_MOST_FEATURES)] = 100,
+    limit: Annotated[int, Query(ge=1, le=_MOST_FEATURES)] = MOST_FEATURES,
 ) -> Response:
     """The features that its active subscriptions grant, in order of their codes, as of one instant; a feature that is
     not listed is not granted."""
-    return _encoded(await account_entitlements(rating, view, account_id, cursor, limit))
+    answer = await account_entitlements(rating, view, account_id, cursor, limit)
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 async def account_entitlements(
@@ -90,20 +78,7 @@ async def account_entitlements(
     known_account(view, account_id)
     now_us = micros(rating.now())
     granted = await granted_now(rating, view, account_id, now_us)
-    features = [code for code in granted.grants if cursor is None or code > cursor]
-    page = features[:limit]
-    checks = [FeatureCheck(account_id, code) for code in page]
-    result = await answered(rating.usage_keeper, rating.reservations.held, view, checks, {account_id: granted}, now_us)
-    return {
-        "account_id": account_id,
-        "time_zone": granted.time_zone,
-        "entitlements": [
-            entitlement_json(account_id, code, decision) for code, decision in zip(page, result.decisions, strict=True)
-        ],
-        "problems": list(granted.problems),
-        "next_cursor": page[-1] if len(features) > len(page) else None,
-        "as_of": as_of_last(rating, view, result, now_us),
-    }
+    return await account_json(rating, view, granted, cursor, limit, now_us)
 
 
 @router.post("/v1/entitlements/check", summary="Up to 100 checks of accounts and features, as of one instant")
@@ -111,34 +86,13 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
     """Answered in the order of `checks`. An account or a feature that is not there is not allowed, with the reason
     `unknown_account` or `unknown_feature`, and stops no other check."""
     now_us = micros(rating.now())
-    checks = [FeatureCheck(item.account_id, item.feature, item.quantity) for item in body.checks]
-    unknown = {number: decision for number, each in enumerate(checks) if (decision := _unknown(view, each))}
-    known = [each for number, each in enumerate(checks) if number not in unknown]
-    result = await _answered(rating, view, known, now_us)
-    decisions = iter(result.decisions)
-    return _encoded(
-        {
-            "results": [
-                entitlement_json(each.account_id, each.feature, unknown.get(number) or next(decisions))
-                for number, each in enumerate(checks)
-            ],
-            "as_of": as_of_last(rating, view, result, now_us),
-        }
-    )
-
-
-def _encoded(answer: JsonObject) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
-
-
-def _unknown(view: NamespaceView, check: FeatureCheck) -> EntitlementDecision | None:
-    if view.get("account", check.account_id) is None:
-        return EntitlementDecision(
-            False, "unknown_account", f"there is no account {check.account_id[:64]!r}; publish it"
-        )
-    if view.get("feature", check.feature) is None:
-        return EntitlementDecision(False, "unknown_feature", f"there is no feature {check.feature!r}; publish it")
-    return None
+    checks = body.of_features
+    granted: dict[str, Granted] = {}
+    for each in checks:
+        if each.account_id not in granted and unknown_decision(view, each) is None:
+            granted[each.account_id] = await granted_now(rating, view, each.account_id, now_us)
+            await asyncio.sleep(0)  # so that others' checks do not wait for all of these
+    return Response(await checks_answer(rating, view, checks, granted, now_us), media_type="application/json")
 
 
 def known_account(view: NamespaceView, account_id: str) -> None:
@@ -153,14 +107,6 @@ def known_feature(view: NamespaceView, feature: str) -> None:
         near = similar([entry.code for entry in view.all("feature")], (feature,)) if len(feature) <= 64 else ()
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
-
-
-async def _answered(rating: Rating, view: NamespaceView, checks: list[FeatureCheck], now_us: int) -> CheckedDecisions:
-    granted: dict[str, Granted] = {}
-    for each in checks:
-        if each.account_id not in granted:
-            granted[each.account_id] = await granted_now(rating, view, each.account_id, now_us)
-    return await answered(rating.usage_keeper, rating.reservations.held, view, checks, granted, now_us)
 
 
 async def granted_now(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> Granted:

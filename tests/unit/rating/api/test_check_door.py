@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -95,11 +94,16 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     return app
 
 
-def answers(app: Any, requests: Iterable[tuple[str, dict[str, str]]]) -> list[tuple[int, dict[str, str], str]]:
+def answers(app: Any, requests: Iterable[tuple[Any, ...]]) -> list[tuple[int, dict[str, str], str]]:
+    """``requests``: path, headers and, of a POST, the body."""
+
     async def all_of_them() -> list[tuple[int, dict[str, str], str]]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
-            got = [await client.get(url, headers=headers) for url, headers in requests]
+            got = [
+                await client.request("POST" if body else "GET", url, headers=headers, content=b"".join(body))
+                for url, headers, *body in requests
+            ]
         app.state.rating.usage_keeper.stop()
         return [(each.status_code, dict(each.headers), each.text) for each in got]
 
@@ -114,9 +118,27 @@ PATHS = [
       for query in ("", "?quantity=40", "?quantity=40.5")),
     *(f"/v1/accounts/a/entitlements/plays{query}"
       for query in ("?quantity=", "?quantity=-1", "?quantity=x", "?quantity=1&quantity=2", "?quantty=1", "?&", "?x")),
-    "/v1/accounts/a/entitlements/", "/v1/accounts/a/entitlements", "/v1/accounts/entitlements/plays",
+    *(f"/v1/accounts/{account}/entitlements{query}"
+      for account in ("a", "b", "a%20b", "a/entitlements", "a/entitlements/plays", "nobody", "")
+      for query in ("", "?limit=1", "?limit=0", "?cursor=plays", "?x=1")),
+    "/v1/accounts/a/entitlements/", "/v1/accounts/entitlements/plays",
 ]  # fmt: skip
-REQUESTS = [
+JSON = {"Content-Type": "application/json"}
+CHECKED = [
+    b'{"checks": [{"account_id": "a", "feature": "plays", "quantity": "40.5"}, {"account_id": "a", "feature": "sso"}]}',
+    b'{"checks": [{"account_id": "nobody", "feature": "plays"}, {"account_id": "a", "feature": "plays", "quantity": 7},'
+    b' {"account_id": "a b", "feature": "nothing"}, {"account_id": "a", "feature": "plays", "quantity": null}]}',
+    *(
+        b'{"checks": [%s]}' % b", ".join([b'{"account_id": "a", "feature": "unlimited"}'] * number)
+        for number in (0, 25, 100, 101)
+    ),
+    b'{"checks": [{"account_id": "a", "feature": "plays", "quantity": 1.5}]}', b'{"checks": []', b"[]", b"{}",
+    b'{"checks": [{"account_id": "a", "feature": "plays", "quantity": "-1"}]}', b"\xff", b'{"checks": NaN}',
+    b'{"checks": [{"account_id": "a", "feature": "plays", "more": 1}]}', b'{"checks": [{"account_id": "a\\u0000"}]}',
+    b'{"checks": [{"account_id": "\\ud800", "feature": "plays"}]}', b" " * 20_000 + b"{}",
+    b'{"checks": [{"account_id": "a", "feature": "plays", "quantity": 123456789012345678901234567890}]}',
+]  # fmt: skip
+REQUESTS: list[tuple[Any, ...]] = [
     *((path, ADMINS) for path in PATHS),
     *(
         ("/v1/accounts/a/entitlements/plays", headers)
@@ -127,22 +149,40 @@ REQUESTS = [
             {"Authorization": f"Bearer {KEYS['read']}", "Weir-Namespace": "other"},
         )
     ),
+    *((check_door.CHECKS, ADMINS | JSON, body) for body in CHECKED),
+    *(
+        (check_door.CHECKS + query, headers, CHECKED[0])
+        for query, headers in (
+            ("", ADMINS), ("", ADMINS | {"Content-Type": "text/plain"}), ("?x=1", ADMINS | JSON), ("", JSON),
+            ("", JSON | {"Authorization": f"Bearer {KEYS['read']}"}), ("", ADMINS | JSON | {"Weir-Namespace": "none"}),
+            ("", JSON | {"Authorization": f"Bearer {KEYS['ingest']}"}),
+        )
+    ),
 ]  # fmt: skip
+
+
+async def nothing() -> None:
+    """Nothing is plain."""
 
 
 def test_the_door_answers_as_the_route_does(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(app, REQUESTS)  # what accounts are granted is worked out by the route
     at_the_door = answers(app, REQUESTS)
-    monkeypatch.setattr(check_door, "_PATH", re.compile("(?!)"))
+    monkeypatch.setattr(check_door.CheckDoor, "_plain", lambda *_: nothing())
     for request, answer, of_route in zip(REQUESTS, at_the_door, answers(app, REQUESTS), strict=True):
         assert answer == of_route, request
-    assert {status for status, _, _ in at_the_door} == {200, 307, 401, 403, 404, 422}
+    assert {status for status, _, _ in at_the_door} == {200, 307, 400, 401, 403, 404, 422}
 
 
 def test_plain_checks_do_not_reach_the_route_and_are_counted_as_its(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = [(f"/v1/accounts/a/entitlements/{feature}?quantity=1", ADMINS) for feature in ("plays", "unlimited", "sso")]
+    plain: list[Any] = [
+        (f"/v1/accounts/a/entitlements/{feature}?quantity=1", ADMINS) for feature in ("plays", "unlimited", "sso")
+    ]
+    plain += [("/v1/accounts/a/entitlements", ADMINS), (check_door.CHECKS, ADMINS | JSON, CHECKED[0])]
     answers(app, plain)
-    monkeypatch.setattr(entitlements, "check_answer", None)
+    for name in ("check_answer", "checks_answer", "account_json"):
+        monkeypatch.setattr(entitlements, name, None)
     *at_the_door, (_, _, metrics) = answers(app, [*plain, ("/metrics", {})])
-    assert [status for status, _, _ in at_the_door] == [200, 200, 200]
-    assert f'weir_rating_requests_total{{route="{check_door.ROUTE}",status="200"}} 6.0' in metrics
+    assert [status for status, _, _ in at_the_door] == [200] * 5
+    for route, number in ((check_door.ROUTE, 6), (check_door.LIST, 2), (check_door.CHECKS, 2)):
+        assert f'weir_rating_requests_total{{route="{route}",status="200"}} {number}.0' in metrics
