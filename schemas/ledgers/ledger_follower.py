@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol, Self
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
+from schemas.kafka.errors import kafka_error
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
-from schemas.ledgers.log_place import LogPlace
+from schemas.ledgers.log_place import LogPlace, LogReplaced
 from schemas.settings import Settings
+
+log = logging.getLogger(__name__)
 
 FOLLOWING_WAIT_MS: Final = 5_000
 """How long the broker holds an empty fetch of whoever follows a topic; a record that is appended ends it at once. Idle
@@ -23,6 +27,8 @@ _END_SECONDS: Final = 2.0
 """How often the log's end is queried."""
 _STALE_SECONDS: Final = 0.5
 """The same where somebody finds what is known of it too old (``fresh``)."""
+_AWAITED_SECONDS: Final = 0.05
+"""The same where somebody waits for what was appended just now (``reached``)."""
 
 
 class FollowedFold(Protocol):
@@ -60,9 +66,10 @@ class Follower:
         self._apply = apply
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        self._stale = threading.Event()
+        self._end_seconds = _END_SECONDS
         self._thread = threading.Thread(target=self._run, name=f"follow-{topic}", daemon=True)
         self._positions: dict[int, int] = {}
+        self._places: dict[int, LogPlace] = {}
         self.caught_up_at: float = float("-inf")
         self.error: str | None = None
 
@@ -100,7 +107,15 @@ class Follower:
         """Whether the log's end was reached within the last ``seconds``. If not, it is queried soon."""
         if time.monotonic() - self.caught_up_at <= seconds:
             return True
-        self._stale.set()
+        self._end_seconds = min(self._end_seconds, _STALE_SECONDS)
+        return False
+
+    def reached(self, moment: float) -> bool:
+        """Whether all that was appended before ``moment`` (monotonic) is applied. If that is not known, the end is
+        queried at once: ask again."""
+        if self.caught_up_at >= moment:
+            return True
+        self._end_seconds = _AWAITED_SECONDS
         return False
 
     def _run(self) -> None:
@@ -116,9 +131,34 @@ class Follower:
                 self._stop.wait(0.5)
 
     def _follow(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
-        first = {} if self._since_us is None else end_reader.offsets_since(self._since_us)
+        """Follow until ``stop``. Raises KafkaException and LedgerUnavailable; the next call goes on where this one was,
+        or begins again where the log is another one."""
+        try:
+            self._go_on(reader, end_reader)
+        except (LogReplaced, KafkaException) as error:
+            if isinstance(error, LogReplaced) or _no_such_offset(error):
+                log.error("%s; it is read again, and what it has lost stays known until this process restarts", error)
+                self._places = {}
+            else:
+                self._note_places(reader)
+            raise
+        except LedgerUnavailable:
+            self._note_places(reader)
+            raise
+
+    def _note_places(self, reader: LedgerReader) -> None:
+        """Where to go on. A reader that has not come further than the one before knows less of the log."""
+        for number, place in reader.places().items():
+            known = self._places.get(number)
+            if known is None or place.next_offset > known.next_offset:
+                self._places[number] = place
+
+    def _go_on(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
+        first = {} if self._since_us is None or self._places else end_reader.offsets_since(self._since_us)
         asked_at, ends = time.monotonic(), end_reader.end_offsets()
-        if self._fold is not None and not self._positions:
+        if self._places:
+            reader.resume(self._places)
+        elif self._fold is not None and not self._positions:
             places = self._fold.begin(reader, ends, first)
             self._positions = {number: place.next_offset for number, place in places.items()}
             reader.resume(places)
@@ -135,16 +175,21 @@ class Follower:
             if self._fold is not None and at_end and noted != reader.positions == self._positions:
                 noted = dict(reader.positions)
                 self._fold.at_end(reader.places())
-            if (now := time.monotonic()) - asked_at > (_STALE_SECONDS if self._stale.is_set() else _END_SECONDS):
-                self._stale.clear()
+            if (now := time.monotonic()) - asked_at > self._end_seconds:
+                self._end_seconds = _END_SECONDS
                 asked_at, ends = now, end_reader.end_offsets()
             self._take(reader)
 
     def _take(self, reader: LedgerReader) -> None:
         for record in reader.poll(_POLL_SECONDS):
-            # After a reconnect the log is read again from its beginning; records already applied are skipped.
+            # After a reconnect some of the log is read again; records already applied are skipped.
             if record.offset >= self._positions.get(record.partition, 0):
                 self._apply(record)
                 self._positions[record.partition] = record.offset + 1
         for partition, position in reader.positions.items():  # also past pieces that complete no record
             self._positions[partition] = max(position, self._positions.get(partition, 0))
+
+
+def _no_such_offset(error: KafkaException) -> bool:
+    cause = kafka_error(error)
+    return cause is not None and cause.code() == KafkaError._AUTO_OFFSET_RESET
