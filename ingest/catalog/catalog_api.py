@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import FastAPI, Query
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from ingest.catalog.catalog_service import RESOURCES, CatalogService, entry_json
 from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, load_document
 from ingest.catalog.fair_pool import DOCUMENTS, ENTRIES, PAGES, FairPool
+from ingest.catalog.just_published import with_just_published
 from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import APPLY_BODY, IF_MATCH, entry_body
 from ingest.http.auth import Guard
@@ -29,6 +30,8 @@ SMALL_DOCUMENT: Final = 32 * 1024
 Limit = Annotated[int, Query(ge=1, le=1000, description="entries of a page")]
 Only = Annotated[str | None, Query(description="only entries that say exactly this")]
 Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+
+T = TypeVar("T")
 
 
 class CatalogApi:
@@ -44,6 +47,7 @@ class CatalogApi:
         now_us: Callable[[], int] | None = None,
     ) -> None:
         self._guard = guard
+        self._catalog = catalog
         self._service = CatalogService(catalog, publisher, throttle.tick, now_us)
         self._documents = FairPool(DOCUMENTS, "catalog documents", throttle)
         self._entries = FairPool(ENTRIES, "catalog changes", throttle)
@@ -78,8 +82,8 @@ class CatalogApi:
         """Create an entry: 201 with the entry and any ``warnings``."""
         caller = self.caller(request)
         body = await self._body(request, caller)
-        return await self._entries.run(
-            caller, lambda: _entry(*self._service.create(kind, _value(body), caller), status=201)
+        return await self._run(
+            self._entries, caller, lambda: _entry(*self._service.create(kind, _value(body), caller), status=201)
         )
 
     async def replace(self, request: Request, kind: str, code: str) -> Response:
@@ -87,28 +91,34 @@ class CatalogApi:
         caller = self.caller(request)
         body = await self._body(request, caller)
         if_match = request.headers.get("if-match")
-        return await self._entries.run(
-            caller, lambda: _entry(*self._service.replace(kind, code, _value(body), caller, if_match))
+        return await self._run(
+            self._entries,
+            caller,
+            lambda: _entry(*self._service.replace(kind, code, _value(body), caller, if_match)),
         )
 
     async def retire(self, request: Request, kind: str, code: str) -> Response:
         """Retire an entry: 204."""
         caller = self.caller(request)
         if_match = request.headers.get("if-match")
-        await self._entries.run(caller, lambda: self._service.retire(kind, code, caller, if_match))
+        await self._run(self._entries, caller, lambda: self._service.retire(kind, code, caller, if_match))
         return Response(status_code=204)
 
     async def get(self, request: Request, kind: str, code: str, history: bool) -> Response:
         """The version in force, or all versions if ``history``."""
         caller = self.caller(request)
         if not history:
-            return _entry(self._service.get(kind, code, caller))
+
+            async def entry() -> Response:
+                return _entry(self._service.get(kind, code, caller))
+
+            return await with_just_published(self._catalog, entry)
 
         def answer() -> Response:
             versions = self._service.history(kind, code, caller)
             return JSONResponse({"items": [entry_json(entry) for entry in versions], "next_cursor": None})
 
-        return await self._pages.run(caller, answer)
+        return await self._run(self._pages, caller, answer)
 
     async def page(self, request: Request, kind: str, limit: int, cursor: str | None) -> Response:
         """A page of the entries in force."""
@@ -118,14 +128,17 @@ class CatalogApi:
             entries, following = self._service.page(kind, caller, limit, cursor)
             return JSONResponse({"items": [entry_json(entry) for entry in entries], "next_cursor": following})
 
-        return await self._pages.run(caller, answer)
+        return await self._run(self._pages, caller, answer)
 
     async def audit(self, request: Request, **filters: Any) -> Response:
         """A page of the audit trail."""
         caller = self.caller(request)
-        return await self._pages.run(
-            caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **filters))
+        return await self._run(
+            self._pages, caller, lambda: JSONResponse(audit_page(self._service.view(caller.namespace), **filters))
         )
+
+    async def _run(self, turns: FairPool, caller: Caller, work: Callable[[], T]) -> T:
+        return await with_just_published(self._catalog, lambda: turns.run(caller, work))
 
     async def _body(self, request: Request, caller: Caller) -> bytes:
         async with self._guard.body(request, caller.access, caller.namespace) as body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from ingest.catalog.catalog_service import CatalogService
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.entries import read_model
 from ingest.catalog.fair_pool import KEYS, FairPool
+from ingest.catalog.just_published import with_just_published
 from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import KEY_BODY
 from ingest.http.auth import Guard
@@ -34,6 +35,8 @@ _MAX_BODY = 64 * 1024
 _OURS = ("code", "hash")
 _LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 
+T = TypeVar("T")
+
 
 class KeysApi:
     """API keys by HTTP. Calls run in worker threads, since publishing waits for Kafka."""
@@ -47,6 +50,7 @@ class KeysApi:
         throttle: LoopThrottle,
     ) -> None:
         self._guard = guard
+        self._catalog = catalog
         self._service = CatalogService(catalog, publisher, throttle.tick)
         self._sources = sources
         self._pool = FairPool(KEYS, "changes of keys", throttle)
@@ -72,14 +76,14 @@ class KeysApi:
                 requested_key(body, key_id, key_hash(text), self._sources.now_us()), most, self._guard.default_rates
             )
         )
-        entry = await self._pool.run(caller, lambda: self._service.add(KIND, model, caller))
+        entry = await self._run(caller, lambda: self._service.add(KIND, model, caller))
         headers = {"Cache-Control": "no-store", "Location": f"/v1/api-keys/{key_id}"}
         return JSONResponse({"key": text, **key_json([entry])}, 201, headers)
 
     async def revoke(self, request: Request, key_id: str) -> Response:
         """204. This gateway refuses the key at once, other processes within a second."""
         caller = self._caller(request)
-        await self._pool.run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
+        await self._run(caller, lambda: self._service.retire(KIND, key_id, caller, None))
         return Response(status_code=204)
 
     async def page(self, request: Request, limit: int, cursor: str | None) -> Response:
@@ -91,7 +95,10 @@ class KeysApi:
             items = [key_json(self._service.history(KIND, entry.code, caller)) for entry in entries]
             return JSONResponse({"items": items, "next_cursor": following})
 
-        return await self._pool.run(caller, answer)
+        return await self._run(caller, answer)
+
+    async def _run(self, caller: Caller, work: Callable[[], T]) -> T:
+        return await with_just_published(self._catalog, lambda: self._pool.run(caller, work))
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:

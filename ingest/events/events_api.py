@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.catalog.just_published import caught_up
 from ingest.delivery.in_flight import Delivery, NotDelivered
 from ingest.delivery.loop_producer import LoopProducer
 from ingest.events.refusals import Sampler, rejection
@@ -154,7 +155,7 @@ class EventsApi:
 
     async def _take(self, request: Request, door: Door, admitted: AdmittedRequest) -> Taken:
         access = self._guard.allow(admitted, INGEST)
-        namespace, _ = self.target(request, access)
+        namespace, _ = await self.target(request, access)
         if request.scope.get("query_string") and (wrong := door.wrong_query(request)):
             raise unknown_parameters(wrong)
         try:
@@ -220,12 +221,11 @@ class EventsApi:
         """Add to the metric of accepted events."""
         self._metrics.events_accepted.inc(events)
 
-    def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
+    async def target(self, request: Request, access: Access) -> tuple[str, Namespace]:
         """The namespace that a request writes to, and its settings. Raises Problem."""
         namespace = self._guard.namespace(request, access)
-        return namespace, self._settings(namespace)
-
-    def _settings(self, namespace: str) -> Namespace:
+        if not self._catalog.catalog.view(namespace).known:
+            await caught_up(self._catalog)
         view = self._catalog.catalog.view(namespace)
         if not view.known:
             raise Problem(
@@ -233,7 +233,7 @@ class EventsApi:
                 "unknown_namespace",
                 f"no namespace {namespace[:80]!r}; declare it with `weir apply`, or name another in {NAMESPACE_HEADER}",
             )
-        return view.settings
+        return namespace, view.settings
 
     async def record(self, namespace: str, reason: str, detail: str, refused_body: Sketch, body: bytes) -> None:
         """Produce a rejection record to usage.rejected; waits at most a second for its delivery."""

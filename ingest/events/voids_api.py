@@ -52,7 +52,7 @@ class VoidsApi:
     async def take(self, request: Request, key: str | None) -> Response:
         """202 with the void's position, once it is in Kafka. ``key`` None: it is in the body. Raises Problem."""
         access: Access = request.state.access
-        namespace, _ = self._events.target(request, access)
+        namespace, _ = await self._events.target(request, access)
         async with self._guard.body(request, access, namespace, _MAX_BODY) as body:
             self._guard.spend(access, events=1)
         void = or_problem(lambda: wanted(body, key, namespace, access.author))

@@ -78,10 +78,10 @@ class HistoryApi:
         self._now_us = now_us
         self._stopping = stopping
 
-    def open(self, request: Request) -> Response:
+    async def open(self, request: Request) -> Response:
         """The response that imports the body; the scope was checked by the route's guard. Raises Problem before
         anything is read."""
-        namespace, settings = self._events.target(request, request.state.access)
+        namespace, settings = await self._events.target(request, request.state.access)
         if settings.max_event_age_seconds is not None:
             remedy = "apply it with max_event_age_seconds: null, or send recent events to /v1/events/batch"
             detail = f"namespace {namespace} has an age limit of {settings.max_event_age_seconds} s; {remedy}"

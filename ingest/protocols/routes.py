@@ -110,4 +110,4 @@ def history_stream(app: FastAPI, history: Callable[[], HistoryApi]) -> None:
     @app.post("/v1/events/stream", tags=["events"], openapi_extra=extra)
     async def post_stream(request: Request) -> Response:
         """Import history: any number of lines, judged one by one. The response is sent while the body is read."""
-        return history().open(request)
+        return await history().open(request)

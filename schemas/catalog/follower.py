@@ -59,6 +59,11 @@ class CatalogFollower:
         """Whether the catalog reached the log's end within the last ``seconds``."""
         return self._follower.fresh(seconds)
 
+    def reached(self, moment: float) -> bool:
+        """Whether all that was published before ``moment`` (monotonic) is known. If that is not certain, the log's end
+        is queried at once: ask again."""
+        return self._follower.reached(moment)
+
 
 def catalog_end(settings: Settings) -> int:
     """The present end offset of usage.catalog. Raises LedgerUnavailable."""
