@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ingest.catalog.catalog_service import RESOURCES
 from ingest.history.stream import MEDIA_TYPE as NDJSON
+from schemas.catalog.access.users import UserRole
 from schemas.catalog.keys import KeyLimits, KeyScope
 from schemas.catalog.models import KINDS
 from schemas.http.openapi import (
@@ -230,6 +231,24 @@ class KeyPage(Answer):
     next_cursor: str | None
 
 
+class ListedUser(Answer):
+    """A user of the console, without the password."""
+
+    code: str
+    """the name to log in with"""
+    name: str
+    role: UserRole
+    changed_at: datetime
+    changed_by: str
+
+
+class UserPage(Answer):
+    """A page of users."""
+
+    items: list[ListedUser]
+    next_cursor: str | None
+
+
 _PROBLEM: Final = Content(ProblemDocument, MEDIA_TYPE)
 _FOREIGN: Final = (_PROBLEM, Content(LagoError, JSON))
 
@@ -282,5 +301,8 @@ ANSWERS: Final[dict[str, Answered]] = {
     "POST /v1/api-keys": of_status("create_api_key", 201, MadeKey),
     "GET /v1/api-keys": ok("list_api_keys", KeyPage),
     "DELETE /v1/api-keys/{key_id}": Answered({204: ()}, operation="revoke_api_key"),
+    "GET /v1/users": ok("list_users", UserPage),
+    "PUT /v1/users/{name}": ok("put_user", ListedUser),
+    "DELETE /v1/users/{name}": Answered({204: ()}, operation="remove_user"),
     **_resources(),
 }  # fmt: skip

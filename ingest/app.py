@@ -16,6 +16,7 @@ from ingest.answers import ANSWERS
 from ingest.catalog.catalog_api import CatalogApi
 from ingest.catalog.keys_api import KeysApi
 from ingest.catalog.openapi_bodies import BATCH_BODY, EVENT_BODY, MODELS
+from ingest.catalog.users_api import UsersApi
 from ingest.delivery.clock_agreement import watch
 from ingest.events.events_api import BATCH, EVENT, Door
 from ingest.events.voids_api import VoidsApi
@@ -81,6 +82,7 @@ def create_app(
     VoidsApi.routes(app, lambda: state["gateway"].voids_api)
     CatalogApi.routes(app, lambda: state["gateway"].catalog_api)
     KeysApi.routes(app, lambda: state["gateway"].keys_api)
+    UsersApi.routes(app, lambda: state["gateway"].users_api)
     return Application(app, state)
 
 

@@ -13,6 +13,7 @@ from ingest.catalog.catalog_api import CatalogApi
 from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.keys_api import KeysApi
 from ingest.catalog.loop_throttle import LoopThrottle
+from ingest.catalog.users_api import UsersApi
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.in_flight import Delivery, Route, route_of
 from ingest.delivery.loop_producer import LoopProducer
@@ -55,6 +56,7 @@ class Gateway:
     events: EventsApi
     catalog_api: CatalogApi
     keys_api: KeysApi
+    users_api: UsersApi
     voids_api: VoidsApi
     sources: Sources
     ready: Readiness
@@ -123,10 +125,12 @@ class Gateway:
         publisher = CatalogPublisher(settings, catalog, lambda: sources.new_id().hex())
         catalog_api = CatalogApi(guard, catalog, publisher, throttle, sources.now_us)
         keys_api = KeysApi(guard, catalog, publisher, sources, throttle)
+        users_api = UsersApi(guard, catalog, publisher, sources, throttle)
         log.info("gateway reads usage.catalog to %d, writes %s", catalog.catalog.next_offset, route())
         voids_api = VoidsApi(guard, events, producer, route, acknowledged)
         return cls(
-            settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, voids_api, sources,
+            settings, guard, metrics, catalog, producer, delivery, events, catalog_api, keys_api, users_api, voids_api,
+            sources,
             ready, watched, log_watch, limits,
         )  # fmt: skip
 
@@ -150,6 +154,7 @@ class Gateway:
         """Stop the gateway after every accepted event has received its delivery report."""
         self.catalog_api.stop()
         self.keys_api.stop()
+        self.users_api.stop()
         await self.delivery.close()
         left = await self.producer.close(STOP_SECONDS)
         if left:

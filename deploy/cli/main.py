@@ -13,7 +13,7 @@ from deploy.cli.billing.invoices import app as invoices_app
 from deploy.cli.billing.simulate import profile_app, simulate
 from deploy.cli.billing.topup import app as topup_app
 from deploy.cli.billing.webhook import app as webhook_app
-from deploy.cli.catalog import apply, audit, backfill, key
+from deploy.cli.catalog import apply, audit, backfill, key, users
 from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, STORES
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
@@ -61,6 +61,7 @@ app.command(epilog=STORES)(init.init)
 app.command(epilog=CATALOG_KEY)(apply.apply)
 app.command(epilog=CATALOG_KEY)(audit.audit)
 app.add_typer(key.app, name="key")
+app.add_typer(users.app, name="users")
 app.command(epilog=INGEST_KEY)(send.send)
 app.command(epilog=ADMIN_KEY)(void.void)
 app.command(epilog=ADMIN_KEY)(void.correct)

@@ -11,12 +11,16 @@ from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.checks.bound_faults import REMEDY
 from ingest.catalog.document import DocumentError, Tick, no_tick
 from ingest.http.gateway_problems import Problem, of_denial
+from schemas.catalog.access.users import USER
 from schemas.catalog.bounds import bounds_of
 from schemas.catalog.models import Namespace
 from schemas.catalog.state import Entry, NamespaceView
 from schemas.http.api_keys import Access, Denied
 
 KEYS: Final = "api_key"  # the kind of their entries
+BY_THEMSELVES: Final = frozenset({KEYS, USER})
+"""Kinds that documents do not contain."""
+MOST_USERS: Final = 1_000
 
 
 T = TypeVar("T")
@@ -88,6 +92,12 @@ def check_number_of_keys(view: NamespaceView) -> None:
             f"some, or {remedy}"
         )
         raise Problem(422, "bound", detail)
+
+
+def check_number_of_users(view: NamespaceView) -> None:
+    """Raises Problem 422 if the namespace has as many users as it may."""
+    if len(view.all(USER)) >= MOST_USERS:
+        raise Problem(422, "bound", f"this namespace has {MOST_USERS} users, as many as it may; remove some")
 
 
 class Deadline:

@@ -11,11 +11,12 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 
 from ingest.catalog.catalog_problems import (
-    KEYS,
+    BY_THEMSELVES,
     Caller,
     Deadline,
     check_allowed,
     check_number_of_keys,
+    check_number_of_users,
     check_version,
     declared,
     in_force,
@@ -159,6 +160,22 @@ class CatalogService:
         self._publish(plan, caller, caller.namespace, kind, dry_run=False)
         return self.get(kind, code, caller)
 
+    def revise(self, kind: str, code: str, make: Callable[[Entry | None], Model], caller: Caller) -> Entry:
+        """Publish the next version of an entry of such a kind, which need not be there. ``make`` gets the version in
+        force, None where there is none, and may raise DocumentError."""
+
+        def plan(view: NamespaceView) -> CatalogPlan:
+            versions = declared(view, kind).history(kind, code)
+            standing = versions[-1] if versions and not versions[-1].retired else None
+            if standing is None:
+                check_number_of_users(view)
+            model = or_problem(lambda: make(standing))
+            action: Any = "created" if standing is None else "changed"
+            return CatalogPlan(view.namespace, (Change(action, kind, code, len(versions) + 1, model),))
+
+        self._publish(plan, caller, caller.namespace, kind, dry_run=False)
+        return self.get(kind, code, caller)
+
     def page(
         self, kind: str, caller: Caller, limit: int, cursor: str | None, *, retired: bool = False
     ) -> tuple[list[Entry], str | None]:
@@ -222,8 +239,8 @@ class CatalogService:
     ) -> CatalogPlan:
         """Plan from the namespace's present view, and publish, under a lock, so that no plan is based on a catalog that
         another request is changing. What another gateway publishes meanwhile makes the plan lose its claims. API keys
-        (``kind``) have a separate lock, since documents do not contain them."""
-        with self._publisher.exclusive(f"{namespace}/{kind}" if kind == KEYS else namespace):
+        and users (``kind``) have separate locks, since documents do not contain them."""
+        with self._publisher.exclusive(f"{namespace}/{kind}" if kind in BY_THEMSELVES else namespace):
             if not self._catalog.fresh(FRESH_SECONDS):
                 raise unavailable("this gateway has lost sight of the catalog")
             view = self._catalog.catalog.view(namespace)

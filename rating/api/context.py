@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,17 +21,19 @@ from rating.api.entitlements.keeper_pools import bounded_pool, refreshing_pool, 
 from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.entitlements.reservation_log import ReservationLog
 from rating.api.entitlements.usage_keeper import UsageKeeper
-from rating.api.gateway_client import GatewayClient
 from rating.api.invoice_ledger import InvoiceLedger
-from rating.api.login_attempts import LoginAttempts
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
+from rating.api.visitors.ended_sessions import EndedSessions
+from rating.api.visitors.gateway_client import GatewayClient
+from rating.api.visitors.login_attempts import LoginAttempts
 from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates.prepaid_left import prepaid_left
 from rating.explain import Ledgers
 from rating.held_books import HeldBooks
 from rating.topups.shortfall import Place
 from rating.topups.topup_desk import TopupDesk
+from schemas.catalog.access.users import User
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
@@ -71,6 +73,7 @@ class Rating:
         self.approving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Held by a namespace's approvals, one at a time."""
         self.login_tries = LoginAttempts()
+        self.ended_sessions = EndedSessions()
         self.gateway = GatewayClient(settings)
         self.grants = GrantBook()
         credit = CreditBalances(balance_pool(settings), self._prepaid_left, lambda: micros(self.now()))
@@ -163,6 +166,13 @@ class Rating:
         if not view.known:
             raise missing(f"there is no namespace {name[:64]!r}; known: {', '.join(self.namespaces())}")
         return view
+
+    def users(self, code: str, most: int) -> Iterator[tuple[str, User]]:
+        """The namespaces, ``most`` at most, that have a user of this name, each with the user. Raises Denied (503)."""
+        for name in self.namespaces():
+            if most and (user := self.keys.user(name, code)) is not None:
+                most -= 1
+                yield name, user
 
     @property
     def ledgers(self) -> Ledgers:

@@ -32,8 +32,10 @@ def no_name(kind: str, code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A visitor's view of one namespace. ``namespaces``: those that may be chosen; ``may_change``: whether the key may
-    decide on invoices; ``token``: what its forms carry; ``name_of``: (kind, code) → display name, "" for none."""
+    """A visitor's view of one namespace. ``namespaces``: those that may be chosen; ``may_change``: whether they may
+    change the catalog, ``may_decide``: decide on invoices, ``may_hold``: hold drafts back and release them,
+    ``may_administer``: make keys and users; ``token``: what its forms carry; ``name_of``: (kind, code) → display
+    name, "" for none."""
 
     namespace: str
     namespaces: tuple[str, ...] = ()
@@ -41,6 +43,9 @@ class Frame:
     sandbox: bool = False
     visitor: str = ""
     may_change: bool = False
+    may_decide: bool = False
+    may_hold: bool = False
+    may_administer: bool = False
     token: str = ""
     name_of: Callable[[str, str], str] = no_name
 
@@ -105,7 +110,7 @@ class Frame:
         )
 
     def _who(self) -> Html | None:
-        rights = "" if self.may_change else ", may look only"
+        rights = "" if self.may_change or self.may_hold else ", may look only"
         return tag("span", f"{self.visitor}{rights}", class_="soft") if self.visitor else None
 
     def _namespace(self) -> Html:

@@ -24,6 +24,7 @@ from rating.console.page_answers import failed
 from rating.console.reports.report_routes import router as report_router
 from rating.console.runs.run_routes import router as run_router
 from rating.console.settings.key_routes import router as key_router
+from rating.console.settings.user_routes import router as user_router
 from schemas.http.http_service import of_http, of_invalid
 from schemas.http.problems import Problem
 
@@ -32,7 +33,7 @@ def install(app: FastAPI) -> None:
     """Add the console's pages at `/`."""
     for router in (
         login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-        doctor_router, decision_router, catalog_router, key_router, report_router,
+        doctor_router, decision_router, catalog_router, key_router, user_router, report_router,
     ):  # fmt: skip
         app.include_router(router)
 

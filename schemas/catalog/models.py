@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.catalog.access.users import User
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.backfill_reach import Backfill
 from schemas.catalog.base import BillingInterval, Code, Identifier, Model, ProfileAddress, doubled, is_stored
@@ -298,5 +299,6 @@ KINDS: dict[str, type[Model]] = {
     "credit_grant": CreditGrant,
     "alert_rule": AlertRule,
     "api_key": ApiKey,
+    "user": User,
     "backfill": Backfill,
 }

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
+from schemas.catalog.access.users import SCOPES_OF_ROLE, USER, User, UserRole
 from schemas.catalog.keys import ApiKey, KeyLimits, KeyScope
 from schemas.catalog.state import Catalog
 from schemas.errors import WeirError
@@ -32,6 +33,7 @@ SECRET_BYTES: Final = 32
 ALL_SCOPES: Final[frozenset[KeyScope]] = frozenset({"ingest", "read", "catalog", "admin"})
 ROOT_AUTHOR: Final = "admin"
 MAX_REMEMBERED: Final = 10_000
+USER_PREFIX: Final = "user:"
 _PREFIX: Final = "weir_"
 _SCHEME: Final = "bearer "
 _NO_HASH: Final = "0" * 64
@@ -81,7 +83,8 @@ def key_hash(text: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Access:
     """The rights of a key. ``namespace`` None: all namespaces (the admin key of the settings, which has no limits).
-    ``by_operator``: whether the key was made with the admin key of the settings."""
+    ``by_operator``: whether the key was made with the admin key of the settings; ``role``: of a user of the console,
+    whose ``key_id`` is their name behind ``user:``."""
 
     namespace: str | None
     scopes: frozenset[KeyScope]
@@ -90,6 +93,7 @@ class Access:
     limits: KeyLimits | None = None
     expires_us: int | None = None
     by_operator: bool = False
+    role: UserRole | None = None
 
     def require(self, sufficient: frozenset[KeyScope]) -> None:
         """Raises Denied (403) unless the key has one of the scopes; ``admin`` includes all."""
@@ -110,6 +114,17 @@ class Access:
     def choose(self, requested: str | None, default: str) -> str:
         """The namespace of a request: the requested one, else the key's own, else ``default``. Raises Denied (403)."""
         return self.reach(requested) if requested else self.namespace or default
+
+
+def user_access(namespace: str, user: User) -> Access:
+    """What a user may do."""
+    author = f"{user.name} ({user.code})" if user.name else user.code
+    return Access(namespace, SCOPES_OF_ROLE[user.role], author, USER_PREFIX + user.code, role=user.role)
+
+
+def user_digest(kept_hash: str) -> str:
+    """What a session has of a password's hash: it changes with the password, and tells nothing of it."""
+    return blake2b(kept_hash.encode(), digest_size=32, person=b"weir-user").hexdigest()
 
 
 class Keyring:
@@ -150,9 +165,31 @@ class Keyring:
         vouches for both, as by a signature. Raises Denied (401, 503)."""
         return _unexpired(self._known(digest) or self._verified(name, digest), now_us)
 
+    def of_user(self, namespace: str, code: str, digest: str, since_us: int) -> Access:
+        """The rights, as they are now, of a user who logged in at ``since_us``, when the hash of their password had
+        this ``digest`` (``user_digest``). Raises Denied (401, 503)."""
+        user = self.user(namespace, code)
+        if user is None or not hmac.compare_digest(digest, user_digest(user.hash)):
+            raise Denied(401, "unauthorised", "this user was removed, or has another password since; log in again")
+        if user.sessions_from is not None and since_us < micros(user.sessions_from):
+            raise Denied(401, "unauthorised", "this session was ended; log in again")
+        return user_access(namespace, user)
+
+    def user(self, namespace: str, code: str) -> User | None:
+        """A user of the namespace, None for none. Raises Denied (503)."""
+        if not self._fresh():
+            raise _lost()
+        versions = self._catalog.versions(namespace, USER, code, self._catalog.next_offset)
+        return versions[-1].model if versions and not versions[-1].retired else None
+
     def of_entry(self, name: KeyName, now_us: int) -> Access:
-        """The rights, as they are now, of a key whose bearer a process with the admin key has checked. Raises Denied
-        (401, 503)."""
+        """The rights, as they are now, of a key or user (``user:`` before the name) whose login a process with the
+        admin key has checked. Raises Denied (401, 503)."""
+        if name.key_id.startswith(USER_PREFIX):
+            user = self.user(name.namespace, name.key_id.removeprefix(USER_PREFIX))
+            if user is None:
+                raise _wrong()
+            return user_access(name.namespace, user)
         if not self._fresh():
             raise _lost()
         versions = self._catalog.versions(*name.entry, self._catalog.next_offset)

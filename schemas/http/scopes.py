@@ -67,6 +67,9 @@ GATEWAY: Final[dict[str, Scopes]] = {
     "GET /v1/api-keys": ADMIN,
     "POST /v1/api-keys": ADMIN,
     "DELETE /v1/api-keys/{key_id}": ADMIN,
+    "GET /v1/users": ADMIN,
+    "PUT /v1/users/{name}": ADMIN,
+    "DELETE /v1/users/{name}": ADMIN,
 }
 
 RATING: Final[dict[str, Scopes]] = {
@@ -132,6 +135,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /settings/keys": LOGIN,  # the gateway looks at the scope, in the name of the visitor's key
     "POST /settings/keys": LOGIN,
     "POST /settings/keys/revoke": LOGIN,
+    "GET /settings/users": LOGIN,
+    "POST /settings/users": LOGIN,
     "GET /catalog/{place}": LOGIN,
     "GET /catalog/{place}/form": LOGIN,
     "POST /catalog/{place}/form": LOGIN,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from queue import Empty, SimpleQueue
 
 from schemas.catalog.state import Entry
 from stream_processors.metering.journal import Journal
-from stream_processors.projections.ledgers import catalog_table
+from stream_processors.projections.ledgers import catalog_table, copied_body
 
 
 class CatalogCopy:
@@ -36,6 +35,6 @@ class CatalogCopy:
                 self._unwritten.append(self._added.get_nowait())
         except Empty:
             pass
-        bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in self._unwritten]
+        bodies = [copied_body(entry) for entry in self._unwritten]
         self._journal.insert("catalog_entries", catalog_table(self._unwritten, bodies))
         self._unwritten = []

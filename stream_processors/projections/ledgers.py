@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
+from schemas.catalog.access.users import USER
 from schemas.catalog.state import Entry
 from schemas.kafka.codec import AvroRecord, CodecError, codec
 from schemas.kafka.topics import REJECTED
@@ -33,6 +35,13 @@ _REJECTED_COLUMNS: Final = (
 def rejected_table(records: Sequence[Mapping[str, Any]]) -> pa.Table:
     """The Arrow table of rejected_events, from decoded RejectedEvent records."""
     return arrow_table(_REJECTED_COLUMNS, records)
+
+
+def copied_body(entry: Entry) -> str:
+    """The body of an entry as its row has it: whoever reads the tables gets no password's hash."""
+    hidden = frozenset({"hash"}) if entry.kind == USER else frozenset[str]()
+    body = {name: value for name, value in entry.body.items() if name not in hidden}
+    return json.dumps(body, ensure_ascii=False, sort_keys=True)
 
 
 def catalog_table(entries: Sequence[Entry], bodies: Sequence[str]) -> pa.Table:

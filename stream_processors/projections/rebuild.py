@@ -7,7 +7,6 @@ invoice version that only ClickHouse has is kept and reported, because it may be
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from stream_processors.backfill.staging import Staging
 from stream_processors.metering.journal import Journal
 from stream_processors.projections.copy_numbers import copy_numbers
 from stream_processors.projections.invoice_copy import INVOICE_TABLES, InvoiceCopy
-from stream_processors.projections.ledgers import RejectionCopy, catalog_table
+from stream_processors.projections.ledgers import RejectionCopy, catalog_table, copied_body
 from stream_processors.rollup.roll_up import RollUp
 
 _CHUNK: Final = 500
@@ -99,7 +98,7 @@ class Rebuild:
         entries: list[Entry] = []
         follower = CatalogFollower(self._settings, entries.append).start()
         follower.stop()
-        bodies = [json.dumps(entry.body, ensure_ascii=False, sort_keys=True) for entry in entries]
+        bodies = [copied_body(entry) for entry in entries]
         if entries:
             self._journal.insert("catalog_entries", catalog_table(entries, bodies))
         say(f"{len(entries)} versions of catalog entries copied again")

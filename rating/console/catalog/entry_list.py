@@ -57,8 +57,9 @@ def settings_page(frame: Frame) -> Html:
         (("catalog", "plans"), "Plans", "products with their prices, in one currency"),
         (("catalog", "subscriptions"), "Subscriptions", "who is billed by which plan, from when"),
     ]
-    if frame.may_change:
-        items.append((("settings", "keys"), "API keys", "who may send events, read, and change what"))
+    if frame.may_administer:
+        items.append((("settings", "keys"), "API keys", "programs: who may send events, read, and change what"))
+        items.append((("settings", "users"), "Users", "people: who may look, decide and change"))
     rows = [[frame.link(title, *path), about] for path, title, about in items]
     return frame.page("settings", "Settings", tag("h1", "Settings"), table(("What", "What it is"), rows))
 

@@ -25,7 +25,7 @@ DONE: Final = {
 
 def decisions(frame: Frame, head: StoredInvoiceHead) -> Html | None:
     """The forms; nothing where none applies or the key may only look."""
-    forms = list(_forms(frame, head)) if frame.may_change else []
+    forms = list(_forms(frame, head)) if frame.may_hold else []
     return tag("section", tag("h2", "Decide"), forms, class_="decisions", aria_label="Decisions") if forms else None
 
 
@@ -35,11 +35,11 @@ def _forms(frame: Frame, head: StoredInvoiceHead) -> Iterator[Html]:
         if draft["held"]:
             yield _form(frame, head, "release", "Release the draft")
             return
-        if draft["approval"] == "required":
+        if draft["approval"] == "required" and frame.may_decide:
             version = tag("input", type="hidden", name="version", value=head.version)
             yield _form(frame, head, "approve", f"Approve version {head.version}, as it stands here", version)
         yield _form(frame, head, "hold", "Hold the draft back", _reason())
-    if head.state in (FINALIZED, PAID):
+    if head.state in (FINALIZED, PAID) and frame.may_decide:
         if Decimal(head.amount_due):
             yield _payment(frame, head)
         yield _form(frame, head, "void", "Void the invoice", _reason())

@@ -15,6 +15,7 @@ from rating.api.invoices import changes, drafts
 from rating.api.rating_problems import RatingProblem, missing
 from rating.console.invoices.decision_forms import DONE
 from rating.console.invoices.invoice_page import invoice
+from rating.console.login.rights import may_decide
 from rating.console.login.visit import Visit, Visiting, form_of
 from rating.console.page_answers import page_of
 from rating.invoices.read import read_invoice
@@ -61,7 +62,7 @@ assert _DECISIONS.keys() == DONE.keys()
 async def decide(request: Request, visit: Visiting, invoice_id: str, decision: str) -> Response:
     if decision not in _DECISIONS:
         raise missing(f"there is no decision {decision[:64]!r}; there are {', '.join(_DECISIONS)}")
-    fields = await form_of(request, visit)
+    fields = await form_of(request, visit, may=lambda access: may_decide(access, decision))
     try:
         await _DECISIONS[decision](request, visit, invoice_id, fields)
     except ValidationError as error:

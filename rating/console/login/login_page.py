@@ -1,4 +1,4 @@
-"""The form that asks for a key. Pure."""
+"""The form that asks for a user and password, or a key. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from rating.console.html import Html, page, tag
 
 def login_form(next_page: str, note: str = "") -> Html:
     """``note``: what became of the last try, ``next_page``: what it leads to."""
-    key = tag("input", type="password", name="key", required=True, autofocus=True, autocomplete="current-password")
     text = (
-        "The admin key (WEIR_ADMIN_KEY) opens all namespaces. An API key with the scope read opens its own for looking,"
-        " one with admin also for deciding on invoices: `weir key create` makes one."
+        "Log in as a user of a namespace, or with a key: the admin key (WEIR_ADMIN_KEY) opens all namespaces, an API"
+        " key with the scope read, catalog or admin its own."
     )
+    user = tag("input", name="user", autofocus=True, autocomplete="username", autocapitalize="none", maxlength=128)
+    password = tag("input", type="password", name="password", autocomplete="current-password", maxlength=256)
+    key = tag("input", type="password", name="key", autocomplete="off")
     form = tag(
         "form",
         tag("h1", "Weir"),
         tag("p", text, class_="soft"),
         tag("p", note, class_="bad", role="alert") if note else None,
-        tag("label", "Key", key),
+        tag("label", "User", user),
+        tag("label", "Password", password),
+        tag("label", "or a key", key),
         tag("input", type="hidden", name="after", value=next_page),
         tag("button", "Log in", class_="first"),
         method="post",

@@ -17,13 +17,17 @@ from rating.console.html import STYLE, STYLE_NAME
 from rating.console.login import session
 from rating.console.login.login_page import login_form
 from rating.console.page_answers import page_of
-from schemas.http.api_keys import Denied, key_hash, key_name
+from schemas.http.api_keys import USER_PREFIX, Denied, key_hash, key_name, user_digest
+from schemas.http.passwords import is_password, nobodys_hash
+from schemas.http.problems import Problem
 from schemas.http.scopes import READ
 from schemas.values.instants import micros
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
 
+MOST_NAMESPACES: Final = 8
+"""Namespaces that one login opens, since each has a hash of its own to check."""
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1f6feb"/>'
     '<path d="M6 13c3-3 5-3 7 0s5 3 7 0 4-3 6-1M6 21c3-3 5-3 7 0s5 3 7 0 4-3 6-1" fill="none" stroke="#fff"'
@@ -62,8 +66,8 @@ async def login(next_page: Annotated[str, Query(alias="after")] = "/") -> Respon
 async def log_in(request: Request) -> Response:
     fields = parse_qs((await request.body())[:4096].decode("utf-8", "replace"))
     rating = rating_of(request)
-    next_page = _local_path(fields.get("after", ["/"])[0])
-    key = fields.get("key", [""])[0]
+    key, user, password, after = (fields.get(name, [""])[0] for name in ("key", "user", "password", "after"))
+    next_page = _local_path(after or "/")
     address, now = request.client.host if request.client else "unknown", time.monotonic()
     if seconds := rating.login_tries.wait(address, now):
         # Not even looked at: who guesses learns nothing, and a right key is not told from a wrong one.
@@ -72,27 +76,49 @@ async def log_in(request: Request) -> Response:
         refused.headers["Retry-After"] = str(seconds)
         return refused
     try:
-        opened = _opened(rating, key)
+        opened = await _as_user(rating, user.strip(), password) if user.strip() else _opened(rating, key)
     except Denied as denied:
         return _refused(rating, denied, address, now, next_page)
+    except Problem as problem:  # others log in now
+        return page_of(login_form(next_page, note=f"{problem.detail}."), problem.status)
     rating.login_tries.forget(address)
-    log.info("console login from %s%s", address, f" by key {opened.key_id}" if opened.key_id else "")
+    log.info("console login from %s%s", address, f" by {opened[0].key_id}" if opened else "")
     answer = RedirectResponse(next_page, 303)
-    value = session.issue(rating.settings.admin_key.get_secret_value(), opened, int(time.time()))
+    value = session.issue(rating.settings.admin_key.get_secret_value(), opened, micros(rating.now()))
     secure = request.url.scheme == "https"
     answer.set_cookie(session.COOKIE, value, max_age=session.SECONDS, httponly=True, samesite="strict", secure=secure)
     return answer
 
 
-def _opened(rating: Rating, key: str) -> session.SessionKey:
-    """What a key opens the console as. Raises Denied."""
+async def _as_user(rating: Rating, name: str, password: str) -> list[session.SessionKey]:
+    """The namespaces in which this is a user with this password. Raises Denied; Problem (429, 503) where too many log
+    in."""
+    known = list(rating.users(name, MOST_NAMESPACES))
+
+    def checked() -> list[session.SessionKey]:
+        if not known:
+            is_password(nobodys_hash(), password)
+        return [
+            session.SessionKey(namespace, USER_PREFIX + name, user_digest(user.hash))
+            for namespace, user in known
+            if is_password(user.hash, password)
+        ]
+
+    opened = await rating.compute(checked)
+    if not opened:
+        raise Denied(HTTPStatus.UNAUTHORIZED, "unauthorised", "no user with this password")
+    return opened
+
+
+def _opened(rating: Rating, key: str) -> list[session.SessionKey]:
+    """What a key opens the console as; none is the admin key. Raises Denied."""
     if rating.key_is(key):
-        return session.ADMIN
+        return []
     name = key_name(key)
     if name is None:
         raise Denied(HTTPStatus.UNAUTHORIZED, "unauthorised", "no key of this service")
     rating.keys.of_key(key, micros(rating.now())).require(READ)
-    return session.SessionKey(name.namespace, name.key_id, key_hash(key))
+    return [session.SessionKey(name.namespace, name.key_id, key_hash(key))]
 
 
 def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page: str) -> Response:
@@ -101,11 +127,16 @@ def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page
         return page_of(login_form(next_page, note=f"{denied.detail}."), denied.status)
     rating.login_tries.failed(address, now)
     log.warning("console login from %s is refused: a wrong key", address)
-    return page_of(login_form(next_page, note="That is not the key of this service."), 401)
+    return page_of(
+        login_form(next_page, note="That is neither a user with this password nor a key of this service."), 401
+    )
 
 
 @router.post("/logout")
-async def log_out() -> Response:
+async def log_out(request: Request) -> Response:
+    """The session is over, also for whoever has kept its cookie."""
+    if cookie := request.cookies.get(session.COOKIE, ""):
+        rating_of(request).ended_sessions.end(cookie)
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(session.COOKIE)
     return answer

@@ -1,52 +1,58 @@
-"""Who is logged in: a cookie signed by the admin key, which names an API key or none. No key itself comes back to the
-browser, and what a key may do is looked up anew for each page, so that a revoked one opens nothing.
+"""Who is logged in: a cookie signed by the admin key, which names an API key, or a user in each namespace that they are
+in, or nobody: the admin key itself. No key and no password comes back to the browser, and what they may do is looked up
+anew for each page, so that a revoked one opens nothing.
 """
 
 from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 COOKIE: Final = "weir_console"
 SECONDS: Final = 12 * 3600
+_LASTS_US: Final = SECONDS * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """The API key that somebody logged in with; ``digest``: the stored hash of its text."""
+    """The API key or user that somebody logged in as; ``digest``: of the key's text, or of the password's hash."""
 
     namespace: str
     key_id: str
     digest: str
 
 
-ADMIN: Final = SessionKey("", "", "")
-"""The admin key of the settings."""
+@dataclass(frozen=True, slots=True)
+class ConsoleSession:
+    """``keys``: one for each namespace, none for the admin key of the settings; ``since_us``: when it began."""
+
+    keys: tuple[SessionKey, ...]
+    since_us: int
 
 
-def issue(secret: str, key: SessionKey, now_seconds: int) -> str:
+def issue(secret: str, keys: Sequence[SessionKey], now_us: int) -> str:
     """The cookie's value, valid for SECONDS. ``secret``: the admin key of the settings."""
-    named = "\n".join((key.namespace, key.key_id, key.digest)) if key != ADMIN else ""
-    signed = f"{now_seconds + SECONDS}.{urlsafe_b64encode(named.encode()).decode().rstrip('=')}"
+    named = "\n".join(part for key in keys for part in (key.namespace, key.key_id, key.digest))
+    signed = f"{now_us + _LASTS_US}.{urlsafe_b64encode(named.encode()).decode().rstrip('=')}"
     return f"{signed}.{_signature(secret, 'session', signed)}"
 
 
-def key_of(secret: str, value: str, now_seconds: int) -> SessionKey | None:
-    """The key of a cookie that was issued under this secret and has not expired, in constant time; None for any
+def session_of(secret: str, value: str, now_us: int) -> ConsoleSession | None:
+    """The session of a cookie that was issued under this secret and has not expired, in constant time; None for any
     other."""
     signed, _, signature = value.rpartition(".")
     if not hmac.compare_digest(signature.encode(), _signature(secret, "session", signed).encode()):
         return None
     expires, _, named = signed.partition(".")
-    if int(expires) <= now_seconds:
+    if int(expires) <= now_us:
         return None
-    if not named:
-        return ADMIN
-    namespace, key_id, digest = urlsafe_b64decode(named + "=" * (-len(named) % 4)).decode().split("\n")
-    return SessionKey(namespace, key_id, digest)
+    parts = urlsafe_b64decode(named + "=" * (-len(named) % 4)).decode().split("\n") if named else []
+    keys = tuple(SessionKey(*parts[at : at + 3]) for at in range(0, len(parts), 3))
+    return ConsoleSession(keys, int(expires) - _LASTS_US)
 
 
 def form_token(secret: str, cookie: str) -> str:

@@ -4,8 +4,7 @@ asks for the cookie that the login sets.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -18,9 +17,10 @@ from rating.api.rating_problems import RatingProblem, of_denial
 from rating.console.frame import Frame
 from rating.console.login import session
 from rating.console.login.display_names import display_name
+from rating.console.login.rights import may_administer, may_change, may_decide
 from schemas.catalog.state import NamespaceView
-from schemas.http.api_keys import Access, Denied, KeyName
-from schemas.http.scopes import ADMIN, READ
+from schemas.http.api_keys import USER_PREFIX, Access, Denied, KeyName
+from schemas.http.scopes import READ
 from schemas.values.instants import micros
 
 MOST_FORM_BYTES: Final = 16_384
@@ -41,22 +41,31 @@ class Visit:
     frame: Frame
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedConsole:
+    """What a cookie opens now: the rights in the namespace that was asked for, and the namespaces that may be."""
+
+    access: Access
+    namespaces: tuple[str, ...]
+
+
 async def _visit(request: Request, namespace: str | None = None) -> Visit:
     rating = rating_of(request)
     cookie = request.cookies.get(session.COOKIE, "")
-    access = access_of(rating, cookie)
-    if access is None:
+    opened = opened_by(rating, cookie, namespace)
+    if opened is None:
         raise NotLoggedIn
+    access = opened.access
     fallback = _first_namespace(rating, access)
     secret = rating.settings.admin_key.get_secret_value()
     token = session.form_token(secret, cookie)
     # What goes wrong from here on is told in a frame, of the visitor's own namespace.
-    request.state.frame = frame_of(rating, access, rating.view(fallback), token)
+    request.state.frame = frame_of(opened, rating.view(fallback), token)
     try:
         view = rating.view(access.reach(namespace) if namespace else fallback)
     except Denied as denied:
         raise of_denial(denied) from None
-    request.state.frame = frame = frame_of(rating, access, view, token)
+    request.state.frame = frame = frame_of(opened, view, token)
     request.state.access = access
     bound = rating.on_behalf_of(request, view.namespace, access.key_id or "console")
     return Visit(bound, access, view, frame)
@@ -65,47 +74,59 @@ async def _visit(request: Request, namespace: str | None = None) -> Visit:
 Visiting = Annotated[Visit, Depends(_visit)]
 
 
-def access_of(rating: Rating, cookie: str) -> Access | None:
-    """The rights, as they are now, of the key that a cookie was issued for; None where it opens nothing. Raises Problem
-    (503) where keys cannot be checked."""
-    key = session.key_of(rating.settings.admin_key.get_secret_value(), cookie, int(time.time()))
-    if key is None:
+def opened_by(rating: Rating, cookie: str, namespace: str | None) -> OpenedConsole | None:
+    """The rights, as they are now, of the key or user that a cookie was issued for: in ``namespace``, where they have
+    some there, else in their first; None where it opens nothing. Raises Problem (503) where keys cannot be checked."""
+    now_us = micros(rating.now())
+    held = session.session_of(rating.settings.admin_key.get_secret_value(), cookie, now_us)
+    if held is None or rating.ended_sessions.has(cookie):
         return None
-    if key == session.ADMIN:
-        return rating.keys.root
-    try:
-        access = rating.keys.of_verified(KeyName(key.namespace, key.key_id), key.digest, micros(rating.now()))
-        access.require(READ)
-    except Denied as denied:
-        if denied.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            raise of_denial(denied) from None
-        return None  # revoked or expired since
-    return access
+    if not held.keys:
+        return OpenedConsole(rating.keys.root, tuple(rating.namespaces()))
+    opened: dict[str, Access] = {}
+    for key in held.keys:
+        try:
+            access = _access(rating, key, held.since_us, now_us)
+            access.require(READ)
+        except Denied as denied:
+            if denied.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise of_denial(denied) from None
+            continue  # revoked, removed or expired since
+        opened[key.namespace] = access
+    if not opened:
+        return None
+    return OpenedConsole(opened.get(namespace or "") or next(iter(opened.values())), tuple(opened))
 
 
-def frame_of(rating: Rating, access: Access, view: NamespaceView, token: str) -> Frame:
+def _access(rating: Rating, key: session.SessionKey, since_us: int, now_us: int) -> Access:
+    if key.key_id.startswith(USER_PREFIX):
+        return rating.keys.of_user(key.namespace, key.key_id.removeprefix(USER_PREFIX), key.digest, since_us)
+    return rating.keys.of_verified(KeyName(key.namespace, key.key_id), key.digest, now_us)
+
+
+def frame_of(opened: OpenedConsole, view: NamespaceView, token: str) -> Frame:
     """The frame of a namespace as somebody with these rights sees it."""
-    settings = view.settings
+    settings, access = view.settings, opened.access
     return Frame(
         namespace=view.namespace,
-        namespaces=tuple(rating.namespaces()) if access.namespace is None else (access.namespace,),
+        namespaces=opened.namespaces,
         title=settings.name,
         sandbox=settings.sandbox,
         visitor=access.author,
         may_change=may_change(access),
+        may_decide=may_decide(access),
+        may_hold=may_decide(access, "hold"),
+        may_administer=may_administer(access),
         token=token,
         name_of=lambda kind, code: display_name(view, kind, code),
     )
 
 
-def may_change(access: Access) -> bool:
-    """Whether the key may decide on invoices."""
-    return bool(ADMIN & access.scopes)
-
-
-async def form_of(request: Request, visit: Visit, most_bytes: int = MOST_FORM_BYTES) -> Mapping[str, str]:
-    """The fields of a form that this session was given. Raises Problem (403): it is another site's, or the key may only
-    look; 413, 422: it is larger than one of ours."""
+async def form_of(
+    request: Request, visit: Visit, most_bytes: int = MOST_FORM_BYTES, *, may: Callable[[Access], bool] = may_change
+) -> Mapping[str, str]:
+    """The fields of a form that this session was given. ``may``: whether the visitor may do what it does. Raises
+    Problem (403): it is another site's, or they may not; 413, 422: it is larger than one of ours."""
     body = b""
     async for part in request.stream():
         body += part
@@ -122,10 +143,9 @@ async def form_of(request: Request, visit: Visit, most_bytes: int = MOST_FORM_BY
     token = fields.get("token", [""])[0]
     if not session.is_form_token(secret, request.cookies.get(session.COOKIE, ""), token):
         raise RatingProblem(HTTPStatus.FORBIDDEN, "this form is of an earlier login; open the page again and repeat it")
-    try:
-        visit.access.require(ADMIN)
-    except Denied as denied:
-        raise of_denial(denied) from None
+    if not may(visit.access):
+        who = f"the role {visit.access.role}" if visit.access.role else "this key"
+        raise RatingProblem(HTTPStatus.FORBIDDEN, f"{who} may not do this; an admin of the namespace may")
     return {name: values[0].strip() for name, values in fields.items()}
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from rating.console.login.rights import may_administer
 from rating.console.login.visit import Visit, Visiting, form_of
 from rating.console.page_answers import page_of
 from rating.console.settings.key_page import SCOPES, key_page
@@ -30,7 +31,7 @@ async def keys(visit: Visiting, cursor: str = "") -> Response:
 
 @router.post("/settings/keys")
 async def make_key(request: Request, visit: Visiting) -> Response:
-    fields = await form_of(request, visit)
+    fields = await form_of(request, visit, may=may_administer)
     scopes = [scope for scope, _ in SCOPES if fields.get(f"scope.{scope}") == "on"]
     body: JsonObject = {"name": fields.get("name", ""), "scopes": scopes}
     if until := fields.get("expires_at"):
@@ -47,7 +48,7 @@ async def make_key(request: Request, visit: Visiting) -> Response:
 
 @router.post("/settings/keys/revoke")
 async def revoke_key(request: Request, visit: Visiting) -> Response:
-    key_id = (await form_of(request, visit)).get("id", "")
+    key_id = (await form_of(request, visit, may=may_administer)).get("id", "")
     try:
         await _ask(visit, "DELETE", f"/v1/api-keys/{quote(key_id, safe='')}", None)
     except Problem as problem:

@@ -351,6 +351,38 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
             assert revoked.status_code == 303
             assert gateway.get("/v1/plans", headers=bo).status_code == 401
             assert text not in browser.get("/settings/keys").text
+            saved_user = {"token": token, "code": "bo@example.com", "name": "Bo", "role": "support"}
+            assert "needs it" in browser.post("/settings/users", data=saved_user).text
+            secret = {"password": "correct horse battery"}
+            assert browser.post("/settings/users", data=saved_user | secret).status_code == 303
+            assert "bo@example.com" in browser.get("/settings/users").text
+            login = {"user": "bo@example.com", **secret}
+            with httpx.Client(base_url=browser.base_url, timeout=60) as bo_browser:
+                assert bo_browser.post("/login", data=login | {"password": "wrong"}).status_code == 401
+                assert bo_browser.post("/login", data=login).status_code == 303
+                assert "Bo (bo@example.com)" in bo_browser.get("/").text
+                assert bo_browser.get("/settings/keys").status_code == 403
+                assert browser.post("/settings/users", data=saved_user | {"role": "billing"}).status_code == 303
+                wait_until(lambda: "Create a plan" in bo_browser.get("/catalog/plans").text)
+                page = bo_browser.get("/catalog/accounts/form").text
+                new = {"token": page.split('name="token" value="', 1)[1].partition('"')[0], "code": "dora"}
+                assert bo_browser.post("/catalog/accounts/form", data=new).status_code == 303
+                audited = gateway.get("/v1/catalog/audit", params={"kind": "account", "code": "dora"}).json()
+                assert audited["items"][0]["author"] == "Bo (bo@example.com)"
+                kept = bo_browser.cookies["weir_console"]
+                bo_browser.post("/logout")
+                assert bo_browser.get("/", headers={"Cookie": f"weir_console={kept}"}).status_code == 303
+                assert bo_browser.post("/login", data=login).status_code == 303
+                ended = {"token": token, "code": "bo@example.com", "do": "end"}
+                assert browser.post("/settings/users", data=ended).status_code == 303
+                assert wait_until(lambda: bo_browser.get("/").status_code == 303)
+                assert bo_browser.post("/login", data=login).status_code == 303
+                assert browser.post("/settings/users", data=ended | {"do": "remove"}).status_code == 303
+                assert wait_until(lambda: bo_browser.get("/").status_code == 303)
+                assert bo_browser.post("/login", data=login).status_code == 401
+        trail = gateway.get("/v1/catalog/audit", params={"kind": "user"}).json()
+        assert [item["action"] for item in trail["items"]] == ["retired", "changed", "changed", "created"]
+        assert "argon2" not in str(trail)
         behalf = {"Authorization": f"Bearer {made['key']}", "Weir-On-Behalf-Of": made["id"]}
         assert "alone asks on behalf" in gateway.get("/v1/plans", headers=behalf).json()["detail"]
         assert gateway.get("/v1/plans", headers={"Weir-On-Behalf-Of": "key_none"}).status_code == 401

@@ -14,7 +14,7 @@ from schemas.reference.__main__ import PLACE
 from schemas.reference.examples import EXAMPLES, example_of
 from schemas.reference.page import PARTS, described, page
 
-INTERNAL = {"api_key", "backfill"}  # made by Weir, never written by users
+INTERNAL = {"api_key", "user", "backfill"}  # made by Weir, never written by users
 
 
 def test_the_page_is_what_the_models_say() -> None:

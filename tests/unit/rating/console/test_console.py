@@ -99,24 +99,35 @@ def test_numbers_for_people(number: Decimal | int | str | None, text: str) -> No
     assert grouped(number) == text
 
 
-@pytest.mark.parametrize("key", [session.ADMIN, session.SessionKey("shop", "key_1", "ab" * 32)])
-def test_a_session_is_of_its_key_under_its_secret_until_it_expires(key: session.SessionKey) -> None:
-    cookie = session.issue("secret", key, 1000)
-    assert session.key_of("secret", cookie, 1000 + session.SECONDS - 1) == key
-    assert session.key_of("secret", cookie, 1000 + session.SECONDS) is None
-    assert session.key_of("other", cookie, 1000) is None
+KEYS = [
+    (),
+    (session.SessionKey("shop", "key_1", "ab" * 32),),
+    (
+        session.SessionKey("shop", "user:ada@example.com", "ab" * 32),
+        session.SessionKey("bar", "user:ada@example.com", "c"),
+    ),
+]
+
+
+@pytest.mark.parametrize("keys", KEYS)
+def test_a_session_is_of_its_keys_under_its_secret_until_it_expires(keys: tuple[session.SessionKey, ...]) -> None:
+    lasts = session.SECONDS * 1_000_000
+    cookie = session.issue("secret", keys, 1000)
+    assert session.session_of("secret", cookie, 1000 + lasts - 1) == session.ConsoleSession(keys, 1000)
+    assert session.session_of("secret", cookie, 1000 + lasts) is None
+    assert session.session_of("other", cookie, 1000) is None
     expires, named, signature = cookie.split(".")
     for forged in (
-        f"{2000 + session.SECONDS}.{named}.{signature}",
+        f"{2000 + lasts}.{named}.{signature}",
         f"{expires}..{signature}" if named else f"{expires}.c2hvcAprCmFi.{signature}",
         *("", ".", "x", "x.y", "x.y.z", "ü.ü.ü", cookie.replace(".", "")),
     ):
-        assert session.key_of("secret", forged, 1000) is None
+        assert session.session_of("secret", forged, 1000) is None
     assert "secret" not in cookie
 
 
 def test_a_form_is_of_its_session() -> None:
-    cookie = session.issue("secret", session.ADMIN, 1000)
+    cookie = session.issue("secret", (), 1000)
     token = session.form_token("secret", cookie)
     assert session.is_form_token("secret", cookie, token)
     for wrong in ("", "ü", token[:-1], session.form_token("secret", "other"), session.form_token("other", cookie)):

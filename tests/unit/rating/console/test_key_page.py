@@ -17,7 +17,7 @@ KEY = {
 @given(texts, texts)
 def test_names_of_keys_stay_text(name: str, author: str) -> None:
     key = KEY | {"name": name, "created_by": author}
-    shown = key_page(Frame(name, may_change=True, token=name), [key], name, {"key": name}, author)
+    shown = key_page(Frame(name, may_administer=True, token=name), [key], name, {"key": name}, author)
     reader = Reader(shown.removeprefix("<!doctype html>"))
     assert "script" not in reader.names
     assert reader.names.count("pre") == 1
@@ -25,7 +25,7 @@ def test_names_of_keys_stay_text(name: str, author: str) -> None:
 
 def test_only_a_key_that_stands_can_be_revoked() -> None:
     revoked = KEY | {"revoked_at": "2026-02-01T00:00:00Z", "revoked_by": "<Ada>"}
-    shown = str(key_page(Frame("shop", may_change=True), [KEY, revoked], None))
+    shown = str(key_page(Frame("shop", may_administer=True), [KEY, revoked], None))
     assert shown.count(">Revoke</button>") == 1
     assert "revoked 2026-02-01 by &lt;Ada&gt;" in shown
     assert "<pre" not in shown

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from rating.api.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
+from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
 from rating.app import build_app
 from schemas.settings import Settings
 

@@ -1,0 +1,1 @@
+"""What the service keeps of the console's visitors, and how it asks the gateway on their behalf."""
