@@ -4,16 +4,19 @@ SECONDS RATE`.
 Single events, RATE of them a second in all, each at its due time, as far as the connections reach; RATE 0: each as
 soon as the one before it on its connection was answered, whatever the answer. Prints ``begun`` once as many requests
 were answered as there are connections, and at the end JSON: counts and milliseconds by status (0: the connection was
-closed), and how late the process itself was.
+closed), and how late the process itself was, sending and reading.
 
 An answer's time ends when the kernel received it (SO_TIMESTAMPNS), not when this process came to read it: the process
-shares the machine's cores with the gateway that it measures.
+shares the machine's cores with the gateway that it measures. It begins when the request was due; ``from_sent`` has the
+times of the same answers from when this process, which may have waited for a core itself, came to send it, but where it
+was the connection that was not free when the request was due.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import select
 import selectors
 import socket
 import struct
@@ -28,11 +31,13 @@ _ANCILLARY: Final = socket.CMSG_SPACE(16)
 class Connection:
     """One of them; ``due``: when its request was due, by the kernel's clock (seconds since 1970)."""
 
-    __slots__ = ("due", "number", "read", "socket")
+    __slots__ = ("begun", "due", "free", "number", "read", "socket")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.due = 0.0
+        self.begun = 0.0  # when its request was sent, or due where it was not free then
+        self.free = 0.0  # since when nothing is under way on it
         self.read = b""
         self.socket: socket.socket | None = None
 
@@ -51,7 +56,9 @@ class Crowd:
         self._due: list[tuple[float, int]] = []
         self._sent = 0
         self.answers: list[tuple[int, float]] = []
+        self.from_sent: list[float] = []
         self.late: list[float] = []
+        self.sent_late: list[float] = []
 
     def run(self) -> None:
         """Until the time is over."""
@@ -63,13 +70,18 @@ class Crowd:
                 due, number = heapq.heappop(self._due)
                 self._send(self._connections[number], due)
             wait = min(self._end, self._due[0][0] if self._due else self._end) - time.time()
-            for entry, _ in self._selector.select(max(0.0, wait)):
+            # A selector's timeouts are rounded up to milliseconds; those of select are not.
+            select.select([self._selector.fileno()], (), (), max(0.0, wait))
+            for entry, _ in self._selector.select(0):
                 self._receive(entry.data)
 
     def _send(self, connection: Connection, due: float) -> None:
         # A request that its connection could not take in time is left out: it leaves now, and counts from now.
         now = time.time()
-        connection.due = due if self._pace and now - due < self._pace else now
+        connection.due = connection.begun = due if self._pace and now - due < self._pace else now
+        if connection.free <= due:
+            self.sent_late.append(now - connection.due)
+            connection.begun = now
         if connection.socket is None:
             connection.socket = socket.socket()
             connection.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -120,6 +132,8 @@ class Crowd:
 
     def _answered(self, connection: Connection, status: int, when: float) -> None:
         self.answers.append((status, when - connection.due))
+        self.from_sent.append(when - connection.begun)
+        connection.free = when
         if len(self.answers) == len(self._connections):
             print("begun", flush=True)
         heapq.heappush(self._due, (connection.due + self._pace if self._pace else when, connection.number))
@@ -138,7 +152,11 @@ def summed(crowd: Crowd, seconds: float) -> dict[str, Any]:
     for status in sorted({status for status, _ in crowd.answers}):
         times = [took for answered, took in crowd.answers if answered == status]
         report[str(status)] = {"count": len(times)} | quantiles(times)
-    return report | {"read_late": quantiles(crowd.late or [0.0]), "cpu_s": time.process_time()}
+    report |= {
+        "from_sent": quantiles(crowd.from_sent or [0.0]), "sent_late": quantiles(crowd.sent_late or [0.0]),
+        "read_late": quantiles(crowd.late or [0.0]), "cpu_s": time.process_time(),
+    }  # fmt: skip
+    return report
 
 
 def main() -> None:
