@@ -62,6 +62,10 @@ one plan have the same, so that what is held of many accounts has one key."""
 MOST_KNOWN: Final = 5_000
 _STEPS: Final = {60 * SECOND: SECOND, 3600 * SECOND: 60 * SECOND}
 """The steps of a minute and of an hour that begins with one of UTC."""
+_CALENDAR: Final = ("day", "week", "month")
+"""Resets whose turn measures anew: a minute and an hour go on, and a billing period ends with what is granted."""
+SOON_US: Final = 120 * SECOND
+"""Before a turn: as long as it takes to ask for some ten thousand accounts one after another."""
 
 
 def questions_of(
@@ -83,6 +87,27 @@ def questions_of(
     return tuple(_question(book, versions, grant, limit, time_zone, now_us, known) for limit in grant.limits)
 
 
+def asked_soon(
+    versions: Sequence[ProfileVersion],
+    grant: Grant,
+    questions: Sequence[LimitQuestion],
+    time_zone: str,
+    now_us: int,
+    known: KnownQuestions,
+) -> list[Asked]:
+    """What the limits in quantity per calendar day and longer will ask for from their next turn on, where that is
+    within SOON_US: a midnight is the turn of many accounts at once. Otherwise as ``questions_of``, which made
+    ``questions``."""
+    soon: list[Asked] = []
+    for question in questions:
+        limit, turn_us = question.limit, question.interval.resets_us
+        if turn_us is None or turn_us - now_us > SOON_US:
+            continue
+        if limit is not None and limit.amount is None and limit.reset in _CALENDAR:
+            soon += _of_quantity(versions, limit, interval_of(limit, grant.span, time_zone, turn_us), known).asked
+    return soon
+
+
 def _question(
     book: ChargeBook,
     versions: Sequence[ProfileVersion],
@@ -94,19 +119,25 @@ def _question(
 ) -> LimitQuestion:
     interval = interval_of(limit, grant.span, time_zone, now_us)
     if limit.amount is None:
-        place = id(limit), interval.start_us, interval.end_us
-        question = known.get(place)
-        if question is None:
-            if len(known) >= MOST_KNOWN:
-                known.clear()
-            question = known[place] = _in_quantity(versions, limit, interval)
-        return question
+        return _of_quantity(versions, limit, interval, known)
     profile_id = versions[-1].profile_id
     parts = grant.span.parts if limit.reset == "billing_period" else (_window_part(grant, interval, now_us),)
     items = tuple(item for item in book.items(parts) if item.need and item.need.profile.profile_id == profile_id)
     needs = tuple(dict.fromkeys(item.need for item in items if item.need is not None))
     asked = tuple(_asked(need, interval) for need in needs)
     return LimitQuestion(limit, interval, measured(versions, interval.start_us, interval.end_us), asked, items, needs)
+
+
+def _of_quantity(
+    versions: Sequence[ProfileVersion], limit: FeatureLimit, interval: LimitInterval, known: KnownQuestions
+) -> LimitQuestion:
+    place = id(limit), interval.start_us, interval.end_us
+    question = known.get(place)
+    if question is None:
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        question = known[place] = _in_quantity(versions, limit, interval)
+    return question
 
 
 def _window_part(grant: Grant, interval: LimitInterval, now_us: int) -> PeriodPart:

@@ -24,7 +24,14 @@ from rating.entitlements.decision import (
 from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
 from rating.entitlements.prepaid_floors import FlooredCredit
-from rating.entitlements.questions import MOST_KNOWN, KnownQuestions, LimitQuestion, questions_of
+from rating.entitlements.questions import (
+    MOST_KNOWN,
+    Asked,
+    KnownQuestions,
+    LimitQuestion,
+    asked_soon,
+    questions_of,
+)
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
@@ -140,6 +147,7 @@ async def measured_checks(
     charges = _Charges(_book(view), _versions(view), _known_questions(view))
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
     keys: dict[UsageKey, None] = {}
+    soon: list[UsageKey] = []
     names = blocking(checks, granted)
     unpaid = await keeper.unpaid.of(view.namespace, names) if names else {}
     places = floor_places(checks, granted)
@@ -159,7 +167,10 @@ async def measured_checks(
             of_place.append(AskedGrant(grant, asked, credit, due))
             if not isinstance(asked, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
+                soon += ((check.account_id, need) for need in _soon(charges, grant, asked, own.time_zone, now_us))
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
+    if soon:
+        keeper.expect(view.namespace, soon)
     measured = [
         MeasuredCheck(
             check, tuple(questions[check.account_id, check.feature]), usage, granted[check.account_id].problems, now_us
@@ -201,6 +212,13 @@ def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> 
         return questions_of(charges.book, of_profile, grant, time_zone, now_us, charges.known)
     except PlanningError as error:
         return str(error)
+
+
+def _soon(
+    charges: _Charges, grant: Grant, asked: Sequence[LimitQuestion], time_zone: str, now_us: int
+) -> Sequence[Asked]:
+    of_profile = charges.versions.get(grant.feature.profile or "")
+    return asked_soon(of_profile, grant, asked, time_zone, now_us, charges.known) if of_profile else ()
 
 
 def _decision(

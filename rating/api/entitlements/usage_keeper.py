@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from rating.api.entitlements.asker import Asker
@@ -45,6 +46,7 @@ _MEASURED_AGAIN: Final = 600
 _MOST_WEIGHT: Final = 320_000
 """About KiB. 10,000 accounts with a month and a full rolling window of 60 steps each weigh 220,000: a namespace may
 have three quarters."""
+_EXPECTED_AT_ONCE: Final = 200
 _DROPPED_AT_ONCE: Final = 50
 """In the event loop, before it turns to others."""
 _ATTEMPTS: Final = 5
@@ -56,7 +58,7 @@ _QUESTIONS: Final = 40
 @dataclass(eq=False)
 class _KeptNamespace:
     """``used``: the loop's time of the last check; ``refreshed``: done once the refresh under way, or the next one, is
-    over; ``waiting``: what is to be measured, each with who waits for it."""
+    over; ``waiting``: what is to be measured, each with who waits for it; ``expected``: what will be asked for soon."""
 
     name: str
     held: HeldUsage = field(default_factory=HeldUsage)
@@ -65,6 +67,7 @@ class _KeptNamespace:
     asking: asyncio.Task[None] | None = None
     refresher: asyncio.Task[None] | None = None
     again: asyncio.Task[None] | None = None
+    expected: dict[UsageKey, None] = field(default_factory=dict)
     refreshed: asyncio.Event = field(default_factory=asyncio.Event)
     used: float = 0.0
     repairs: int = 0
@@ -133,6 +136,14 @@ class UsageKeeper:
             await self._measured(namespace, missing)
         raise unavailable("what the account used could not be measured as of one instant")
 
+    def expect(self, name: str, keys: Iterable[UsageKey]) -> None:
+        """These keys of a namespace, whose usage was told before, will be asked for soon: they are measured by and by,
+        and nobody waits."""
+        namespace = self._namespaces[name]
+        for key in keys:
+            if len(namespace.expected) < _MOST_WAITING and namespace.held.held(key) is None:
+                namespace.expected[key] = None
+
     async def _fresh(self, namespace: _KeptNamespace) -> None:
         """Have the namespace refreshed from now on; wait for the first refresh where what is held is old."""
         if namespace.refresher is None or namespace.refresher.done():
@@ -182,9 +193,11 @@ class UsageKeeper:
         held.take(await self._refreshing.ask(lambda client: advanced(client, namespace.name, held, since, as_of)))
         namespace.refreshes += 1
         if namespace.refreshes % 4 == 0 and (namespace.again is None or namespace.again.done()):
-            keys = await self._refreshing.ask(lambda _client: held.again(_MEASURED_AGAIN))
+            expected = [namespace.expected.popitem()[0] for _ in range(min(_EXPECTED_AT_ONCE, len(namespace.expected)))]
+            keys = expected or await self._refreshing.ask(lambda _client: held.again(_MEASURED_AGAIN))
             if keys:
-                namespace.again = asyncio.create_task(self._measured_again(namespace, held, keys))
+                again = self._measured_again(namespace, held, sorted(keys, key=itemgetter(0)), not expected)
+                namespace.again = asyncio.create_task(again)
         await self._bound(namespace)
 
     async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
@@ -212,7 +225,7 @@ class UsageKeeper:
                 questions += 1
                 fault: Exception | None = None
                 try:
-                    await self._measure(namespace, await self._begun(namespace), keys)
+                    await self._measure(namespace, await self._begun(namespace), keys, self._pool)
                 except Exception as error:  # whoever waits is told, whatever it is
                     if len(keys) > 1 and questions < _QUESTIONS and any(code in str(error) for code in _TOO_MUCH):
                         lots += keys[: len(keys) // 2], keys[len(keys) // 2 :]
@@ -237,13 +250,12 @@ class UsageKeeper:
         return namespace.held
 
     async def _measure(
-        self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey], again: bool = False
+        self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey], asker: Asker, again: bool = False
     ) -> None:
         """Measure the keys as a whole, while what is held goes on, and put them to it; ``again``: those that are still
         held. Nothing comes of it where something else is held by then."""
         since = held.as_of
         assert since is not None, "_begun gave it a cut"
-        asker = self._remeasuring if again else self._pool
         measured = await asker.ask(lambda client: whole(client, namespace.name, keys, since))
         async with namespace.lock:
             if namespace.held is held:
@@ -254,11 +266,13 @@ class UsageKeeper:
                 )
                 await self._bound(namespace)
 
-    async def _measured_again(self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey]) -> None:
-        """Measure the next part of what is held once more: what was written again in the log's past shows so at last.
-        What cannot be measured is let go."""
+    async def _measured_again(
+        self, namespace: _KeptNamespace, held: HeldUsage, keys: list[UsageKey], again: bool
+    ) -> None:
+        """Measure the next part of what is held once more: what was written again in the log's past shows so at last;
+        or, not ``again``, what is expected. What cannot be measured is let go."""
         try:
-            await self._measure(namespace, held, keys, again=True)
+            await self._measure(namespace, held, keys, self._remeasuring, again)
         except Exception as error:  # of one account, perhaps: no other's use stays as it was for that
             log.warning("namespace %s: some usage for checks is not measured again: %s", namespace.name, error)
             async with namespace.lock:

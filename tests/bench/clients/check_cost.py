@@ -109,7 +109,8 @@ async def measured(accounts: int, rows: int) -> dict[str, Any]:
         setattr(usage_keeper, function.__name__, function)
     app = build_app(load_settings())
     rating: Any = app.state.rating
-    rating.usage_keeper._pool = log
+    keeper = rating.usage_keeper
+    keeper._pool = keeper._refreshing = keeper._remeasuring = log
     catalog = [("namespace", CATALOG["namespace"]), *(("meter", meter) for meter in CATALOG["meters"])]
     for offset, (kind, body) in enumerate([*catalog, *entries(accounts)]):
         model = KINDS[kind].model_validate(body)

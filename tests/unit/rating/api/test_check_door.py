@@ -84,7 +84,8 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Rating, "now", staticmethod(lambda: NOW))
     app = build_app(load_settings())
     rating: Any = app.state.rating
-    rating.usage_keeper._pool = rating.usage_keeper._refreshing = Asker()
+    keeper = rating.usage_keeper
+    keeper._pool = keeper._refreshing = keeper._remeasuring = Asker()
     rating.reservations.held = lambda *_: Decimal(5)
     rating.keys._fresh = lambda: True
     catalog: Catalog = rating._catalog.catalog

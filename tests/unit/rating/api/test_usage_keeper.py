@@ -143,6 +143,28 @@ async def test_what_is_held_is_measured_again_while_nothing_is_appended(keeper: 
 
 
 @of_keeper(a=3)
+async def test_what_is_expected_is_measured_before_anybody_asks_for_it(keeper: UsageKeeper, store: Store) -> None:
+    assert await used(keeper, "a") == 3
+    later = "a", Need(PROFILE, 1000 * SECOND, 2000 * SECOND)
+    keeper.expect("n", [later])
+
+    async def measured() -> bool:
+        await used(keeper, "a")  # somebody goes on to check
+        return keeper._namespaces["n"].held.held(later) is not None
+
+    await until(measured)
+    store.log.records.append(Event("m.p", "a", 1500 * SECOND, Decimal(5)))
+
+    async def shown() -> bool:
+        questions = len(store.asked)
+        _, groups = await keeper.usage("n", [later], 10 * SECOND)
+        assert len(store.asked) == questions, "nobody waits for ClickHouse"
+        return bool(groups[later])
+
+    await until(shown)
+
+
+@of_keeper(a=3)
 async def test_an_account_that_is_too_much_for_clickhouse_fails_alone(keeper: UsageKeeper, store: Store) -> None:
     names = ["a", *(f"b{number}" for number in range(20))]
     assert await used(keeper, "b7") == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rating.entitlements.decision import LimitUse, use_in_money
 from rating.entitlements.granted import granted_to
-from rating.entitlements.questions import LimitQuestion, RollingNeed, questions_of
+from rating.entitlements.questions import SOON_US, LimitQuestion, RollingNeed, asked_soon, questions_of
 from rating.invoicing.charges import ChargeBook
 from rating.invoicing.need import Need
 from rating.pricing import rate
@@ -120,3 +120,19 @@ def test_what_is_held_of_a_minute_or_an_hour_goes_on_to_the_next(reset: str, ste
 
 def test_all_that_was_ever_used_has_a_cost_too() -> None:
     assert use_of(question_of(shop({"amount": "40"}, plan("p", PRICES[2], "month"))), "20").used == Decimal("10.5")
+
+
+@pytest.mark.parametrize("reset", ["minute", "hour", *RESETS[:3], "billing_period"])
+def test_what_a_turn_asks_for_is_known_shortly_before(reset: str) -> None:
+    view = shop({"quantity": "9", "reset": reset}, plan("p", PRICES[0], "month")).view()
+    (grant,) = granted_to(view, "acme", NOW).grants["f"]
+    versions, known, zone = resolve(view, "calls.n"), dict[Any, Any](), "America/New_York"
+
+    def at(now_us: int) -> tuple[LimitQuestion, ...]:
+        return questions_of(ChargeBook(view), versions, grant, zone, now_us, known)
+
+    turn_us = at(NOW)[0].interval.resets_us
+    assert turn_us is not None
+    assert not asked_soon(versions, grant, at(NOW), zone, turn_us - SOON_US - 1, known)
+    soon = asked_soon(versions, grant, at(NOW), zone, turn_us - SOON_US, known)
+    assert soon == (list(at(turn_us)[0].asked) if reset in RESETS else [])
