@@ -12,7 +12,6 @@ from typing import Final
 from ingest.catalog.catalog_api import CatalogApi
 from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.keys_api import KeysApi
-from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.users_api import UsersApi
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.in_flight import Delivery, Route, route_of
@@ -22,6 +21,7 @@ from ingest.events.voids_api import VoidsApi
 from ingest.gateway_metrics import GatewayMetrics
 from ingest.gateway_readiness import NOT_DELIVERING, STALE_CATALOG, STOPPING, of_catalog, of_limits, of_producer
 from ingest.http.auth import Guard
+from ingest.http.loop_throttle import LoopThrottle
 from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.disk_room import Room

@@ -17,10 +17,10 @@ from ingest.catalog.changes import CatalogPlan
 from ingest.catalog.document import DocumentError, load_document
 from ingest.catalog.fair_pool import DOCUMENTS, ENTRIES, PAGES, FairPool
 from ingest.catalog.just_published import with_just_published
-from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import APPLY_BODY, IF_MATCH, entry_body
 from ingest.http.auth import Guard
 from ingest.http.gateway_problems import Problem
+from ingest.http.loop_throttle import LoopThrottle
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
 from schemas.http.api_keys import Access

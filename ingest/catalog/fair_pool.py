@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from ingest.catalog.catalog_problems import Caller
-from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.http.gateway_problems import of_busy
+from ingest.http.loop_throttle import LoopThrottle
 from schemas.http.fair_threads import FairThreads
 from schemas.http.shares import Busy, SharePlan
 

@@ -19,9 +19,9 @@ from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.entries import read_model
 from ingest.catalog.fair_pool import KEYS, FairPool
 from ingest.catalog.just_published import with_just_published
-from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import KEY_BODY
 from ingest.http.auth import Guard
+from ingest.http.loop_throttle import LoopThrottle
 from ingest.http.rate_limits import Rates
 from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower

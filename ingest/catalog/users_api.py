@@ -16,9 +16,9 @@ from ingest.catalog.catalog_publisher import CatalogPublisher
 from ingest.catalog.catalog_service import CatalogService
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.fair_pool import KEYS, FairPool
-from ingest.catalog.loop_throttle import LoopThrottle
 from ingest.catalog.openapi_bodies import USER_BODY
 from ingest.http.auth import Guard
+from ingest.http.loop_throttle import LoopThrottle
 from ingest.sources import Sources
 from schemas.catalog.access.users import USER, User, UserChange
 from schemas.catalog.follower import CatalogFollower

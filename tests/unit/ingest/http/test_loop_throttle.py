@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from ingest.catalog.loop_throttle import LATELY_SECONDS, MOST_SECONDS, WORK_SECONDS, LoopThrottle
+from ingest.http.loop_throttle import LATELY_SECONDS, MOST_SECONDS, WORK_SECONDS, LoopThrottle
 
 
 class Clocks:
