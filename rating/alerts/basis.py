@@ -15,6 +15,7 @@ from schemas.catalog.state import Catalog, NamespaceView
 from schemas.errors import WeirError
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.alert_record import DAY_US
+from schemas.ledgers.checkpoint_folds.stored_checkpoints import StoredCheckpoints
 from schemas.ledgers.checkpoints import Checkpoints, read_progress
 from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.settings import Settings
@@ -59,8 +60,14 @@ class BasisReader:
         self._catalog = catalog
         self._ledger = ledger
         self._now_us = now_us
-        self._reader = LedgerReader(settings, CHECKPOINTS)
         self.checkpoints = Checkpoints()
+        self._reader = LedgerReader(settings, CHECKPOINTS)
+        try:
+            self._stored = StoredCheckpoints(settings, self.checkpoints)
+            self._reader.resume(self._stored.begin(self._reader, self._reader.end_offsets()))
+        except BaseException:
+            self._reader.close()
+            raise
 
     def close(self) -> None:
         """Disconnect."""
@@ -73,6 +80,7 @@ class BasisReader:
         self._ledger.refresh()
         for record in self._reader.read_to(self._reader.end_offsets()):
             self.checkpoints.apply_bytes(record.value)
+        self._stored.at_end(self._reader.places())
         offsets = read_progress(self._client)
         view, now_us, newest = self._catalog.view(namespace), self._now_us(), self.checkpoints.last
         if valid.covers(offsets):

@@ -44,6 +44,7 @@ from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
 from schemas.http.shares import Busy, SharePlan
 from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.checkpoint_folds.stored_checkpoints import StoredCheckpoints
 from schemas.ledgers.checkpoints import Checkpoints, RolledUp, read_progress
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_follower import Follower
@@ -85,7 +86,8 @@ class Rating:
         self.topups = TopupDesk(settings, self._catalog.wait_for)
         reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)
         self.reservations = ReservationDesk(reservations, self._progress, lambda: micros(self.now()))
-        self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply)
+        stored = StoredCheckpoints(settings, self.checkpoints)
+        self._checkpoints_follower = Follower(settings, CHECKPOINTS, self._apply, fold=stored)
         self._questions = QueryScheduler(settings)
         self._computing = FairThreads(COMPUTING, "calculations")
         self._changing = FairThreads(CHANGING, "changes of invoices")

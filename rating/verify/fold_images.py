@@ -17,8 +17,10 @@ from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.fold_files import damaged_files, remedy_of
 from rating.verify.invoices.side_by_side import aligned
 from rating.verify.scope import Scope
-from schemas.kafka.topics import ALERTS, RESERVATIONS
+from schemas.kafka.topics import ALERTS, CHECKPOINTS, RESERVATIONS
 from schemas.ledgers.alert_record import ROWS_VERSION, ValidAlerts
+from schemas.ledgers.checkpoint_folds import stored_checkpoints
+from schemas.ledgers.checkpoint_folds.checkpoint_fold import Checkpoints
 from schemas.ledgers.folds.fold_image import Places, image_of, image_path
 from schemas.ledgers.folds.fold_row import Row
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
@@ -63,6 +65,17 @@ class _Reservations:
         return reservation_image.rows_of(self._book)
 
 
+class _Checkpoints:
+    def __init__(self) -> None:
+        self._fold = Checkpoints()
+
+    def apply(self, record: LogRecord) -> None:
+        self._fold.apply_bytes(record.value)
+
+    def rows(self) -> Iterator[Row]:
+        return stored_checkpoints.rows_of(self._fold)
+
+
 class _Alerts:
     def __init__(self) -> None:
         self._valid = ValidAlerts()
@@ -89,6 +102,7 @@ def of_all_processes(row: Row) -> Row | None:
 IMAGES: Final = (
     CheckedImage(RESERVATIONS, reservation_image.VERSION, _Reservations, of_all_processes, FOLLOWED_US),
     CheckedImage(ALERTS, ROWS_VERSION, _Alerts),
+    CheckedImage(CHECKPOINTS, stored_checkpoints.VERSION, _Checkpoints),
 )
 
 

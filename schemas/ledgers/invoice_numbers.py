@@ -36,6 +36,12 @@ class InvoiceNumbers:
                 rank = len(given) + 1
                 given[name] = Numbered(name, rank, f"{prefix}{rank:06d}")
 
+    def restore(self, namespace: str, numbers: Iterable[tuple[str, str]]) -> None:
+        """Go on with the next ones that were given: (id, text), as ``given`` has them."""
+        given = self._given.setdefault(namespace, {})
+        for rank, (name, text) in enumerate(numbers, len(given) + 1):
+            given[name] = Numbered(name, rank, text)
+
     def namespaces(self) -> list[str]:
         """The namespaces in which numbers were assigned."""
         return sorted(self._given)

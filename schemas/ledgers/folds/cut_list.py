@@ -4,7 +4,7 @@ an object and 60 here."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -21,6 +21,17 @@ class Cut:
     catalog_offset: int
     as_of_us: int
     backfill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedCuts:
+    """Cuts in sequence that are of the same partitions: their next offsets, cut by cut, catalog offsets and instants,
+    each as 64-bit integers of this machine. What backfills they belong to stands elsewhere."""
+
+    partitions: tuple[tuple[int, int], ...]
+    ends: bytes
+    catalog_offsets: bytes
+    instants: bytes
 
 
 class CutList(Sequence[Cut]):
@@ -50,6 +61,42 @@ class CutList(Sequence[Cut]):
         self._catalog_offsets.append(cut.catalog_offset)
         self._instants.append(cut.as_of_us)
         self._partitions_of.append(len(self._partitions) - 1)
+
+    def packed(self, first: int, end: int) -> list[PackedCuts]:
+        """The cuts [first, end), counted from 0."""
+        packed = []
+        while first < end:
+            same = self._partitions_of[first]
+            last = next((at for at in range(first, end) if self._partitions_of[at] != same), end)
+            partitions, begin = self._partitions[same], self._first_ends[first]
+            packed.append(
+                PackedCuts(
+                    partitions,
+                    self._ends[begin : begin + (last - first) * len(partitions)].tobytes(),
+                    self._catalog_offsets[first:last].tobytes(),
+                    self._instants[first:last].tobytes(),
+                )
+            )
+            first = last
+        return packed
+
+    def unpack(self, packed: Iterable[PackedCuts]) -> None:
+        """Append what ``packed`` gave, but for the backfills. Raises ValueError for anything else."""
+        for cuts in packed:
+            ends, catalog_offsets, instants = array("q"), array("q"), array("q")
+            ends.frombytes(cuts.ends)
+            catalog_offsets.frombytes(cuts.catalog_offsets)
+            instants.frombytes(cuts.instants)
+            number, width = len(instants), len(cuts.partitions)
+            if len(catalog_offsets) != number or len(ends) != number * width:
+                raise ValueError(f"{number} cuts of {width} partitions have {len(ends)} ends")
+            if not self._partitions or self._partitions[-1] != cuts.partitions:
+                self._partitions.append(cuts.partitions)
+            self._first_ends.extend(len(self._ends) + at * width for at in range(number))
+            self._ends.extend(ends)
+            self._catalog_offsets.extend(catalog_offsets)
+            self._instants.extend(instants)
+            self._partitions_of.extend([len(self._partitions) - 1] * number)
 
     def __len__(self) -> int:
         return len(self._partitions_of)

@@ -1,5 +1,5 @@
-"""The file of a fold that is held in memory (reservations, alerts): from it and what the log has beyond it a start
-makes the fold that the whole log gives.
+"""The file of a fold that is held in memory (reservations, alerts, checkpoints): from it and what the log has beyond it
+a start makes the fold that the whole log gives.
 
 A cache, never a second truth: the log is read from its beginning where the file is absent, damaged, of another version
 or log, or beyond the log's end, and where the log has another record at its last place; `weir verify` compares it with

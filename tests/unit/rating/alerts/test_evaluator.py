@@ -44,7 +44,7 @@ class Bench:
             self.changes.note(entry)
         client = SimpleNamespace(close=lambda: None)
         monkeypatch.setattr(evaluator, "connect", lambda *_, **__: client)
-        reader = SimpleNamespace(end_offsets=dict, read_to=lambda ends: [])
+        reader = SimpleNamespace(end_offsets=dict, read_to=lambda ends: [], places=dict, resume=lambda places: None)
         monkeypatch.setattr(basis, "LedgerReader", lambda *_: reader)
         monkeypatch.setattr(basis, "read_progress", lambda client: {(1, 0): 9})
         monkeypatch.setattr(evaluator, "observe", self.observe)
