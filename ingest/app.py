@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ingest.answers import ANSWERS
+from ingest.catalog.access.keys_api import KeysApi
+from ingest.catalog.access.users_api import UsersApi
 from ingest.catalog.catalog_api import CatalogApi
-from ingest.catalog.keys_api import KeysApi
 from ingest.catalog.openapi_bodies import BATCH_BODY, EVENT_BODY, MODELS
-from ingest.catalog.users_api import UsersApi
 from ingest.delivery.clock_agreement import watch
 from ingest.events.events_api import BATCH, EVENT, Door
 from ingest.events.voids_api import VoidsApi

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from ingest.catalog.access.keys_api import KeysApi
+from ingest.catalog.access.users_api import UsersApi
 from ingest.catalog.catalog_api import CatalogApi
 from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.keys_api import KeysApi
-from ingest.catalog.users_api import UsersApi
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.in_flight import Delivery, Route, route_of
 from ingest.delivery.loop_producer import LoopProducer

@@ -25,6 +25,7 @@ from rating.api.invoices import changes, credits, explain, lists
 from rating.api.invoices.drafts import router as drafts_router
 from rating.api.invoices.export import router as export_router
 from rating.api.invoices.late import router as late_router
+from rating.api.portal.portal_routes import router as portal_router
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.api.usage import account_diagnosis, current, totals
@@ -90,6 +91,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(rejections_router)
     app.include_router(account_diagnosis.router)
     app.include_router(backfills_router)
+    app.include_router(portal_router)
     site.install(app)
 
     @app.get("/healthz", tags=["operation"], summary="The process lives")

@@ -21,6 +21,7 @@ from rating.console.login.visit import NotLoggedIn
 from rating.console.overview.overview_routes import router as overview_router
 from rating.console.overview.search_routes import router as search_router
 from rating.console.page_answers import failed
+from rating.console.portal.portal_page_routes import router as portal_page_router
 from rating.console.reports.report_routes import router as report_router
 from rating.console.runs.run_routes import router as run_router
 from rating.console.settings.key_routes import router as key_router
@@ -33,7 +34,7 @@ def install(app: FastAPI) -> None:
     """Add the console's pages at `/`."""
     for router in (
         login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-        doctor_router, decision_router, catalog_router, key_router, user_router, report_router,
+        doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
     ):  # fmt: skip
         app.include_router(router)
 

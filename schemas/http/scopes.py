@@ -121,6 +121,9 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/stored-events": READ_CATALOG,
     "GET /v1/runs": READ,
     "GET /v1/runs/{run_id}": READ,
+    "POST /v1/portal-tokens": READ,
+    "GET /v1/portal": OPEN,  # a portal token opens it, looked at by the route
+    "GET /portal": OPEN,  # likewise
     "POST /v1/simulations": READ,
     "POST /v1/profiles/try": READ,
     "GET /": LOGIN,

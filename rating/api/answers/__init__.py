@@ -15,6 +15,7 @@ from rating.api.answers import (
     events,
     explained,
     invoices,
+    portal,
     prices,
     topups,
     usage,
@@ -100,6 +101,8 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/stored-events": ok("get_stored_events", usage.StoredEvents),
     "GET /v1/runs": ok("list_billing_runs", invoices.BillingRunList),
     "GET /v1/runs/{run_id}": ok("get_billing_run", invoices.BillingRun),
+    "POST /v1/portal-tokens": of_status("create_portal_token", 201, portal.PortalToken),
+    "GET /v1/portal": ok("get_portal", portal.PortalAccount),
     "POST /v1/simulations": ok("simulate_prices", whatif.Simulation),
     "POST /v1/profiles/try": ok("try_meter", whatif.Trial),
 }

@@ -415,6 +415,47 @@ def _reports_say_what_the_api_says(browser: httpx.Client, service: httpx.Client,
     assert "is no dimension" in browser.get("/reports/usage", params=asked | {"group_by": "colour"}).text
 
 
+def test_a_portal_token_opens_one_account_and_nothing_else(
+    service: httpx.Client, closed: Road, get: Get, wait_until: Waiting
+) -> None:
+    text = key_text(closed.namespace, "portals", b"p".ljust(32))
+    closed.publish("api_key", code="portals", hash=key_hash(text), scopes=["read"])
+    key = {"Authorization": f"Bearer {text}", "Weir-Namespace": closed.namespace}
+    wait_until(lambda: service.get("/v1/runs", headers=key).status_code == 200)
+    assert service.post("/v1/portal-tokens", json={"account_id": "nobody"}, headers=key).status_code == 404
+    assert (
+        service.post("/v1/portal-tokens", json={"account_id": "other", "expires_in": 5}, headers=key).status_code == 422
+    )
+    made = service.post("/v1/portal-tokens", json={"account_id": "acme/ü"}, headers=key)
+    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
+    seen = service.get("/v1/portal", headers=bearer).json()
+    assert (seen["account_id"], seen["time_zone"], seen["incomplete"]) == ("acme/ü", "Asia/Kathmandu", False)
+    listed = get("/v1/invoices", account_id="acme/ü")["invoices"]
+    assert seen["invoices"] == listed
+    page = service.get(made.json()["url"], headers={"Authorization": ""})
+    assert page.status_code == 200
+    assert listed[0]["number"] in page.text
+    assert "<a " not in page.text
+    assert "set-cookie" not in page.headers
+    for path in ("/v1/invoices", "/v1/accounts/acme%2F%C3%BC/balance", "/v1/usage"):
+        assert service.get(path, headers=bearer | {"Weir-Namespace": closed.namespace}).status_code == 401
+    for wrong in (
+        "",
+        "Bearer",
+        f"Bearer {text}",
+        f"Bearer {made.json()['token'][:-1]}",
+        "Bearer weirp_.",
+        "Bearer weirp_",
+    ):
+        assert service.get("/v1/portal", headers={"Authorization": wrong}).status_code == 401
+    assert service.get("/portal", params={"token": "x"}, headers={"Authorization": ""}).status_code == 401
+    closed.publish("api_key", code="portals", hash=key_hash(text), scopes=["ingest"])
+    assert wait_until(lambda: service.get("/v1/portal", headers=bearer).status_code == 401), (
+        "its key may not look any more"
+    )
+
+
 def test_without_the_key_nothing_is_told(service: httpx.Client) -> None:
     for header in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x"):
         answer = service.get("/v1/invoices", headers={"Authorization": header})

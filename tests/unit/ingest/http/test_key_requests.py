@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from ingest.catalog.access.keys_api import key_json, limited_to_rates, requested_key
 from ingest.catalog.document import DocumentError
-from ingest.catalog.keys_api import key_json, limited_to_rates, requested_key
 from ingest.http.rate_limits import Rates
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, record_of

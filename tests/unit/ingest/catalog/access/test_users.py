@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.catalog.access.users_api import changed_user, user_change, user_json
 from ingest.catalog.document import DocumentError
-from ingest.catalog.users_api import changed_user, user_change, user_json
 from rating.console.login.rights import may_administer, may_change, may_decide
 from schemas.catalog.access.users import ROLES, User, UserChange
 from schemas.catalog.state import Catalog, Entry, record_of

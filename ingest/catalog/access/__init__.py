@@ -1,0 +1,1 @@
+"""Keys and users of a namespace, by HTTP."""

@@ -1,0 +1,1 @@
+"""What a customer sees of their own account: short-lived tokens, and what one opens."""
