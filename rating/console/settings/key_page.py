@@ -31,7 +31,7 @@ def key_page(
         None if made is None else _made(made),
         _create(frame),
         tag("h2", "Keys of this namespace"),
-        table(("Key", "May", "Made", "Until", ""), [_row(frame, key) for key in keys])
+        table(("Key", "May", "Made", "Until", "End it"), [_row(frame, key) for key in keys])
         if keys
         else tag("p", "There is none: only the admin key opens this namespace."),
         tag("p", frame.link("Further keys", "settings", "keys", cursor=following)) if following else None,

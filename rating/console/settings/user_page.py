@@ -21,7 +21,7 @@ LEAST: Final = 10
 
 def user_page(frame: Frame, users: Sequence[JsonObject], following: str | None, problem: str = "") -> Html:
     """``users``: a page of them as the API lists them, ``following``: the next one's cursor."""
-    listed = table(("User", "Role", "Changed", "", ""), [_row(frame, user) for user in users])
+    listed = table(("User", "Role", "Changed", "Sessions", "Access"), [_row(frame, user) for user in users])
     return frame.page(
         "settings",
         "Users",
