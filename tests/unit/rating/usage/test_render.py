@@ -50,7 +50,7 @@ AND timestamp < fromUnixTimestamp64Micro({end:Int64}, 'UTC'))
 HAVING events > 0
 )
 HAVING events > 0
-SETTINGS do_not_merge_across_partitions_select_final = 1"""
+SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"""
 
 
 def test_one_account_live_reads_records_alone() -> None:
@@ -146,7 +146,9 @@ HAVING events > 0
 GROUP BY account_id
 HAVING events > 0
 ORDER BY account_id
-SETTINGS do_not_merge_across_partitions_select_final = 1""".replace("VOIDED", VOIDED_BELOW)
+SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1""".replace(
+    "VOIDED", VOIDED_BELOW
+)
 
 
 def test_all_accounts_as_of_a_checkpoint_read_windows_and_the_ragged_edges() -> None:
@@ -199,7 +201,7 @@ fromUnixTimestamp64Micro({whole_86400_0_to:Int64}, 'UTC')))))
 HAVING events > 0
 )
 HAVING events > 0
-SETTINGS do_not_merge_across_partitions_select_final = 1"""
+SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"""
 
 
 def test_what_there_is_nothing_of_is_not_read() -> None:
