@@ -24,7 +24,7 @@ from stream_processors.metering.journal import Journal
 from stream_processors.rollup.folds import Folds
 from stream_processors.rollup.roll_up import roll_up_sql, versions_table
 
-SIZES = (500_000, 2_000_000)
+SIZES = (250_000, 1_000_000)
 ACCOUNTS = 1_000
 ASKS = 12
 CHECKPOINTS = 525_600

@@ -17,7 +17,7 @@ from measuring import cpu_seconds
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
 
-SIZES = (1, 10, 50)
+SIZES = (10, 50)
 SUBSCRIPTIONS = 5_000
 RECORDS = 2_000
 ASKS = 15

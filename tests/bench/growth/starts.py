@@ -60,11 +60,18 @@ def measure(size: int) -> Iterator[tuple[str, float]]:
         yield "webhooks, from the log's beginning", cost
         start(stored_in(folder, WEBHOOKS, log), ends)
         yield "webhooks, from the fold before it", start(stored_in(folder, WEBHOOKS, log), ends)[0]
-        yield "checkpoints", _checkpoints(stack.settings, size)
+        _publish_checkpoints(stack.settings, size)
+        yield "checkpoints, from the log's beginning", _checkpoints(_snapshots(stack.settings, ""), size)
+        _checkpoints(_snapshots(stack.settings, folder), size)
+        yield "checkpoints, from their file", _checkpoints(_snapshots(stack.settings, folder), size)
         yield "catalog", _catalog(stack.settings, size)
 
 
-def _checkpoints(settings: Settings, size: int) -> float:
+def _snapshots(settings: Settings, folder: str) -> Settings:
+    return settings.model_copy(update={"snapshot_dir": folder})
+
+
+def _publish_checkpoints(settings: Settings, size: int) -> None:
     writer = LedgerWriter(settings, CHECKPOINTS)
     cuts = [
         Cut(number, {(1, part): number * 7 for part in range(4)}, 5, number * _MINUTE_US)
@@ -73,6 +80,9 @@ def _checkpoints(settings: Settings, size: int) -> float:
     for first in range(0, size, _AT_ONCE):
         records = [cut_record(cut, f"c{cut.number}") for cut in cuts[first : first + _AT_ONCE]]
         writer.append_all([(b"checkpoints", codec("checkpoint").encode(record)) for record in records], 0)
+
+
+def _checkpoints(settings: Settings, size: int) -> float:
     began = time.process_time()
     with closing(CheckpointLedger(settings)) as ledger:
         assert len(ledger.refresh().cuts) == size

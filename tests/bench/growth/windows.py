@@ -21,7 +21,7 @@ from schemas.values.instants import SECOND
 from stream_processors.metering.journal import Journal
 from stream_processors.rollup.roll_up import roll_up_sql, versions_table
 
-SIZES = (24, 96)
+SIZES = (12, 48)
 CUTS = 12
 """an hour; the setting's default is 60"""
 ACCOUNTS = 200
