@@ -24,7 +24,7 @@ from schemas.ledgers.invoice_record import (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Account:
     """The charges of one invoice: the amount billed and not credited, and what grants paid of it, by the charge of
     their lines."""
@@ -60,11 +60,13 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
     if all(line.kind != "credit" for invoice in standing for line in invoice.lines):
         return ()
     accounts = {invoice.invoice_id: _Account() for invoice in standing}
+    overdrawn: list[_Account] = []
     has_discounts = any('"discounts"' in invoice.body for invoice in standing)
     with exactly():
         for position, invoice in enumerate(standing):
             before = standing[:position] if has_discounts else ()
-            _book(invoice, accounts, off_fees(before, invoice) if before else ())
+            touched = _book(invoice, accounts, off_fees(before, invoice) if before else ())
+            overdrawn = _passed_on([*overdrawn, *touched], touched)
         return tuple(
             DrawnOn(name, of.left, tuple(of.drawn.items()))
             for name, of in accounts.items()
@@ -91,7 +93,23 @@ def credited_of_void(chain: Iterable[Invoice], names: Collection[str]) -> dict[s
         return {name: part for name, amount in after.items() if (part := min(added[name], -amount)) > 0}
 
 
-def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[tuple[str, Decimal]]) -> None:
+def _passed_on(overdrawn: Iterable[_Account], touched: Iterable[_Account]) -> list[_Account]:
+    """Those of which grants have paid more than they came to, after that has paid what others of an invoice leave open.
+    A credit note says at once what it restored of later invoices' drawings, so what it credits may have been paid by
+    what is moved only once these are booked."""
+    left: list[_Account] = []
+    for account in dict.fromkeys(overdrawn):
+        for payee in touched:
+            over = min(account.paid - max(account.left, ZERO), payee.left - payee.paid)
+            if payee is not account and over > 0:
+                account.move(over, payee)
+        if account.paid > max(account.left, ZERO):
+            left.append(account)
+    return left
+
+
+def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[tuple[str, Decimal]]) -> list[_Account]:
+    """The accounts that the invoice changes, its own first."""
     own_account = accounts[invoice.invoice_id]
     changes: dict[str, Decimal] = {}
     draws: list[tuple[str, Decimal]] = []
@@ -127,6 +145,7 @@ def _book(invoice: Invoice, accounts: Mapping[str, _Account], moved: Iterable[tu
                 account.move(over, payee)
                 lowered -= over
         account.even(own_account)
+    return [own_account, *(account for account, _ in earlier)]
 
 
 def _pay(
