@@ -7,12 +7,13 @@ text, in the invoice's currency; instants are microseconds UTC; spans exclude th
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 
-from schemas.kafka.codec import CodecError, codec
+from schemas.kafka.codec import CodecError, codec, long
 from schemas.ledgers.invoice_details import Body, body_of_text
 
 log = logging.getLogger(__name__)
@@ -119,5 +120,56 @@ def readable_invoice(value: bytes) -> Invoice | None:
 
 
 def encode_invoice(invoice: Invoice) -> bytes:
-    """Encode a record of usage.invoices. Raises CodecError."""
-    return codec("invoice").encode(to_fields(invoice))
+    """Encode a record of usage.invoices: the bytes that ``codec("invoice")`` makes of ``to_fields``, in less than half
+    of its time, since a close encodes every invoice. Raises CodecError."""
+    try:
+        return b"".join(_written(invoice))
+    except (AttributeError, TypeError, ValueError) as error:  # ValueError: text that UTF-8 does not have
+        raise CodecError(f"invoice: cannot encode: {error}") from error
+
+
+def _written(invoice: Invoice) -> list[bytes]:
+    """The header and the fields in the order of avro/invoice.avsc."""
+    number = _number
+    parts = [codec("invoice").header]
+    _add_texts(parts, (invoice.namespace, invoice.invoice_id))
+    parts.append(number(invoice.version))
+    _add_texts(parts, (invoice.predecessor, invoice.subscription))
+    parts.append(number(invoice.sequence))
+    _add_texts(parts, (invoice.account_id, invoice.plan))
+    parts += number(invoice.plan_version), number(invoice.period_start), number(invoice.period_end)
+    _add_texts(parts, (invoice.time_zone, invoice.run_id))
+    parts += number(invoice.checkpoint), number(invoice.catalog_offset), number(invoice.as_of)
+    _add_texts(parts, (invoice.state, invoice.currency, invoice.total))
+    if invoice.lines:
+        parts.append(number(len(invoice.lines)))
+    for line in invoice.lines:
+        parts.append(number(line.number))
+        _add_texts(parts, (line.kind, line.charge, line.product, line.description, line.profile_id))
+        if line.profile_versions:
+            parts.append(number(len(line.profile_versions)))
+            parts += map(number, line.profile_versions)
+        parts += _END, number(line.period_start), number(line.period_end)
+        texts = (
+            line.quantity, line.events, line.unit, line.price, line.amount, line.unrounded, line.steps, line.note,
+            line.adjusts,
+        )  # fmt: skip
+        _add_texts(parts, texts)
+    parts.append(_END)
+    _add_texts(parts, (invoice.body, invoice.claim_id))
+    return parts
+
+
+def _add_texts(parts: list[bytes], texts: Iterable[str]) -> None:
+    for text in texts:
+        data = text.encode()
+        length = len(data)
+        parts += _LENGTHS[length] if length < _SHORT else long(length), data
+
+
+_number: Final = lru_cache(maxsize=4096)(long)
+"""Invoices of a run share their instants."""
+_SHORT: Final = 1024
+_LENGTHS: Final = tuple(long(length) for length in range(_SHORT))
+_END: Final = long(0)
+"""Ends an array."""
