@@ -90,6 +90,7 @@ def build_invoice(
     lines += term_lines
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
+    number_of_charges = len(lines)
     if wallet and (balances := wallet.balances(due.account_id, due.subscription, currency, due.moment_us)):
         payable = _payable(subtotal, further, adjusting.of_void)
         lines += paid(payable, balances, currency, due.start_us, due.end_us, lines)
@@ -108,11 +109,13 @@ def build_invoice(
             due.start_us,
             due.end_us,
         )
+    total = exact_sum((subtotal, *(Decimal(line.amount) for line in lines[number_of_charges:])))
+    subtotal_text = money_text(subtotal, currency)
+    total_text = subtotal_text if len(lines) == number_of_charges else money_text(total, currency)
     line_plans = pinned(lines, LinePlan(due.plan.code, due.plan_version))
     lines = [_numbered(line, number) for number, line in enumerate(lines, 1)]
-    total = exact_sum(Decimal(line.amount) for line in lines)
     body: JsonObject = {
-        "subtotal": money_text(subtotal, currency), "tax_amount": None,
+        "subtotal": subtotal_text, "tax_amount": None,
         "due_date": due_date(run.as_of_us, due.time_zone, due.plan.payment_terms_days),
     }  # fmt: skip
     if (overage := due.plan.overage) is not None:
@@ -156,7 +159,7 @@ def build_invoice(
         plan=due.plan.code, plan_version=due.plan_version,
         period_start=due.start_us, period_end=due.end_us, time_zone=due.time_zone,
         run_id=run.run_id, checkpoint=run.number, catalog_offset=run.catalog_offset, as_of=run.as_of_us,
-        state=FINALIZED if total else PAID, currency=currency, total=money_text(total, currency),
+        state=FINALIZED if total else PAID, currency=currency, total=total_text,
         lines=tuple(lines), body=to_json(body), claim_id=claim_id(run.run_id, due.invoice_id),
     )  # fmt: skip
     if wallet:

@@ -24,7 +24,7 @@ from schemas.ledgers.generations import Generations
 from schemas.ledgers.given_up import KIND as GIVEN_UP
 from schemas.ledgers.given_up import GivenUp
 from schemas.values.instants import micros
-from schemas.values.json_text import JsonObject
+from schemas.values.json_text import JsonObject, stored
 from schemas.values.weighted_cache import WeightedCache
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def entry_of(record: Mapping[str, Any], offset: int, append_us: int) -> Entry:
     """The entry in a decoded CatalogEntry record at ``offset``, appended at ``append_us``."""
     return Entry(
         record["namespace"], record["kind"], record["code"], record["version"], record["retired"],
-        record["valid_from"], append_us, offset, json.loads(record["body"]), record["author"], len(record["body"]),
+        record["valid_from"], append_us, offset, stored(record["body"]), record["author"], len(record["body"]),
     )  # fmt: skip
 
 

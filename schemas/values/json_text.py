@@ -55,6 +55,15 @@ def exact(text: str | bytes) -> Any:
         raise ValueError("JSON holds a number whose exponent is beyond reading") from None
 
 
+def stored(text: str) -> Any:
+    """What ``json.loads`` makes of a text, in less than half of its time: for what we wrote ourselves, at the latest
+    in an older release. Raises ValueError."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # it takes less than json.loads does: no NaN, no lone surrogate
+        return json.loads(text)
+
+
 def keys_differ(text: str, parsed: Any) -> bool:
     """Whether no object in the JSON text has a duplicate key; ``parsed``: the decoded text, which has the last of
     each.

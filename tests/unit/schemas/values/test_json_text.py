@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.values.json_text import canonical, depth, exact, is_number, normal_number
+from schemas.values.json_text import canonical, depth, exact, is_number, normal_number, stored
 
 NUMBER_TEXTS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 SCALARS = st.one_of(
@@ -130,3 +130,39 @@ def test_floats_and_other_objects_have_no_canonical_text() -> None:
             canonical(value)
     with pytest.raises(ValueError, match="not a finite number"):
         normal_number(Decimal("NaN"))
+
+
+STORED_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(STORED_VALUES, st.booleans(), st.sampled_from(["", " ", "x", "\n", ",", "\ufeff", "\x01"]), st.integers(-1, 9))
+def test_a_stored_text_is_read_as_json_loads_reads_it(value: object, in_ascii: bool, more: str, at: int) -> None:
+    written = json.dumps(value, ensure_ascii=in_ascii)
+    check_stored(written[:at] + more + written[at:] if at >= 0 else written + more)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": 2, "a": 3}', '"\\ud800"', "NaN", "-Infinity", "1E400", "-0", "-0.0", "1.0",
+        "12345678901234567890",
+        "9" * 400, "0.1e-400", "01", "1.", ".5", "+1", "'a'", '"\t"', '"\\x"', '"\\/"', '"\\u0000"', "", "[1,]",
+        '{"a":}', "[" * 2_000 + "]" * 2_000, "5e-324", "1.7976931348623159e308", "9007199254740993.0", '"\ud800"',
+    ],
+)  # fmt: skip
+def test_a_text_on_the_edge_is_read_as_json_loads_reads_it(text: str) -> None:
+    check_stored(text)
+
+
+def check_stored(text: str) -> None:
+    try:
+        expected = repr(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        with pytest.raises(type(error)):
+            stored(text)
+    else:
+        assert repr(stored(text)) == expected
