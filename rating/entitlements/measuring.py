@@ -31,6 +31,7 @@ _ANY_CHECKPOINT: Final = 2**31
 """As of a cut that is no checkpoint, all backfills count that the catalog knows, as live."""
 _PROFILES: Final = 500
 _ACCOUNTS: Final = 200
+_READ_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,9 @@ def appended(
             )  # fmt: skip
             if aggregation is not None:
                 of_steps = usage_of_steps(client, query)
-                rows += (Appended(*row[:3], Usage(Decimal(row[3]), row[4])) for row in paced(of_steps, pause))
+                rows += (
+                    Appended(*row[:3], Usage(Decimal(row[3]), row[4])) for row in paced(of_steps, pause, _READ_AT_ONCE)
+                )
             else:  # only that there is something matters: its records are counted
                 groups = usage_totals(client, query)
                 rows += (Appended(row.profile_id or lot[0], row.account_id or "", 0, None) for row in groups)
