@@ -26,6 +26,7 @@ from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.disk_room import Room
 from schemas.health.readiness import Readiness, UnreadyReason, to_json
+from schemas.health.readiness_metrics import UnreadyReasons
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.limits import packed_limit
 from schemas.kafka.topics import CLOCK, events_topic, partition_count, written_topics
@@ -113,6 +114,7 @@ class Gateway:
             of_limits(settings, limits, route),
             of_producer(producer),
         )
+        metrics.registry.register(UnreadyReasons(ready.reasons))
         events = EventsApi(
             guard=guard,
             catalog=catalog,

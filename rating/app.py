@@ -34,7 +34,9 @@ from rating.api.usage.entitlements import router as entitlements_router
 from rating.api.usage.reservations import router as reservations_router
 from rating.api.webhooks import router as webhooks_router
 from rating.console import site
-from schemas.health.readiness import to_json
+from rating.pipeline.pipeline_metrics import PipelineMetrics
+from schemas.health.readiness import UnreadyReason, to_json
+from schemas.health.readiness_metrics import UnreadyReasons
 from schemas.http.http_service import application
 from schemas.settings import Settings, SettingsError
 
@@ -65,6 +67,9 @@ def build_app(settings: Settings) -> FastAPI:
     app.state.rating = rating
     app.add_middleware(CheckDoor, rating=rating)
     measured = metrics.RatingMetrics()
+    measured.registry.register(PipelineMetrics(rating.pipeline))
+    measured.registry.register(UnreadyReasons(lambda: unready))
+    unready: list[UnreadyReason] = []
     metrics.install(app, measured)
     rating_problems.install(app)
     app.include_router(totals.router)
@@ -103,10 +108,13 @@ def build_app(settings: Settings) -> FastAPI:
         reason = await rating.unready()
         if reason is not None:
             return JSONResponse({"status": "unready", "reason": reason.detail, "reasons": to_json([reason])}, 503)
-        return JSONResponse({"status": "ready"})
+        standing = rating.pipeline.reasons()
+        return JSONResponse({"status": "ready"} | ({"reasons": to_json(standing)} if standing else {}))
 
     @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
     async def prometheus() -> Response:
+        reason = await rating.unready()
+        unready[:] = [reason] if reason is not None else []
         return measured.text()
 
     return app

@@ -12,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from schemas.health.readiness import UnreadyReason, to_json
+from schemas.health.readiness_metrics import UnreadyReasons
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -29,7 +30,8 @@ class _Silent(WSGIRequestHandler):
 def serve(
     host: str, port: int, registry: CollectorRegistry, reasons: Callable[[], Sequence[UnreadyReason]]
 ) -> WSGIServer:
-    """Start the server in a daemon thread; it answers until its ``shutdown``."""
+    """Start the server in a daemon thread; it answers until its ``shutdown``. ``reasons`` become metrics, too."""
+    registry.register(UnreadyReasons(reasons))
     metrics = make_wsgi_app(registry)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

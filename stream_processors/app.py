@@ -19,14 +19,22 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from schemas.kafka.topics import ADMIT_GROUP, CHECKPOINTS, INBOX_PREFIX, INVOICES, REJECTED, events_topic
+from schemas.kafka.topics import (
+    ADMIT_GROUP,
+    CHECKPOINTS,
+    INBOX_PREFIX,
+    INVOICES,
+    LEDGERS_GROUP,
+    REJECTED,
+    events_topic,
+)
 from schemas.settings import Settings
 from stream_processors.fetching.bounded import BoundedApp
 from stream_processors.fetching.flush_pause import ENOUGH_RECORDS
 from stream_processors.fetching.take_stream import TakeStream
 from stream_processors.threads import guarded
 from stream_processors.upkeep.assignment import assigned
-from stream_processors.wiring import LEDGERS_GROUP, METER_GROUP, Parts
+from stream_processors.wiring import METER_GROUP, Parts
 
 TAKE = 512
 METER_TAKE = 2 * ENOUGH_RECORDS

@@ -12,12 +12,14 @@ from typing import Final
 
 from schemas.catalog.follower import CatalogFollower
 from schemas.health.stages import Stage
+from schemas.kafka.lag import Lag
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.topics import (
     ADMIT_GROUP,
     CHECKPOINTS,
     INVOICE_PARTITIONS,
     INVOICES,
+    LEDGERS_GROUP,
     REJECTED,
     REJECTED_PARTITIONS,
     events_topic,
@@ -57,7 +59,6 @@ from stream_processors.upkeep.assignment import ConsumerApp, owned
 from stream_processors.upkeep.consumers import EventsConsumer, watched_inboxes, watched_ledgers
 from stream_processors.upkeep.damage_watch import DamagedParts
 from stream_processors.upkeep.housekeeping import Chore, Housekeeping
-from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.log_changes import CarriedOver, GivenUpRanges, SealedGeneration
 from stream_processors.upkeep.past_cursors import PastCursors
 from stream_processors.upkeep.restored import RestoredClickHouse, watched_restores
@@ -65,7 +66,6 @@ from stream_processors.upkeep.watchdog import Watched
 from stream_processors.upkeep.worker_health import WorkerHealth, stage_of
 
 METER_GROUP: Final = "weir-worker"
-LEDGERS_GROUP: Final = "weir-ledgers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,13 @@ from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates.prepaid_left import prepaid_left
 from rating.explain import Ledgers
 from rating.held_books import HeldBooks
+from rating.pipeline.pipeline_watch import PipelineWatch
+from rating.pipeline.progress import LedgersRead
 from rating.topups.shortfall import Place
 from rating.topups.topup_desk import TopupDesk
 from schemas.catalog.access.users import User
 from schemas.catalog.follower import CatalogFollower
-from schemas.catalog.state import NamespaceView
+from schemas.catalog.state import Entry, NamespaceView
 from schemas.clickhouse.pool import ClickHousePool
 from schemas.health.readiness import UnreadyReason
 from schemas.http.api_keys import Access, Denied, Keyring
@@ -82,7 +84,9 @@ class Rating:
         self.usage_keeper = UsageKeeper(
             *pools, lambda: micros(self.now()), credit=credit, remeasuring=remeasuring_pool(settings)
         )
-        self._catalog = CatalogFollower(settings)
+        self._catalog_end = 0
+        self._catalog = CatalogFollower(settings, self._note_entry)
+        self.pipeline = PipelineWatch(settings, self._ledgers_read)
         self.topups = TopupDesk(settings, self._catalog.wait_for)
         reservations = ReservationLog(settings, lambda: self._catalog.catalog.generations.state)
         self.reservations = ReservationDesk(reservations, self._progress, lambda: micros(self.now()))
@@ -108,13 +112,29 @@ class Rating:
     def _apply(self, record: LogRecord) -> None:
         self.checkpoints.apply_bytes(record.value)
 
+    def _note_entry(self, entry: Entry) -> None:
+        self._catalog_end = entry.offset + 1
+
+    def _ledgers_read(self) -> LedgersRead:
+        # Before the list of cuts, which another thread makes longer: a cut more is one that is to be rolled up.
+        last = self.checkpoints.last
+        return LedgersRead(
+            self._catalog.catalog.generations.state,
+            self._catalog.catalog.namespaces(),
+            self._catalog_end,
+            last.number if last else 0,
+            last,
+        )
+
     def start(self) -> None:
         """Raises LedgerUnavailable."""
         self._catalog.start()
         self._checkpoints_follower.start()
+        self.pipeline.start()
 
     def stop(self) -> None:
         """End the threads that follow ledgers; questions under way are ended with their places."""
+        self.pipeline.stop()
         self._catalog.stop()
         self._checkpoints_follower.stop()
         self.invoice_ledger.close()

@@ -35,7 +35,7 @@ class Frame:
     """A visitor's view of one namespace. ``namespaces``: those that may be chosen; ``may_change``: whether they may
     change the catalog, ``may_decide``: decide on invoices, ``may_hold``: hold drafts back and release them,
     ``may_administer``: make keys and users; ``token``: what its forms carry; ``name_of``: (kind, code) → display
-    name, "" for none."""
+    name, "" for none; ``standing``: sentences about what of the pipeline stands still."""
 
     namespace: str
     namespaces: tuple[str, ...] = ()
@@ -48,12 +48,21 @@ class Frame:
     may_administer: bool = False
     token: str = ""
     name_of: Callable[[str, str], str] = no_name
+    standing: tuple[str, ...] = ()
 
     def page(self, place: str, title: str, *body: Child | Iterable[Child]) -> Html:
         """A whole document; ``place``: the path of PLACES that it is at or below."""
-        main = tag("main", *body, id="main")
+        main = tag("main", self._warning(), *body, id="main")
         skip = tag("a", "Skip to the content", href="#main", class_="skip")
         return document(f"{title} · {self.namespace}", skip, tag("div", self._side(place), main, class_="frame"))
+
+    def _warning(self) -> Html | None:
+        if not self.standing:
+            return None
+        text = "What is below may be older than it should be. Whoever runs Weir finds the reason by `weir status`."
+        return tag(
+            "p", [tag("strong", f"{sentence}. ") for sentence in self.standing], text, class_="bad", role="alert"
+        )
 
     def link(self, text: Child, *path: str, **query: str | Sequence[str] | None) -> Html:
         """A link within the namespace."""

@@ -36,6 +36,8 @@ LEDGERS: Final = (CATALOG, CHECKPOINTS, INVOICES, ALERTS, TOPUPS)
 INBOX_PARTITIONS: Final = 4
 ADMIT_GROUP: Final = "weir-admit"
 """The consumer group of the inboxes; its committed offsets are its progress."""
+LEDGERS_GROUP: Final = "weir-ledgers"
+"""The consumer group of roll-up and of the copies of rejections and invoices; commits what is done."""
 REJECTED_PARTITIONS: Final = 4
 INVOICE_PARTITIONS: Final = 4
 RESERVATIONS_RETENTION_DAYS: Final = 7

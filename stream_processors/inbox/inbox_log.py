@@ -9,10 +9,10 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from schemas.kafka.lag import Lag
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import Settings
 from stream_processors.inbox.in_sequence import InboxPartition
-from stream_processors.upkeep.lag import Lag
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.kafka.lag import Lag
 from schemas.kafka.topics import (
     CHECKPOINTS,
     INBOX_PARTITIONS,
@@ -21,7 +22,6 @@ from stream_processors.metering.journal import Journal
 from stream_processors.metering.pipeline import MeterPipeline
 from stream_processors.threads import Work
 from stream_processors.upkeep.assignment import ConsumerApp, owned, stall_tolerance
-from stream_processors.upkeep.lag import Lag
 from stream_processors.upkeep.watchdog import Watched
 
 log = logging.getLogger(__name__)

@@ -77,8 +77,8 @@ class WorkerHealth:
         self._meter = meter
         self._catalog = catalog
         self._stages = stages
-        self.metrics = WorkerMetrics(self)
         self._readiness = Readiness(self._of_catalog, self._of_stages, *checks)
+        self.metrics = WorkerMetrics(self, self._readiness.reasons)
 
     def readiness(self, app: ConsumerApp) -> tuple[bool, JsonObject]:
         """Whether the worker is ready, and the body of /readyz. It is ready if it follows the catalog, its consumer

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from schemas.health.readiness import UnreadyReason
+from schemas.health.readiness_metrics import UnreadyReasons
 
 
 class Metered(Protocol):
@@ -30,10 +33,11 @@ class Metered(Protocol):
 class WorkerMetrics(Collector):
     """The metrics of one worker, in a registry of their own."""
 
-    def __init__(self, metered: Metered) -> None:
+    def __init__(self, metered: Metered, reasons: Callable[[], Iterable[UnreadyReason]]) -> None:
         self._metered = metered
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self._registry.register(UnreadyReasons(reasons))
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client: called at each scrape."""

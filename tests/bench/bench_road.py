@@ -27,9 +27,9 @@ from workload import CATALOG
 
 from deploy.local.stack import Stack
 from schemas.clickhouse.client import connect
+from schemas.kafka.lag import Lag
 from schemas.kafka.topics import events_topic
 from schemas.ledgers.checkpoints import read_progress
-from stream_processors.upkeep.lag import Lag
 
 HERE = Path(__file__).resolve().parent
 _CORES = 2

@@ -29,6 +29,11 @@ def reasons_not_ready(state: StackState) -> list[tuple[str, UnreadyReason]]:
 
 def lines(reasons: Iterable[tuple[str, UnreadyReason]]) -> Iterator[str]:
     """For people: what is wrong, and what to do."""
+    from schemas.health.backlogs import PIPELINE_STANDS
+
     for process, reason in reasons:
+        if reason.name == PIPELINE_STANDS:
+            yield f"needs you: {reason}"
+            continue
         trouble = "takes no events" if reason.refuses else "needs you" if reason.lasting else "is not ready"
         yield f"{process} {trouble}: {reason}"

@@ -123,6 +123,7 @@ def status(as_json: JsonOption = False) -> None:
     ready."""
     from deploy.cli.output import console, print_json, say, table
     from deploy.local.stack_state import lock_owner, read_state
+    from schemas.health.backlogs import PIPELINE_STANDS
     from schemas.health.disk_room import short_of_room
 
     folder = data_dir()
@@ -167,7 +168,7 @@ def status(as_json: JsonOption = False) -> None:
             | {"reasons": [{"process": process, **asdict(reason)} for process, reason in reasons]}
         )
     else:
-        waiting = {process for process, reason in reasons if reason.lasting}
+        waiting = {process for process, reason in reasons if reason.lasting and reason.name != PIPELINE_STANDS}
         rows = [
             (
                 process["name"],

@@ -32,7 +32,8 @@ class Alive(Answer):
 
 
 class Ready(Answer):
-    """``reason``: what stands in the way; ``reasons``: the same with the remedy."""
+    """``reason``: what stands in the way; ``reasons``: the same with the remedy. A service that is ready names here
+    which stages of the pipeline have stood still for a minute, whichever process should go on with them."""
 
     status: str
     reason: str = ""

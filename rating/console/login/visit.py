@@ -21,7 +21,7 @@ from rating.console.login.rights import may_administer, may_change, may_decide
 from schemas.catalog.state import NamespaceView
 from schemas.http.api_keys import USER_PREFIX, Access, Denied, KeyName
 from schemas.http.scopes import READ
-from schemas.values.instants import micros
+from schemas.values.instants import micros, rfc3339
 
 MOST_FORM_BYTES: Final = 16_384
 MOST_FIELDS: Final = 3_000
@@ -60,12 +60,12 @@ async def _visit(request: Request, namespace: str | None = None) -> Visit:
     secret = rating.settings.admin_key.get_secret_value()
     token = session.form_token(secret, cookie)
     # What goes wrong from here on is told in a frame, of the visitor's own namespace.
-    request.state.frame = frame_of(opened, rating.view(fallback), token)
+    request.state.frame = frame_of(rating, opened, rating.view(fallback), token)
     try:
         view = rating.view(access.reach(namespace) if namespace else fallback)
     except Denied as denied:
         raise of_denial(denied) from None
-    request.state.frame = frame = frame_of(opened, view, token)
+    request.state.frame = frame = frame_of(rating, opened, view, token)
     request.state.access = access
     bound = rating.on_behalf_of(request, view.namespace, access.key_id or "console")
     return Visit(bound, access, view, frame)
@@ -104,7 +104,7 @@ def _access(rating: Rating, key: session.SessionKey, since_us: int, now_us: int)
     return rating.keys.of_verified(KeyName(key.namespace, key.key_id), key.digest, now_us)
 
 
-def frame_of(opened: OpenedConsole, view: NamespaceView, token: str) -> Frame:
+def frame_of(rating: Rating, opened: OpenedConsole, view: NamespaceView, token: str) -> Frame:
     """The frame of a namespace as somebody with these rights sees it."""
     settings, access = view.settings, opened.access
     return Frame(
@@ -119,6 +119,11 @@ def frame_of(opened: OpenedConsole, view: NamespaceView, token: str) -> Frame:
         may_administer=may_administer(access),
         token=token,
         name_of=lambda kind, code: display_name(view, kind, code),
+        standing=tuple(
+            f"{stage.stage.title.capitalize()} has stood still since {rfc3339(stage.since_us)}"
+            for stage in rating.pipeline.standing
+            if stage.concerns(view.namespace)
+        ),
     )
 
 

@@ -1,5 +1,5 @@
 """A worker whose consumer stops silently, its heartbeats going on, ends itself, and what it left is metered by
-another."""
+another. While no worker goes on, whatever the reason, the rating service tells which stages stand still."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 
 from deploy.local.ports import free_port
-from deploy.local.stack import settings_environment
+from deploy.local.stack import Stack, settings_environment
+from rating.api.context import Rating
+from rating.pipeline.progress import LogEnds
+from schemas.kafka.topics import inbox_topic
 from schemas.settings import Settings
 from stream_processors.threads import EXIT_HARD
 from tests.integration.world import World
@@ -80,3 +86,45 @@ def test_a_silent_consumer_is_noticed_and_ended_and_nothing_is_lost(
     world.metered()
     assert world.usage("m", **day) == [{"account_id": "a", "quantity": "200", "events": 200}]
     assert world.books()["balanced"]
+
+
+def test_stages_that_stand_still_are_told_from_outside_until_they_go_on(
+    stack: Stack, settings: Settings, world: World, wait_until: Callable[..., Any]
+) -> None:
+    world.apply(meters=[{"code": "m", "event_name": "e", "profiles": [{"code": "count", "aggregation": "count"}]}])
+    producer = Producer(settings.librdkafka() | {"transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(inbox_topic(settings.namespace), b"no event", partition=3)
+    producer.commit_transaction(30)
+    rating, ends, later = Rating(settings), LogEnds(settings), 0.0
+    rating._catalog.start()
+    rating._checkpoints_follower.start()
+    watch = rating.pipeline
+    watch._monotonic = lambda: time.monotonic() + later
+
+    def waiting() -> dict[str, int]:
+        watch.look(ends)
+        return {stage.name: count for stage, count in watch.waiting.items() if count}
+
+    worker = stack.state().processes["worker-0"].pid
+    assert worker is not None
+    try:
+        wait_until(lambda: waiting() == {"admission": 1})  # the transaction's mark: its record is admitted, or rejected
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            world.send([{"event_name": "e", "account_id": "a", "idempotency_key": "1", "properties": {}}])
+            wait_until(lambda: waiting().get("metering") == 1)
+            assert watch.reasons() == ()
+            later += 61
+            assert "admission" not in waiting(), "a mark is no work"
+            assert [stage.stage.name for stage in watch.standing] == ["metering"]
+            [reason] = watch.reasons()
+            assert "metering (usage.events to usage_events) has stood still for" in reason.detail
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        wait_until(lambda: "metering" not in waiting())
+        assert watch.reasons() == ()
+    finally:
+        rating._catalog.stop()
+        rating._checkpoints_follower.stop()

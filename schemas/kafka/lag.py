@@ -4,10 +4,11 @@ without joining the group. Thread-safe."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.settings import Settings
 
@@ -81,6 +82,12 @@ class Lag:
             if commit.error is None and (commit.topic, commit.partition) in ends
         }
 
+    def topics(self) -> dict[str, int]:
+        """Each topic that exists, with its number of partitions. Raises KafkaException."""
+        with self._connection() as consumer:
+            topics = consumer.list_topics(timeout=_TIMEOUT).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
+
     @contextmanager
     def _connection(self) -> Iterator[Consumer]:
         with self._lock:
@@ -104,3 +111,34 @@ class Lag:
         if self._consumer is not None:
             self._consumer.close()
         self._consumer = None
+
+
+def holds_record(settings: Settings, topic: str, partition: int, offset: int) -> bool:
+    """Whether a partition has a record at or above an offset: what lies below its end may be the marks of transactions
+    alone, which nobody is given. Raises KafkaException."""
+    own = {
+        "group.id": "weir-lag-commits-nothing",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_uncommitted",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 20,
+        "log_level": 2,
+    }
+    consumer = Consumer(settings.librdkafka() | own)
+    try:
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        deadline = time.monotonic() + _TIMEOUT
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.1)
+            if message is None:
+                continue
+            if (error := message.error()) is None:
+                return True
+            if error.code() == KafkaError._PARTITION_EOF:
+                return False
+            if error.fatal():
+                raise KafkaException(error)
+    finally:
+        consumer.close()
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))

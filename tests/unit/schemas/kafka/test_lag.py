@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from schemas.kafka import lag
+from schemas.kafka.lag import Lag
 from schemas.settings import Settings
-from stream_processors.upkeep import lag
-from stream_processors.upkeep.lag import Lag
 
 FIRST, SECOND = ("usage.inbox.shop", 0), ("usage.inbox.shop", 1)
 COMMITS = {FIRST: 7, SECOND: -1001}  # nothing committed of the second
