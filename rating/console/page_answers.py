@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from rating.console.frame import Frame
 from rating.console.html import Html, link, page, tag
@@ -20,9 +21,27 @@ _HEADERS: Final = {
 }
 
 
+_GAP: Final = "<!-- pieces -->"
+"""Never in a page otherwise: in texts < is escaped."""
+
+
 def page_of(body: Html, status: int = 200) -> Response:
     """A page with the headers of all."""
     return HTMLResponse(body, status, headers=_HEADERS)
+
+
+def page_in_pieces(frame: Frame, place: str, title: str, pieces: AsyncIterator[Html]) -> Response:
+    """A page that is sent as its pieces come, the frame and the first of them at once, so that what takes long keeps
+    nothing else waiting. What a piece raises ends the page where it stands."""
+    before, after = frame.page(place, title, Html(_GAP)).split(_GAP)
+
+    async def sent() -> AsyncIterator[str]:
+        yield before
+        async for piece in pieces:
+            yield piece
+        yield after
+
+    return StreamingResponse(sent(), media_type="text/html; charset=utf-8", headers=_HEADERS)
 
 
 def failed(problem: Problem, request: Request) -> Response:

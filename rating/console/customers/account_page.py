@@ -42,39 +42,32 @@ class AccountAnswers:
     problems: Sequence[str] = ()
 
 
-def account(
-    frame: Frame,
-    account_id: str,
-    time_zone: str,
-    subscriptions: Sequence[HeldSubscription],
-    shown: ShownUsage,
-    answers: AccountAnswers,
-) -> Html:
-    """``shown``: the metric that was asked for, and the totals of all."""
-    name = frame.name_of("account", account_id) or account_id
-    problems = [*answers.problems, *(answers.running or {}).get("problems", ())]
-    path = ("accounts", account_id)
-    return frame.page(
-        "accounts",
-        name,
-        tag("h1", name),
-        tag(
-            "p",
-            tag("code", account_id),
-            " · ",
-            time_zone,
-            " · ",
-            frame.link("Name and time zone", "catalog", "accounts", "form", code=account_id),
-            class_="soft",
-        ),
-        [tag("p", problem, class_="bad", role="alert") for problem in problems],
+def account_opening(frame: Frame, account_id: str, time_zone: str, subscriptions: Sequence[HeldSubscription]) -> Html:
+    """What the catalog says of it: there at once, whatever takes its time below."""
+    changed = frame.link("Name and time zone", "catalog", "accounts", "form", code=account_id)
+    return join(
+        tag("h1", frame.name_of("account", account_id) or account_id),
+        tag("p", tag("code", account_id), " · ", time_zone, " · ", changed, class_="soft"),
         _subscribed(frame, account_id, subscriptions),
         create_link(frame, "subscriptions", "Subscribe to a plan", account=account_id),
+    )
+
+
+def account_usage(frame: Frame, account_id: str, shown: ShownUsage) -> Html:
+    """The metric that was asked for."""
+    return join(
         tag("h2", "Usage", id="usage"),
-        panel(frame, shown, path),
+        panel(frame, shown, ("accounts", account_id)),
         _report(frame, account_id, shown),
-        _metrics(frame, account_id, shown, path),
+    )
+
+
+def account_money(frame: Frame, account_id: str, answers: AccountAnswers) -> Html:
+    """The running period, limits, prepaid credits and invoices, with what is the matter with them first."""
+    problems = [*answers.problems, *(answers.running or {}).get("problems", ())]
+    return join(
         tag("h2", "Running period", id="charges"),
+        [tag("p", problem, class_="bad", role="alert") for problem in problems],
         _charges(frame, answers.running),
         None if answers.limits is None else limited(answers.limits),
         None if answers.balance is None or answers.entries is None else prepaid(answers.balance, answers.entries),
@@ -109,8 +102,9 @@ def _report(frame: Frame, account_id: str, shown: ShownUsage) -> Html | None:
     return tag("p", frame.link("As a report, with CSV and Parquet", "reports", "usage", **query))
 
 
-def _metrics(frame: Frame, account_id: str, shown: ShownUsage, path: tuple[str, ...]) -> Html:
-    listed = metric_table(frame, shown, path)
+def account_metrics(frame: Frame, account_id: str, shown: ShownUsage) -> Html:
+    """The totals of all metrics."""
+    listed = metric_table(frame, shown, ("accounts", account_id))
     why = None
     if shown.totals and not any(total["total"]["events"] for total in shown.totals):
         asked = {"account_id": account_id, "metric": shown.choice.metric}

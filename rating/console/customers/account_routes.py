@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Annotated, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from typing import Annotated, Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
@@ -16,12 +16,22 @@ from rating.api.balances.topups import account_topups
 from rating.api.context import Rating
 from rating.api.usage.current import running
 from rating.api.usage.reservations import account_limits
-from rating.console.customers.account_page import AccountAnswers, HeldSubscription, account, unknown_account
+from rating.console.customers.account_page import (
+    AccountAnswers,
+    HeldSubscription,
+    account_metrics,
+    account_money,
+    account_opening,
+    account_usage,
+    unknown_account,
+)
 from rating.console.customers.customer_book import customers, near_accounts, plans_of
 from rating.console.customers.customer_list import customer_list
 from rating.console.customers.limits_panel import LIMITS_SHOWN
+from rating.console.customers.running_metrics import running_metrics
+from rating.console.html import Html
 from rating.console.login.visit import Visit, Visiting
-from rating.console.page_answers import page_of
+from rating.console.page_answers import page_in_pieces, page_of
 from rating.console.text import local
 from rating.console.usage.read_usage import metric_totals, metrics_of, shown_usage
 from rating.console.usage.usage_choice import ShownUsage, UsageChoice, edge_text, micros_of
@@ -63,31 +73,50 @@ async def customer(
 ) -> Response:
     rating, view, frame = visit.rating, visit.view, visit.frame
     zone = view.time_zone(account_id)
-    metrics = metrics_of(view)
-    asking = _answers(visit, account_id) if view.get("account", account_id) is not None else _nothing()
-    answers = None if start else await asking
-    charged, period = _running_period(answers.running if answers else None)
-    listed = [*charged, *(name for name in metrics if name not in charged)]
-    if start:
-        # What is asked for does not depend on the running period: both at once.
-        totals, answers = await asyncio.gather(
-            _totals(rating, view, account_id, start, end, _first(listed, metric)), asking
-        )
-    else:
+    billed, period = running_metrics(view, account_id, micros(rating.now()))
+    if not start:
         start, end = _edges(period, zone, rating)
-        totals = await _totals(rating, view, account_id, start, end, _first(listed, metric))
-    if not metric:
-        metric = next((total["metric"] for total in totals if total["total"]["events"]), listed[0] if listed else "")
-    if answers is None:
-        unknown = ShownUsage(UsageChoice(metrics, metric, start, end), totals=totals)
-        return page_of(unknown_account(frame, account_id, near_accounts(view, account_id), unknown), 404)
+    metrics = metrics_of(view)
     choice = UsageChoice(metrics, metric, start, end, split_by=split)
-    shown = replace(await shown_usage(rating, view, choice, step, (account_id,)), totals=totals)
-    return page_of(account(frame, account_id, zone, _held(view, account_id, zone), shown, answers))
+    listed = list(dict.fromkeys((*filter(None, [metric]), *billed, *metrics)))
+    if view.get("account", account_id) is None:
+        totals = await _totals(rating, view, account_id, start, end, listed)
+        unknown = ShownUsage(replace(choice, metric=metric or _used(totals, listed)), totals=totals)
+        return page_of(unknown_account(frame, account_id, near_accounts(view, account_id), unknown), 404)
+
+    async def pieces() -> AsyncIterator[Html]:
+        yield account_opening(frame, account_id, zone, _held(view, account_id, zone))
+        # In the order in which they stand on the page, so that the first is not kept waiting by the last.
+        tasks: list[asyncio.Task[Any]] = []
+
+        def begun(part: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+            tasks.append(asyncio.create_task(part))
+            return tasks[-1]
+
+        try:
+            totals = _totals(rating, view, account_id, start, end, listed)
+            if metric:
+                shown = begun(shown_usage(rating, view, choice, step, (account_id,)))
+                totalling = begun(totals)
+            else:
+                totalling = begun(totals)
+                used = replace(choice, metric=_used(await totalling, listed))
+                shown = begun(shown_usage(rating, view, used, step, (account_id,)))
+            asking = begun(_answers(visit, account_id))
+            yield account_usage(frame, account_id, await shown)
+            yield account_metrics(frame, account_id, replace(await shown, totals=await totalling))
+            yield account_money(frame, account_id, await asking)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    return page_in_pieces(frame, "accounts", frame.name_of("account", account_id) or account_id, pieces())
 
 
-async def _nothing() -> None:
-    """The answers about an account that is not there."""
+def _used(totals: Sequence[JsonObject], metrics: Sequence[str]) -> str:
+    """The first metric that has usage, else the first."""
+    used = next((total["metric"] for total in totals if total["total"]["events"]), None)
+    return used or next(iter(metrics), "")
 
 
 async def _totals(
@@ -97,11 +126,6 @@ async def _totals(
         return await metric_totals(rating, view, account_id, start, end, metrics)
     except Problem:  # the dates: told by the metric itself
         return []
-
-
-def _first(metrics: list[str], metric: str) -> list[str]:
-    """With the one that is looked at in front of those that are many."""
-    return [metric, *(name for name in metrics if name != metric)] if metric in metrics else metrics
 
 
 async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
@@ -132,18 +156,6 @@ async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
     standing, waiting = listed or (Page((), None), Page((), None))
     told = tuple(dict.fromkeys(problems))
     return AccountAnswers(current, balance, entries, topups, limits, standing, waiting, told)
-
-
-def _running_period(current: JsonObject | None) -> tuple[list[str], tuple[int, int] | None]:
-    """The metrics that running subscriptions bill, those with usage first, and the running period of the first one that
-    bills usage."""
-    subscriptions = current["subscriptions"] if current else []
-    charges = [charge for subscription in subscriptions for charge in subscription["charges"] if charge["metric"]]
-    charges.sort(key=lambda charge: not charge["events"])
-    metered = [one for one in subscriptions if any(charge["metric"] for charge in one["charges"])]
-    first = next(iter(metered or subscriptions), None)
-    period = (micros_of(first["period_start"]), micros_of(first["period_end"])) if first else None
-    return list(dict.fromkeys(charge["metric"] for charge in charges)), period
 
 
 def _edges(period: tuple[int, int] | None, zone_name: str, rating: Rating) -> tuple[str, str]:

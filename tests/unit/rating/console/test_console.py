@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
+from fastapi.responses import StreamingResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.console.chart import bars
 from rating.console.frame import Frame
-from rating.console.html import address, link, page, table, tag
+from rating.console.html import Html, address, link, page, table, tag
 from rating.console.login import session
 from rating.console.login.login_page import login_form
 from rating.console.login.login_routes import _local_path
-from rating.console.page_answers import failure
+from rating.console.page_answers import failure, page_in_pieces
 from rating.console.text import grouped, local_days, rounded
 from schemas.values.instants import micros, parse_rfc3339
 
@@ -74,6 +77,30 @@ def test_documents_are_well_formed() -> None:
     assert reader.names.count("b") == 1
     Reader(login_form("/?a=1&b=2", "<wrong>").removeprefix("<!doctype html>"))
     Reader(failure("Not Found", "<script>").removeprefix("<!doctype html>"))
+
+
+def test_a_page_in_pieces_begins_before_its_second_piece_is_there() -> None:
+    ready = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[Html]:
+        yield tag("h1", "<first>")
+        await ready.wait()
+        yield tag("p", "second")
+
+    async def read() -> str:
+        answer = page_in_pieces(Frame("shop"), "accounts", "A customer", pieces())
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert isinstance(answer, StreamingResponse)
+        chunks = aiter(answer.body_iterator)
+        begun = [str(await anext(chunks)), str(await anext(chunks))]
+        ready.set()
+        return "".join([*begun, *[str(chunk) async for chunk in chunks]])
+
+    document = asyncio.run(read())
+    assert "<!-- pieces" not in document
+    assert {"<first>", "second", "A customer · shop · Weir"} <= set(
+        Reader(document.removeprefix("<!doctype html>")).text
+    )
 
 
 def test_bars_have_a_tooltip_each_and_reach_from_the_base_line() -> None:

@@ -11,7 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rating.console.chart import bars
-from rating.console.customers.account_page import AccountAnswers, HeldSubscription, account, unknown_account
+from rating.console.customers.account_page import (
+    AccountAnswers,
+    HeldSubscription,
+    account_metrics,
+    account_money,
+    account_opening,
+    account_usage,
+    unknown_account,
+)
 from rating.console.customers.customer_list import customer_list
 from rating.console.frame import Frame
 from rating.console.guide.doctor_page import DoctorForm, doctor_page
@@ -95,6 +103,19 @@ def words_of(page: str) -> Reader:
     assert "script" not in reader.names
     assert not any(value and value.startswith("javascript:") for value in reader.values)
     return reader
+
+
+def account(
+    frame: Frame, account_id: str, zone: str, held: list[HeldSubscription], shown: ShownUsage, answers: AccountAnswers
+) -> str:
+    """The whole page."""
+    pieces = (
+        account_opening(frame, account_id, zone, held),
+        account_usage(frame, account_id, shown),
+        account_metrics(frame, account_id, shown),
+        account_money(frame, account_id, answers),
+    )
+    return frame.page("accounts", account_id, *pieces)
 
 
 def test_whatever_things_are_called_they_are_words_on_every_page() -> None:
