@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +16,7 @@ from deploy.local.probes import reasons_of
 from deploy.local.stack import Stack, settings_environment
 from schemas.clickhouse.client import connect
 from tests.integration.world import World, declare
+from tests.weir_command import run_weir
 
 METER = {"code": "m", "event_name": "e", "profiles": [{"code": "n", "aggregation": "sum", "property": ["n"]}]}
 CATALOG: dict[str, Any] = {
@@ -95,17 +93,8 @@ class Rig:
             self.stack.wait_ready(killing, 60, not_pid=killed)
 
     def weir(self, world: World, *arguments: str, code: int = 0) -> str:
-        """The command, as a person runs it."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-        environment = clean | settings_environment(world.settings)
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.cli.main", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        """What the command prints, as a person runs it."""
+        done = run_weir(*arguments, variables=settings_environment(world.settings))
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         return done.stdout + done.stderr
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.usage import Measured, measured
@@ -160,7 +160,6 @@ publications = st.tuples(st.just("publish"), st.sampled_from(["", "a", "b"]), st
 cuts = st.tuples(st.just("cut"))
 
 
-@settings(max_examples=200)
 @given(st.lists(st.one_of(arrivals, arrivals, publications, cuts), max_size=25), st.data())
 def test_every_event_counts_once_under_the_version_that_is_to_count_it(steps: list[Any], data: st.DataObject) -> None:
     """Gateways may be up to two versions behind; backfills are done, one after another, at any moment."""

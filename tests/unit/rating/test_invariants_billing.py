@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoices.ledger import StandingInvoices
@@ -28,7 +28,6 @@ from tests.unit.rating.builders import invoice_of, line_of
 # --- 9: an invoice names its checkpoint -----------------------------------------------------------------------------
 
 
-@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 1), st.booleans()), min_size=8, max_size=20))
 def test_invariant_9_closers_at_once_rate_as_of_one_checkpoint_that_covers_what_came_before(
     moves: list[tuple[int, bool]],
@@ -77,7 +76,6 @@ def test_invariant_9_closers_at_once_rate_as_of_one_checkpoint_that_covers_what_
 ZONES = ["America/New_York", "Asia/Kathmandu", "Pacific/Apia", "UTC"]
 
 
-@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(ZONES), st.sampled_from([None, 1, 15, 31]), st.integers(1, 90)),
@@ -131,7 +129,6 @@ PRICE = parse_price({"model": "tiered", "tiers": TIERS}, "USD")
 LENGTH = 100
 
 
-@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, LENGTH - 1), st.integers(0, 4), st.decimals(-9, 30, places=2)),

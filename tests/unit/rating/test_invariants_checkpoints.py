@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.usage.query import split
@@ -27,7 +27,6 @@ class Cutter:
         self.fold, self.read, self.progress = Checkpoints(), 0, dict[tuple[int, int], int]()
 
 
-@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from(["meter", "look", "read", "cut", "roll up"])),
@@ -119,7 +118,6 @@ def merged(parts: Iterable[Fold]) -> Fold:
     return count, total, high, low, latest, unique
 
 
-@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 99), st.integers(-5, 5), st.integers(1, 5)), max_size=25),
     st.lists(st.integers(0, 99), min_size=2, max_size=5, unique=True),

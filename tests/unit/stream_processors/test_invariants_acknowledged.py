@@ -35,7 +35,6 @@ class Log:
         self.handed.append((value, done))
 
 
-@settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True), min_size=1, max_size=6), st.data())
 def test_invariant_1_a_request_is_acknowledged_once_every_event_of_it_is_in_kafka_and_never_before(
     requests: list[list[int]], data: st.DataObject
@@ -129,7 +128,6 @@ def test_invariant_1_holds_while_the_generation_changes(sends: list[tuple[int, s
 # --- 2: one identity, one partition ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 9), st.data())
 def test_invariant_2_all_copies_meet_in_one_partition_in_one_order_by_whichever_door(
     keys: list[int], partitions: int, data: st.DataObject

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_END, TopicPartition
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.alerts import alert_ledger
@@ -47,7 +47,6 @@ def stored(valid: ValidAlerts) -> list[Row]:
 
 
 @given(st.lists(RECORD, max_size=60), st.floats(0, 1))
-@settings(max_examples=200, deadline=None)
 def test_going_on_from_the_rows_is_reading_the_whole_log(
     steps: list[tuple[int, int, bool, int, bool]], part: float
 ) -> None:

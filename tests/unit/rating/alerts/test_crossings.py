@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.alerts.crossings import next_alerts
@@ -94,7 +94,6 @@ OTHER = st.tuples(st.sampled_from(["write", "kill", "replay"]), st.integers(0, 1
 
 
 @given(st.lists(st.one_of(USAGE, LOOK, LOOK, OTHER), max_size=60))
-@settings(max_examples=300)
 def test_any_interleaving_of_two_evaluators_gives_each_crossing_once(steps: list[tuple[Any, ...]]) -> None:
     """Values by position. A look sees those up to now, or of a replica that is so many positions behind, and what
     follows is written so many times at once, or later, or never."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf
@@ -103,7 +103,6 @@ class Keeper:
                 assert usage == expected, (account, asked, as_of)
 
 
-@settings(max_examples=300, deadline=None)
 @given(steps)
 def test_held_usage_is_what_asking_anew_says_as_of_its_cut(taken: list[tuple[str, Any]]) -> None:
     keeper = Keeper()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.entitlements.decision import EntitlementDecision
@@ -55,7 +55,6 @@ def test_what_is_closed_is_forgotten_and_so_is_memory_bounded() -> None:
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.booleans()), min_size=10, max_size=40),
     st.integers(0, 20),
 )
-@settings(max_examples=60, deadline=None)
 def test_who_begins_later_agrees_from_the_first_that_knew_all(steps: list[tuple[int, int, bool]], start: int) -> None:
     """Writers know the log up to so many records before its end; one that is up to date writes last."""
     log, writers = Log(), [ReservationBook(), ReservationBook(), ReservationBook()]

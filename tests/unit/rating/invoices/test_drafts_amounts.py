@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoices.draft_decisions import DraftDecision, approved
@@ -70,7 +70,6 @@ def approve(standing: StandingInvoices, draft: Invoice) -> None:
     assert standing.apply(result)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 160), st.integers(0, 3)), min_size=1, max_size=8),
     st.sampled_from([0, 40, 56, 75]),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoices.amounts.prepaid_credits import drawn
@@ -67,7 +67,6 @@ def _acts(expected: Shelf, process: Process, act: str, choice: int, step: int) -
     return [] if record is None else [stored(record)]
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     st.sampled_from(["required", "none"]),
     st.lists(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -100,7 +100,6 @@ def test_a_void_period_is_billed_again_by_the_next_close_and_the_chain_goes_on()
     assert opening.state == "finalized"
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 150), st.integers(0, 9)), max_size=6),
     st.lists(st.integers(1, 150), max_size=6),

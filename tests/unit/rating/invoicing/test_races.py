@@ -9,7 +9,7 @@ from fractions import Fraction
 from itertools import zip_longest
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -156,7 +156,6 @@ ACT = st.tuples(
 CLOSE = ("close", 0, 0)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.sampled_from(["20", "100"]), max_size=1),
     st.lists(st.tuples(ACT, ACT, st.booleans(), st.none() | st.integers(0, 7)), max_size=8),

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing import parse_price
@@ -176,7 +176,6 @@ def prices(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
-@settings(max_examples=60)
 @given(
     st.lists(prices(), min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(0, 58), quantities, st.integers(0, 3)), max_size=12),

@@ -10,7 +10,7 @@ from itertools import accumulate, dropwhile, islice, pairwise
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import proration
@@ -116,7 +116,6 @@ anchors = st.none() | st.dates(date(1990, 1, 1), date(1990, 3, 1))
 changes = st.tuples(intervals, anchors, st.integers(SECOND, 400 * DAY))
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     moments, st.lists(changes, min_size=1, max_size=3), st.booleans(), st.sampled_from(ZONES),
     st.integers(0, 100 * DAY) | st.integers(0, 4 * YEARS), st.integers(-1, 3),

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -227,7 +227,6 @@ STEP = st.one_of(
 
 
 @given(st.lists(STEP, max_size=80))
-@settings(max_examples=300)
 def test_any_interleaving_requests_no_more_than_the_gap_and_grants_each_payment_once(
     steps: list[tuple[str, int]],
 ) -> None:

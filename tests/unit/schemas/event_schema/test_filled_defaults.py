@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.verify.independent.event_totals import Raw, dimension_values, measure_of, parse
@@ -130,7 +130,6 @@ FILTERS = st.tuples(
 )
 
 
-@settings(max_examples=200)
 @given(
     st.lists(SENT, min_size=1, max_size=6), st.lists(FILTERS, max_size=2),
     st.sampled_from(["sum", "count_unique", "max", "latest", "count"]), PATHS,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalog.meters import EventType, Meter
@@ -92,7 +92,6 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=200)
 @given(st.sampled_from(VIEWS), st.dictionaries(st.sampled_from(["s", "to", "user", "kind", "other"]), VALUES))
 def test_warned_of_is_just_what_the_worker_will_find(
     catalog: tuple[NamespaceView, Matcher], properties: dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalog.meters import Filter
@@ -121,7 +121,6 @@ PROPERTIES = st.one_of(
 )
 
 
-@settings(max_examples=300)
 @given(versions(), st.lists(st.tuples(PROPERTIES, st.integers(0, 9)), min_size=1, max_size=8))
 def test_columns_give_what_one_event_at_a_time_gives(
     rules: list[ProfileVersion], events: list[tuple[str, int]]
@@ -166,7 +165,6 @@ TOLD_APART = st.lists(
 )
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.tuples(TOLD_APART, SPANS, st.sampled_from(["sum", "count", "latest", "count_unique"])), max_size=12),
     st.lists(st.tuples(PROPERTIES, st.integers(0, 9)), min_size=1, max_size=12),
@@ -207,7 +205,6 @@ def test_a_profile_of_several_values_takes_its_events_in_order() -> None:
     )
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(["sum", "max", "latest", "count_unique"]), min_size=10, max_size=10),
     st.lists(st.tuples(st.integers(0, 10), st.integers(-5, 5), st.integers(0, 9)), min_size=20, max_size=40),

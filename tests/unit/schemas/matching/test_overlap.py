@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalog.meters import Filter
@@ -40,7 +40,6 @@ SETS = st.lists(
 )
 
 
-@settings(max_examples=150)
 @given(SETS, st.lists(st.dictionaries(st.sampled_from(["a", "b"]), VALUES), min_size=1, max_size=20))
 def test_filters_that_an_event_passes_are_never_called_contradictory(
     filters: list[Filter], events: list[dict[str, Any]]

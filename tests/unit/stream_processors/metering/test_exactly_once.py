@@ -19,7 +19,6 @@ batches_ = st.lists(st.lists(events_, min_size=1, max_size=6), min_size=1, max_s
 ages_ = st.sampled_from([None, 3600, 36 * 3600])
 
 
-@settings(max_examples=150)
 @given(batches_, ages_, st.data())
 def test_first_position_wins_whatever_the_history(batches, age, data):
     """An independent, obvious statement of invariant 3 agrees with the worker."""
@@ -44,7 +43,6 @@ def test_first_position_wins_whatever_the_history(batches, age, data):
     assert len(events) + len(duplicates) + len(conflicts) == sum(map(len, batches))
 
 
-@settings(max_examples=150)
 @given(batches_, ages_, st.data())
 def test_crashes_between_any_two_steps_and_replays_change_nothing(batches, age, data):
     """Units cut anew, a crash after any step, memory rebuilt from nothing, few recents: same rows as one clean pass."""
@@ -72,7 +70,6 @@ moves_ = st.lists(
 )
 
 
-@settings(max_examples=100)
 @given(batches_, ages_, moves_)
 def test_two_owners_at_once_write_the_same_rows(batches, age, moves):
     """A zombie goes on from its old state, any number of steps behind or ahead of the new owner."""

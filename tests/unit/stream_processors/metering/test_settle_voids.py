@@ -41,7 +41,6 @@ def clean(log, expected):
     return store
 
 
-@settings(max_examples=150)
 @given(steps_, ages_, st.data())
 def test_a_void_means_the_last_copy_that_counted_before_it_once(steps, age, data):
     append_us = times(steps, data)
@@ -70,7 +69,6 @@ def test_a_void_means_the_last_copy_that_counted_before_it_once(steps, age, data
     assert store.cursor == len(steps)
 
 
-@settings(max_examples=150)
 @given(steps_, ages_, st.data())
 def test_crashes_between_any_two_steps_and_replays_void_the_same(steps, age, data):
     log, result = mixed_log(steps, times(steps, data)), catalog(age)
@@ -95,7 +93,6 @@ moves_ = st.lists(
 )
 
 
-@settings(max_examples=100)
 @given(steps_, ages_, moves_)
 def test_two_owners_at_once_void_the_same(steps, age, moves):
     """A zombie goes on from its old state, any number of steps behind or ahead of the new owner."""
@@ -117,7 +114,6 @@ def test_two_owners_at_once_void_the_same(steps, age, moves):
     assert (store.rows(), store.void_rows()) == (expected.rows(), expected.void_rows())
 
 
-@settings(max_examples=100)
 @given(steps_, st.integers(0, 15), st.integers(1, 15))
 def test_a_log_that_is_read_again_from_anywhere_voids_the_same(steps, start, size):
     """Rows of later voids are in the journal then, and must not count as earlier ones."""

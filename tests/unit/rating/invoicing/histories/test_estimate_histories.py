@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoices.amounts.prepaid.live_balances import live_balances
@@ -108,7 +108,6 @@ def histories(draw: st.DrawFn) -> tuple[Shelf, list[Used], list[int], list[tuple
     return result, events, closes, changes, draw_result
 
 
-@settings(max_examples=150)
 @given(histories())
 def test_an_estimate_is_what_the_closes_that_follow_put_on_the_invoices(history: Any) -> None:
     """Where nothing more is used: late usage, credits that what comes before draws or that come back, fees settled,

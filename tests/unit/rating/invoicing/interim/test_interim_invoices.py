@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -246,7 +246,6 @@ def known_by(events: list[tuple[float, int, float | None]], day: float) -> list[
     return [used(at, quantity) for at, quantity, gone in events if at <= day and (gone is None or gone > day)]
 
 
-@settings(max_examples=60)
 @given(years())
 @example((OFF, ["150", "7"], [(17, 82, None), (60, 99, 86), (79, 23, None)], [13.0, 30.0, 82.0]))
 @example(({}, ["90"], [(1, 97, None), (9, 130, 15), (2, 33, 15)], [4.0, 11.0]))

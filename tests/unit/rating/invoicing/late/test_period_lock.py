@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import ChargeBook
@@ -68,7 +68,6 @@ events = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(events, st.integers(1, 4), st.integers(0, 3))
 def test_behind_the_date_nothing_is_adjusted_and_all_of_it_is_listed_in_front_everything_is_billed(
     came: list[tuple[float, int, int, int]], locking: int, months: int
