@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
+from functools import reduce
 
 from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
 from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.usage import Measured, Usage, UsageGroup, no_usage
+
+_EXACT = Context(prec=100)  # quantities have up to 38 digits
 
 LOG = (1, 0)
 
@@ -80,7 +83,7 @@ def total(profile: Measured, events: list[Event]) -> Usage:
         return no_usage(profile.aggregation)
     quantities = [event.quantity for event in events]
     value = {
-        "sum": sum(quantities, Decimal(0)),
+        "sum": reduce(_EXACT.add, quantities, Decimal(0)),
         "count": Decimal(len(events)),
         "max": max(quantities),
         "min": min(quantities),
