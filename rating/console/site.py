@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from rating.console.alerts.alert_pages import router as alert_router
 from rating.console.catalog.entry_routes import router as catalog_router
 from rating.console.customers.account_routes import router as account_router
+from rating.console.events.event_routes import router as event_router
 from rating.console.guide.doctor_routes import router as doctor_router
 from rating.console.invoices.decision_routes import router as decision_router
 from rating.console.invoices.invoice_routes import router as invoice_router
@@ -35,6 +36,7 @@ def install(app: FastAPI) -> None:
     for router in (
         login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
         doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
+        event_router,
     ):  # fmt: skip
         app.include_router(router)
 

@@ -152,6 +152,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
     "GET /runs": LOGIN,
     "GET /runs/{run_id}": LOGIN,
+    "GET /events": LOGIN,
+    "GET /events/refused": LOGIN,
     "GET /reports": LOGIN,
     "GET /reports/usage": LOGIN,
     "GET /reports/usage.{form}": LOGIN,

@@ -52,17 +52,23 @@ async def rejections(
         replayed_too=everything,
         limit=limit + 1,
         of_nobody=access.namespace is None,
-        after=None if cursor is None else _place(cursor),
+        after=None if cursor is None else place_of(cursor),
     )
     page = await rating.ask(lambda client: matching_rejections(client, criteria))
     following = None
     if len(page) > limit:
-        received_us, rejection_id = page[limit - 1].place
-        following = f"{received_us}_{rejection_id.hex()}"
+        following = place_text(page[limit - 1].place)
     return {"rejections": [rejection.to_json() for rejection in page[:limit]], "next_cursor": following}
 
 
-def _place(cursor: str) -> RejectionPlace:
+def place_text(place: RejectionPlace) -> str:
+    """The cursor of what comes after a place."""
+    received_us, rejection_id = place
+    return f"{received_us}_{rejection_id.hex()}"
+
+
+def place_of(cursor: str) -> RejectionPlace:
+    """The place that a cursor names. Raises Problem."""
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise wrong("cursor", f"{cursor[:60]!r} is no cursor of this list; take next_cursor of the page before")

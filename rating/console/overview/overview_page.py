@@ -24,9 +24,11 @@ def overview(
     waiting: Page,
     alerts: Html | None,
     webhook: Html | None,
+    today: Html,
 ) -> Html:
     """``counted_at``: when the books were counted, where that is not this moment; ``counts``: catalog entries in force
-    by kind; ``waiting``: drafts; ``alerts``: those that are open; ``webhook``: how that stands."""
+    by kind; ``waiting``: drafts; ``alerts``: those that are open; ``webhook``: how that
+    stands; ``today``: what needs somebody."""
     paging: list[Child] = [frame.link("First page"), " "] if cursor else []
     if invoices.next_cursor:
         paging.append(frame.link("Further invoices", cursor=invoices.next_cursor))
@@ -35,7 +37,8 @@ def overview(
         "Overview",
         tag("h1", frame.title or frame.namespace),
         _catalog(frame, counts),
-        tag("h2", "Events"),
+        today,
+        tag("h2", "Events so far"),
         ledger(books),
         tag("p", f"Counted at {rfc3339(micros(counted_at))}.", class_="soft") if counted_at else None,
         alerts,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rating.console.events.event_fates import MetricFate
+from rating.console.events.read_events import MeteredEvent
 from rating.console.frame import Frame
-from rating.console.html import Child, Html, facts, join, tag
+from rating.console.html import Child, Html, facts, join, table, tag
 from rating.console.invoices.listed_invoices import heads
-from rating.console.text import local
+from rating.console.text import local, moment
 from rating.invoices.stored_invoice import StoredInvoiceHead
 from rating.voided_events import StoredEvent
 from schemas.values.instants import rfc3339
@@ -59,8 +62,10 @@ def _nothing(frame: Frame, text: str) -> Html:
     )  # fmt: skip
 
 
-def event_page(frame: Frame, key: str, source: str, event: StoredEvent | None, zone: str) -> Html:
-    """The event that counted under a key. ``zone``: its account's."""
+def event_page(
+    frame: Frame, key: str, source: str, event: MeteredEvent | None, zone: str, fates: Sequence[MetricFate] = ()
+) -> Html:
+    """The event that was taken in under a key. ``zone``: its account's; ``fates``: what each metric made of it."""
     form = frame.form(
         tag("label", "Idempotency key", tag("input", name="key", value=key, size=36)),
         tag("label", "Source (mostly none)", tag("input", name="source", value=source, size=24)),
@@ -68,21 +73,36 @@ def event_page(frame: Frame, key: str, source: str, event: StoredEvent | None, z
         path=("event",),
     )
     if event is None:
-        text = (
-            "No event with this key and source has counted. A copy that was refused never counts; whether one came is"
-            " told by "
-        )
-        body: Child = tag("p", text, frame.link("No usage showing?", "doctor"), ", account by account.")
+        text = "No event with this key and source was taken in. One that was refused stands at "
+        body: Child = tag("p", text, frame.link("Refused events", "events", "refused"), ".")
     else:
-        when = join(
-            local(event.timestamp_us, zone), tag("span", f" {zone} · {rfc3339(event.timestamp_us)}", class_="soft")
-        )
+        when = join(local(event.us, zone), tag("span", f" {zone} · {rfc3339(event.us)}", class_="soft"))
         rows: list[tuple[str, Child]] = [
             ("Name", event.event_name),
             ("Customer", frame.account(event.account_id)),
             ("Time", when),
+            ("Came", moment(rfc3339(event.received_ms * 1000), zone)),
             ("Counts", tag("span", "no: it was voided", class_="bad") if event.voided else "yes"),
             ("Properties", tag("code", event.properties)),
         ]
-        body = facts(rows)
-    return frame.page("search", f"Event {key}", tag("h1", "Event ", tag("code", key)), form, body)
+        body = join(facts(rows), _fates(frame, event, fates))
+    return frame.page("events", f"Event {key}", tag("h1", "Event ", tag("code", key)), form, body)
+
+
+def _fates(frame: Frame, event: MeteredEvent, fates: Sequence[MetricFate]) -> Html:
+    if not fates:
+        doctor = frame.link("No usage showing?", "doctor", account_id=event.account_id)
+        return join(
+            tag("h2", "What counts it"),
+            tag("p", tag("strong", f"No metric counts events named {event.event_name}. "), doctor),
+        )
+    rows = [
+        (
+            frame.named("metric", fate.metric),
+            tag("span", "counts", class_="good") if fate.counted else tag("span", "does not count", class_="bad"),
+            fate.why,
+            tag("code", fate.value) if fate.value else "",
+        )
+        for fate in fates
+    ]
+    return join(tag("h2", "What counts it"), table(("Metric", "", "Why not", "The event has"), rows))

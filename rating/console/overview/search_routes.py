@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -9,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from rating.console.customers.customer_book import customers
+from rating.console.events.event_fates import MetricFate, metric_fates
+from rating.console.events.read_events import event_with_matches
 from rating.console.login.visit import Visiting
 from rating.console.overview.search_page import SearchHits, event_page, hits_page
 from rating.console.page_answers import page_of
@@ -54,6 +57,13 @@ async def search(visit: Visiting, q: str = "") -> Response:
 @router.get("/event")
 async def event_of_key(visit: Visiting, key: str, source: str = "") -> Response:
     namespace = visit.view.namespace
-    event = await visit.rating.ask(lambda client: stored_event(client, namespace, source[:_LONGEST], key[:_LONGEST]))
-    zone = visit.view.time_zone(event.account_id) if event else "UTC"
-    return page_of(event_page(visit.frame, key[:_LONGEST], source[:_LONGEST], event, zone), 200 if event else 404)
+    identity = (source[:_LONGEST], key[:_LONGEST])
+    event = await visit.rating.ask(lambda client: event_with_matches(client, namespace, *identity))
+    zone, fates = "UTC", list[MetricFate]()
+    if event is not None:
+        zone = visit.view.time_zone(event.account_id)
+        # In a thread: catalogs as they were are put together from all their entries.
+        catalog, view = visit.rating.ledgers.catalog, visit.view
+        fates = await visit.rating.compute(partial(metric_fates, catalog, view, event))
+    page = event_page(visit.frame, key[:_LONGEST], source[:_LONGEST], event, zone, fates)
+    return page_of(page, 200 if event else 404)

@@ -253,7 +253,15 @@ def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything
         assert lands("acme/ü") == lands("CME/") == account
         assert lands(head["invoice_id"]) == lands(head["number"]) == f"/invoices/{head['invoice_id']}"
         assert lands("3") == "/event"
-        assert "way" in browser.get("/event", params={"key": "3"}).text
+        event = browser.get("/event", params={"key": "3"}).text
+        assert "way" in event
+        assert event.count(">counts</span>") >= 1
+        listed = browser.get("/events", params={"account_id": "acme/ü"}).text
+        assert "/event?namespace=" in listed
+        assert "calls.seconds" in listed
+        assert "No event of this kind" in browser.get("/events", params={"name": "none"}).text
+        assert "Nothing is refused" in browser.get("/events/refused", params={"reason": "none"}).text
+        assert browser.get("/events/refused", params={"cursor": "x"}).status_code == 422
         lost = browser.get("/search", params={"q": "nothing of this"})
         assert (lost.status_code, "What is looked for" in lost.text) == (404, True)
         assert account in browser.get("/accounts", params={"q": "ACME", "plan": "basic"}).text

@@ -21,15 +21,20 @@ from rating.console.customers.account_page import (
     unknown_account,
 )
 from rating.console.customers.customer_list import customer_list
+from rating.console.events.event_fates import MetricFate
+from rating.console.events.event_list import event_list, refused_list
+from rating.console.events.read_events import EventFilter, MeteredEvent
 from rating.console.frame import Frame
 from rating.console.guide.doctor_page import DoctorForm, doctor_page
 from rating.console.invoices.invoice_list import InvoiceFilter, invoice_list
 from rating.console.overview.search_page import SearchHits, event_page, hits_page
+from rating.console.overview.today import Today, today_panel
 from rating.console.usage.usage_choice import ShownUsage, UsageChoice, edge_text, span_after, span_before, step_of
 from rating.doctor.diagnosis import BillingStatus, Diagnosis, ExampleEvent, Group, Outside
 from rating.invoices.lists import Page
 from rating.periods import Interval
 from rating.voided_events import StoredEvent
+from schemas.clickhouse.stored_rejections import Rejection
 from schemas.values.instants import DAY, micros
 from schemas.values.local_time import local_midnight
 from tests.unit.rating.console.test_console import Reader
@@ -129,10 +134,31 @@ def test_whatever_things_are_called_they_are_words_on_every_page() -> None:
         invoice_list(FRAME, InvoiceFilter(EVIL, EVIL, EVIL, EVIL), Page((), EVIL), EVIL, EVIL),
         hits_page(FRAME, SearchHits(EVIL, (EVIL,), (), StoredEvent(EVIL, EVIL, 0, EVIL, True), True)),
         hits_page(FRAME, SearchHits(EVIL)),
-        event_page(FRAME, EVIL, EVIL, StoredEvent(EVIL, EVIL, 0, EVIL, False), "UTC"),
+        event_page(FRAME, EVIL, EVIL, metered(), "UTC", [MetricFate(EVIL, False, EVIL, EVIL)]),
+        event_page(FRAME, EVIL, EVIL, metered(), "UTC"),
+        event_list(FRAME, EventFilter(EVIL, EVIL), [EVIL], [metered()], 3, lambda account: "UTC"),
+        event_list(FRAME, EventFilter(EVIL, EVIL), [], [], 0, lambda account: "UTC"),
+        refused_list(FRAME, EVIL, [refused()], EVIL, may_replay=True),
         doctor_page(FRAME, DoctorForm([EVIL], EVIL, EVIL, EVIL), diagnosis(), "UTC", EVIL),
     ):
         words_of(page)
+
+
+def metered() -> MeteredEvent:
+    return MeteredEvent(EVIL, EVIL, EVIL, EVIL, 0, EVIL, (), ((EVIL, EVIL),), 0, voided=False)
+
+
+def refused() -> Rejection:
+    return Rejection(b"\xff" * 16, EVIL, EVIL, EVIL, EVIL, 1, EVIL, EVIL, EVIL, EVIL.encode(), EVIL, 0, 0, 0, EVIL)
+
+
+def test_what_waits_for_somebody_is_a_link_to_it_and_nothing_is_said_of_what_does_not() -> None:
+    page = today_panel(Frame("n"), Today(10, 3, 0, 25, 0, 0, 0, frozenset({"drafts"})))
+    reader = words_of(page)
+    assert "/invoices?namespace=n&state=draft" in reader.values
+    assert {"25+ drafts wait for approval", "3 events were refused in the last 24 hours", "2"} <= set(reader.text)
+    assert not any("alerts" in text for text in reader.text)
+    assert "Nothing waits for somebody." in words_of(today_panel(Frame("n"), Today(0, 0, 0, 0, 0, 0, 0))).text
 
 
 def diagnosis() -> Diagnosis:

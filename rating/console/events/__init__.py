@@ -1,0 +1,1 @@
+"""Events as they came: which counted for what, and which were refused."""
