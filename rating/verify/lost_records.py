@@ -59,6 +59,8 @@ _UNDER_WAY: Final = f"""SELECT generation, partition FROM (
     ) AS carried LEFT JOIN ({_CURSORS}) AS cursors USING (generation, partition) WHERE cursor < end"""
 _GIVEN: Final = """SELECT generation, partition, from_offset, next_offset FROM usage_given_up FINAL
     GROUP BY generation, partition, from_offset, next_offset"""
+_SUSPICIOUS: Final = """SELECT countIf(bitmapAndnotCardinality(acknowledged, present) > 0),
+    countIf(records > bitmapCardinality(acknowledged)) FROM ({})"""  # most often there is nothing to look for
 
 REMEDY: Final = (
     "look for the lost part of the log (a backup of Kafka) and send those events again; or give them up, so that the "
@@ -158,9 +160,11 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
     bind = Binder({"n": namespace or ""})
     ranges = [PositionRange(*map(int, row)) for row in client.query(_GIVEN).result_rows]
     given = in_ranges(ranges, bind, "given_up")
+    [suspicious] = client.query(_SUSPICIOUS.format(_bitmaps(_BELOW)), parameters=bind.parameters).result_rows
     records = [
         replace(_lost_record(row), replaced=sql is _twice)
-        for sql in (_missing, _twice)
+        for sql, any_of_them in zip((_missing, _twice), suspicious, strict=True)
+        if any_of_them
         for row in client.query(sql(_BELOW, given), parameters=bind.parameters).result_rows
     ]
     if records and any(part.table == "usage_batches" for part in damaged_parts_of(client)):
@@ -183,9 +187,8 @@ def lost_records(client: Client, namespace: str | None) -> list[LostRecords]:
 
 
 def less_carried_over(carried: Mapping[tuple[str, int, int], int], records: Iterable[LostRecords]) -> list[LostRecords]:
-    """Less what a recovery carried over into the next generation without naming the records, as it did before migration
-    061, or since ClickHouse lost their names: (namespace, generation, partition) → events. What was not given up
-    first."""
+    """Less what a recovery carried over without naming the records, as before migration 061, or since ClickHouse lost
+    the names: (namespace, generation, partition) → events. What was not given up first."""
     left = dict(carried)
     remaining: list[LostRecords] = []
     for record in sorted(records, key=lambda record: record.given_up):
@@ -218,14 +221,8 @@ def gap(
     bind = Binder({"n": ""})
     range_condition = in_range(PositionRange(generation, partition, start, end), bind, "gap")
     query = f"SELECT namespace, generation, partition, offset, events FROM ({_ACKNOWLEDGED}) WHERE {range_condition}"
-    given = in_ranges(
-        (
-            PositionRange(gap_range.generation, gap_range.partition, gap_range.start, gap_range.end)
-            for gap_range in given_up
-        ),
-        bind,
-        "given_up",
-    )
+    before = (PositionRange(each.generation, each.partition, each.start, each.end) for each in given_up)
+    given = in_ranges(before, bind, "given_up")
     missing, twice = (
         [_lost_record(row) for row in client.query(sql(query, given), parameters=bind.parameters).result_rows]
         for sql in (_missing, _twice)

@@ -27,6 +27,8 @@ class Journal:
     def query(self, sql: str, parameters: Any = None) -> Any:
         if "system.detached_parts" in sql:
             rows: list[Any] = [(table, "part", "broken-on-start") for table in self._damaged]
+        elif "bitmapAndnotCardinality" in sql:
+            rows = [(1, 1)]
         elif "bitmapAndnot" in sql:
             rows = [MISSING, GIVEN_UP]
         elif "HAVING count() > 1" in sql:
