@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Final
@@ -42,7 +42,8 @@ class Adjusting(Struct, frozen=True, kw_only=True):
     billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
     on grants; ``of_void``: what is credited of what void ones added to those; ``noted``: the standing invoices,
     if any of them has credit notes; ``fees_of``: those that stand, if one billed fees of the period in advance off
-    which its discounts may be; ``interims``: interim invoices of its period whose charges it takes off."""
+    which its discounts may be; ``interims``: interim invoices of its period whose charges it takes off; ``of_running``:
+    the last interim one of the running period whose fees it changes, "" for none."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()
@@ -52,6 +53,7 @@ class Adjusting(Struct, frozen=True, kw_only=True):
     noted: Sequence[Invoice] = ()
     fees_of: Sequence[Invoice] = ()
     interims: Sequence[str] = ()
+    of_running: str = ""
 
 
 NOTHING_ADJUSTED: Final = Adjusting()
@@ -103,6 +105,7 @@ def build_invoice(
                     *((line.adjusts, Decimal(line.amount)) for line in further),
                     beyond_own(lines, due, agreed),
                     _billed_anew(lines, adjusting.interims),
+                    *_beyond_fees(lines, due, agreed, adjusting),
                 ],
             ),
             currency,
@@ -230,6 +233,20 @@ def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, De
     own = [line for line in lines if not line.adjusts and line.kind != "credit"]
     own_sum = exact_sum(Decimal(line.amount) for line in own if change or line.period_start < due.end_us)
     return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
+
+
+def _beyond_fees(
+    lines: Sequence[Line], due: Due, agreed: Agreed, adjusting: Adjusting
+) -> Iterator[tuple[str, Decimal]]:
+    """(the running period's last interim invoice, amount below zero), if there is one: what a change of the period
+    leaves its discounts to take off beyond all fees in advance, so off what that one billed."""
+    carrier = agreed.ahead_before.carrier
+    drawn = next((each for each in adjusting.drawn if each.invoice_id == carrier), None)
+    if adjusting.of_running and drawn is not None:
+        fees = (Decimal(line.amount) for line in lines if line.kind != "credit" and line.adjusts in ("", carrier))
+        beyond = exact_sum((drawn.left, *fees))
+        if beyond < 0:
+            yield adjusting.of_running, beyond
 
 
 def _effects(

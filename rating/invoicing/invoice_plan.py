@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -18,7 +18,7 @@ from rating.invoices.amounts.line_balances import (
 from rating.invoices.amounts.prepaid_credits import DrawnOn
 from rating.invoices.amounts.prior_terms import PriorTerms, prior_terms, prior_terms_ahead
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed
-from rating.invoices.chain import last_order
+from rating.invoices.chain import interims_of, last_order
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle, settled_interims
 from rating.invoicing.charges import ChargeBook, ResolvedCharge, metered
@@ -54,6 +54,7 @@ class Billing(Struct, frozen=True, kw_only=True):
     noted: tuple[Invoice, ...] = ()
     fees_of: tuple[Invoice, ...] = ()
     interims: tuple[str, ...] = ()
+    of_running: str = ""
 
     @property
     def account_id(self) -> str:
@@ -124,18 +125,22 @@ def billing_of(
     adjusted, of_void = prior_terms(chain, adjusted_ids), credited_of_void(chain, set(adjusted_ids))
     if due.of_running:
         taken_off: tuple[Line, ...] = ()
+        of_running = ""
         if due.kind == "change":
+            of_running = next((each.invoice_id for each in reversed(interims_of(chain, due.start_us))), "")
             paid = paid_in_advance(chain, due.start_us)
             fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         else:
             taken_off = settled_interims(chain, due.start_us)
             fees, credits_due = metered(book.items(due.advance)), taken_off
         at_change = _agreed_at_change(due, chain)
-        note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change)
+        drawing = {of_running} - {""}
+        note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change, drawing)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
             of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us), interims=_names(taken_off),
+            of_running=of_running,
         )  # fmt: skip
     settled_us = due.end_us if due.kind == "further" else due.start_us
     in_advance = () if due.advanced else paid_in_advance(chain, settled_us)
@@ -170,9 +175,10 @@ def _credited_before(
     prior: Iterable[Prior],
     settling: Iterable[Line],
     agreed: Agreed,
+    drawing: Collection[str] = (),
 ) -> tuple[ChainCredits, tuple[DrawnOn, ...]]:
     """For the invoices to adjust: what credit notes credited, and what prepaid credits paid. The latter also
-    covers the invoice that billed the period's fees in advance, since discounts may lower it."""
+    covers the invoice that billed the period's fees in advance, since discounts may lower it, and ``drawing``."""
     names = {*(adjusted_prior.invoice_id for adjusted_prior in prior), *(line.adjusts for line in settling)}
     paid = names | ({agreed.before.carrier, agreed.ahead_before.carrier} - {""})
     if noted:
@@ -180,6 +186,7 @@ def _credited_before(
     if noted and (due.of_running or agreed.terms != NO_TERMS):
         names |= carriers(noted, due.start_us)  # its discounts are of their fees, too
     note_credits, order = credits_of_chain(chain, names) if names else NOTHING_NOTED, last_order(chain)
+    paid |= set(drawing)
     return replace(note_credits, order=order) if order else note_credits, drawn_on(chain, paid) if paid else ()
 
 

@@ -172,5 +172,6 @@ def invoice_of(billing: Billing, totals: Totals, run: Run, wallet: Wallet | None
         noted=billing.noted,
         fees_of=billing.fees_of,
         interims=billing.interims,
+        of_running=billing.of_running,
     )
     return build_invoice(due, billing.items, totals, run, agreed=billing.agreed, adjusting=adjusting, wallet=wallet)

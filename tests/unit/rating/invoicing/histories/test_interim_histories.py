@@ -27,8 +27,9 @@ from tests.unit.rating.verify.builders import verified
 
 SEEDS = range(int(os.environ.get("WEIR_TEST_HISTORIES", "12")))
 
-FOUND = [(55, 2), (114, 2)]
-"""Seed, subscriptions: a note restores what a later invoice drew, on charges that an interim invoice's draws paid."""
+FOUND = [(55, 2), (114, 2), (19, 2)]
+"""Seed, subscriptions: a note restores what a later invoice drew, on charges that an interim invoice's draws paid; a
+discount that a change of plan leaves to be taken off what an interim invoice billed."""
 
 
 class InterimHistory(History):
