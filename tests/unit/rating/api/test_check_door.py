@@ -187,3 +187,31 @@ def test_plain_checks_do_not_reach_the_route_and_are_counted_as_its(app: Any, mo
     assert [status for status, _, _ in at_the_door] == [200] * 5
     for route, number in ((check_door.ROUTE, 6), (check_door.LIST, 2), (check_door.CHECKS, 2)):
         assert f'weir_rating_requests_total{{route="{route}",status="200"}} {number}.0' in metrics
+
+
+def test_others_come_to_run_between_the_parts_of_a_hundred_checks(app: Any) -> None:
+    request = (check_door.CHECKS, ADMINS | JSON, CHECKED[4])
+    assert b'"unlimited"' in CHECKED[4]
+    answers(app, [request])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def beside_others() -> int:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            await client.get("/healthz")
+            other = asyncio.create_task(others())
+            path, headers, body = request
+            before = turns
+            response = await client.post(path, headers=headers, content=body)
+            other.cancel()
+        app.state.rating.usage_keeper.stop()
+        assert len(response.json()["results"]) == 100
+        return turns - before
+
+    assert asyncio.run(beside_others()) >= 18, "each ten are decided, and written, apart from the next"
