@@ -13,6 +13,7 @@ from rating.console.catalog.form_view import fields_of
 from rating.console.catalog.price_nodes import tried_nodes
 from rating.console.frame import Frame
 from rating.console.html import Child, Html, join, table, tag
+from rating.console.text import grouped, rounded
 from schemas.catalog.audit_trail import Audited
 from schemas.values.instants import instant
 from schemas.values.json_text import JsonObject
@@ -26,7 +27,8 @@ SAVED: Final = {"created": "It is there now.", "changed": "The change is publish
 class FormNotes:
     """What is said about a form. ``faults``: field → what is wrong; ``general``: what no field is about; ``meanwhile``:
     the version that somebody published since the form was opened; ``priced``: a price that was worked out, of
-    ``tried``; ``planned``: what would be published; ``warnings``: of what was or would be."""
+    ``tried``; ``planned``: what would be published; ``trial``: what a metric would have made of past events;
+    ``warnings``: of what was or would be."""
 
     faults: Mapping[str, str] | None = None
     general: Sequence[str] = ()
@@ -34,6 +36,7 @@ class FormNotes:
     priced: JsonObject | None = None
     tried: JsonObject | None = None
     planned: JsonObject | None = None
+    trial: JsonObject | None = None
     warnings: Sequence[str] = ()
     done: str = ""
 
@@ -118,7 +121,11 @@ def _form(frame: Frame, draft: EntryDraft, notes: FormNotes, path: tuple[str, ..
         inside.append(_try(draft, notes))
     if not frame.may_change:
         return tag("fieldset", inside, disabled=True, class_="bare", aria_label="What it says; this key may look only")
-    inside += [_planned(notes.planned), tag("div", _buttons(draft, save, charge), class_="buttons")]
+    inside += [
+        _planned(notes.planned),
+        None if notes.trial is None else _trial(notes.trial),
+        tag("div", _buttons(draft, save, charge), class_="buttons"),
+    ]
     return frame.change_form(inside, path=path, class_="entry")
 
 
@@ -128,6 +135,8 @@ def _buttons(draft: EntryDraft, save: str, charge: bool) -> list[Html]:
 
     buttons = [button("save", save, "first"), button("more", "Update the form: fields and rows")]
     buttons.append(button("check", "What will change?"))
+    if draft.place.kind == "meter":
+        buttons.append(button("try", "Try it on the last days' events"))
     if charge and draft.charge:
         buttons.append(button("remove", "Take it off the plan"))
     return buttons
@@ -166,6 +175,26 @@ def _planned(planned: JsonObject | None) -> Html | None:
     ]
     text = "; ".join(parts) or "Nothing would change"
     return tag("p", tag("strong", "What will change: "), text, ".", class_="note", role="status")
+
+
+def _trial(trial: JsonObject) -> Html:
+    """Of the events of the metric's name: which count, which do not and why."""
+    rows = [
+        (
+            profile["profile"],
+            grouped(profile["matched"]),
+            grouped(profile["not_matched"]),
+            ", ".join(f"{grouped(count)} {reason}" for reason, count in profile["unmeterable"].items()) or "none",
+            rounded(profile["quantity"], profile["unit"]),
+            "–" if profile["current"] is None else rounded(profile["current"]["quantity"], profile["unit"]),
+        )
+        for profile in trial["profiles"]
+    ]
+    head = ("Metric", "Events that count", "Kept out by a filter", "Without a usable value", "Comes to", "Now")
+    about = f"Of {grouped(trial['events'])} events {trial['event_name']} since {trial['from'][:10]}:"
+    return tag(
+        "div", tag("p", tag("strong", about)), table(head, rows, frozenset({1, 2, 4, 5})), class_="note", role="status"
+    )
 
 
 def _try(draft: EntryDraft, notes: FormNotes) -> Html:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
 from typing import Final
@@ -12,7 +13,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import ValidationError
 
+from rating.api import simulations
 from rating.api.rating_problems import missing
 from rating.console.catalog.as_code import curl_of, shown_code, yaml_of
 from rating.console.catalog.entry_forms import PLACES
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 
 CHARGES: Final = "charges"
 PAGE: Final = 100
+TRIED_DAYS: Final = 7
+"""Days, today included, whose events a metric is tried on."""
 VERSIONS_SHOWN: Final = 10
 _FORM_BYTES: Final = 131_072
 _FRESH_SECONDS: Final = 5.0
@@ -106,6 +111,8 @@ async def change(request: Request, visit: Visiting, place: str) -> Response:
         return _page(visit, draft, await _priced(visit, draft, fields))
     body = without_charge(draft) if do == "remove" and draft.charge else draft.body
     try:
+        if do == "try" and draft.place.kind == "meter":
+            return _page(visit, draft, await _tried_on_events(request, visit, draft))
         if do == "check":
             document = {draft.place.resource.replace("-", "_"): [body], "namespace": visit.view.namespace}
             answer = await _ask(visit, "POST", "/v1/catalog/apply?dry_run=true", document, None)
@@ -213,6 +220,19 @@ async def _priced(visit: Visit, draft: EntryDraft, fields: Mapping[str, str]) ->
         shown, general = place_faults(draft.nodes, [fault for fault in below if fault[0] not in known], draft.shown)
         return FormNotes(shown | {place: detail for place, detail in below if place in known}, general, tried=tried)
     return FormNotes(priced=priced, tried=tried)
+
+
+async def _tried_on_events(request: Request, visit: Visit, draft: EntryDraft) -> FormNotes:
+    """What the metric would have made of the last days' events, by the code that meters. Raises Problem."""
+    today = visit.rating.now().date()
+    period = f"{today - timedelta(days=TRIED_DAYS - 1)}..{today + timedelta(days=1)}"
+    try:
+        asked = simulations.TryRequest.model_validate({"meter": draft.body, "period": period, "limit": 1})
+    except ValidationError as error:
+        faults = [(".".join(map(str, item["loc"][1:])), item["msg"]) for item in error.errors()]
+        shown, general = place_faults(draft.nodes, faults, draft.shown)
+        return FormNotes(shown, general)
+    return FormNotes(trial=await simulations.tried(request, visit.rating, visit.view, asked))
 
 
 def _warnings(answer: JsonObject) -> list[str]:

@@ -315,7 +315,21 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
             assert "needs a property" in sent("metrics", 422, **metric)
             filtered = {"profiles.0.filters.0.property": "to.country", "profiles.0.filters.0.operator": "in",
                         "profiles.0.filters.0.value": "DE, 7"}  # fmt: skip
-            page = saved("metrics", **metric, **filtered, **{"profiles.0.property": "words"})
+            measured = metric | filtered | {"profiles.0.property": "words"}
+            sent_events = [
+                {
+                    "event_name": "words",
+                    "account_id": "clara",
+                    "properties": {"words": value, "to": {"country": country}},
+                }
+                for value, country in ((5, "DE"), (6, "FR"), ("many", "DE"))
+            ]
+            assert gateway.post("/v1/events/batch", json={"events": sent_events}).status_code == 202
+            wait_until(lambda: "Of 3 events words" in sent("metrics", 200, do="try", **measured))
+            counted = '<td class="number">1</td><td class="number">1</td><td>1 '  # one by no filter, one for its value
+            assert counted in sent("metrics", 200, do="try", **measured)
+            assert "needs a property" in sent("metrics", 200, do="try", **metric)
+            page = saved("metrics", **measured)
             assert "Words &lt;b&gt;" in page
             assert "Create a product of words.total" in page
             assert gateway.get("/v1/meters/words").json()["profiles"][0]["filters"][0]["value"] == ["DE", 7]
