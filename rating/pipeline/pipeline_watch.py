@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -19,6 +18,7 @@ from schemas.health.stages import Attempts, stalled
 from schemas.kafka.lag import holds_record
 from schemas.ledgers.checkpoints import RolledUp
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 
 log = logging.getLogger(__name__)
 
