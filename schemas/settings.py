@@ -131,8 +131,9 @@ class Settings(BaseSettings):
     data_dir: str = Field(".weir", description="folder of the local stack's data, logs and state")
     snapshot_dir: str = Field(
         "",
-        description="folder, on a disk of the machine, for snapshots of invoices, alerts and reservations, of which "
-        "closes, payments and starts of processes then read only what is new; empty: none. `weir up` names its own",
+        description="folder, on a disk of the machine, for snapshots of invoices, alerts, checkpoints and "
+        "reservations, of which closes, payments and starts of processes then read only what is new; empty: none. "
+        "`weir up` names its own",
     )
     watched_folders: str = Field(
         "",

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rating.books import read_books
-from rating.verify.difference import PER_CHECK, Difference
+from rating.verify.difference import PER_CHECK, Difference, Findings
+from rating.verify.fold_images import check_images
+from rating.verify.scope import open_scope
 from rating.verify.verification import verify
+from schemas.kafka.topics import CHECKPOINTS
+from schemas.ledgers.checkpoint_folds.stored_checkpoints import rows_of
+from schemas.ledgers.checkpoints import CheckpointLedger
+from schemas.ledgers.folds import fold_image
 from schemas.settings import Settings
 from tests.integration.rating.road import Road
 from tests.integration.rating.verify.damages import AGAIN, DAMAGES, damaged
@@ -217,6 +226,32 @@ def test_an_identity_that_counted_twice_is_found(proven: Road) -> None:
     (twice,) = [one for one in differences if one.what == "counted twice"]
     assert "idempotency key k7" in twice.where
     assert twice.expected == "one counted copy for ever"
+
+
+def test_checkpoints_go_on_from_their_file_which_is_compared_with_the_topic(
+    proven: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold_image, "LEAST_BEHIND", 1)
+    settings = proven.settings.model_copy(update={"snapshot_dir": str(tmp_path)})
+    with closing(CheckpointLedger(settings)) as ledger:
+        whole = list(rows_of(ledger.refresh()))
+    with closing(CheckpointLedger(settings)) as ledger:
+        assert list(rows_of(ledger.checkpoints)) == whole, "before anything was read of the topic"
+    parts = {part for part, _, _ in whole}
+    assert parts >= {"cuts", "run", "invoices"}
+    scope, findings = open_scope(settings, None), Findings()
+    with closing(scope):
+        check_images(scope, findings, lambda *_: None)
+        assert findings.differences() == []
+        with sqlite3.connect(fold_image.image_path(str(tmp_path), CHECKPOINTS)) as database:
+            for part in parts:
+                database.execute(
+                    "DELETE FROM fold WHERE part = ? AND key = (SELECT max(key) FROM fold WHERE part = ?)", (part, part)
+                )
+        check_images(scope, findings, lambda *_: None)
+    differences = findings.differences()
+    assert {each.where.split()[0] for each in differences} == parts
+    assert {each.found for each in differences} == {"no entry"}
 
 
 def test_a_broken_table_makes_a_short_report(proven: Road) -> None:
