@@ -86,6 +86,11 @@ class Operation:
         return self.path in ("/healthz", "/readyz", "/metrics")
 
     @property
+    def by_token(self) -> bool:
+        """Whether a token opens it, and no key does."""
+        return self.path == "/v1/portal"
+
+    @property
     def resource(self) -> str:
         """The second part of its path: meters, invoices, …"""
         return self.path.split("/")[2] if self.path.startswith("/v1/") else ""
@@ -119,6 +124,7 @@ class Operation:
             "feature": "f",
             "reservation_id": "rsv_0",
             "topup_id": "top_0",
+            "name": "ada",
             "subscription": "s",
             "id": tenant.invoice if self.resource == "invoices" else "acme",
         }
