@@ -34,6 +34,8 @@ ALL_SCOPES: Final[frozenset[KeyScope]] = frozenset({"ingest", "read", "catalog",
 ROOT_AUTHOR: Final = "admin"
 MAX_REMEMBERED: Final = 10_000
 USER_PREFIX: Final = "user:"
+KEY_PREFIX: Final = "key_"
+"""What the server has the id of each key begin with."""
 _PREFIX: Final = "weir_"
 _SCHEME: Final = "bearer "
 _NO_HASH: Final = "0" * 64
@@ -117,8 +119,11 @@ class Access:
 
 
 def user_access(namespace: str, user: User) -> Access:
-    """What a user may do."""
-    author = f"{user.name} ({user.code})" if user.name else user.code
+    """What a user may do. One whose name to log in with reads as the author of another's changes, the admin key's or a
+    key's, is named with ``user:`` before it."""
+    others = user.code.lower() == ROOT_AUTHOR or user.code.lower().startswith(KEY_PREFIX)
+    code = USER_PREFIX + user.code if others else user.code
+    author = f"{user.name} ({code})" if user.name else code
     return Access(namespace, SCOPES_OF_ROLE[user.role], author, USER_PREFIX + user.code, role=user.role)
 
 

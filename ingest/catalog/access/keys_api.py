@@ -27,7 +27,7 @@ from ingest.sources import Sources
 from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.keys import ApiKey, KeyLimits
 from schemas.catalog.state import Entry
-from schemas.http.api_keys import KIND, Access, key_hash, key_text
+from schemas.http.api_keys import KEY_PREFIX, KIND, Access, key_hash, key_text
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -68,7 +68,7 @@ class KeysApi:
         caller = self._caller(request)
         async with self._guard.body(request, caller.access, caller.namespace, _MAX_BODY) as body:
             pass
-        key_id = f"key_{self._sources.new_id().hex()[:16]}"
+        key_id = f"{KEY_PREFIX}{self._sources.new_id().hex()[:16]}"
         text = key_text(caller.namespace, key_id, self._sources.new_id() + self._sources.new_id())
         most = self._guard.may_give(caller.access)
         model = or_problem(

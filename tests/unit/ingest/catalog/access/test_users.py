@@ -11,8 +11,19 @@ from ingest.catalog.access.users_api import changed_user, user_change, user_json
 from ingest.catalog.document import DocumentError
 from rating.console.login.rights import may_administer, may_change, may_decide
 from schemas.catalog.access.users import ROLES, User, UserChange
+from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, Entry, record_of
-from schemas.http.api_keys import Access, Denied, KeyName, Keyring, user_access, user_digest
+from schemas.http.api_keys import (
+    ROOT_AUTHOR,
+    Access,
+    Denied,
+    KeyName,
+    Keyring,
+    key_hash,
+    key_text,
+    user_access,
+    user_digest,
+)
 from schemas.http.passwords import is_password, nobodys_hash, password_hash
 from schemas.values.instants import parse_rfc3339
 from stream_processors.projections.ledgers import copied_body
@@ -82,6 +93,20 @@ def test_the_gateway_finds_a_user_and_a_key_that_is_called_like_one_is_none() ->
     for name in ("user:bo", "ada", "user:"):
         with pytest.raises(Denied):
             keyring(ada).of_entry(KeyName("shop", name), NOW)
+
+
+@pytest.mark.parametrize("name", ["", "Ada"])
+@pytest.mark.parametrize("code", [ROOT_AUTHOR, "Admin", "key_1"])
+def test_what_a_user_changes_is_told_from_what_the_admin_key_and_a_key_change(code: str, name: str) -> None:
+    author = user_access("shop", User(code=code, name=name, hash=HASH, role="admin")).author
+    assert author == (f"Ada (user:{code})" if name else f"user:{code}")
+    # A key that is made with the admin key has rates of its own, beside the namespace's.
+    text = key_text("shop", "key_2", bytes(32))
+    model = ApiKey(code="key_2", hash=key_hash(text), scopes=("ingest",))
+    catalog = Catalog()
+    record = record_of("shop", model, kind="api_key", version=1, author=author, claim_id="c", retired=False)
+    assert catalog.apply(record, 0, NOW) is not None
+    assert not Keyring("root", catalog, lambda: True).of_key(text, NOW).by_operator
 
 
 def test_each_role_may_more_than_the_one_before() -> None:
