@@ -55,7 +55,7 @@ async def portal_answer(rating: Rating, view: NamespaceView, account_id: str) ->
         "usage": usage or [],
         "balance": None if balance is None else balance | {"problems": []},
         "entitlements": [] if limits is None else limits["entitlements"],
-        "invoices": [] if invoices is None else [head.to_json() for head in invoices.invoices],
+        "invoices": [] if invoices is None else [of_customer(head.to_json()) for head in invoices.invoices],
         "incomplete": missing or unpriced or problems,
     }
 
@@ -68,6 +68,13 @@ def _name(view: NamespaceView, account_id: str) -> str:
 def _shown(subscription: JsonObject) -> JsonObject:
     """Without the seller's remedies for usage that has no price."""
     return subscription | {"charges": [charge | {"unpriced": []} for charge in subscription["charges"]]}
+
+
+def of_customer(head: JsonObject) -> JsonObject:
+    """An invoice's head without who of the seller decided on it, and why it is void."""
+    named = {name: [entry | {"author": ""} for entry in head[name]] for name in ("payments", "credit_notes")}
+    void = head["void"] and head["void"] | {"author": "", "reason": ""}
+    return head | named | {"void": void, "approved": None}
 
 
 async def _by_day(

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.api.portal.portal_answer import of_customer
 from rating.api.portal.portal_token import PREFIX, PortalGrant, grant_of, portal_token
 from rating.console.portal.portal_page import portal_page
 from tests.unit.rating.console.test_account import RUNNING
@@ -44,3 +45,18 @@ def test_a_portal_is_text_and_leads_nowhere(seller: str, name: str) -> None:
     assert not {"script", "a", "form"} & set(reader.names)
     assert name in reader.text
     assert "Estimated total" in reader.text
+
+
+def test_a_customer_is_not_told_who_of_the_seller_decided_on_an_invoice() -> None:
+    decided: dict[str, Any] = {"author": "Bo (bo@example.com)", "at": "2026-07-01T00:00:00Z"}
+    note, paid = {"reason": "late", "author": "Bo"}, {"reference": "p1", "author": "key_1"}
+    head = {
+        "number": "INV-1", "payments": [paid], "credit_notes": [note], "void": decided | {"reason": "Bo mistook it"},
+        "approved": decided | {"draft": 2},
+    }  # fmt: skip
+    shown = of_customer(head)
+    assert "Bo" not in str(shown)
+    assert "key_1" not in str(shown)
+    assert shown["payments"] == [{"reference": "p1", "author": ""}]
+    assert shown["credit_notes"] == [{"reason": "late", "author": ""}]
+    assert of_customer(head | {"void": None})["void"] is None
