@@ -134,9 +134,13 @@ def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
-    """The session is over, also for whoever has kept its cookie."""
-    if cookie := request.cookies.get(session.COOKIE, ""):
-        rating_of(request).ended_sessions.end(cookie)
+    """The session is over, also for whoever has kept its cookie. No other site ends one: its form comes without the
+    cookie."""
+    rating, cookie = rating_of(request), request.cookies.get(session.COOKIE, "")
+    # Only our own: whoever made up cookies would have those forgotten that were ended.
+    if session.session_of(rating.settings.admin_key.get_secret_value(), cookie, micros(rating.now())) is not None:
+        rating.ended_sessions.end(cookie)
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(session.COOKIE)
+    if cookie:
+        answer.delete_cookie(session.COOKIE)
     return answer

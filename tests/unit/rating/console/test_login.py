@@ -10,8 +10,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from rating.api.visitors import ended_sessions
 from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
 from rating.app import build_app
+from rating.console.login.session import COOKIE
 from schemas.settings import Settings
 
 KEY = "the-right-key"
@@ -72,3 +74,23 @@ def test_all_addresses_together_have_a_bound_and_few_are_remembered() -> None:
         tries.failed(f"{number}", 0)
     assert len(tries._spent) == REMEMBERED
     assert tries.wait("203.0.113.1", 0) > 0
+
+
+def test_an_ended_session_is_not_brought_back_by_cookies_that_are_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ended_sessions, "MOST", 2)
+    app = build_app(Settings(admin_key=SecretStr(KEY)))
+
+    async def kept_cookie() -> str:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://weir") as client:
+            cookie = (await client.post("/login", data={"key": KEY})).cookies[COOKIE]
+            client.cookies.clear()
+            for sent in (cookie, "made-up", "1.x.y", "", f"{cookie}0"):
+                answer = await client.post("/logout", headers={"cookie": f"{COOKIE}={sent}"})
+                assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            # As another site sends a form: without the cookie, which stays.
+            assert "set-cookie" not in (await client.post("/logout")).headers
+            return cookie
+
+    cookie = asyncio.run(kept_cookie())
+    assert app.state.rating.ended_sessions.has(cookie)
