@@ -42,8 +42,9 @@ class Adjusting(Struct, frozen=True, kw_only=True):
     billed in advance. ``note_credits``: what credit notes credited of the adjusted invoices; ``drawn``: what those drew
     on grants; ``of_void``: what is credited of what void ones added to those; ``noted``: the standing invoices,
     if any of them has credit notes; ``fees_of``: those that stand, if one billed fees of the period in advance off
-    which its discounts may be; ``interims``: interim invoices of its period whose charges it takes off; ``of_running``:
-    the last interim one of the running period whose fees it changes, "" for none."""
+    which its discounts may be; ``interims``: interim invoices of its period, if it takes charges of any off, those of
+    which it does last; ``of_running``: the last interim one of the running period whose fees it changes, "" for
+    none."""
 
     lines: Sequence[Line] = ()
     settled: Sequence[Line] = ()

@@ -139,7 +139,8 @@ def billing_of(
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,
             prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-            of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us), interims=_names(taken_off),
+            of_void=of_void, fees_of=_fees_of(at_change, chain, due.start_us),
+            interims=_interim_names(chain, due.start_us, taken_off),
             of_running=of_running,
         )  # fmt: skip
     settled_us = due.end_us if due.kind == "further" else due.start_us
@@ -160,12 +161,16 @@ def billing_of(
     return Billing(
         due=due, items=items, prior=prior, credits=credits_due, agreed=agreed,
         prior_terms=adjusted, note_credits=note_credits, drawn=drawn_before, noted=noted,
-        of_void=of_void, fees_of=_fees_of(agreed, chain, due.start_us), interims=_names(taken_off),
+        of_void=of_void, fees_of=_fees_of(agreed, chain, due.start_us),
+        interims=_interim_names(chain, settled_us, taken_off),
     )  # fmt: skip
 
 
-def _names(taken_off: Iterable[Line]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(line.adjusts for line in taken_off))
+def _interim_names(chain: Iterable[Invoice], start_us: int, taken_off: Iterable[Line]) -> tuple[str, ...]:
+    """The interim invoices of the period, those last whose charges are taken off; none where nothing is."""
+    names = dict.fromkeys(line.adjusts for line in taken_off)
+    others = [each.invoice_id for each in interims_of(chain, start_us) if each.invoice_id not in names]
+    return (*others, *names) if names else ()
 
 
 def _credited_before(

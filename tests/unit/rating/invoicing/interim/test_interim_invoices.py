@@ -249,6 +249,7 @@ def known_by(events: list[tuple[float, int, float | None]], day: float) -> list[
 @given(years())
 @example((OFF, ["150", "7"], [(17, 82, None), (60, 99, 86), (79, 23, None)], [13.0, 30.0, 82.0]))
 @example(({}, ["90"], [(1, 97, None), (9, 130, 15), (2, 33, 15)], [4.0, 11.0]))
+@example((OFF, ["20"], [(59.25, 1, None), (60.25, 12, 62)], [60, 61]))
 def test_all_that_grants_and_money_pay_is_what_one_bill_would_have_had(year: Any) -> None:
     """Of a year whose events are voided in their own month; also where that is less than what was billed."""
     terms, grants, events, days = year
