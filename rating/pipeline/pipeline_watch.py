@@ -104,7 +104,7 @@ class PipelineWatch:
         else:
             self._attempts.done(f"{_LOOKING} {asked}")
 
-    def _waits(self, backlog: Backlog) -> bool:
+    def _waits(self, backlog: Backlog) -> bool | None:
         topic, partition = backlog.place
         if backlog.stage in _COUNTED:
             return True
@@ -112,7 +112,7 @@ class PipelineWatch:
             return holds_record(self._settings, topic, partition, backlog.done)
         except KafkaException as error:
             log.warning("whether %s partition %d has a record at %d: %s", topic, partition, backlog.done, error)
-            return True
+            return None
 
     def _tell(self) -> None:
         standing = {stage.stage.name: stage for stage in self.standing}

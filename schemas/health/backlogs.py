@@ -97,17 +97,21 @@ class StandingStage:
 
 @dataclass(slots=True)
 class _Seen:
+    """``waits``: work is known to wait there, which stays so until some of it is done."""
+
     backlog: Backlog
     since: float
+    waits: bool = False
 
 
 class Backlogs:
     """What was seen of every place, and since when none of its work was done. Instants are monotonic seconds.
 
-    ``waits``: whether work waits in a place that seems to stand; it may ask, and is called once for each state.
+    ``waits``: whether work waits in a place that seems to stand; it may ask, and is called once for each state. None:
+    that cannot be told, so it may; others are not asked about then, and all of them again at the next observation.
     """
 
-    def __init__(self, waits: Callable[[Backlog], bool] = lambda backlog: True) -> None:
+    def __init__(self, waits: Callable[[Backlog], bool | None] = lambda backlog: True) -> None:
         self._waits = waits
         self._places: dict[tuple[PipelineStage, tuple[str, int]], _Seen] = {}
         self._empty: set[Backlog] = set()
@@ -127,10 +131,16 @@ class Backlogs:
                 and known.backlog.records > 0
                 and known.backlog not in self._empty
             )
-            self._places[key] = _Seen(backlog, known.since if known is not None and stood else now)
+            self._places[key] = _Seen(backlog, known.since, known.waits) if known and stood else _Seen(backlog, now)
         self._empty &= {seen.backlog for seen in self._places.values()}
         for seen in self._places.values():
-            if self._stands(seen, now) and not self._waits(seen.backlog):
+            if seen.waits or not self._stands(seen, now):
+                continue
+            waits = self._waits(seen.backlog)
+            if waits is None:
+                break
+            seen.waits = waits
+            if not waits:
                 self._empty.add(seen.backlog)
 
     def _stands(self, seen: _Seen, now: float) -> bool:

@@ -77,6 +77,31 @@ def test_marks_of_transactions_are_no_work_and_what_comes_after_them_has_a_minut
     assert not standing.concerns("other")
 
 
+def test_a_place_where_work_waits_is_asked_about_once_and_after_one_that_cannot_be_told_no_other_is() -> None:
+    asked: list[Backlog] = []
+    answers: dict[tuple[str, int], bool | None] = {FIRST: None, SECOND: True}
+
+    def waits(backlog: Backlog) -> bool | None:
+        asked.append(backlog)
+        return answers[backlog.place]
+
+    def look(now: float, done: int = 0) -> list[tuple[str, int]]:
+        asked.clear()
+        places = [Backlog(METERING, place, done, 1 + int(now)) for place in (FIRST, SECOND)]
+        backlogs.seen([METERING], places, now)
+        assert all(len(standing.backlogs) == 2 for standing in backlogs.standing(now, 0)), "what is not told may wait"
+        return [backlog.place for backlog in asked]
+
+    backlogs = Backlogs(waits)
+    assert look(0.0) == []
+    assert look(60.0) == [FIRST]
+    answers[FIRST] = True
+    assert look(70.0) == [FIRST, SECOND]
+    assert look(80.0) == look(90.0) == [], "more came, but nothing was done"
+    assert look(100.0, done=1) == []
+    assert look(160.0, done=1) == [FIRST, SECOND]
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_stage_that_stands_is_told(stage: object) -> None:
     backlogs = Backlogs()
