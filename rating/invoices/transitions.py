@@ -221,8 +221,7 @@ def _next(invoice: Invoice, state: str, changes: Mapping[str, Any]) -> Invoice:
     return replace(invoice, version=invoice.version + 1, state=state, body=body, claim_id="")
 
 
-@lru_cache(maxsize=1000)  # a run has one instant, and its accounts few zones and terms
-@lru_cache(maxsize=4096)  # invoices of a run are finalised at one instant
+@lru_cache(maxsize=4096)  # a run has one instant, and its accounts few zones and terms
 def due_date(finalised_us: int, zone: str, terms_days: int) -> str:
     """The local date (ISO 8601) ``terms_days`` after the local date of finalisation."""
     local = instant(finalised_us).astimezone(parse_zone(zone)).date()
