@@ -87,7 +87,7 @@ class CreditBalances:
             asked_at, known = namespace.known.get(place, (0.0, None))
             age = loop.time() - asked_at
             if isinstance(known, Exception) and age < _PAUSE_SECONDS:
-                raise known
+                raise known.with_traceback(None)  # else it keeps the frames of every raise
             if isinstance(known, PrepaidLeft) and age <= _HELD_SECONDS:
                 left[place] = known
             if place in left and age <= _FRESH_SECONDS:
