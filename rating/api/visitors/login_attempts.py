@@ -37,28 +37,37 @@ class LoginAttempts:
 
     def wait(self, address: str, now: float) -> int:
         """Seconds until a try from this address is looked at; 0: now."""
+        network = _network(address)
         return max(
-            self._wait(_network(address), BURST, EACH, now),
+            self._wait(network, BURST, EACH, now),
+            self._wait(_passwords(network), BURST, EACH, now),
             self._wait(_EVERYBODY, ALL_BURST, ALL_EACH, now),
         )
 
-    def failed(self, address: str, now: float) -> None:
-        """Count a wrong key."""
-        for name, seconds_a_try in ((_network(address), EACH), (_EVERYBODY, ALL_EACH)):
+    def failed(self, address: str, now: float, *, password: bool = False) -> None:
+        """Count a wrong key, or a wrong ``password`` of a user."""
+        network = _network(address)
+        counted = [(network, EACH), (_EVERYBODY, ALL_EACH), *([(_passwords(network), EACH)] if password else ())]
+        for name, seconds_a_try in counted:
             known = self._spent.pop(name, None)
             self._spent[name] = _Spent((known.now(now, seconds_a_try) if known else 0.0) + 1, now)
-        if len(self._spent) > REMEMBERED:
+        while len(self._spent) > REMEMBERED:
             # The one that was wrong the longest ago; what all together tried is kept.
             del self._spent[next(name for name in self._spent if name != _EVERYBODY)]
 
     def forget(self, address: str) -> None:
-        """Drop an address's wrong tries, after the right key."""
+        """Drop an address's wrong keys, after a right login. Wrong passwords come back with time alone: else whoever
+        may log in would guess others', and spend the tries of all together."""
         self._spent.pop(_network(address), None)
 
     def _wait(self, name: str, burst: int, seconds_a_try: float, now: float) -> int:
         known = self._spent.get(name)
         over = 0.0 if known is None else known.now(now, seconds_a_try) - burst + 1
         return ceil(over * seconds_a_try) if over > 0 else 0
+
+
+def _passwords(network: str) -> str:
+    return f"{network} passwords"
 
 
 def _network(address: str) -> str:

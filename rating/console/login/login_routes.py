@@ -78,7 +78,7 @@ async def log_in(request: Request) -> Response:
     try:
         opened = await _as_user(rating, user.strip(), password) if user.strip() else _opened(rating, key)
     except Denied as denied:
-        return _refused(rating, denied, address, now, next_page)
+        return _refused(rating, denied, address, now, next_page, password=bool(user.strip()))
     except Problem as problem:  # others log in now
         return page_of(login_form(next_page, note=f"{problem.detail}."), problem.status)
     rating.login_tries.forget(address)
@@ -121,11 +121,11 @@ def _opened(rating: Rating, key: str) -> list[session.SessionKey]:
     return [session.SessionKey(name.namespace, name.key_id, key_hash(key))]
 
 
-def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page: str) -> Response:
+def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page: str, *, password: bool) -> Response:
     if denied.status != HTTPStatus.UNAUTHORIZED:
         log.warning("console login from %s is refused: %s", address, denied.detail)
         return page_of(login_form(next_page, note=f"{denied.detail}."), denied.status)
-    rating.login_tries.failed(address, now)
+    rating.login_tries.failed(address, now, password=password)
     log.warning("console login from %s is refused: a wrong key", address)
     return page_of(
         login_form(next_page, note="That is neither a user with this password nor a key of this service."), 401

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from rating.api.visitors import ended_sessions
 from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
 from rating.app import build_app
+from rating.console.login import login_routes
 from rating.console.login.session import COOKIE
 from schemas.settings import Settings
 
@@ -52,6 +53,23 @@ def test_the_right_key_opens_and_forgets_the_wrong_ones(caplog: pytest.LogCaptur
     assert tried(["\udc80".encode("utf-8", "replace").decode(), "ü" * 3000])[-1].status_code == 401
 
 
+def test_a_right_login_gives_nobody_more_tries_at_others_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_routes, "is_password", lambda kept, password: False)
+    monkeypatch.setattr(login_routes, "nobodys_hash", lambda: "")
+    app = build_app(Settings(admin_key=SecretStr(KEY)))
+    monkeypatch.setattr(app.state.rating.keys, "_fresh", lambda: True)
+
+    async def statuses() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://weir") as client:
+            tries = [{"user": "ada", "password": "a guess"}, {"key": KEY}] * (BURST - 1) + [
+                {"user": "ada"},
+                {"key": KEY},
+            ]
+            return [(await client.post("/login", data=fields)).status_code for fields in tries]
+
+    assert asyncio.run(statuses()) == [401, 303] * (BURST - 1) + [401, 429]
+
+
 def test_tries_come_back_with_time_and_by_address() -> None:
     tries = LoginAttempts()
     for _ in range(BURST):
@@ -71,7 +89,7 @@ def test_all_addresses_together_have_a_bound_and_few_are_remembered() -> None:
     assert tries.wait("203.0.113.1", 0) == 1
     assert tries.wait("203.0.113.1", 2) == 0
     for number in range(REMEMBERED + 10):
-        tries.failed(f"{number}", 0)
+        tries.failed(f"{number}", 0, password=number % 2 == 0)
     assert len(tries._spent) == REMEMBERED
     assert tries.wait("203.0.113.1", 0) > 0
 
