@@ -151,7 +151,8 @@ async def form_of(
     if not may(visit.access):
         who = f"the role {visit.access.role}" if visit.access.role else "this key"
         raise RatingProblem(HTTPStatus.FORBIDDEN, f"{who} may not do this; an admin of the namespace may")
-    return {name: values[0].strip() for name, values in fields.items()}
+    # A login takes a password as it is typed.
+    return {name: values[0] if name == "password" else values[0].strip() for name, values in fields.items()}
 
 
 def _first_namespace(rating: Rating, access: Access) -> str:

@@ -5,16 +5,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.types import Message
 
 from rating.api.visitors import ended_sessions
 from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
 from rating.app import build_app
 from rating.console.login import login_routes
-from rating.console.login.session import COOKIE
+from rating.console.login.session import COOKIE, form_token
+from rating.console.login.visit import form_of
+from schemas.http.api_keys import ALL_SCOPES, Access
 from schemas.settings import Settings
 
 KEY = "the-right-key"
@@ -112,3 +119,15 @@ def test_an_ended_session_is_not_brought_back_by_cookies_that_are_made_up(monkey
 
     cookie = asyncio.run(kept_cookie())
     assert app.state.rating.ended_sessions.has(cookie)
+
+
+def test_a_password_is_taken_as_it_is_typed() -> None:
+    settings = Settings(admin_key=SecretStr(KEY))
+    fields = {"token": form_token(KEY, "c"), "password": " a pass word ", "name": " Ada "}
+
+    async def body() -> Message:
+        return {"type": "http.request", "body": urlencode(fields).encode()}
+
+    request = Request({"type": "http", "method": "POST", "headers": [(b"cookie", f"{COOKIE}=c".encode())]}, body)
+    visit: Any = SimpleNamespace(rating=SimpleNamespace(settings=settings), access=Access(None, ALL_SCOPES, "admin"))
+    assert asyncio.run(form_of(request, visit)) == fields | {"name": "Ada"}
