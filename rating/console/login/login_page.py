@@ -9,7 +9,7 @@ def login_form(next_page: str, note: str = "") -> Html:
     """``note``: what became of the last try, ``next_page``: what it leads to."""
     text = (
         "Log in as a user of a namespace, or with a key: the admin key (WEIR_ADMIN_KEY) opens all namespaces, an API"
-        " key with the scope read, catalog or admin its own."
+        " key with the scope read or admin its own."
     )
     user = tag("input", name="user", autofocus=True, autocomplete="username", autocapitalize="none", maxlength=128)
     password = tag("input", type="password", name="password", autocomplete="current-password", maxlength=256)
