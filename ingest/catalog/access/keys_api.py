@@ -5,29 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ingest.catalog.access.access_api import AccessApi
 from ingest.catalog.catalog_api import Cursor, Limit
-from ingest.catalog.catalog_problems import Caller, or_problem
-from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import CatalogService
+from ingest.catalog.catalog_problems import or_problem
 from ingest.catalog.document import DocumentError, Fault, load_document
 from ingest.catalog.entries import read_model
-from ingest.catalog.fair_pool import KEYS, FairPool
-from ingest.catalog.just_published import with_just_published
 from ingest.catalog.openapi_bodies import KEY_BODY
-from ingest.http.auth import Guard
-from ingest.http.loop_throttle import LoopThrottle
 from ingest.http.rate_limits import Rates
-from ingest.sources import Sources
-from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.keys import ApiKey, KeyLimits
 from schemas.catalog.state import Entry
-from schemas.http.api_keys import KEY_PREFIX, KIND, Access, key_hash, key_text
+from schemas.http.api_keys import KEY_PREFIX, KIND, key_hash, key_text
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -35,33 +28,11 @@ _MAX_BODY = 64 * 1024
 _OURS = ("code", "hash")
 _LATEST = micros(datetime(9999, 12, 31, tzinfo=UTC))
 
-T = TypeVar("T")
 
-
-class KeysApi:
+class KeysApi(AccessApi):
     """API keys by HTTP. Calls run in worker threads, since publishing waits for Kafka."""
 
-    def __init__(
-        self,
-        guard: Guard,
-        catalog: CatalogFollower,
-        publisher: CatalogPublisher,
-        sources: Sources,
-        throttle: LoopThrottle,
-    ) -> None:
-        self._guard = guard
-        self._catalog = catalog
-        self._service = CatalogService(catalog, publisher, throttle.tick)
-        self._sources = sources
-        self._pool = FairPool(KEYS, "changes of keys", throttle)
-
-    def stop(self) -> None:
-        """Start no further work."""
-        self._pool.stop()
-
-    def _caller(self, request: Request) -> Caller:
-        access: Access = request.state.access
-        return Caller(self._guard.namespace(request, access), access)
+    changes = "changes of keys"
 
     async def create(self, request: Request) -> Response:
         """201 with the key's secret, which cannot be read again."""
@@ -96,9 +67,6 @@ class KeysApi:
             return JSONResponse({"items": items, "next_cursor": following})
 
         return await self._run(caller, answer)
-
-    async def _run(self, caller: Caller, work: Callable[[], T]) -> T:
-        return await with_just_published(self._catalog, lambda: self._pool.run(caller, work))
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], KeysApi]) -> None:

@@ -10,20 +10,13 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ingest.catalog.access.access_api import AccessApi
 from ingest.catalog.catalog_api import Cursor, Limit
-from ingest.catalog.catalog_problems import Caller, or_problem
-from ingest.catalog.catalog_publisher import CatalogPublisher
-from ingest.catalog.catalog_service import CatalogService
+from ingest.catalog.catalog_problems import or_problem
 from ingest.catalog.document import DocumentError, Fault, load_document
-from ingest.catalog.fair_pool import KEYS, FairPool
 from ingest.catalog.openapi_bodies import USER_BODY
-from ingest.http.auth import Guard
-from ingest.http.loop_throttle import LoopThrottle
-from ingest.sources import Sources
 from schemas.catalog.access.users import USER, User, UserChange
-from schemas.catalog.follower import CatalogFollower
 from schemas.catalog.state import Entry
-from schemas.http.api_keys import Access
 from schemas.http.passwords import password_hash
 from schemas.values.instants import instant, rfc3339
 from schemas.values.json_text import JsonObject
@@ -31,30 +24,11 @@ from schemas.values.json_text import JsonObject
 _MAX_BODY: Final = 64 * 1024
 
 
-class UsersApi:
+class UsersApi(AccessApi):
     """Users by HTTP. Calls run in worker threads, since a password's hash takes a while and publishing waits for
     Kafka."""
 
-    def __init__(
-        self,
-        guard: Guard,
-        catalog: CatalogFollower,
-        publisher: CatalogPublisher,
-        sources: Sources,
-        throttle: LoopThrottle,
-    ) -> None:
-        self._guard = guard
-        self._service = CatalogService(catalog, publisher, throttle.tick)
-        self._sources = sources
-        self._pool = FairPool(KEYS, "changes of users", throttle)
-
-    def stop(self) -> None:
-        """Start no further work."""
-        self._pool.stop()
-
-    def _caller(self, request: Request) -> Caller:
-        access: Access = request.state.access
-        return Caller(self._guard.namespace(request, access), access)
+    changes = "changes of users"
 
     async def put(self, request: Request, name: str) -> Response:
         """200 with the user as it is now, without the password's hash."""
@@ -70,12 +44,12 @@ class UsersApi:
                 USER, name, lambda standing: changed_user(name, standing, change, made, now_us), caller
             )
 
-        return JSONResponse(user_json(await self._pool.run(caller, work)))
+        return JSONResponse(user_json(await self._run(caller, work)))
 
     async def remove(self, request: Request, name: str) -> Response:
         """204. The console lets the user in no more, within a second."""
         caller = self._caller(request)
-        await self._pool.run(caller, lambda: self._service.retire(USER, name, caller, None))
+        await self._run(caller, lambda: self._service.retire(USER, name, caller, None))
         return Response(status_code=204)
 
     async def page(self, request: Request, limit: int, cursor: str | None) -> Response:
@@ -86,7 +60,7 @@ class UsersApi:
             entries, following = self._service.page(USER, caller, limit, cursor)
             return JSONResponse({"items": [user_json(entry) for entry in entries], "next_cursor": following})
 
-        return await self._pool.run(caller, answer)
+        return await self._run(caller, answer)
 
     @staticmethod
     def routes(app: FastAPI, api: Callable[[], UsersApi]) -> None:

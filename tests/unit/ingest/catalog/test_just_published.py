@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ingest.catalog import just_published
+from ingest.catalog.access.keys_api import KeysApi
+from ingest.catalog.access.users_api import UsersApi
+from ingest.catalog.catalog_service import CatalogService
 from ingest.catalog.just_published import with_just_published
 from ingest.events.events_api import EventsApi
 from ingest.http.gateway_problems import Problem
 from schemas.catalog.models import Namespace
+from schemas.catalog.state import Entry
 from schemas.http.api_keys import ALL_SCOPES, Access
 
 
@@ -42,10 +47,11 @@ class Catalog:
 
 
 def target(catalog: Catalog) -> str:
-    guard, other = SimpleNamespace(namespace=lambda *_: "shop"), SimpleNamespace()
+    guard: Any = SimpleNamespace(namespace=lambda *_: "shop")
+    other: Any = SimpleNamespace()
     parts: Any = dict.fromkeys(("delivery", "producer", "metrics", "sources", "ready"), other)
     follower: Any = catalog
-    api = EventsApi(guard=guard, catalog=follower, **parts)  # type: ignore[arg-type]
+    api = EventsApi(guard=guard, catalog=follower, **parts)
     request: Any = other
     return asyncio.run(api.target(request, Access(None, ALL_SCOPES, "admin")))[0]
 
@@ -57,6 +63,30 @@ def test_events_of_a_namespace_that_was_just_declared_elsewhere_are_taken(monkey
     with pytest.raises(Problem) as refused:
         target(catalog := Catalog(monkeypatch, 99))
     assert (refused.value.status, catalog.asked) == (404, 5)
+
+
+@pytest.mark.parametrize("kind", [KeysApi, UsersApi])
+def test_keys_and_users_of_a_namespace_that_was_just_declared_elsewhere_are_listed(
+    monkeypatch: pytest.MonkeyPatch, kind: type[KeysApi | UsersApi]
+) -> None:
+    catalog, access = Catalog(monkeypatch, 2), Access(None, ALL_SCOPES, "admin")
+    follower: Any = catalog
+    guard: Any = SimpleNamespace(namespace=lambda *_: "shop")
+    request: Any = SimpleNamespace(state=SimpleNamespace(access=access))
+    other: Any = SimpleNamespace(tick=lambda: None, working=nullcontext)
+    api = kind(guard, follower, other, other, other)
+
+    def page(*_: object, **__: object) -> tuple[list[Entry], None]:
+        if not catalog.known:
+            raise Problem(404, "unknown_namespace", "detail")
+        return [], None
+
+    monkeypatch.setattr(CatalogService, "page", page)
+    try:
+        answer = asyncio.run(api.page(request, 10, None))
+    finally:
+        api.stop()
+    assert (answer.status_code, catalog.asked) == (200, 2)
 
 
 @pytest.mark.parametrize(
