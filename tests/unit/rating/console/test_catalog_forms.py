@@ -18,7 +18,7 @@ from rating.console.catalog.entry_forms import PLACES, charge_nodes, nodes_of
 from rating.console.catalog.entry_page import FormNotes, entry_page
 from rating.console.catalog.form_body import body_of_form
 from rating.console.catalog.form_draft import EntryDraft, compact, filled, opened
-from rating.console.catalog.form_nodes import TypedField
+from rating.console.catalog.form_nodes import InputKind, TypedField
 from rating.console.catalog.form_texts import read_text, typed
 from rating.console.catalog.form_view import field_of, fields_of, place_faults
 from rating.console.frame import Frame
@@ -103,8 +103,11 @@ plain_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1
 
 @given(st.lists(plain_texts, min_size=1, max_size=4))
 def test_any_path_and_any_list_of_texts_is_typed_and_read_back(parts: list[str]) -> None:
-    for kind, value in (("path", parts), ("paths", [parts]), ("paths", [parts, ["x"]]), ("texts", parts)):
-        node = TypedField("x", "X", kind)  # type: ignore[arg-type]
+    typed_values: list[tuple[InputKind, object]] = [
+        ("path", parts), ("paths", [parts]), ("paths", [parts, ["x"]]), ("texts", parts),
+    ]  # fmt: skip
+    for kind, value in typed_values:
+        node = TypedField("x", "X", kind)
         assert read_text(node, typed(node, value)) == value
 
 
