@@ -24,13 +24,13 @@ from rating.console.catalog.entry_page import NOTHING, FormNotes, charge_page, e
 from rating.console.catalog.form_body import body_of_form
 from rating.console.catalog.form_draft import (
     CODE,
-    VERSION,
     EntryDraft,
     filled,
     filled_charge,
     model_of,
     opened,
     opened_charge,
+    version_of,
     without_charge,
 )
 from rating.console.catalog.form_view import field_of, place_faults
@@ -43,6 +43,7 @@ from rating.pricing.price_json import price_item
 from schemas.catalog.audit_trail import Audited, audited_versions
 from schemas.http.problems import Problem
 from schemas.values.json_text import JsonObject
+from schemas.values.record_copy import replace
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
@@ -115,34 +116,25 @@ async def change(request: Request, visit: Visiting, place: str) -> Response:
             return _page(visit, draft, await _tried_on_events(request, visit, draft))
         if do == "check":
             document = {draft.place.resource.replace("-", "_"): [body], "namespace": visit.view.namespace}
-            answer = await _ask(visit, "POST", "/v1/catalog/apply?dry_run=true", document, None)
+            answer = await visit.ask_gateway("POST", "/v1/catalog/apply?dry_run=true", document)
             return _page(visit, draft, FormNotes(planned=answer, warnings=_warnings(answer)))
         return await _saved(visit, draft, body)
     except Problem as problem:
-        if problem.status == HTTPStatus.PRECONDITION_FAILED:
-            return _met(visit, draft)
-        if problem.status not in _REFUSED:
-            raise
-        return _page(visit, draft, _faulty(draft, problem), problem.status)
+        return _not_done(visit, draft, problem, _faulty(draft, problem))
 
 
 @router.post("/catalog/{place}/retire")
 async def retire(request: Request, visit: Visiting, place: str) -> Response:
     fields = await form_of(request, visit)
-    code, version = fields.get(CODE, ""), fields.get(VERSION, "")
+    code, version = fields.get(CODE, ""), version_of(fields)
     draft = opened(visit.view, place, code, {}) if place in PLACES and code else None
     if draft is None:
         raise missing("what this form retires is not there (any more); open its list again")
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
     try:
-        await _ask(visit, "DELETE", f"/v1/{draft.place.resource}/{quote(code, safe='')}", None, number)
+        await visit.ask_gateway("DELETE", f"/v1/{draft.place.resource}/{quote(code, safe='')}", version=version)
     except Problem as problem:
-        if problem.status == HTTPStatus.PRECONDITION_FAILED:
-            return _met(visit, draft)
-        if problem.status not in _REFUSED:
-            raise
-        return _page(visit, draft, FormNotes(general=[problem.detail]), problem.status)
-    await _published(visit, draft.place.kind, code, number + 1)
+        return _not_done(visit, draft, problem, FormNotes(general=[problem.detail]))
+    await _published(visit, draft.place.kind, code, version + 1)
     return RedirectResponse(visit.frame.address("catalog", place), HTTPStatus.SEE_OTHER)
 
 
@@ -155,10 +147,10 @@ def _filled(visit: Visit, place: str, fields: Mapping[str, str]) -> EntryDraft |
 async def _saved(visit: Visit, draft: EntryDraft, body: JsonObject) -> Response:
     place = draft.place
     if draft.code is None:
-        answer = await _ask(visit, "POST", f"/v1/{place.resource}", body, None)
+        answer = await visit.ask_gateway("POST", f"/v1/{place.resource}", body)
     else:
         path = f"/v1/{place.resource}/{quote(draft.code, safe='')}"
-        answer = await _ask(visit, "PUT", path, body, draft.version)
+        answer = await visit.ask_gateway("PUT", path, body, draft.version)
     code, version = str(answer["code"]), int(answer["version"])
     await _published(visit, place.kind, code, version)
     log.info("console: %s %s of %s by %s", place.kind, code, visit.view.namespace, visit.access.author)
@@ -167,18 +159,10 @@ async def _saved(visit: Visit, draft: EntryDraft, body: JsonObject) -> Response:
         view = visit.rating.view(visit.view.namespace)
         now = opened(view, place.path, code, {})
         if now is not None:
-            return _page(
-                Visit(visit.rating, visit.access, view, visit.frame), now, FormNotes(warnings=warnings, done=done)
-            )
+            return _page(replace(visit, view=view), now, FormNotes(warnings=warnings, done=done))
     return RedirectResponse(
         visit.frame.address("catalog", place.path, "form", code=code, done=done), HTTPStatus.SEE_OTHER
     )
-
-
-async def _ask(visit: Visit, method: str, path: str, body: JsonObject | None, version: int | None) -> JsonObject:
-    rating = visit.rating
-    answer = await rating.gateway.ask(visit.access, visit.view.namespace, method, path, body, version=version)
-    return answer.body
 
 
 async def _published(visit: Visit, kind: str, code: str, version: int) -> None:
@@ -189,13 +173,22 @@ async def _published(visit: Visit, kind: str, code: str, version: int) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
+def _not_done(visit: Visit, draft: EntryDraft, problem: Problem, notes: FormNotes) -> Response:
+    """The form with what the gateway said against it. Raises the problem where it is not about what was typed."""
+    if problem.status == HTTPStatus.PRECONDITION_FAILED:
+        return _met(visit, draft)
+    if problem.status not in _REFUSED:
+        raise problem
+    return _page(visit, draft, notes, problem.status)
+
+
 def _met(visit: Visit, draft: EntryDraft) -> Response:
     """Somebody else was quicker: the form with what was typed, over the version that stands now."""
     view = visit.rating.view(visit.view.namespace)
     newest = next(audited_versions(view, draft.place.kind, draft.code or ""), None)
     if newest is None or newest.entry.retired:
         raise missing(f"{draft.place.what} {draft.code} was retired meanwhile; create it again if it is to stay")
-    anew = EntryDraft(draft.place, draft.nodes, draft.body, draft.shown, draft.within, newest.entry, draft.charge)
+    anew = replace(draft, standing=newest.entry)
     return _page(visit, anew, FormNotes(meanwhile=newest), HTTPStatus.PRECONDITION_FAILED)
 
 

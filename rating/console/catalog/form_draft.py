@@ -142,10 +142,14 @@ def _small(value: Any) -> Any:
     return [_small(part) for part in value] if isinstance(value, list) else value
 
 
-def _version(view: NamespaceView, kind: str, fields: Mapping[str, str]) -> Entry | None:
+def version_of(fields: Mapping[str, str]) -> int:
+    """The number of the version that a form was filled from; 0, which none has, where it names none."""
     text = fields.get(VERSION, "")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    return view.version(kind, fields.get(CODE, ""), number)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _version(view: NamespaceView, kind: str, fields: Mapping[str, str]) -> Entry | None:
+    return view.version(kind, fields.get(CODE, ""), version_of(fields))
 
 
 def _without_momentary(nodes: tuple[FormNode, ...], body: JsonObject) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from typing import Annotated, Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -33,7 +33,7 @@ from rating.console.html import Html
 from rating.console.login.visit import Visit, Visiting
 from rating.console.page_answers import page_in_pieces, page_of
 from rating.console.text import local
-from rating.console.usage.read_usage import metric_totals, metrics_of, shown_usage
+from rating.console.usage.read_usage import metric_totals, metrics_of, shown_usage, used_metric
 from rating.console.usage.usage_choice import ShownUsage, UsageChoice, edge_text, micros_of
 from rating.invoices.lists import Page, list_invoices
 from rating.periods import parse_zone, period_containing
@@ -81,7 +81,7 @@ async def customer(
     listed = list(dict.fromkeys((*filter(None, [metric]), *billed, *metrics)))
     if view.get("account", account_id) is None:
         totals = await _totals(rating, view, account_id, start, end, listed)
-        unknown = ShownUsage(replace(choice, metric=metric or _used(totals, listed)), totals=totals)
+        unknown = ShownUsage(replace(choice, metric=metric or used_metric(totals, listed)), totals=totals)
         return page_of(unknown_account(frame, account_id, near_accounts(view, account_id), unknown), 404)
 
     async def pieces() -> AsyncIterator[Html]:
@@ -100,7 +100,7 @@ async def customer(
                 totalling = begun(totals)
             else:
                 totalling = begun(totals)
-                used = replace(choice, metric=_used(await totalling, listed))
+                used = replace(choice, metric=used_metric(await totalling, listed))
                 shown = begun(shown_usage(rating, view, used, step, (account_id,)))
             asking = begun(_answers(visit, account_id))
             yield account_usage(frame, account_id, await shown)
@@ -111,12 +111,6 @@ async def customer(
                 task.cancel()
 
     return page_in_pieces(frame, "accounts", frame.name_of("account", account_id) or account_id, pieces())
-
-
-def _used(totals: Sequence[JsonObject], metrics: Sequence[str]) -> str:
-    """The first metric that has usage, else the first."""
-    used = next((total["metric"] for total in totals if total["total"]["events"]), None)
-    return used or next(iter(metrics), "")
 
 
 async def _totals(

@@ -22,6 +22,7 @@ from schemas.catalog.state import NamespaceView
 from schemas.http.api_keys import USER_PREFIX, Access, Denied, KeyName
 from schemas.http.scopes import READ
 from schemas.values.instants import micros, rfc3339
+from schemas.values.json_text import JsonObject
 
 MOST_FORM_BYTES: Final = 16_384
 MOST_FIELDS: Final = 3_000
@@ -39,6 +40,13 @@ class Visit:
     access: Access
     view: NamespaceView
     frame: Frame
+
+    async def ask_gateway(
+        self, method: str, path: str, body: JsonObject | None = None, version: int | None = None
+    ) -> JsonObject:
+        """The gateway's answer about this namespace, with the visitor's rights; see GatewayClient.ask."""
+        gateway, namespace = self.rating.gateway, self.view.namespace
+        return (await gateway.ask(self.access, namespace, method, path, body, version=version)).body
 
 
 @dataclass(frozen=True, slots=True)

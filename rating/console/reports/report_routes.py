@@ -15,9 +15,10 @@ from rating.console.page_answers import page_of
 from rating.console.reports.read_report import known_choice, usage_report
 from rating.console.reports.report_choice import ReportChoice
 from rating.console.reports.usage_page import PATH, choose_page, usage_page
-from rating.console.usage.read_usage import metric_totals, metrics_of
+from rating.console.usage.read_usage import metric_totals, metrics_of, used_metric
 from rating.usage.usage_document import UsageFormat
 from schemas.catalog.state import NamespaceView
+from schemas.values.record_copy import replace
 
 router = APIRouter(include_in_schema=False)
 
@@ -102,5 +103,4 @@ async def _opened(visit: Visit, choice: ReportChoice) -> ReportChoice:
     if choice.metric:
         return choice
     totals = await metric_totals(visit.rating, visit.view, None, choice.start, choice.end, choice.metrics)
-    used = next((total["metric"] for total in totals if total["total"]["events"]), choice.metrics[0])
-    return ReportChoice(choice.metrics, used, choice.account_ids, choice.start, choice.end, choice.time_zone)
+    return replace(choice, metric=used_metric(totals, choice.metrics))

@@ -37,7 +37,7 @@ async def make_key(request: Request, visit: Visiting) -> Response:
     if until := fields.get("expires_at"):
         body["expires_at"] = until
     try:
-        made = await _ask(visit, "POST", "/v1/api-keys", body)
+        made = await visit.ask_gateway("POST", "/v1/api-keys", body)
     except Problem as problem:
         if problem.status not in _SHOWN:
             raise
@@ -50,7 +50,7 @@ async def make_key(request: Request, visit: Visiting) -> Response:
 async def revoke_key(request: Request, visit: Visiting) -> Response:
     key_id = (await form_of(request, visit, may=may_administer)).get("id", "")
     try:
-        await _ask(visit, "DELETE", f"/v1/api-keys/{quote(key_id, safe='')}", None)
+        await visit.ask_gateway("DELETE", f"/v1/api-keys/{quote(key_id, safe='')}")
     except Problem as problem:
         if problem.status not in _SHOWN:
             raise
@@ -63,11 +63,7 @@ async def _page(
     visit: Visit, *, cursor: str = "", made: JsonObject | None = None, problem: Problem | None = None
 ) -> Response:
     asked = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
-    page: dict[str, Any] = await _ask(visit, "GET", f"/v1/api-keys?{asked}", None)
+    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/api-keys?{asked}")
     detail = problem.detail if problem is not None else ""
     body = key_page(visit.frame, page["items"], page["next_cursor"], made, detail)
     return page_of(body, problem.status if problem is not None else 200)
-
-
-async def _ask(visit: Visit, method: str, path: str, body: JsonObject | None) -> JsonObject:
-    return (await visit.rating.gateway.ask(visit.access, visit.view.namespace, method, path, body)).body

@@ -37,9 +37,9 @@ async def change_user(request: Request, visit: Visiting) -> Response:
     given: JsonObject = {name: text for name in ("name", "role", "password") if (text := fields.get(name))}
     try:
         if do == "remove":
-            await _ask(visit, "DELETE", path, None)
+            await visit.ask_gateway("DELETE", path)
         else:
-            await _ask(visit, "PUT", path, {"end_sessions": True} if do == "end" else given)
+            await visit.ask_gateway("PUT", path, {"end_sessions": True} if do == "end" else given)
     except Problem as problem:
         if problem.status not in _SHOWN:
             raise
@@ -50,13 +50,9 @@ async def change_user(request: Request, visit: Visiting) -> Response:
 
 async def _page(visit: Visit, cursor: str, problem: Problem | None = None) -> Response:
     asked = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
-    page: dict[str, Any] = await _ask(visit, "GET", f"/v1/users?{asked}", None)
+    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/users?{asked}")
     detail = problem.detail if problem is not None else ""
     return page_of(
         user_page(visit.frame, page["items"], page["next_cursor"], detail),
         problem.status if problem is not None else 200,
     )
-
-
-async def _ask(visit: Visit, method: str, path: str, body: JsonObject | None) -> JsonObject:
-    return (await visit.rating.gateway.ask(visit.access, visit.view.namespace, method, path, body)).body

@@ -27,6 +27,12 @@ def metrics_of(view: NamespaceView) -> list[str]:
     return sorted({version.profile_id for version in profile_versions(view)})
 
 
+def used_metric(totals: Sequence[JsonObject], metrics: Sequence[str]) -> str:
+    """The first metric that has usage in its totals, else the first of ``metrics``, "" where there is none."""
+    used = next((total["metric"] for total in totals if total["total"]["events"]), None)
+    return used or next(iter(metrics), "")
+
+
 async def metric_totals(
     rating: Rating, view: NamespaceView, account_id: str | None, start: str, end: str, metrics: Sequence[str]
 ) -> list[JsonObject]:
