@@ -12,8 +12,9 @@ from clickhouse_connect.driver.client import Client
 
 from rating.alerts.alert_ledger import AlertLedger
 from rating.alerts.basis import Basis, BasisReader, Behind, DayIsFull
-from rating.alerts.observations import PERMANENT, Look
+from rating.alerts.observations import Look
 from rating.alerts.pending import PendingAccounts
+from rating.estimates.account_state import PERMANENT
 from schemas.ledgers.alert_record import Alert
 from schemas.ledgers.checkpoints import UnknownCheckpoint, read_progress
 

@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from rating.alerts.crossings import Observation
 from rating.alerts.shares.entitlement_shares import shares_of
 from rating.alerts.watched import ActiveRule, Subjects, WatchedPeriod, watched_periods
-from rating.estimates.account_state import AccountEstimate, AccountState, read_accounts
+from rating.estimates.account_state import PERMANENT, AccountEstimate, AccountState, read_accounts
 from rating.estimates.reached_thresholds import reached_thresholds
 from rating.invoices.amounts.prepaid_credits import Owned, Wallet, grants_of_account
 from rating.invoices.chain import interims_of
@@ -23,7 +23,6 @@ from rating.invoicing.expected_invoice import MeasureUsage
 from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
-from rating.subscriptions.timeline import PlanningError
 from rating.topups.floors import floors_of
 from rating.topups.shortfall import Place, Shortfalls
 from rating.usage import measured, no_usage
@@ -33,11 +32,6 @@ from schemas.catalog.state import NamespaceView
 from schemas.catalog.terms import boundary
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.invoice_record import body_of
-from schemas.prices import PriceError
-
-PERMANENT = (PlanningError, PriceError, LookupError, ValueError, ArithmeticError)
-"""What only another catalog mends: looking again does not help."""
-
 
 _NO_BASE: Final = "its percentages are passed over where there is no minimum commitment for them to be of; write budget"
 
@@ -215,7 +209,7 @@ def _of_money(
             look.problems[f"subscription {name}"] = str(error)
             unrated.add(name)
     # What cannot be rated draws on no credits: the balance would be too high.
-    unknown = {_account_of(state, name) for name in unrated}
+    unknown = {state.account_of(name) for name in unrated}
     for active, periods in rules:
         if active.rule.measure == "spend":
             before = len(look.observed)
@@ -226,11 +220,6 @@ def _of_money(
             known = [period for period in periods if period.account_id not in unknown]
             _collect(look, active, partial(balance_of, state.view, active, known, wallet, state.now_us))
     return shortfalls.balances(state.view, wallet, state.now_us, unknown)
-
-
-def _account_of(state: AccountState, subscription: str) -> str:
-    versions = state.view.history("subscription", subscription)
-    return versions[-1].model.account if versions else ""
 
 
 def spend_of(active: ActiveRule, periods: Sequence[WatchedPeriod], spend: Mapping[str, Spend]) -> Iterator[Observation]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
@@ -19,6 +20,7 @@ from rating.invoicing.due import current_span
 from rating.invoicing.expected_invoice import EstimateInputs, Expected, Running, expect
 from rating.invoicing.late.late_usage import LateBySubscription, find_late
 from rating.invoicing.measure import measure
+from rating.pricing import PriceError
 from rating.subscriptions.period_lock import PeriodLock
 from rating.subscriptions.timeline import PlanningError, Timeline, timeline_of
 from schemas.catalog.profiles import profile_versions
@@ -26,6 +28,9 @@ from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints, Run
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import Invoice
+
+PERMANENT: Final = (PlanningError, PriceError, LookupError, ValueError, ArithmeticError)
+"""What only another catalog mends: looking again does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ class AccountState:
     def standing(self) -> StandingInvoices:
         """Their invoices; where the instant is in the past, those that had begun by then."""
         return StandingInvoices.holding([invoice for invoice in self._records if begun_us(invoice) <= self.now_us])
+
+    def account_of(self, subscription: str) -> str:
+        """Whose it is, also where it cannot be planned; "" where the catalog has none of this name."""
+        versions = self.view.history("subscription", subscription)
+        return versions[-1].model.account if versions else ""
 
     def at(self, accounts: Collection[str], instant_us: int) -> AccountState:
         """Some of the accounts at another instant."""

@@ -7,9 +7,7 @@ from collections.abc import Collection, Mapping
 from clickhouse_connect.driver.client import Client
 
 from rating.entitlements.prepaid_floors import PrepaidLeft
-from rating.estimates.account_state import read_accounts
-from rating.pricing import PriceError
-from rating.subscriptions.timeline import PlanningError
+from rating.estimates.account_state import PERMANENT, read_accounts
 from rating.topups.shortfall import Place, Shortfalls
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints
@@ -29,16 +27,11 @@ def prepaid_left(
     for expected in estimated.periods:
         try:
             expected.invoice(expected.totals, estimated.run, wallet)
-        except (PlanningError, PriceError, LookupError, ValueError, ArithmeticError) as error:
+        except PERMANENT as error:
             unrated[expected.running.line.subscription] = str(error)
     # What cannot be rated draws on nothing: the balance would be too high.
-    problems = {_account_of(view, name): f"subscription {name}: {why}" for name, why in unrated.items()}
+    problems = {state.account_of(name): f"subscription {name}: {why}" for name, why in unrated.items()}
     balances = shortfalls.balances(view, wallet, now_us, problems)
     return {
         place: PrepaidLeft(balances.get(place), now_us, problems.get(place[0], "")) for place in dict.fromkeys(places)
     }
-
-
-def _account_of(view: NamespaceView, subscription: str) -> str:
-    versions = view.history("subscription", subscription)
-    return versions[-1].model.account if versions else ""
