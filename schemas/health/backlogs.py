@@ -64,8 +64,8 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class StandingStage:
-    """A stage that stands still in some places. ``since_us``: microseconds UTC, of the place that stands longest;
-    ``records``: how much is not done in these places."""
+    """A stage that stands still in some places. ``since_us`` (microseconds UTC) and ``seconds``: of the place that
+    stands longest."""
 
     stage: PipelineStage
     since_us: int

@@ -1,7 +1,8 @@
 """A copy of a frozen record with some fields changed, whichever of the two kinds the record is of.
 
 Records that are made by the million are msgspec Structs, the others dataclasses. ``dataclasses.replace`` raises
-TypeError for a Struct, and no type checker sees that: so this one is used everywhere (test_copies.py holds to it).
+TypeError for a Struct, and no type checker sees that: so this one is used everywhere (test_record_copies.py holds to
+it).
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ from schemas.values.json_text import JsonObject
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes numbers without exponents, which `weir apply` would read as text."""
+    """Writes numbers without exponents, which `weir apply` would read as text, and the same object twice as twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _float(dumper: yaml.SafeDumper, number: float) -> yaml.ScalarNode:
@@ -29,13 +32,8 @@ _WIDTH: Final = 110
 
 def yaml_of(namespace: str, resource: str, body: JsonObject) -> str:
     """The document for `weir apply` that says the same. ``resource``: the part of the API's path, e.g. ``plans``."""
-    document = {"namespace": namespace, resource.replace("-", "_"): [_plain(body)]}
+    document = {"namespace": namespace, resource.replace("-", "_"): [body]}
     return yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_WIDTH)
-
-
-def _plain(value: Any) -> Any:
-    """Without aliases: the same object twice is written twice."""
-    return json.loads(json.dumps(value))
 
 
 def curl_of(

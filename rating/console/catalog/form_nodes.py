@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 InputKind = Literal["text", "choice", "flag", "integer", "path", "paths", "texts", "operand"]
 MOST_ROWS: Final = 200
-"""FieldRows of one list that a form is read for."""
+"""Rows of one list that are read of a form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from rating.api.events.rejection_list import place_of, place_text
 from rating.console.events.event_list import event_list, refused_list
-from rating.console.events.read_events import EventFilter, MeteredEvent, recent_events
+from rating.console.events.read_events import EventFilter, MeteredEvent, recent_events, refused_since
 from rating.console.login.visit import Visiting
 from rating.console.page_answers import page_of
 from schemas.catalog.profiles import profile_versions
@@ -49,13 +49,3 @@ async def refused_events(visit: Visiting, reason: str = "", cursor: str | None =
     shown = rejections[:_REFUSED_SHOWN]
     following = place_text(shown[-1].place) if len(rejections) > _REFUSED_SHOWN else None
     return page_of(refused_list(visit.frame, criteria.reason, shown, following, visit.frame.may_change))
-
-
-def refused_since(client: Client, namespace: str, since_us: int) -> int:
-    """Events that were refused from an instant on, microseconds UTC, replayed ones too. Blocking."""
-    rows = client.query(
-        "SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {n:String} AND stage != 'replay'"
-        " AND received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
-        parameters={"n": namespace, "since": since_us},
-    ).result_rows
-    return int(rows[0][0] or 0)

@@ -1,4 +1,4 @@
-"""Reads the events that came last, and one with what counted it."""
+"""Reads the events that came last, one with what counted it, and how many were refused."""
 
 from __future__ import annotations
 
@@ -101,6 +101,16 @@ def event_with_matches(client: Client, namespace: str, source: str, idempotency_
         parameters={"n": namespace, "g": generation, "p": partition, "o": offset},
     ).result_rows
     return _event(of_event, int(batches[0][0]) if batches else 0)
+
+
+def refused_since(client: Client, namespace: str, since_us: int) -> int:
+    """Events that were refused from an instant on, microseconds UTC, replayed ones too. Blocking."""
+    rows = client.query(
+        "SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {n:String} AND stage != 'replay'"
+        " AND received_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')",
+        parameters={"n": namespace, "since": since_us},
+    ).result_rows
+    return int(rows[0][0] or 0)
 
 
 def _event(row: Sequence[Any], catalog_offset: int = 0) -> MeteredEvent:

@@ -13,7 +13,7 @@ from rating.alerts.alert_store import AlertCriteria, list_alerts
 from rating.api.context import Rating
 from rating.api.webhooks import webhook_status
 from rating.console.alerts.alert_list import OPEN_SHOWN, open_alerts
-from rating.console.events.event_routes import refused_since
+from rating.console.events.read_events import refused_since
 from rating.console.html import Html
 from rating.console.login.visit import Visiting
 from rating.console.overview.overview_page import overview

@@ -7,6 +7,7 @@ from typing import Final
 
 from rating.console.frame import Frame
 from rating.console.html import Html, join, table, tag
+from schemas.catalog.access.users import LEAST_PASSWORD, MOST_PASSWORD
 from schemas.values.json_text import JsonObject
 
 ROLES_SHOWN: Final = (
@@ -15,8 +16,6 @@ ROLES_SHOWN: Final = (
     ("billing", "Billing: decides on invoices, changes products, plans, customers and subscriptions"),
     ("admin", "Admin: everything, also keys and users"),
 )
-LEAST: Final = 10
-"""Characters of a password."""
 
 
 def user_page(frame: Frame, users: Sequence[JsonObject], following: str | None, problem: str = "") -> Html:
@@ -37,7 +36,13 @@ def user_page(frame: Frame, users: Sequence[JsonObject], following: str | None, 
 
 def _form(frame: Frame) -> Html:
     password = tag(
-        "input", type="password", name="password", size=30, minlength=LEAST, maxlength=256, autocomplete="new-password"
+        "input",
+        type="password",
+        name="password",
+        size=30,
+        minlength=LEAST_PASSWORD,
+        maxlength=MOST_PASSWORD,
+        autocomplete="new-password",
     )
     options = [tag("option", text, value=role) for role, text in ROLES_SHOWN]
     return frame.change_form(
@@ -48,7 +53,7 @@ def _form(frame: Frame) -> Html:
                 "div",
                 tag("label", "Name to log in with", tag("input", name="code", required=True, size=30, maxlength=128)),
                 tag("label", "Name that people read", tag("input", name="name", size=30, maxlength=256)),
-                tag("label", f"Password, {LEAST} characters or more (empty: stays)", password),
+                tag("label", f"Password, {LEAST_PASSWORD} characters or more (empty: stays)", password),
                 tag("label", "Role", tag("select", options, name="role")),
                 class_="fields",
             ),

@@ -21,6 +21,9 @@ SCOPES_OF_ROLE: Final[dict[UserRole, frozenset[KeyScope]]] = {
 }
 """What the APIs let them do. On the console support also holds drafts back and releases them, and billing decides on
 invoices."""
+LEAST_PASSWORD: Final = 10
+"""Characters of a password."""
+MOST_PASSWORD: Final = 256
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}$")]
 DisplayText = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
@@ -47,7 +50,7 @@ class UserChange(Model):
     """display name"""
     role: UserRole | None = None
     """what they may do; a new user needs one"""
-    password: Annotated[str, StringConstraints(min_length=10, max_length=256)] | None = None
+    password: Annotated[str, StringConstraints(min_length=LEAST_PASSWORD, max_length=MOST_PASSWORD)] | None = None
     """10 characters at least; a new user needs one, and a new one ends all sessions"""
     end_sessions: Annotated[bool, Field()] = False
     """whether sessions that are open end now"""
