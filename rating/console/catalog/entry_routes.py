@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
@@ -120,7 +120,7 @@ async def change(request: Request, visit: Visiting, place: str) -> Response:
             return _page(visit, draft, FormNotes(planned=answer, warnings=_warnings(answer)))
         return await _saved(visit, draft, body)
     except Problem as problem:
-        return _not_done(visit, draft, problem, _faulty(draft, problem))
+        return _not_done(visit, draft, problem, _faulty)
 
 
 @router.post("/catalog/{place}/retire")
@@ -133,7 +133,7 @@ async def retire(request: Request, visit: Visiting, place: str) -> Response:
     try:
         await visit.ask_gateway("DELETE", f"/v1/{draft.place.resource}/{quote(code, safe='')}", version=version)
     except Problem as problem:
-        return _not_done(visit, draft, problem, FormNotes(general=[problem.detail]))
+        return _not_done(visit, draft, problem, lambda _, told: FormNotes(general=[told.detail]))
     await _published(visit, draft.place.kind, code, version + 1)
     return RedirectResponse(visit.frame.address("catalog", place), HTTPStatus.SEE_OTHER)
 
@@ -173,13 +173,15 @@ async def _published(visit: Visit, kind: str, code: str, version: int) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _not_done(visit: Visit, draft: EntryDraft, problem: Problem, notes: FormNotes) -> Response:
+def _not_done(
+    visit: Visit, draft: EntryDraft, problem: Problem, notes: Callable[[EntryDraft, Problem], FormNotes]
+) -> Response:
     """The form with what the gateway said against it. Raises the problem where it is not about what was typed."""
     if problem.status == HTTPStatus.PRECONDITION_FAILED:
         return _met(visit, draft)
     if problem.status not in _REFUSED:
         raise problem
-    return _page(visit, draft, notes, problem.status)
+    return _page(visit, draft, notes(draft, problem), problem.status)
 
 
 def _met(visit: Visit, draft: EntryDraft) -> Response:
