@@ -147,9 +147,12 @@ class Follower:
             raise
 
     def _note_places(self, reader: LedgerReader) -> None:
-        """Where to go on. A reader that has not come further than the one before knows less of the log."""
+        """Where to go on. A reader that has not come further than the one before knows less of the log, and one that
+        never began, or whose last records were not applied, nothing."""
         for number, place in reader.places().items():
             known = self._places.get(number)
+            if place.next_offset > self._positions.get(number, -1):
+                continue
             if known is None or place.next_offset > known.next_offset:
                 self._places[number] = place
 

@@ -135,3 +135,29 @@ def test_after_a_failure_it_goes_on_where_it_was_in_the_same_log_and_else_reads_
     assert connected(BrokenLog(3, checksum=8, first=8), KafkaException) == []
     assert connected(log := BrokenLog(0, checksum=8)) == []
     assert log.resumed is None
+
+
+class UnknownEnd(BrokenLog):
+    """A log whose end is not known yet."""
+
+    def end_offsets(self) -> dict[int, int]:
+        raise LedgerUnavailable("no leader")
+
+
+def test_a_first_connection_that_fails_before_it_has_begun_leaves_the_file_of_the_fold_to_the_next() -> None:
+    begun: list[int] = []
+
+    class Fold:
+        def begin(self, reader: Any, ends: Any, first: Any) -> dict[int, LogPlace]:
+            begun.append(ends[0])
+            return {0: LogPlace(4, 4, RecordMark(3, 0, 7))}
+
+        def at_end(self, places: Any) -> None:
+            """It is not written."""
+
+    applied: list[int] = []
+    follower = Follower(Settings(), "usage.catalog", lambda record: applied.append(record.offset), fold=Fold())
+    for log in (UnknownEnd(0), UnknownEnd(0), BrokenLog(3)):  # the last known record once more
+        with pytest.raises(LedgerUnavailable):
+            follower._follow(log, log)  # type: ignore[arg-type]
+    assert (begun, applied) == ([9], [4, 5])
