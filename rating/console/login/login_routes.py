@@ -64,6 +64,9 @@ async def login(next_page: Annotated[str, Query(alias="after")] = "/") -> Respon
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        # Else a visitor would go on as somebody else, whom the other site chose, and not see it.
+        return page_of(login_form("/", note="That came from another site. Log in here."), HTTPStatus.FORBIDDEN)
     fields = parse_qs((await request.body())[:4096].decode("utf-8", "replace"))
     rating = rating_of(request)
     key, user, password, after = (fields.get(name, [""])[0] for name in ("key", "user", "password", "after"))

@@ -121,6 +121,20 @@ def test_an_ended_session_is_not_brought_back_by_cookies_that_are_made_up(monkey
     assert app.state.rating.ended_sessions.has(cookie)
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]
+)
+def test_no_other_site_logs_a_visitor_in(site: str, status: int) -> None:
+    app = build_app(Settings(admin_key=SecretStr(KEY)))
+
+    async def answered() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://weir") as client:
+            return await client.post("/login", data={"key": KEY}, headers={"Sec-Fetch-Site": site})
+
+    answer = asyncio.run(answered())
+    assert (answer.status_code, "set-cookie" in answer.headers) == (status, status == 303)
+
+
 def test_a_password_is_taken_as_it_is_typed() -> None:
     settings = Settings(admin_key=SecretStr(KEY))
     fields = {"token": form_token(KEY, "c"), "password": " a pass word ", "name": " Ada "}
