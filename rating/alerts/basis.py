@@ -13,11 +13,9 @@ from rating.alerts.alert_ledger import AlertLedger
 from rating.alerts.crossings import AsOf
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.errors import WeirError
-from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.alert_record import DAY_US
-from schemas.ledgers.checkpoint_folds.stored_checkpoints import StoredCheckpoints
-from schemas.ledgers.checkpoints import Checkpoints, read_progress
-from schemas.ledgers.ledger_reader import LedgerReader
+from schemas.ledgers.checkpoint_folds.checkpoint_reader import CheckpointReader
+from schemas.ledgers.checkpoints import read_progress
 from schemas.settings import Settings
 from schemas.values.instants import instant
 
@@ -60,14 +58,8 @@ class BasisReader:
         self._catalog = catalog
         self._ledger = ledger
         self._now_us = now_us
-        self.checkpoints = Checkpoints()
-        self._reader = LedgerReader(settings, CHECKPOINTS)
-        try:
-            self._stored = StoredCheckpoints(settings, self.checkpoints)
-            self._reader.resume(self._stored.begin(self._reader, self._reader.end_offsets()))
-        except BaseException:
-            self._reader.close()
-            raise
+        self._reader = CheckpointReader(settings)
+        self.checkpoints = self._reader.checkpoints
 
     def close(self) -> None:
         """Disconnect."""
@@ -78,9 +70,7 @@ class BasisReader:
         raise."""
         valid = self._ledger.valid
         self._ledger.refresh()
-        for record in self._reader.read_to(self._reader.end_offsets()):
-            self.checkpoints.apply_bytes(record.value)
-        self._stored.at_end(self._reader.places())
+        self._reader.refresh()
         offsets = read_progress(self._client)
         view, now_us, newest = self._catalog.view(namespace), self._now_us(), self.checkpoints.last
         if valid.covers(offsets):

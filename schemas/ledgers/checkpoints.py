@@ -14,11 +14,10 @@ from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoint_folds.checkpoint_fold import Checkpoints as Checkpoints
 from schemas.ledgers.checkpoint_folds.checkpoint_fold import Run as Run
 from schemas.ledgers.checkpoint_folds.checkpoint_fold import UnknownCheckpoint as UnknownCheckpoint
-from schemas.ledgers.checkpoint_folds.stored_checkpoints import StoredCheckpoints
+from schemas.ledgers.checkpoint_folds.checkpoint_reader import CheckpointReader
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.folds.cut_list import Cut as Cut
 from schemas.ledgers.generations import Offsets, written_offsets
-from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 
@@ -62,15 +61,9 @@ class CheckpointLedger:
     """Writes cuts, runs and numbers, and reads back which won. Not thread-safe. Close it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.checkpoints = Checkpoints()
         self._writer = LedgerWriter(settings, CHECKPOINTS)
-        self._reader = LedgerReader(settings, CHECKPOINTS)
-        try:
-            self._stored = StoredCheckpoints(settings, self.checkpoints)
-            self._reader.resume(self._stored.begin(self._reader, self._reader.end_offsets()))
-        except BaseException:
-            self._reader.close()
-            raise
+        self._reader = CheckpointReader(settings)
+        self.checkpoints = self._reader.checkpoints
 
     def close(self) -> None:
         """Disconnect."""
@@ -78,22 +71,11 @@ class CheckpointLedger:
 
     def refresh(self) -> Checkpoints:
         """Read to the log's present end. Raises LedgerUnavailable."""
-        for record in self._reader.read_to(self._reader.end_offsets()):
-            self._take(record)
-        self._stored.at_end(self._reader.places())
-        return self.checkpoints
-
-    def _take(self, record: LogRecord) -> Cut | Run | None:
-        return self.checkpoints.apply_bytes(record.value)
+        return self._reader.refresh()
 
     def _publish(self, value: bytes) -> Cut | Run | None:
         _, offset = self._writer.append(b"checkpoints", value)
-        established: Cut | Run | None = None
-        for record in self._reader.read_to({0: offset + 1}):
-            result = self._take(record)
-            if record.offset == offset:
-                established = result
-        return established
+        return self._reader.established(offset)
 
     def cut(self, propose: Callable[[Cut | None], Cut | None]) -> Cut | None:
         """Publish the cut returned by ``propose(last cut)``; returns it once it is valid, None if ``propose``

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -115,15 +116,18 @@ class BrokenLog:
         return [LogRecord(0, at, 0, b"")]
 
 
+def read_until_it_fails(follower: Follower, log: Any, error: type[Exception] = LedgerUnavailable) -> list[int]:
+    """Offsets that were read of the log."""
+    with pytest.raises(error):
+        follower._follow(log, log)
+    return list(log.read)
+
+
 def test_after_a_failure_it_goes_on_where_it_was_in_the_same_log_and_else_reads_all_of_it() -> None:
     applied: list[int] = []
     follower = Follower(Settings(), "usage.catalog", lambda record: applied.append(record.offset))
 
-    def connected(log: Any, error: type[Exception] = LedgerUnavailable) -> list[int]:
-        with pytest.raises(error):
-            follower._follow(log, log)
-        return list(log.read)
-
+    connected = partial(read_until_it_fails, follower)
     assert connected(BrokenLog(3)) == [0, 1, 2]
     assert connected(BrokenLog(0)) == []  # it comes to nothing, and forgets nothing
     assert connected(BrokenLog(3)) == [2, 3, 4]  # the last known record once more, by which it knows the log
@@ -158,6 +162,5 @@ def test_a_first_connection_that_fails_before_it_has_begun_leaves_the_file_of_th
     applied: list[int] = []
     follower = Follower(Settings(), "usage.catalog", lambda record: applied.append(record.offset), fold=Fold())
     for log in (UnknownEnd(0), UnknownEnd(0), BrokenLog(3)):  # the last known record once more
-        with pytest.raises(LedgerUnavailable):
-            follower._follow(log, log)  # type: ignore[arg-type]
+        read_until_it_fails(follower, log)
     assert (begun, applied) == ([9], [4, 5])
