@@ -16,6 +16,9 @@ from rating.app import build_app
 from schemas.settings import Settings
 from tests.integration.rating.road import KEY, Road
 
+# Steps that assert outside a test file: a failure says what the two sides were, as in one.
+pytest.register_assert_rewrite("tests.integration.rating.console", "tests.integration.rating.portal_steps")
+
 
 @pytest.fixture
 def road(settings: Settings) -> Iterator[Road]:

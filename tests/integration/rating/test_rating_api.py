@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Iterator
-from decimal import Decimal
 
 import httpx
-import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
 from deploy.cli.connection import base_url
-from rating.api.portal.portal_answer import of_customer
 from rating.app import build_app
 from schemas.http.api_keys import key_hash, key_text
 from schemas.settings import Settings, SettingsError
 from tests.integration.conftest import Waiting
+from tests.integration.rating import portal_steps
 from tests.integration.rating.closed_road import closed_road
+from tests.integration.rating.console import (
+    catalog_steps,
+    list_steps,
+    login_steps,
+    page_steps,
+    report_steps,
+    settings_steps,
+)
 from tests.integration.rating.getting import Get, getter
 from tests.integration.rating.road import KEY, Road
 from tests.integration.world import gateway_client
@@ -185,110 +190,32 @@ def test_the_console_shows_what_the_api_says_to_those_who_logged_in(
     service: httpx.Client, closed: Road, get: Get
 ) -> None:
     with httpx.Client(base_url=service.base_url, timeout=60) as browser:
-        asked = browser.get("/", params={"namespace": closed.namespace})
-        login = f"/login?after=%2F%3Fnamespace%3D{closed.namespace}"
-        assert (asked.status_code, asked.headers["location"]) == (303, login)
-        assert browser.post("/login", data={"key": "wrong"}).status_code == 401
-        entered = browser.post("/login", data={"key": KEY, "after": f"/?namespace={closed.namespace}"})
-        assert (entered.status_code, entered.headers["location"]) == (303, f"/?namespace={closed.namespace}")
-        assert "HttpOnly" in entered.headers["set-cookie"]
-        assert KEY not in entered.headers["set-cookie"]
-        overview = browser.get(entered.headers["location"])
-        assert "default-src 'none'" in overview.headers["content-security-policy"]
-        head = get("/v1/invoices")["invoices"][0]
-        assert f'href="/invoices/{head["invoice_id"]}?namespace={closed.namespace}"' in overview.text
-        whole = browser.get(f"/invoices/{head['invoice_id']}", params={"namespace": closed.namespace}).text
-        assert "13.5 × 0.25 = 3.375" in whole
-        assert "8.38 USD" in whole
-        parameters = {
-            "namespace": closed.namespace,
-            "metric": "calls.seconds",
-            "from": "2013-01-01",
-            "to": "2013-01-04",
-            "step": "day",
-        }
-        account = browser.get("/accounts/acme%2F%C3%BC", params=parameters).text
-        assert (account.count('class="bar"'), account.count('class="past"')) == (3, 3)
-        assert "sum: 13.5 s from 3 events" in account
-        assert "is no date" in browser.get("/accounts/acme%2F%C3%BC", params=parameters | {"from": "soon"}).text
-        assert browser.get("/accounts/nobody", params=parameters).status_code == 404
-        assert browser.get("/", params={"namespace": "nowhere"}).status_code == 404
-        assert browser.get("/invoices/none").status_code == 404
-        newest = get("/v1/runs")["runs"][0]
-        assert newest["invoices"] >= 1
-        assert newest["run_id"] in browser.get("/runs", params={"namespace": closed.namespace}).text
-        page = browser.get(f"/runs/{newest['run_id']}", params={"namespace": closed.namespace}).text
-        listed = get("/v1/invoices", run_id=newest["run_id"])["invoices"]
-        assert len(listed) == newest["invoices"]
-        assert all(f'href="/invoices/{one["invoice_id"]}?' in page for one in listed)
-        assert browser.get("/runs/none").status_code == 404
-        for path in ("/alerts", "/anomalies"):
-            assert browser.get(path, params={"namespace": closed.namespace, "cursor": ""}).status_code == 422
-            assert "<h1>A" in browser.get(path, params={"namespace": closed.namespace}).text
-        assert browser.post("/logout").status_code == 303
-        assert browser.get("/").status_code == 303
+        overview = login_steps.enter_with_the_root_key(browser, closed.namespace)
+        page_steps.invoice_and_account_show_what_the_api_says(browser, closed.namespace, get, overview)
+        page_steps.runs_show_their_invoices(browser, closed.namespace, get)
+        page_steps.alerts_and_anomalies_open(browser, closed.namespace)
+        login_steps.leave(browser)
 
 
 def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything(
-    service: httpx.Client, closed: Road, wait_until: Waiting
+    service: httpx.Client, closed: Road, get: Get, wait_until: Waiting
 ) -> None:
     read, ingest = (key_text(closed.namespace, name, name.ljust(32).encode()) for name in ("looks", "sends"))
     for code, text, scope in (("looks", read, "read"), ("sends", ingest, "ingest")):
         closed.publish("api_key", code=code, hash=key_hash(text), scopes=[scope])
-    head = getter(service, closed)("/v1/invoices")["invoices"][0]
-
+    head = get("/v1/invoices")["invoices"][0]
     known = {"Authorization": f"Bearer {ingest}"}
     wait_until(lambda: service.get("/v1/runs", headers=known).status_code == 403)
     with httpx.Client(base_url=service.base_url, timeout=60) as browser:
-        assert browser.post("/login", data={"key": read}).status_code == 303
-        assert browser.post("/login", data={"key": ingest}).status_code == 403
-        overview = browser.get("/").text
-        assert "looks, may look only" in overview
-        assert f"<b>{closed.namespace}</b>" in overview, "the key's own, though none was named"
-        assert browser.get("/", params={"namespace": "default"}).status_code == 403
-
-        def lands(text: str) -> str:
-            return browser.get("/search", params={"q": text}).headers.get("location", "").partition("?")[0]
-
+        login_steps.enter_with_keys_of_the_namespace(browser, closed.namespace, read, ingest)
         account = "/accounts/acme%2F%C3%BC"
-        assert lands("acme/ü") == lands("CME/") == account
-        assert lands(head["invoice_id"]) == lands(head["number"]) == f"/invoices/{head['invoice_id']}"
-        assert lands("3") == "/event"
-        event = browser.get("/event", params={"key": "3"}).text
-        assert "way" in event
-        assert event.count(">counts</span>") >= 1
-        listed = browser.get("/events", params={"account_id": "acme/ü"}).text
-        assert "/event?namespace=" in listed
-        assert "calls.seconds" in listed
-        assert "No event of this kind" in browser.get("/events", params={"name": "none"}).text
-        assert "Nothing is refused" in browser.get("/events/refused", params={"reason": "none"}).text
-        assert browser.get("/events/refused", params={"cursor": "x"}).status_code == 422
-        lost = browser.get("/search", params={"q": "nothing of this"})
-        assert (lost.status_code, "What is looked for" in lost.text) == (404, True)
-        assert account in browser.get("/accounts", params={"q": "ACME", "plan": "basic"}).text
-        assert "No customer has this" in browser.get("/accounts", params={"q": "b/ü"}).text
-        # The page opens on the month of now, and goes back to the time of the events: what came by metric and by value.
-        asked = {"from": "2013-01", "metric": "calls.seconds", "split": "way"}
-        page = browser.get(account, params=asked).text
-        assert "sum: 13.5 s from 3 events" in page
-        assert "As a table" in page
-        assert '>out</td><td class="number">10</td>' in page
-        assert ">calls.seconds</a>" in page
-        assert ">calls.longest</a>" in page
-        assert 'value="calls.longest" selected' in browser.get(account, params={"from": "2013-01"}).text, "has usage"
-        unknown = browser.get("/accounts/acme%2Fu")
-        assert (unknown.status_code, "Did you mean" in unknown.text, account in unknown.text) == (404, True, True)
-        listed = {"account_id": "acme/ü", "month": "2013-01", "state": "open", "number": ""}
-        for asked in ({}, listed, listed | {"number": head["number"]}, {"state": "finalized"}):
-            assert head["number"] in browser.get("/invoices", params=asked).text, asked
-        for asked in ({"month": "2012-12"}, {"month": "2013-02"}, {"state": "void"}, {"account_id": "other"}):
-            assert "No invoice has this" in browser.get("/invoices", params=asked).text, asked
-        assert "is no month" in browser.get("/invoices", params={"month": "soon"}).text
-        rows = browser.get("/invoices.csv", params=listed).text.splitlines()
-        assert [row.split(",")[:3] for row in rows[1:]] == [[head["number"], head["invoice_id"], "acme/ü"]]
-        _reports_say_what_the_api_says(browser, service, closed)
-        told = browser.get("/doctor", params={"account_id": "acme/ü", "metric": "calls.seconds", "period": "2013-01"})
-        assert "All 3 events in the interval count" in told.text
+        list_steps.search_leads_to_pages(browser, account, head)
+        list_steps.events_are_listed(browser)
+        list_steps.accounts_are_listed(browser, account)
+        page_steps.account_shows_its_usage(browser, account)
+        list_steps.invoices_are_listed(browser, head)
+        report_steps.reports_say_what_the_api_says(browser, service, closed.namespace, get)
+        page_steps.doctor_counts_every_event(browser)
         closed.publish("api_key", code="looks", hash=key_hash(read), scopes=["ingest"])
         assert wait_until(lambda: browser.get("/").status_code == 303), "what the key may do is looked up anew"
 
@@ -301,141 +228,16 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
         made = gateway.post("/v1/api-keys", json={"scopes": ["admin"], "name": "Ada"}).json()
         with httpx.Client(base_url=base_url(settings, "rating"), timeout=60) as browser:
             wait_until(lambda: browser.post("/login", data={"key": made["key"]}).status_code == 303)
-
-            def sent(place: str, status: int, **fields: str) -> str:
-                page = browser.get(f"/catalog/{place}/form", params={"plan": "clicked"} if place == "charges" else {})
-                token = page.text.split('name="token" value="', 1)[1].partition('"')[0]
-                answer = browser.post(f"/catalog/{place}/form", data={"token": token} | fields)
-                assert answer.status_code == status, answer.text
-                return browser.get(answer.headers["location"]).text if status == 303 else answer.text
-
-            def saved(place: str, **fields: str) -> str:
-                return sent(place, 303, do="save", **fields)
-
-            metric = {"code": "words", "name": "Words <b>", "profiles.0.code": "total", "profiles.0.aggregation": "sum"}
-            assert "needs a property" in sent("metrics", 422, **metric)
-            filtered = {"profiles.0.filters.0.property": "to.country", "profiles.0.filters.0.operator": "in",
-                        "profiles.0.filters.0.value": "DE, 7"}  # fmt: skip
-            measured = metric | filtered | {"profiles.0.property": "words"}
-            sent_events = [
-                {
-                    "event_name": "words",
-                    "account_id": "clara",
-                    "properties": {"words": value, "to": {"country": country}},
-                }
-                for value, country in ((5, "DE"), (6, "FR"), ("many", "DE"))
-            ]
-            assert gateway.post("/v1/events/batch", json={"events": sent_events}).status_code == 202
-            wait_until(lambda: "Of 3 events words" in sent("metrics", 200, do="try", **measured))
-            counted = '<td class="number">1</td><td class="number">1</td><td>1 '  # one by no filter, one for its value
-            assert counted in sent("metrics", 200, do="try", **measured)
-            assert "needs a property" in sent("metrics", 200, do="try", **metric)
-            page = saved("metrics", **measured)
-            assert "Words &lt;b&gt;" in page
-            assert "Create a product of words.total" in page
-            assert gateway.get("/v1/meters/words").json()["profiles"][0]["filters"][0]["value"] == ["DE", 7]
-            saved("products", code="words", kind="metered", profile="words.total")
-            page = saved("plans", code="clicked", currency="USD", interval="month")
-            assert "it bills nothing" in page
-            price = {"product": "words", "prorated": "on", "price.model": "tiered", "price.tiers.0.up_to": "10",
-                     "price.tiers.0.unit_amount": "0.5", "price.tiers.1.unit_amount": "x"}  # fmt: skip
-            plan = {"~code": "clicked", "~version": "1"} | price
-            wrong = sent("charges", 422, do="save", **plan)
-            assert 'aria-describedby="d-price.tiers.1.unit_amount" aria-invalid="true"' in wrong
-            plan["price.tiers.1.unit_amount"] = "0.1"
-            assert "6 USD" in sent("charges", 200, do="price", **plan, **{"try.quantity": "20"}).replace(".00", "")
-            assert "plan clicked will be changed, as version 2" in sent("charges", 200, do="check", **plan)
-            assert "2 tiers" in saved("charges", **plan)
-            again = sent("charges", 412, do="save", **plan)
-            assert f"Ada ({made['id']}) has published version 2 meanwhile" in again
-            assert 'name="~version" value="2"' in again
-            saved("accounts", code="clara", name="Clara", time_zone="Europe/Berlin")
-            saved("subscriptions", code="clara-clicked", account="clara", plan="clicked", start="2026-01-01")
-            held = gateway.get("/v1/subscriptions/clara-clicked").json()
-            assert (held["plan_version"], held["start"]) == (2, "2025-12-31T23:00:00Z")
-            audited = gateway.get("/v1/catalog/audit", params={"kind": "subscription", "code": "clara-clicked"}).json()
-            assert audited["items"][0]["author"] == f"Ada ({made['id']})"
-            assert "clara-clicked" in browser.get("/accounts/clara").text
-            retired = {"~code": "clara-clicked", "~version": "1"}
-            token = wrong.split('name="token" value="', 1)[1].partition('"')[0]
-            refused = browser.post("/catalog/plans/retire", data={"token": token, "~code": "clicked", "~version": "2"})
-            assert (refused.status_code, "clara-clicked" in refused.text) == (409, True)
-            assert browser.post("/catalog/subscriptions/retire", data={"token": token} | retired).status_code == 303
-            assert gateway.get("/v1/subscriptions/clara-clicked").status_code == 404
-            assert browser.post("/catalog/plans/form", data={"code": "x", "token": "other"}).status_code == 403
-            assert "has 0 items" in browser.post("/settings/keys", data={"token": token, "name": "Bo"}).text
-            new_key = {"token": token, "name": "Bo", "scope.read": "on"}
-            made_page = browser.post("/settings/keys", data=new_key).text
-            text = made_page.split(f"weir_{namespace}.", 1)[1].partition("<")[0]
-            bo = {"Authorization": f"Bearer weir_{namespace}.{text}"}
-            assert gateway.get("/v1/plans", headers=bo).status_code == 200
-            assert f"by Ada ({made['id']})" in browser.get("/settings/keys").text
-            revoked = browser.post("/settings/keys/revoke", data={"token": token, "id": text.partition(".")[0]})
-            assert revoked.status_code == 303
-            assert gateway.get("/v1/plans", headers=bo).status_code == 401
-            assert text not in browser.get("/settings/keys").text
-            saved_user = {"token": token, "code": "bo@example.com", "name": "Bo", "role": "support"}
-            assert "needs it" in browser.post("/settings/users", data=saved_user).text
-            secret = {"password": "correct horse battery"}
-            assert browser.post("/settings/users", data=saved_user | secret).status_code == 303
-            assert "bo@example.com" in browser.get("/settings/users").text
-            login = {"user": "bo@example.com", **secret}
-            with httpx.Client(base_url=browser.base_url, timeout=60) as bo_browser:
-                assert bo_browser.post("/login", data=login | {"password": "wrong"}).status_code == 401
-                assert bo_browser.post("/login", data=login).status_code == 303
-                assert "Bo (bo@example.com)" in bo_browser.get("/").text
-                assert bo_browser.get("/settings/keys").status_code == 403
-                assert browser.post("/settings/users", data=saved_user | {"role": "billing"}).status_code == 303
-                wait_until(lambda: "Create a plan" in bo_browser.get("/catalog/plans").text)
-                page = bo_browser.get("/catalog/accounts/form").text
-                new = {"token": page.split('name="token" value="', 1)[1].partition('"')[0], "code": "dora"}
-                assert bo_browser.post("/catalog/accounts/form", data=new).status_code == 303
-                audited = gateway.get("/v1/catalog/audit", params={"kind": "account", "code": "dora"}).json()
-                assert audited["items"][0]["author"] == "Bo (bo@example.com)"
-                kept = bo_browser.cookies["weir_console"]
-                bo_browser.post("/logout")
-                assert bo_browser.get("/", headers={"Cookie": f"weir_console={kept}"}).status_code == 303
-                assert bo_browser.post("/login", data=login).status_code == 303
-                ended = {"token": token, "code": "bo@example.com", "do": "end"}
-                assert browser.post("/settings/users", data=ended).status_code == 303
-                assert wait_until(lambda: bo_browser.get("/").status_code == 303)
-                assert bo_browser.post("/login", data=login).status_code == 303
-                assert browser.post("/settings/users", data=ended | {"do": "remove"}).status_code == 303
-                assert wait_until(lambda: bo_browser.get("/").status_code == 303)
-                assert bo_browser.post("/login", data=login).status_code == 401
-        trail = gateway.get("/v1/catalog/audit", params={"kind": "user"}).json()
-        assert [item["action"] for item in trail["items"]] == ["retired", "changed", "changed", "created"]
-        assert "argon2" not in str(trail)
-        behalf = {"Authorization": f"Bearer {made['key']}", "Weir-On-Behalf-Of": made["id"]}
-        assert "alone asks on behalf" in gateway.get("/v1/plans", headers=behalf).json()["detail"]
-        assert gateway.get("/v1/plans", headers={"Weir-On-Behalf-Of": "key_none"}).status_code == 401
-
-
-def _reports_say_what_the_api_says(browser: httpx.Client, service: httpx.Client, closed: Road) -> None:
-    opened = browser.get("/reports/usage")
-    assert (opened.status_code, "group_by=day" in opened.headers["location"]) == (303, True)
-    assert browser.get(opened.headers["location"]).status_code == 200
-    asked = {"metric": "calls.seconds", "from": "2013-01-01", "to": "2013-02-01", "group_by": ["account", "way", "day"]}
-    page = browser.get("/reports/usage", params=asked).text
-    whole = getter(service, closed)("/v1/usage", **{name.replace("from", "from_"): of for name, of in asked.items()})
-    assert f"<b>{whole['total']['quantity']} s</b>" in page
-    header = {"Weir-Namespace": closed.namespace}
-    for form in ("csv", "parquet"):
-        document = browser.get(f"/reports/usage.{form}", params=asked).content
-        assert document == service.get("/v1/usage", params=asked | {"format": form}, headers=header).content
-        if form == "parquet":
-            rows = pq.read_table(io.BytesIO(document)).to_pylist()
-            assert [(row["account_id"], row["way"], row["quantity"], row["events"]) for row in rows] == [
-                (row["account_id"], row["dimensions"]["way"], Decimal(row["quantity"]), row["events"])
-                for row in whole["rows"]
-            ]
-        else:
-            assert document.decode().count("\n") == len(whole["rows"]) + 1
-    chosen = browser.get("/reports/usage", params=asked | {"customer": "CME/"})
-    assert "account_id=acme%2F%C3%BC" in chosen.headers["location"]
-    assert browser.get("/reports/usage", params=asked | {"customer": "nobody at all"}).status_code == 404
-    assert "is no date" in browser.get("/reports/usage", params=asked | {"from": "soon"}).text
-    assert "is no dimension" in browser.get("/reports/usage", params=asked | {"group_by": "colour"}).text
+            author = f"Ada ({made['id']})"
+            forms = catalog_steps.CatalogForms(browser)
+            catalog_steps.metric_is_tried_and_saved(forms, gateway, wait_until)
+            token = catalog_steps.plan_is_priced(forms, author)
+            catalog_steps.customer_subscribes(forms, gateway, author)
+            catalog_steps.subscription_is_retired(forms, gateway, token)
+            settings_steps.key_is_made_and_revoked(browser, gateway, namespace, token, author)
+            settings_steps.user_acts_until_removed(browser, gateway, token, wait_until)
+        settings_steps.users_are_audited(gateway)
+        settings_steps.key_asks_on_nobodys_behalf(gateway, made)
 
 
 def test_a_portal_token_opens_one_account_and_nothing_else(
@@ -445,34 +247,10 @@ def test_a_portal_token_opens_one_account_and_nothing_else(
     closed.publish("api_key", code="portals", hash=key_hash(text), scopes=["read"])
     key = {"Authorization": f"Bearer {text}", "Weir-Namespace": closed.namespace}
     wait_until(lambda: service.get("/v1/runs", headers=key).status_code == 200)
-    assert service.post("/v1/portal-tokens", json={"account_id": "nobody"}, headers=key).status_code == 404
-    assert (
-        service.post("/v1/portal-tokens", json={"account_id": "other", "expires_in": 5}, headers=key).status_code == 422
-    )
-    made = service.post("/v1/portal-tokens", json={"account_id": "acme/ü"}, headers=key)
-    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
-    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
-    seen = service.get("/v1/portal", headers=bearer).json()
-    assert (seen["account_id"], seen["time_zone"], seen["incomplete"]) == ("acme/ü", "Asia/Kathmandu", False)
-    listed = get("/v1/invoices", account_id="acme/ü")["invoices"]
-    assert seen["invoices"] == [of_customer(head) for head in listed]
-    page = service.get(made.json()["url"], headers={"Authorization": ""})
-    assert page.status_code == 200
-    assert listed[0]["number"] in page.text
-    assert "<a " not in page.text
-    assert "set-cookie" not in page.headers
-    for path in ("/v1/invoices", "/v1/accounts/acme%2F%C3%BC/balance", "/v1/usage"):
-        assert service.get(path, headers=bearer | {"Weir-Namespace": closed.namespace}).status_code == 401
-    for wrong in (
-        "",
-        "Bearer",
-        f"Bearer {text}",
-        f"Bearer {made.json()['token'][:-1]}",
-        "Bearer weirp_.",
-        "Bearer weirp_",
-    ):
-        assert service.get("/v1/portal", headers={"Authorization": wrong}).status_code == 401
-    assert service.get("/portal", params={"token": "x"}, headers={"Authorization": ""}).status_code == 401
+    made = portal_steps.made_token(service, key)
+    bearer = {"Authorization": f"Bearer {made['token']}"}
+    portal_steps.portal_shows_the_account(service, get, made, bearer)
+    portal_steps.token_opens_nothing_else(service, closed.namespace, text, made, bearer)
     closed.publish("api_key", code="portals", hash=key_hash(text), scopes=["ingest"])
     assert wait_until(lambda: service.get("/v1/portal", headers=bearer).status_code == 401), (
         "its key may not look any more"
