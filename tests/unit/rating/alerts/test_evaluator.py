@@ -20,6 +20,7 @@ from rating.estimates.account_state import AccountState
 from schemas.catalog.prepaid.topup_record import TopupRecord, ValidTopups
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.alert_record import DAY_US, EVALUATED_DAYS, Alert, ValidAlerts
+from schemas.ledgers.checkpoint_folds import checkpoint_reader
 from schemas.settings import Settings
 from tests.unit.rating.alerts.builders import END, START, as_of, rule
 from tests.unit.rating.builders import Shelf
@@ -45,7 +46,7 @@ class Bench:
         client = SimpleNamespace(close=lambda: None)
         monkeypatch.setattr(evaluator, "connect", lambda *_, **__: client)
         reader = SimpleNamespace(end_offsets=dict, read_to=lambda ends: [], places=dict, resume=lambda places: None)
-        monkeypatch.setattr(basis, "LedgerReader", lambda *_: reader)
+        monkeypatch.setattr(checkpoint_reader, "LedgerReader", lambda *_: reader)
         monkeypatch.setattr(basis, "read_progress", lambda client: {(1, 0): 9})
         monkeypatch.setattr(evaluator, "observe", self.observe)
         usage = SimpleNamespace(read=lambda namespaces, now: {"air": self.usage}, evaluated=lambda now: None)
