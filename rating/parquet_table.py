@@ -26,7 +26,7 @@ def write_parquet(
     count = 0
     with pq.ParquetWriter(out, schema) as writer:
         for page in pages:
-            arrays = [pa.array([row[place] for row in page], types[kind]) for place, (_, kind) in enumerate(columns)]
+            arrays = [pa.array([row[index] for row in page], types[kind]) for index, (_, kind) in enumerate(columns)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             count += len(page)
     return count

@@ -209,8 +209,8 @@ def pages(client: httpx.Client, path: str, parameters: Mapping[str, str] | None 
     """All pages of a list, each ``answered``. Raises Failure."""
     cursor: str | None = None
     while True:
-        place = {} if cursor is None else {"cursor": cursor}
-        page: JsonObject = answered(client.get(path, params={**(parameters or {}), **place}))
+        paging = {} if cursor is None else {"cursor": cursor}
+        page: JsonObject = answered(client.get(path, params={**(parameters or {}), **paging}))
         yield page
         if (cursor := page["next_cursor"]) is None:
             return

@@ -131,7 +131,7 @@ class Packer(Generic[Ticket]):
 
     def close_due(self, now: float) -> list[Packed[Ticket]]:
         """Close and return the batches that are due."""
-        return [self._open.pop(place) for place, batch in list(self._open.items()) if batch.due <= now]
+        return [self._open.pop(partition_key) for partition_key, batch in list(self._open.items()) if batch.due <= now]
 
     def close_all(self) -> list[Packed[Ticket]]:
         """Close and return all open batches."""

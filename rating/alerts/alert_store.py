@@ -218,8 +218,8 @@ def _table(appended: Sequence[AppendedAlert]) -> pa.Table:
         "period_end": ([alert.period_end_us for alert in alerts], _INSTANT),
         "threshold": ([key.threshold for key in keys], pa.string()),
         "as_of": ([alert.as_of_us for alert in alerts], _INSTANT),
-        "generations": ([[place[0] for place, _ in of] for of in places], pa.list_(pa.uint32())),
-        "partitions": ([[place[1] for place, _ in of] for of in places], pa.list_(pa.uint32())),
+        "generations": ([[generation for (generation, _), _ in of] for of in places], pa.list_(pa.uint32())),
+        "partitions": ([[partition for (_, partition), _ in of] for of in places], pa.list_(pa.uint32())),
         "next_offsets": ([[end for _, end in of] for of in places], pa.list_(pa.uint64())),
     }
     for name in ("state", "measure", "metric", "limit", "direction", "value", "body"):

@@ -37,7 +37,7 @@ def progress_at(client: Client, instant_us: int) -> Offsets:
         parameters=bind.parameters,
     ).result_rows
     first = {(int(generation), int(partition)): int(offset) for generation, partition, offset in rows}
-    return {place: min(end, first.get(place, end)) for place, end in progress.items()}
+    return {partition: min(end, first.get(partition, end)) for partition, end in progress.items()}
 
 
 def changed_namespaces(client: Client, ranges: list[PositionRange]) -> dict[str, int]:

@@ -73,13 +73,13 @@ class Looks:
         if not look.failures:
             self._pending.done(namespace, taken, seconds)
             return bool(alerts)
-        place, failure = next(iter(look.failures.items()))
+        subject, failure = next(iter(look.failures.items()))
         permanent = isinstance(failure, PERMANENT) and not isinstance(failure, UnknownCheckpoint)
         if self._pending.failed(namespace, taken, seconds, time.monotonic(), permanent):
-            log.warning("%s: %d accounts are looked at again: %s: %s", namespace, len(taken), place, failure)
+            log.warning("%s: %d accounts are looked at again: %s: %s", namespace, len(taken), subject, failure)
         else:
             (account,) = taken
-            said = f"account {account[:64]}: {place}: {type(failure).__name__}: {failure}"
+            said = f"account {account[:64]}: {subject}: {type(failure).__name__}: {failure}"
             until = "until its usage or terms change, or the next look in an hour"
             log.error("%s: alerts are left out %s: %s", namespace, until, said)
         return bool(alerts)
@@ -96,9 +96,9 @@ class Looks:
 
     def _report(self, namespace: str, problems: Mapping[str, str]) -> None:
         """Log each problem once, until it is another one."""
-        for place, why in problems.items():
-            if self._problems.get((namespace, place)) != why:
+        for subject, why in problems.items():
+            if self._problems.get((namespace, subject)) != why:
                 if len(self._problems) >= _MOST_PROBLEMS:
                     self._problems.clear()
-                self._problems[namespace, place] = why
-                log.warning("%s: %s: no alerts of it: %s", namespace, place, why)
+                self._problems[namespace, subject] = why
+                log.warning("%s: %s: no alerts of it: %s", namespace, subject, why)

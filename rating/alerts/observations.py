@@ -24,7 +24,7 @@ from rating.invoicing.measure import measure
 from rating.invoicing.need import Need
 from rating.pricing.exact import exact_sum
 from rating.topups.floors import floors_of
-from rating.topups.shortfall import Place, Shortfalls
+from rating.topups.shortfall import AccountCurrency, Shortfalls
 from rating.usage import measured, no_usage
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.profiles import FOREVER, resolve
@@ -120,7 +120,7 @@ def observe_state(
             look.failures["estimate"] = error
         else:
             balances = _of_money(look, money, state, estimated, shortfalls)
-            look.balances = [(place[0], floors[place[0]][place[1]], left) for place, left in balances.items()]
+            look.balances = [(code, floors[code][currency], left) for (code, currency), left in balances.items()]
     return look
 
 
@@ -190,7 +190,7 @@ def _of_money(
     state: AccountState,
     estimated: AccountEstimate,
     shortfalls: Shortfalls,
-) -> dict[Place, Decimal]:
+) -> dict[AccountCurrency, Decimal]:
     """Spend and balances, which one estimate of the accounts answers; the balances of ``shortfalls``."""
     look.problems |= {f"subscription {name}": why for name, why in estimated.problems.items()}
     wallet = estimated.inputs.wallet()

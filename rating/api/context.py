@@ -33,7 +33,7 @@ from rating.explain import Ledgers
 from rating.held_books import HeldBooks
 from rating.pipeline.pipeline_watch import PipelineWatch
 from rating.pipeline.progress import LedgersRead
-from rating.topups.shortfall import Place
+from rating.topups.shortfall import AccountCurrency
 from rating.topups.topup_desk import TopupDesk
 from schemas.catalog.access.users import User
 from schemas.catalog.follower import CatalogFollower
@@ -105,8 +105,8 @@ class Rating:
         return await self._pool.ask(read_progress)
 
     def _prepaid_left(
-        self, client: Client, view: NamespaceView, places: Collection[Place], now_us: int
-    ) -> Mapping[Place, PrepaidLeft]:
+        self, client: Client, view: NamespaceView, places: Collection[AccountCurrency], now_us: int
+    ) -> Mapping[AccountCurrency, PrepaidLeft]:
         return prepaid_left(client, view, places, self.checkpoints, now_us)
 
     def _apply(self, record: LogRecord) -> None:

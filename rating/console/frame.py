@@ -51,11 +51,11 @@ class Frame:
     name_of: Callable[[str, str], str] = no_name
     standing: tuple[str, ...] = ()
 
-    def page(self, place: str, title: str, *body: Child | Iterable[Child]) -> Html:
-        """A whole document; ``place``: the path of PLACES that it is at or below."""
+    def page(self, menu_path: str, title: str, *body: Child | Iterable[Child]) -> Html:
+        """A whole document; ``menu_path``: the path of PLACES that it is at or below."""
         main = tag("main", self._warning(), *body, id="main")
         skip = tag("a", "Skip to the content", href="#main", class_="skip")
-        return document(f"{title} · {self.namespace}", skip, tag("div", self._side(place), main, class_="frame"))
+        return document(f"{title} · {self.namespace}", skip, tag("div", self._side(menu_path), main, class_="frame"))
 
     def _warning(self) -> Html | None:
         if not self.standing:
@@ -100,11 +100,13 @@ class Frame:
         action = self.address(*path, **query)
         return tag("form", token, *fields, method="post", action=action, class_=class_)
 
-    def _side(self, place: str) -> Html:
+    def _side(self, menu_path: str) -> Html:
         items = [
             tag(
                 "li",
-                tag("a", name, href=self.address(*filter(None, path.split("/"))), aria_current=_here(path == place)),
+                tag(
+                    "a", name, href=self.address(*filter(None, path.split("/"))), aria_current=_here(path == menu_path)
+                ),
             )
             for path, name in PLACES
         ]

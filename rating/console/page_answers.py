@@ -30,10 +30,10 @@ def page_of(body: Html, status: int = 200) -> Response:
     return HTMLResponse(body, status, headers=_HEADERS)
 
 
-def page_in_pieces(frame: Frame, place: str, title: str, pieces: AsyncIterator[Html]) -> Response:
+def page_in_pieces(frame: Frame, menu_path: str, title: str, pieces: AsyncIterator[Html]) -> Response:
     """A page that is sent as its pieces come, the frame and the first of them at once, so that what takes long keeps
     nothing else waiting. What a piece raises ends the page where it stands."""
-    before, after = frame.page(place, title, Html(_GAP)).split(_GAP)
+    before, after = frame.page(menu_path, title, Html(_GAP)).split(_GAP)
 
     async def sent() -> AsyncIterator[str]:
         yield before

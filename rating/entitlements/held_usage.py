@@ -97,17 +97,17 @@ class HeldUsage:
     def __len__(self) -> int:
         return len(self._used)
 
-    def usage(self, account_id: str, asked: Asked, now_us: int) -> tuple[UsageGroup, ...] | None:
+    def usage(self, account_id: str, need: Asked, now_us: int) -> tuple[UsageGroup, ...] | None:
         """The groups of what is asked, as ``usage_totals`` has them; None where it is not held."""
-        entry = self._entry(account_id, asked)
+        entry = self._entry(account_id, need)
         if entry is None:
             return None
         self._uses += 1
         entry.use = self._uses
         self._used.move_to_end(entry)
-        if not isinstance(asked, RollingNeed):
+        if not isinstance(need, RollingNeed):
             return entry.held.of_interval
-        held = entry.held.in_window(asked, now_us)
+        held = entry.held.in_window(need, now_us)
         if held is None:
             return None
         entry.held = held
@@ -197,10 +197,10 @@ class HeldUsage:
         self._free(pause)
         renewed = dict(advance.renewed)
         added: list[HeldEntry] = []
-        for (account_id, asked), held in measured.items():
-            entry = self._entry(account_id, asked)
+        for (account_id, need), held in measured.items():
+            entry = self._entry(account_id, need)
             if entry is None:
-                entry = HeldEntry(account_id, asked, held)
+                entry = HeldEntry(account_id, need, held)
                 added.append(entry)
                 self._remember(entry)
             else:
@@ -236,8 +236,8 @@ class HeldUsage:
         for _ in paced(range(0, len(before), _FREED_AT_ONCE), pause, 1):
             del before[-_FREED_AT_ONCE:]
 
-    def _entry(self, account_id: str, asked: Asked) -> HeldEntry | None:
-        of_asked = self._held.get(asked)
+    def _entry(self, account_id: str, need: Asked) -> HeldEntry | None:
+        of_asked = self._held.get(need)
         return None if of_asked is None else of_asked.get(account_id)
 
     @staticmethod
@@ -257,8 +257,8 @@ class HeldUsage:
 
     def _remember(self, entry: HeldEntry) -> None:
         profile = entry.asked.profile
-        place = profile.profile_id, entry.account_id
-        self._of_profile[place] = (*self._of_profile.get(place, ()), entry)
+        profile_account = profile.profile_id, entry.account_id
+        self._of_profile[profile_account] = (*self._of_profile.get(profile_account, ()), entry)
         self._accounts.setdefault(profile.profile_id, set()).add(entry.account_id)
         measured = self._profiles.setdefault(profile.profile_id, {})
         measured[profile] = measured.get(profile, 0) + 1
@@ -266,12 +266,12 @@ class HeldUsage:
     def _forget(self, entry: HeldEntry) -> None:
         entry.forgotten = True
         profile = entry.asked.profile
-        place = profile.profile_id, entry.account_id
-        left = tuple(each for each in self._of_profile[place] if each is not entry)
+        profile_account = profile.profile_id, entry.account_id
+        left = tuple(each for each in self._of_profile[profile_account] if each is not entry)
         if left:
-            self._of_profile[place] = left
+            self._of_profile[profile_account] = left
         else:
-            del self._of_profile[place]
+            del self._of_profile[profile_account]
             self._accounts[profile.profile_id].discard(entry.account_id)
         measured = self._profiles[profile.profile_id]
         measured[profile] -= 1

@@ -61,55 +61,55 @@ class Held(msgspec.Struct, frozen=True, gc=False):  # no part of it refers back 
         usages = ([(group.dimensions, group.usage) for group in held.of_interval] for held in (self, measured))
         return next(usages) == next(usages)
 
-    def in_window(self, asked: RollingNeed, now_us: int) -> Held | None:
+    def in_window(self, need: RollingNeed, now_us: int) -> Held | None:
         """The same, with the total of the window at ``now_us``; None where not all of that is held."""
-        start_us, end_us = asked.window(now_us)
+        start_us, end_us = need.window(now_us)
         if start_us < self.from_us and now_us < self.asked_us:  # the clock was set back
-            start_us, end_us = asked.window(self.asked_us)
+            start_us, end_us = need.window(self.asked_us)
         if start_us == self.total_from_us:
             return self
         if start_us < self.from_us:
             return None
         inside = [usage for step, usage in self.steps.items() if start_us <= step < end_us]
-        total = merged(asked.profile.aggregation, inside) if inside else None
+        total = merged(need.profile.aggregation, inside) if inside else None
         return Held(self.groups, self.steps, self.from_us, self.asked_us, total, start_us)
 
 
-def brought_forward(asked: Asked, held: Held, step_us: int, usage: Usage, now_us: int) -> Held | None:
+def brought_forward(need: Asked, held: Held, step_us: int, usage: Usage, now_us: int) -> Held | None:
     """What is held with the usage of a step put to it; the same object where that lies outside; None where it cannot
     be put together. Within ``exactly``."""
-    if not merges(asked.profile):
+    if not merges(need.profile):
         return None
-    if isinstance(asked, RollingNeed):
-        return _with_step(asked, held, step_us // asked.step_us * asked.step_us, usage, now_us)
-    if asked.dimensions:
+    if isinstance(need, RollingNeed):
+        return _with_step(need, held, step_us // need.step_us * need.step_us, usage, now_us)
+    if need.dimensions:
         return None
-    if asked.start_us <= step_us and step_us + STEP_US <= asked.end_us:
+    if need.start_us <= step_us and step_us + STEP_US <= need.end_us:
         before = held.total if held.total is not None else held.groups[0].usage if held.groups else None
-        total = usage if before is None else together(asked.profile.aggregation, before, usage)
+        total = usage if before is None else together(need.profile.aggregation, before, usage)
         return Held((), {}, 0, held.asked_us, total)
-    apart = step_us + STEP_US <= asked.start_us or asked.end_us <= step_us
+    apart = step_us + STEP_US <= need.start_us or need.end_us <= step_us
     return held if apart else None  # an interval that begins or ends within the step
 
 
-def _with_step(asked: RollingNeed, held: Held, start_us: int, usage: Usage, now_us: int) -> Held:
+def _with_step(need: RollingNeed, held: Held, start_us: int, usage: Usage, now_us: int) -> Held:
     if start_us < held.from_us:
         return held
-    aggregation, before = asked.profile.aggregation, held.steps.get(start_us)
+    aggregation, before = need.profile.aggregation, held.steps.get(start_us)
     steps = {**held.steps, start_us: usage if before is None else together(aggregation, before, usage)}
     from_us = held.from_us
-    if len(steps) > 2 * (asked.window_us // asked.step_us):  # what no later window has is left out
-        from_us = max(from_us, rolling_from(asked, now_us)[0])
+    if len(steps) > 2 * (need.window_us // need.step_us):  # what no later window has is left out
+        from_us = max(from_us, rolling_from(need, now_us)[0])
         steps = {step: each for step, each in steps.items() if step >= from_us}
     total, total_from_us = held.total, held.total_from_us
     if total_from_us < from_us:
         total_from_us = _NEVER
-    elif total_from_us <= start_us < total_from_us + asked.window_us + (0 if asked.resets else asked.step_us):
+    elif total_from_us <= start_us < total_from_us + need.window_us + (0 if need.resets else need.step_us):
         total = usage if total is None else together(aggregation, total, usage)
     return Held(held.groups, steps, from_us, held.asked_us, total, total_from_us)
 
 
-def rolling_from(asked: RollingNeed, now_us: int) -> tuple[int, int]:
+def rolling_from(need: RollingNeed, now_us: int) -> tuple[int, int]:
     """The time over which the steps of a rolling window are measured: all that this window, and those after it, can
     have, and the one before, for checks that began then."""
-    return asked.window(now_us)[0] - (asked.window_us if asked.resets else asked.step_us), LAST_US
+    return need.window(now_us)[0] - (need.window_us if need.resets else need.step_us), LAST_US

@@ -61,37 +61,35 @@ def cut_at(offsets: Offsets) -> Cut:
 def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:
     """What is asked for, measured as a whole as of ``as_of``."""
     by_asked: dict[Asked, list[str]] = defaultdict(list)
-    for account_id, asked in sorted(keys, key=lambda key: key[0]):  # neighbours are stored together
-        by_asked[asked].append(account_id)
+    for account_id, measured_need in sorted(keys, key=lambda key: key[0]):  # neighbours are stored together
+        by_asked[measured_need].append(account_id)
     measured_keys: dict[UsageKey, Held] = {}
-    needs = {asked: accounts for asked, accounts in by_asked.items() if isinstance(asked, Need)}
+    needs = {measured_need: accounts for measured_need, accounts in by_asked.items() if isinstance(measured_need, Need)}
     for lot in _lots(needs):
         totals = measure(client, namespace, lot, cut_at(as_of.offsets), _silent, windows=False)
         for need, named in lot.items():
             for account_id in named:
                 rows = totals[need].get(account_id, ())
                 measured_keys[account_id, need] = Held(tuple(rows), asked_us=as_of.at_us)
-    for asked, accounts in by_asked.items():
-        if isinstance(asked, RollingNeed):
-            for rolling_lot in _lots({asked: accounts}):
-                measured_keys |= _rolling(client, namespace, asked, rolling_lot[asked], as_of)
+    for measured_need, accounts in by_asked.items():
+        if isinstance(measured_need, RollingNeed):
+            for rolling_lot in _lots({measured_need: accounts}):
+                measured_keys |= _rolling(client, namespace, measured_need, rolling_lot[measured_need], as_of)
     return measured_keys
 
 
 def _rolling(
-    client: Any, namespace: str, asked: RollingNeed, accounts: Collection[str], as_of: MeasuredAsOf
+    client: Any, namespace: str, need: RollingNeed, accounts: Collection[str], as_of: MeasuredAsOf
 ) -> dict[UsageKey, Held]:
-    start_us, end_us = rolling_from(asked, as_of.at_us)
+    start_us, end_us = rolling_from(need, as_of.at_us)
     query = UsageQuery(
-        namespace, asked.profile, max(start_us, FIRST_US), end_us, tuple(accounts), by_account=True,
-        as_of=cut_at(as_of.offsets), step_us=asked.step_us,
+        namespace, need.profile, max(start_us, FIRST_US), end_us, tuple(accounts), by_account=True,
+        as_of=cut_at(as_of.offsets), step_us=need.step_us,
     )  # fmt: skip
     steps: dict[str, dict[int, Usage]] = {account_id: {} for account_id in accounts}
     for row in usage_totals(client, query):
         steps[row.account_id or ""][row.bucket_us or 0] = row.usage
-    return {
-        (account_id, asked): Held((), of_account, start_us, as_of.at_us) for account_id, of_account in steps.items()
-    }
+    return {(account_id, need): Held((), of_account, start_us, as_of.at_us) for account_id, of_account in steps.items()}
 
 
 def _lots(needs: Mapping[AskedT, list[str]]) -> Iterator[dict[AskedT, set[str]]]:

@@ -124,19 +124,20 @@ def _question(
     parts = grant.span.parts if limit.reset == "billing_period" else (_window_part(grant, interval, now_us),)
     items = tuple(item for item in book.items(parts) if item.need and item.need.profile.profile_id == profile_id)
     needs = tuple(dict.fromkeys(item.need for item in items if item.need is not None))
-    asked = tuple(_asked(need, interval) for need in needs)
-    return LimitQuestion(limit, interval, measured(versions, interval.start_us, interval.end_us), asked, items, needs)
+    interval_needs = tuple(_asked(need, interval) for need in needs)
+    profile = measured(versions, interval.start_us, interval.end_us)
+    return LimitQuestion(limit, interval, profile, interval_needs, items, needs)
 
 
 def _of_quantity(
     versions: Sequence[ProfileVersion], limit: FeatureLimit, interval: LimitInterval, known: KnownQuestions
 ) -> LimitQuestion:
-    place = id(limit), interval.start_us, interval.end_us
-    question = known.get(place)
+    limit_key = id(limit), interval.start_us, interval.end_us
+    question = known.get(limit_key)
     if question is None:
         if len(known) >= MOST_KNOWN:
             known.clear()
-        question = known[place] = _in_quantity(versions, limit, interval)
+        question = known[limit_key] = _in_quantity(versions, limit, interval)
     return question
 
 
@@ -151,8 +152,8 @@ def _in_quantity(
     versions: Sequence[ProfileVersion], limit: FeatureLimit | None, interval: LimitInterval
 ) -> LimitQuestion:
     profile = measured(versions, interval.start_us, interval.end_us)
-    asked = _asked(Need(profile, interval.start_us, interval.end_us), interval)
-    return LimitQuestion(limit, interval, profile, (asked,))
+    interval_need = _asked(Need(profile, interval.start_us, interval.end_us), interval)
+    return LimitQuestion(limit, interval, profile, (interval_need,))
 
 
 def _asked(need: Need, interval: LimitInterval) -> Asked:

@@ -8,14 +8,14 @@ from clickhouse_connect.driver.client import Client
 
 from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates.account_state import PERMANENT, read_accounts
-from rating.topups.shortfall import Place, Shortfalls
+from rating.topups.shortfall import AccountCurrency, Shortfalls
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.checkpoints import Checkpoints
 
 
 def prepaid_left(
-    client: Client, view: NamespaceView, places: Collection[Place], checkpoints: Checkpoints, now_us: int
-) -> Mapping[Place, PrepaidLeft]:
+    client: Client, view: NamespaceView, places: Collection[AccountCurrency], checkpoints: Checkpoints, now_us: int
+) -> Mapping[AccountCurrency, PrepaidLeft]:
     """The balance of each account in each currency, as of now. Blocking; raises what reading the accounts raises, and
     UnknownCheckpoint."""
     accounts = list(dict.fromkeys(account for account, _ in places))
@@ -33,5 +33,6 @@ def prepaid_left(
     problems = {state.account_of(name): f"subscription {name}: {why}" for name, why in unrated.items()}
     balances = shortfalls.balances(view, wallet, now_us, problems)
     return {
-        place: PrepaidLeft(balances.get(place), now_us, problems.get(place[0], "")) for place in dict.fromkeys(places)
+        account_currency: PrepaidLeft(balances.get(account_currency), now_us, problems.get(account_currency[0], ""))
+        for account_currency in dict.fromkeys(places)
     }

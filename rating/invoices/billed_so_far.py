@@ -76,6 +76,6 @@ def credited_invoices(
             parameters=parameters,
         ).result_rows:
             if name not in read and (of_it := lines.get((name, version))):
-                place = int(checkpoint), int(start_us), int(sequence), str(name)
-                read[name] = place, CreditedInvoice(name, int(as_of_us), body_of_text(body), of_it, state == VOID)
+                order = int(checkpoint), int(start_us), int(sequence), str(name)
+                read[name] = order, CreditedInvoice(name, int(as_of_us), body_of_text(body), of_it, state == VOID)
     return [invoice for _, invoice in sorted(read.values(), key=lambda pair: pair[0])]

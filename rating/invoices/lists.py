@@ -107,11 +107,11 @@ def list_invoices(
     return Page(tuple(page), following)
 
 
-def _after(parameters: JsonObject, place: _Place | None) -> tuple[str, JsonObject]:
+def _after(parameters: JsonObject, position: _Place | None) -> tuple[str, JsonObject]:
     """(condition, parameters) of what stands behind a place in a list."""
-    if place is None:
+    if position is None:
         return "", parameters
-    return _AFTER, parameters | {"after_us": place[0], "after_id": place[1]}
+    return _AFTER, parameters | {"after_us": position[0], "after_id": position[1]}
 
 
 def _places(

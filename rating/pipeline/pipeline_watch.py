@@ -95,14 +95,14 @@ class PipelineWatch:
         backlogs = list(ends.by_cursors(ledgers, done, time.time_ns() // 1000))
         self._backlogs.seen(BY_CURSORS, backlogs, self._monotonic())
 
-    def _attempt(self, asked: str, look: Callable[[], None]) -> None:
+    def _attempt(self, subject: str, look: Callable[[], None]) -> None:
         try:
             look()
         except Exception as error:  # whatever it is, the next look asks again; after a minute it is told
-            log.warning("%s %s: %s", _LOOKING, asked, str(error).partition("\n")[0])
-            self._attempts.failed(f"{_LOOKING} {asked}", str(error).partition("\n")[0])
+            log.warning("%s %s: %s", _LOOKING, subject, str(error).partition("\n")[0])
+            self._attempts.failed(f"{_LOOKING} {subject}", str(error).partition("\n")[0])
         else:
-            self._attempts.done(f"{_LOOKING} {asked}")
+            self._attempts.done(f"{_LOOKING} {subject}")
 
     def _waits(self, backlog: Backlog) -> bool | None:
         topic, partition = backlog.place

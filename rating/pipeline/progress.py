@@ -93,11 +93,11 @@ class LogEnds:
         topics = self._ends.topics()
         namespaces = {inbox_topic(name): name for name in (*ledgers.namespaces, self._settings.namespace)}
         inboxes = [(name, number) for name in sorted(namespaces.keys() & topics) for number in range(topics[name])]
-        for place, (committed, end) in self._admit.standing(inboxes).items():
-            yield Backlog(ADMISSION, place, committed or 0, end, namespaces[place[0]])
+        for topic_partition, (committed, end) in self._admit.standing(inboxes).items():
+            yield Backlog(ADMISSION, topic_partition, committed or 0, end, namespaces[topic_partition[0]])
         invoices = [(INVOICES, number) for number in range(topics.get(INVOICES, 0))]
-        for place, (committed, end) in self._ledgers.standing(invoices).items():
-            yield Backlog(INVOICE_COPY, place, committed or 0, end)
+        for topic_partition, (committed, end) in self._ledgers.standing(invoices).items():
+            yield Backlog(INVOICE_COPY, topic_partition, committed or 0, end)
 
     def by_cursors(self, ledgers: LedgersRead, done: StoredProgress, now_us: int) -> Iterator[Backlog]:
         """Backlogs of what ClickHouse knows the progress of. ``done``: read before. Raises KafkaException."""
@@ -105,13 +105,13 @@ class LogEnds:
         configured = self._settings.generation
         numbers = {events_topic(number): number for number in ledgers.generations.known(configured)}
         watched = [(name, partition) for name in (*numbers, *COPIES) for partition in range(topics.get(name, 0))]
-        for place, end in self._ends.ends(watched).items():
-            topic, partition = place
+        for topic_partition, end in self._ends.ends(watched).items():
+            topic, partition = topic_partition
             if topic in COPIES:
-                yield Backlog(COPIES[topic], place, done.copied.get(place, 0), end)
+                yield Backlog(COPIES[topic], topic_partition, done.copied.get(topic_partition, 0), end)
             else:
                 cursor = done.progress.get((numbers[topic], partition), 0)
-                yield Backlog(METERING, place, cursor, end)
+                yield Backlog(METERING, topic_partition, cursor, end)
         yield Backlog(CATALOG_COPY, (CATALOG, 0), done.catalog_copied, ledgers.catalog_end)
         yield Backlog(ROLL_UP, (CHECKPOINTS, 0), done.rolled_up, ledgers.cuts)
         due = cut_is_due(ledgers.last_cut, done.progress, now_us - self._settings.checkpoint_seconds * 1_000_000)

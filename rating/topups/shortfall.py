@@ -20,7 +20,7 @@ from schemas.catalog.terms import CreditGrant
 _INEXHAUSTIBLE: Final = Decimal(10) ** 15
 _LAST: Final = 10_000_000
 """Priority behind all that the catalog takes."""
-Place: TypeAlias = tuple[str, str]
+AccountCurrency: TypeAlias = tuple[str, str]
 """Account and currency of a balance."""
 
 
@@ -29,20 +29,20 @@ class Shortfalls:
     """The grants that show what is left to be paid in money, by (account, currency): to be among the account's grants
     while its periods are rated."""
 
-    grants: Mapping[Place, Owned]
+    grants: Mapping[AccountCurrency, Owned]
 
     @classmethod
-    def of(cls, view: NamespaceView, places: Iterable[Place]) -> Shortfalls:
+    def of(cls, view: NamespaceView, places: Iterable[AccountCurrency]) -> Shortfalls:
         """Those of the accounts and currencies, each once."""
-        return cls({place: _behind_all(view, *place, number) for number, place in enumerate(places)})
+        return cls({pair: _behind_all(view, *pair, number) for number, pair in enumerate(places)})
 
     def balances(
         self, view: NamespaceView, wallet: Wallet, now_us: int, unknown: Iterable[str]
-    ) -> dict[Place, Decimal]:
+    ) -> dict[AccountCurrency, Decimal]:
         """The balances, which may be below zero. ``wallet``: after all periods have drawn on it; ``unknown``: accounts
         of which something cannot be rated, which are left out."""
         without, used = frozenset(unknown), wallet.used
-        balances: dict[Place, Decimal] = {}
+        balances: dict[AccountCurrency, Decimal] = {}
         for (account, currency), behind in self.grants.items():
             if account in without:
                 continue

@@ -161,7 +161,9 @@ def _table(appended: Sequence[AppendedTopup]) -> pa.Table:
     columns["catalog_offset"] = pa.array([record.catalog_offset for record in records], pa.uint64())
     columns["as_of"] = pa.array([record.as_of for record in records], _INSTANT)
     columns["appended_at"] = pa.array([topup.appended_us for topup in appended], _INSTANT)
-    columns["generations"] = pa.array([[place[0] for place, _ in of] for of in places], pa.list_(pa.uint32()))
-    columns["partitions"] = pa.array([[place[1] for place, _ in of] for of in places], pa.list_(pa.uint32()))
+    columns["generations"] = pa.array(
+        [[generation for (generation, _), _ in of] for of in places], pa.list_(pa.uint32())
+    )
+    columns["partitions"] = pa.array([[partition for (_, partition), _ in of] for of in places], pa.list_(pa.uint32()))
     columns["next_offsets"] = pa.array([[end for _, end in of] for of in places], pa.list_(pa.uint64()))
     return pa.table(columns)

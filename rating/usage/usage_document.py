@@ -43,7 +43,7 @@ def write_usage(out: IO[bytes], question: UsageQuestion, groups: Iterable[UsageG
         return write_parquet(out, columns, _pages(_rows(query, groups, lambda us: us, lambda quantity: quantity)))
     text = io.TextIOWrapper(out, encoding="utf-8", newline="")
     rows = _rows(query, groups, _remembered(rfc3339), plain)
-    raw = frozenset(place for place, (_, kind) in enumerate(columns) if kind != "text")
+    raw = frozenset(index for index, (_, kind) in enumerate(columns) if kind != "text")
     count = write_rows(text, [name for name, _ in columns], [rows], raw, "\r\n")
     text.flush()
     text.detach()

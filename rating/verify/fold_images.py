@@ -123,7 +123,7 @@ def _check(scope: Scope, image: CheckedImage, findings: Findings) -> None:
     places, rows = contents
     with closing(LedgerReader(scope.settings, image.topic)) as reader:
         ends, first = reader.end_offsets(), reader.offsets_since(0)
-        if any(place.next_offset > ends.get(number, 0) for number, place in places.items()):
+        if any(position.next_offset > ends.get(number, 0) for number, position in places.items()):
             return
         if any(first.values()) and not _begins_before(reader, places, first, image.kept_us):
             return
@@ -131,7 +131,7 @@ def _check(scope: Scope, image: CheckedImage, findings: Findings) -> None:
             return
         reader.seek(first)
         fold = image.fold()
-        up_to = {number: place.next_offset for number, place in places.items()}
+        up_to = {number: position.next_offset for number, position in places.items()}
         for record in reader.read_to(up_to):
             if record.offset < up_to.get(record.partition, 0):
                 fold.apply(record)
@@ -141,7 +141,7 @@ def _check(scope: Scope, image: CheckedImage, findings: Findings) -> None:
 
 def _begins_before(reader: LedgerReader, places: Places, first: dict[int, int], kept_us: int) -> bool:
     """Whether the log has lost nothing of which the file may know."""
-    last_us = min((place.last.append_us for place in places.values() if place.last is not None), default=0)
+    last_us = min((position.last.append_us for position in places.values() if position.last is not None), default=0)
     since = reader.offsets_since(max(0, last_us - kept_us))
     return all(since[number] > at for number, at in first.items() if at)
 

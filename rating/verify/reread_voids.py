@@ -123,7 +123,7 @@ def check_voids(scope: Scope, findings: Findings, on_progress: VerifyProgress) -
             places = {
                 (one.generation, one.partition, one.offset): None for one in (is_there, should) if one is not None
             }
-            remedy = ", then ".join(replay_of(*place) for place in places)
+            remedy = ", then ".join(replay_of(*event_position) for event_position in places)
             where = f"voided_events at {position_text(*position)}"
             findings.add("voided event", where, should or "no row", is_there or "no row", remedy)
     on_progress("voided events", 1, 1)

@@ -142,8 +142,8 @@ def run_check(name: str, check: RunCheck, scope: Scope, on_progress: VerifyProgr
     try:
         check(scope, findings, on_progress)
     except _DAMAGED as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
         unproved = Difference("check", name, "values that can be read", f"it ended at {reason}", _REMEDY)
         return [*findings.differences(), unproved]
     return findings.differences()

@@ -91,8 +91,8 @@ def list_deliveries(
         conditions.append("state = {state:String}")
         parameters["state"] = state
     if page_end is not None:
-        place = "({us:Int64}, {message_id:String}, {replay:String}, {webhook:String})"
-        conditions.append(f"(queued_us, message_id, replay, webhook) < {place}")
+        position = "({us:Int64}, {message_id:String}, {replay:String}, {webhook:String})"
+        conditions.append(f"(queued_us, message_id, replay, webhook) < {position}")
         parameters |= dict(zip(("us", "message_id", "replay", "webhook"), page_end, strict=True))
     order = "ORDER BY queued_us DESC, message_id DESC, replay DESC, webhook DESC LIMIT {limit:UInt32}"
     return _read(client, f"{' AND '.join(conditions)} {order}", parameters)

@@ -186,8 +186,8 @@ class ValidAlerts:
             return False
         if end_us and alert.version == 1:
             self._ended.setdefault(end_us // DAY_US, []).append(alert_id)
-        for place, end in alert.offsets.items():
-            self.offsets[place] = max(end, self.offsets.get(place, 0))
+        for partition, end in alert.offsets.items():
+            self.offsets[partition] = max(end, self.offsets.get(partition, 0))
         known = self._catalog_offsets.get(namespace, 0)
         self._catalog_offsets[namespace] = max(alert.catalog_offset, known)
         day = self._clock_us // DAY_US
@@ -228,4 +228,4 @@ class ValidAlerts:
     def covers(self, offsets: Offsets) -> bool:
         """Whether some record counted events that lie at or beyond ``offsets``: what is measured there is too old to
         judge by."""
-        return any(end > offsets.get(place, 0) for place, end in self.offsets.items())
+        return any(end > offsets.get(partition, 0) for partition, end in self.offsets.items())

@@ -149,12 +149,12 @@ class Follower:
     def _note_places(self, reader: LedgerReader) -> None:
         """Where to go on. A reader that has not come further than the one before knows less of the log, and one that
         never began, or whose last records were not applied, nothing."""
-        for number, place in reader.places().items():
+        for number, position in reader.places().items():
             known = self._places.get(number)
-            if place.next_offset > self._positions.get(number, -1):
+            if position.next_offset > self._positions.get(number, -1):
                 continue
-            if known is None or place.next_offset > known.next_offset:
-                self._places[number] = place
+            if known is None or position.next_offset > known.next_offset:
+                self._places[number] = position
 
     def _go_on(self, reader: LedgerReader, end_reader: LedgerReader) -> None:
         first = {} if self._since_us is None or self._places else end_reader.offsets_since(self._since_us)
@@ -163,7 +163,7 @@ class Follower:
             reader.resume(self._places)
         elif self._fold is not None and not self._positions:
             places = self._fold.begin(reader, ends, first)
-            self._positions = {number: place.next_offset for number, place in places.items()}
+            self._positions = {number: position.next_offset for number, position in places.items()}
             reader.resume(places)
         elif first:
             reader.seek(first)

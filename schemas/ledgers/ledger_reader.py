@@ -250,18 +250,18 @@ class LedgerReader:
         what reads raises LogReplaced where the last one known is another one now."""
         self._joiners.clear()
         self._pause()
-        for number, place in places.items():
-            self.positions[number] = place.reading_from
-            self._passed_over[number] = place.next_offset
+        for number, position in places.items():
+            self.positions[number] = position.reading_from
+            self._passed_over[number] = position.next_offset
             self._expected.pop(number, None)
             self._last.pop(number, None)
-            if place.last is not None:
-                self._expected[number] = place.last
+            if position.last is not None:
+                self._expected[number] = position.last
 
     def knows(self, places: Mapping[int, LogPlace]) -> bool:
         """Whether the log still has the last record of each place; go on by ``resume``. Raises as ``poll``."""
         self.resume(places)
-        last = {number: place.last.offset + 1 for number, place in places.items() if place.last is not None}
+        last = {number: position.last.offset + 1 for number, position in places.items() if position.last is not None}
         try:
             for _ in self.lots_to(last, _KNOWN_SECONDS):
                 pass

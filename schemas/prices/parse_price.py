@@ -26,14 +26,14 @@ class PriceError(WeirError, ValueError):
         self.problems = problems
 
 
-def parse_price(obj: object, currency: str | None = None, *, place: str = "price") -> Price:
+def parse_price(obj: object, currency: str | None = None, *, field_path: str = "price") -> Price:
     """The price in ``obj`` (JSON object as Python values, numbers as str, int or Decimal; or a price).
 
     ``currency`` is the plan's: it fills the price's where that has none, and must equal it where it has one.
     Raises PriceError whose lines start with the place of the problem, e.g. ``price.tiers.1.up_to``.
     """
     if not isinstance(obj, Mapping) and not isinstance(obj, tuple(MODELS.values())):
-        raise PriceError(f'{place}: {_kind(obj)} is not a price; write an object such as {{"model": "flat", …}}')
+        raise PriceError(f'{field_path}: {_kind(obj)} is not a price; write an object such as {{"model": "flat", …}}')
     if currency is not None:
         try:
             exponent(currency)
@@ -42,20 +42,20 @@ def parse_price(obj: object, currency: str | None = None, *, place: str = "price
     try:
         price: Price = _ADAPTER.validate_python(obj)
     except ValidationError as error:
-        raise PriceError(*_lines(error, obj, place)) from None
+        raise PriceError(*_lines(error, obj, field_path)) from None
     if currency is None or price.currency == currency:
         return price
     if price.currency is not None:
-        raise PriceError(f"{place}.currency: {price.currency} is not the plan's {currency}; leave it out")
+        raise PriceError(f"{field_path}.currency: {price.currency} is not the plan's {currency}; leave it out")
     return price.model_copy(update={"currency": currency})
 
 
-def _lines(error: ValidationError, obj: object, place: str) -> Iterator[str]:
+def _lines(error: ValidationError, obj: object, field_path: str) -> Iterator[str]:
     model = str(obj.get("model")) if isinstance(obj, Mapping) else ""
     for problem in error.errors(include_url=False):
         loc = problem["loc"]
         path = [str(part) for part in (loc[1:] if loc[:1] == (model,) else loc)]
-        where = ".".join([place, *path])
+        where = ".".join([field_path, *path])
         context: JsonObject = problem.get("ctx", {})
         if "problems" in context:
             for below, text in context["problems"]:

@@ -66,13 +66,13 @@ class Acknowledged:
         """Everything below the cursors (partition → offset) of a generation is metered."""
         with self._lock:
             for partition, cursor in cursors.items():
-                place = generation, partition
-                self._metered[place] = max(self._metered.get(place, 0), cursor)
+                log_partition = generation, partition
+                self._metered[log_partition] = max(self._metered.get(log_partition, 0), cursor)
 
     def taken(self, generation: int, partition: int) -> TakenBefore:
         """What is known of a partition; ask before a record is produced."""
-        place = generation, partition
-        return TakenBefore(self._placed.get(place, 0), self._metered.get(place, 0))
+        log_partition = generation, partition
+        return TakenBefore(self._placed.get(log_partition, 0), self._metered.get(log_partition, 0))
 
     def add(
         self,
@@ -90,31 +90,31 @@ class Acknowledged:
         """
         if offset < 0:  # a retry of a record that was already appended is confirmed without its offset
             return None
-        place = generation, partition
+        log_partition = generation, partition
         if offset < max(taken.placed, taken.metered):
-            cursor = self._cursor_of_shortened(place, taken, offset)
+            cursor = self._cursor_of_shortened(log_partition, taken, offset)
             if offset < cursor:
                 return (
                     f"{events_topic(generation)} partition {partition} put a record at offset {offset}, although all "
                     f"below {cursor} is metered: it lost its end or was made anew, and nobody will meter the record"
                 )
         with self._lock:
-            self._placed[place] = max(self._placed.get(place, 0), offset + 1)
-            self._records.setdefault((namespace, *place), {})[offset] = events
+            self._placed[log_partition] = max(self._placed.get(log_partition, 0), offset + 1)
+            self._records.setdefault((namespace, *log_partition), {})[offset] = events
         return None
 
-    def _cursor_of_shortened(self, place: _Partition, taken: TakenBefore, offset: int) -> int:
+    def _cursor_of_shortened(self, log_partition: _Partition, taken: TakenBefore, offset: int) -> int:
         """The cursor of a log that went back; no worker moves it until the log has grown beyond it again."""
-        generation, partition = place
-        placed = self._placed.get(place, 0)  # what is put below it does not change it
-        seen_at, cursor = self._went_back.get(place, (-1, 0))
+        generation, partition = log_partition
+        placed = self._placed.get(log_partition, 0)  # what is put below it does not change it
+        seen_at, cursor = self._went_back.get(log_partition, (-1, 0))
         if seen_at != placed:
             try:
                 self.metered(generation, self._cursors(generation))
             except Exception as error:  # what is acknowledged below it shows as lost, and can be carried over
                 log.warning("the cursors are not known: %s", error)
-            cursor = self._metered.get(place, 0)
-            self._went_back[place] = placed, cursor
+            cursor = self._metered.get(log_partition, 0)
+            self._went_back[log_partition] = placed, cursor
             log.error(
                 "%s partition %d put a record at offset %d, although all below %d was taken before: it lost its "
                 "end or was made anew. What it puts below the cursor, %d, is not acknowledged",

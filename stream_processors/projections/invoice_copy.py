@@ -169,7 +169,7 @@ class InvoiceCopy:
             begin = dict.fromkeys(begin, BEGINNING)
         self.versions = self._fold.versions()
         self._held = {} if self._again or self.versions else held_versions(self._journal)
-        self._marked = {number: place.next_offset for number, place in begin.items()}
+        self._marked = {number: position.next_offset for number, position in begin.items()}
         return begin
 
     def _opened(self) -> StoredFold:

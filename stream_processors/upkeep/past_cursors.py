@@ -49,14 +49,14 @@ class PastCursors:
         deleted = crowded((row[0], row[1], row[2], row[3]) for row in rows)
         for generation, partition, cursor in deleted:
             bind = Binder()
-            place = in_partition(generation, partition, bind)
+            of_partition = in_partition(generation, partition, bind)
             stands = bind("cursor", "UInt64", cursor)
             self._journal.command(
                 f"delete past cursors of partition {partition}",
                 # Only where the cursor is there as the rows below it go: the call may be repeated on a ClickHouse that
                 # was restored from an older copy meanwhile, whose cursor is one of those rows.
-                f"ALTER TABLE usage_progress DELETE WHERE {place} AND next_offset < {stands}"
-                f" AND (SELECT count() FROM usage_progress WHERE {place} AND next_offset = {stands}) > 0",
+                f"ALTER TABLE usage_progress DELETE WHERE {of_partition} AND next_offset < {stands}"
+                f" AND (SELECT count() FROM usage_progress WHERE {of_partition} AND next_offset = {stands}) > 0",
                 bind.parameters,
             )
         return deleted

@@ -29,8 +29,8 @@ def alerts(
     parameters = {name: value for name, value in filters.items() if value is not None}
     asked_of = services(namespace)
     with asked_of.http("rating") as client:
-        asked = parameters | {"open": str(open_only).lower(), "limit": str(limit)}
-        page: JsonObject = answered(client.get("/v1/alerts", params=asked))
+        query = parameters | {"open": str(open_only).lower(), "limit": str(limit)}
+        page: JsonObject = answered(client.get("/v1/alerts", params=query))
     if as_json:
         print_json(page)
         return

@@ -75,9 +75,9 @@ def _lines(settings: Settings, report: list[SetupChange], *, check: bool) -> Ite
         "clickhouse": f"ClickHouse {settings.clickhouse_host}:{settings.clickhouse_port}, database"
         f" {settings.clickhouse_database}",
     }
-    for store, place in places.items():
+    for store, address in places.items():
         own = [change for change in report if change.store == store]
-        yield f"{place}: {'as it should be' if not own else ''}".rstrip()
+        yield f"{address}: {'as it should be' if not own else ''}".rstrip()
         for change in own:
             yield f"  {_VERBS[change.action]} {change.subject}{': ' if change.text else ''}{change.text}"
     by_hand = sum(change.action == "by_hand" for change in report)

@@ -36,9 +36,9 @@ def _prices(plan: JsonObject, path: str) -> Iterator[Fault]:
             parse_price(price, currency if isinstance(currency, str) else None)
         except PriceError as error:
             for problem in error.problems:
-                place, _, detail = problem.partition(": ")
-                if place == "currency":
+                field_path, _, detail = problem.partition(": ")
+                if field_path == "currency":
                     yield Fault(f"{path}.currency", detail)
                 else:
-                    parts = [int(part) if part.isdigit() else part for part in place.split(".")]
+                    parts = [int(part) if part.isdigit() else part for part in field_path.split(".")]
                     yield Fault(f"{path}.charges[{number}]{path_text(parts)}", detail)

@@ -51,6 +51,6 @@ def grant_faults(
             yield f".limits{below}", detail
     for number, limit in enumerate(feature.all_limits if grant.limits is None else grant.limits):
         if limit.amount is not None and profile_id and profile_id not in charged:
-            place = f".limits[{number}].amount" if grant.limits is not None else ".feature"
+            field_path = f".limits[{number}].amount" if grant.limits is not None else ".feature"
             detail = f"plan {plan} charges nothing for {profile_id}, so its use has no cost; limit the quantity instead"
-            yield place, detail
+            yield field_path, detail

@@ -80,8 +80,8 @@ class _References:
             yield from self._subscription_faults(code, subscription)
         for kind in NAMING_UNITS:
             for code, model in self._models(kind):
-                for place, unit in undeclared_units(self._planned, model):
-                    yield self._fault(kind, code, place, self._absent("unit", unit))
+                for field_path, unit in undeclared_units(self._planned, model):
+                    yield self._fault(kind, code, field_path, self._absent("unit", unit))
         for account in self._touched.accounts:
             yield from self._overlaps(self._planned.subscriptions(account))
 

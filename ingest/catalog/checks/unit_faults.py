@@ -25,6 +25,6 @@ def undeclared_units(planned: Planned, model: Model) -> Iterator[tuple[str, str]
     if isinstance(model, Plan | Subscription):
         floors = ((number, grant.credit_floor) for number, grant in enumerate(model.features))
         named += [(f".features[{number}].credit_floor.currency", floor.currency) for number, floor in floors if floor]
-    for place, currency in named:
+    for field_path, currency in named:
         if is_own_unit(currency) and not planned.has("unit", currency):
-            yield place, currency
+            yield field_path, currency

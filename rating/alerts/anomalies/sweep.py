@@ -86,16 +86,16 @@ class AnomalySweep:
         cut = self._rolled_up()
         for active in self._rules_of(basis.view):
             for zone, accounts in zones.items():
-                place = f"rule {active.rule.code}"
+                rule_name = f"rule {active.rule.code}"
                 named = [account for account in accounts if active.rule.account in (None, account)]
                 if not named:
                     continue
                 try:
                     judged += self._judged(basis, active, zone, named, cut)
                 except (LookupError, ValueError) as error:  # of the profile, of the zone
-                    look.problems[place] = str(error)
+                    look.problems[rule_name] = str(error)
                 except Exception as error:  # the other rules' questions are answered nevertheless
-                    look.failures[place] = error
+                    look.failures[rule_name] = error
         version_of = self._ledger.valid.version
         return look, (alert for account in judged for alert in next_anomalies(account, basis.as_of, version_of))
 

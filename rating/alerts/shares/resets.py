@@ -25,10 +25,10 @@ class Resets:
     def note(self, namespace: str, resets: Mapping[str, int]) -> None:
         """``resets``: account → its next one."""
         for account_id, resets_us in resets.items():
-            place = namespace, account_id
-            if len(self._heap) < MOST_RESETS and resets_us < self._first.get(place, NEVER):
-                self._first[place] = resets_us
-                heapq.heappush(self._heap, (resets_us, *place))
+            account = namespace, account_id
+            if len(self._heap) < MOST_RESETS and resets_us < self._first.get(account, NEVER):
+                self._first[account] = resets_us
+                heapq.heappush(self._heap, (resets_us, *account))
 
     def due(self, now_us: int) -> dict[str, dict[str, int]]:
         """Those that have come: namespace → account → NEVER, since no usage changed."""

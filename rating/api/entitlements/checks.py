@@ -35,7 +35,7 @@ from rating.entitlements.questions import (
 from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
-from rating.topups.shortfall import Place
+from rating.topups.shortfall import AccountCurrency
 from rating.usage import Measured, UsageGroup, no_usage
 from schemas.catalog.profiles import KINDS as PROFILE_KINDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
@@ -101,8 +101,8 @@ class MeasuredCheck:
     @property
     def profiles(self) -> tuple[Measured, ...]:
         """How the feature is measured, by its grants and their limits."""
-        asked = (each.asked for each in self.of_grants)
-        return tuple(each.profile for of_grant in asked if not isinstance(of_grant, str) for each in of_grant)
+        questions = (each.asked for each in self.of_grants)
+        return tuple(each.profile for of_grant in questions if not isinstance(of_grant, str) for each in of_grant)
 
     def decision(self, held: Decimal) -> EntitlementDecision:
         """The decision where reservations hold so much."""
@@ -153,21 +153,21 @@ async def measured_checks(
     places = floor_places(checks, granted)
     left = await keeper.credit.of(view, places) if places and keeper.credit is not None else {}
     for check in checks:
-        place = check.account_id, check.feature
-        if place in questions:
+        account_feature = check.account_id, check.feature
+        if account_feature in questions:
             continue
         own = granted[check.account_id]
-        of_place = questions[place] = []
+        of_feature = questions[account_feature] = []
         for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
             due = unpaid.get(grant.line.subscription) if grant.asks_for_payment else None
             refused = due if grant.block else None
-            asked = _questions(charges, grant, own.time_zone, now_us) if refused is None else refused
+            limits = _questions(charges, grant, own.time_zone, now_us) if refused is None else refused
             floor = grant.credit_floor
             credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
-            of_place.append(AskedGrant(grant, asked, credit, due))
-            if not isinstance(asked, str):
-                keys |= dict.fromkeys((check.account_id, need) for question in asked for need in question.asked)
-                soon += ((check.account_id, need) for need in _soon(charges, grant, asked, own.time_zone, now_us))
+            of_feature.append(AskedGrant(grant, limits, credit, due))
+            if not isinstance(limits, str):
+                keys |= dict.fromkeys((check.account_id, need) for question in limits for need in question.asked)
+                soon += ((check.account_id, need) for need in _soon(charges, grant, limits, own.time_zone, now_us))
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
     if soon:
         keeper.expect(view.namespace, soon)
@@ -190,7 +190,7 @@ def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> 
     }
 
 
-def floor_places(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[Place]:
+def floor_places(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[AccountCurrency]:
     """The accounts and currencies whose prepaid balance what is checked depends on."""
     return {
         (check.account_id, grant.credit_floor.currency)
@@ -215,10 +215,10 @@ def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> 
 
 
 def _soon(
-    charges: _Charges, grant: Grant, asked: Sequence[LimitQuestion], time_zone: str, now_us: int
+    charges: _Charges, grant: Grant, questions: Sequence[LimitQuestion], time_zone: str, now_us: int
 ) -> Sequence[Asked]:
     of_profile = charges.versions.get(grant.feature.profile or "")
-    return asked_soon(of_profile, grant, asked, time_zone, now_us, charges.known) if of_profile else ()
+    return asked_soon(of_profile, grant, questions, time_zone, now_us, charges.known) if of_profile else ()
 
 
 def _decision(
@@ -239,12 +239,12 @@ def _of_limits(
     now_us: int,
     held: Decimal,
 ) -> EntitlementDecision:
-    grant, asked = of_grant.grant, of_grant.asked
-    if isinstance(asked, str):
-        reason: DenialReason = "unpaid" if isinstance(asked, PaymentDue) else "undecided"
-        return EntitlementDecision(False, reason, str(asked), grant)
+    grant, questions = of_grant.grant, of_grant.asked
+    if isinstance(questions, str):
+        reason: DenialReason = "unpaid" if isinstance(questions, PaymentDue) else "undecided"
+        return EntitlementDecision(False, reason, str(questions), grant)
     try:
-        uses = [_use(check, grant, question, usage, now_us, held) for question in asked]
+        uses = [_use(check, grant, question, usage, now_us, held) for question in questions]
     except (PlanningError, PriceError) as error:
         return EntitlementDecision(False, "undecided", str(error), grant)
     return decision_of(grant, uses, check.quantity, None if of_grant.due is None else str(of_grant.due))
@@ -260,13 +260,13 @@ def _use(
 ) -> LimitUse:
     if question.limit is not None and question.limit.amount is not None:
         totals = {
-            need: {check.account_id: list(usage[check.account_id, asked])}
-            for need, asked in zip(question.needs, question.asked, strict=True)
+            need: {check.account_id: list(usage[check.account_id, measured_need])}
+            for need, measured_need in zip(question.needs, question.asked, strict=True)
         }
         currency = grant.span.plan.currency
         return use_in_money(question, totals, check.account_id, currency, now_us, check.quantity, held)
-    (asked,) = question.asked
-    groups = usage[check.account_id, asked]
+    (measured_need,) = question.asked
+    groups = usage[check.account_id, measured_need]
     measured = groups[0].usage if groups else no_usage(question.profile.aggregation)
     return use_in_quantity(question, measured, check.quantity, held)
 

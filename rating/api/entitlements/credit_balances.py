@@ -16,7 +16,7 @@ from typing import Any, Final
 from rating.api.entitlements.asker import Asker
 from rating.api.rating_problems import unavailable
 from rating.entitlements.prepaid_floors import PrepaidLeft
-from rating.topups.shortfall import Place
+from rating.topups.shortfall import AccountCurrency
 from schemas.catalog.state import NamespaceView
 from schemas.clickhouse.errors import explained
 from schemas.clickhouse.pool import ClickHousePool
@@ -35,7 +35,7 @@ _SECONDS: Final = 10
 _MOST_KEPT: Final = 50_000
 _MOST_WAITING: Final = 2_000
 
-Balances = Callable[[Any, NamespaceView, Collection[Place], int], Mapping[Place, PrepaidLeft]]
+Balances = Callable[[Any, NamespaceView, Collection[AccountCurrency], int], Mapping[AccountCurrency, PrepaidLeft]]
 """From a client, the catalog, accounts with currencies and the instant to their balances; blocking."""
 
 
@@ -45,8 +45,8 @@ class _FlooredNamespace:
     each with who waits for it; ``view``: the newest catalog that a check came with."""
 
     view: NamespaceView
-    known: dict[Place, tuple[float, PrepaidLeft | Exception]] = field(default_factory=dict)
-    waiting: dict[Place, asyncio.Future[PrepaidLeft]] = field(default_factory=dict)
+    known: dict[AccountCurrency, tuple[float, PrepaidLeft | Exception]] = field(default_factory=dict)
+    waiting: dict[AccountCurrency, asyncio.Future[PrepaidLeft]] = field(default_factory=dict)
     asking: asyncio.Task[None] | None = None
 
 
@@ -73,7 +73,9 @@ class CreditBalances:
                 namespace.asking.cancel()
         self._pool.stop()
 
-    async def of(self, view: NamespaceView, places: Collection[Place]) -> Mapping[Place, PrepaidLeft]:
+    async def of(
+        self, view: NamespaceView, places: Collection[AccountCurrency]
+    ) -> Mapping[AccountCurrency, PrepaidLeft]:
         """The balance of each account and currency. Raises Problem (503) where one cannot be had."""
         if not places:
             return {}
@@ -81,29 +83,29 @@ class CreditBalances:
         if view.before >= namespace.view.before:
             namespace.view = view
         loop = asyncio.get_running_loop()
-        left: dict[Place, PrepaidLeft] = {}
-        futures: dict[Place, asyncio.Future[PrepaidLeft]] = {}
-        for place in places:
-            asked_at, known = namespace.known.get(place, (0.0, None))
+        left: dict[AccountCurrency, PrepaidLeft] = {}
+        futures: dict[AccountCurrency, asyncio.Future[PrepaidLeft]] = {}
+        for account_currency in places:
+            asked_at, known = namespace.known.get(account_currency, (0.0, None))
             age = loop.time() - asked_at
             if isinstance(known, Exception) and age < _PAUSE_SECONDS:
                 raise known.with_traceback(None)  # else it keeps the frames of every raise
             if isinstance(known, PrepaidLeft) and age <= _HELD_SECONDS:
-                left[place] = known
-            if place in left and age <= _FRESH_SECONDS:
+                left[account_currency] = known
+            if account_currency in left and age <= _FRESH_SECONDS:
                 continue
-            if place not in namespace.waiting and len(namespace.waiting) >= _MOST_WAITING:
-                if place in left:
+            if account_currency not in namespace.waiting and len(namespace.waiting) >= _MOST_WAITING:
+                if account_currency in left:
                     continue
                 raise unavailable("too many accounts are asked for their prepaid balance at once")
-            future = namespace.waiting.setdefault(place, loop.create_future())
-            if place not in left:
-                futures[place] = future
+            future = namespace.waiting.setdefault(account_currency, loop.create_future())
+            if account_currency not in left:
+                futures[account_currency] = future
         if namespace.waiting and (namespace.asking is None or namespace.asking.done()):
             namespace.asking = asyncio.create_task(self._ask(namespace))
         if futures:
             await asyncio.wait(futures.values())
-        return left | {place: future.result() for place, future in futures.items()}
+        return left | {account_currency: future.result() for account_currency, future in futures.items()}
 
     async def _ask(self, namespace: _FlooredNamespace) -> None:
         """Ask for what waits, until nothing does. A lot that fails is halved, so that an account fails alone."""
@@ -114,7 +116,7 @@ class CreditBalances:
                 lot = lots.popleft()
                 questions += 1
                 asked_at, now_us, view = asyncio.get_running_loop().time(), self._now_us(), namespace.view
-                outcome: Mapping[Place, PrepaidLeft] | Exception
+                outcome: Mapping[AccountCurrency, PrepaidLeft] | Exception
                 try:
                     outcome = await self._pool.ask(
                         lambda client: self._balances(client, view, lot, now_us)  # noqa: B023  # called at once
@@ -126,12 +128,12 @@ class CreditBalances:
                     outcome = unavailable(f"the prepaid balance cannot be told: {explained(error)}")
                 if len(namespace.known) > _MOST_KEPT:
                     namespace.known.clear()
-                for place in lot:
-                    future = namespace.waiting.pop(place)
+                for account_currency in lot:
+                    future = namespace.waiting.pop(account_currency)
                     if isinstance(outcome, Exception):
-                        namespace.known[place] = asked_at, outcome
+                        namespace.known[account_currency] = asked_at, outcome
                         future.set_exception(outcome)
                         future.exception()  # somebody may have gone
                         continue
-                    namespace.known[place] = asked_at, outcome[place]
-                    future.set_result(outcome[place])
+                    namespace.known[account_currency] = asked_at, outcome[account_currency]
+                    future.set_result(outcome[account_currency])

@@ -184,7 +184,7 @@ class UsageKeeper:
             return
         state = await self._refreshing.ask(log_state)
         if state.repairs != namespace.repairs or any(
-            state.offsets.get(place, -1) < end for place, end in since.offsets.items()
+            state.offsets.get(partition, -1) < end for partition, end in since.offsets.items()
         ):
             # Rows were written again, or ClickHouse is an older copy: nothing held is certain.
             namespace.held = HeldUsage()

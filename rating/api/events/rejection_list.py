@@ -61,9 +61,9 @@ async def rejections(
     return {"rejections": [rejection.to_json() for rejection in page[:limit]], "next_cursor": following}
 
 
-def place_text(place: RejectionPlace) -> str:
+def place_text(position: RejectionPlace) -> str:
     """The cursor of what comes after a place."""
-    received_us, rejection_id = place
+    received_us, rejection_id = position
     return f"{received_us}_{rejection_id.hex()}"
 
 

@@ -109,12 +109,12 @@ class CheckDoor:
             return await self._of_many(scope, replayed, now_us)
         if method != "GET":
             return None
-        asked = _PATH.fullmatch(path)
-        if asked is not None:
-            return None if asked[2] in _OTHERS else self._of_feature(scope, asked[1], asked[2], now_us)
-        asked = _LIST_PATH.fullmatch(path)
-        if asked is not None and not scope["query_string"]:
-            return self._of_account(scope, asked[1], now_us)
+        match = _PATH.fullmatch(path)
+        if match is not None:
+            return None if match[2] in _OTHERS else self._of_feature(scope, match[1], match[2], now_us)
+        match = _LIST_PATH.fullmatch(path)
+        if match is not None and not scope["query_string"]:
+            return self._of_account(scope, match[1], now_us)
         return None
 
     def _of_feature(self, scope: Scope, account_id: str, feature: str, now_us: int) -> _Plain | None:

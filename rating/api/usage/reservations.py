@@ -78,18 +78,18 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
     now_us = micros(rating.now())
     granted = await granted_now(rating, view, account_id, now_us)
     check = FeatureCheck(account_id, feature, body.quantity)
-    [asked], as_of = await measured_checks(rating.usage_keeper, view, [check], {account_id: granted}, now_us)
-    for profile in asked.profiles:
+    [measured_check], as_of = await measured_checks(rating.usage_keeper, view, [check], {account_id: granted}, now_us)
+    for profile in measured_check.profiles:
         if profile.aggregation not in RESERVABLE:
             raise _not_reservable(f"feature {feature} is metered by the {profile.aggregation} of {profile.profile_id}")
     if as_of is None:
-        decision = asked.decision(Decimal(0))
+        decision = measured_check.decision(Decimal(0))
         if decision.allowed:
             raise _not_reservable(f"feature {feature} is not metered")
         raise _refused(ReservationRefused(reason_of_decision(decision), decision.detail))
     request = ReserveRequest(
         view.namespace, account_id, feature, body.quantity, now_us + body.expires_in * SECOND,
-        body.idempotency_key or uuid.uuid4().hex, lambda held: _judged(asked, held), as_of, view.before,
+        body.idempotency_key or uuid.uuid4().hex, lambda held: _judged(measured_check, held), as_of, view.before,
     )  # fmt: skip
     return await _put(rating, request)
 
@@ -102,8 +102,8 @@ async def finalise(
     the reservation, and in no moment neither does. 409: it was finalised, released or has expired already; the same
     `idempotency_key` with the same quantity gets the same answer."""
     key = body.idempotency_key or uuid.uuid4().hex
-    place = view.namespace, account_id, feature, reservation_id
-    return await _put(rating, ClosingRequest(*place, "finalised", body.quantity, key))
+    address = view.namespace, account_id, feature, reservation_id
+    return await _put(rating, ClosingRequest(*address, "finalised", body.quantity, key))
 
 
 @router.post(PATH + "/{reservation_id}/release", summary="Release a reservation: nothing of it was used")
@@ -118,8 +118,8 @@ async def release(
     """What it held is free at once. One that was released already stays as it is. 409: it was finalised, or has
     expired."""
     key = (body.idempotency_key if body is not None else None) or uuid.uuid4().hex
-    place = view.namespace, account_id, feature, reservation_id
-    return await _put(rating, ClosingRequest(*place, "released", Decimal(0), key))
+    address = view.namespace, account_id, feature, reservation_id
+    return await _put(rating, ClosingRequest(*address, "released", Decimal(0), key))
 
 
 @router.get(PATH, summary="The reservations of a feature, the last one first")
@@ -168,9 +168,9 @@ def _in_state(
     return [standing for standing in listed if standing.state_at(now_us) == state]
 
 
-def _judged(asked: MeasuredCheck, held: Decimal) -> EntitlementDecision:
+def _judged(measured_check: MeasuredCheck, held: Decimal) -> EntitlementDecision:
     """The decision with so much held by others; undecided where a hard limit in money cannot foresee a price."""
-    decision = asked.decision(held)
+    decision = measured_check.decision(held)
     blind = [
         use for use in decision.uses if not use.foreseen and use.question.limit is not None and use.question.limit.hard
     ]

@@ -65,8 +65,8 @@ def alert_page(frame: Frame, criteria: AlertCriteria, alerts: Sequence[StoredAle
         "Period from",
     )
     filters = {"rule": criteria.rule, "account_id": criteria.account_id, "state": criteria.state}
-    asked = filters | {"open": "true" if criteria.open_only else None}
-    paging = [frame.link("Earlier alerts", "alerts", cursor=cursor, **asked)] if cursor else []
+    query = filters | {"open": "true" if criteria.open_only else None}
+    paging = [frame.link("Earlier alerts", "alerts", cursor=cursor, **query)] if cursor else []
     return frame.page(
         "alerts",
         "Alerts",

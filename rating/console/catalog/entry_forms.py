@@ -126,8 +126,8 @@ class CatalogPlace:
 
 
 PLACES: Final = {
-    place.path: place
-    for place in (
+    catalog_place.path: catalog_place
+    for catalog_place in (
         CatalogPlace("metrics", "meter", "meters", "Billable metrics", "metric", "settings"),
         CatalogPlace("products", "product", "products", "Products", "product", "catalog/products"),
         CatalogPlace("plans", "plan", "plans", "Plans", "plan", "catalog/plans"),

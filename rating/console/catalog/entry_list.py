@@ -24,19 +24,21 @@ _HEADS: dict[str, tuple[str, ...]] = {
 }
 
 
-def entry_list(frame: Frame, place: CatalogPlace, entries: Sequence[Entry], after: str, following: str | None) -> Html:
+def entry_list(
+    frame: Frame, catalog_place: CatalogPlace, entries: Sequence[Entry], after: str, following: str | None
+) -> Html:
     """A page of entries. ``after``: where it begins, ``following``: where the next one does, None: there is none."""
-    rows = [[_name(frame, place, entry), *_cells(frame, entry)] for entry in entries]
-    paging: list[Child] = [frame.link("First page", "catalog", place.path), " "] if after else []
+    rows = [[_name(frame, catalog_place, entry), *_cells(frame, entry)] for entry in entries]
+    paging: list[Child] = [frame.link("First page", "catalog", catalog_place.path), " "] if after else []
     if following is not None:
-        paging.append(frame.link("Further ones", "catalog", place.path, after=following))
-    none = tag("p", _NONE[place.kind])
+        paging.append(frame.link("Further ones", "catalog", catalog_place.path, after=following))
+    none = tag("p", _NONE[catalog_place.kind])
     return frame.page(
-        place.side,
-        place.title,
-        tag("h1", place.title),
-        create_link(frame, place.path, f"Create a {place.what}"),
-        table(_HEADS[place.kind], rows) if rows else none,
+        catalog_place.side,
+        catalog_place.title,
+        tag("h1", catalog_place.title),
+        create_link(frame, catalog_place.path, f"Create a {catalog_place.what}"),
+        table(_HEADS[catalog_place.kind], rows) if rows else none,
         tag("p", paging) if paging else None,
     )
 
@@ -90,10 +92,10 @@ def _price_text(price: dict[str, object]) -> str:
     return f"{len(parts)} {'tiers' if 'tiers' in price else 'cells'}" if isinstance(parts, list) else ""
 
 
-def _name(frame: Frame, place: CatalogPlace, entry: Entry) -> Html:
+def _name(frame: Frame, catalog_place: CatalogPlace, entry: Entry) -> Html:
     name = str(entry.body.get("name") or entry.code)
     code = tag("span", entry.code, class_="soft code") if name != entry.code else None
-    return join(frame.link(name, "catalog", place.path, "form", code=entry.code), " ", code)
+    return join(frame.link(name, "catalog", catalog_place.path, "form", code=entry.code), " ", code)
 
 
 def _cells(frame: Frame, entry: Entry) -> list[Child]:

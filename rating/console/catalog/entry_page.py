@@ -53,19 +53,20 @@ def entry_page(
     following: Html | None = None,
 ) -> Html:
     """``code``: the call and the document; ``versions``: the newest of the entry; ``following``: what is done next."""
-    place, standing = draft.place, draft.standing
+    catalog_place, standing = draft.place, draft.standing
     name = str(draft.body.get("name") or draft.code or "")
-    title = f"{name}" if standing else f"New {place.what}"
-    about = f"{place.what} {standing.code}, version {standing.version}" if standing else ""
+    title = f"{name}" if standing else f"New {catalog_place.what}"
+    button = "Save" if standing else f"Create the {catalog_place.what}"
+    about = f"{catalog_place.what} {standing.code}, version {standing.version}" if standing else ""
     return frame.page(
-        place.side,
+        catalog_place.side,
         title,
-        tag("p", _back(frame, place), class_="soft"),
+        tag("p", _back(frame, catalog_place), class_="soft"),
         tag("h1", title),
         tag("p", about, class_="soft") if about else None,
         _done(notes),
         following,
-        _form(frame, draft, notes, ("catalog", place.path, "form"), "Save" if standing else f"Create the {place.what}"),
+        _form(frame, draft, notes, ("catalog", catalog_place.path, "form"), button),
         code,
         _retire(frame, draft),
         _history(versions),
@@ -90,9 +91,9 @@ def charge_page(frame: Frame, draft: EntryDraft, notes: FormNotes, code: Html, p
     )
 
 
-def _back(frame: Frame, place: CatalogPlace) -> Html:
-    path = ("accounts",) if place.path == "accounts" else ("catalog", place.path)
-    return join("← ", frame.link(place.title, *path))
+def _back(frame: Frame, catalog_place: CatalogPlace) -> Html:
+    path = ("accounts",) if catalog_place.path == "accounts" else ("catalog", catalog_place.path)
+    return join("← ", frame.link(catalog_place.title, *path))
 
 
 def _done(notes: FormNotes) -> Html:

@@ -138,30 +138,30 @@ async def retire(request: Request, visit: Visiting, place: str) -> Response:
     return RedirectResponse(visit.frame.address("catalog", place), HTTPStatus.SEE_OTHER)
 
 
-def _filled(visit: Visit, place: str, fields: Mapping[str, str]) -> EntryDraft | None:
-    if place == CHARGES:
+def _filled(visit: Visit, path: str, fields: Mapping[str, str]) -> EntryDraft | None:
+    if path == CHARGES:
         return filled_charge(visit.view, fields)
-    return filled(visit.view, place, fields) if place in PLACES else None
+    return filled(visit.view, path, fields) if path in PLACES else None
 
 
 async def _saved(visit: Visit, draft: EntryDraft, body: JsonObject) -> Response:
-    place = draft.place
+    catalog_place = draft.place
     if draft.code is None:
-        answer = await visit.ask_gateway("POST", f"/v1/{place.resource}", body)
+        answer = await visit.ask_gateway("POST", f"/v1/{catalog_place.resource}", body)
     else:
-        path = f"/v1/{place.resource}/{quote(draft.code, safe='')}"
+        path = f"/v1/{catalog_place.resource}/{quote(draft.code, safe='')}"
         answer = await visit.ask_gateway("PUT", path, body, draft.version)
     code, version = str(answer["code"]), int(answer["version"])
-    await _published(visit, place.kind, code, version)
-    log.info("console: %s %s of %s by %s", place.kind, code, visit.view.namespace, visit.access.author)
+    await _published(visit, catalog_place.kind, code, version)
+    log.info("console: %s %s of %s by %s", catalog_place.kind, code, visit.view.namespace, visit.access.author)
     done = "created" if draft.code is None else "changed"
     if warnings := _warnings(answer):
         view = visit.rating.view(visit.view.namespace)
-        now = opened(view, place.path, code, {})
+        now = opened(view, catalog_place.path, code, {})
         if now is not None:
             return _page(replace(visit, view=view), now, FormNotes(warnings=warnings, done=done))
     return RedirectResponse(
-        visit.frame.address("catalog", place.path, "form", code=code, done=done), HTTPStatus.SEE_OTHER
+        visit.frame.address("catalog", catalog_place.path, "form", code=code, done=done), HTTPStatus.SEE_OTHER
     )
 
 
@@ -209,11 +209,16 @@ async def _priced(visit: Visit, draft: EntryDraft, fields: Mapping[str, str]) ->
     try:
         priced = await visit.rating.compute(lambda: price_item(item))
     except PriceError as error:
-        faults = [(place, detail) for place, _, detail in (line.partition(": ") for line in error.problems)]
-        below = [(place if place.startswith("price") else f"try.{place}", detail) for place, detail in faults]
+        faults = [(field_path, detail) for field_path, _, detail in (line.partition(": ") for line in error.problems)]
+        below = [
+            (field_path if field_path.startswith("price") else f"try.{field_path}", detail)
+            for field_path, detail in faults
+        ]
         known = {f"try.{name}" for name in ("quantity", "events", "quantities")}
         shown, general = place_faults(draft.nodes, [fault for fault in below if fault[0] not in known], draft.shown)
-        return FormNotes(shown | {place: detail for place, detail in below if place in known}, general, tried=tried)
+        return FormNotes(
+            shown | {field_path: detail for field_path, detail in below if field_path in known}, general, tried=tried
+        )
     return FormNotes(priced=priced, tried=tried)
 
 
@@ -222,12 +227,12 @@ async def _tried_on_events(request: Request, visit: Visit, draft: EntryDraft) ->
     today = visit.rating.now().date()
     period = f"{today - timedelta(days=TRIED_DAYS - 1)}..{today + timedelta(days=1)}"
     try:
-        asked = simulations.TryRequest.model_validate({"meter": draft.body, "period": period, "limit": 1})
+        trial_request = simulations.TryRequest.model_validate({"meter": draft.body, "period": period, "limit": 1})
     except ValidationError as error:
         faults = [(".".join(map(str, item["loc"][1:])), item["msg"]) for item in error.errors()]
         shown, general = place_faults(draft.nodes, faults, draft.shown)
         return FormNotes(shown, general)
-    return FormNotes(trial=await simulations.tried(request, visit.rating, visit.view, asked))
+    return FormNotes(trial=await simulations.tried(request, visit.rating, visit.view, trial_request))
 
 
 def _warnings(answer: JsonObject) -> list[str]:
@@ -236,7 +241,7 @@ def _warnings(answer: JsonObject) -> list[str]:
 
 def _page(visit: Visit, draft: EntryDraft, notes: FormNotes = NOTHING, status: int = 200) -> Response:
     frame, namespace = visit.frame, visit.view.namespace
-    place, resource = draft.place, draft.place.resource
+    catalog_place, resource = draft.place, draft.place.resource
     curl = curl_of(visit.rating.gateway.url, namespace, resource, draft.body, draft.code, draft.version)
     code = shown_code(curl, yaml_of(namespace, resource, draft.body))
     if draft.within:
@@ -244,7 +249,7 @@ def _page(visit: Visit, draft: EntryDraft, notes: FormNotes = NOTHING, status: i
         return page_of(charge_page(frame, draft, notes, code, name), status)
     versions: list[Audited] = []
     if draft.code is not None:
-        versions = list(islice(audited_versions(visit.view, place.kind, draft.code), VERSIONS_SHOWN))
+        versions = list(islice(audited_versions(visit.view, catalog_place.kind, draft.code), VERSIONS_SHOWN))
     return page_of(entry_page(frame, draft, notes, code, versions, _following(visit, draft)), status)
 
 

@@ -46,16 +46,16 @@ class EntryDraft:
 
 def opened(view: NamespaceView, path: str, code: str, given: Mapping[str, str]) -> EntryDraft | None:
     """The form of an entry as it stands, or of a new one where ``code`` is ""; None where there is no such entry."""
-    place = PLACES[path]
-    nodes = nodes_of(view, place.kind)
+    catalog_place = PLACES[path]
+    nodes = nodes_of(view, catalog_place.kind)
     if not code:
-        body = opening(place.kind, dict(given))
-        return EntryDraft(place, nodes, body, body)
-    entry = view.get(place.kind, code)
+        body = opening(catalog_place.kind, dict(given))
+        return EntryDraft(catalog_place, nodes, body, body)
+    entry = view.get(catalog_place.kind, code)
     if entry is None:
         return None
     body = compact(entry.body)
-    return EntryDraft(place, nodes, body, _without_momentary(nodes, body), standing=entry)
+    return EntryDraft(catalog_place, nodes, body, _without_momentary(nodes, body), standing=entry)
 
 
 def opened_charge(view: NamespaceView, plan: str, charge: str) -> EntryDraft | None:
@@ -75,21 +75,21 @@ def opened_charge(view: NamespaceView, plan: str, charge: str) -> EntryDraft | N
 
 def filled(view: NamespaceView, path: str, fields: Mapping[str, str]) -> EntryDraft | None:
     """What was sent of a form; None where the entry or its version is not there."""
-    place = PLACES[path]
-    nodes = nodes_of(view, place.kind)
+    catalog_place = PLACES[path]
+    nodes = nodes_of(view, catalog_place.kind)
     if not fields.get(CODE):
         body = body_of_form(nodes, fields, {})
-        return EntryDraft(place, nodes, body, body)
-    entry = _version(view, place.kind, fields)
+        return EntryDraft(catalog_place, nodes, body, body)
+    entry = _version(view, catalog_place.kind, fields)
     if entry is None:
         return None
     base = compact(entry.body)
     body = body_of_form(nodes, fields, base)
     body["code"] = entry.code
-    moved = place.kind == "subscription" and body.get("plan") != base.get("plan")
+    moved = catalog_place.kind == "subscription" and body.get("plan") != base.get("plan")
     if moved and body.get("plan_version") == base.get("plan_version"):
         body.pop("plan_version", None)  # it was one of the other plan
-    return EntryDraft(place, nodes, body, body, standing=entry)
+    return EntryDraft(catalog_place, nodes, body, body, standing=entry)
 
 
 def filled_charge(view: NamespaceView, fields: Mapping[str, str]) -> EntryDraft | None:

@@ -107,8 +107,8 @@ def account_metrics(frame: Frame, account_id: str, shown: ShownUsage) -> Html:
     listed = metric_table(frame, shown, ("accounts", account_id))
     why = None
     if shown.totals and not any(total["total"]["events"] for total in shown.totals):
-        asked = {"account_id": account_id, "metric": shown.choice.metric}
-        doctor = frame.link("Why is there no usage?", "doctor", **asked)
+        query = {"account_id": account_id, "metric": shown.choice.metric}
+        doctor = frame.link("Why is there no usage?", "doctor", **query)
         why = tag("p", "No event of this time counts for any metric. ", doctor)
     return join(tag("h3", "All metrics of this time") if listed else None, why, listed)
 
@@ -133,8 +133,8 @@ def unknown_account(
         steps.append(tag("p", "Events of this name came this month, and are billed by nothing:"))
         steps.append(metric_table(frame, shown, ("accounts", account_id)))
     else:
-        asked = {"account_id": account_id, "metric": shown.choice.metric or None}
-        steps.append(tag("p", "No event of this name came this month. ", frame.link("Look closer", "doctor", **asked)))
+        query = {"account_id": account_id, "metric": shown.choice.metric or None}
+        steps.append(tag("p", "No event of this name came this month. ", frame.link("Look closer", "doctor", **query)))
     steps.append(tag("p", "A line like this in a catalog document makes it a customer (`weir apply -f catalog.yaml`):"))
     steps.append(tag("pre", f"accounts: [{{code: {account_id!r}, name: NAME, time_zone: America/New_York}}]"))
     title = "There is no such customer"

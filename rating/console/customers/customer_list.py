@@ -21,7 +21,7 @@ def customer_list(
 ) -> Html:
     """A page of (account, time zone, plans). ``plans``: those that may be chosen; ``text``, ``plan``, ``after``: what
     was asked; ``following``: where the next page begins, None: there is none."""
-    asked = {"q": text or None, "plan": plan or None}
+    query = {"q": text or None, "plan": plan or None}
     options = [tag("option", "any plan", value="", selected=not plan)]
     options += [tag("option", frame.name_of("plan", code) or code, value=code, selected=code == plan) for code in plans]
     form = frame.form(
@@ -30,16 +30,16 @@ def customer_list(
         tag("button", "Search", class_="first"),
         path=("accounts",),
     )
-    paging = [frame.link("First page", "accounts", **asked), " "] if after else []
+    paging = [frame.link("First page", "accounts", **query), " "] if after else []
     if following is not None:
-        paging.append(frame.link("Further customers", "accounts", **asked, after=following))
+        paging.append(frame.link("Further customers", "accounts", **query, after=following))
     return frame.page(
         "accounts", "Customers", tag("h1", "Customers"), create_link(frame, "accounts", "Create a customer"), form,
         customer_rows(frame, rows) if rows else _none(frame, bool(text or plan)), tag("p", paging),
     )  # fmt: skip
 
 
-def _none(frame: Frame, asked: bool) -> Html:
-    if asked:
+def _none(frame: Frame, filtered: bool) -> Html:
+    if filtered:
         return tag("p", "No customer has this. ", frame.link("All customers", "accounts"))
     return tag("p", "There is no customer yet.")

@@ -17,7 +17,7 @@ STAGES = {"gateway": "the gateway", "admit": "the inbox", "meter": "the meter"}
 
 def event_list(
     frame: Frame,
-    asked: EventFilter,
+    criteria: EventFilter,
     names: Sequence[str],
     events: Sequence[MeteredEvent],
     refused: int,
@@ -28,22 +28,24 @@ def event_list(
         "events",
         "Events",
         tag("h1", "Events"),
-        _form(frame, asked, names),
+        _form(frame, criteria, names),
         tag("p", frame.link(f"{grouped(refused)} refused in the last 24 hours", "events", "refused"),
             class_="bad" if refused else "soft"),
-        _rows(frame, events, zone_of) if events else _none(frame, asked),
+        _rows(frame, events, zone_of) if events else _none(frame, criteria),
         tag("p", f"The {EVENTS_SHOWN} that came last.", class_="soft") if len(events) == EVENTS_SHOWN else None,
     )  # fmt: skip
 
 
-def _form(frame: Frame, asked: EventFilter, names: Sequence[str]) -> Html:
-    options = [tag("option", "any", value="", selected=not asked.event_name)]
-    known = names if not asked.event_name or asked.event_name in names else [asked.event_name, *names]
-    options += [tag("option", name, value=name, selected=name == asked.event_name) for name in known]
+def _form(frame: Frame, criteria: EventFilter, names: Sequence[str]) -> Html:
+    options = [tag("option", "any", value="", selected=not criteria.event_name)]
+    known = names if not criteria.event_name or criteria.event_name in names else [criteria.event_name, *names]
+    options += [tag("option", name, value=name, selected=name == criteria.event_name) for name in known]
     return join(
         frame.form(
             tag(
-                "label", "Customer, as events name it", tag("input", name="account_id", value=asked.account_id, size=20)
+                "label",
+                "Customer, as events name it",
+                tag("input", name="account_id", value=criteria.account_id, size=20),
             ),
             tag("label", "Name", tag("select", options, name="name")),
             tag("button", "Show", class_="first"),
@@ -89,8 +91,8 @@ def _counted(frame: Frame, event: MeteredEvent) -> Html:
     )
 
 
-def _none(frame: Frame, asked: EventFilter) -> Html:
-    doctor = frame.link("No usage showing?", "doctor", account_id=asked.account_id or None)
+def _none(frame: Frame, criteria: EventFilter) -> Html:
+    doctor = frame.link("No usage showing?", "doctor", account_id=criteria.account_id or None)
     return tag("p", "No event of this kind came in the last 30 days. ", doctor)
 
 

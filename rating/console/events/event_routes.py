@@ -25,15 +25,15 @@ _REFUSED_SHOWN: Final = 50
 
 @router.get("/events")
 async def events(visit: Visiting, account_id: str = "", name: str = "") -> Response:
-    asked = EventFilter(account_id.strip()[:_LONGEST], name.strip()[:_LONGEST])
+    criteria = EventFilter(account_id.strip()[:_LONGEST], name.strip()[:_LONGEST])
     namespace, now_us = visit.view.namespace, micros(visit.rating.now())
 
     def question(client: Client) -> tuple[list[MeteredEvent], int]:
-        return recent_events(client, namespace, asked, now_us), refused_since(client, namespace, now_us - DAY)
+        return recent_events(client, namespace, criteria, now_us), refused_since(client, namespace, now_us - DAY)
 
     came, refused = await visit.rating.ask(question)
     names = sorted({version.event_name for version in profile_versions(visit.view)})
-    return page_of(event_list(visit.frame, asked, names, came, refused, visit.view.time_zone))
+    return page_of(event_list(visit.frame, criteria, names, came, refused, visit.view.time_zone))
 
 
 @router.get("/events/refused")

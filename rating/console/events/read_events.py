@@ -52,26 +52,26 @@ class MeteredEvent:
     catalog_offset: int = 0
 
 
-def recent_events(client: Client, namespace: str, asked: EventFilter, now_us: int) -> list[MeteredEvent]:
+def recent_events(client: Client, namespace: str, criteria: EventFilter, now_us: int) -> list[MeteredEvent]:
     """The events that came last, the newest first, at most EVENTS_SHOWN: of the last hour, where there is none of the
     last day, else of the last 30 days. Blocking."""
     for reach in _REACHES:
-        events = _since(client, namespace, asked, now_us - reach)
+        events = _since(client, namespace, criteria, now_us - reach)
         if events:
             return events
     return []
 
 
-def _since(client: Client, namespace: str, asked: EventFilter, since_us: int) -> list[MeteredEvent]:
+def _since(client: Client, namespace: str, criteria: EventFilter, since_us: int) -> list[MeteredEvent]:
     bind = Binder()
     conditions = [
         f"namespace = {bind('n', 'String', namespace)}",
         f"append_time >= fromUnixTimestamp64Milli({bind('since', 'Int64', since_us // 1000)}, 'UTC')",
     ]
-    if asked.account_id:
-        conditions.append(f"account_id = {bind('account', 'String', asked.account_id)}")
-    if asked.event_name:
-        conditions.append(f"event_name = {bind('name', 'String', asked.event_name)}")
+    if criteria.account_id:
+        conditions.append(f"account_id = {bind('account', 'String', criteria.account_id)}")
+    if criteria.event_name:
+        conditions.append(f"event_name = {bind('name', 'String', criteria.event_name)}")
     where, most = " AND ".join(conditions), bind("most", "UInt32", EVENTS_SHOWN)
     # First their places, then what stands there: properties are read of few.
     key = f"account_id, event_name, timestamp, {EVENT.strip('()')}"

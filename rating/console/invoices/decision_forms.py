@@ -47,8 +47,8 @@ def _forms(frame: Frame, head: StoredInvoiceHead) -> Iterator[Html]:
 
 def _payment(frame: Frame, head: StoredInvoiceHead) -> Html:
     """In the invoice's currency; in money where it is in units that come to money."""
-    asked = payable(Decimal(head.amount_due), head.body)
-    amount, currency = (asked["amount"], asked["currency"]) if asked else (head.amount_due, head.currency)
+    payment = payable(Decimal(head.amount_due), head.body)
+    amount, currency = (payment["amount"], payment["currency"]) if payment else (head.amount_due, head.currency)
     entry = tag("input", name="amount", value=plain(Decimal(amount)), required=True, size=14, inputmode="decimal")
     return _form(
         frame,

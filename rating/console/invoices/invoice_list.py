@@ -36,32 +36,32 @@ class InvoiceFilter:
         return {name: getattr(self, name) or None for name in names}
 
 
-def invoice_list(frame: Frame, asked: InvoiceFilter, page: Page, cursor: str | None, problem: str = "") -> Html:
+def invoice_list(frame: Frame, criteria: InvoiceFilter, page: Page, cursor: str | None, problem: str = "") -> Html:
     """A page of invoices; ``problem``: why there is none."""
-    paging = [frame.link("First page", "invoices", **asked.to_query()), " "] if cursor else []
+    paging = [frame.link("First page", "invoices", **criteria.to_query()), " "] if cursor else []
     if page.next_cursor:
-        paging.append(frame.link("Further invoices", "invoices", **asked.to_query(), cursor=page.next_cursor))
-    download = tag("a", "CSV", href=frame.address("invoices.csv", **asked.to_query()))
+        paging.append(frame.link("Further invoices", "invoices", **criteria.to_query(), cursor=page.next_cursor))
+    download = tag("a", "CSV", href=frame.address("invoices.csv", **criteria.to_query()))
     nothing = tag("p", "No invoice has this. ", frame.link("All invoices", "invoices"))
     return frame.page(
         "invoices",
         "Invoices",
         tag("h1", "Invoices"),
-        _form(frame, asked),
+        _form(frame, criteria),
         tag("p", problem, class_="bad", role="alert") if problem else None,
-        heads(frame, page.invoices) if page.invoices or asked == InvoiceFilter() else nothing,
+        heads(frame, page.invoices) if page.invoices or criteria == InvoiceFilter() else nothing,
         tag("p", paging),
         tag("p", download, " of all that this shows"),
     )
 
 
-def _form(frame: Frame, asked: InvoiceFilter) -> Html:
-    states = [tag("option", text, value=name, selected=name == asked.state) for name, text in STATES]
+def _form(frame: Frame, criteria: InvoiceFilter) -> Html:
+    states = [tag("option", text, value=name, selected=name == criteria.state) for name, text in STATES]
     return frame.form(
         tag("label", "State", tag("select", states, name="state")),
-        tag("label", "Customer (code)", tag("input", name="account_id", value=asked.account_id, size=18)),
-        tag("label", "Month", tag("input", name="month", value=asked.month, size=9, placeholder="2026-11")),
-        tag("label", "Number, or its end", tag("input", name="number", value=asked.number, size=18)),
+        tag("label", "Customer (code)", tag("input", name="account_id", value=criteria.account_id, size=18)),
+        tag("label", "Month", tag("input", name="month", value=criteria.month, size=9, placeholder="2026-11")),
+        tag("label", "Number, or its end", tag("input", name="number", value=criteria.number, size=18)),
         tag("button", "Show", class_="first"),
         path=("invoices",),
     )

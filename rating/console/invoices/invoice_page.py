@@ -122,8 +122,8 @@ def _became(head: StoredInvoiceHead, frame: Frame) -> Iterator[Html]:
         yield tag("p", _credit_note(note, head.currency))
     if head.state != VOID and not head.draft:
         due = f" by {head.body.due_date}" if head.body.due_date else ""
-        asked = payable(Decimal(head.amount_due), head.body)
-        in_money = f", which comes to {money(asked['amount'], asked['currency'])}" if asked else ""
+        left = payable(Decimal(head.amount_due), head.body)
+        in_money = f", which comes to {money(left['amount'], left['currency'])}" if left else ""
         yield tag("p", f"Due{due}: {money(head.amount_due, head.currency)}{in_money}")
 
 

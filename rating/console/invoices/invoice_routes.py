@@ -42,24 +42,24 @@ async def invoices(
     number: str = "",
     cursor: str | None = None,
 ) -> Response:
-    asked, namespace = _filter(state, account_id, month, number), visit.view.namespace
+    criteria, namespace = _filter(state, account_id, month, number), visit.view.namespace
     try:
-        page = await visit.rating.ask(lambda client: read_page(client, namespace, asked, cursor))
+        page = await visit.rating.ask(lambda client: read_page(client, namespace, criteria, cursor))
     except (BadCursor, BadMonth) as error:
-        return page_of(invoice_list(visit.frame, asked, Page((), None), cursor, str(error)), 422)
-    return page_of(invoice_list(visit.frame, asked, page, cursor))
+        return page_of(invoice_list(visit.frame, criteria, Page((), None), cursor, str(error)), 422)
+    return page_of(invoice_list(visit.frame, criteria, page, cursor))
 
 
 @router.get("/invoices.csv")
 async def invoices_csv(
     request: Request, visit: Visiting, state: str = "", account_id: str = "", month: str = "", number: str = ""
 ) -> Response:
-    asked, namespace = _filter(state, account_id, month, number), visit.view.namespace
+    criteria, namespace = _filter(state, account_id, month, number), visit.view.namespace
 
     def written(client: Client, go_on: GoOn) -> IO[bytes]:
         out = document_file()
         text = io.TextIOWrapper(out, encoding="utf-8", newline="")
-        pages = csv_pages(client, namespace, asked, lambda code: visit.frame.name_of("account", code))
+        pages = csv_pages(client, namespace, criteria, lambda code: visit.frame.name_of("account", code))
         write_rows(text, CSV_COLUMNS, interruptible(pages, go_on), raw=_NUMBERS, ending="\r\n")
         text.flush()
         text.detach()

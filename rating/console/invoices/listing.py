@@ -34,27 +34,27 @@ class BadMonth(WeirError, ValueError):
     """A month that is none; the message says how to write one."""
 
 
-def read_page(client: Client, namespace: str, asked: InvoiceFilter, cursor: str | None, limit: int = SHOWN) -> Page:
+def read_page(client: Client, namespace: str, criteria: InvoiceFilter, cursor: str | None, limit: int = SHOWN) -> Page:
     """A page of invoices, those of the latest period first. Raises BadCursor and BadMonth. Blocking."""
-    if asked.number:
-        named = read_heads(client, namespace, numbered_like(client, namespace, asked.number, limit))
-        return Page(tuple(head for head in named if _matches(head, asked)), None)
+    if criteria.number:
+        named = read_heads(client, namespace, numbered_like(client, namespace, criteria.number, limit))
+        return Page(tuple(head for head in named if _matches(head, criteria)), None)
     after, before_us = cursor, None
-    if asked.month:
-        start_us, end_us = _bounds(asked.month)
+    if criteria.month:
+        start_us, end_us = _bounds(criteria.month)
         before_us = start_us
         after = cursor or f"{end_us}_!"
     matching: list[StoredInvoiceHead] = []
-    state = "finalized" if asked.state == "open" else asked.state or None
+    state = "finalized" if criteria.state == "open" else criteria.state or None
     for _ in range(_LOOKS):
         page = list_invoices(
-            client, namespace, account_id=asked.account_id or None, state=state, cursor=after,
-            limit=MAX_LIMIT if asked.month or asked.state == "open" else limit,
+            client, namespace, account_id=criteria.account_id or None, state=state, cursor=after,
+            limit=MAX_LIMIT if criteria.month or criteria.state == "open" else limit,
         )  # fmt: skip
         for head in page.invoices:
             if before_us is not None and head.period_start_us < before_us:
                 return Page(tuple(matching), None)
-            if _matches(head, asked):
+            if _matches(head, criteria):
                 if len(matching) == limit:
                     last = matching[-1]
                     return Page(tuple(matching), f"{last.period_start_us}_{last.invoice_id}")
@@ -68,13 +68,13 @@ def read_page(client: Client, namespace: str, asked: InvoiceFilter, cursor: str 
 
 
 def csv_pages(
-    client: Client, namespace: str, asked: InvoiceFilter, name_of: Callable[[str], str]
+    client: Client, namespace: str, criteria: InvoiceFilter, name_of: Callable[[str], str]
 ) -> Iterator[list[tuple[object, ...]]]:
     """Rows of CSV_COLUMNS of all that a filter shows, a page at a time. ``name_of``: account → its display name.
     Blocking."""
     cursor: str | None = None
     while True:
-        page = read_page(client, namespace, asked, cursor, MAX_LIMIT)
+        page = read_page(client, namespace, criteria, cursor, MAX_LIMIT)
         yield [_row(head, name_of) for head in page.invoices]
         cursor = page.next_cursor
         if cursor is None:
@@ -91,16 +91,16 @@ def _row(head: StoredInvoiceHead, name_of: Callable[[str], str]) -> tuple[object
     )  # fmt: skip
 
 
-def _matches(head: StoredInvoiceHead, asked: InvoiceFilter) -> bool:
-    if asked.account_id and head.account_id != asked.account_id:
+def _matches(head: StoredInvoiceHead, criteria: InvoiceFilter) -> bool:
+    if criteria.account_id and head.account_id != criteria.account_id:
         return False
-    if asked.state == "open":
+    if criteria.state == "open":
         if state_of(head) != "open":
             return False
-    elif asked.state and head.state != asked.state:
+    elif criteria.state and head.state != criteria.state:
         return False
     local = instant(head.period_start_us).astimezone(parse_zone(head.time_zone))
-    return not asked.month or f"{local:%Y-%m}" == asked.month
+    return not criteria.month or f"{local:%Y-%m}" == criteria.month
 
 
 def _bounds(month: str) -> tuple[int, int]:

@@ -52,8 +52,8 @@ async def usage(
         return page_of(usage_page(frame, await usage_report(rating, view, choice, ()), rating.now()))
     if not metric or group_by is None:
         opened = await _opened(visit, choice)
-        asked = opened.query() | {"group_by": group_by or "day"}
-        return RedirectResponse(frame.address(*PATH, **asked), 303)
+        query = opened.query() | {"group_by": group_by or "day"}
+        return RedirectResponse(frame.address(*PATH, **query), 303)
     text = customer.strip()[:_LONGEST]
     if text:
         named = [text]
@@ -62,8 +62,8 @@ async def usage(
             named = [entry.code for entry in page.entries]
         if len(named) != 1:
             return page_of(choose_page(frame, choice, text, named), 200 if named else 404)
-        asked = choice.query() | {"group_by": group_by, "account_id": [*dict.fromkeys((*choice.account_ids, *named))]}
-        return RedirectResponse(frame.address(*PATH, **asked), 303)
+        query = choice.query() | {"group_by": group_by, "account_id": [*dict.fromkeys((*choice.account_ids, *named))]}
+        return RedirectResponse(frame.address(*PATH, **query), 303)
     report = await usage_report(rating, view, choice, group_by)
     return page_of(usage_page(frame, report, rating.now()), 422 if report.problem else 200)
 

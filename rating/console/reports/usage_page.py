@@ -232,8 +232,8 @@ def _side_by_side(frame: Frame, report: UsageReport, query: UsageQuery, question
 
 def _why_none(frame: Frame, choice: ReportChoice) -> Html:
     """Where to look when nothing is there."""
-    asked = {"account_id": choice.account_ids[0] if choice.account_ids else None, "metric": choice.metric}
-    return join(" ", frame.link("Why is there none?", "doctor", **asked))
+    query = {"account_id": choice.account_ids[0] if choice.account_ids else None, "metric": choice.metric}
+    return join(" ", frame.link("Why is there none?", "doctor", **query))
 
 
 def _cut_note(report: UsageReport, rows: int) -> Html | None:
@@ -262,7 +262,7 @@ def _part(quantity: Decimal, total: Decimal) -> Html:
 
 
 def _documents(frame: Frame, choice: ReportChoice) -> Html:
-    asked = urlencode(choice.parameters().to_query(), doseq=True)
+    query = urlencode(choice.parameters().to_query(), doseq=True)
     return join(
         tag("h3", "All rows"),
         tag(
@@ -270,5 +270,5 @@ def _documents(frame: Frame, choice: ReportChoice) -> Html:
             tag("a", "CSV", href=_address(frame, choice, "reports", "usage.csv"), class_="button"), " ",
             tag("a", "Parquet", href=_address(frame, choice, "reports", "usage.parquet"), class_="button"),
         ),
-        tag("p", "The same over HTTP: ", tag("code", f"GET /v1/usage?{asked}"), class_="soft request"),
+        tag("p", "The same over HTTP: ", tag("code", f"GET /v1/usage?{query}"), class_="soft request"),
     )  # fmt: skip

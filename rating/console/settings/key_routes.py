@@ -62,8 +62,8 @@ async def revoke_key(request: Request, visit: Visiting) -> Response:
 async def _page(
     visit: Visit, *, cursor: str = "", made: JsonObject | None = None, problem: Problem | None = None
 ) -> Response:
-    asked = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
-    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/api-keys?{asked}")
+    query = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
+    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/api-keys?{query}")
     detail = problem.detail if problem is not None else ""
     body = key_page(visit.frame, page["items"], page["next_cursor"], made, detail)
     return page_of(body, problem.status if problem is not None else 200)

@@ -49,8 +49,8 @@ async def change_user(request: Request, visit: Visiting) -> Response:
 
 
 async def _page(visit: Visit, cursor: str, problem: Problem | None = None) -> Response:
-    asked = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
-    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/users?{asked}")
+    query = urlencode({"limit": PAGE, **({"cursor": cursor} if cursor else {})})
+    page: dict[str, Any] = await visit.ask_gateway("GET", f"/v1/users?{query}")
     detail = problem.detail if problem is not None else ""
     return page_of(
         user_page(visit.frame, page["items"], page["next_cursor"], detail),

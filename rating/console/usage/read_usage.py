@@ -57,9 +57,9 @@ async def shown_usage(
     """What a choice shows; ``step``: as it was asked for, "" for one that fits. Problems are told in it."""
     if not choice.metric:
         return ShownUsage(choice, problem="there is no metric in this namespace yet; `weir apply` publishes one")
-    asked = UsageParameters(choice.metric, accounts, choice.start or None, choice.end or None, time_zone)
+    parameters = UsageParameters(choice.metric, accounts, choice.start or None, choice.end or None, time_zone)
     try:
-        whole = read_question(rating, view, asked)
+        whole = read_question(rating, view, parameters)
         zone, span = whole.zone, (whole.query.start_us, whole.query.end_us)
         versions = resolve(view, choice.metric)
         choice = replace(
@@ -70,7 +70,7 @@ async def shown_usage(
             end=edge_text(span[1], zone),
             dimensions=tuple(dimension_names(versions)),
         )
-        stepped = replace(asked, start=choice.start, end=choice.end, group_by=(choice.step,))
+        stepped = replace(parameters, start=choice.start, end=choice.end, group_by=(choice.step,))
         usage = read_question(rating, view, stepped)
         if len(usage.query.buckets_us) > MOST_BARS:
             stepped = replace(stepped, group_by=("day",))

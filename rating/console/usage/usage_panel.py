@@ -71,13 +71,13 @@ def _around(frame: Frame, shown: ShownUsage, path: tuple[str, ...]) -> Html | No
     if usage is None:
         return None
     zone, edges = parse_zone(usage["time_zone"]), (micros_of(usage["from"]), micros_of(usage["to"]))
-    asked = {"metric": shown.choice.metric, "split": shown.choice.split_by or None}
+    query = {"metric": shown.choice.metric, "split": shown.choice.split_by or None}
     links: list[Child] = []
     for text, (start, end) in (
         ("← Period before", span_before(*edges, zone)),
         ("Period after →", span_after(*edges, zone)),
     ):
-        links.append(tag("a", text, href=frame.address(*path, **asked, from_=start, to=end)))
+        links.append(tag("a", text, href=frame.address(*path, **query, from_=start, to=end)))
     return tag("p", [join(item, " ") for item in links], class_="around")
 
 
@@ -94,8 +94,8 @@ def history(shown: ShownUsage) -> Html:
     else:
         drawn = tag("div", bars(values, unit, past), class_="chart", tabindex=0, role="group", aria_label="Chart")
     rows = [
-        (label, rounded(value), *([rounded(past[place][1]) if place < len(past) else ""] if past else []))
-        for place, (label, value) in enumerate(values[:MOST_BARS])
+        (label, rounded(value), *([rounded(past[index][1]) if index < len(past) else ""] if past else []))
+        for index, (label, value) in enumerate(values[:MOST_BARS])
     ]
     columns = (step.capitalize(), "Quantity", *(["Period before"] if past else []))
     numbers = tag("details", tag("summary", "As a table"), table(columns, rows, frozenset({1, 2})))

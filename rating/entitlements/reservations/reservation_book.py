@@ -35,8 +35,8 @@ class ReservationBook:
         self.valid = ValidReservations() if valid is None else valid
         self._counted: Offsets = counted or {}
         self._uncounted = UncountedUsage()
-        for place, of_place in uncounted:
-            self._uncounted.restore(place, of_place, self._counted)
+        for account_feature, of_feature in uncounted:
+            self._uncounted.restore(account_feature, of_feature, self._counted)
         self._noted: deque[tuple[int, Offsets]] = deque()  # (when it was read, cut)
         # The sum of the open ones, and until which instant it is so.
         self._sums: dict[AccountFeature, tuple[int, Decimal]] = {}
@@ -50,18 +50,18 @@ class ReservationBook:
             return
         if not self.valid.apply(record, offset, append_us):
             return
-        place = record.namespace, record.account_id, record.feature
-        self._sums.pop(place, None)
+        account_feature = record.namespace, record.account_id, record.feature
+        self._sums.pop(account_feature, None)
         if not isinstance(record, Closing) or not record.quantity:
             return
         if not covers(self._counted, record.offsets):
-            self._uncounted.add(place, record.quantity, record.offsets, append_us)
+            self._uncounted.add(account_feature, record.quantity, record.offsets, append_us)
 
     def held(self, namespace: str, account_id: str, feature: str, offsets: Offsets, now_us: int) -> Decimal:
         """What reservations hold at ``now_us`` beside the usage that a cut at ``offsets`` has: the open ones, and what
         was finalised and lies beyond it."""
-        place = namespace, account_id, feature
-        until_us, total = self._sums.get(place, (0, _ZERO))
+        account_feature = namespace, account_id, feature
+        until_us, total = self._sums.get(account_feature, (0, _ZERO))
         if now_us >= until_us:
             open_now = [
                 standing.reservation
@@ -72,10 +72,10 @@ class ReservationBook:
             if len(self._sums) >= _MOST_SUMS:
                 self._sums.clear()
             if open_now:
-                self._sums[place] = min(reservation.expires_us for reservation in open_now), total
+                self._sums[account_feature] = min(reservation.expires_us for reservation in open_now), total
             else:
-                self._sums.pop(place, None)
-        beyond = tuple(self._uncounted.beyond(place, offsets))
+                self._sums.pop(account_feature, None)
+        beyond = tuple(self._uncounted.beyond(account_feature, offsets))
         return exact_sum((total, *beyond)) if beyond else total
 
     def uncounted_state(self) -> tuple[Offsets, list[tuple[AccountFeature, list[Uncounted]]]]:

@@ -41,8 +41,8 @@ def _encoded(
         for standing in state.standing:
             key = _encode((state.namespace, standing.reservation.reservation_id))
             yield "reservation", key, _encode(standing)
-    for at, of_place in enumerate(uncounted):
-        yield "uncounted", at.to_bytes(8, "big"), _encode(of_place)
+    for at, of_feature in enumerate(uncounted):
+        yield "uncounted", at.to_bytes(8, "big"), _encode(of_feature)
 
 
 def book_of(rows: Iterable[Row], counted: Offsets) -> ReservationBook:

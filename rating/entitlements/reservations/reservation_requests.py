@@ -86,11 +86,11 @@ class Unwritten:
 
     def add(self, reservation: Reservation) -> None:
         """One more."""
-        place = reservation.namespace, reservation.account_id, reservation.feature
+        account_feature = reservation.namespace, reservation.account_id, reservation.feature
         self.ids.add(reservation.reservation_id)
-        self._last[place] = reservation.claim_id
+        self._last[account_feature] = reservation.claim_id
         with exactly():
-            self._held[place] = self.held(*place) + reservation.quantity
+            self._held[account_feature] = self.held(*account_feature) + reservation.quantity
         for account_id in (reservation.account_id, None):
             of = reservation.namespace, account_id
             self._open[of] = self._open.get(of, 0) + 1
@@ -113,8 +113,8 @@ def reserve(
 ) -> Standing | Reservation | None:
     """The reservation where it stands, else the record to write; None: one under its id is being written. Raises
     ReservationRefused."""
-    place = request.namespace, request.account_id, request.feature
-    name, account_id, _ = place
+    account_feature = request.namespace, request.account_id, request.feature
+    name, account_id, _ = account_feature
     standing = book.valid.standing(name, request.reservation_id)
     if standing is not None:
         if standing.reservation.quantity != request.quantity:
@@ -134,14 +134,14 @@ def reserve(
                 f"{most} reservations of {whose} are open; finalise or release some, or let them expire sooner",
             )
     with exactly():
-        held = book.held(*place, request.as_of.offsets, now_us) + unwritten.held(*place)
+        held = book.held(*account_feature, request.as_of.offsets, now_us) + unwritten.held(*account_feature)
     decision = request.judge(held)
     if not decision.allowed:
         raise ReservationRefused(reason_of_decision(decision), decision.detail)
     decisive = decision.decisive
     return Reservation(
-        *place, request.idempotency_key, request.quantity, request.expires_us, now_us,
-        unwritten.last(*place) or book.valid.head(*place), book.valid.position, claim_id,
+        *account_feature, request.idempotency_key, request.quantity, request.expires_us, now_us,
+        unwritten.last(*account_feature) or book.valid.head(*account_feature), book.valid.position, claim_id,
         decisive.granted if decisive is not None else None, decisive.used if decisive is not None else None, held,
         request.as_of.at_us, request.catalog_offset, request.as_of.offsets,
     )  # fmt: skip
@@ -159,8 +159,8 @@ def close(
     """The reservation where this request has closed it, else the record to write; ``ends``: of usage.events, read after
     the request came. Raises ReservationRefused."""
     standing = book.valid.standing(request.namespace, request.reservation_id)
-    place = request.account_id, request.feature
-    if standing is None or (standing.reservation.account_id, standing.reservation.feature) != place:
+    account_feature = request.account_id, request.feature
+    if standing is None or (standing.reservation.account_id, standing.reservation.feature) != account_feature:
         raise ReservationRefused(
             "unknown_reservation",
             f"account {request.account_id[:64]!r} has no reservation {request.reservation_id[:64]!r} of "
@@ -169,11 +169,11 @@ def close(
     state, closing = standing.state_at(now_us), standing.closing
     if state == "open":
         return Closing(
-            request.namespace, *place, request.reservation_id, request.kind, request.quantity, request.idempotency_key,
-            now_us, claim_id, ends if request.kind == "finalised" else {},
+            request.namespace, *account_feature, request.reservation_id, request.kind, request.quantity,
+            request.idempotency_key, now_us, claim_id, ends if request.kind == "finalised" else {},
         )  # fmt: skip
-    asked = request.kind, request.idempotency_key, request.quantity
-    if closing is not None and (closing.kind, closing.idempotency_key, closing.quantity) == asked:
+    requested = request.kind, request.idempotency_key, request.quantity
+    if closing is not None and (closing.kind, closing.idempotency_key, closing.quantity) == requested:
         return standing
     if state == "released" == request.kind:
         return standing

@@ -27,7 +27,7 @@ AccountFeature = tuple[str, str, str]
 
 def covers(offsets: Offsets, ends: Offsets) -> bool:
     """Whether a cut at ``offsets`` has all below ``ends``."""
-    return all(offsets.get(place, 0) >= end for place, end in ends.items())
+    return all(offsets.get(partition, 0) >= end for partition, end in ends.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +49,35 @@ class UncountedUsage:
 
     def state(self) -> list[tuple[AccountFeature, list[Uncounted]]]:
         """All of it, what was added to last last. It does not change any more."""
-        return [(place, list(of_place)) for place, of_place in self._held.items()]
+        return [(account_feature, list(of_feature)) for account_feature, of_feature in self._held.items()]
 
-    def restore(self, place: AccountFeature, uncounted: Iterable[Uncounted], counted: Offsets) -> None:
+    def restore(self, account_feature: AccountFeature, uncounted: Iterable[Uncounted], counted: Offsets) -> None:
         """What was held of an account and feature, in the order of ``state``, but for what a cut at ``counted`` has."""
-        if of_place := deque(each for each in uncounted if not covers(counted, each.ends)):
-            self._held[place] = of_place
+        if of_feature := deque(each for each in uncounted if not covers(counted, each.ends)):
+            self._held[account_feature] = of_feature
 
     def __len__(self) -> int:
         """Accounts and features of which something is held."""
         return len(self._held)
 
-    def add(self, place: AccountFeature, quantity: Decimal, ends: Offsets, at_us: int) -> None:
+    def add(self, account_feature: AccountFeature, quantity: Decimal, ends: Offsets, at_us: int) -> None:
         """So much was finalised at ``at_us`` (append time, microseconds UTC), when usage.events ended at ``ends``."""
-        of_place = self._held.setdefault(place, deque())
-        if of_place:
-            last = of_place[-1]
+        of_feature = self._held.setdefault(account_feature, deque())
+        if of_feature:
+            last = of_feature[-1]
             ends = {log: max(last.ends.get(log, 0), ends.get(log, 0)) for log in {*last.ends, *ends}}
-            if at_us // TOGETHER_US <= last.at_us // TOGETHER_US or len(of_place) >= MOST_APART:
-                of_place.pop()
+            if at_us // TOGETHER_US <= last.at_us // TOGETHER_US or len(of_feature) >= MOST_APART:
+                of_feature.pop()
                 with exactly():
                     quantity += last.quantity
-        of_place.append(Uncounted(quantity, ends, at_us))
-        self._held.move_to_end(place)
-        while self._counted is not None and covers(self._counted, of_place[0].ends) and len(of_place) > 1:
-            of_place.popleft()
+        of_feature.append(Uncounted(quantity, ends, at_us))
+        self._held.move_to_end(account_feature)
+        while self._counted is not None and covers(self._counted, of_feature[0].ends) and len(of_feature) > 1:
+            of_feature.popleft()
 
-    def beyond(self, place: AccountFeature, offsets: Offsets) -> Iterator[Decimal]:
+    def beyond(self, account_feature: AccountFeature, offsets: Offsets) -> Iterator[Decimal]:
         """The quantities that a cut at ``offsets`` has not counted, the last first."""
-        for each in reversed(self._held.get(place, ())):
+        for each in reversed(self._held.get(account_feature, ())):
             if covers(offsets, each.ends):
                 break  # so it has what came before
             yield each.quantity
@@ -86,7 +86,7 @@ class UncountedUsage:
         """Forget what a cut at ``offsets`` has. Only once nobody decides by an earlier cut any more."""
         self._counted = offsets
         while self._held:
-            place, of_place = next(iter(self._held.items()))
-            if not covers(offsets, of_place[-1].ends):
+            account_feature, of_feature = next(iter(self._held.items()))
+            if not covers(offsets, of_feature[-1].ends):
                 break  # so are those that were added to later, or nearly all
-            del self._held[place]
+            del self._held[account_feature]

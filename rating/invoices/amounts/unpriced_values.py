@@ -173,7 +173,7 @@ def _completed(
         if part.values in named or price.default_unit_amount is not None:
             continue  # another of the line's prices lacks it
         if part.others:
-            default, cells_before, place = _first_default(options)
+            default, cells_before, price_place = _first_default(options)
             if default is not None:
                 added = {cell.values for cell in cells}
                 cells += [
@@ -181,7 +181,7 @@ def _completed(
                     for values, amount in cells_before.items()
                     if values not in named and values not in added
                 ]
-                notes.append(f"{others_label(part.others)} at {plain(default)}, of {place}")
+                notes.append(f"{others_label(part.others)} at {plain(default)}, of {price_place}")
             continue
         for version, amounts in options:
             amount = amounts.get(part.values, version.price.default_unit_amount)

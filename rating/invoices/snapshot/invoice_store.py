@@ -78,7 +78,7 @@ class InvoiceStore:
         """``follow`` to the log's present end. A log that ends before what the file has is another one by its contents:
         the file is made anew."""
         known, ends = self.places(), reader.end_offsets()
-        if any(place.next_offset > ends.get(number, 0) for number, place in known.items()):
+        if any(position.next_offset > ends.get(number, 0) for number, position in known.items()):
             log.warning("%s has records that the log lacks, and is made anew", self.path)
             self._make_anew(known)
         self.follow(reader, ends, stalled)
@@ -113,7 +113,7 @@ class InvoiceStore:
         if self._recognised and all(places[number].next_offset >= end for number, end in ends.items()):
             return True
         reader.resume(places)
-        begin = {number: place.next_offset for number, place in places.items()}
+        begin = {number: position.next_offset for number, position in places.items()}
         pending: list[LogRecord] = []
         size = 0
         for lot in reader.lots_to(ends, stalled):
@@ -123,7 +123,7 @@ class InvoiceStore:
                 places = reader.places()
                 if not self.apply(pending, begin, places):
                     return False
-                begin |= {number: place.next_offset for number, place in places.items()}
+                begin |= {number: position.next_offset for number, position in places.items()}
                 pending.clear()
                 size = 0
         return self.apply(pending, begin, reader.places())
@@ -148,7 +148,9 @@ class InvoiceStore:
                         if self._on_valid is not None:
                             self._on_valid(invoice)
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
-            further = {number: place for number, place in end.items() if place.next_offset > known.get(number, 0)}
+            further = {
+                number: position for number, position in end.items() if position.next_offset > known.get(number, 0)
+            }
             write_places(self._database, further)
         return True
 
@@ -167,7 +169,7 @@ class InvoiceStore:
                 sql = "UPDATE chains SET head = ?, run = ?, notes = ? WHERE namespace = ? AND subscription = ?"
                 execute(sql, (*claims.of_chain(chain), *chain))
             return
-        place = execute(
+        row_number = execute(
             "INSERT INTO invoices (account, version, quiet, record, checksum, namespace, invoice_id, draft,"
             " subscription, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*values, namespace, name, draft, subscription, draft),
@@ -178,8 +180,10 @@ class InvoiceStore:
             sql = "UPDATE invoices SET open = 0 WHERE namespace = ? AND invoice_id = ? AND draft = 1"
             execute(sql, (namespace, name))
         if namespace == self._soon:
-            self._decoded[subscription] = int(place or 0), invoice
-        execute("INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?, ?, ?)", (*chain, place, *claims.of_chain(chain)))
+            self._decoded[subscription] = int(row_number or 0), invoice
+        execute(
+            "INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?, ?, ?)", (*chain, row_number, *claims.of_chain(chain))
+        )
 
     def positions(self) -> dict[int, int]:
         """Partition → next offset: every record below it is applied."""
@@ -235,8 +239,8 @@ class InvoiceStore:
     ) -> Iterator[Invoice]:
         columns = "place, invoice_id, version, record, checksum"
         sql = f"SELECT {columns} FROM invoices WHERE place IN ({places}) ORDER BY place"
-        for place, name, version, record, checksum in self._database.execute(sql, values):
-            invoice = decoded.get(place)
+        for row_number, name, version, record, checksum in self._database.execute(sql, values):
+            invoice = decoded.get(row_number)
             # Another process may have written a later version, or made the file anew, since this one was read.
             if invoice is None or (invoice.invoice_id, invoice.version) != (name, version):
                 if crc32(record) != checksum:

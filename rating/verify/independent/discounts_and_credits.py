@@ -108,7 +108,7 @@ def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
         versions: list[CreditGrant] = [version.model for version in history]
         in_all = sum(draws.values(), Fraction(0))
         granted = Fraction(max(version.amount for version in versions)) if versions else None
-        place = f"credit grant {code} of {namespace}"
+        location = f"credit grant {code} of {namespace}"
         recurring = [version for version in versions if version.recurrence is not None]
         if granted is not None and recurring:
             most = Fraction(max(version.recurrence.rollover for version in recurring if version.recurrence))
@@ -117,10 +117,10 @@ def check_granted(used: Drawn, catalog: Catalog, findings: Findings) -> None:
             if not any(is_covered(version, granted, most, draws, zone, retired) for version in recurring):
                 shown = ", ".join(f"{text(drawn)} of {name}" for name, drawn in sorted(draws.items()))
                 expected = f"of each recurrence at most {text(granted)}, and up to {text(most)} that rolled over"
-                findings.add("credit", place, expected, f"{shown} drawn", REMEDY)
+                findings.add("credit", location, expected, f"{shown} drawn", REMEDY)
         elif granted is None or in_all > granted:
             expected = "a grant in the catalog" if granted is None else f"at most {text(granted)}, what was granted"
-            findings.add("credit", place, expected, f"{text(in_all)} drawn", REMEDY)
+            findings.add("credit", location, expected, f"{text(in_all)} drawn", REMEDY)
 
 
 def _zone(view: NamespaceView, grant: CreditGrant) -> str:

@@ -49,5 +49,5 @@ def check_pinned_products(heads: Iterable[Head], lines: StoredLines, catalog: Ca
             pinned = tuple(json.loads(line.price).get("products", ())) if '"products"' in line.price else ()
             if of_grant and pinned not in of_grant:
                 expected = " or ".join(", ".join(products) or "no products" for products in sorted(of_grant))
-                place = f"{head.place}, line {line.number}, what grant {code} pays"
-                findings.add("credit", place, expected, ", ".join(pinned) or "no products", REMEDY)
+                location = f"{head.place}, line {line.number}, what grant {code} pays"
+                findings.add("credit", location, expected, ", ".join(pinned) or "no products", REMEDY)

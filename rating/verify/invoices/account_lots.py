@@ -112,7 +112,7 @@ def _lot(database: sqlite3.Connection, namespace: str, holders: tuple[str, str],
 
 def _line(row: list[Any], texts: dict[str, str]) -> StoredLine:
     """The line of a row, with one object for equal texts: prices and names of most lines are the same."""
-    for place in _ALIKE:
-        text = row[place]
-        row[place] = texts.setdefault(text, text)
+    for column in _ALIKE:
+        text = row[column]
+        row[column] = texts.setdefault(text, text)
     return line_of(row)

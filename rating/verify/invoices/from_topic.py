@@ -61,8 +61,8 @@ def check_against_topic(scope: Scope, findings: Findings, on_progress: VerifyPro
             else:
                 _check_copy(topic.store, name, drafts, original, copy, pinned, findings)
     topic.follow()
-    for place in unsettled[:_LOOKED_AT_AGAIN]:
-        _look_again(place, topic.store, findings)
+    for unsettled_copy in unsettled[:_LOOKED_AT_AGAIN]:
+        _look_again(unsettled_copy, topic.store, findings)
     findings.add_more(len(unsettled[_LOOKED_AT_AGAIN:]))
     on_progress(NAME, 1, 1)
 
@@ -79,22 +79,23 @@ class _Unsettled:
     copy: InvoiceValues | None
 
 
-def _look_again(place: _Unsettled, topic: InvoiceStore, findings: Findings) -> None:
+def _look_again(unsettled_copy: _Unsettled, topic: InvoiceStore, findings: Findings) -> None:
     """By what the topic has by now: what was copied while we read is there, and what had not been copied by then may
     still be under way."""
-    copy, kind = place.copy, "draft" if place.drafts else "invoice"
-    original = topic.newest(place.namespace, place.invoice_id, draft=place.drafts)
-    location = f"{kind} {place.invoice_id} of {place.namespace}"
+    copy, kind = unsettled_copy.copy, "draft" if unsettled_copy.drafts else "invoice"
+    original = topic.newest(unsettled_copy.namespace, unsettled_copy.invoice_id, draft=unsettled_copy.drafts)
+    location = f"{kind} {unsettled_copy.invoice_id} of {unsettled_copy.namespace}"
     if original is None:
         if copy is not None and (
-            not place.drafts or topic.newest(place.namespace, place.invoice_id, draft=False) is None
+            not unsettled_copy.drafts
+            or topic.newest(unsettled_copy.namespace, unsettled_copy.invoice_id, draft=False) is None
         ):
             expected = f"no row: usage.invoices has no such {kind}"
             findings.add("invoice copy", location, expected, "a row", _REMEDY)
         return
     expected = f"version {original.version}, as on usage.invoices"
     if copy is None or copy.version < original.version:
-        if place.original == original.version:
+        if unsettled_copy.original == original.version:
             found_text = "no row" if copy is None else f"version {copy.version}"
             findings.add("invoice copy", location, expected, found_text, _REMEDY)
     elif copy.version > original.version:

@@ -46,9 +46,9 @@ def check_lists(scope: Scope, findings: Findings, on_progress: VerifyProgress) -
         for row in _different(scope, table, draft):
             if tuple(row) in before:
                 name, listed, of, invoice_id, version, expected, actual = row
-                place = f"{table}, list {listed} {of}".rstrip()
+                list_name = f"{table}, list {listed} {of}".rstrip()
                 findings.add(
-                    "invoice list", f"{place} of {name}, {invoice_id} version {version}", _rows(expected),
+                    "invoice list", f"{list_name} of {name}, {invoice_id} version {version}", _rows(expected),
                     _rows(actual), _REMEDY,
                 )  # fmt: skip
     on_progress(NAME, 1, 1)

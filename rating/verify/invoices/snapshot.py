@@ -76,8 +76,8 @@ def compare(snapshot: InvoiceStore, fresh: InvoiceStore, path: str, findings: Fi
         for has, due in aligned(actual_rows, expected_rows, _order, _order):
             if has != due:
                 key = next(row[:_KEY] for row in (has, due) if row is not None)
-                place = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in key if part)
-                findings.add("invoice snapshot", place, _shown(due), _shown(has), remedy)
+                location = " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in key if part)
+                findings.add("invoice snapshot", location, _shown(due), _shown(has), remedy)
 
 
 _ORDER: Final = ("invoice", "chain", "fact")

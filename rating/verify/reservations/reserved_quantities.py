@@ -76,7 +76,7 @@ def _uncounted(finalised: deque[_Finalised], record: Reservation) -> Iterator[De
 
 def _is_counted(finalised: _Finalised, record: Reservation) -> bool:
     """Whether the cut on which a decision rests has all events of what was finalised."""
-    return all(record.offsets.get(place, 0) >= end for place, end in finalised.ends.items())
+    return all(record.offsets.get(partition, 0) >= end for partition, end in finalised.ends.items())
 
 
 def _forget(feature: _OfFeature, record: Reservation) -> None:

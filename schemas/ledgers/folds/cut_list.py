@@ -109,21 +109,21 @@ class CutList(Sequence[Cut]):
 
     def __getitem__(self, index: int | slice) -> Cut | list[Cut]:
         places = range(len(self))[index]
-        return [self._cut(place) for place in places] if isinstance(places, range) else self._cut(places)
+        return [self._cut(position) for position in places] if isinstance(places, range) else self._cut(places)
 
     def __iter__(self) -> Iterator[Cut]:
-        return (self._cut(place) for place in range(len(self)))
+        return (self._cut(position) for position in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    def _cut(self, place: int) -> Cut:
-        partitions, first = self._partitions[self._partitions_of[place]], self._first_ends[place]
+    def _cut(self, position: int) -> Cut:
+        partitions, first = self._partitions[self._partitions_of[position]], self._first_ends[position]
         ends = self._ends[first : first + len(partitions)]
         return Cut(
-            place + 1,
+            position + 1,
             dict(zip(partitions, ends, strict=True)),
-            self._catalog_offsets[place],
-            self._instants[place],
-            self.backfills.get(place + 1, ""),
+            self._catalog_offsets[position],
+            self._instants[position],
+            self.backfills.get(position + 1, ""),
         )

@@ -100,8 +100,8 @@ class FoldImage:
             return {}
         places = read_places(database)
         within = all(
-            first.get(number, 0) <= place.reading_from and place.next_offset <= ends.get(number, 0)
-            for number, place in places.items()
+            first.get(number, 0) <= position.reading_from and position.next_offset <= ends.get(number, 0)
+            for number, position in places.items()
         )
         return places if within and places.keys() == ends.keys() else {}
 
@@ -195,7 +195,7 @@ def image_path(folder: str, topic: str) -> str:
 
 
 def _total(places: Places) -> int:
-    return sum(place.next_offset for place in places.values())
+    return sum(position.next_offset for position in places.values())
 
 
 def _checksum(part: str, key: bytes, value: bytes) -> int:

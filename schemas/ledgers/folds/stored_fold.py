@@ -152,7 +152,7 @@ class StoredFold:
         records that are not known to be dealt with (``marks``), or that the log lacks, is made anew: ClickHouse or
         Kafka was restored from an earlier time."""
         places = read_places(self._database)
-        unmarked = any(place.next_offset > marks.get(number, 0) for number, place in places.items())
+        unmarked = any(position.next_offset > marks.get(number, 0) for number, position in places.items())
         if unmarked or any(at > ends.get(number, 0) for number, at in self._applied.items()):
             log.warning("%s is ahead of the marks in ClickHouse or of the log, and is made anew", self._path)
             self.make_anew()
@@ -175,7 +175,7 @@ class StoredFold:
     def save(self, places: Mapping[int, LogPlace]) -> None:
         """Write what came since, which is dealt with; ``places``: where the log is read. Nothing is written while a
         reader that has just begun is behind what was judged before."""
-        if any(place.next_offset < self._applied.get(number, 0) for number, place in places.items()):
+        if any(position.next_offset < self._applied.get(number, 0) for number, position in places.items()):
             return
         with transaction(self._database):
             for part in self._parts:
@@ -183,7 +183,7 @@ class StoredFold:
             write_places(self._database, places)
         for part in self._parts:
             part.changed.clear()
-        self._applied |= {number: place.next_offset for number, place in places.items()}
+        self._applied |= {number: position.next_offset for number, position in places.items()}
 
     @property
     def unsaved(self) -> int:

@@ -37,7 +37,12 @@ def write_places(database: sqlite3.Connection, places: Mapping[int, LogPlace]) -
     database.executemany(
         "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (number, place.next_offset, place.begin, *(_NO_MARK if place.last is None else astuple(place.last)))
-            for number, place in places.items()
+            (
+                number,
+                position.next_offset,
+                position.begin,
+                *(_NO_MARK if position.last is None else astuple(position.last)),
+            )
+            for number, position in places.items()
         ],
     )

@@ -174,8 +174,8 @@ class ValidReservations:
             return False
         if namespace is None:
             namespace = self._namespaces[record.namespace] = _OfNamespace()
-        place = record.account_id, record.feature
-        chain = namespace.chains.get(place)
+        account_feature = record.account_id, record.feature
+        chain = namespace.chains.get(account_feature)
         last = chain.offset if chain is not None else namespace.forgotten
         follows = record.seen > last or (chain is not None and record.predecessor == chain.head)
         if number in namespace.standing or not follows:
@@ -183,7 +183,7 @@ class ValidReservations:
         for standing in tuple(chain.open.values()) if chain is not None else ():
             if standing.reservation.expires_us <= record.decided_us:
                 self._closed(replace(standing, state="expired", closed_us=standing.reservation.expires_us))
-        chain = namespace.chains.setdefault(place, _Chain())  # it may have been forgotten just now
+        chain = namespace.chains.setdefault(account_feature, _Chain())  # it may have been forgotten just now
         standing = Standing(record, offset, append_us)
         chain.head, chain.offset = record.claim_id, offset
         chain.open[number] = namespace.standing[number] = standing
@@ -245,12 +245,12 @@ class ValidReservations:
         """The reservation that was closed first."""
         _, number = namespace.closed.popleft()
         reservation = namespace.standing.pop(number).reservation
-        place = reservation.account_id, reservation.feature
-        chain = namespace.chains[place]
+        account_feature = reservation.account_id, reservation.feature
+        chain = namespace.chains[account_feature]
         del chain.remembered[number]
         if not chain.remembered:
             namespace.forgotten = max(chain.offset, namespace.forgotten)
-            del namespace.chains[place]
+            del namespace.chains[account_feature]
 
     def _is_open(self, namespace: str, number: str) -> bool:
         standing = self.standing(namespace, number)

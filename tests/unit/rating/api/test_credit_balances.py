@@ -18,7 +18,7 @@ from rating.api.rating_problems import RatingProblem
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import granted_to
 from rating.entitlements.prepaid_floors import PrepaidLeft
-from rating.topups.shortfall import Place
+from rating.topups.shortfall import AccountCurrency
 from schemas.catalog.state import NamespaceView
 from tests.unit.rating.builders import Shelf, us
 
@@ -40,8 +40,8 @@ class Store:
         """It has nothing to end."""
 
     def balances(
-        self, _client: Any, view: NamespaceView, places: Collection[Place], now_us: int
-    ) -> Mapping[Place, PrepaidLeft]:
+        self, _client: Any, view: NamespaceView, places: Collection[AccountCurrency], now_us: int
+    ) -> Mapping[AccountCurrency, PrepaidLeft]:
         assert view.namespace == "air"
         self.asked.append([account for account, _ in places])
         if self.faulty & {account for account, _ in places}:
