@@ -219,8 +219,8 @@ class Stack:
             elif kind == "scheduler":
                 # It may be killed at any time: the close that it was in is joined by the next one.
                 ports = {"metrics": settings.scheduler_port}
-                own = ProcessSpec(kind, _python("rating.scheduler"), env, ports=ports)
-                steps += [own] if settings.close_schedule_seconds else []
+                scheduler = ProcessSpec(kind, _python("rating.scheduler"), env, ports=ports)
+                steps += [scheduler] if settings.close_schedule_seconds else []
             else:
                 ready = answers(settings.rating_host, settings.rating_port)
                 ports = {"http": settings.rating_port}

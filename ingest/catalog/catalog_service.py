@@ -190,8 +190,8 @@ class CatalogService:
 
     def _namespaces(self, caller: Caller, after_code: str) -> Iterator[Entry]:
         """The settings of each namespace that the caller may see, in order of their codes."""
-        own = caller.access.namespace
-        for name in self._catalog.catalog.namespaces() if own is None else [own]:
+        own_namespace = caller.access.namespace
+        for name in self._catalog.catalog.namespaces() if own_namespace is None else [own_namespace]:
             if name > after_code and (entry := self._catalog.catalog.view(name).get("namespace", name)) is not None:
                 yield entry
 

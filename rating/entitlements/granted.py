@@ -73,7 +73,7 @@ def granted_to(
         if current is not None:
             until_us = min(until_us, current[0].end_us)
             active.append((line, segment, current[0]))
-    for line, segment, span in sorted(active, key=lambda each: (-each[0].start_us, each[0].subscription)):
+    for line, segment, span in sorted(active, key=lambda part: (-part[0].start_us, part[0].subscription)):
         for grant in _in_force(segment):
             entry = view.get("feature", grant.feature)
             if entry is None:
@@ -97,7 +97,7 @@ def billed_ends_matter(view: NamespaceView, account_id: str) -> bool:
     periods are made of in one of its subscriptions, was changed, so ``granted_to`` needs what is billed."""
     zones = {entry.body.get("time_zone") for entry in view.history("account", account_id)}
     subscriptions = view.histories_referring("subscription", "account", account_id)
-    terms = ({tuple(entry.body.get(name) for name in _OF_PERIODS) for entry in each} for each in subscriptions)
+    terms = ({tuple(entry.body.get(name) for name in _OF_PERIODS) for entry in history} for history in subscriptions)
     return len(zones) > 1 or any(len(of_subscription) > 1 for of_subscription in terms)
 
 
@@ -122,7 +122,7 @@ def _edges(line: Timeline) -> Iterable[int]:
 
 def _in_force(segment: Segment) -> Iterator[FeatureGrant]:
     """The grants of the plan, and in place of those of the same feature the subscription's own."""
-    own = {grant.feature for grant in segment.features}
-    for grant in (*(grant for grant in segment.plan.features if grant.feature not in own), *segment.features):
+    own_features = {grant.feature for grant in segment.features}
+    for grant in (*(grant for grant in segment.plan.features if grant.feature not in own_features), *segment.features):
         if grant.granted:
             yield grant

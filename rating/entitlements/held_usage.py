@@ -115,7 +115,7 @@ class HeldUsage:
 
     def profiles(self) -> Mapping[str, Collection[Measured]]:
         """By id, how the profiles of what is held are measured."""
-        return {profile_id: tuple(each) for profile_id, each in self._profiles.items()}
+        return {profile_id: tuple(versions) for profile_id, versions in self._profiles.items()}
 
     def accounts(self) -> Mapping[str, Collection[str]]:
         """By profile's id, the accounts of which something is held."""
@@ -168,7 +168,8 @@ class HeldUsage:
         renewed: dict[HeldEntry, Held] = {}
         stale: set[HeldEntry] = set()
         if voided:
-            stale.update(entry for each in self._of_profile.values() if each[0].account_id in voided for entry in each)
+            for entries in self._of_profile.values():
+                stale.update(entries if entries[0].account_id in voided else ())
         of_profile = self._of_profile
         with exactly():
             for profile_id, account_id, step_us, usage in paced(appended, pause):
@@ -267,7 +268,7 @@ class HeldUsage:
         entry.forgotten = True
         profile = entry.asked.profile
         profile_account = profile.profile_id, entry.account_id
-        left = tuple(each for each in self._of_profile[profile_account] if each is not entry)
+        left = tuple(held_entry for held_entry in self._of_profile[profile_account] if held_entry is not entry)
         if left:
             self._of_profile[profile_account] = left
         else:

@@ -100,7 +100,7 @@ def _with_step(need: RollingNeed, held: Held, start_us: int, usage: Usage, now_u
     from_us = held.from_us
     if len(steps) > 2 * (need.window_us // need.step_us):  # what no later window has is left out
         from_us = max(from_us, rolling_from(need, now_us)[0])
-        steps = {step: each for step, each in steps.items() if step >= from_us}
+        steps = {step: of_step for step, of_step in steps.items() if step >= from_us}
     total, total_from_us = held.total, held.total_from_us
     if total_from_us < from_us:
         total_from_us = _NEVER

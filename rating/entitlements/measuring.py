@@ -123,9 +123,9 @@ def appended(
     where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held;
     ``accounts``: id → of whom: where these are few, what others used is not read; ``pause``: see ``paced``."""
     of_aggregation: dict[tuple[Aggregation | None, bool], list[str]] = defaultdict(list)
-    for profile_id, each in profiles.items():
-        aggregations = {measured.aggregation for measured in each}
-        adds_up = len(aggregations) == 1 and all(merges(measured) for measured in each)
+    for profile_id, versions in profiles.items():
+        aggregations = {measured.aggregation for measured in versions}
+        adds_up = len(aggregations) == 1 and all(merges(measured) for measured in versions)
         few = len(accounts[profile_id]) <= _ACCOUNTS
         of_aggregation[aggregations.pop() if adds_up else None, few].append(profile_id)
     rows: list[Appended] = []

@@ -178,8 +178,8 @@ def _billed_anew(lines: Iterable[Line], interims: Sequence[str]) -> tuple[str, D
     if not interims:
         return "", Decimal(0)
     billed = [line for line in lines if line.kind != "credit" and not line.charge.startswith(NOTED)]
-    own = (line for line in billed if not line.adjusts or (line.adjusts in interims and ":" in line.charge))
-    return interims[-1], max(exact_sum(Decimal(line.amount) for line in own), Decimal(0))
+    own_lines = (line for line in billed if not line.adjusts or (line.adjusts in interims and ":" in line.charge))
+    return interims[-1], max(exact_sum(Decimal(line.amount) for line in own_lines), Decimal(0))
 
 
 def _payable(subtotal: Decimal, further: Iterable[Line], of_void: Mapping[str, Decimal]) -> Decimal:
@@ -231,8 +231,8 @@ def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, De
     """(the invoice that billed the period's fees in advance, amount of zero or less): what discounts of the invoice's
     own period take off beyond its own charges, so off those fees. ``lines``: all of the invoice."""
     change = due.of_running
-    own = [line for line in lines if not line.adjusts and line.kind != "credit"]
-    own_sum = exact_sum(Decimal(line.amount) for line in own if change or line.period_start < due.end_us)
+    own_lines = [line for line in lines if not line.adjusts and line.kind != "credit"]
+    own_sum = exact_sum(Decimal(line.amount) for line in own_lines if change or line.period_start < due.end_us)
     return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
 
 
@@ -242,7 +242,7 @@ def _beyond_fees(
     """(the running period's last interim invoice, amount below zero), if there is one: what a change of the period
     leaves its discounts to take off beyond all fees in advance, so off what that one billed."""
     carrier = agreed.ahead_before.carrier
-    drawn = next((each for each in adjusting.drawn if each.invoice_id == carrier), None)
+    drawn = next((draw for draw in adjusting.drawn if draw.invoice_id == carrier), None)
     if adjusting.of_running and drawn is not None:
         fees = (Decimal(line.amount) for line in lines if line.kind != "credit" and line.adjusts in ("", carrier))
         beyond = exact_sum((drawn.left, *fees))

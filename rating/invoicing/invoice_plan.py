@@ -127,7 +127,7 @@ def billing_of(
         taken_off: tuple[Line, ...] = ()
         of_running = ""
         if due.kind == "change":
-            of_running = next((each.invoice_id for each in reversed(interims_of(chain, due.start_us))), "")
+            of_running = next((interim.invoice_id for interim in reversed(interims_of(chain, due.start_us))), "")
             paid = paid_in_advance(chain, due.start_us)
             fees, credits_due = settle(book.items(due.advance, in_advance=True), paid, due.plan.currency)
         else:
@@ -169,7 +169,7 @@ def billing_of(
 def _interim_names(chain: Iterable[Invoice], start_us: int, taken_off: Iterable[Line]) -> tuple[str, ...]:
     """The interim invoices of the period, those last whose charges are taken off; none where nothing is."""
     names = dict.fromkeys(line.adjusts for line in taken_off)
-    others = [each.invoice_id for each in interims_of(chain, start_us) if each.invoice_id not in names]
+    others = [interim.invoice_id for interim in interims_of(chain, start_us) if interim.invoice_id not in names]
     return (*others, *names) if names else ()
 
 

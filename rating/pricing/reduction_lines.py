@@ -107,9 +107,9 @@ def credit_lines(
     rivals = Counter(code for balance in in_order for code in balance.products)
     lines: list[ReductionLine] = []
     for balance in in_order:
-        own = sorted((code for code in room if code in balance.products), key=rivals.__getitem__)
+        products = sorted((code for code in room if code in balance.products), key=rivals.__getitem__)
         with exactly():
-            most = min(due, sum((room[code] for code in own), ZERO)) if balance.products else due
+            most = min(due, sum((room[code] for code in products), ZERO)) if balance.products else due
         used = min(balance.left, most)
         if used <= 0:
             continue
@@ -118,7 +118,7 @@ def credit_lines(
         with exactly():
             due -= used
             open_part = used
-            for code in own:
+            for code in products:
                 part = min(open_part, room[code])
                 room[code] -= part
                 open_part -= part

@@ -48,8 +48,8 @@ class Segment(Struct, frozen=True):
 
     def same_terms(self, segment: Segment) -> bool:
         """Whether everything is equal except the time."""
-        own = (self.plan, self.anchor, self.trial_end, self.features)
-        same_terms = own == (segment.plan, segment.anchor, segment.trial_end, segment.features)
+        terms = (self.plan, self.anchor, self.trial_end, self.features)
+        same_terms = terms == (segment.plan, segment.anchor, segment.trial_end, segment.features)
         return self.plan_version == segment.plan_version and same_terms
 
 

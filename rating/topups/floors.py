@@ -53,9 +53,9 @@ def floors_of(view: NamespaceView, accounts: Iterable[str], running: Sequence[Ru
     floors: dict[str, dict[str, TopUp]] = {}
     for period in running:
         subscription = view.get("subscription", period.line.subscription)
-        own = {} if subscription is None else _by_currency(subscription.model.top_ups)
+        of_subscription = {} if subscription is None else _by_currency(subscription.model.top_ups)
         of_account = floors.setdefault(period.line.account_id, {})
-        for currency, top_up in (_by_currency(period.span.plan.top_ups) | own).items():
+        for currency, top_up in (_by_currency(period.span.plan.top_ups) | of_subscription).items():
             standing = of_account.get(currency)
             if standing is None or top_up.target > standing.target:
                 of_account[currency] = top_up

@@ -71,7 +71,9 @@ class UsageQuery:
             raise ValueError("top is for groups by account or dimensions, without carry_over")
         if self.together and (
             self.plan != "records"
-            or any(each.carry_over or each.backfilled or each.keyed for each in (profile, *self.together))
+            or any(
+                measured.carry_over or measured.backfilled or measured.keyed for measured in (profile, *self.together)
+            )
         ):
             raise ValueError("profiles are together from records, without carry_over, backfills and versions of latest")
         if self.account_intervals and (

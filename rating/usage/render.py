@@ -159,15 +159,15 @@ def _branch(
         )
         keys.append("own_start AS bucket")
         at = f"toUnixTimestamp64Micro(source.{source.at})"
-        own = (
+        own_intervals = (
             "(SELECT one.1 AS own_account, one.2 AS own_start, one.3 AS own_end"
             f" FROM (SELECT arrayJoin(arrayZip({accounts}, {starts}, {ends})) AS one)) AS own"
             " ON source.account_id = own.own_account"
         )
         if query.apart:  # a record is in one of them at most, that which began last
-            join = f"\nASOF INNER JOIN {own} AND {at} >= own.own_start\nWHERE {at} < own_end"
+            join = f"\nASOF INNER JOIN {own_intervals} AND {at} >= own.own_start\nWHERE {at} < own_end"
         else:
-            join = f"\nINNER JOIN {own}\nWHERE {at} >= own_start AND {at} < own_end"
+            join = f"\nINNER JOIN {own_intervals}\nWHERE {at} >= own_start AND {at} < own_end"
     for number, name in enumerate(query.dimensions):
         raw = f"JSONExtractRaw(dimensions, {bind(f'dimension_name_{number}', 'String', name)})"
         keys.append(f"{value_key(raw) if by_text else raw} AS dimension_{number}")

@@ -221,7 +221,7 @@ def gap(
     bind = Binder({"n": ""})
     range_condition = in_range(PositionRange(generation, partition, start, end), bind, "gap")
     query = f"SELECT namespace, generation, partition, offset, events FROM ({_ACKNOWLEDGED}) WHERE {range_condition}"
-    before = (PositionRange(each.generation, each.partition, each.start, each.end) for each in given_up)
+    before = (PositionRange(gap.generation, gap.partition, gap.start, gap.end) for gap in given_up)
     given = in_ranges(before, bind, "given_up")
     missing, twice = (
         [_lost_record(row) for row in client.query(sql(query, given), parameters=bind.parameters).result_rows]

@@ -114,12 +114,12 @@ def check_windows(scope: Scope, findings: Findings, on_progress: VerifyProgress)
         parameters: dict[str, object] = {
             "ns": namespace, "profile": profile, "k": last_number, "room": max(findings.room, 1),
         }  # fmt: skip
-        own = {
+        profile_parameters = {
             "versions": [version.version for version in versions] or [0],
             "sizes": [version.window_seconds for version in versions] or [_DAY],
             "unique": [version.version for version in versions if version.aggregation == "count_unique"],
         }
-        _compare(scope, findings, "window", _SQL, parameters | own)
+        _compare(scope, findings, "window", _SQL, parameters | profile_parameters)
         _compare(scope, findings, "fold of windows", _FOLDS_SQL, parameters)
     on_progress("windows from records", len(profiles), len(profiles))
 

@@ -92,7 +92,7 @@ class Lag:
     def _connection(self) -> Iterator[Consumer]:
         with self._lock:
             if self._consumer is None:
-                own = {
+                options = {
                     "group.id": self._group,
                     "enable.auto.commit": False,
                     # As Faust reads. Otherwise a log ends where a producer's open transaction begins, and that may be
@@ -100,7 +100,7 @@ class Lag:
                     "isolation.level": "read_uncommitted",
                     "log_level": 2,
                 }
-                self._consumer = Consumer(self._settings.librdkafka() | own)
+                self._consumer = Consumer(self._settings.librdkafka() | options)
             try:
                 yield self._consumer
             except KafkaException:
@@ -116,7 +116,7 @@ class Lag:
 def holds_record(settings: Settings, topic: str, partition: int, offset: int) -> bool:
     """Whether a partition has a record at or above an offset: what lies below its end may be the marks of transactions
     alone, which nobody is given. Raises KafkaException."""
-    own = {
+    options = {
         "group.id": "weir-lag-commits-nothing",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
@@ -125,7 +125,7 @@ def holds_record(settings: Settings, topic: str, partition: int, offset: int) ->
         "fetch.wait.max.ms": 20,
         "log_level": 2,
     }
-    consumer = Consumer(settings.librdkafka() | own)
+    consumer = Consumer(settings.librdkafka() | options)
     try:
         consumer.assign([TopicPartition(topic, partition, offset)])
         deadline = time.monotonic() + _TIMEOUT

@@ -59,10 +59,10 @@ class LedgerWriter:
         return value_limit(self._record_bytes)
 
     def _new_producer(self, record_bytes: int) -> KafkaProducer:
-        own = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
+        options = {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "delivery.timeout.ms": 15_000}
         lowered = record_bytes < self._settings.kafka_record_bytes
         sizes = producing(record_bytes, MERGED_BYTES if lowered else LARGE_SET_BYTES)
-        return KafkaProducer(self._settings, sizes | own)
+        return KafkaProducer(self._settings, sizes | options)
 
     def _living(self) -> KafkaProducer:
         """A producer that has not failed while nobody wrote."""

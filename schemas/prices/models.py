@@ -294,5 +294,5 @@ def prices_in_time(price: Price) -> tuple[tuple[Price, Decimal], ...]:
     that price, for 1."""
     if price.by_time is None:
         return ((price, Decimal(1)),)
-    own = price.model_copy(update={"by_time": None})
-    return (*((part.price, part.seconds) for part in price.by_time.earlier), (own, price.by_time.seconds))
+    last_price = price.model_copy(update={"by_time": None})
+    return (*((part.price, part.seconds) for part in price.by_time.earlier), (last_price, price.by_time.seconds))

@@ -50,7 +50,7 @@ class KafkaInboxLog:
             )
             if first == end:
                 return first
-        own = {
+        options = {
             "group.id": "weir-inbox-log-commits-nothing",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
@@ -60,7 +60,7 @@ class KafkaInboxLog:
             "fetch.wait.max.ms": 20,
             "log_level": 2,
         }
-        consumer = Consumer(self._settings.librdkafka() | own)
+        consumer = Consumer(self._settings.librdkafka() | options)
         try:
             consumer.assign([TopicPartition(topic, number, max(first, offset))])
             deadline = time.monotonic() + READ_SECONDS

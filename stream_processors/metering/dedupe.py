@@ -219,8 +219,8 @@ class PartitionMemory:
         records = self._records
         places = zip(firsts[:, 2].tolist(), firsts[:, 3].tolist(), strict=True)
         hashes = np.array([records[offset][1][index] for offset, index in places], np.uint64)
-        own = np.frombuffer(record.batch.content_hashes, np.uint64)
-        return Drops(indexes, firsts, hashes == own[indexes])
+        content_hashes = np.frombuffer(record.batch.content_hashes, np.uint64)
+        return Drops(indexes, firsts, hashes == content_hashes[indexes])
 
     def _decide_each(
         self, record: Record, names: list[bytes], window: int | None, journal: Mapping[bytes, Sequence[Counted]]

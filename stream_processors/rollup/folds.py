@@ -85,17 +85,19 @@ class Folds:
         return int(epoch), int(number)
 
     def _write(self, ranges: Slice, end: int, epoch: int) -> None:
-        what, own = f"fold the windows up to checkpoint {end}", {"k": end, "epoch": epoch}
+        what, fold_parameters = f"fold the windows up to checkpoint {end}", {"k": end, "epoch": epoch}
         if ranges:
             records, parameters = records_in(ranges)
-            self._journal.command(what, folded_windows_sql(records), parameters | own)
+            self._journal.command(what, folded_windows_sql(records), parameters | fold_parameters)
             bind = Binder()
             self._journal.command(
                 f"{what}: say whose they are",
                 "INSERT INTO usage_folds SELECT DISTINCT namespace, {k:UInt32}, {epoch:UInt32} FROM usage_batches"
                 f" WHERE {in_slice(ranges, bind)}",
-                bind.parameters | own,
+                bind.parameters | fold_parameters,
             )
         self._journal.command(
-            f"{what}: say that they are", "INSERT INTO usage_folds SELECT '', {k:UInt32}, {epoch:UInt32}", own
+            f"{what}: say that they are",
+            "INSERT INTO usage_folds SELECT '', {k:UInt32}, {epoch:UInt32}",
+            fold_parameters,
         )

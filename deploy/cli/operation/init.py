@@ -76,9 +76,9 @@ def _lines(settings: Settings, report: list[SetupChange], *, check: bool) -> Ite
         f" {settings.clickhouse_database}",
     }
     for store, address in places.items():
-        own = [change for change in report if change.store == store]
-        yield f"{address}: {'as it should be' if not own else ''}".rstrip()
-        for change in own:
+        changes = [change for change in report if change.store == store]
+        yield f"{address}: {'as it should be' if not changes else ''}".rstrip()
+        for change in changes:
             yield f"  {_VERBS[change.action]} {change.subject}{': ' if change.text else ''}{change.text}"
     by_hand = sum(change.action == "by_hand" for change in report)
     done = len(report) - by_hand

@@ -24,8 +24,8 @@ def unfit_faults(planned: Planned, meters: Iterable[str]) -> Iterator[Fault]:
         declared = planned.get("event_type", meter.event_name or code)
         if not isinstance(declared, EventType) or declared.avro is None:
             continue
-        own = planned.declares("meter", code)
-        if not own and not planned.declares("event_type", declared.code):
+        is_declared = planned.declares("meter", code)
+        if not is_declared and not planned.declares("event_type", declared.code):
             continue  # existed before and is not part of this document
         where = [(f"filters[{number}]", item) for number, item in enumerate(meter.filters)]
         for index, profile in enumerate(meter.profiles):
@@ -34,7 +34,7 @@ def unfit_faults(planned: Planned, meters: Iterable[str]) -> Iterator[Fault]:
         for below, item in where:
             if (why := _unfit(schema, item)) is not None:
                 detail = f"no event passes: {why} (schema of event type {declared.code})"
-                if own:
+                if is_declared:
                     yield Fault(f"{planned.path_of('meter', code)}.{below}", detail)
                 else:
                     yield Fault("$", f"meter {code} at {below}: {detail}")

@@ -103,7 +103,8 @@ def _grants(
             except PlanningError as error:
                 problems[f"subscription {grant.line.subscription}"] = str(error)
                 continue
-            yield WatchedGrant(account_id, grant, tuple(each for each in questions if is_watched(active, each)))
+            watched = tuple(question for question in questions if is_watched(active, question))
+            yield WatchedGrant(account_id, grant, watched)
 
 
 def is_watched(active: ActiveRule, question: LimitQuestion) -> bool:

@@ -46,8 +46,8 @@ async def account_entries(
 
     def question(client: Client) -> list[BalanceEntry]:
         owned = grants_of_account(view, account_id, retired=True)
-        own = {grant.grant.subscription for grant in owned if grant.grant.subscription is not None}
-        invoices = credited_invoices(client, view.namespace, account_id, own) if owned else []
+        subscriptions = {grant.grant.subscription for grant in owned if grant.grant.subscription is not None}
+        invoices = credited_invoices(client, view.namespace, account_id, subscriptions) if owned else []
         return balance_entries(view, account_id, invoices, now_us)
 
     all_entries = await rating.ask(question)

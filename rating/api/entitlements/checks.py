@@ -101,12 +101,12 @@ class MeasuredCheck:
     @property
     def profiles(self) -> tuple[Measured, ...]:
         """How the feature is measured, by its grants and their limits."""
-        questions = (each.asked for each in self.of_grants)
-        return tuple(each.profile for of_grant in questions if not isinstance(of_grant, str) for each in of_grant)
+        questions = (of_grant.asked for of_grant in self.of_grants)
+        return tuple(question.profile for limits in questions if not isinstance(limits, str) for question in limits)
 
     def decision(self, held: Decimal) -> EntitlementDecision:
         """The decision where reservations hold so much."""
-        of_grants = [_decision(self.check, each, self.usage, self.now_us, held) for each in self.of_grants]
+        of_grants = [_decision(self.check, of_grant, self.usage, self.now_us, held) for of_grant in self.of_grants]
         if not of_grants and self.problems:  # one of them may have granted it
             return EntitlementDecision(False, "undecided", self.problems[0])
         return decide(of_grants)
@@ -124,13 +124,13 @@ async def answered(
     measured, as_of = await measured_checks(keeper, view, checks, granted, now_us)
     reserved = [
         _NOTHING
-        if as_of is None or not each.profiles
-        else held(view.namespace, each.check.account_id, each.check.feature, as_of, now_us)
-        for each in measured
+        if as_of is None or not measured_check.profiles
+        else held(view.namespace, measured_check.check.account_id, measured_check.check.feature, as_of, now_us)
+        for measured_check in measured
     ]  # all as of one instant
     decisions = []
-    for number, (each, quantity) in enumerate(zip(measured, reserved, strict=True), 1):
-        decisions.append(each.decision(quantity))
+    for number, (measured_check, quantity) in enumerate(zip(measured, reserved, strict=True), 1):
+        decisions.append(measured_check.decision(quantity))
         if number % _DECIDED_AT_ONCE == 0:
             await asyncio.sleep(0)  # so that others' checks do not wait for all of these
     return CheckedDecisions(tuple(decisions), as_of)
@@ -156,18 +156,18 @@ async def measured_checks(
         account_feature = check.account_id, check.feature
         if account_feature in questions:
             continue
-        own = granted[check.account_id]
+        grants, zone = granted[check.account_id].grants, granted[check.account_id].time_zone
         of_feature = questions[account_feature] = []
-        for grant in own.grants.get(check.feature, ())[:MOST_GRANTS]:
+        for grant in grants.get(check.feature, ())[:MOST_GRANTS]:
             due = unpaid.get(grant.line.subscription) if grant.asks_for_payment else None
             refused = due if grant.block else None
-            limits = _questions(charges, grant, own.time_zone, now_us) if refused is None else refused
+            limits = _questions(charges, grant, zone, now_us) if refused is None else refused
             floor = grant.credit_floor
             credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
             of_feature.append(AskedGrant(grant, limits, credit, due))
             if not isinstance(limits, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in limits for need in question.asked)
-                soon += ((check.account_id, need) for need in _soon(charges, grant, limits, own.time_zone, now_us))
+                soon += ((check.account_id, need) for need in _soon(charges, grant, limits, zone, now_us))
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
     if soon:
         keeper.expect(view.namespace, soon)

@@ -58,29 +58,29 @@ class GrantBook:
     @property
     def weight(self) -> int:
         """Of all that is kept."""
-        return sum(each.weight for each in self._namespaces.values())
+        return sum(namespace.weight for namespace in self._namespaces.values())
 
     def known(self, view: NamespaceView, account_id: str, now_us: int) -> Granted | None:
         """What the account has at ``now_us``; None where it has to be worked out."""
-        own = self._namespaces.get(view.namespace)
-        kept = own.accounts.get(account_id) if own is not None else None
-        if own is None or kept is None or now_us >= kept.granted.until_us:
+        of_namespace = self._namespaces.get(view.namespace)
+        kept = of_namespace.accounts.get(account_id) if of_namespace is not None else None
+        if of_namespace is None or kept is None or now_us >= kept.granted.until_us:
             return None
         if kept.known_by[0] != view.before:
             known_by = _known_by(view, account_id)
             if known_by[1:] != kept.known_by[1:]:
                 return None
-            own.accounts[account_id] = _Kept(known_by, kept.granted)
-        own.accounts.move_to_end(account_id)
+            of_namespace.accounts[account_id] = _Kept(known_by, kept.granted)
+        of_namespace.accounts.move_to_end(account_id)
         return kept.granted
 
     def keep(self, view: NamespaceView, granted: Granted) -> None:
         """Keep what was worked out."""
-        own = self._namespaces.setdefault(view.namespace, _NamespaceGrants())
-        own.put(granted.account_id, _Kept(_known_by(view, granted.account_id), granted))
-        own.shrink(self._most_weight // 2)
+        of_namespace = self._namespaces.setdefault(view.namespace, _NamespaceGrants())
+        of_namespace.put(granted.account_id, _Kept(_known_by(view, granted.account_id), granted))
+        of_namespace.shrink(self._most_weight // 2)
         while (beyond := self.weight - self._most_weight) > 0:
-            largest = max(self._namespaces.values(), key=lambda each: each.weight)
+            largest = max(self._namespaces.values(), key=lambda namespace: namespace.weight)
             largest.shrink(largest.weight - beyond)
 
 

@@ -123,8 +123,8 @@ class ReservationDesk:
             if task is not None:
                 task.cancel()
         for of_namespace in self._waiting.values():
-            for each in of_namespace:
-                each.fail(unavailable("this process ends"))
+            for waiting in of_namespace:
+                waiting.fail(unavailable("this process ends"))
         await asyncio.get_running_loop().run_in_executor(self._thread, self._log.close)
         self._thread.shutdown(wait=False)
 
@@ -206,8 +206,8 @@ class ReservationDesk:
             except Exception as error:  # of Kafka, or of ours: whoever waits is told, and asks again
                 log.warning("reservations: %s: %s", type(error).__name__, error)
                 unknown = unavailable(f"whether it is reserved is not known ({error}), the same idempotency_key tells")
-                for each in lot:
-                    each.fail(unknown)
+                for waiting in lot:
+                    waiting.fail(unknown)
 
     def _lot(self) -> list[_Waiting]:
         """What is decided next: of each namespace in turn."""
@@ -215,38 +215,38 @@ class ReservationDesk:
         while self._waiting and len(lot) < _TOGETHER:
             for name in tuple(self._waiting):
                 of_namespace = self._waiting[name]
-                each = of_namespace.popleft()
+                waiting = of_namespace.popleft()
                 if not of_namespace:
                     del self._waiting[name]
-                if not each.answer.done():
-                    lot.append(each)
+                if not waiting.answer.done():
+                    lot.append(waiting)
         return lot
 
     async def _round(self, lot: Sequence[_Waiting]) -> None:
         loop = asyncio.get_running_loop()
         ends: Offsets = {}
-        if any(isinstance(each.request, ClosingRequest) for each in lot):
+        if any(isinstance(waiting.request, ClosingRequest) for waiting in lot):
             ends = await loop.run_in_executor(self._thread, self._log.ends)
         again, records = self._decided(lot, ends)
         if records:
             await loop.run_in_executor(self._thread, self._log.write, records)
-        for each in again:
-            each.attempts += 1
-            if each.attempts > _ATTEMPTS:
-                each.fail(
+        for waiting in again:
+            waiting.attempts += 1
+            if waiting.attempts > _ATTEMPTS:
+                waiting.fail(
                     unavailable(
                         f"{_ATTEMPTS} records in a row lost to other processes, or lie more than a minute from Kafka's"
                         " clock; compare the clocks"
                     )
                 )
-            elif not each.answer.done():
-                self._waiting.setdefault(each.request.namespace, deque()).append(each)
+            elif not waiting.answer.done():
+                self._waiting.setdefault(waiting.request.namespace, deque()).append(waiting)
 
     def _decided(self, lot: Sequence[_Waiting], ends: Offsets) -> tuple[list[_Waiting], list[ReservationRecord]]:
         """Answer what stands or comes to nothing; the others, and their records."""
         again, records, unwritten = list[_Waiting](), list[ReservationRecord](), Unwritten()
-        for each in lot:
-            request, now_us = each.request, self._now_us()
+        for waiting in lot:
+            request, now_us = waiting.request, self._now_us()
             result: Standing | ReservationRecord | None
             try:
                 with self._lock:
@@ -256,12 +256,12 @@ class ReservationDesk:
                     else:
                         result = close(self._book, request, ends, now_us, uuid.uuid4().hex)
             except (ReservationRefused, RatingProblem) as refused:
-                each.fail(refused)
+                waiting.fail(refused)
                 continue
             if isinstance(result, Standing):
-                each.stand(result)
+                waiting.stand(result)
                 continue
-            again.append(each)
+            again.append(waiting)
             if result is not None:
                 records.append(result)
             if isinstance(result, Reservation):

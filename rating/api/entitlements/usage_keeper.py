@@ -285,10 +285,10 @@ class UsageKeeper:
         while not fits:
             fits = namespace.held.shrink(self._most_weight * 3 // 4, _DROPPED_AT_ONCE)
             await asyncio.sleep(0)
-        total = sum(each.held.weight for each in self._namespaces.values())
-        for each in sorted(self._namespaces.values(), key=lambda other: other.used):
+        total = sum(candidate.held.weight for candidate in self._namespaces.values())
+        for candidate in sorted(self._namespaces.values(), key=lambda other: other.used):
             if total <= self._most_weight:
                 break
-            if each is not namespace and not each.lock.locked():
-                total -= each.held.weight
-                each.held = HeldUsage()
+            if candidate is not namespace and not candidate.lock.locked():
+                total -= candidate.held.weight
+                candidate.held = HeldUsage()

@@ -65,15 +65,15 @@ async def checks_answer(
 ) -> bytes:
     """JSON of several checks, in their order; ``granted``: to each account that is there. What is not there is not
     allowed. Raises as ``check_answer``."""
-    unknown = {number: decision for number, each in enumerate(checks) if (decision := unknown_decision(view, each))}
-    known = [each for number, each in enumerate(checks) if number not in unknown]
+    unknown = {number: decision for number, check in enumerate(checks) if (decision := unknown_decision(view, check))}
+    known = [check for number, check in enumerate(checks) if number not in unknown]
     result = await answered(rating.usage_keeper, rating.reservations.held, view, known, granted, now_us)
     decisions = iter(result.decisions)
     results: list[JsonObject] = []
-    for number, each in enumerate(checks):
+    for number, check in enumerate(checks):
         if number and number % _WRITTEN_AT_ONCE == 0:
             await asyncio.sleep(0)  # so that others' checks do not wait for all of these
-        results.append(entitlement_json(each.account_id, each.feature, unknown.get(number) or next(decisions)))
+        results.append(entitlement_json(check.account_id, check.feature, unknown.get(number) or next(decisions)))
     return msgspec.json.encode({"results": results, "as_of": as_of_last(rating, view, result, now_us)})
 
 

@@ -153,12 +153,12 @@ class CheckDoor:
         except (msgspec.DecodeError, ValidationError):
             return None
         granted = {}
-        for each in checks:
-            if each.account_id not in granted and unknown_decision(view, each) is None:
-                known = self._rating.grants.known(view, each.account_id, now_us)
+        for check in checks:
+            if check.account_id not in granted and unknown_decision(view, check) is None:
+                known = self._rating.grants.known(view, check.account_id, now_us)
                 if known is None:
                     return None
-                granted[each.account_id] = known
+                granted[check.account_id] = known
         return _Plain(CHECKS, checks_answer(self._rating, view, checks, granted, now_us))
 
     def _view(self, scope: Scope, route: str, now_us: int, method: str = "GET") -> NamespaceView:

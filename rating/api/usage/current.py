@@ -105,9 +105,11 @@ def _estimates(
     """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
     state = read_accounts(client, view, [account_id], now_us)
     estimate = state.estimate(client, checkpoints)
-    own = [invoice for invoice in state.billed if invoice.head.account_id == account_id]
+    invoices = [invoice for invoice in state.billed if invoice.head.account_id == account_id]
     inputs = estimate.inputs
-    return Estimates(inputs, estimate.periods, estimate.problems, estimate.run, inputs.wallet(), inputs.wallet(), own)
+    return Estimates(
+        inputs, estimate.periods, estimate.problems, estimate.run, inputs.wallet(), inputs.wallet(), invoices
+    )
 
 
 def _estimate(client: Client, view: NamespaceView, period: Expected, estimates: Estimates) -> JsonObject:

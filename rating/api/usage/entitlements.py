@@ -88,9 +88,9 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
     now_us = micros(rating.now())
     checks = body.of_features
     granted: dict[str, Granted] = {}
-    for each in checks:
-        if each.account_id not in granted and unknown_decision(view, each) is None:
-            granted[each.account_id] = await granted_now(rating, view, each.account_id, now_us)
+    for check in checks:
+        if check.account_id not in granted and unknown_decision(view, check) is None:
+            granted[check.account_id] = await granted_now(rating, view, check.account_id, now_us)
             await asyncio.sleep(0)  # so that others' checks do not wait for all of these
     return Response(await checks_answer(rating, view, checks, granted, now_us), media_type="application/json")
 

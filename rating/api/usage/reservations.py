@@ -137,15 +137,15 @@ async def reservations(
     known_feature(view, feature)
     now_us = micros(rating.now())
     standing = [
-        each
-        for each in _in_state(rating, view, account_id, feature, state, now_us)
-        if cursor is None or each.offset < cursor
+        reservation
+        for reservation in _in_state(rating, view, account_id, feature, state, now_us)
+        if cursor is None or reservation.offset < cursor
     ]
     page = standing[:limit]
     return {
         "account_id": account_id,
         "feature": feature,
-        "reservations": [reservation_json(each, now_us) for each in page],
+        "reservations": [reservation_json(reservation, now_us) for reservation in page],
         "next_cursor": page[-1].offset if len(standing) > len(page) else None,
     }
 
@@ -157,7 +157,7 @@ async def account_limits(rating: Rating, view: NamespaceView, account_id: str, m
     features = [item["feature"] for item in limits["entitlements"] if item["kind"] == "metered"]
     now_us = micros(rating.now())
     standing = [_in_state(rating, view, account_id, feature, "open", now_us)[:most] for feature in features]
-    return limits | {"reservations": [reservation_json(each, now_us) for of in standing for each in of]}
+    return limits | {"reservations": [reservation_json(reservation, now_us) for of in standing for reservation in of]}
 
 
 def _in_state(

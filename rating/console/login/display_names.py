@@ -21,7 +21,7 @@ def _metric_name(view: NamespaceView, profile_id: str) -> str:
     if not versions:
         return ""
     name, profiles = str(versions[-1].body.get("name") or ""), versions[-1].body.get("profiles") or ()
-    own = next((str(one.get("name") or "") for one in profiles if one.get("code") == profile), "")
-    if len(profiles) < 2 or not (name or own):
-        return name or own
-    return f"{name or meter}: {own or profile}"
+    profile_name = next((str(one.get("name") or "") for one in profiles if one.get("code") == profile), "")
+    if len(profiles) < 2 or not (name or profile_name):
+        return name or profile_name
+    return f"{name or meter}: {profile_name or profile}"

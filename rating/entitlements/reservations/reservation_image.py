@@ -67,6 +67,6 @@ def book_of(rows: Iterable[Row], counted: Offsets) -> ReservationBook:
     if position < 0:
         raise ValueError("how far usage.reservations was read is missing")
     of_name = {state.namespace: state for state in namespaces}
-    for each in standing:
-        of_name[each.reservation.namespace].standing.append(each)
+    for holding in standing:
+        of_name[holding.reservation.namespace].standing.append(holding)
     return ReservationBook(counted, ValidReservations.of_state(position, clock_us, namespaces), uncounted)

@@ -53,7 +53,7 @@ class UncountedUsage:
 
     def restore(self, account_feature: AccountFeature, uncounted: Iterable[Uncounted], counted: Offsets) -> None:
         """What was held of an account and feature, in the order of ``state``, but for what a cut at ``counted`` has."""
-        if of_feature := deque(each for each in uncounted if not covers(counted, each.ends)):
+        if of_feature := deque(finalised for finalised in uncounted if not covers(counted, finalised.ends)):
             self._held[account_feature] = of_feature
 
     def __len__(self) -> int:
@@ -77,10 +77,10 @@ class UncountedUsage:
 
     def beyond(self, account_feature: AccountFeature, offsets: Offsets) -> Iterator[Decimal]:
         """The quantities that a cut at ``offsets`` has not counted, the last first."""
-        for each in reversed(self._held.get(account_feature, ())):
-            if covers(offsets, each.ends):
+        for finalised in reversed(self._held.get(account_feature, ())):
+            if covers(offsets, finalised.ends):
                 break  # so it has what came before
-            yield each.quantity
+            yield finalised.quantity
 
     def drop(self, offsets: Offsets) -> None:
         """Forget what a cut at ``offsets`` has. Only once nobody decides by an earlier cut any more."""

@@ -62,7 +62,7 @@ def part_of(item: Invoice, line: Line, standing: Iterable[Invoice]) -> BilledPar
     of = next((invoice for invoice in standing if invoice.invoice_id == line.adjusts), item)
     ahead = is_ahead(line, of)
     if line.charge == NOTED:  # of an invoice as a whole: of its fees in advance, if it billed some
-        ahead = any(is_ahead(own, of) for own in of.lines)
+        ahead = any(is_ahead(of_line, of) for of_line in of.lines)
     return BilledPart(of.invoice_id, of.period_end if ahead else of.period_start, ahead)
 
 

@@ -97,9 +97,9 @@ class _BilledInvoices:
     def _of_period(self, start_us: int) -> BilledInvoice | None:
         """The invoice by whose terms the period is billed: its own, and while there is none the last that changed its
         fees."""
-        own = [billing for billing in self._billings if billing.start_us == start_us < billing.end_us]
+        of_period = [billing for billing in self._billings if billing.start_us == start_us < billing.end_us]
         changes = [billing for billing in self._billings if billing.change and billing.end_us == start_us]
-        return next((billing for billing in own or reversed(changes) if billing.terms is not None), None)
+        return next((billing for billing in of_period or reversed(changes) if billing.terms is not None), None)
 
     def moved(self, name: str) -> Decimal:
         """What other invoices' discounts take off the fees that the invoice billed in advance, beyond those that name
@@ -195,10 +195,12 @@ def off_fees(before: Sequence[Invoice], invoice: Invoice) -> list[tuple[str, Dec
     billing = billing_of(invoice)
     if billing.terms is None or not billing.terms.discounts:
         return []
-    own = [line for line in invoice.lines if not line.adjusts and (billing.change or not billing.is_ahead(line))]
-    charged = [(line.product, Decimal(line.amount)) for line in own if line.kind != "credit" and ":" not in line.charge]
+    own_lines = [line for line in invoice.lines if not line.adjusts and (billing.change or not billing.is_ahead(line))]
+    charged = [
+        (line.product, Decimal(line.amount)) for line in own_lines if line.kind != "credit" and ":" not in line.charge
+    ]
     of_own = [-part.amount for part in reductions(charged, Terms(billing.terms.discounts), invoice.currency)]
-    beyond = exact_sum((*(Decimal(line.amount) for line in own if line.charge.startswith(DISCOUNT)), *of_own))
+    beyond = exact_sum((*(Decimal(line.amount) for line in own_lines if line.charge.startswith(DISCOUNT)), *of_own))
     names = carriers(before, invoice.period_start) if beyond < 0 else ()
     parts: list[tuple[str, Decimal]] = []
     for carrier in [item for item in before if item.invoice_id in names]:

@@ -36,9 +36,9 @@ def _effect(before: Sequence[Invoice], later: Invoice, name: str) -> Decimal:
     if terms.minimum_commitment is None or "change" in body_of(later):
         return Decimal(0)
     billed = billed_of(before, later.period_start)
-    own = [line for line in later.lines if later.period_start <= line.period_start < later.period_end]
-    charged = [line for line in own if line.kind in CHARGED]
-    settled = [line for line in own if line.kind == "adjustment" and line.adjusts and ":" not in line.charge]
+    period_lines = [line for line in later.lines if later.period_start <= line.period_start < later.period_end]
+    charged = [line for line in period_lines if line.kind in CHARGED]
+    settled = [line for line in period_lines if line.kind == "adjustment" and line.adjusts and ":" not in line.charge]
     names = list(dict.fromkeys(line.adjusts for line in settled))
     if name not in names:
         return Decimal(0)

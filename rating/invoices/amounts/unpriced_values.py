@@ -131,13 +131,13 @@ def completed(
     notes = tuple(dict.fromkeys(note for _, part_notes in parts for note in part_notes))
     if not notes:
         return price, ()
-    own = parts[-1][0]
+    last_price = parts[-1][0]
     if (by_time := price.by_time) is not None:
         earlier = tuple(
             part.model_copy(update={"price": held}) for part, (held, _) in zip(by_time.earlier, parts, strict=False)
         )
-        own = own.model_copy(update={"by_time": by_time.model_copy(update={"earlier": earlier})})
-    return own, notes
+        last_price = last_price.model_copy(update={"by_time": by_time.model_copy(update={"earlier": earlier})})
+    return last_price, notes
 
 
 def may_have_cells(price: Price, lacking: Collection[MatrixQuantity], later: Collection[LaterPrice]) -> bool:

@@ -110,11 +110,11 @@ def _comes_to(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
 def _by_terms_of(heads: Sequence[Head], start_us: int, periods: Periods) -> Head | None:
     """The invoice whose terms the period has: its own first one with terms that are not of its fees in advance, too; or
     the last that changed its fees."""
-    own = [invoice for invoice in heads if invoice.start_us == start_us < invoice.end_us]
-    if not own:
+    of_period = [invoice for invoice in heads if invoice.start_us == start_us < invoice.end_us]
+    if not of_period:
         changes = [invoice for invoice in heads if invoice.end_us == start_us and "change" in body(invoice)]
         return changes[-1] if changes else None
-    return next((invoice for invoice in own if "terms" in body(invoice) and not periods.is_lump(invoice)), None)
+    return next((invoice for invoice in of_period if "terms" in body(invoice) and not periods.is_lump(invoice)), None)
 
 
 def _elsewhere(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:

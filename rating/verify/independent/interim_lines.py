@@ -31,10 +31,10 @@ def check_interims(head: Head, chain: Mapping[str, Head], lines: StoredLines, fi
         used: set[_Key] = set()
         for invoice in (head, *earlier):
             for line in _lines(invoice, lines):
-                own = invoice is of_period and line.kind == "usage"
-                if own or line.adjusts == of_period.invoice_id:
+                is_own_usage = invoice is of_period and line.kind == "usage"
+                if is_own_usage or line.adjusts == of_period.invoice_id:
                     amounts[_key(line)] = amounts.get(_key(line), Fraction(0)) + Fraction(line.amount)
-                    used |= {_key(line)} if own else set()
+                    used |= {_key(line)} if is_own_usage else set()
         for key in sorted(used):
             if amounts[key]:
                 findings.add(

@@ -43,11 +43,11 @@ def prices_by_time(price: PriceJson) -> list[tuple[PriceJson, Fraction]]:
         return [(price, Fraction(1))]
     if unknown := set(by_time) - {"seconds", "earlier"}:
         raise ValueError(f"field by_time.{min(unknown)} has no independent check")
-    own = {name: value for name, value in price.items() if name != "by_time"}
+    last_price = {name: value for name, value in price.items() if name != "by_time"}
     prices = [(earlier["price"], _number(earlier, "seconds")) for earlier in by_time["earlier"]]
     if any("by_time" in earlier for earlier, _ in prices):
         raise ValueError("by_time stands in an earlier price")
-    return [*prices, (own, _number(by_time, "seconds"))]
+    return [*prices, (last_price, _number(by_time, "seconds"))]
 
 
 def cost(price: PriceJson, cells: CellFractions, events: int) -> Fraction:

@@ -56,7 +56,7 @@ class ReservedQuantities:
         feature = self._feature(record)
         now_us = record.decided_us
         _forget(feature, record)
-        still_open = (each.quantity for each in feature.open.values() if each.expires_us > now_us)
+        still_open = (reservation.quantity for reservation in feature.open.values() if reservation.expires_us > now_us)
         held = exact_sum((*still_open, *_uncounted(feature.finalised, record)))
         feature.open[record.reservation_id] = record
         return held
@@ -66,12 +66,12 @@ class ReservedQuantities:
 
 
 def _uncounted(finalised: deque[_Finalised], record: Reservation) -> Iterator[Decimal]:
-    for each in reversed(finalised):
-        is_counted = _is_counted(each, record)
-        if each.offset < record.seen and is_counted:
+    for closing in reversed(finalised):
+        is_counted = _is_counted(closing, record)
+        if closing.offset < record.seen and is_counted:
             return  # so is what was finalised before it
         if not is_counted:
-            yield each.used if each.offset < record.seen else min(each.reserved, each.used)
+            yield closing.used if closing.offset < record.seen else min(closing.reserved, closing.used)
 
 
 def _is_counted(finalised: _Finalised, record: Reservation) -> bool:
@@ -82,7 +82,7 @@ def _is_counted(finalised: _Finalised, record: Reservation) -> bool:
 def _forget(feature: _OfFeature, record: Reservation) -> None:
     """What no decision from here on takes into account."""
     past_us = record.decided_us - _APART_US
-    for number in [number for number, each in feature.open.items() if each.expires_us <= past_us]:
+    for number in [number for number, reservation in feature.open.items() if reservation.expires_us <= past_us]:
         del feature.open[number]
     while feature.finalised and feature.finalised[0].at_us <= past_us:
         if not _is_counted(feature.finalised[0], record):

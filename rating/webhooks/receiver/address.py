@@ -67,8 +67,8 @@ class Rules:
 
     def with_own(self, addresses: Iterable[str], port: int) -> Rules:
         """The rules where one of Weir's own parts listens at these addresses, too."""
-        own = {(embedded_ipv4(ip_address(address)), port) for address in addresses}
-        return replace(self, own_receivers=self.own_receivers | own)
+        listening = {(embedded_ipv4(ip_address(address)), port) for address in addresses}
+        return replace(self, own_receivers=self.own_receivers | listening)
 
     def choose(
         self, host: str, port: int, addresses: Iterable[str], scheme: str, here: IsHere = lambda _: False

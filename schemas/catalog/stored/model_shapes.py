@@ -58,14 +58,14 @@ class ModelShapes:
 
     def model(self, kind: str, body: Mapping[str, Any]) -> Model:
         """The body as its kind's model. Raises pydantic.ValidationError."""
-        own = _OWN.get(kind)
-        text = None if own is None or body.get("end") is not None else shape(body, *own)
-        if own is None or text is None:
+        judges = _OWN.get(kind)
+        text = None if judges is None or body.get("end") is not None else shape(body, *judges)
+        if judges is None or text is None:
             return KINDS[kind].model_validate(body, context=STORED)
         alike = self._models.get((kind, text))
         if alike is not None:
             try:
-                values = {name: judge.validate_python(body[name], context=STORED) for name, judge in own.items()}
+                values = {name: judge.validate_python(body[name], context=STORED) for name, judge in judges.items()}
             except ValidationError:  # said of the body as a whole, below
                 pass
             else:

@@ -40,7 +40,7 @@ def rows_of(fold: Checkpoints) -> Iterator[Row]:
         for namespace in series.namespaces():
             given = series.given(namespace)
             for block in range(-(-len(given) // _BLOCK)):
-                lot = [(each.invoice_id, each.text) for each in given[block * _BLOCK : (block + 1) * _BLOCK]]
+                lot = [(invoice.invoice_id, invoice.text) for invoice in given[block * _BLOCK : (block + 1) * _BLOCK]]
                 yield name, namespace.encode() + b"\0" + block.to_bytes(4, "big"), _encode(lot)
 
 

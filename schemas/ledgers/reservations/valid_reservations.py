@@ -191,7 +191,7 @@ class ValidReservations:
         self._count(namespace, record.account_id, 1)
         heapq.heappush(self._expiries, (record.expires_us, record.namespace, number))
         if len(self._expiries) > 2 * self._open + 1000:
-            self._expiries = [each for each in self._expiries if self._is_open(each[1], each[2])]
+            self._expiries = [expiry for expiry in self._expiries if self._is_open(expiry[1], expiry[2])]
             heapq.heapify(self._expiries)
         return True
 
