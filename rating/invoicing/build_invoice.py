@@ -15,6 +15,7 @@ from rating.invoices.amounts.line_balances import NOTHING_NOTED, ChainCredits, t
 from rating.invoices.amounts.line_plans import pinned
 from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
+from rating.invoices.chain import is_interim
 from rating.invoices.transitions import due_date
 from rating.invoicing.charges import ResolvedCharge, Totals
 from rating.invoicing.due import Due
@@ -106,7 +107,7 @@ def build_invoice(
                     *((line.adjusts, Decimal(line.amount)) for line in further),
                     beyond_own(lines, due, agreed),
                     _billed_anew(lines, adjusting.interims),
-                    *_beyond_fees(lines, due, agreed, adjusting),
+                    *_beyond_fees(lines, due, adjusting),
                 ],
             ),
             currency,
@@ -236,16 +237,14 @@ def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, De
     return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
 
 
-def _beyond_fees(
-    lines: Sequence[Line], due: Due, agreed: Agreed, adjusting: Adjusting
-) -> Iterator[tuple[str, Decimal]]:
+def _beyond_fees(lines: Sequence[Line], due: Due, adjusting: Adjusting) -> Iterator[tuple[str, Decimal]]:
     """(the running period's last interim invoice, amount below zero), if there is one: what a change of the period
     leaves its discounts to take off beyond all fees in advance, so off what that one billed."""
-    carrier = agreed.ahead_before.carrier
-    drawn = next((draw for draw in adjusting.drawn if draw.invoice_id == carrier), None)
-    if adjusting.of_running and drawn is not None:
-        fees = (Decimal(line.amount) for line in lines if line.kind != "credit" and line.adjusts in ("", carrier))
-        beyond = exact_sum((drawn.left, *fees))
+    fees_of = credited_in_all.carriers((item for item in adjusting.fees_of if not is_interim(item)), due.start_us)
+    if adjusting.of_running and fees_of:
+        left = (draw.left for draw in adjusting.drawn if draw.invoice_id in fees_of)
+        fees = (Decimal(line.amount) for line in lines if line.kind != "credit" and line.adjusts in {"", *fees_of})
+        beyond = exact_sum((*left, *fees))
         if beyond < 0:
             yield adjusting.of_running, beyond
 

@@ -134,7 +134,7 @@ def billing_of(
             taken_off = settled_interims(chain, due.start_us)
             fees, credits_due = metered(book.items(due.advance)), taken_off
         at_change = _agreed_at_change(due, chain)
-        drawing = {of_running} - {""}
+        drawing = {of_running, *carriers(chain, due.start_us)} if of_running else set[str]()
         note_credits, drawn_before = _credited_before(due, chain, noted, prior, credits_due, at_change, drawing)
         return Billing(
             due=due, items=fees, prior=prior, credits=credits_due, agreed=at_change,

@@ -55,7 +55,8 @@ class _Account:
 
 
 def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn, ...]:
-    """Drawings on the valid invoices among ``names`` whose charges grants have paid in part."""
+    """Drawings on the valid invoices among ``names``, in the chain's order; none at all where no grant has paid any of
+    the chain."""
     standing = [invoice for invoice in chain if invoice.state != VOID]
     if all(line.kind != "credit" for invoice in standing for line in invoice.lines):
         return ()
@@ -68,9 +69,9 @@ def drawn_on(chain: Iterable[Invoice], names: Collection[str]) -> tuple[DrawnOn,
             touched = _book(invoice, accounts, off_fees(before, invoice) if before else ())
             overdrawn = _passed_on([*overdrawn, *touched], touched)
         return tuple(
-            DrawnOn(name, of.left, tuple(of.drawn.items()))
+            DrawnOn(name, of.left, tuple(of.drawn.items()) if of.paid else ())
             for name, of in accounts.items()
-            if name in names and of.paid
+            if name in names
         )
 
 

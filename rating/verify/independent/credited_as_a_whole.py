@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Final
 
 from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import Amounts, minus, reductions, text, total
-from rating.verify.independent.invoice_chain import before_it, body, is_ahead, is_by_period, terms_of
+from rating.verify.independent.invoice_chain import TAKEN_BACK, before_it, body, is_ahead, is_by_period, terms_of
 from rating.verify.independent.notes import REMEDY, Rank, credited_of, last_of, notes_before, stood_by
 from rating.verify.independent.periods import Periods
 from rating.verify.invoice_body import PeriodTerms
-
-_IN_ALL: Final = "credit_note:"
-"""Prefix of the charge of lines that take back of credit notes; alone: of an invoice as a whole."""
 
 
 def check_in_all(
@@ -36,13 +32,13 @@ def check_in_all(
     told there."""
     earlier = [invoice for invoice in before_it(head, chain) if invoice.invoice_id not in head.voids][::-1]
     own_lines = periods.lines_of(head)
-    taken = total((line.adjusts, line.amount) for line in own_lines if line.charge == _IN_ALL)
+    taken = total((line.adjusts, line.amount) for line in own_lines if line.charge == TAKEN_BACK)
     has_notes = any('"credit_notes"' in invoice.body for invoice in earlier)
     expected = dict(_expected(head, earlier, lines, periods, missing)) if has_notes else {}
     for name in sorted(taken.keys() | expected.keys()):
         wants, has = expected.get(name, Fraction(0)), taken.get(name, Fraction(0))
         if wants != has:
-            location = f"{head.place}, {_IN_ALL} taken back of credit notes of {name} as a whole"
+            location = f"{head.place}, {TAKEN_BACK} taken back of credit notes of {name} as a whole"
             findings.add("invoice line", location, text(wants), text(has), REMEDY)
 
 
@@ -58,7 +54,7 @@ def _expected(
                 name = line.adjusts or invoice.invoice_id
                 noted[name] = noted.get(name, Fraction(0)) + part
                 last[name] = last_of(notes, last.get(name, (0, 0)))
-    adjusted = {line.adjusts for line in periods.lines_of(head) if line.adjusts and line.charge != _IN_ALL}
+    adjusted = {line.adjusts for line in periods.lines_of(head) if line.adjusts and line.charge != TAKEN_BACK}
     near = {head.start_us}
     for invoice in earlier:
         near |= {invoice.start_us, invoice.end_us} if invoice.invoice_id in adjusted else set()
@@ -77,7 +73,7 @@ def _expected(
 
 
 def _is_in_all(line: StoredLine, name: str) -> bool:
-    return line.adjusts == name and line.charge == _IN_ALL
+    return line.adjusts == name and line.charge == TAKEN_BACK
 
 
 def _of(heads: Iterable[Head], name: str, periods: Periods) -> Iterator[StoredLine]:
@@ -89,15 +85,15 @@ def _of(heads: Iterable[Head], name: str, periods: Periods) -> Iterator[StoredLi
 
 def _taken_back(heads: Sequence[Head], name: str, periods: Periods) -> tuple[Fraction, Fraction]:
     """What was taken back of its credit notes: by line, and as a whole."""
-    taken = [line for line in _of(heads, name, periods) if line.charge.startswith(_IN_ALL)]
-    in_all = sum((Fraction(line.amount) for line in taken if line.charge == _IN_ALL), Fraction(0))
+    taken = [line for line in _of(heads, name, periods) if line.charge.startswith(TAKEN_BACK)]
+    in_all = sum((Fraction(line.amount) for line in taken if line.charge == TAKEN_BACK), Fraction(0))
     return sum((Fraction(line.amount) for line in taken), Fraction(0)) - in_all, in_all
 
 
 def _comes_to(heads: Sequence[Head], name: str, periods: Periods) -> Fraction:
     """What the invoice comes to with what adjusts it and its part of discounts on other invoices; without credit
     notes."""
-    lines = (Fraction(line.amount) for line in _of(heads, name, periods) if not line.charge.startswith(_IN_ALL))
+    lines = (Fraction(line.amount) for line in _of(heads, name, periods) if not line.charge.startswith(TAKEN_BACK))
     amount = sum(lines, _elsewhere(heads, name, periods))
     (invoice,) = (item for item in heads if item.invoice_id == name)
     if _by_terms_of(heads, invoice.start_us, periods) is invoice:

@@ -12,6 +12,8 @@ from rating.verify.invoice_body import InvoiceBody, PeriodTerms, read_body
 from schemas.values.instants import SECOND, micros
 
 REDUCES: Final = ("discount", "commitment")
+TAKEN_BACK: Final = "credit_note:"
+"""Prefix of the charge of lines that take back what credit notes had credited; alone: of an invoice as a whole."""
 
 Chain = Mapping[str, Head]
 """The invoices of one subscription by id, void ones included."""

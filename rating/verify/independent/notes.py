@@ -15,7 +15,7 @@ from typing import Final
 from rating.verify.chains import Head, StoredLine, StoredLines
 from rating.verify.difference import Findings
 from rating.verify.independent.amounts import rounded, text
-from rating.verify.independent.invoice_chain import before_it, body, is_term
+from rating.verify.independent.invoice_chain import TAKEN_BACK, before_it, body, is_term
 from rating.verify.independent.periods import Periods
 from rating.verify.invoice_body import StoredCreditNote, read_body
 from schemas.values.instants import micros, parse_rfc3339
@@ -23,7 +23,6 @@ from schemas.values.instants import micros, parse_rfc3339
 REMEDY: Final = (
     "void the invoice and bill the period again; a line is credited once, by its credit notes or by what adjusts it"
 )
-_NOTED: Final = "credit_note:"
 
 NotedLine = tuple[str, str, int, int]
 
@@ -52,7 +51,7 @@ def check_notes(
         room = max(
             -sum((_room(line) for line in adjusting), Fraction(0)) - periods.effect(head, name, earlier), Fraction(0)
         )
-        for line in [adjusted for adjusted in adjusting if not adjusted.charge.startswith(_NOTED)]:
+        for line in [adjusted for adjusted in adjusting if not adjusted.charge.startswith(TAKEN_BACK)]:
             change = Fraction(line.amount)
             take_back = _to_take_back(name, _key(line), earlier, lines, head, change)
             expected = Fraction(0)
@@ -63,7 +62,7 @@ def check_notes(
                 (
                     Fraction(candidate.amount)
                     for candidate in adjusting
-                    if _key(candidate) == _key(line) and candidate.charge.startswith(_NOTED)
+                    if _key(candidate) == _key(line) and candidate.charge.startswith(TAKEN_BACK)
                 ),
                 Fraction(0),
             )
@@ -84,14 +83,14 @@ def _lines_on(head: Head, lines: StoredLines) -> Sequence[StoredLine]:
 
 
 def _key(line: StoredLine) -> NotedLine:
-    return line.charge.removeprefix(_NOTED), line.product, line.start_us, line.end_us
+    return line.charge.removeprefix(TAKEN_BACK), line.product, line.start_us, line.end_us
 
 
 def _room(line: StoredLine) -> Fraction:
     """What a line takes of the room for credits, major units. Below zero: it credits; above: terms give less because of
     it."""
     amount = Fraction(line.amount)
-    if line.charge.startswith(_NOTED):
+    if line.charge.startswith(TAKEN_BACK):
         return Fraction(0)
     return (
         max(amount, Fraction(0)) if line.charge.startswith(("discount:", "commitment:")) else min(amount, Fraction(0))
@@ -141,7 +140,7 @@ def credited_of(invoice: Head, notes: Iterable[StoredCreditNote], lines: StoredL
     line_amounts = {
         line.number: Fraction(line.amount)
         for line in _lines_on(invoice, lines)
-        if line.kind != "credit" and not line.charge.startswith(_NOTED) and line.amount > 0
+        if line.kind != "credit" and not line.charge.startswith(TAKEN_BACK) and line.amount > 0
     }
     credited = dict.fromkeys(line_amounts, Fraction(0))
     for note in notes:
@@ -181,7 +180,7 @@ def _to_take_back(
     for invoice in earlier:
         for line in _lines_of(name, key, invoice, lines):
             amount, then = Fraction(line.amount), invoice.invoice_id == name or stood_by(invoice, last)
-            if line.charge.startswith(_NOTED):
+            if line.charge.startswith(TAKEN_BACK):
                 taken_back, taken_back_then = taken_back + amount, taken_back_then + amount * then
             else:
                 value, value_then = value + amount, value_then + amount * then

@@ -19,6 +19,7 @@ from rating.verify.difference import Findings
 from rating.verify.independent.amounts import COMMITMENT, Amounts, minus, reductions, text, total
 from rating.verify.independent.invoice_chain import (
     REDUCES,
+    TAKEN_BACK,
     Chain,
     before_it,
     body,
@@ -235,8 +236,11 @@ class Periods:
     def _adjusted(self, head: Head, original: Head, earlier: Sequence[Head]) -> None:
         """What this invoice adjusts of an earlier one's terms, by what the invoices before it that were not void then
         had come to."""
+        # What is taken back of credit notes changes no charge, so no term (``check_notes``, ``check_in_all``).
         adjusting = [
-            line for line in self.lines_of(head) if line.adjusts == original.invoice_id and line.kind != "credit"
+            line
+            for line in self.lines_of(head)
+            if line.adjusts == original.invoice_id and line.kind != "credit" and not line.charge.startswith(TAKEN_BACK)
         ]
         where, by_period = f", adjustment of {original.invoice_id}", is_by_period(head)
         terms = body(original).get("terms", {})

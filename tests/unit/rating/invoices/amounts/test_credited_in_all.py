@@ -129,6 +129,30 @@ def test_where_late_usage_moves_a_discount_onto_a_credited_fee_and_back_it_is_ta
     assert checked(account_books) == []
 
 
+def test_what_is_taken_back_of_a_credited_fee_changes_no_true_up() -> None:
+    """As in history 83, by hand. January owes 100.00, the commitment, whatever is used. Of the fee of 28.13 and calls
+    of 13.97 the 33 % are 13.89, of which 4.61 are off the calls, so 9.28 off the fee: it comes to 18.85, which is
+    credited. Of calls of 13.31 they are 13.68, of which 4.39 are off the calls: 9.29 are off the fee, which comes to
+    18.84, so that 0.01 is taken back. February's true-up is 100.00 less its fee of 28.13."""
+    fee = {"product": "fee", "price": {"model": "flat", "amount": "28.13"}, "in_advance": True}
+    shelf = catalog(CALLS, more=[fee])
+    terms = {"discounts": [{"code": "third", "percent": "33", "periods": 1}], "minimum_commitment": "100"}
+    shelf.add("subscription", SUBSCRIPTION | terms)
+    account_books = Books(shelf, [used(20, "13.97"), used(21, "-0.66", close=3)])
+    (start,) = account_books.close(JANUARY)
+    assert start.total == "18.85"
+    credit(account_books.standing, start, "18.85")
+    (january,) = account_books.close(FEBRUARY)
+    true_up = ("commitment:", "71.79")
+    assert billed(january) == [("c", "13.97"), ("fee", "28.13"), ("discount:third", "-4.61"), true_up]
+    (february,) = account_books.close(MARCH)
+    assert billed(february) == [
+        ("c", "0.00"), ("fee", "28.13"), ("commitment:", "71.87"),
+        ("c", "-0.66"), ("commitment:", "0.45"), ("discount:third", "0.21"), ("credit_note:", "0.01"),
+    ]  # fmt: skip
+    assert checked(account_books) == []
+
+
 def test_usage_that_falls_beneath_a_note_on_a_line_without_balance_leaves_nothing_to_pay_back() -> None:
     """As in history 87: a discount had taken the fee off, and the note on it was of what the invoice came to."""
     free = {"discounts": [{"code": "free", "amount": "30", "product": "fee"}]}
