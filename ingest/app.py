@@ -68,7 +68,7 @@ def create_app(
 
     async def guarded(request: Request) -> None:
         # Applies to every route; a route that schemas.http.scopes does not list is denied to everybody.
-        request.state.access = state["gateway"].guard.route(request)
+        request.state.access = await state["gateway"].guard.route(request)
         if wrong := parameters.wrong(request):
             raise unknown_parameters(wrong)
 

@@ -17,7 +17,7 @@ from rating.api.backfills import router as backfills_router
 from rating.api.balances.balance import router as balance_router
 from rating.api.balances.entries import router as entries_router
 from rating.api.balances.topups import router as topups_router
-from rating.api.context import Rating, guard
+from rating.api.context import Rating
 from rating.api.events.corrections import router as corrections_router
 from rating.api.events.rejection_list import router as rejections_router
 from rating.api.events.void_list import router as voids_router
@@ -26,6 +26,7 @@ from rating.api.invoices.drafts import router as drafts_router
 from rating.api.invoices.export import router as export_router
 from rating.api.invoices.late import router as late_router
 from rating.api.portal.portal_routes import router as portal_router
+from rating.api.route_guard import guard
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
 from rating.api.usage import account_diagnosis, current, totals

@@ -45,6 +45,8 @@ from schemas.values.json_text import JsonObject
 log = logging.getLogger(__name__)
 
 _REFUSAL_WAIT: Final = 1.0
+_BY_EVENT_TYPES: Final = frozenset({"unknown_event", "schema"})
+"""Reasons of refusals that an event type which was declared at another gateway just now may have changed."""
 
 
 Taken = tuple[int, Response]
@@ -137,7 +139,7 @@ class EventsApi:
         started = asyncio.get_running_loop().time()
         admitted: AdmittedRequest | None = None
         try:
-            admitted = self._guard.admit(request)
+            admitted = await self._guard.admit(request)
             await self._guard.begin(admitted)
             events, response = await self._take(request, door, admitted)
             self.count_accepted(events)
@@ -168,27 +170,17 @@ class EventsApi:
             raise
 
     async def _judged(self, admitted: AdmittedRequest, namespace: str, body: bytes, door: Door) -> Taken:
-        # There is no await from here to ``send``: the events carry the offset of the very catalog that accepted them,
-        # and offsets never decrease within a partition of this gateway.
-        if (reason := self.refusal()) is not None:
-            raise unavailable(str(reason), cause=reason.name)
-        offset = self._catalog.catalog.next_offset
-        view = self._catalog.catalog.view(namespace, offset)
         try:
-            accepted = accept_columns(
-                namespace,
-                view.settings,
-                door.decode(body, view),
-                now_us=self._sources.now_us(),
-                mint_key=lambda _index: self._sources.new_key(),
-                types=event_types(view),
-                single=door.single,
-            )
+            offset, view, accepted = self._accepted(namespace, body, door)
         except Refused as refused:
-            refused_body = door.tell(body, refused.index, view.settings)
-            self._guard.spend(admitted.access, events=refused_body.events)
-            await self.record(namespace, refused.reason, str(refused), refused_body, body)
-            raise of_refusal(refused) from None
+            if refused.reason not in _BY_EVENT_TYPES or not await self._guard.second_looks.due(namespace):
+                raise await self._refused(admitted, namespace, body, door, refused) from None
+            try:
+                offset, view, accepted = self._accepted(namespace, body, door)
+            except Refused as again:
+                raise await self._refused(admitted, namespace, body, door, again) from None
+        # There is no await from the catalog's offset to ``send``: the events carry the offset of the very catalog that
+        # accepted them, and offsets never decrease within a partition of this gateway.
         keys = accepted.keys
         self._guard.spend(admitted.access, events=len(keys))
         try:
@@ -201,6 +193,33 @@ class EventsApi:
         except NotDelivered as error:
             raise unavailable(str(error), keys) from None
         return len(keys), response
+
+    def _accepted(self, namespace: str, body: bytes, door: Door) -> tuple[int, NamespaceView, AcceptedColumns]:
+        """The events by the catalog as it is, with its next offset and the namespace's view. Raises Refused, Problem
+        (503)."""
+        if (reason := self.refusal()) is not None:
+            raise unavailable(str(reason), cause=reason.name)
+        offset = self._catalog.catalog.next_offset
+        view = self._catalog.catalog.view(namespace, offset)
+        accepted = accept_columns(
+            namespace,
+            view.settings,
+            door.decode(body, view),
+            now_us=self._sources.now_us(),
+            mint_key=lambda _index: self._sources.new_key(),
+            types=event_types(view),
+            single=door.single,
+        )
+        return offset, view, accepted
+
+    async def _refused(
+        self, admitted: AdmittedRequest, namespace: str, body: bytes, door: Door, refused: Refused
+    ) -> Problem:
+        """The problem for a refused body, whose refusal is counted and recorded."""
+        refused_body = door.tell(body, refused.index, self._catalog.catalog.view(namespace).settings)
+        self._guard.spend(admitted.access, events=refused_body.events)
+        await self.record(namespace, refused.reason, str(refused), refused_body, body)
+        return of_refusal(refused)
 
     async def hand_over(self, namespace: str, judge: Callable[[NamespaceView], Sequence[AcceptedEvent]]) -> None:
         """Judge and send events; returns when all that ``judge`` accepted are in Kafka.

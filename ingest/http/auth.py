@@ -24,6 +24,7 @@ from schemas.http.api_keys import ON_BEHALF_OF, Access, Denied, KeyName, Keyring
 from schemas.http.connections import Headers
 from schemas.http.early_answers import EARLY
 from schemas.http.scopes import Scopes, scopes_of
+from schemas.http.second_looks import SecondLooks
 from schemas.http.shares import Busy, SharePlan, Shares
 from schemas.settings import Settings, SettingsError
 
@@ -84,27 +85,28 @@ class Guard:
         self._clock = clock
         self._default_namespace = settings.namespace
         self.overload = Overload()
+        self.second_looks = SecondLooks(lambda moment: catalog.reached(moment))
         self._turns: FairTurns | None = None
         self.served = 0.0
         """When the last request was started, by the clock."""
 
-    def access(self, request: Request, sufficient: Scopes) -> Access:
+    async def access(self, request: Request, sufficient: Scopes) -> Access:
         """The bearer's rights, which include one of the ``sufficient`` scopes. Raises Problem (401, 403, 429, 503)."""
-        access = self._on_behalf(request, self._bearer(request))
+        access = await self._checked(request, lambda: self._on_behalf(request, self._bearer(request)))
         _require(access, sufficient)
         if self.overload.refuses(self._tenant(access, field(request, _NAMESPACE_FIELD))):
             raise overloaded()
         self._count(access)
         return access
 
-    def admit(self, request: Request) -> AdmittedRequest:
+    async def admit(self, request: Request) -> AdmittedRequest:
         """Admit an event request; it is in hand until ``sent`` or ``answered``. Scopes are checked by ``allow``.
 
         Raises Problem (401, 503).
         """
         admitted: AdmittedRequest | None = request.scope.get("state", {}).get(EARLY)
         if admitted is None:
-            access = self._bearer(request)
+            access = await self._checked(request, lambda: self._bearer(request))
             tenant = self._tenant(access, field(request, _NAMESPACE_FIELD))
             if self.overload.refuses(tenant):
                 raise overloaded()
@@ -137,16 +139,27 @@ class Guard:
         self._count(admitted.access)
         return admitted.access
 
-    def _bearer(self, request: Request) -> Access:
-        """Authenticate the bearer. Raises Problem (401, 503)."""
+    async def _checked(self, request: Request, check: Callable[[], Access]) -> Access:
+        """What ``check`` gives, looked at again where the key may have been made at another gateway just now. Raises
+        Problem (401, 403, 503)."""
         try:
-            return self._keys.access(field(request, b"authorization"), self._now_us())
+            return check()
+        except Denied as denied:
+            credentials = f"{field(request, b'authorization')} {field(request, _ON_BEHALF_FIELD)}"
+            if not await self.second_looks.due_for_key(denied, credentials):
+                raise of_denial(denied) from None
+        try:
+            return check()
         except Denied as denied:
             raise of_denial(denied) from None
 
+    def _bearer(self, request: Request) -> Access:
+        """Authenticate the bearer. Raises Denied (401, 503)."""
+        return self._keys.access(field(request, b"authorization"), self._now_us())
+
     def _on_behalf(self, request: Request, access: Access) -> Access:
         """The rights of the key that a request with the admin key asks on behalf of; those of its own key where it
-        names none. Raises Problem (401, 403, 503)."""
+        names none. Raises Denied (401, 503), Problem (403)."""
         key_id = field(request, _ON_BEHALF_FIELD)
         if not key_id:
             return access
@@ -154,10 +167,7 @@ class Guard:
             detail = f"{ON_BEHALF_OF}: the admin key alone asks on behalf of another; leave it out"
             raise Problem(403, "scope", detail)
         namespace = field(request, _NAMESPACE_FIELD) or self._default_namespace
-        try:
-            return self._keys.of_entry(KeyName(namespace, key_id), self._now_us())
-        except Denied as denied:
-            raise of_denial(denied) from None
+        return self._keys.of_entry(KeyName(namespace, key_id), self._now_us())
 
     def _count(self, access: Access) -> None:
         """Count a request against the key's rate limits. Raises Problem (429)."""
@@ -202,7 +212,10 @@ class Guard:
 
     def still(self, request: Request) -> None:
         """Check again whether the key is valid, for long requests. Raises Problem (401, 503)."""
-        self._bearer(request)
+        try:
+            self._bearer(request)
+        except Denied as denied:
+            raise of_denial(denied) from None
 
     @property
     def default_rates(self) -> Rates:
@@ -251,7 +264,7 @@ class Guard:
     def _received(self, access: Access, size: int) -> None:
         self.spend(access, size=size)
 
-    def route(self, request: Request) -> Access | None:
+    async def route(self, request: Request) -> Access | None:
         """Rights for the route that the request matched; None for an open route. Raises Problem."""
         path = str(getattr(request.scope.get("route"), "path", ""))
         sufficient = scopes_of("gateway", request.method, path)
@@ -259,7 +272,7 @@ class Guard:
             raise Problem(403, "scope", f"no scope is set for {request.method} {path}; this is a fault of Weir")
         if not sufficient:
             return None
-        access = self.access(request, sufficient)
+        access = await self.access(request, sufficient)
         self.namespace(request, access)  # checked here, so that no route can omit it
         return access
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Annotated, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -23,7 +22,7 @@ from rating.api.entitlements.reservation_log import ReservationLog
 from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.api.invoice_ledger import InvoiceLedger
 from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
-from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial, unknown_parameters
+from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial
 from rating.api.visitors.ended_sessions import EndedSessions
 from rating.api.visitors.gateway_client import GatewayClient
 from rating.api.visitors.login_attempts import LoginAttempts
@@ -42,8 +41,7 @@ from schemas.clickhouse.pool import ClickHousePool
 from schemas.health.readiness import UnreadyReason
 from schemas.http.api_keys import Access, Denied, Keyring
 from schemas.http.fair_threads import FairThreads
-from schemas.http.parameters import KnownParameters
-from schemas.http.scopes import Scopes, scopes_of
+from schemas.http.second_looks import SecondLooks
 from schemas.http.shares import Busy, SharePlan
 from schemas.kafka.topics import CHECKPOINTS
 from schemas.ledgers.checkpoint_folds.stored_checkpoints import StoredCheckpoints
@@ -100,6 +98,7 @@ class Rating:
         self.keys = Keyring(
             settings.admin_key.get_secret_value(), self._catalog.catalog, lambda: self._catalog.fresh(_FRESH_SECONDS)
         )
+        self.second_looks = SecondLooks(self._catalog.reached)
 
     async def _progress(self) -> Offsets:
         return await self._pool.ask(read_progress)
@@ -237,36 +236,6 @@ def rating_of(request: Request) -> Rating:
     return rating
 
 
-async def guard(request: Request) -> None:
-    """The check before every route: the key has one of the scopes that ``schemas.http.scopes`` names for it, and the
-    query has no parameter that it does not take. Raises Problem."""
-    path = str(getattr(request.scope.get("route"), "path", ""))
-    sufficient = scopes_of("rating", request.method, path)
-    if sufficient is None:
-        raise RatingProblem(
-            HTTPStatus.FORBIDDEN, f"no scope is set for {request.method} {path}; this is a fault of Weir"
-        )
-    if sufficient:
-        _check_key(request, sufficient)
-    if wrong := _parameters.wrong(request):
-        raise unknown_parameters(wrong)
-
-
-_parameters: Final = KnownParameters()
-
-
-def _check_key(request: Request, sufficient: Scopes) -> None:
-    try:
-        rating = rating_of(request)
-        access = rating.keys.access(request.headers.get("authorization"), micros(rating.now()))
-        access.require(sufficient)
-        # Here too, so that no route can forget it: a key with another's namespace in the header gets nowhere.
-        access.choose(request.headers.get("weir-namespace"), rating.settings.namespace)
-    except Denied as denied:
-        raise of_denial(denied) from None
-    request.state.access = access
-
-
 async def authorized(request: Request) -> Rating:
     """The process's state on behalf of a request whose key ``guard`` has checked."""
     access = request.state.access
@@ -289,9 +258,15 @@ async def _view(
 ) -> NamespaceView:
     access: Access = request.state.access
     try:
-        return rating.view(access.choose(weir_namespace, rating.settings.namespace))
+        namespace = access.choose(weir_namespace, rating.settings.namespace)
     except Denied as denied:
         raise of_denial(denied) from None
+    try:
+        return rating.view(namespace)
+    except RatingProblem:  # a gateway may have declared it a moment before
+        if not await rating.second_looks.due(namespace):
+            raise
+    return rating.view(namespace)
 
 
 View = Annotated[NamespaceView, Depends(_view)]

@@ -43,13 +43,14 @@ _NO_HASH: Final = "0" * 64
 
 class Denied(WeirError):
     """A request that is denied: 401 without a valid key, 403 beyond the key's rights, 503 if keys cannot be
-    checked."""
+    checked. ``look_again``: the key may have been made elsewhere a moment before (``second_looks``)."""
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str, *, look_again: bool = False) -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
         self.detail = detail
+        self.look_again = look_again
 
 
 class KeyName(NamedTuple):
@@ -193,13 +194,13 @@ class Keyring:
         if name.key_id.startswith(USER_PREFIX):
             user = self.user(name.namespace, name.key_id.removeprefix(USER_PREFIX))
             if user is None:
-                raise _wrong()
+                raise _wrong(look_again=True)
             return user_access(name.namespace, user)
         if not self._fresh():
             raise _lost()
         versions = self._catalog.versions(*name.entry, self._catalog.next_offset)
         if not versions or versions[-1].retired:
-            raise _wrong()
+            raise _wrong(look_again=True)
         return self.of_verified(name, str(versions[-1].body.get("hash", "")), now_us)
 
     def _known(self, digest: str) -> Access | None:
@@ -226,7 +227,7 @@ class Keyring:
             key = None  # the entry was not written by Weir; no key matches it
         # An unknown id takes as long as a wrong secret and gets the same response.
         if not hmac.compare_digest(digest, key.hash if key is not None else _NO_HASH) or key is None or name is None:
-            raise _wrong()
+            raise _wrong(look_again=name is not None)
         expires = None if key.expires_at is None else micros(key.expires_at)
         author = f"{key.name} ({key.code})" if key.name else key.code
         by_operator = versions[-1].author == ROOT_AUTHOR
@@ -245,5 +246,6 @@ def _lost() -> Denied:
     return Denied(503, "unavailable", "keys cannot be checked now: this process has lost sight of the catalog")
 
 
-def _wrong() -> Denied:
-    return Denied(401, "unauthorised", "wrong or revoked key; send the header Authorization: Bearer <key>")
+def _wrong(*, look_again: bool = False) -> Denied:
+    detail = "wrong or revoked key; send the header Authorization: Bearer <key>"
+    return Denied(401, "unauthorised", detail, look_again=look_again)

@@ -53,7 +53,7 @@ class Guard:
 
     sent = answered = spend
 
-    def admit(self, _request: Request) -> Any:
+    async def admit(self, _request: Request) -> Any:
         return SimpleNamespace(access=1)
 
     async def begin(self, *_: Any) -> None:

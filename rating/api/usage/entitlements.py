@@ -49,8 +49,7 @@ async def entitlement(
     `granted`, `used`, `remaining`, `overage` and `resets_at` are of the limit that refuses, else of the hard one of
     which least is left; `limits` has all of them. Where several active subscriptions grant the feature, one that allows
     suffices."""
-    known_account(view, account_id)
-    known_feature(view, feature)
+    view = await knowing(rating, view, account_id, feature)
     now_us = micros(rating.now())
     check = FeatureCheck(account_id, feature, quantity_of(quantity))
     granted = await granted_now(rating, view, account_id, now_us)
@@ -93,6 +92,17 @@ async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
             granted[check.account_id] = await granted_now(rating, view, check.account_id, now_us)
             await asyncio.sleep(0)  # so that others' checks do not wait for all of these
     return Response(await checks_answer(rating, view, checks, granted, now_us), media_type="application/json")
+
+
+async def knowing(rating: Rating, view: NamespaceView, account_id: str, feature: str) -> NamespaceView:
+    """The catalog as one that has the account and the feature, which a gateway may have published a moment before.
+    Raises Problem (404)."""
+    known = view.get("account", account_id) is not None and view.get("feature", feature) is not None
+    if not known and await rating.second_looks.due(view.namespace):
+        view = rating.view(view.namespace)
+    known_account(view, account_id)
+    known_feature(view, feature)
+    return view
 
 
 def known_account(view: NamespaceView, account_id: str) -> None:

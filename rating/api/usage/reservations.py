@@ -15,7 +15,7 @@ from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import reservation_json
 from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, measured_checks
 from rating.api.rating_problems import RatingProblem
-from rating.api.usage.entitlements import account_entitlements, granted_now, known_account, known_feature
+from rating.api.usage.entitlements import account_entitlements, granted_now, knowing, known_account, known_feature
 from rating.entitlements.decision import RESERVABLE, EntitlementDecision
 from rating.entitlements.reservations.reservation_requests import (
     ClosingRequest,
@@ -73,8 +73,7 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
     expires; reservations made at once never hold more than a hard limit grants. 409: `limit_reached`, `not_granted`,
     `unpaid`, `undecided`, or `too_many_reservations` of the account are open. Without an answer ask again with the same
     `idempotency_key`."""
-    known_account(view, account_id)
-    known_feature(view, feature)
+    view = await knowing(rating, view, account_id, feature)
     now_us = micros(rating.now())
     granted = await granted_now(rating, view, account_id, now_us)
     check = FeatureCheck(account_id, feature, body.quantity)
