@@ -25,6 +25,7 @@ from rating.api.invoices import changes, credits, explain, lists
 from rating.api.invoices.drafts import router as drafts_router
 from rating.api.invoices.export import router as export_router
 from rating.api.invoices.late import router as late_router
+from rating.api.invoices.pdf import router as pdf_router
 from rating.api.portal.portal_routes import router as portal_router
 from rating.api.route_guard import guard
 from rating.api.runs import router as runs_router
@@ -83,6 +84,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(reservations_router)
     app.include_router(price.router)
     app.include_router(export_router)
+    app.include_router(pdf_router)
     app.include_router(lists.router)
     app.include_router(changes.router)
     app.include_router(drafts_router)

@@ -22,6 +22,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_grants
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
+from schemas.catalog.parties.invoice_parties import Buyer, Seller
 from schemas.catalog.prepaid.top_ups import TopUps, check_top_ups
 from schemas.catalog.prepaid.units import CurrencyOrUnit, ExchangeRate, Unit
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
@@ -60,6 +61,8 @@ class Namespace(Model):
     """prefix of invoice numbers assigned from now on; `{year}` is the year (UTC) of the assignment"""
     credit_note_prefix: NumberPrefix = "CN-{year}-"
     """prefix of credit note numbers, likewise"""
+    seller: Seller | None = None
+    """who makes out its invoices, as their PDF says; null: its display name alone"""
     lock_date: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(8999, 1, 1))] | None = None
     """invoices of periods that ended at or before the beginning of this date (in their own time zone) are not adjusted
     any more: usage that comes, or is voided, for them later is listed as left out, and billed by nothing. It goes only
@@ -220,6 +223,8 @@ class Account(Model):
     """display name"""
     time_zone: TimeZone = "UTC"
     """IANA name of the time zone of its periods and dates"""
+    buyer: Buyer | None = None
+    """whom its invoices are made out to, as their PDF says; null: its display name alone"""
     top_ups: TopUps = ()
     """when it buys prepaid credit anew, instead of what its subscriptions and plans say of that currency"""
 

@@ -80,7 +80,7 @@ def record_of(
     body = model.model_dump(mode="json")
     # Fields that say nothing are left out, so that an earlier release, which does not know them, reads the entry.
     if isinstance(model, Namespace):
-        for name in ("inbox", "lock_date", "webhooks"):
+        for name in ("inbox", "lock_date", "seller", "webhooks"):
             if not body[name]:
                 del body[name]
     if isinstance(model, CreditGrant):
@@ -89,6 +89,8 @@ def record_of(
         del body["features"]
     if isinstance(model, Plan) and model.overage is None:
         del body["overage"]
+    if isinstance(model, Account) and model.buyer is None:
+        del body["buyer"]
     if isinstance(model, Account | Plan | Subscription) and not model.top_ups:
         del body["top_ups"]
     if isinstance(model, Feature):

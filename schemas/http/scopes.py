@@ -95,6 +95,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/invoices/export": READ,
     "GET /v1/credit-notes": READ,
     "GET /v1/invoices/{invoice_id}": READ,
+    "GET /v1/invoices/{invoice_id}.pdf": READ,
     "POST /v1/invoices/{invoice_id}/void": ADMIN,
     "POST /v1/invoices/{invoice_id}/payments": ADMIN,
     "POST /v1/invoices/{invoice_id}/credit-notes": ADMIN,
@@ -149,6 +150,7 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /invoices.csv": LOGIN,
     "POST /invoices/{invoice_id}/{decision}": LOGIN,  # the key's scope is looked at by console/login/visit.py
     "GET /invoices/{invoice_id}": LOGIN,
+    "GET /invoices/{invoice_id}.pdf": LOGIN,
     "GET /invoices/{invoice_id}/lines/{number}": LOGIN,
     "GET /runs": LOGIN,
     "GET /runs/{run_id}": LOGIN,

@@ -14,6 +14,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.keys import KeyLimits
+from schemas.catalog.parties.invoice_parties import Buyer, Seller
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.prepaid.units import ExchangeRate, Unit
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
@@ -67,6 +68,17 @@ _BOUNDS: Final = {
 }  # fmt: skip
 _EXCHANGE: Final = {"currency": "USD", "rate": "0.00002"}
 _TOP_UP: Final = {"currency": "USD", "floor": "10", "target": "50", "daily_limit": "200"}
+_BUYER: Final = {
+    "name": "Acme Incorporated",
+    "address": ["1 Main Street", "Springfield, IL 62701", "USA"],
+    "tax_id": "EIN 12-3456789",
+    "email": "invoices@acme.example",
+}
+_SELLER: Final = {
+    "name": "Shop GmbH", "address": ["Hauptstraße 1", "10115 Berlin", "Germany"], "tax_id": "VAT DE123456789",
+    "email": "billing@shop.example", "notes": "Please pay to IBAN DE02 1203 0000 0000 2020 51",
+    "logo": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=",
+}  # fmt: skip
 _FLOOR: Final = {"currency": "USD", "floor": "5", "block": True}
 _SCHEMA: Final = {
     "type": "record",
@@ -152,7 +164,14 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
         {"product": "fee", "price": {"model": "flat", "amount": "20"}, "in_advance": True},
     ),
     terms.Discount: (_PERCENT, _AMOUNT),
-    models.Account: ({"code": "acme", "name": "Acme Inc.", "time_zone": "America/New_York", "top_ups": [_TOP_UP]},),
+    models.Account: (
+        {
+            "code": "acme", "name": "Acme Inc.", "time_zone": "America/New_York", "buyer": _BUYER,
+            "top_ups": [_TOP_UP],
+        },
+    ),
+    Buyer: (_BUYER,),
+    Seller: (_SELLER,),
     models.Subscription: (
         {
             "code": "acme-basic", "account": "acme", "plan": "basic", "plan_version": 2, "start": "2026-01-01",
@@ -203,6 +222,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "max_event_skew_seconds": 3600,
             "account_paths": [["account_id"]], "unknown_events": "reject", "inbox": True,
             "invoice_prefix": "SHOP-{year}-", "credit_note_prefix": "SHOP-CN-{year}-", "lock_date": "2026-01-01",
+            "seller": _SELLER,
             "webhook": _WEBHOOK, "webhooks": [_NAMED_WEBHOOK], "bounds": _BOUNDS,
         },
     ),

@@ -18,6 +18,7 @@ from schemas.catalog.bounds import NamespaceBounds
 from schemas.catalog.entitlements import features
 from schemas.catalog.entitlements.credit_floors import CreditFloor
 from schemas.catalog.keys import KeyLimits
+from schemas.catalog.parties.invoice_parties import Buyer, Seller
 from schemas.catalog.prepaid.top_ups import TopUp
 from schemas.catalog.prepaid.units import ExchangeRate, Unit
 from schemas.catalog.webhook_setting import NamedWebhook, Webhook
@@ -60,7 +61,7 @@ PARTS: Final = (
         "a price.", (models.Product, models.Plan, models.Charge, terms.Discount)),
     PageHeading("Accounts and "
         "subscriptions", "An account pays for what its "
-            "subscriptions say.", (models.Account, models.Subscription, terms.PriceOverride)),
+            "subscriptions say.", (models.Account, Buyer, models.Subscription, terms.PriceOverride)),
     PageHeading("Prepaid credits", "Invoices draw on grants in order of priority, expiry, effect "
         "and code.", (terms.CreditGrant, TopUp)),
     PageHeading("Own units", "What plans are priced in and credit is granted in, besides money: "
@@ -75,7 +76,7 @@ PARTS: Final = (
     PageHeading("Alert rules", "What is watched, and at which thresholds an alert fires: "
         "[alerts](../rating/ALERTS.md).", (AlertRule,)),
     PageHeading("Namespaces", "Everything else stands in a namespace; nothing of one is seen from "
-        "another.", (models.Namespace, Webhook, NamedWebhook, NamespaceBounds)),
+        "another.", (models.Namespace, Seller, Webhook, NamedWebhook, NamespaceBounds)),
     PageHeading("Keys", "`POST /v1/api-keys` and `weir key create` take `name`, `scopes`, `expires_at` and "
         "`limits`.", (KeyLimits,)),
 )  # fmt: skip

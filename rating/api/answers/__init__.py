@@ -74,6 +74,9 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/invoices/export": Answered({200: _FILE}, operation="export_invoice_lines"),
     "GET /v1/credit-notes": ok("list_credit_notes", invoices.CreditNotePage),
     "GET /v1/invoices/{invoice_id}": ok("get_invoice", invoices.Invoice),
+    "GET /v1/invoices/{invoice_id}.pdf": Answered(
+        {200: (Content(None, "application/pdf"),)}, operation="print_invoice"
+    ),
     "POST /v1/invoices/{invoice_id}/void": ok("void_invoice", invoices.Invoice),
     "POST /v1/invoices/{invoice_id}/payments": ok("record_payment", invoices.Invoice),
     "POST /v1/invoices/{invoice_id}/credit-notes": ok("credit_invoice", invoices.Invoice),

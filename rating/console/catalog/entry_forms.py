@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from rating.console.catalog.form_nodes import FieldGroup, FieldRows, FormNode, TypedField
+from rating.console.catalog.form_nodes import FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 from rating.console.catalog.price_nodes import price_nodes
 from rating.console.login.display_names import display_name
 from schemas.catalog.state import NamespaceView
@@ -80,6 +80,12 @@ _METRIC: Final[tuple[FormNode, ...]] = (
         ),
         closed=True,
     ),
+)
+_BUYER: Final[tuple[FormNode, ...]] = (
+    TypedField("name", "Full name", hint="empty: the name above", size=30),
+    TypedField("address", "Address", "texts", "its lines with commas between, the country last", size=40),
+    TypedField("tax_id", "Tax id", hint="e.g. VAT DE123456789"),
+    TypedField("email", "E-mail", size=30),
 )
 _PLAN: Final[tuple[FormNode, ...]] = (
     FieldGroup(
@@ -221,6 +227,7 @@ def _account() -> tuple[FormNode, ...]:
                 TypedField("time_zone", "Time zone", hint="of its days and months", options=_options(sorted(NAMES))),
             ),
         ),
+        FieldGroup("On its invoices", (FieldObject("buyer", _BUYER),), closed=True),
     )
 
 

@@ -47,6 +47,7 @@ def invoice(frame: Frame, whole_invoice: WholeInvoice, done: str = "", problem: 
         _subtotal(head),
         total_line("Total", head.total, head.currency),
         tag("p", "A line's number leads to the events behind it.", class_="soft screen"),
+        tag("p", frame.link("As PDF", "invoices", f"{head.invoice_id}.pdf"), class_="screen"),
         decisions(frame, head),
         _origin(head, frame),
     )

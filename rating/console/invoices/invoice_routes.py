@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rating.api.downloads import document_file, download
+from rating.api.invoices.pdf import pdf_answer
 from rating.api.query_scheduler import GoOn, interruptible
 from rating.api.rating_problems import missing, wrong
 from rating.console.html import Html
@@ -17,13 +18,14 @@ from rating.console.invoices import invoice_page
 from rating.console.invoices.invoice_list import STATES, InvoiceFilter, invoice_list
 from rating.console.invoices.line_page import explained_line
 from rating.console.invoices.listing import CSV_COLUMNS, BadMonth, csv_pages, read_page
-from rating.console.login.visit import Visiting
+from rating.console.login.visit import Visit, Visiting
 from rating.console.page_answers import page_of
 from rating.csv_text import write_rows
 from rating.explain import BadEventsCursor, NotExplained, explain, read_subject
 from rating.explain.counted_events import read_events
 from rating.invoices.lists import BadCursor, Page
 from rating.invoices.read import read_invoice
+from rating.invoices.stored_invoice import WholeInvoice
 
 router = APIRouter(include_in_schema=False)
 
@@ -77,13 +79,22 @@ def _filter(state: str, account_id: str, month: str, number: str) -> InvoiceFilt
     return InvoiceFilter(known, account_id.strip(), month.strip(), number.strip())
 
 
+@router.get("/invoices/{invoice_id}.pdf")
+async def invoice_pdf(visit: Visiting, invoice_id: str) -> Response:
+    return await pdf_answer(visit.rating, visit.view, await _whole(visit, invoice_id))
+
+
 @router.get("/invoices/{invoice_id}")
 async def invoice(visit: Visiting, invoice_id: str, done: str = "") -> Response:
+    return page_of(invoice_page.invoice(visit.frame, await _whole(visit, invoice_id), done))
+
+
+async def _whole(visit: Visit, invoice_id: str) -> WholeInvoice:
     namespace = visit.view.namespace
     whole_invoice = await visit.rating.ask(lambda client: read_invoice(client, namespace, invoice_id))
     if whole_invoice is None:
         raise missing(f"there is no invoice {invoice_id[:64]} in {namespace}; search by its number above")
-    return page_of(invoice_page.invoice(visit.frame, whole_invoice, done))
+    return whole_invoice
 
 
 @router.get("/invoices/{invoice_id}/lines/{number}")

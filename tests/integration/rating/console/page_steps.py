@@ -16,6 +16,11 @@ def invoice_and_account_show_what_the_api_says(
     whole = browser.get(f"/invoices/{head['invoice_id']}", params={"namespace": namespace}).text
     assert "13.5 × 0.25 = 3.375" in whole
     assert "8.38 USD" in whole
+    assert f'href="/invoices/{head["invoice_id"]}.pdf?namespace={namespace}"' in whole
+    pdf = browser.get(f"/invoices/{head['invoice_id']}.pdf", params={"namespace": namespace})
+    assert (pdf.status_code, pdf.headers["content-type"]) == (200, "application/pdf")
+    assert get(f"/v1/invoices/{head['invoice_id']}.pdf") == pdf.text
+    assert browser.get("/invoices/none.pdf").status_code == 404
     parameters = {
         "namespace": namespace,
         "metric": "calls.seconds",

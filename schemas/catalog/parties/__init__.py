@@ -1,0 +1,1 @@
+"""Seller and buyer as they stand on invoices."""
