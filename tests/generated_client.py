@@ -24,6 +24,7 @@ _CONFIG = {
     "content_type_overrides": {
         "application/x-ndjson": "application/octet-stream",
         "application/yaml": "application/json",
+        "application/pdf": "application/octet-stream",
     },
 }
 
