@@ -7,19 +7,13 @@ logging a ``Settings`` shows asterisks.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from schemas.errors import WeirError
+from schemas.store_settings import StoreSettings
 from schemas.values.receivers import Receiver, receivers_of
-
-LEAST_RECORD_BYTES: Final = 128 * 1024
-"""The least ``kafka_record_bytes``: in a smaller record an event alone may not fit."""
-
-SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-
 
 LISTED_VALUES: Final = 1_000
 
@@ -28,43 +22,8 @@ class SettingsError(WeirError):
     """A setting is missing or wrong; the message names the variable and the remedy."""
 
 
-class Settings(BaseSettings):
+class Settings(StoreSettings):
     """All connection settings. Defaults fit the local stack of ``weir up``."""
-
-    model_config = SettingsConfigDict(env_prefix="WEIR_", extra="ignore", frozen=True)
-
-    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port…]")
-    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to Kafka")
-    kafka_sasl_mechanism: str = Field("SCRAM-SHA-512", description="SASL mechanism, where the protocol has SASL")
-    kafka_sasl_username: str = Field("", description="SASL user")
-    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password")
-    kafka_ssl_ca: str = Field("", description="path of the CA certificate for TLS to Kafka; empty: the system's")
-    kafka_ssl_certificate: str = Field(
-        "", description="path of this process's own certificate (PEM) for TLS to Kafka; empty: it shows none"
-    )
-    kafka_ssl_key_file: str = Field("", description="path of the certificate's private key (PEM)")
-    kafka_ssl_key_password: SecretStr = Field(SecretStr(""), description="password of that key; empty: it has none")
-    kafka_replication: int = Field(1, ge=1, le=9, description="replication factor of topics that Weir creates")
-    kafka_record_bytes: int = Field(
-        8 * 1024 * 1024,
-        ge=LEAST_RECORD_BYTES,
-        le=512 * 1024 * 1024,
-        description="max.message.bytes of every topic, which producers and packing keep to; one number for all "
-        "processes and brokers",
-    )
-
-    clickhouse_host: str = Field("127.0.0.1", description="ClickHouse HTTP host")
-    clickhouse_port: int = Field(8123, ge=1, le=65535, description="ClickHouse HTTP port")
-    clickhouse_user: str = Field("default", description="ClickHouse user")
-    clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
-    clickhouse_secure: bool = Field(False, description="HTTPS to ClickHouse")
-    clickhouse_ca: str = Field(
-        "", description="path of the CA certificate for HTTPS to ClickHouse; empty: the system's"
-    )
-    clickhouse_database: str = Field("weir", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="database of all tables")
-    clickhouse_cluster: str = Field(
-        "", description="cluster name for ON CLUSTER and Replicated engines; empty: one server"
-    )
 
     generation: int = Field(1, ge=1, description="generation of usage.events that a stack begins with")
     partitions: int = Field(
@@ -230,23 +189,6 @@ class Settings(BaseSettings):
     )
     poison_minimum: int = Field(50, ge=1, description="… and at least this many of them")
 
-    @field_validator("kafka_bootstrap")
-    @classmethod
-    def _has_ports(cls, value: str) -> str:
-        for address in value.split(","):
-            host, _, port = address.rpartition(":")
-            if not host or not port.isdigit():
-                raise ValueError(f"{address!r} is not host:port; write e.g. kafka-1:9092,kafka-2:9092")
-        return value
-
-    @model_validator(mode="after")
-    def _certificate_has_its_key(self) -> Self:
-        if bool(self.kafka_ssl_certificate) != bool(self.kafka_ssl_key_file):
-            raise ValueError(
-                "WEIR_KAFKA_SSL_CERTIFICATE and WEIR_KAFKA_SSL_KEY_FILE belong together: set both, or none"
-            )
-        return self
-
     @field_validator("webhook_allow")
     @classmethod
     def _names_receivers(cls, value: str) -> str:
@@ -262,32 +204,19 @@ class Settings(BaseSettings):
 
     def gateway_base(self) -> str:
         """URL of the gateway, without a slash at its end."""
-        # What it binds to where that is every address is none that can be asked.
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.gateway_host, self.gateway_host)  # noqa: S104
-        return self.gateway_url.rstrip("/") or f"http://{host}:{self.gateway_port}"
+        return self.gateway_url.rstrip("/") or f"http://{askable(self.gateway_host)}:{self.gateway_port}"
 
     def webhook_receivers(self) -> frozenset[Receiver]:
         """``webhook_allow`` as addresses and ports; ``localhost`` is both 127.0.0.1 and ::1."""
         return receivers_of(self.webhook_allow)
 
-    def librdkafka(self) -> dict[str, Any]:
-        """Connection part of a confluent-kafka configuration."""
-        config: dict[str, Any] = {
-            "bootstrap.servers": self.kafka_bootstrap,
-            "security.protocol": self.kafka_security_protocol,
-        }
-        if self.kafka_ssl_ca:
-            config["ssl.ca.location"] = self.kafka_ssl_ca
-        if self.kafka_ssl_certificate:
-            config["ssl.certificate.location"] = self.kafka_ssl_certificate
-            config["ssl.key.location"] = self.kafka_ssl_key_file
-            if password := self.kafka_ssl_key_password.get_secret_value():
-                config["ssl.key.password"] = password
-        if self.kafka_security_protocol.startswith("SASL"):
-            config["sasl.mechanism"] = self.kafka_sasl_mechanism
-            config["sasl.username"] = self.kafka_sasl_username
-            config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
-        return config
+
+def askable(host: str) -> str:
+    """The host part of a URL at which a process answers that binds to this address: the machine itself where it binds
+    to all of its addresses."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def load_settings(**overrides: Any) -> Settings:

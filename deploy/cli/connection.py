@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from deploy.cli.errors import FAILED, USAGE, Failure, problem_text, refused_parameters
+from schemas.http.tls_context import ServiceTls, client_context, service_tls
 from schemas.values.record_copy import replace
 
 if TYPE_CHECKING:
@@ -102,6 +103,17 @@ def connection(
     return load_settings(**overrides)
 
 
+def names_installation(environ: Mapping[str, str], local: Mapping[str, str]) -> bool:
+    """Whether variables name another installation than the local stack, whose settings are ``local`` ({}: none
+    runs)."""
+    return any(environ.get(name, "") not in ("", local.get(name, "")) for name in (*_STORE_VARIABLES, *_URLS.values()))
+
+
+def names_stores(environ: Mapping[str, str]) -> bool:
+    """Whether a variable names Kafka or ClickHouse."""
+    return any(environ.get(name) for name in _STORE_VARIABLES)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Where the two services answer, and as whom they are asked. A URL that nothing names is ""."""
@@ -110,6 +122,7 @@ class Services:
     rating_url: str
     key: str
     namespace: str
+    tls: ServiceTls = field(default_factory=ServiceTls)
 
     def url(self, service: ServiceName) -> str:
         """Where a service answers. Raises Failure where nothing says so."""
@@ -124,13 +137,10 @@ class Services:
 
     def http(self, service: ServiceName, *, timeout: float = 120.0) -> httpx.Client:
         """A client of a service, with key and namespace. Close it."""
-        import ssl
-
         import httpx
 
         url = self.url(service)
-        # Reading all certificates takes a third of a command's time. Without them no HTTPS would be believed.
-        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.startswith("http://") else True
+        verify = client_context(url, self.tls)
         return httpx.Client(base_url=url, headers=self.headers(), timeout=timeout, verify=verify)
 
 
@@ -149,7 +159,8 @@ def services(
     key = env.get(_KEY) or env.get("WEIR_ADMIN_KEY", "")
     if not key:
         raise Failure(f"{_KEY} is not set: set it to the key that the service is to be asked with")
-    return Services(gateway, rating, key, _namespace(namespace, env) or "default")
+    tls = ServiceTls(*(env.get(f"WEIR_HTTP_{name}", "") for name in ("CA", "CERTIFICATE", "KEY_FILE")))
+    return Services(gateway, rating, key, _namespace(namespace, env) or "default", tls)
 
 
 def services_of(settings: Settings) -> Services:
@@ -159,6 +170,7 @@ def services_of(settings: Settings) -> Services:
         base_url(settings, "rating"),
         settings.admin_key.get_secret_value(),
         settings.namespace,
+        service_tls(settings),
     )
 
 
@@ -185,10 +197,12 @@ def declared(settings: Settings) -> NamespaceView:
 
 
 def base_url(settings: Settings, service: ServiceName) -> str:
-    """Where a service of these settings listens."""
+    """Where a service of these settings answers."""
+    from schemas.settings import askable
+
     if service == "gateway":
-        return f"http://{settings.gateway_host}:{settings.gateway_port}"
-    return f"http://{settings.rating_host}:{settings.rating_port}"
+        return f"http://{askable(settings.gateway_host)}:{settings.gateway_port}"
+    return f"http://{askable(settings.rating_host)}:{settings.rating_port}"
 
 
 def checked(response: httpx.Response) -> Any:

@@ -50,6 +50,8 @@ def connect(
         password=settings.clickhouse_password.get_secret_value(),
         secure=settings.clickhouse_secure,
         ca_cert=settings.clickhouse_ca or None,
+        client_cert=settings.clickhouse_certificate or None,
+        client_cert_key=settings.clickhouse_key_file or None,
         database=database or settings.clickhouse_database,
         settings=pinned,
         autogenerate_session_id=False,

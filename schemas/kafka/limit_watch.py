@@ -17,7 +17,8 @@ from confluent_kafka import KafkaException
 
 from schemas.health.readiness import UnreadyReason
 from schemas.kafka.limits import too_small, topic_limits
-from schemas.settings import LEAST_RECORD_BYTES, Settings
+from schemas.settings import Settings
+from schemas.store_settings import LEAST_RECORD_BYTES
 
 log = logging.getLogger(__name__)
 

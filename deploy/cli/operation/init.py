@@ -31,7 +31,9 @@ class SetupChange:
 
 
 def init(
-    check: Annotated[bool, typer.Option("--check", help="Say what would be changed, and change nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", "--dry-run", help="Say what would be changed, and change nothing.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Make an existing Kafka and ClickHouse ready: topics and their settings, database, tables and views. Safe to

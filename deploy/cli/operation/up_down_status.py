@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.connection import JsonOption, base_url, connection, data_dir
-from deploy.cli.errors import Failure
+from deploy.cli.connection import JsonOption, base_url, connection, data_dir, names_installation
+from deploy.cli.errors import FAILED, Failure
 from deploy.cli.operation import status_lines
+from deploy.cli.operation.installation_status import installation_status
 from deploy.cli.operation.not_ready import lines, reasons_not_ready
+from deploy.cli.operation.store_figures import answer_or_trouble, figure_lines, lag, undelivered_by_namespace
 
 if TYPE_CHECKING:
     from deploy.local.stack_state import StackState
     from schemas.settings import Settings
     from schemas.values.json_text import JsonObject
-
-T = TypeVar("T")
 
 
 def up(
@@ -88,39 +88,19 @@ def analyst_lines(settings: Settings) -> list[str]:
     ]
 
 
-def lag(settings: Settings) -> dict[str, int]:
-    """Partition of usage.events → packed batches that are in the log and not metered yet."""
-    from rating.close.checkpoint import end_offsets
-    from schemas.clickhouse.client import connect
-    from schemas.ledgers.checkpoints import read_progress
-
-    ends = end_offsets(settings)
-    client = connect(settings)
-    try:
-        progress = read_progress(client)
-    finally:
-        client.close()
-    return {
-        f"{generation}/{partition}": max(0, end - progress.get((generation, partition), 0))
-        for (generation, partition), end in sorted(ends.items())
-    }
-
-
-def undelivered_by_namespace(settings: Settings) -> list[JsonObject]:
-    """Namespaces with messages that wait or were given up."""
-    from rating.webhooks.store import undelivered
-    from schemas.clickhouse.client import connect
-
-    client = connect(settings)
-    try:
-        return undelivered(client)
-    finally:
-        client.close()
-
-
-def status(as_json: JsonOption = False) -> None:
+def status(
+    as_json: JsonOption = False,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", help="URL of one more process, http://worker-1:6066 say, whose /readyz is asked."),
+    ] = None,
+) -> None:
     """What is up, its ports and restarts, the lag, and why anything is not ready. Exit code 1 where not all is up and
-    ready."""
+    ready.
+
+    Of the local stack, or of the installation that WEIR_GATEWAY_URL, WEIR_RATING_URL, WEIR_KAFKA_BOOTSTRAP and
+    WEIR_CLICKHOUSE_HOST name: then each of these, and each --at, is asked what it says and holds.
+    """
     from deploy.cli.output import console, print_json, say, table
     from deploy.local.stack_state import lock_owner, read_state
     from schemas.health.backlogs import PIPELINE_STANDS
@@ -128,6 +108,10 @@ def status(as_json: JsonOption = False) -> None:
 
     folder = data_dir()
     state = read_state(folder)
+    if at or names_installation(os.environ, {} if state is None else state.settings):
+        if not installation_status(at or (), as_json=as_json):
+            raise typer.Exit(FAILED)
+        return
     if state is None:
         if as_json:
             print_json({"running": False, "ready": False, "data_dir": str(folder), "processes": [], "lag": None})
@@ -140,12 +124,12 @@ def status(as_json: JsonOption = False) -> None:
             )
         raise Failure(f"no stack is running on {folder}: start one with `weir up`")
     settings = connection(local_stack=True)
-    behind, trouble = _or_trouble(lambda: lag(settings))
-    undelivered, _ = _or_trouble(lambda: undelivered_by_namespace(settings))
+    behind, trouble = answer_or_trouble(lambda: lag(settings))
+    undelivered, _ = answer_or_trouble(lambda: undelivered_by_namespace(settings))
     reasons = reasons_not_ready(state)
     ready = state.ready and not reasons
-    zones, _ = _or_trouble(lambda: status_lines.time_zones(settings))
-    lost, _ = _or_trouble(lambda: status_lines.unmeterable(settings))
+    zones, _ = answer_or_trouble(lambda: status_lines.time_zones(settings))
+    lost, _ = answer_or_trouble(lambda: status_lines.unmeterable(settings))
     now = time.time()
     processes: list[JsonObject] = [
         {
@@ -193,15 +177,7 @@ def status(as_json: JsonOption = False) -> None:
                 say(f"{name} ended and was started again, its last words were: {note}")
         for line in lines(reasons):
             say(line)
-        if behind is None:
-            say(f"lag: not known ({trouble})")
-        else:
-            detail = ", ".join(f"{partition}: {count}" for partition, count in behind.items())
-            say(f"lag: {sum(behind.values())} packed batches not metered yet (generation/partition {detail})")
-        for hook in undelivered or ():
-            counts = f"{hook['waiting']} messages waiting, {hook['given_up']} given up"
-            say(f"webhook of {hook['namespace']}: {counts}; `weir webhook status -n {hook['namespace']}`")
-        for line in status_lines.unmeterable_lines(lost or []):
+        for line in (*figure_lines(behind, trouble, undelivered), *status_lines.unmeterable_lines(lost or [])):
             say(line)
         if zones is not None:
             say(status_lines.time_zone_line(zones))
@@ -209,15 +185,3 @@ def status(as_json: JsonOption = False) -> None:
             say(line)
     if not ready:
         raise typer.Exit(1)
-
-
-def _or_trouble(ask: Callable[[], T]) -> tuple[T | None, str]:
-    from deploy.cli.errors import explain
-
-    try:
-        return ask(), ""
-    except Exception as error:
-        text = explain(error)
-        if text is None:
-            raise
-        return None, text

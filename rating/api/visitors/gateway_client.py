@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,6 +11,7 @@ import httpx
 from rating.api.rating_problems import RatingProblem, unavailable
 from schemas.http.api_keys import ON_BEHALF_OF, Access
 from schemas.http.problems import Problem, reason_of
+from schemas.http.tls_context import client_context, service_tls
 from schemas.settings import Settings
 from schemas.values.json_text import JsonObject
 
@@ -32,6 +32,7 @@ class GatewayClient:
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.url = settings.gateway_base()
         self._key = settings.admin_key.get_secret_value()
+        self._tls = service_tls(settings)
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
@@ -65,9 +66,10 @@ class GatewayClient:
 
     def _connected(self) -> httpx.AsyncClient:
         if self._client is None:
-            # Reading all certificates takes a while; without them no HTTPS would be believed.
-            plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if self.url.startswith("http://") else True
-            self._client = httpx.AsyncClient(timeout=_SECONDS, verify=plain, trust_env=False, transport=self._transport)
+            verify = client_context(self.url, self._tls)
+            self._client = httpx.AsyncClient(
+                timeout=_SECONDS, verify=verify, trust_env=False, transport=self._transport
+            )
         return self._client
 
     async def close(self) -> None:

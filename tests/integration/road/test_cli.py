@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.stack import Stack
+from deploy.cli.connection import base_url
+from deploy.local.stack import Stack, settings_environment
+from schemas.migrations import files
 from schemas.values.time_zones import VERSION
 from tests.integration.world import World, books_of
 from tests.weir_command import run_weir
@@ -131,6 +133,31 @@ def test_status_tells_processes_ports_lag_and_what_counts_for_nothing(
     assert f"time zones: IANA {VERSION}, of the tzdata package" in text
     assert str(stack.settings.gateway_port) in text
     assert stack.settings.admin_key.get_secret_value() not in text
+
+
+def test_status_of_what_variables_name_needs_no_local_stack(stack: Stack, tmp_path: Path) -> None:
+    own = settings_environment(stack.settings) | {"WEIR_DATA_DIR": str(tmp_path)}
+    (port,) = stack.state().processes["worker-0"].ports.values()
+    worker = f"http://127.0.0.1:{port}"
+    done = run_weir("status", "--json", "--at", worker, variables=own)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ready"]) == (0, True), done.stdout
+    assert [(process["name"], process["trouble"]) for process in told["processes"]] == [
+        ("gateway", ""), ("rating", ""), (worker, ""),
+    ]  # fmt: skip
+    assert (told["stores"]["replicas"]["brokers"], told["stores"]["replicas"]["leaderless"]) == (1, [])
+    assert (told["stores"]["changes"], told["stores"]["migrations"], told["stores"]["troubles"]) == ([], [], [])
+    assert set(told["lag"].values()) == {0}
+    # Another database has no table, and nobody listens at the port of this machine that is reserved.
+    wrong = own | {"WEIR_CLICKHOUSE_DATABASE": "elsewhere", "WEIR_GATEWAY_URL": "http://127.0.0.1:1"}
+    done = run_weir("status", variables=wrong | {"WEIR_RATING_URL": base_url(stack.settings, "rating")})
+    assert done.returncode == 1
+    assert "gateway http://127.0.0.1:1: does not answer" in done.stdout
+    assert f"rating {base_url(stack.settings, 'rating')}: ready" in done.stdout
+    assert f"`weir init` has {len(files())} migrations to make" in done.stdout
+    by_url = {"WEIR_DATA_DIR": str(tmp_path), "WEIR_RATING_URL": base_url(stack.settings, "rating")}
+    done = run_weir("status", variables=by_url)
+    assert (done.returncode, "Kafka and ClickHouse were not asked" in done.stdout) == (0, True)
 
 
 def test_keys_are_made_listed_and_revoked(weir: Weir, world: World) -> None:

@@ -16,7 +16,9 @@ from confluent_kafka.admin import AdminClient
 from faust.types.auth import AuthProtocol
 from pydantic import SecretStr
 
+from deploy.cli.connection import services
 from schemas.clickhouse.client import connect
+from schemas.http.tls_context import CertificateFileError, ServiceTls, client_context, service_tls
 from schemas.settings import Settings, SettingsError, load_settings
 from stream_processors.app import _credentials
 from tests.trees import all_nodes
@@ -113,5 +115,38 @@ def test_the_settings_say_it_to_clickhouse(monkeypatch: pytest.MonkeyPatch) -> N
         "u",
         "p",
     )
+    own: dict[str, Any] = {"clickhouse_certificate": "own.pem", "clickhouse_key_file": "own.key"}
+    connect(Settings(clickhouse_secure=True, **own))
+    assert (observed["client_cert"], observed["client_cert_key"]) == ("own.pem", "own.key")
     connect(Settings())
-    assert (observed["secure"], observed["ca_cert"]) == (False, None)
+    names = ("secure", "ca_cert", "client_cert", "client_cert_key")
+    assert [observed[name] for name in names] == [False, None, None, None]
+
+
+def test_the_settings_say_it_to_clients_of_the_services(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "own.pem", tmp_path / "own.key"
+    made = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=weir")
+    subprocess.run(
+        [*made, "-nodes", "-days", "2", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    environment = {
+        "WEIR_RATING_URL": "https://rating.example",
+        "WEIR_KEY": "k",
+        "WEIR_HTTP_CA": str(certificate),
+        "WEIR_HTTP_CERTIFICATE": str(certificate),
+        "WEIR_HTTP_KEY_FILE": str(key),
+    }
+    tls = services(folder=tmp_path, environ=environment).tls
+    assert tls == service_tls(
+        Settings(http_ca=str(certificate), http_certificate=str(certificate), http_key_file=str(key))
+    )
+    context = client_context("https://rating.example", tls)
+    assert isinstance(context, ssl.SSLContext)
+    assert [issuer["subject"] for issuer in context.get_ca_certs()] == [((("commonName", "weir"),),)]
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert client_context("https://rating.example", ServiceTls()) is True
+    with pytest.raises(CertificateFileError, match="WEIR_HTTP_CA"):
+        client_context("https://rating.example", ServiceTls(str(tmp_path / "none.pem")))
+    with pytest.raises(CertificateFileError, match="WEIR_HTTP_KEY_FILE"):
+        client_context("https://rating.example", ServiceTls("", str(certificate)))

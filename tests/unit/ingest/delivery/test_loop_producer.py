@@ -11,7 +11,8 @@ from ingest.delivery import loop_producer
 from ingest.delivery.clock_agreement import GatewayClock, ask
 from ingest.delivery.loop_producer import LoopProducer
 from schemas.kafka.kafka_producer import KafkaProducer
-from schemas.settings import LEAST_RECORD_BYTES, Settings
+from schemas.settings import Settings
+from schemas.store_settings import LEAST_RECORD_BYTES
 from schemas.values.instants import DAY
 from tests.unit.schemas.kafka.failing import REASON, failing_after, mock_broker
 

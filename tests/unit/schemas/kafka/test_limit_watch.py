@@ -14,7 +14,8 @@ from schemas.kafka import limit_watch
 from schemas.kafka.limit_watch import LimitWatch
 from schemas.kafka.limits import FRAME_BYTES, TopicLimits, packed_limit, producing
 from schemas.ledgers.generations import Generation, GenerationState
-from schemas.settings import LEAST_RECORD_BYTES, Settings
+from schemas.settings import Settings
+from schemas.store_settings import LEAST_RECORD_BYTES
 
 EVENTS = "usage.events.1"
 
