@@ -85,7 +85,8 @@ class Rig:
         client.close()
         self.clickhouse.stop()
         for path in paths:
-            with (Path(path) / "data.bin").open("r+b") as file:
+            packed = Path(path) / "data.packed"
+            with (packed if packed.exists() else Path(path) / "data.bin").open("r+b") as file:
                 file.truncate(20)
         killed = self.stack.kill(killing) if killing else 0
         self.start_clickhouse()
