@@ -1,0 +1,1 @@
+"""How large an installation has to be: a model over figures that were measured. Pure."""
