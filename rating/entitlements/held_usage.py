@@ -5,9 +5,10 @@ over what was appended between the two (``rating.usage``, ``since``). What does 
 again. So what is held is what the query would say as of ``as_of``: losing it, or being late, can make that older, and
 nothing else.
 
-``after`` and ``ahead`` may run in another thread while checks are answered: they make the values of the next cut beside
-those of this one, and ``take`` puts them in their place, an assignment for each that changed. Nobody else changes what
-is held then. What is held is found by what is asked and then by the account, so that few keys are hashed.
+``after`` and ``ahead`` may run in another thread while checks are answered: they make the next cut beside this one, and
+``take`` puts it in its place. Nobody else changes what is held then; rows that were appended (``HeldPlace``) count once
+their cut is taken, and ``after`` and ``usage`` replace a value by one that says the same, with rows put to it. What is
+held is found by what is asked and then by the account, so that few keys are hashed.
 """
 
 from __future__ import annotations
@@ -16,17 +17,16 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from rating.entitlements.held_values import Appended, Held, brought_forward
+from msgspec.structs import replace
+
+from rating.entitlements.held_entries import EntriesOfProfiles, HeldEntry, HeldPlace, UsageKey
+from rating.entitlements.held_values import Appended, Held, torn_steps
 from rating.entitlements.paced_work import at_once, paced
 from rating.entitlements.questions import Asked, RollingNeed
-from rating.pricing.exact import exactly
 from rating.usage import Measured, UsageGroup
 from schemas.ledgers.generations import Offsets
-
-UsageKey: TypeAlias = tuple[str, Asked]
-"""An account, and what is measured for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +37,16 @@ class MeasuredAsOf:
     at_us: int
 
 
-@dataclass(eq=False, slots=True)
-class HeldEntry:
-    """What is held of a key, at any cut. ``use``: the number of its last use, which ascend; 0: it was never used.
-    ``forgotten``: it is held no longer."""
-
-    account_id: str
-    asked: Asked
-    held: Held
-    use: int = 0
-    forgotten: bool = False
-
-    @property
-    def key(self) -> UsageKey:
-        """What it is held of."""
-        return self.account_id, self.asked
-
-
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What ``after`` prepared: ``renewed`` takes the place of what is held, ``stale`` has to be measured again."""
+    """What ``after`` prepared: ``touched`` got rows, and ``stale`` has to be measured again."""
 
-    renewed: Mapping[HeldEntry, Held]
+    touched: Collection[HeldPlace]
     stale: frozenset[UsageKey]
 
 
-NO_ADVANCE: Final = Advance({}, frozenset())
-_FREED_AT_ONCE: Final = 500
-_WEIGHED_AT_ONCE: Final = 500
+NO_ADVANCE: Final = Advance((), frozenset())
+_ROWS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +56,6 @@ class HeldCut:
     renewed: Mapping[HeldEntry, Held]
     added: tuple[HeldEntry, ...]
     dropped: tuple[HeldEntry, ...]
-    weight: int
     as_of: MeasuredAsOf
 
 
@@ -84,15 +65,14 @@ class HeldUsage:
     def __init__(self) -> None:
         self.as_of: MeasuredAsOf | None = None
         self.weight = 0
-        """About the room that it takes, in KiB."""
+        """About the room that it takes, in KiB, but for rows that are not put together yet, which are few."""
+        self._cut = 0  # the number of the one that was taken last
+        self._touched: Collection[HeldPlace] = ()  # has rows of the next one
         self._held: dict[Asked, dict[str, HeldEntry]] = {}
-        self._before: list[Held] = []  # freed by ``ahead``: that takes longer than all else of ``take``
         self._uses = 0
         self._used: OrderedDict[HeldEntry, None] = OrderedDict()  # all that is held, the one used longest ago first
         self._round: list[HeldEntry] = []  # what is to be measured again, the next one last
-        self._of_profile: dict[tuple[str, str], tuple[HeldEntry, ...]] = {}  # by profile and account
-        self._profiles: dict[str, dict[Measured, int]] = {}  # by id: how often each is held
-        self._accounts: dict[str, set[str]] = {}  # by id: of which accounts something is held
+        self._entries_of = EntriesOfProfiles()
 
     def __len__(self) -> int:
         return len(self._used)
@@ -105,25 +85,26 @@ class HeldUsage:
         self._uses += 1
         entry.use = self._uses
         self._used.move_to_end(entry)
+        held = entry.held = entry.whole(self._cut, now_us)
         if not isinstance(need, RollingNeed):
-            return entry.held.of_interval
-        held = entry.held.in_window(need, now_us)
-        if held is None:
+            return held.of_interval
+        of_window = held.in_window(need, now_us)
+        if of_window is None:
             return None
-        entry.held = held
-        return () if held.total is None else (UsageGroup(held.total, account_id),)
+        entry.held = of_window
+        return () if of_window.total is None else (UsageGroup(of_window.total, account_id),)
 
     def profiles(self) -> Mapping[str, Collection[Measured]]:
         """By id, how the profiles of what is held are measured."""
-        return {profile_id: tuple(versions) for profile_id, versions in self._profiles.items()}
+        return self._entries_of.profiles()
 
     def accounts(self) -> Mapping[str, Collection[str]]:
         """By profile's id, the accounts of which something is held."""
-        return self._accounts
+        return self._entries_of.accounts
 
-    def values(self) -> dict[UsageKey, Held]:
+    def values(self, now_us: int) -> dict[UsageKey, Held]:
         """All that is held, by key."""
-        return {entry.key: entry.held for entry in self._used}
+        return {entry.key: entry.whole(self._cut, now_us) for entry in self._used}
 
     def again(self, share: int) -> list[UsageKey]:
         """What to measure again next, so that after ``share`` times all that is held was: by the accounts' names, as
@@ -144,10 +125,14 @@ class HeldUsage:
         again, such as those of a rolling window's earlier steps."""
         return heapq.nlargest(count, keys, key=lambda key: (self._goes_on(key, now_us), self._last_use(key)))
 
-    def held(self, key: UsageKey) -> Held | None:
-        """What is held of a key, as it is."""
+    def holds(self, key: UsageKey) -> bool:
+        """Whether something is held of a key."""
+        return self._entry(*key) is not None
+
+    def value(self, key: UsageKey, now_us: int) -> Held | None:
+        """What is held of a key, with all that was appended put to it."""
         entry = self._entry(*key)
-        return None if entry is None else entry.held
+        return None if entry is None else entry.whole(self._cut, now_us)
 
     def shrink(self, weight: int, most: int = 1 << 62) -> bool:
         """Drop what was used longest ago until it weighs at most so much, ``most`` keys at most; whether it does."""
@@ -155,9 +140,8 @@ class HeldUsage:
             if self.weight <= weight or not self._used:
                 break
             entry = next(iter(self._used))
-            self.weight -= entry.held.weight
             self._drop(entry)
-            self._forget(entry)
+            self._entries_of.remove(entry)
         return self.weight <= weight
 
     def after(
@@ -165,77 +149,77 @@ class HeldUsage:
     ) -> Advance:
         """What is held once what was appended is put to it; ``voided``: accounts of which an event was voided;
         ``pause``: see ``paced``."""
-        renewed: dict[HeldEntry, Held] = {}
+        self._leave_out_rows()
+        places, cut = self._entries_of.places, self._cut + 1
         stale: set[HeldEntry] = set()
         if voided:
-            for entries in self._of_profile.values():
-                stale.update(entries if entries[0].account_id in voided else ())
-        of_profile = self._of_profile
-        with exactly():
-            for profile_id, account_id, step_us, usage in paced(appended, pause):
-                for entry in of_profile.get((profile_id, account_id), ()):
-                    if entry in stale:
-                        continue
-                    held = renewed.get(entry) or entry.held
-                    advanced = None if usage is None else brought_forward(entry.asked, held, step_us, usage, now_us)
-                    if advanced is None:
-                        stale.add(entry)
-                    elif advanced is not held:
-                        renewed[entry] = advanced
-        for entry in stale:
-            renewed.pop(entry, None)
-        return Advance(renewed, frozenset(entry.key for entry in stale))
+            for place in places.values():
+                stale.update(place.entries if place.entries[0].account_id in voided else ())
+        touched = self._touched = dict[HeldPlace, None]()
+        for profile_id, account_id, step_us, quantity, events in paced(appended, pause, _ROWS_AT_ONCE):
+            of_account = places.get((profile_id, account_id))
+            if of_account is None:
+                continue
+            for entry in of_account.entries:
+                if quantity is None or entry.torn is None or step_us in entry.torn:
+                    stale.add(entry)
+            if quantity is not None:
+                of_account.appended.rows.append((cut, step_us, quantity, events))
+                touched[of_account] = None
+        many = [place for place in touched if len(place.appended.rows) > place.most]
+        for place in paced(many, pause):
+            place.put_together(self._cut, now_us)
+        return Advance(touched, frozenset(entry.key for entry in stale))
 
-    def ahead(
-        self,
-        advance: Advance,
-        measured: Mapping[UsageKey, Held],
-        as_of: MeasuredAsOf,
-        pause: Callable[[], None] = at_once,
-    ) -> HeldCut:
+    def ahead(self, advance: Advance, measured: Mapping[UsageKey, Held], as_of: MeasuredAsOf) -> HeldCut:
         """All as of ``as_of``: with what was prepared, without what is stale, and with what was measured as a whole as
-        of then. To be taken before anything else is done to what is held. ``pause``: see ``paced``."""
-        self._free(pause)
-        renewed = dict(advance.renewed)
+        of then. To be taken before anything else is done to what is held."""
+        if advance.touched is not self._touched:
+            self._leave_out_rows()
+        renewed: dict[HeldEntry, Held] = {}
         added: list[HeldEntry] = []
-        for (account_id, need), held in measured.items():
+        for (account_id, need), value in measured.items():
+            place = self._entries_of.place(need.profile.profile_id, account_id)
+            held = replace(value, rows=place.count(self._cut + 1))
             entry = self._entry(account_id, need)
             if entry is None:
-                entry = HeldEntry(account_id, need, held)
+                entry = HeldEntry(account_id, need, held, place, torn_steps(need))
                 added.append(entry)
-                self._remember(entry)
+                self._entries_of.add(entry)
             else:
                 renewed[entry] = held
         dropped = tuple(
             entry for key in advance.stale if key not in measured and (entry := self._entry(*key)) is not None
         )
         for entry in dropped:
-            renewed.pop(entry, None)
-            self._forget(entry)
-        weight = self.weight + sum(
-            held.weight - entry.held.weight for entry, held in paced(tuple(renewed.items()), pause, _WEIGHED_AT_ONCE)
-        )
-        weight += sum(entry.held.weight for entry in added) - sum(entry.held.weight for entry in dropped)
-        return HeldCut(renewed, tuple(added), dropped, weight, as_of)
+            self._entries_of.remove(entry)
+        return HeldCut(renewed, tuple(added), dropped, as_of)
 
     def take(self, cut: HeldCut) -> None:
         """Hold this cut from now on."""
-        before = self._before
+        self._cut += 1
+        self._touched = ()
         for entry, held in cut.renewed.items():
-            before.append(entry.held)
             entry.held = held
+            self._weigh(entry)
         for entry in cut.dropped:
             self._drop(entry)
         for entry in cut.added:
             self._held.setdefault(entry.asked, {})[entry.account_id] = entry
             self._used[entry] = None
-        self.weight, self.as_of = cut.weight, cut.as_of
+            self._weigh(entry)
+        self.as_of = cut.as_of
 
-    def _free(self, pause: Callable[[], None]) -> None:
-        """Free what the cut before last held, in pieces: freeing lets no other thread go on."""
-        before = self._before
-        for _ in paced(range(0, len(before), _FREED_AT_ONCE), pause, 1):
-            del before[-_FREED_AT_ONCE:]
+    def _leave_out_rows(self) -> None:
+        """Leave out what came with an advance that was never taken."""
+        for place in self._touched:
+            place.without_rows_after(self._cut)
+        self._touched = ()
+
+    def _weigh(self, entry: HeldEntry) -> None:
+        weight = entry.held.weight
+        self.weight += weight - entry.weight
+        entry.weight = weight
 
     def _entry(self, account_id: str, need: Asked) -> HeldEntry | None:
         of_asked = self._held.get(need)
@@ -250,33 +234,9 @@ class HeldUsage:
         return 0 if entry is None else entry.use
 
     def _drop(self, entry: HeldEntry) -> None:
+        self.weight -= entry.weight
         of_asked = self._held[entry.asked]
         del of_asked[entry.account_id]
         if not of_asked:
             del self._held[entry.asked]
         del self._used[entry]
-
-    def _remember(self, entry: HeldEntry) -> None:
-        profile = entry.asked.profile
-        profile_account = profile.profile_id, entry.account_id
-        self._of_profile[profile_account] = (*self._of_profile.get(profile_account, ()), entry)
-        self._accounts.setdefault(profile.profile_id, set()).add(entry.account_id)
-        measured = self._profiles.setdefault(profile.profile_id, {})
-        measured[profile] = measured.get(profile, 0) + 1
-
-    def _forget(self, entry: HeldEntry) -> None:
-        entry.forgotten = True
-        profile = entry.asked.profile
-        profile_account = profile.profile_id, entry.account_id
-        left = tuple(held_entry for held_entry in self._of_profile[profile_account] if held_entry is not entry)
-        if left:
-            self._of_profile[profile_account] = left
-        else:
-            del self._of_profile[profile_account]
-            self._accounts[profile.profile_id].discard(entry.account_id)
-        measured = self._profiles[profile.profile_id]
-        measured[profile] -= 1
-        if not measured[profile]:
-            del measured[profile]
-        if not measured:
-            del self._profiles[profile.profile_id], self._accounts[profile.profile_id]

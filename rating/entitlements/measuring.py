@@ -4,16 +4,15 @@ two. Blocking, with a ClickHouse client."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.limit_intervals import FIRST_US, LAST_US
 from rating.entitlements.merging import merges
-from rating.entitlements.paced_work import at_once, paced
 from rating.entitlements.questions import Asked, RollingNeed
 from rating.invoicing.measure import MAX_NAMED_BYTES, measure
 from rating.invoicing.need import Need
@@ -22,7 +21,7 @@ from schemas.catalog.meters import Aggregation
 from schemas.clickhouse.binder import Binder
 from schemas.clickhouse.positions import position_below, position_beyond
 from schemas.clickhouse.replays import REPLAYS
-from schemas.ledgers.checkpoints import Cut, read_progress
+from schemas.ledgers.checkpoints import Cut
 from schemas.ledgers.generations import Offsets
 
 AskedT = TypeVar("AskedT", Need, RollingNeed)
@@ -31,7 +30,6 @@ _ANY_CHECKPOINT: Final = 2**31
 """As of a cut that is no checkpoint, all backfills count that the catalog knows, as live."""
 _PROFILES: Final = 500
 _ACCOUNTS: Final = 200
-_READ_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,14 @@ class LogState:
 
 
 def log_state(client: Any) -> LogState:
-    """The present one."""
-    offsets = read_progress(client)
-    rows = client.query(
-        f"SELECT maxIf(epoch, namespace = '') + maxIf(number, namespace = '{REPLAYS}') FROM usage_folds"
-        f" WHERE namespace IN ('', '{REPLAYS}')"
+    """The present one, by one statement: it is asked for several times a second."""
+    [[repairs, progress]] = client.query(
+        f"SELECT (SELECT maxIf(epoch, namespace = '') + maxIf(number, namespace = '{REPLAYS}')"
+        f" FROM usage_folds WHERE namespace IN ('', '{REPLAYS}')) AS repairs,"
+        " (SELECT groupArray((generation, partition, next)) FROM"
+        " (SELECT generation, partition, max(next_offset) AS next FROM usage_progress GROUP BY generation, partition))"
     ).result_rows
-    return LogState(offsets, int(rows[0][0]) if rows else 0)
+    return LogState({(int(row[0]), int(row[1])): int(row[2]) for row in progress}, int(repairs))
 
 
 def cut_at(offsets: Offsets) -> Cut:
@@ -117,11 +116,10 @@ def appended(
     since: Offsets,
     until: Offsets,
     accounts: Mapping[str, Collection[str]],
-    pause: Callable[[], None] = at_once,
 ) -> list[Appended]:
     """What was appended to profiles between two cuts, by account and step of event time, or only that something was:
     where it does not add up, and where a profile is held in several ways. ``profiles``: id → how it is held;
-    ``accounts``: id → of whom: where these are few, what others used is not read; ``pause``: see ``paced``."""
+    ``accounts``: id → of whom: where these are few, what others used is not read."""
     of_aggregation: dict[tuple[Aggregation | None, bool], list[str]] = defaultdict(list)
     for profile_id, versions in profiles.items():
         aggregations = {measured.aggregation for measured in versions}
@@ -139,13 +137,10 @@ def appended(
                 since=cut_at(since), together=tuple(together), step_us=STEP_US if aggregation else 0,
             )  # fmt: skip
             if aggregation is not None:
-                of_steps = usage_of_steps(client, query)
-                rows += (
-                    Appended(*row[:3], Usage(Decimal(row[3]), row[4])) for row in paced(of_steps, pause, _READ_AT_ONCE)
-                )
+                rows += usage_of_steps(client, query)
             else:  # only that there is something matters: its records are counted
                 groups = usage_totals(client, query)
-                rows += (Appended(row.profile_id or lot[0], row.account_id or "", 0, None) for row in groups)
+                rows += ((row.profile_id or lot[0], row.account_id or "", 0, None, 0) for row in groups)
     return rows
 
 

@@ -13,9 +13,9 @@ from rating.pricing.exact import exactly
 from rating.usage import Measured, Usage, no_usage
 from schemas.catalog.meters import Aggregation
 
-_ADDING: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
+ADDING: Final[frozenset[Aggregation]] = frozenset({"sum", "count"})
 _EXTREME: Final[frozenset[Aggregation]] = frozenset({"max", "min"})
-_MERGING: Final = _ADDING | _EXTREME
+_MERGING: Final = ADDING | _EXTREME
 
 
 def merges(profile: Measured) -> bool:
@@ -39,7 +39,7 @@ def together(aggregation: Aggregation, left: Usage, right: Usage) -> Usage:
     events = left.events + right.events
     if left.quantity is None or right.quantity is None:
         return Usage(left.quantity if right.quantity is None else right.quantity, events)
-    if aggregation in _ADDING:
+    if aggregation in ADDING:
         return Usage(left.quantity + right.quantity, events)
     assert aggregation in _EXTREME, f"{aggregation} is not put together"
     quantities = (left.quantity, right.quantity)

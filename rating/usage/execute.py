@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import repeat
 from typing import Any
 
 from rating.usage.carry import EARLIEST_US, carried, carried_in_order, looking_back
@@ -29,14 +30,15 @@ def usage_totals(client: Any, query: UsageQuery) -> list[UsageGroup]:
     return rows
 
 
-def usage_of_steps(client: Any, query: UsageQuery) -> Sequence[tuple[str, str, int, str, int]]:
+def usage_of_steps(client: Any, query: UsageQuery) -> Iterable[tuple[str, str, int, str, int]]:
     """The groups of ``query``, which is by account and step without dimensions, as (profile, account, start of the
     step, quantity, events): a fraction of what ``usage_totals`` takes for many; blocking."""
     assert query.by_account, "it is by account"
     assert query.step_us, "and by step"
     rendered, profile = render(query), query.profile.profile_id
-    rows: Sequence[Any] = client.query(rendered.sql, parameters=rendered.parameters).result_rows
-    return rows if query.together else [(profile, *row) for row in rows]
+    answer = client.query(rendered.sql, parameters=rendered.parameters)
+    columns = answer.result_columns if answer.row_count else ()
+    return zip(*columns) if query.together or not columns else zip(repeat(profile), *columns)  # noqa: B905  # as long
 
 
 def usage_with_total(client: Any, query: UsageQuery) -> tuple[list[UsageGroup], Usage]:

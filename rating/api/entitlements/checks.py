@@ -22,7 +22,8 @@ from rating.entitlements.decision import (
     use_in_quantity,
 )
 from rating.entitlements.granted import Grant, Granted
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import FlooredCredit
 from rating.entitlements.questions import (
     MOST_KNOWN,

@@ -23,7 +23,8 @@ from rating.api.entitlements.credit_balances import CreditBalances
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
 from rating.api.entitlements.usage_steps import advanced, joined, let_go
 from rating.api.rating_problems import unavailable
-from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import HeldUsage, MeasuredAsOf
 from rating.entitlements.measuring import LogState, log_state, whole
 from rating.usage import UsageGroup
 from schemas.values.instants import SECOND
@@ -141,7 +142,7 @@ class UsageKeeper:
         and nobody waits."""
         namespace = self._namespaces[name]
         for key in keys:
-            if len(namespace.expected) < _MOST_WAITING and namespace.held.held(key) is None:
+            if len(namespace.expected) < _MOST_WAITING and not namespace.held.holds(key):
                 namespace.expected[key] = None
 
     async def _fresh(self, namespace: _KeptNamespace) -> None:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import NO_ADVANCE, Advance, HeldCut, HeldUsage, MeasuredAsOf
 from rating.entitlements.held_values import Held
 from rating.entitlements.measuring import appended, voided_between, whole
 
@@ -26,10 +27,10 @@ def advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of
     rest is let go."""
     if as_of.offsets == since.offsets:
         return held.ahead(NO_ADVANCE, {}, as_of)
-    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets, held.accounts(), _pause)
+    rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets, held.accounts())
     advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us, _pause)
     newest = held.newest(advance.stale, _RENEWED, as_of.at_us)
-    return held.ahead(advance, _measured(client, name, newest, as_of), as_of, _pause)
+    return held.ahead(advance, _measured(client, name, newest, as_of), as_of)
 
 
 def joined(
@@ -43,14 +44,14 @@ def joined(
         apart = HeldUsage()
         apart.take(apart.ahead(NO_ADVANCE, measured, since))
         apart.take(advanced(client, name, apart, since, as_of))
-        measured = apart.values()
+        measured = apart.values(as_of.at_us)
     if again:
-        measured = {key: value for key, value in measured.items() if held.held(key) is not None}
+        measured = {key: value for key, value in measured.items() if held.holds(key)}
     for key, value in measured.items():
-        before = held.held(key)
+        before = held.value(key, as_of.at_us)
         if before is not None and not before.agrees(value):
             log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
-    return held.ahead(NO_ADVANCE, measured, as_of, _pause)
+    return held.ahead(NO_ADVANCE, measured, as_of)
 
 
 def _pause() -> None:
@@ -61,7 +62,7 @@ def let_go(held: HeldUsage, keys: Collection[UsageKey]) -> HeldCut:
     """What is held, as of the same cut, without some of it."""
     as_of = held.as_of
     assert as_of is not None, "these keys are held"
-    return held.ahead(Advance({}, frozenset(keys)), {}, as_of)
+    return held.ahead(Advance((), frozenset(keys)), {}, as_of)
 
 
 def _measured(client: Any, name: str, keys: list[UsageKey], as_of: MeasuredAsOf) -> dict[UsageKey, Held]:

@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench_entitlements import entries
 from workload import CATALOG
 
-from rating.api.entitlements import usage_keeper
+from rating.api.entitlements import usage_keeper, usage_steps
 from rating.app import build_app
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import Appended, Held
 from rating.entitlements.measuring import LogState
 from rating.entitlements.questions import RollingNeed
@@ -74,7 +75,7 @@ class Log:
     def appended(self, *_: Any) -> list[Appended]:
         """One event in a step of each of ROWS accounts."""
         second = time.time_ns() // 1000 // SECOND * SECOND
-        return [Appended("song.plays", f"acct_{number % self.accounts}", second, ONE) for number in range(self.rows)]
+        return [("song.plays", f"acct_{number % self.accounts}", second, "1", 1) for number in range(self.rows)]
 
     def voided_between(self, *_: Any) -> set[str]:
         """None."""
@@ -106,7 +107,9 @@ async def measured(accounts: int, rows: int) -> dict[str, Any]:
     """See the module."""
     log = Log(accounts, rows)
     for function in (log.log_state, log.whole, log.appended, log.voided_between):
-        setattr(usage_keeper, function.__name__, function)
+        for module in (usage_keeper, usage_steps):
+            if hasattr(module, function.__name__):
+                setattr(module, function.__name__, function)
     app = build_app(load_settings())
     rating: Any = app.state.rating
     keeper = rating.usage_keeper

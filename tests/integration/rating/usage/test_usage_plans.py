@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from rating.entitlements.held_usage import NO_ADVANCE, HeldUsage, MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import NO_ADVANCE, HeldUsage, MeasuredAsOf
 from rating.entitlements.measuring import appended, cut_at, log_state, voided_between, whole
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import RollingNeed

@@ -15,7 +15,8 @@ from rating.api.context import Rating
 from rating.api.entitlements import usage_keeper
 from rating.api.usage import check_door, entitlements
 from rating.app import build_app
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import Held
 from rating.entitlements.measuring import LogState
 from rating.entitlements.questions import RollingNeed

@@ -12,7 +12,8 @@ import pytest
 from rating.api.entitlements import usage_keeper, usage_steps
 from rating.api.entitlements.usage_keeper import UsageKeeper
 from rating.api.rating_problems import RatingProblem
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import Appended, Held
 from rating.entitlements.measuring import LogState
 from rating.invoicing.need import Need
@@ -150,7 +151,7 @@ async def test_what_is_expected_is_measured_before_anybody_asks_for_it(keeper: U
 
     async def measured() -> bool:
         await used(keeper, "a")  # somebody goes on to check
-        return keeper._namespaces["n"].held.held(later) is not None
+        return keeper._namespaces["n"].held.holds(later)
 
     await until(measured)
     store.log.records.append(Event("m.p", "a", 1500 * SECOND, Decimal(5)))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from functools import reduce
 
-from rating.entitlements.held_usage import MeasuredAsOf, UsageKey
+from rating.entitlements.held_entries import UsageKey
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import STEP_US, Appended, Held, rolling_from
 from rating.entitlements.merging import merges
 from rating.entitlements.questions import Asked, RollingNeed
@@ -53,10 +54,11 @@ class Log:
             if event.profile_id in profiles:
                 place = event.profile_id, event.account_id, event.at_us // STEP_US * STEP_US
                 steps.setdefault(place, []).append(event)
-        return [
-            Appended(*place, total(profiles[place[0]], events) if merges(profiles[place[0]]) else None)
-            for place, events in steps.items()
-        ]
+        rows: list[Appended] = []
+        for place, events in steps.items():
+            profile = profiles[place[0]]
+            rows.append((*place, str(total(profile, events).quantity) if merges(profile) else None, len(events)))
+        return rows
 
     def whole(self, key: UsageKey, until: int, now_us: int) -> Held:
         """What is held of a key once it is measured as a whole."""

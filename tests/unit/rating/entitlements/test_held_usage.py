@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.entitlements import held_entries
 from rating.entitlements.held_usage import NO_ADVANCE, HeldCut, HeldUsage, MeasuredAsOf
 from rating.entitlements.held_values import STEP_US, Held
 from rating.entitlements.questions import Asked, RollingNeed
@@ -87,7 +89,8 @@ class Keeper:
 
     def take_cut(self, cut: HeldCut) -> None:
         """Checks are answered until the cut is taken: all as of the one before."""
-        self.check()
+        if self.now_us % 3:
+            self.check()
         self.held.take(cut)
 
     def check(self) -> None:
@@ -106,9 +109,25 @@ class Keeper:
 @given(steps)
 def test_held_usage_is_what_asking_anew_says_as_of_its_cut(taken: list[tuple[str, Any]]) -> None:
     keeper = Keeper()
-    for what, value in taken:
-        keeper.take(what, value)
-        keeper.check()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_entries, "_ROWS", 1)
+        for what, value in taken:
+            keeper.take(what, value)
+            if what != "refresh" or value % 4 == 0:  # between others nobody asks, so that rows gather
+                keeper.check()
+
+
+def test_a_step_in_which_an_interval_begins_or_ends_is_measured_again() -> None:
+    torn, ended = (Need(PROFILES["sum"], start, end * SECOND) for start, end in ((50 * SECOND + 7, 80), (0, 50)))
+    for at_us, quantity in ((50 * SECOND + 6, None), (50 * SECOND + 7, 3), (51 * SECOND, 3)):
+        keeper = Keeper()
+        for asked in (torn, ended):
+            keeper.take("ask", ("a", asked))
+        keeper.take("event", Event("m.sum", "a", at_us, Decimal(3)))
+        keeper.refresh()
+        groups = keeper.held.usage("a", torn, keeper.now_us) or ()
+        assert [group.usage.quantity for group in groups] == ([] if quantity is None else [quantity])
+        assert keeper.held.usage("a", ended, keeper.now_us) == ()
 
 
 def test_a_rolling_window_goes_on_without_being_measured_again() -> None:
@@ -121,7 +140,7 @@ def test_a_rolling_window_goes_on_without_being_measured_again() -> None:
         groups = keeper.held.usage("a", rolling, keeper.now_us)
         assert groups is not None
         assert groups[0].usage == used(keeper.log, "a", rolling, len(keeper.log.records), keeper.now_us)
-    held = keeper.held.held(("a", rolling))
+    held = keeper.held.value(("a", rolling), keeper.now_us)
     assert held is not None
     assert len(held.steps) <= 122  # what has left the window is not held for ever
 
@@ -165,7 +184,7 @@ def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
             return super().__eq__(other)
 
         def __hash__(self) -> int:
-            if keeper.held.held(("a", ASKED[0])) is not None:
+            if keeper.held.holds(("a", ASKED[0])):
                 keeper.held.usage("a", ASKED[0], keeper.now_us)
             return super().__hash__()
 
@@ -180,27 +199,40 @@ def test_checks_go_on_while_what_was_voided_is_brought_forward() -> None:
 
 
 def test_much_that_was_appended_is_brought_forward_in_pieces_between_which_others_come_to_run() -> None:
-    asked, number = Need(PROFILES["sum"], 0, 100 * SECOND), 2000
+    asked, number, rounds = Need(PROFILES["sum"], 0, 100 * SECOND), 2000, 20
     names = [f"account {each}" for each in range(number)]
     keeper, pauses = Keeper(), []
     keeper.log.records += [Event("m.sum", name, SECOND, Decimal(2)) for name in names]
     nothing = MeasuredAsOf({LOG: 0}, keeper.now_us)
-    keeper.held.take(keeper.held.ahead(NO_ADVANCE, dict.fromkeys(((name, asked) for name in names), Held()), nothing))
+    keeper.held.take(keeper.held.ahead(NO_ADVANCE, {(name, asked): Held() for name in names}, nothing))
     rows = keeper.log.appended(0, number, {"m.sum": PROFILES["sum"]})
-    for _ in range(2):  # the second frees what the first put aside
+    for each in range(rounds):
         pauses.append(0)
 
         def pause() -> None:
             pauses[-1] += 1
 
         advance = keeper.held.after(rows, set(), keeper.now_us, pause)
-        of_values = pauses[-1]
-        assert 30 < of_values <= 150, "a piece is about 60 of them, and there are no more than 150 pieces"
-        keeper.held.take(keeper.held.ahead(advance, {}, keeper.log.end(keeper.now_us), pause))
-        assert pauses[-1] > of_values
-    assert pauses[1] > pauses[0]
+        keeper.held.take(keeper.held.ahead(advance, {}, keeper.log.end(keeper.now_us)))
+        groups = keeper.held.usage(names[each], asked, keeper.now_us) or ()
+        assert [group.usage for group in groups] == [Usage(Decimal(2 * each + 2), each + 1)]
+    assert pauses == [3] * 16 + [3 + 2] * 4, "500 rows at once; from the 17th on 60 of 125 accounts"
     used_now = [keeper.held.usage(name, asked, keeper.now_us) or () for name in names]
-    assert {group.usage for groups in used_now for group in groups} == {Usage(Decimal(4), 2)}
+    assert {group.usage for groups in used_now for group in groups} == {Usage(Decimal(2 * rounds), rounds)}
+
+
+def test_what_was_appended_by_a_cut_that_was_never_taken_counts_once() -> None:
+    keeper, asked = Keeper(), Need(PROFILES["sum"], 0, 100 * SECOND)
+    keeper.take("ask", ("a", asked))
+    keeper.take("event", Event("m.sum", "a", SECOND, Decimal(2)))
+    rows = keeper.log.appended(0, 1, {"m.sum": PROFILES["sum"]})
+    keeper.held.after(rows, set(), keeper.now_us)  # and then ClickHouse is away
+    keeper.check()
+    keeper.held.after(rows, set(), keeper.now_us)
+    keeper.take("ask", ("b", asked))  # as of the same cut
+    keeper.check()
+    keeper.refresh()
+    keeper.check()
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
