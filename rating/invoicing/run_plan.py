@@ -24,6 +24,7 @@ from rating.invoicing.due import Due, change_due, due_of, further_invoice_due
 from rating.invoicing.invoice_plan import Billing, billings_of
 from rating.invoicing.late.adjustments import adjustments
 from rating.invoicing.late.late_usage import LateBySubscription
+from rating.invoicing.shared_plans import SharedPlans, SubscriptionPlan
 from rating.subscriptions.shared_timelines import timelines
 from rating.subscriptions.timeline import PlanningError, Timeline
 from schemas.catalog.state import NamespaceView
@@ -78,21 +79,32 @@ def make_plan(
     planned: set[str] = set()
     waiting = 0
     book = ChargeBook(view, waits=True)
+    shared = SharedPlans(standing)
     for line in timelines(view, problems):
         try:
+            late_records = late.get(line.subscription, ())
+            shares = bills != "drafts" and not late_records
+            plan = shared.plan(line) if shares else None
+            if plan is not None:
+                waiting += plan.waiting
+                billings.extend(plan.billings)
+                planned.add(line.subscription)
+                continue
             dues = ended_dues(line, standing, as_of_us)
             final = dues if bills == "ended" else _final(dues, standing, as_of_us)
             open_dues = dues[len(final) :]
-            late_records = late.get(line.subscription, ())
             finished = billings_of(final, book, standing, late_records, line)
             # These are one only where there is something to adjust or to settle.
             alone = any(due.kind != "period" for due in open_dues)
             drafted = billings_of(open_dues, book, standing, late_records, line) if bills == "drafts" or alone else []
-            waiting += len(drafted) if alone else len(open_dues)
+            of_line = SubscriptionPlan(tuple(finished), len(drafted) if alone else len(open_dues))
+            waiting += of_line.waiting
             if bills == "drafts" and finished:
                 continue  # those are billed first
             billings.extend(drafted if bills == "drafts" else finished)
             planned.add(line.subscription)
+            if shares:
+                shared.keep(line, dues, of_line)
         except (PlanningError, ValueError) as error:  # ValueError: dates beyond the calendar
             problems.append(f"subscription {line.subscription}: {error}")
     grants = owned_grants(view)

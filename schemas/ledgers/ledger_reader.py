@@ -273,6 +273,15 @@ class LedgerReader:
         """Go on at ``positions``, where no record is incomplete."""
         self.resume({number: LogPlace(at, at) for number, at in positions.items()})
 
+    def pass_over(self, ends: Mapping[int, int]) -> None:
+        """Go on at ``ends`` without reading what lies before them: the caller has written it and knows its places. None
+        of it belongs to a record in pieces; one that had begun before is still joined."""
+        self._pause()
+        for number, end in ends.items():
+            if end != self.positions[number]:
+                self.positions[number] = end
+                self._last.pop(number, None)  # by which another reader would recognise the log: not read here
+
     def _recognise(self, partition: int) -> None:
         expected, last = self._expected[partition], self._last[partition]
         if last[0] < expected.offset:

@@ -1,4 +1,5 @@
-"""Publishing: what is read back decides, and a record that is the one that was written is not decoded for it."""
+"""Publishing: the log's order decides. What was written is not decoded for it, and not even read where nothing else
+lies between."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ class Log:
     def __init__(self, first: Iterable[Invoice] = ()) -> None:
         self.values: list[bytes] = []
         self.positions = {0: 0}
+        self.read = 0
         self._first = [encode_invoice(item) for item in first]
 
     def append_all(self, records: list[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
@@ -39,7 +41,11 @@ class Log:
     def read_to(self, ends: Mapping[int, int]) -> Iterator[LogRecord]:
         for offset in range(self.positions[0], ends[0]):
             self.positions[0] = offset + 1
+            self.read += 1
             yield LogRecord(0, offset, 0, self.values[offset])
+
+    def pass_over(self, ends: Mapping[int, int]) -> None:
+        self.positions = dict(ends)
 
 
 def published(log: Log, standing: StandingInvoices, invoices: list[Invoice]) -> list[Invoice]:
@@ -49,15 +55,28 @@ def published(log: Log, standing: StandingInvoices, invoices: list[Invoice]) -> 
 
 def test_own_records_are_applied_as_they_were_written_and_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     standing = StandingInvoices("air")
-    monkeypatch.setattr(standing, "apply_bytes", None)
+    others = Log([invoice(7)])
+    standing.apply(invoice(7))
+    monkeypatch.setattr(standing, "apply_bytes", lambda value: False)
     invoices = [invoice(number) for number in range(3)]
-    assert published(Log(), standing, invoices) == invoices
-    assert standing.invoices("air") == invoices
+    assert published(others, standing, invoices) == invoices
+    assert standing.invoices("air") == [invoice(7), *invoices]
+
+
+def test_records_that_lie_alone_are_not_read_back() -> None:
+    standing, log = StandingInvoices("air"), Log()
+    invoices = [invoice(number) for number in range(3)]
+    assert published(log, standing, invoices) == invoices
+    assert published(log, standing, [invoice(0, "late"), invoice(3)]) == [invoice(3)]
+    assert (log.read, log.positions) == (0, {0: 5})
+    assert standing.invoices("air") == [*invoices, invoice(3)]
 
 
 def test_what_another_process_wrote_first_wins() -> None:
     standing = StandingInvoices("air")
     other = invoice(1, "other")
     ours = [invoice(0), invoice(1), invoice(2)]
-    assert published(Log([other]), standing, ours) == [ours[0], ours[2]]
+    log = Log([other])
+    assert published(log, standing, ours) == [ours[0], ours[2]]
+    assert log.read == 4
     assert standing.invoice("air", other.invoice_id) == other

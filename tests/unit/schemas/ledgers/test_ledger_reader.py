@@ -115,6 +115,16 @@ def test_a_reader_connects_anew_where_it_was_after_some_failures(reader_of: Any)
     assert {position.partition: position.offset for position in kafka.consumers[1].assigned}[1] == 7
 
 
+def test_what_the_caller_has_written_is_passed_over_and_the_next_record_read(reader_of: Any) -> None:
+    kafka = Kafka(forgetful=0)
+    reader = reader_of(kafka)
+    assert [record.partition for record in reader.read_to({0: 1, 1: 8})] == [0, 1]
+    reader.pass_over({0: 1, 1: 20})
+    assert (reader.positions, reader.places()[1].last, reader.places()[0].last is None) == ({0: 1, 1: 20}, None, False)
+    next(reader.read_to({0: 1, 1: 21}))
+    assert {position.partition: position.offset for position in kafka.consumers[0].assigned} == {0: 1, 1: 20}
+
+
 @pytest.mark.parametrize("code", [KafkaError.FENCED_LEADER_EPOCH, KafkaError._DESTROY_BROKER])
 def test_the_end_is_asked_for_again_while_a_partition_gets_a_leader(
     reader_of: Any, monkeypatch: pytest.MonkeyPatch, code: int
