@@ -282,5 +282,22 @@ def claim_id(run_id: str, invoice: str) -> str:
     return blake2b(f"{len(run_id)}:{run_id}{invoice}:1".encode(), digest_size=12).hexdigest()
 
 
-def _numbered(line: Line, number: int) -> Line:
-    return replace(line, number=number, of_plan=None)  # the body has its plan
+class _NumberedLines:
+    """Lines with their numbers, each made once, so that invoices share the lines that are alike. Keyed by the line's
+    identity; beyond ``most`` entries it is emptied."""
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._entries: dict[tuple[int, int], tuple[Line, Line]] = {}
+
+    def __call__(self, line: Line, number: int) -> Line:
+        entry = self._entries.get((id(line), number))
+        if entry is None:
+            if len(self._entries) >= self._most:
+                self._entries.clear()
+            numbered = replace(line, number=number, of_plan=None)  # the body has its plan
+            entry = self._entries[id(line), number] = line, numbered
+        return entry[1]
+
+
+_numbered: Final = _NumberedLines()

@@ -13,12 +13,12 @@ from msgspec import Struct
 from rating.invoicing.charges import Need, ResolvedCharge, Totals
 from rating.pricing import MatrixQuantity, PriceError, Rated, money_text, rate
 from rating.pricing.exact import exact_sum
-from rating.pricing.identity_cache import IdentityCache
 from rating.pricing.split_charges import Quantity, rate_alone, rate_parts
 from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.invoice_record import Line
 from schemas.prices import MatrixPrice, Price, plain
+from schemas.values.identity_cache import IdentityCache
 from schemas.values.json_text import to_json
 from schemas.values.record_copy import replace
 
@@ -53,9 +53,7 @@ def rate_items(items: Sequence[ResolvedCharge], totals: Totals, account_id: str,
                 continue
             split = item.price.split
             if split is None:
-                yield RatedItem(
-                    item, *_rated(item.price, list(totals[item.need].get(account_id, ())), item.need, currency)
-                )
+                yield _ALIKE(item, totals[item.need].get(account_id, ()), currency)
                 continue
             if number not in known:
                 numbers = together[item.charge.key, item.need.profile.profile_id, split.of]
@@ -71,12 +69,35 @@ def rate_items(items: Sequence[ResolvedCharge], totals: Totals, account_id: str,
         yield RatedItem(replace(item, price=price), priced, usage, note)
 
 
-def _rated(price: Price, rows: list[UsageGroup], need: Need, currency: str) -> tuple[Rated, Usage, str]:
-    """Rate an item that stands alone: (priced, usage, note)."""
-    usage = _usage(need, rows)
-    quantity = _quantity(price, rows, usage)
-    priced = (rate_alone if isinstance(price, MatrixPrice) else _RATED)(price, quantity, currency)
-    return priced, usage, _note(priced, usage, rows)
+def _rated(item: ResolvedCharge, need: Need, rows: Sequence[UsageGroup], usage: Usage, currency: str) -> RatedItem:
+    """Rate an item that stands alone."""
+    quantity = _quantity(item.price, rows, usage)
+    priced = (rate_alone if isinstance(item.price, MatrixPrice) else _RATED)(item.price, quantity, currency)
+    return RatedItem(item, priced, usage, _note(priced, usage, rows))
+
+
+class _RatedAlike:
+    """Accounts that used the same quantity of one item share what is rated, and by that its line. Keyed by the item's
+    identity and the quantity's digits, as ``_RatedAlone`` is. Beyond ``most`` entries it is emptied."""
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._entries: dict[tuple[int, str, str, int, bool], RatedItem] = {}
+
+    def __call__(self, item: ResolvedCharge, rows: Sequence[UsageGroup], currency: str) -> RatedItem:
+        """The rated item, of usage, that stands alone. Raises PriceError."""
+        need = item.need
+        assert need is not None
+        usage = _usage(need, rows)
+        if isinstance(item.price, MatrixPrice):
+            return _rated(item, need, rows, usage, currency)
+        key = id(item), currency, str(usage.quantity), usage.events, bool(rows)
+        rated = self._entries.get(key)
+        if rated is None:
+            if len(self._entries) >= self._most:
+                self._entries.clear()
+            rated = self._entries[key] = _rated(item, need, rows, usage, currency)  # which holds the item
+        return rated
 
 
 class _RatedAlone:
@@ -99,6 +120,7 @@ class _RatedAlone:
 
 
 _RATED: Final = _RatedAlone()
+_ALIKE: Final = _RatedAlike()
 
 
 def _note(priced: Rated, usage: Usage, rows: Sequence[UsageGroup]) -> str:
@@ -145,7 +167,11 @@ def _quantity(price: Price, rows: Iterable[UsageGroup], usage: Usage) -> Quantit
 
 
 def line_of(rated: RatedItem) -> Line:
-    """The line of a rated item."""
+    """The line of a rated item: one for all accounts that share that."""
+    return _made_line(rated) if isinstance(rated.item.price, MatrixPrice) else _LINES(rated)
+
+
+def _made_line(rated: RatedItem) -> Line:
     item, priced, usage, note = rated.item, rated.priced, rated.usage, rated.note
     amount, unrounded, steps = _amounts(priced) if isinstance(item.price, MatrixPrice) else _AMOUNTS(priced)
     return Line(
@@ -194,3 +220,4 @@ def _text(price: Price) -> str:
 
 _texts: Final = IdentityCache(_text)
 _AMOUNTS: Final = IdentityCache(_amounts, 4096)
+_LINES: Final = IdentityCache(_made_line, 4096)

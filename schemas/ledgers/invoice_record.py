@@ -15,6 +15,7 @@ import msgspec
 
 from schemas.kafka.codec import CodecError, codec, long
 from schemas.ledgers.invoice_details import Body, body_of_text
+from schemas.values.identity_cache import IdentityCache
 
 log = logging.getLogger(__name__)
 
@@ -143,21 +144,26 @@ def _written(invoice: Invoice) -> list[bytes]:
     _add_texts(parts, (invoice.state, invoice.currency, invoice.total))
     if invoice.lines:
         parts.append(number(len(invoice.lines)))
-    for line in invoice.lines:
-        parts.append(number(line.number))
-        _add_texts(parts, (line.kind, line.charge, line.product, line.description, line.profile_id))
-        if line.profile_versions:
-            parts.append(number(len(line.profile_versions)))
-            parts += map(number, line.profile_versions)
-        parts += _END, number(line.period_start), number(line.period_end)
-        texts = (
-            line.quantity, line.events, line.unit, line.price, line.amount, line.unrounded, line.steps, line.note,
-            line.adjusts,
-        )  # fmt: skip
-        _add_texts(parts, texts)
+    parts += map(_LINE_BYTES, invoice.lines)
     parts.append(_END)
     _add_texts(parts, (invoice.body, invoice.claim_id))
     return parts
+
+
+def _line_bytes(line: Line) -> bytes:
+    number = _number
+    parts = [number(line.number)]
+    _add_texts(parts, (line.kind, line.charge, line.product, line.description, line.profile_id))
+    if line.profile_versions:
+        parts.append(number(len(line.profile_versions)))
+        parts += map(number, line.profile_versions)
+    parts += _END, number(line.period_start), number(line.period_end)
+    texts = (
+        line.quantity, line.events, line.unit, line.price, line.amount, line.unrounded, line.steps, line.note,
+        line.adjusts,
+    )  # fmt: skip
+    _add_texts(parts, texts)
+    return b"".join(parts)
 
 
 def _add_texts(parts: list[bytes], texts: Iterable[str]) -> None:
@@ -169,6 +175,8 @@ def _add_texts(parts: list[bytes], texts: Iterable[str]) -> None:
 
 _number: Final = lru_cache(maxsize=4096)(long)
 """Invoices of a run share their instants."""
+_LINE_BYTES: Final = IdentityCache(_line_bytes, 4096)
+"""… and the lines that are alike."""
 _SHORT: Final = 1024
 _LENGTHS: Final = tuple(long(length) for length in range(_SHORT))
 _END: Final = long(0)

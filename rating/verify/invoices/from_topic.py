@@ -14,7 +14,6 @@ from typing import Final
 from rating.invoices.snapshot.invoice_store import InvoiceStore
 from rating.invoicing.rated_items import price_text
 from rating.pricing import PriceError
-from rating.pricing.identity_cache import IdentityCache
 from rating.subscriptions.timeline import PlanningError, pinned_plan
 from rating.verify.difference import Findings, VerifyProgress
 from rating.verify.invoices.copied_rows import LINE, InvoiceValues, copied, differing, written
@@ -26,6 +25,7 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES, Price, pinned_price, price_in
+from schemas.values.identity_cache import IdentityCache
 
 NAME: Final = "invoices from the topic"
 _LOOKED_AT_AGAIN: Final = 5_000

@@ -20,6 +20,7 @@ from rating.usage import Measured, Usage, UsageGroup
 from schemas.catalog.models import Charge, Plan, Product
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
+from schemas.values.record_copy import replace
 from tests.unit.rating.builders import stored
 
 RUN = Run("run_1", 3, 40, 99, {})
@@ -161,3 +162,26 @@ def test_what_was_used_alike_at_one_price_is_rated_once_and_never_at_another() -
             assert known(asked, quantity, "USD") is known(asked, quantity, "USD")
             assert str(known(asked, quantity, "USD").quantity) == text
     assert len(known._entries) <= 3
+
+
+def test_accounts_that_used_alike_share_a_line_and_no_others_do() -> None:
+    fee, item, other = flat("5"), metered(TIERED), metered(TIERED)
+    need = item.need
+    assert need is not None
+    used = [(Decimal(text), events) for text in ("150", "150.0", "7") for events in (1, 2)]
+    rows = {f"{name}{number}": [UsageGroup(Usage(*of), "x")] for number, of in enumerate(used) for name in "ab"}
+    lines: dict[str, Any] = {}
+    for account, groups in [*rows.items(), ("none", []), ("nothing", [])]:
+        of_account = replace(due(), account_id=account)
+        record = build_invoice(of_account, [fee, item, other], {need: {account: groups}}, RUN)
+        alone = rated_items._rated(item, need, groups, rated_items._usage(need, groups), "USD")
+        expected = replace(rated_items._made_line(alone), number=2, of_plan=None)
+        assert record.lines[1:] == (expected, replace(expected, number=3))
+        lines[account] = record.lines
+    for number in range(len(used)):
+        assert list(map(id, lines[f"a{number}"])) == list(map(id, lines[f"b{number}"]))
+    assert lines["none"][1] is lines["nothing"][1]
+    assert len({id(of[1]) for of in lines.values()}) == len(used) + 1
+    most = rated_items._RatedAlike(most=2)
+    for number in (0, 2, 4, 0, 1):
+        assert most(item, rows[f"a{number}"], "USD").usage == rows[f"a{number}"][0].usage
