@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 
 from schemas.catalog.state import Catalog, Entry
-from schemas.kafka.codec import CodecError, codec
+from schemas.catalog.stored.entry_bytes import decode_entry
+from schemas.kafka.codec import CodecError
 from schemas.kafka.topics import CATALOG
 from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 def apply_record(catalog: Catalog, record: LogRecord) -> Entry | None:
     """Apply one record of usage.catalog; returns its entry, or None if it is invalid or lost its claim."""
     try:
-        decoded = codec("catalog_entry").decode(record.value)
+        decoded = decode_entry(record.value)
         entry = catalog.apply(decoded, record.offset, record.append_us)
     except (CodecError, ValueError) as error:
         log.warning("usage.catalog offset %d is void: %s", record.offset, error)
