@@ -56,10 +56,12 @@ def number_all(
     namespace = view.namespace
     numbers = ledger.refresh().numbers
     invoices = standing.invoices(namespace)
-    if len(numbers.given(namespace)) + len(unnumbered(numbers, namespace, invoices)) < standing.count(namespace):
+    names = unnumbered(numbers, namespace, invoices)
+    if len(numbers.given(namespace)) + len(names) < standing.count(namespace):
         standing.expand_account(namespace, None)
         invoices = standing.invoices(namespace)
-    number_invoices(ledger, client, namespace, view.settings, invoices, now)
+        names = unnumbered(numbers, namespace, invoices)
+    _number(ledger, client, namespace, view.settings, invoices, names, now)
 
 
 def number_invoices(
@@ -75,9 +77,21 @@ def number_invoices(
 
     ``invoices``: the namespace's valid invoices; ``settings``: the namespace's. Raises LedgerUnavailable.
     """
-    ledger.refresh()
+    names = unnumbered(ledger.refresh().numbers, namespace, invoices)
+    _number(ledger, client, namespace, settings, invoices, names, now)
+
+
+def _number(
+    ledger: CheckpointLedger,
+    client: Client,
+    namespace: str,
+    settings: Namespace,
+    invoices: Iterable[Invoice],
+    names: Sequence[str],
+    now: datetime,
+) -> None:
+    """``names``: ids of those of ``invoices`` without a number, in the order of assignment."""
     checkpoints = ledger.checkpoints
-    names = unnumbered(checkpoints.numbers, namespace, invoices)
     note_names = unnumbered_notes(checkpoints.note_numbers, namespace, invoices)
     if names:
         ledger.number(namespace, _prefix(settings.invoice_prefix, now), names)

@@ -19,7 +19,7 @@ from rating.invoices.amounts.line_plans import plan_in
 from rating.invoices.amounts.unpriced_values import same_line
 from rating.invoices.chain import interims_of
 from rating.invoicing.charges import ResolvedCharge, proration
-from rating.invoicing.pinned_prices import price_of
+from rating.invoicing.late.pinned_prices import price_of
 from rating.invoicing.rated_items import price_text, steps_text
 from rating.pricing import PriceError, Rated, money_text, plain, rate
 from rating.pricing.exact import exact_sum

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
-from schemas.values.json_text import to_json
+from schemas.values.json_text import stored, to_json
 
 T = TypeVar("T")
 
@@ -283,7 +282,7 @@ EMPTY_BODY: Final = Body({})
 @lru_cache(maxsize=4096)  # the same body is usually needed several times in a row
 def body_of_text(text: str) -> Body:
     """Decode a record's ``body``. Raises ValueError."""
-    fields = json.loads(text or "{}")
+    fields = stored(text or "{}")
     if not isinstance(fields, dict):
         raise ValueError("the body of an invoice is a JSON object")
     return Body(fields)

@@ -9,11 +9,11 @@ or skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
+class Numbered(Struct, frozen=True):
     """A number. ``invoice_id``: id of the invoice or credit note; ``rank``: 1, 2, … in the namespace; ``text``: the
     number as printed, which never changes."""
 

@@ -23,7 +23,7 @@ from rating.invoices.chain import billed_up_to, is_interim
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.charges import ChargeBook, Need
-from rating.invoicing.pinned_prices import price_of
+from rating.invoicing.late.pinned_prices import price_of
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.period_lock import NO_LOCK, PeriodLock
 from rating.subscriptions.timeline import Timeline
