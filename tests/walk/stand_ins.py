@@ -82,6 +82,9 @@ class LedgerReader:
         place = module("schemas.ledgers.log_place").LogPlace
         return {number: place(offset, offset) for number, offset in self.positions.items()}
 
+    def pass_over(self, ends: Mapping[int, int]) -> None:
+        self.positions.update(ends)
+
     def resumable(self) -> dict[int, int]:
         return dict(self.positions)
 
