@@ -18,7 +18,7 @@ from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, 
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
-from deploy.cli.operation import capacity, copies, generation, init, log, replay, up_down_status, verify
+from deploy.cli.operation import backup, capacity, copies, generation, init, log, replay, up_down_status, verify
 
 
 def _print_version(chosen: bool) -> None:
@@ -57,6 +57,8 @@ _NOTHING: Final = "Needs no stack and no key."
 app.command(epilog=_LOCAL)(up_down_status.up)
 app.command(epilog=_LOCAL)(up_down_status.down)
 app.command(epilog=_LOCAL + " Variables that name another installation come first.")(up_down_status.status)
+app.command(epilog=_LOCAL)(backup.backup)
+app.command(epilog=_LOCAL)(backup.restore)
 app.command(epilog=STORES)(init.init)
 app.command(epilog=_NOTHING)(capacity.capacity)
 app.command(epilog=CATALOG_KEY)(apply.apply)

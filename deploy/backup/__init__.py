@@ -1,0 +1,1 @@
+"""Backup of a stopped stack's folder, and its restoration."""
