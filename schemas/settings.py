@@ -105,7 +105,7 @@ class Settings(StoreSettings):
         description="megabytes of room on those disks below which the gateway answers 503 until there is more",
     )
     flush_seconds: float = Field(
-        1.0,
+        1.25,
         ge=0.05,
         le=5,
         description="seconds between two writes of a worker that has little to write: usage is seen so much later, and "

@@ -27,6 +27,8 @@ from schemas.settings import Settings
 log = logging.getLogger(__name__)
 
 _FAILING_FOR: Final = 5.0
+_POLL_SECONDS: Final = 0.5
+"""A report ends a poll at once; closing waits for it."""
 Done = Callable[[str | None], None]  # called on the loop with None, or with the error
 
 
@@ -148,7 +150,7 @@ class LoopProducer:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            self._producer.poll(0.1)
+            self._producer.poll(_POLL_SECONDS)
 
     def _wake(self) -> None:
         # The loop clears the flag before it reads the reports: a report appended earlier is read then, a later one

@@ -1,8 +1,8 @@
 """usage_records and usage_identities have the rows of usage_events, each of its place and time: what a record measures
 is compared by ``matches``.
 
-All are filled by views of usage_flush; sums of row hashes compare whole groups in one pass, and only a group that
-differs is looked at row by row.
+All are filled by views of usage_flush and usage_flush_counted; sums of row hashes compare whole groups in one pass,
+and only a group that differs is looked at row by row.
 """
 
 from __future__ import annotations

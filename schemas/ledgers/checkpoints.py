@@ -121,7 +121,9 @@ def next_cut(previous_cut: Cut | None, progress: Offsets, catalog_offset: int, a
 def read_progress(client: Client) -> dict[tuple[int, int], int]:
     """(generation, partition) → next offset, from usage_progress; all rows below are durable."""
     rows = client.query(
+        # By one thread: it is asked twice a flush, and several threads cost more than they save.
         "SELECT generation, partition, max(next_offset) FROM usage_progress GROUP BY generation, partition"
+        " SETTINGS max_threads = 1"
     )
     return {(int(row[0]), int(row[1])): int(row[2]) for row in rows.result_rows}
 

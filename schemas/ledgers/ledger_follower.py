@@ -23,7 +23,7 @@ FOLLOWING_WAIT_MS: Final = 5_000
 """How long the broker holds an empty fetch of whoever follows a topic; a record that is appended ends it at once. Idle
 followers are most of what an idle broker does (tests/bench/growth/idle.py)."""
 _POLL_SECONDS: Final = 0.2
-_END_SECONDS: Final = 2.0
+_END_SECONDS: Final = 3.0
 """How often the log's end is queried."""
 _STALE_SECONDS: Final = 0.5
 """The same where somebody finds what is known of it too old (``fresh``)."""

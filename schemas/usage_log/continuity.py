@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 REST_LOOKS: Final = 3
-"""A log at which nothing moves and nothing is wrong is looked at every third time."""
+"""A log of which nothing is wrong, and into which this process has acknowledged nothing meanwhile, is looked at every
+third time, whatever others put there."""
 _TIMEOUT: Final = 5
 _FIRST_AND_NEXT: Final[tuple[Callable[[], OffsetSpec], ...]] = (OffsetSpec.earliest, OffsetSpec.latest)
 _RECOVER: Final = (
@@ -123,7 +124,7 @@ def metered(client: Client, generation: int) -> tuple[str, dict[int, int]]:
         "SELECT toInt64(-1) AS partition, toUInt64(0) AS cursor, argMin(topic_id, recorded_at) AS topic"
         " FROM usage_topics WHERE generation = {g:UInt32} UNION ALL"
         " SELECT toInt64(partition), max(next_offset), '' FROM usage_progress WHERE generation = {g:UInt32}"
-        " GROUP BY partition",
+        " GROUP BY partition SETTINGS max_threads = 1",
         parameters={"g": generation},
     ).result_rows
     known = next(str(topic) for partition, _, topic in rows if partition < 0)
@@ -195,8 +196,7 @@ class LogWatch:
         self._client: Any = None
         self._faults = ConfirmedFaults()
         self._reasons: tuple[UnreadyReason, ...] = ()
-        self._standing: GenerationStanding | None = None
-        self._at_rest = False
+        self._intact = False
         self._passed_over = 0
         self._thread = threading.Thread(target=self._run, name="log watch", daemon=True)
 
@@ -222,8 +222,8 @@ class LogWatch:
             self._turn()
 
     def _turn(self) -> None:
-        """Look, but not at each turn while the log stands as it did and nothing was acknowledged since."""
-        resting = self._at_rest and (self._acknowledged is None or not self._acknowledged.waiting)
+        """Look, but not at each turn while the log is intact and nothing was acknowledged since."""
+        resting = self._intact and (self._acknowledged is None or not self._acknowledged.waiting)
         if resting and self._passed_over < REST_LOOKS - 1:
             self._passed_over += 1
             return
@@ -246,11 +246,10 @@ class LogWatch:
                 )
         except Exception as error:  # a failed check says nothing about the log
             self._client = None
-            self._at_rest = False
+            self._intact = False
             log.debug("the log was not looked at: %s", _first_line(error))
             return
-        self._at_rest = standing == self._standing and not any(standing.faults())
-        self._standing = standing
+        self._intact = not any(standing.faults())
         if self._acknowledged is not None:
             self._acknowledged.metered(generation, standing.cursors)
         self._reasons = self._faults.look(standing, first=first)

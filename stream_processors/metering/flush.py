@@ -3,8 +3,8 @@
 One unit of records after another: *prepare* (a thread: decode, deduplicate, match, columns) while the unit before it is
 being written (*commit*, another thread). Commit's steps, each durable before the next begins:
 
-1. usage_flush, which stores nothing itself: its views fill usage_events, usage_identities, usage_records and
-   duplicate_events, and the insert is answered when all four are durable
+1. usage_flush (or usage_flush_counted), which stores nothing itself: its views fill usage_events, usage_identities,
+   usage_records and duplicate_events, and the insert is answered when all four are durable
 2. voids, now that every event before them is durable: usage_voids, voided_events; then conflicts, voids without effect
    and undecodable records to usage.rejected, delivery reported
 3. usage_batches
@@ -47,9 +47,8 @@ from stream_processors.threads import Stopping
 log = logging.getLogger(__name__)
 
 FLUSH_ROWS: Final = 500_000
-"""Rows of one flush, shared out among its partitions, so that its memory and its time are bounded whatever a namespace
-measures of an event; a partition whose share is used up goes on in the next one. At least one batch of each is
-taken."""
+"""Rows of one flush, shared out among its partitions, so that its memory and time are bounded whatever a namespace
+measures of an event; a partition whose share is used up goes on in the next one. At least one batch of each is taken."""
 
 
 class UnitMeter:
@@ -189,7 +188,8 @@ class UnitMeter:
                 self._leave(flush)
                 return
         if flush.events.size or flush.duplicates:
-            journal.insert("usage_flush", flush_table(flush.events, flush.duplicates))
+            duplicates = flush.duplicates or None
+            journal.insert(journal.flush_door(duplicates is not None), flush_table(flush.events, duplicates))
         rejections = flush.rejections
         if flush.voids:
             decided = decide_voids(journal, flush.voids, self._topic)

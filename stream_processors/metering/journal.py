@@ -32,6 +32,8 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _LOOK_UP: Final = 2_000
 _FILTER_BLOCK: Final = IDENTITY_BYTES << 20
+COUNTED_FLUSHES: Final = 70
+"""The migration that makes usage_flush_counted and its views."""
 
 
 def arrow_bytes(rows: pa.Table) -> bytes:
@@ -59,6 +61,7 @@ class Journal:
         self.failing_since: float | None = None
         self.trouble = ""
         self.answered_at = float("-inf")
+        self._counted_door = False
         self.outages = 0
         """How often ClickHouse was away and answered again: it may have been restored from a copy meanwhile."""
 
@@ -115,6 +118,14 @@ class Journal:
     def query(self, what: str, sql: str, parameters: Parameters | None = None) -> Sequence[Sequence[Any]]:
         """Rows of a query."""
         return self._retry(what, lambda client: client.query(sql, parameters=parameters).result_rows)
+
+    def flush_door(self, duplicates: bool) -> str:
+        """The table by which the events of a flush are written: the cheaper one where it holds no ``duplicates``, once
+        all of its views are made. An insert before that would be answered, and be lost."""
+        if not duplicates and not self._counted_door:
+            sql = "SELECT count() FROM schema_migrations WHERE number = {n:UInt32}"
+            self._counted_door = bool(self.query("look for a migration", sql, {"n": COUNTED_FLUSHES})[0][0])
+        return "usage_flush_counted" if self._counted_door and not duplicates else "usage_flush"
 
     def run(self, what: str, call: Callable[[Client], T]) -> T:
         """Call ``call`` with the client, retrying it as a whole; for reads."""

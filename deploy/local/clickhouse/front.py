@@ -30,6 +30,7 @@ import uvicorn
 
 from deploy.local.clickhouse.engine_access import AccessError, Accounts, Role, check_origin
 from deploy.local.clickhouse.request import RequestError, Statement, read_statement
+from schemas.http.resting_server import RestingServer
 
 if TYPE_CHECKING:
     from deploy.local.clickhouse.engine import Engine, EngineError, QueryResult
@@ -213,7 +214,7 @@ def serve(
     watch = threading.Thread(target=front.watch, args=(stop,), name="watch", daemon=True)
     watch.start()
     try:
-        uvicorn.Server(config).run()
+        RestingServer(config).run()
     finally:
         stop.set()
         watch.join()

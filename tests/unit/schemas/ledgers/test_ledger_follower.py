@@ -53,11 +53,11 @@ def followed(
     return follower, log
 
 
-def test_the_end_is_queried_first_and_then_every_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    follower, log = followed(monkeypatch, end=0, seconds=10)
+def test_the_end_is_queried_first_and_then_every_three_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    follower, log = followed(monkeypatch, end=0, seconds=15)
     assert log.queries[0] == 100.0
     assert 4 <= len(log.queries) <= 6
-    assert follower.caught_up_at >= 107
+    assert follower.caught_up_at >= 111
 
 
 def test_the_end_is_queried_soon_where_somebody_finds_it_too_old(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,7 +267,7 @@ def test_a_watch_tells_the_count_of_acknowledged_records_how_far_the_log_is_mete
     assert told == [[], [], ["log_ends_below_cursor"]]
 
 
-def test_a_log_at_rest_is_looked_at_every_third_time_until_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_intact_log_is_looked_at_every_third_time_by_who_puts_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
     counted, looks = Acknowledged("gateway"), 0
     log = at(40, 30)
 
@@ -287,8 +287,10 @@ def test_a_log_at_rest_is_looked_at_every_third_time_until_something_moves(monke
             watch._turn()
         return looks - before
 
-    assert looked(2) == 2  # the second finds that nothing moved
-    assert looked(2 * REST_LOOKS) == 2
+    assert looked(1) == 1
+    for placed in range(2 * REST_LOOKS):
+        log = at(40 + placed, 30)  # by others
+        assert looked(1) == (placed % REST_LOOKS == REST_LOOKS - 1)
     counted.add("live", 1, 0, 40, 3)
     assert looked(1) == 1  # what was acknowledged is written down, and the log looked at
     log = at(5, 30)  # it lost its end

@@ -162,10 +162,13 @@ def test_what_a_void_does_is_not_decided_by_a_journal_that_was_restored_while_an
         def query(self, *_: Any) -> Any:
             return []
 
+        def flush_door(self, duplicates: bool) -> str:
+            return "usage_flush" if duplicates else "usage_flush_counted"
+
     item.meter._writing = cast(Any, Restored())
     item.meter.commit(flush)
     # No rejection, no row of a void, no cursor: all of it comes again.
-    assert (inserted, flush.gone_back, flush.gaps) == (["usage_flush"], True, {0: 5})
+    assert (inserted, flush.gone_back, flush.gaps) == (["usage_flush_counted"], True, {0: 5})
 
 
 def test_a_void_in_another_generation_means_copies_of_the_one_before():
