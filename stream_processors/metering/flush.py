@@ -47,8 +47,8 @@ from stream_processors.threads import Stopping
 log = logging.getLogger(__name__)
 
 FLUSH_ROWS: Final = 500_000
-"""Rows of one flush, shared out among its partitions, so that its memory and time are bounded whatever a namespace
-measures of an event; a partition whose share is used up goes on in the next one. At least one batch of each is taken."""
+"""Rows of one flush, shared out among its partitions, so that its memory and time are bounded, whatever a namespace
+measures of an event; a partition whose share is used up goes on in the next. At least one batch of each is taken."""
 
 
 class UnitMeter:
