@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas.http.connections import CLOSING
 from schemas.http.problems import Problem
-from schemas.http.resting_server import RestingServer
+from schemas.resting_server import RestingServer
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ import uvicorn
 
 from deploy.local.clickhouse.engine_access import AccessError, Accounts, Role, check_origin
 from deploy.local.clickhouse.request import RequestError, Statement, read_statement
-from schemas.http.resting_server import RestingServer
+from schemas.resting_server import RestingServer
 
 if TYPE_CHECKING:
     from deploy.local.clickhouse.engine import Engine, EngineError, QueryResult
