@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from ingest.catalog.checks.empty_filters import never_faults
 from ingest.catalog.checks.faults import placed_faults
@@ -16,6 +15,7 @@ from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
+from schemas.http.fault_texts import fault_text, told_once
 from schemas.prices import price_in
 from schemas.values.json_text import JsonObject, canonical, exact
 
@@ -112,13 +112,10 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
         body_of(model)
     except ValidationError as error:
         placed = list(placed_faults(kind, value, path))
-        problems = error.errors(include_url=False)
-        for problem in problems:
+        for problem in told_once(error.errors(include_url=False)):
             if not problem["loc"] and placed:
                 continue  # the model's general message for a fault that ``placed`` reports with its path
-            if problem["type"] == "too_short" and any(_below(nested["loc"], problem["loc"]) for nested in problems):
-                continue  # too short only because of items that are faulty themselves
-            faults.append(_fault(path, problem["loc"], _said(problem), problem["type"]))
+            faults.append(Fault(_place(path, problem["loc"]), fault_text(problem, KINDS[kind])))
         faults.extend(placed)
         return None
     except (ValueError, TypeError) as error:
@@ -129,30 +126,13 @@ def read_model(kind: str, value: Any, path: str, faults: list[Fault]) -> Model |
     return None if never else model
 
 
-def _below(location: tuple[Any, ...], above: tuple[Any, ...]) -> bool:
-    return len(location) > len(above) and location[: len(above)] == above
-
-
-def _said(problem: ErrorDetails) -> str:
-    """pydantic's message, but of the number of items one that says what to write."""
-    of = problem.get("ctx", {})
-    if problem["type"] == "too_short":
-        return f"has {of['actual_length']} items; write at least {of['min_length']}"
-    if problem["type"] == "too_long":
-        return f"has {of['actual_length']} items; write at most {of['max_length']}"
-    return problem["msg"]
-
-
-def _fault(path: str, loc: Iterable[Any], message: str, kind: str) -> Fault:
-    for part in loc:
+def _place(path: str, location: Iterable[int | str]) -> str:
+    for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif str(part).isidentifier():
+        elif part.isidentifier() and part != "datetime":  # one of a union's parts, of an instant or a date
             path += f".{part}"
-    detail = message.removeprefix("Value error, ")
-    if kind == "string_type":
-        detail += "; put a number or true/false in quotes"
-    return Fault(path, detail)
+    return path
 
 
 def body_of(model: Model) -> JsonObject:

@@ -113,9 +113,21 @@ class AlertRule(Model):
     def _stands(self, info: ValidationInfo) -> Self:
         if self.currency is not None and not is_stored(info):
             exponent(self.currency)
-        if fault := self._fault():
+        if fault := self._fault() or (None if is_stored(info) else self._fault_of_values()):
             raise ValueError(f"alert rule {self.code}: {fault}")
         return self
+
+    def _fault_of_values(self) -> str | None:
+        """Two thresholds that are one value: each crossing of it would be told twice."""
+        known: dict[Decimal, str] = {}
+        for threshold in self.thresholds:
+            value = limit_of(threshold, self.budget)
+            if value is None:
+                continue
+            if value in known:
+                return f"{threshold} and {known[value]} are both {plain(value)} of budget {self.budget}; leave one out"
+            known[value] = threshold
+        return None
 
     def _fault(self) -> str | None:
         """Why it cannot be evaluated, with the remedy."""

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Lifespan
 from schemas.http import api_docs
 from schemas.http.connections import bounded_protocol
 from schemas.http.early_answers import Early, answering_protocol
+from schemas.http.fault_texts import fault_text
 from schemas.http.openapi import Answered, document
 from schemas.http.problems import Problem, reason_of
 from schemas.http.scopes import Service
@@ -70,7 +71,7 @@ def of_http(error: HTTPException) -> Problem:
 
 def of_invalid(error: RequestValidationError) -> Problem:
     """422 for parameters or a body that the route does not take, each with its place."""
-    errors = [{"path": ".".join(map(str, item["loc"])), "detail": str(item["msg"])} for item in error.errors()]
+    errors = [{"path": ".".join(map(str, item["loc"])), "detail": fault_text(item)} for item in error.errors()]
     detail = "; ".join(f"{item['path']}: {item['detail']}" for item in errors)
     return Problem(422, "invalid", detail, errors=errors)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ingest.catalog.planned import Planned
 from schemas.catalog.entitlements.features import Feature, FeatureGrant, FeatureLimit
@@ -10,6 +11,9 @@ from schemas.catalog.meters import Meter
 
 Faults = Iterator[tuple[str, str]]
 """Place below what is checked, and what is wrong."""
+
+
+_KINDS: Final[dict[type, str]] = {bool: "true or false", int: "a whole number", str: "a text"}
 
 
 def limit_faults(planned: Planned, limits: Sequence[FeatureLimit], profile_id: str) -> Faults:
@@ -42,6 +46,9 @@ def grant_faults(
     ``charged``: profiles that the plan bills."""
     if feature.profile is not None and grant.value is not None:
         yield ".value", f"feature {feature.code} is metered by {feature.profile}; write limits, or remove the value"
+    if grant.value is not None and feature.value is not None and type(grant.value) is not type(feature.value):
+        has = f"{feature.code} has {_KINDS[type(feature.value)]} ({str(feature.value)[:40]})"
+        yield ".value", f"{str(grant.value)[:40]!r} is {_KINDS[type(grant.value)]}, and {has}; write such a one"
     if feature.profile is None and grant.limits:
         yield ".limits", f"feature {feature.code} is not metered; name its profile, or remove the limits"
     if feature.profile is None or not grant.granted:

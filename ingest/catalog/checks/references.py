@@ -115,6 +115,8 @@ class _References:
 
     def _absent(self, kind: str, code: str) -> str:
         """Error message for a missing entry, with the remedy."""
+        if self._planned.standing(kind, code) is not None:
+            return f"{kind} {code} is retired here; remove it there first"
         if self._planned.was_retired(kind, code):
             return f"{kind} {code} is retired; publish it again, or refer to another"
         self._to_compare -= self._planned.count(kind)
@@ -286,11 +288,8 @@ class _References:
     def _overlap(self, earlier: Subscription, later: Subscription, both: set[str]) -> Fault:
         in_document = self._planned.declares("subscription", later.code)
         late, early = (later, earlier) if in_document else (earlier, later)
-        detail = (
-            f"bills {', '.join(sorted(both))} of account {earlier.account}, as subscription {early.code} does at "
-            "the same "
-            "time; end one before the other starts"
-        )
+        at_once = f"as subscription {early.code} does at the same time; end one before the other starts"
+        detail = f"bills {', '.join(sorted(both))} of account {earlier.account}, {at_once}"
         return self._fault("subscription", late.code, "", detail)
 
 

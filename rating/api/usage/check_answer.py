@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from pydantic import Field
 from rating.api.context import Rating
 from rating.api.entitlements.answer import as_of_json, entitlement_json
 from rating.api.entitlements.checks import CheckedDecisions, FeatureCheck, answered
-from rating.api.rating_problems import wrong
+from rating.api.rating_problems import RatingProblem, wrong
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import Granted
 from schemas.catalog.base import Code, Identifier, Model
@@ -51,7 +52,9 @@ class CheckRequest(Model):
 async def check_answer(
     rating: Rating, view: NamespaceView, check: FeatureCheck, granted: Granted, now_us: int
 ) -> bytes:
-    """JSON; ``granted``: to the account of ``check``. Raises Problem (503) where usage cannot be told."""
+    """JSON; ``granted``: to the account of ``check``. Raises Problem (422, 503), also where usage cannot be told."""
+    if fault := _fault_of_quantity(view, check):
+        raise wrong("quantity", fault)
     result = await answered(
         rating.usage_keeper, rating.reservations.held, view, [check], {check.account_id: granted}, now_us
     )
@@ -65,6 +68,14 @@ async def checks_answer(
 ) -> bytes:
     """JSON of several checks, in their order; ``granted``: to each account that is there. What is not there is not
     allowed. Raises as ``check_answer``."""
+    faults = [
+        (f"body.checks.{number}.quantity", fault)
+        for number, check in enumerate(checks)
+        if (fault := _fault_of_quantity(view, check))
+    ]
+    if faults:
+        detail = "; ".join(f"{path}: {fault}" for path, fault in faults)
+        raise RatingProblem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, faults)
     unknown = {number: decision for number, check in enumerate(checks) if (decision := unknown_decision(view, check))}
     known = [check for number, check in enumerate(checks) if number not in unknown]
     result = await answered(rating.usage_keeper, rating.reservations.held, view, known, granted, now_us)
@@ -107,6 +118,14 @@ def unknown_decision(view: NamespaceView, check: FeatureCheck) -> EntitlementDec
     if view.get("feature", check.feature) is None:
         return EntitlementDecision(False, "unknown_feature", f"there is no feature {check.feature!r}; publish it")
     return None
+
+
+def _fault_of_quantity(view: NamespaceView, check: FeatureCheck) -> str:
+    """Why there can be no quantity of the feature; "": there can."""
+    entry = view.get("feature", check.feature)
+    if check.quantity is None or entry is None or entry.model.profile is not None:
+        return ""
+    return f"feature {check.feature} is not metered, so there is no quantity of it; leave it out"
 
 
 def as_of_last(rating: Rating, view: NamespaceView, result: CheckedDecisions, now_us: int) -> JsonObject:

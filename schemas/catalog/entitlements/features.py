@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.catalog.base import Code, Model, ProfileAddress, doubled
 from schemas.catalog.entitlements.credit_floors import CreditFloor
@@ -13,11 +14,27 @@ from schemas.catalog.entitlements.rolling import RollingWindow, seconds_of
 from schemas.prices.decimals import NotNegative
 
 ResetInterval = Literal["billing_period", "minute", "hour", "day", "week", "month", "quarter", "year"]
-StaticValue: TypeAlias = (
+_WHOLE: Final = range(-(2**63), 2**63)
+_MOST_CHARACTERS: Final = 1024
+
+
+def _static_value(value: Any) -> Any:
+    if isinstance(value, bool) or (isinstance(value, int) and value in _WHOLE):
+        return value
+    if isinstance(value, str) and len(value) <= _MOST_CHARACTERS:
+        return value
+    written = str(value) if len(str(value)) <= 40 else f"{str(value)[:40]}…"
+    remedy = f"write true, false, a whole number of 64 bits, or a text of at most {_MOST_CHARACTERS} characters"
+    text = f"{written} is no static value; {remedy}"
+    raise PydanticCustomError("static_value", "{text}", {"text": text})
+
+
+StaticValue: TypeAlias = Annotated[
     StrictBool
-    | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-    | Annotated[str, StringConstraints(strict=True, max_length=1024)]
-)
+    | Annotated[StrictInt, Field(ge=_WHOLE.start, lt=_WHOLE.stop)]
+    | Annotated[str, StringConstraints(strict=True, max_length=_MOST_CHARACTERS)],
+    BeforeValidator(_static_value),
+]
 LimitKey: TypeAlias = tuple[str, str, int]
 """What is limited (quantity or amount), reset, seconds of a rolling window (0: none)."""
 

@@ -11,6 +11,7 @@ from schemas.prices.decimals import Positive
 from schemas.values.currency import CURRENCY_OR_UNIT, OWN_UNIT, exponent, is_own_unit
 
 CurrencyOrUnit = Annotated[str, StringConstraints(pattern=CURRENCY_OR_UNIT)]
+UnitCode = Annotated[str, StringConstraints(pattern=rf"^{OWN_UNIT}$")]
 MoneyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -18,7 +19,7 @@ class Unit(Model):
     """A unit of the namespace's own, such as tokens or credits. Plans, credit grants, top-ups and alert rules use its
     code as their currency."""
 
-    code: Annotated[str, StringConstraints(pattern=rf"^{OWN_UNIT}$")]
+    code: UnitCode
     """its name, immutable, with its scale: `token` is counted in whole ones, `credit.2` in hundredths (at most 12
     decimals)"""
     name: str = ""

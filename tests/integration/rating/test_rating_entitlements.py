@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,33 @@ def entitled(road: Road) -> Callable[..., Any]:
     )
 
 
+CHECK = "/v1/entitlements/check"
+OF_ACME = "/v1/accounts/acme%2F%C3%BC/entitlements"
+BAD = [
+    ("GET", f"{OF_ACME}/model?quantity=-1", None, 422, ["query.quantity"]),
+    ("GET", f"{OF_ACME}/model?quantity=1e400", None, 422, ["query.quantity"]),
+    ("GET", f"{OF_ACME}/support?quantity=1", None, 422, ["query.quantity"]),  # not metered
+    ("GET", f"{OF_ACME}/models", None, 404, []),
+    ("GET", "/v1/accounts/who/entitlements/model", None, 404, []),
+    ("POST", CHECK, '{"checks": []}', 422, ["body.checks"]),
+    ("POST", CHECK, json.dumps({"checks": [{"account_id": "a", "feature": "f"}] * 101}), 422, ["body.checks"]),
+    ("POST", CHECK, '{"checks": [{"account_id": "a", "feature": "f", "quantity": 1e400}]}', 422,
+     ["body.checks.0.quantity"]),
+    ("POST", CHECK, '{"checks": [{"account_id": "a", "feature": "support", "quantity": "1"}]}', 422,
+     ["body.checks.0.quantity"]),
+    ("POST", CHECK, "[" * 5000, 400, []),
+    ("POST", f"{OF_ACME}/model/reservations", '{"quantity": "0"}', 422, ["body.quantity"]),
+    ("POST", f"{OF_ACME}/model/reservations", '{"quantity": "1", "expires_in": 86401}', 422, ["body.expires_in"]),
+    ("POST", f"{OF_ACME}/support/reservations", '{"quantity": "1"}', 422, ["path.feature"]),
+    ("POST", f"{OF_ACME}/model/reservations/rsv_1/finalise", '{"quantity": "1"}', 404, []),
+]  # fmt: skip
+"""Method, path and body of bad requests, their status, and the place of what is wrong."""
+
+
+def named_headers(road: Road) -> dict[str, str]:
+    return {"Weir-Namespace": road.namespace, "Content-Type": "application/json"}
+
+
 def test_entitlements_are_what_usage_and_the_invoice_of_this_moment_say(
     service: httpx.Client, road: Road, wait_until: Callable[..., Any]
 ) -> None:
@@ -113,6 +141,13 @@ def test_entitlements_are_what_usage_and_the_invoice_of_this_moment_say(
     assert ask(service, "/spend", quantity="46").json()["allowed"]
     road.close()  # as of a checkpoint, nothing else comes out
     assert compared() == {"model": "24", "seats": "7", "spend": "0.4", "top": "12", "users": "3"}
+    for method, path, body, status, place in BAD:
+        answer = service.request(method, path, content=body, headers=named_headers(road))
+        told = answer.json()
+        assert (answer.status_code, [error["path"] for error in told.get("errors", [])][:1]) == (status, place), told
+    twice = {"checks": [{"account_id": "acme/ü", "feature": "model", "quantity": "1"}] * 100}
+    (first, *others) = service.post(CHECK, json=twice, headers=named_headers(road)).json()["results"]
+    assert others == [first] * 99
 
 
 def test_nothing_is_allowed_while_prepaid_credit_is_at_its_floor_until_more_is_granted(

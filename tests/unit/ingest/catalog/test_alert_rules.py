@@ -45,6 +45,7 @@ def test_a_rule_is_published_once_and_thresholds_have_one_writing() -> None:
         ({"thresholds": []}, "at least 1 item"),
         ({"thresholds": list(range(21))}, "at most 20 items"),
         ({"threshold": "1"}, "Extra inputs are not permitted"),
+        ({"thresholds": ["80%", "400"]}, "400 and 80% are both 400 of budget 500; leave one out"),
         ({"feature": "f"}, "spend takes no feature"),
         (QUOTA | {"feature": None}, "entitlement needs a feature"),
         (QUOTA | {"budget": "5"}, "leave out currency and budget"),

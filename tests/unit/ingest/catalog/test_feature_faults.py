@@ -16,6 +16,7 @@ features:
   - {code: api, profile: calls.n, limits: [{quantity: 10, rolling: 5 hours}]}
   - {code: size, profile: calls.m}
   - {code: support}
+  - {code: seats, value: 5}
 products: [{code: call, profile: calls.n}]
 plans:
   - code: pro
@@ -33,7 +34,7 @@ def document(granted: str = "", own: str = "", aggregation: str = "max") -> str:
 
 def test_features_are_granted_in_quantity_in_money_and_with_values() -> None:
     granted = "{feature: api, limits: [{amount: 5, reset: billing_period}]}, {feature: support, value: by phone}"
-    assert len(codes(plan(Catalog(), document(granted, "{feature: size, limits: []}")), "created")) == 9
+    assert len(codes(plan(Catalog(), document(granted, "{feature: size, limits: []}")), "created")) == 10
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,16 @@ def test_features_are_granted_in_quantity_in_money_and_with_values() -> None:
     [
         ("{feature: apis}", "feature", "no feature apis; did you mean api?"),
         ("{feature: api, value: x}", "value", "feature api is metered by calls.n; write limits, or remove the value"),
+        (
+            "{feature: seats, value: many}",
+            "value",
+            "'many' is a text, and seats has a whole number (5); write such a one",
+        ),
+        (
+            "{feature: seats, value: true}",
+            "value",
+            "'True' is true or false, and seats has a whole number (5); write such a one",
+        ),
         (
             "{feature: support, limits: [{quantity: 1}]}",
             "limits",
@@ -77,4 +88,5 @@ def test_the_latest_value_has_no_rolling_window_also_where_the_meter_changes_lat
 def test_a_feature_that_is_granted_is_not_retired() -> None:
     catalog = applied(document("{feature: support}"))
     (detail,) = faults(catalog, "namespace: shop", retire=[("feature", "support")]).values()
-    assert detail == "plan pro (not in this document) at features[0].feature: no feature support; declare it"
+    place = "plan pro (not in this document) at features[0].feature: "
+    assert detail == place + "feature support is retired here; remove it there first"

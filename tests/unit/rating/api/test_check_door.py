@@ -24,6 +24,7 @@ from rating.usage import Usage, UsageGroup
 from schemas.catalog.models import KINDS
 from schemas.catalog.state import Catalog, record_of
 from schemas.http.api_keys import key_hash, key_text
+from schemas.http.second_looks import SecondLooks
 from schemas.settings import load_settings
 
 ADMIN = "k" * 40
@@ -89,6 +90,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Any:
     keeper._pool = keeper._refreshing = keeper._remeasuring = Asker()
     rating.reservations.held = lambda *_: Decimal(5)
     rating.keys._fresh = lambda: True
+    rating.second_looks = SecondLooks(lambda _moment: True)  # the catalog is as recent as each request
     catalog: Catalog = rating._catalog.catalog
     for offset, (kind, body) in enumerate(ENTRIES):
         model = KINDS[kind].model_validate(body)
@@ -139,6 +141,7 @@ CHECKED = [
     b'{"checks": [{"account_id": "a", "feature": "plays", "more": 1}]}', b'{"checks": [{"account_id": "a\\u0000"}]}',
     b'{"checks": [{"account_id": "\\ud800", "feature": "plays"}]}', b" " * 20_000 + b"{}",
     b'{"checks": [{"account_id": "a", "feature": "plays", "quantity": 123456789012345678901234567890}]}',
+    b'{"checks": [{"account_id": "a", "feature": "sso", "quantity": 1}]}', b"[" * 5_000,
 ]  # fmt: skip
 REQUESTS: list[tuple[Any, ...]] = [
     *((path, ADMINS) for path in PATHS),
@@ -178,8 +181,9 @@ def test_the_door_answers_as_the_route_does(app: Any, monkeypatch: pytest.Monkey
 
 def test_plain_checks_do_not_reach_the_route_and_are_counted_as_its(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plain: list[Any] = [
-        (f"/v1/accounts/a/entitlements/{feature}?quantity=1", ADMINS) for feature in ("plays", "unlimited", "sso")
+        (f"/v1/accounts/a/entitlements/{feature}?quantity=1", ADMINS) for feature in ("plays", "unlimited")
     ]
+    plain.append(("/v1/accounts/a/entitlements/sso", ADMINS))
     plain += [("/v1/accounts/a/entitlements", ADMINS), (check_door.CHECKS, ADMINS | JSON, CHECKED[0])]
     answers(app, plain)
     for name in ("check_answer", "checks_answer", "account_json"):

@@ -1,0 +1,105 @@
+"""What is said of a field that cannot be so, of a catalog entry or a request: pydantic's message, or one that says what
+to write. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, StringConstraints
+from pydantic_core import ErrorDetails
+
+from schemas.catalog.base import Code, Identifier, ProfileAddress
+from schemas.catalog.prepaid.units import CurrencyOrUnit, MoneyCode, UnitCode
+from schemas.values.suggestions import similar
+
+_Location = tuple[int | str, ...]
+_INSTANT: Final = "write a date such as 2026-01-31, or an instant such as 2026-01-31T12:00:00Z"
+
+
+_WRITE: Final = (
+    (Code, "at most 64 letters, digits, _ and -, a letter or digit first"),
+    (ProfileAddress, "a meter's code, or a meter's and a profile's with a dot between them"),
+    (Identifier, "text without control characters"),
+    (CurrencyOrUnit, "a currency such as USD, or a unit of your own such as token or credit.2"),
+    (MoneyCode, "a currency such as USD"),
+    (
+        UnitCode,
+        "3 to 24 small letters, digits and _, a letter first, and behind a dot its decimals, 1 to 12, where it has some"
+        ": token, credit.2",
+    ),
+)
+_WRITE_BY_PATTERN: Final = {
+    str(constraint.pattern): text
+    for annotation, text in _WRITE
+    for constraint in get_args(annotation)
+    if isinstance(constraint, StringConstraints)
+}
+
+
+def fault_text(problem: ErrorDetails, model: type[BaseModel] | None = None) -> str:
+    """The message; ``model``: of the entry that has the problem, None where it is not known."""
+    context: dict[str, Any] = problem.get("ctx", {})
+    match problem["type"]:
+        case "too_short":
+            return f"has {context['actual_length']} items; write at least {context['min_length']}"
+        case "too_long":
+            return f"has {context['actual_length']} items; write at most {context['max_length']}"
+        case "extra_forbidden":
+            return _unknown_field(problem["loc"], model)
+        case "string_pattern_mismatch" if context["pattern"] in _WRITE_BY_PATTERN:
+            return f"{str(problem['input'])[:40]!r} cannot stand here; write {_WRITE_BY_PATTERN[context['pattern']]}"
+        case "json_invalid":
+            return f"is no JSON: {context.get('error', problem['msg'])}"
+        case "model_attributes_type" | "model_type" if len(problem["loc"]) == 1:
+            return "is no JSON object; send one, with Content-Type: application/json"
+        case "string_type":
+            return f"{problem['msg']}; put a number or true/false in quotes"
+    if problem["type"].startswith("date") and problem["loc"][-1:] == ("datetime",):
+        return f"{str(problem['input'])[:40]!r} is no date and no instant; {_INSTANT}"
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def told_once(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """The problems without those that others tell as well: too few items where some are faulty themselves, and that a
+    text is no date either where it is no instant."""
+    places = {problem["loc"] for problem in problems}
+    return [
+        problem
+        for problem in problems
+        if not (problem["type"] == "too_short" and any(_below(place, problem["loc"]) for place in places))
+        and not (problem["loc"][-1:] == ("date",) and (*problem["loc"][:-1], "datetime") in places)
+    ]
+
+
+def _below(location: _Location, above: _Location) -> bool:
+    return len(location) > len(above) and location[: len(above)] == above
+
+
+def _unknown_field(location: _Location, model: type[BaseModel] | None) -> str:
+    names = [] if model is None else _fields_at(model, location[:-1])
+    near = similar(names, (str(location[-1]),))
+    if near:
+        return f"no such field; did you mean {' or '.join(near)}?"
+    return f"no such field; there are {', '.join(names)}" if names else "no such field; leave it out"
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The names of the fields of the object at ``location``."""
+    models = [model]
+    for part in location:
+        below = [
+            nested
+            for holder in models
+            for name, field in holder.model_fields.items()
+            if part in (name, field.alias)
+            for nested in _models_of(field.annotation)
+        ]
+        models = below or models  # an index, or the name of a union's part
+    return sorted({field.alias or name for holder in models for name, field in holder.model_fields.items()})
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_of(part)]
