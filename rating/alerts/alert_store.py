@@ -67,7 +67,7 @@ class StoredAlert:
             "direction": alert.direction,
             "threshold": key.threshold,
             "limit": alert.limit,
-            "value": alert.value,
+            "value": alert.value or None,
             "anomaly": {"kind": key.threshold} | json.loads(alert.body) if alert.measure == "anomaly" else None,
             "as_of": {
                 "instant": rfc3339(alert.as_of_us),

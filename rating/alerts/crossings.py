@@ -31,15 +31,16 @@ class AsOf:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was measured for one subject in one period. ``base``: what percentages are of, None: of nothing. Of a
-    balance the period is 0 to 0."""
+    """What was measured for one subject in one period. ``value`` None: nothing is left that has one, as of a latest
+    value without events, so no threshold is passed. ``base``: what percentages are of, None: of nothing. Of a balance
+    the period is 0 to 0."""
 
     account_id: str
     subscription: str
     metric: str
     start_us: int
     end_us: int
-    value: Decimal
+    value: Decimal | None
     base: Decimal | None = None
 
 
@@ -62,7 +63,8 @@ def next_alerts(
             namespace, rule.code, observation.account_id, observation.subscription, observation.start_us, threshold
         )
         version = version_of(key.alert_id)
-        crossed = observation.value <= limit if rule.falling else observation.value >= limit
+        value = observation.value
+        crossed = value is not None and (value <= limit if rule.falling else value >= limit)
         if crossed == bool(version % 2):
             continue
         yield Alert(
@@ -75,7 +77,7 @@ def next_alerts(
             observation.end_us,
             plain(limit),
             direction,
-            plain(observation.value),
+            "" if value is None else plain(value),
             as_of.instant_us,
             as_of.checkpoint,
             as_of.catalog_offset,

@@ -147,7 +147,7 @@ def _collect(look: Look, active: ActiveRule, observations: Callable[[], Iterator
 def usage_of(
     view: NamespaceView, active: ActiveRule, periods: Sequence[WatchedPeriod], measure: MeasureUsage
 ) -> Iterator[Observation]:
-    """The usage of each watched period. A profile without a value (max, min, latest without events) is passed over.
+    """The usage of each watched period; None where a profile has no value (max, min, latest without events).
     Raises LookupError for a profile that is not there, and what ``measure`` raises."""
     rule = active.rule
     versions = resolve(view, rule.profile or "")
@@ -163,16 +163,15 @@ def usage_of(
         need = need_of[period.start_us, period.end_us]
         rows = totals[need].get(period.account_id, [])
         usage = rows[0].usage if rows else no_usage(need.profile.aggregation)
-        if usage.quantity is not None:
-            yield Observation(
-                period.account_id,
-                period.subscription,
-                need.profile.profile_id,
-                period.start_us,
-                period.end_us,
-                usage.quantity,
-                rule.budget,
-            )
+        yield Observation(
+            period.account_id,
+            period.subscription,
+            need.profile.profile_id,
+            period.start_us,
+            period.end_us,
+            usage.quantity,
+            rule.budget,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def _rows(frame: Frame, alerts: Sequence[StoredAlert]) -> list[tuple[Child, ...]
             frame.account(stored.alert.key.account_id),
             f"{stored.alert.measure} {stored.alert.metric}",
             stored.alert.key.threshold,
-            grouped(stored.alert.value),
+            grouped(stored.alert.value or None),
             rfc3339(stored.appended_us),
         )
         for stored in alerts

@@ -43,6 +43,20 @@ def test_falling_fires_at_the_threshold_and_a_percentage_of_nothing_never() -> N
     assert looked(valid, watching, "0.5", base="5") == [("10%", "fired", 1)]
 
 
+@pytest.mark.parametrize("direction", ["rising", "falling"])
+def test_what_has_no_value_fires_nothing_and_what_fired_recovers_once_its_events_are_voided(direction: str) -> None:
+    valid, watching = ValidAlerts(), rule("5", direction=direction)
+    nothing = replace(seen("5"), value=None)
+    assert list(next_alerts("shop", watching, 1, nothing, as_of(), valid.version)) == []
+    assert looked(valid, watching, "5") == [("5", "fired", 1)]
+    [alert] = next_alerts("shop", watching, 1, nothing, as_of(), valid.version)
+    assert (alert.state, alert.value, alert_of(codec("usage_alert").decode(alert.encode("me")))) == (
+        "recovered",
+        "",
+        alert,
+    )
+
+
 def test_another_period_is_another_alert_and_limits_are_exact() -> None:
     valid, watching = ValidAlerts(), rule("33.333333333333333333333333333333333333%", budget="3")
     [alert] = next_alerts(

@@ -121,7 +121,7 @@ def test_who_may_be_watched_is_who_the_catalog_has(catalog: Shelf) -> None:
         assert of_rule.accounts(view) == accounts
 
 
-def test_usage_is_measured_by_one_question_a_period_and_what_has_no_value_is_passed_over(catalog: Shelf) -> None:
+def test_usage_is_measured_by_one_question_a_period_also_of_who_has_no_value(catalog: Shelf) -> None:
     asked: list[Mapping[Need, Set[str]]] = []
 
     def measure(needs: Mapping[Need, Set[str]]) -> Totals:
@@ -138,7 +138,8 @@ def test_usage_is_measured_by_one_question_a_period_and_what_has_no_value_is_pas
     ]  # fmt: skip
     assert [list(needs.values()) for needs in asked] == [[{"acme"}]]
     assert {one.account_id: one.value for one in usage(rule("5", interval="week"))} == {"acme": 7, "berta": 0}
-    assert [one.account_id for one in usage(rule("5", interval="week", profile="calls.most"))] == ["acme"]
+    most = usage(rule("5", interval="week", profile="calls.most"))
+    assert {seen.account_id: seen.value for seen in most} == {"acme": 7, "berta": None}
     with pytest.raises(LookupError, match=r"no profile calls\.gone"):
         usage(rule("5", profile="calls.gone"))
 
