@@ -38,7 +38,7 @@ def plan_document(
     now_us: int | None = None,
 ) -> CatalogPlan:
     """Compare a document with a view of its namespace; ``retire``: further (kind, code) to retire; ``now_us``: the
-    present instant in microseconds UTC, before which a lock date has to lie.
+    present instant in microseconds UTC, before which a lock date has to lie, and by which credit has expired.
 
     The view's catalog is taken to be valid, so only what ``choose`` says is checked (what the document touches): the
     cost depends on the document and on what refers to it, not on the size of the catalog.
@@ -93,7 +93,8 @@ class _Planner:
         self._raise_first(bound_faults(self._bounds(planned), planned))
         touched = self._choose(planned)
         self._raise_first(reference_faults(planned, touched, self._tick))
-        return CatalogPlan(self._document.namespace, tuple(changes), catalog_warnings(planned, touched, self._tick))
+        warnings = catalog_warnings(planned, touched, self._tick, self._now_us)
+        return CatalogPlan(self._document.namespace, tuple(changes), warnings)
 
     @staticmethod
     def _raise_first(faults: Iterator[Fault]) -> None:

@@ -15,7 +15,7 @@ from ingest.catalog.document import DocumentError, Fault, Tick, no_tick
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import KINDS, Namespace, Plan, Subscription
-from schemas.http.fault_texts import fault_text, told_once
+from schemas.http.faults.fault_texts import fault_text, told_once
 from schemas.prices import price_in
 from schemas.values.json_text import JsonObject, canonical, exact
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Lifespan
 from schemas.http import api_docs
 from schemas.http.connections import bounded_protocol
 from schemas.http.early_answers import Early, answering_protocol
-from schemas.http.fault_texts import fault_text
+from schemas.http.faults.fault_texts import fault_text
 from schemas.http.openapi import Answered, document
 from schemas.http.problems import Problem, reason_of
 from schemas.http.scopes import Service

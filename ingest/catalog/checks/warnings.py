@@ -1,5 +1,5 @@
 """Warnings about a valid catalog document: events billed by two charges, withdrawn currencies, default values that
-cannot be measured. Pure."""
+cannot be measured, terms that do nothing. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
+from ingest.catalog.checks.idle_terms import idle_terms
 from ingest.catalog.checks.touched import Touched
 from ingest.catalog.document import Fault, Tick, no_tick
 from ingest.catalog.planned import Planned
@@ -22,10 +23,15 @@ from schemas.values.quantity import number
 MAX_WARNINGS: Final = 100
 
 
-def catalog_warnings(planned: Planned, touched: Touched, tick: Tick = no_tick) -> tuple[Fault, ...]:
-    """At most MAX_WARNINGS warnings about the plans, meters and event types that a document declares or affects.
-    Raises what ``tick`` raises."""
-    return tuple(islice(chain(_warnings(planned, touched, tick), _defaults(planned, touched, tick)), MAX_WARNINGS))
+def catalog_warnings(
+    planned: Planned, touched: Touched, tick: Tick = no_tick, now_us: int | None = None
+) -> tuple[Fault, ...]:
+    """At most MAX_WARNINGS warnings about the plans, meters, event types, credit grants and alert rules that a document
+    declares or affects; ``now_us``: the present, microseconds UTC. Raises what ``tick`` raises."""
+    of_document = chain(
+        _warnings(planned, touched, tick), _defaults(planned, touched, tick), idle_terms(planned, touched, now_us)
+    )
+    return tuple(islice(of_document, MAX_WARNINGS))
 
 
 def _defaults(planned: Planned, touched: Touched, tick: Tick) -> Iterator[Fault]:

@@ -32,8 +32,11 @@ subscriptions: [{code: s1, account: NO, plan: pro, start: 2013-03-10}]
 """
 
 
-def plan(catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None) -> CatalogPlan:
-    return plan_document(catalog.view("shop"), read_document(load_document(text.encode()), "shop"), retire or [])
+def plan(
+    catalog: Catalog, text: str, retire: list[tuple[str, str]] | None = None, now_us: int | None = None
+) -> CatalogPlan:
+    document = read_document(load_document(text.encode()), "shop")
+    return plan_document(catalog.view("shop"), document, retire or [], now_us=now_us)
 
 
 def publish(catalog: Catalog, expected: CatalogPlan) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from schemas.catalog.alerts import AlertRule
+from schemas.catalog.base import STORED
 from schemas.catalog.state import Catalog
-from tests.unit.ingest.catalog.builders import BASE, applied, faults
+from tests.unit.ingest.catalog.builders import BASE, applied, faults, plan
 
 DIGITS = "9" * 60
 MANY = "'999999999999999999999999999999999999… has more than 38 digits; write a shorter number"
@@ -136,10 +138,43 @@ def test_it_is_refused_at_its_place_with_the_remedy(name: str, entry: dict[str, 
     assert faults(applied(BASE), document) == {f"$.{name}[0]{below}": detail}
 
 
-def test_a_rule_that_was_stored_with_two_thresholds_of_one_value_is_read() -> None:
-    from schemas.catalog.alerts import AlertRule
-    from schemas.catalog.base import STORED
+SPEND = {"measure": "spend", "profile": None, "currency": "USD", "thresholds": ["80%"]}
+SHARE = {"measure": "entitlement", "profile": None, "feature": "api", "thresholds": ["80%"]}
 
+
+@pytest.mark.parametrize(
+    ("name", "entry", "below", "detail"),
+    [
+        (
+            "credit_grants", grant(expires="2026-01-01"), "expires",
+            "it expired at 2026-01-01T05:00:00Z, so it pays for nothing that is used now; name an instant to come",
+        ),
+        ("credit_grants", grant(expires="2026-01-02"), "", ""),
+        (
+            "alert_rules", rule(**SPEND), "thresholds",
+            "no plan in USD has a minimum_commitment, so these percentages are of nothing; write budget",
+        ),
+        ("alert_rules", rule(**SPEND, budget="5"), "", ""),
+        (
+            "alert_rules", rule(**SPEND, account="NO"), "thresholds",
+            "no plan in USD has a minimum_commitment, so these percentages are of nothing; write budget",
+        ),
+        ("alert_rules", rule(**SHARE), "", ""),
+        (
+            "alert_rules", rule(**SHARE, interval="day"), "thresholds",
+            "feature api has no limit that resets by day, so these percentages are of nothing; give it one",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_to_no_effect_is_taken_with_a_warning(
+    name: str, entry: dict[str, Any], below: str, detail: str
+) -> None:
+    document = json.dumps({"namespace": "shop", name: [entry]})
+    warnings = plan(applied(BASE), document, now_us=1_767_249_000_000_000).warnings  # 2026-01-01 01:30 in New York
+    assert [(fault.path, fault.detail) for fault in warnings] == ([(f"$.{name}[0].{below}", detail)] if below else [])
+
+
+def test_a_rule_that_was_stored_with_two_thresholds_of_one_value_is_read() -> None:
     stored = rule(thresholds=["80%", "4"], budget="5")
     assert AlertRule.model_validate(stored, context=STORED).thresholds == ("80%", "4")
 

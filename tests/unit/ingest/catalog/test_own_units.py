@@ -35,7 +35,7 @@ def test_a_unit_in_use_is_not_retired() -> None:
     catalog = applied(OF_TOKENS + UNITS)
     for kept, user in (("credit_grants: []\n", "plan pro"), ("plans: []\nsubscriptions: []\n", "credit_grant g")):
         text = f"namespace: shop\nprune: true\n{kept}alert_rules: []\nunits: []"
-        detail = f"{user} (not in this document) at currency: no unit token; declare it"
+        detail = f"{user} (not in this document) at currency: unit token is retired here; remove it there first"
         assert faults(catalog, text) == {"$": detail}
 
 
@@ -53,7 +53,7 @@ subscriptions: [{{code: s, account: NO, plan: usd, start: 2026-01-01{places["sub
     missing = "no unit token; declare it"
     assert faults(Catalog(), text) == {f"$.{owner}.features[0].credit_floor.currency": missing}
     (detail,) = faults(applied(text + UNITS), "namespace: shop\nprune: true\nunits: []").values()
-    assert detail.endswith(f"at features[0].credit_floor.currency: {missing}")
+    assert detail.endswith("credit_floor.currency: unit token is retired here; remove it there first")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_unit_that_only_a_top_up_names_is_not_retired(owner: str, others: str)
     plan = "" if owner.startswith("plans") else "\nplans: [{code: usd, currency: USD, charges: []}]"
     catalog = applied(f"namespace: shop\nunits: [{{code: token}}]\n{owner % top_up}\n{others}{plan}")
     (detail,) = faults(catalog, "namespace: shop\nprune: true\nunits: []").values()
-    assert detail.endswith("at top_ups[0].currency: no unit token; declare it")
+    assert detail.endswith("at top_ups[0].currency: unit token is retired here; remove it there first")
 
 
 def test_the_grant_of_a_paid_top_up_is_nobodys_to_declare_and_prune_leaves_it_alone() -> None:

@@ -87,7 +87,9 @@ def test_two_subscriptions_may_not_bill_the_same_usage_at_the_same_time() -> Non
 def test_what_is_still_referred_to_is_not_retired() -> None:
     catalog = applied()
     (detail,) = faults(catalog, "namespace: shop", retire=[("account", "NO")]).values()
-    assert detail == "subscription s1 (not in this document) at account: no account NO; declare it"
+    assert (
+        detail == "subscription s1 (not in this document) at account: account NO is retired here; remove it there first"
+    )
     assert codes(plan(catalog, "namespace: shop", retire=[("feature", "api")]), "retired") == [("feature", "api", 2)]
 
 

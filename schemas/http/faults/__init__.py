@@ -1,0 +1,1 @@
+"""What is said of fields that cannot be so."""
