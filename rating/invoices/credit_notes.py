@@ -17,7 +17,9 @@ from rating.invoices.amounts.line_balances import (
     noted_in_all,
 )
 from rating.invoices.amounts.note_spread import at_most, discounted, spread
-from rating.invoices.amounts.prepaid_credits import CREDIT, DrawnOn, to_give_back
+from rating.invoices.amounts.prepaid.given_back import DrawnOn, to_give_back, to_give_back_of_products
+from rating.invoices.amounts.prepaid.product_draws import product_key
+from rating.invoices.amounts.prepaid_credits import CREDIT
 from rating.invoices.amounts.settlement_effects import added_by_true_ups
 from rating.invoices.chain import is_interim, last_order, voids_of
 from rating.invoices.transitions import ChangeRefused, amount_paid, check_digits, entries, settled
@@ -170,9 +172,17 @@ def _given_back(
     less been billed; the amount owed in money is reduced first, as far as this invoice billed any and later ones did
     not pay it back. ``parts``: what is credited of each line."""
     name, adjusts = invoice.invoice_id, {line.number: line.adjusts for line in invoice.lines}
-    credits = [(adjusts.get(part["line"]) or name, -Decimal(part["amount"])) for part in parts]
+    keys = {line.number: product_key(line) for line in invoice.lines}
+    credits = [
+        (adjusts.get(part["line"]) or name, keys.get(part["line"], ""), -Decimal(part["amount"])) for part in parts
+    ]
     drawn = drawn_on(chain or [invoice], {name, *(line.adjusts for line in invoice.lines)})
-    given = to_give_back(-amount, drawn, credits)
+    room: dict[str, Decimal] = {}
+    for _, key, part in credits:
+        room[key] = exact_sum((room.get(key, Decimal(0)), -part))
+    given = to_give_back_of_products(drawn, credits, room, invoice.currency)
+    owed = exact_sum((-amount, *(part for *_, part in given)))
+    given += to_give_back(owed, drawn, [(of, part) for of, _, part in credits], given)
     in_money = max(min(_money([invoice]), _money(chain or [invoice])), Decimal(0))
     short = exact_sum((amount, -in_money, *(-part for *_, part in given)))
     if short > 0 and chain:

@@ -186,7 +186,9 @@ def _paid_again(draft: Invoice, balances: Sequence[Balance]) -> Invoice | None:
     charged = [line for line in draft.lines if line.kind != "credit"]
     subtotal = exact_sum(Decimal(line.amount) for line in charged)
     back = [line for line in draft.lines if line.kind == "credit" and line.adjusts]
-    lines = [*charged, *paid(subtotal, balances, currency, *spans, charged), *back]
+    of_products = (Decimal(line.amount) for line in back if '"products"' in line.price)
+    payable = exact_sum((subtotal, *of_products))
+    lines = [*charged, *paid(payable, balances, currency, *spans, charged), *back]
     numbered = tuple(replace(line, number=number) for number, line in enumerate(lines, 1))
     if numbered == draft.lines:
         return None

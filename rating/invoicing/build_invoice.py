@@ -10,15 +10,17 @@ from typing import Final
 from msgspec import Struct, field
 
 from rating.invoices.amounts import credited_in_all
-from rating.invoices.amounts.billed_of_period import NOTED, OF_PERIOD
+from rating.invoices.amounts.billed_of_period import OF_PERIOD
 from rating.invoices.amounts.line_balances import NOTHING_NOTED, ChainCredits, taken_back
 from rating.invoices.amounts.line_plans import pinned
-from rating.invoices.amounts.prepaid_credits import DrawnOn, Wallet, to_give_back
+from rating.invoices.amounts.prepaid.given_back import DrawnOn, to_give_back
+from rating.invoices.amounts.prepaid_credits import Wallet
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed, given_back, paid, reduced
 from rating.invoices.chain import is_interim
 from rating.invoices.transitions import due_date
 from rating.invoicing.charges import ResolvedCharge, Totals
 from rating.invoicing.due import Due
+from rating.invoicing.prepaid.returned_credit import beyond_own, billed_anew, given_back_of_products
 from rating.invoicing.rated_items import flat_lines, line_of, rate_items
 from rating.pricing import PriceError, money_text, plain
 from rating.pricing.exact import exact_sum
@@ -95,20 +97,25 @@ def build_invoice(
     lines += further
     subtotal = exact_sum(Decimal(line.amount) for line in lines)
     number_of_charges = len(lines)
+    restrictions = next((draw.restrictions for draw in drawn), {})
+    of_products = given_back_of_products(lines, due, agreed, drawn) if restrictions else []
+    due_sum = exact_sum((subtotal, *(part for *_, part in of_products)))
     if wallet and (balances := wallet.balances(due.account_id, due.subscription, currency, due.moment_us)):
-        payable = _payable(subtotal, further, adjusting.of_void)
+        payable = _payable(due_sum, further, adjusting.of_void)
         lines += paid(payable, balances, currency, due.start_us, due.end_us, lines)
-    if subtotal < 0 and drawn:
+    lines += given_back(of_products, currency, due.start_us, due.end_us, restrictions)
+    if due_sum < 0 and drawn:
         lines += given_back(
             to_give_back(
-                subtotal,
+                due_sum,
                 drawn,
                 [
                     *((line.adjusts, Decimal(line.amount)) for line in further),
                     beyond_own(lines, due, agreed),
-                    _billed_anew(lines, adjusting.interims),
+                    billed_anew(lines, adjusting.interims),
                     *_beyond_fees(lines, due, adjusting),
                 ],
+                of_products,
             ),
             currency,
             due.start_us,
@@ -172,17 +179,6 @@ def build_invoice(
     return invoice
 
 
-def _billed_anew(lines: Iterable[Line], interims: Sequence[str]) -> tuple[str, Decimal]:
-    """(the last of ``interims``, what the invoice itself bills, 0 or more, with what it changes of discounts on them):
-    charges of an interim invoice that are taken off are not credited as far as these bill them anew, so that what
-    grants paid of them stays paid."""
-    if not interims:
-        return "", Decimal(0)
-    billed = [line for line in lines if line.kind != "credit" and not line.charge.startswith(NOTED)]
-    own_lines = (line for line in billed if not line.adjusts or (line.adjusts in interims and ":" in line.charge))
-    return interims[-1], max(exact_sum(Decimal(line.amount) for line in own_lines), Decimal(0))
-
-
 def _payable(subtotal: Decimal, further: Iterable[Line], of_void: Mapping[str, Decimal]) -> Decimal:
     """What grants may pay of an invoice: not what other invoices credit in money already."""
     if not of_void:
@@ -226,15 +222,6 @@ def by_terms(lines: Sequence[Line], due: Due, agreed: Agreed, settled: Sequence[
         lines_ahead = reduced(charged, agreed.ahead, currency, due.end_us, until, agreed.ahead_before)
         reductions += [replace(line, of_plan=ahead[-1].of_plan) for line in lines_ahead]
     return reductions
-
-
-def beyond_own(lines: Sequence[Line], due: Due, agreed: Agreed) -> tuple[str, Decimal]:
-    """(the invoice that billed the period's fees in advance, amount of zero or less): what discounts of the invoice's
-    own period take off beyond its own charges, so off those fees. ``lines``: all of the invoice."""
-    change = due.of_running
-    own_lines = [line for line in lines if not line.adjusts and line.kind != "credit"]
-    own_sum = exact_sum(Decimal(line.amount) for line in own_lines if change or line.period_start < due.end_us)
-    return (agreed.ahead_before if change else agreed.before).carrier, min(own_sum, Decimal(0))
 
 
 def _beyond_fees(lines: Sequence[Line], due: Due, adjusting: Adjusting) -> Iterator[tuple[str, Decimal]]:

@@ -15,7 +15,7 @@ from rating.invoices.amounts.line_balances import (
     ChainCredits,
     credits_of_chain,
 )
-from rating.invoices.amounts.prepaid_credits import DrawnOn
+from rating.invoices.amounts.prepaid.given_back import DrawnOn
 from rating.invoices.amounts.prior_terms import PriorTerms, prior_terms, prior_terms_ahead
 from rating.invoices.amounts.reductions import NO_AGREEMENT, Agreed
 from rating.invoices.chain import interims_of, last_order

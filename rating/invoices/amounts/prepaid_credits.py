@@ -125,41 +125,6 @@ def drawn(invoices: Iterable[Invoice]) -> dict[str, Decimal]:
     return used
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnOn:
-    """What grants paid of an invoice's charges (``drawings.py``), minus what was restored since, by credit line
-    charge in drawing order; ``left``: what it bills before credits, with all adjustments and credit notes so far."""
-
-    invoice_id: str
-    left: Decimal
-    drawn: tuple[tuple[str, Decimal], ...]
-
-
-def to_give_back(
-    subtotal: Decimal, drawn: Iterable[DrawnOn], adjusting: Iterable[tuple[str, Decimal]]
-) -> list[tuple[str, str, Decimal]]:
-    """(adjusted invoice, charge of its credit line, amount) that a negative invoice restores to grants: what they
-    would not have paid had the adjusted invoice billed its present amount from the beginning. The last drawn first."""
-    given: list[tuple[str, str, Decimal]] = []
-    with exactly():
-        room = -subtotal
-        changes: dict[str, Decimal] = {}
-        for name, amount in adjusting:
-            changes[name] = changes.get(name, Decimal(0)) + amount
-        for draw in drawn:
-            draw_total = sum((amount for _, amount in draw.drawn), Decimal(0))
-            change = changes.get(draw.invoice_id, Decimal(0))
-            left = max(draw.left + change, Decimal(0))
-            # Limited to what this invoice credits of it, since earlier credits have reduced the drawings already.
-            back = max(min(draw_total - left, room, -change), Decimal(0))
-            for charge, amount in reversed(draw.drawn):
-                part = min(back, amount)
-                if part > 0:
-                    given.append((draw.invoice_id, charge, part))
-                    back, room = back - part, room - part
-    return given
-
-
 def by_grant(used: Mapping[str, Decimal]) -> dict[str, dict[str, Decimal]]:
     """Grant → (its code, or those of its recurrences → amount drawn)."""
     grouped: dict[str, dict[str, Decimal]] = {}

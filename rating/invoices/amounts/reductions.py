@@ -6,8 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
-from math import floor
 from typing import Any, Final
 
 from msgspec import Struct
@@ -19,10 +17,11 @@ from rating.invoices.amounts.billed_of_period import (
     key_of,
     reductions,
 )
+from rating.invoices.amounts.prepaid.product_draws import Restrictions, amounts_of, by_product
 from rating.invoices.amounts.prior_terms import PriorTerms
 from rating.invoices.amounts.recurrences import date_of, grant_of
 from rating.pricing import money_text
-from rating.pricing.exact import exact_sum, exactly
+from rating.pricing.exact import exactly
 from rating.pricing.priced_line import ZERO, Step
 from rating.pricing.reduction_lines import Balance, ReductionKind, ReductionLine, credit_lines
 from rating.subscriptions.period_terms import NO_TERMS, Terms
@@ -30,7 +29,6 @@ from schemas.ledgers.invoice_record import (
     Line,
 )
 from schemas.prices import plain
-from schemas.values.currency import exponent
 from schemas.values.instants import rfc3339
 from schemas.values.record_copy import replace
 
@@ -102,7 +100,7 @@ def paid(
 ) -> list[Line]:
     """The lines by which prepaid credits pay ``due`` of ``lines``."""
     products = {balance.code: balance.products for balance in balances}
-    charged = _by_product(lines, currency) if any(products.values()) else []
+    charged = by_product(amounts_of(lines), currency) if any(products.values()) else []
     return [
         _line(
             credit_line,
@@ -116,36 +114,22 @@ def paid(
     ]
 
 
-def _by_product(lines: Iterable[Line], currency: str) -> list[tuple[str, Decimal]]:
-    """(product, what the lines of it come to), discounts on the whole shared over them in proportion, rounded down."""
-    sums: dict[str, Decimal] = {}
-    whole = ZERO
-    for line in lines:
-        if line.kind == "credit":
-            continue
-        if line.product:
-            sums[line.product] = exact_sum((sums.get(line.product, ZERO), Decimal(line.amount)))
-        elif line.charge.startswith("discount:"):
-            whole = exact_sum((whole, Decimal(line.amount)))
-    billed = exact_sum(max(amount, ZERO) for amount in sums.values())
-    if whole >= 0 or not billed:
-        return list(sums.items())
-    left = Fraction(max(exact_sum((billed, whole)), ZERO)) / Fraction(billed)
-    digits = exponent(currency)
-    return [
-        (product, Decimal(floor(Fraction(max(amount, ZERO)) * left * 10**digits)).scaleb(-digits))
-        for product, amount in sums.items()
-    ]
-
-
-def given_back(parts: Iterable[tuple[str, str, Decimal]], currency: str, start_us: int, end_us: int) -> list[Line]:
-    """The lines that restore prepaid credits, given (adjusted invoice, charge of its credit line, amount)."""
+def given_back(
+    parts: Iterable[tuple[str, str, Decimal]],
+    currency: str,
+    start_us: int,
+    end_us: int,
+    restrictions: Restrictions | None = None,
+) -> list[Line]:
+    """The lines that restore prepaid credits, given (adjusted invoice, charge of its credit line, amount).
+    ``restrictions``: where it comes back because lines of the grants' products fell, which these lines pin."""
     lines: list[Line] = []
     for name, charge, amount in parts:
         code = charge.partition(":")[2]
         text = f"{plain(amount)} that it paid of {name} are credited, and come back to it"
         reduction = ReductionLine("credit", code, amount, Step("credit", amount, text))
-        line = _line(reduction, f"Prepaid credit {code}, given back", _grant_term(code), currency, start_us, end_us)
+        term = _grant_term(code, (restrictions or {}).get(charge, ()))
+        line = _line(reduction, f"Prepaid credit {code}, given back", term, currency, start_us, end_us)
         lines.append(replace(line, note=text, adjusts=name))
     return lines
 

@@ -18,7 +18,7 @@ from rating.verify.independent.invoice_chain import in_order
 from rating.verify.independent.notes import check_notes
 from rating.verify.independent.periods import REMEDY, Periods
 from rating.verify.independent.recurring_grants import is_covered, retired_spans
-from rating.verify.independent.restricted_draws import beyond_products
+from rating.verify.independent.restricted_draws import beyond_products, given_back_of_products
 from rating.verify.invoice_body import read_body
 from schemas.catalog.state import Catalog, NamespaceView
 from schemas.catalog.terms import CreditGrant
@@ -145,7 +145,16 @@ def _check_credits(head: Head, head_lines: Sequence[StoredLine], findings: Findi
     for products, most, drawn in beyond_products(head_lines):
         location = f"{head.place}, credits for {', '.join(products)}"
         findings.add("invoice", location, f"at most {text(most)}, what it bills of them", text(drawn), REMEDY)
-    credits = sum((Fraction(line.amount) for line in head_lines if line.kind == "credit"), Fraction(0))
+    for products, most, given in given_back_of_products(head_lines):
+        if given > most:
+            location = f"{head.place}, credits given back for {', '.join(products)}"
+            findings.add("invoice", location, f"at most {text(most)}, what it credits of them", text(given), REMEDY)
+    credits = of_products = Fraction(0)
+    for line in head_lines:
+        if line.kind == "credit" and line.amount > 0 and '"products"' in line.price:
+            of_products += Fraction(line.amount)
+        elif line.kind == "credit":
+            credits += Fraction(line.amount)
     subtotal = sum((Fraction(line.amount) for line in head_lines if line.kind != "credit"), Fraction(0))
     pinned = read_body(head.body).get("subtotal")
     if pinned is not None and Fraction(pinned) != subtotal:
@@ -156,6 +165,7 @@ def _check_credits(head: Head, head_lines: Sequence[StoredLine], findings: Findi
             pinned,
             COPY_REMEDY,
         )
+    subtotal += of_products  # so much more is paid by others than the grants of what is credited
     if subtotal < 0 <= credits <= -subtotal:  # given back to the grants that had paid what is credited
         return
     if credits > 0 or -credits > max(subtotal, Fraction(0)):

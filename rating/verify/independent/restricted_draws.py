@@ -34,6 +34,21 @@ def beyond_products(lines: Iterable[StoredLine]) -> Iterator[tuple[tuple[str, ..
             yield products, most, drawn
 
 
+def given_back_of_products(lines: Iterable[StoredLine]) -> Iterator[tuple[tuple[str, ...], Fraction, Fraction]]:
+    """(products, by how much the invoice's lines of them are less than nothing, what came back to grants of these or
+    fewer of them for it)."""
+    billed: dict[str, Fraction] = {}
+    given: list[tuple[frozenset[str], Fraction]] = []
+    for line in lines:
+        if line.kind != "credit" and line.product:
+            billed[line.product] = billed.get(line.product, Fraction(0)) + Fraction(line.amount)
+        elif '"products"' in line.price and line.amount > 0:
+            given.append((frozenset(json.loads(line.price)["products"]), Fraction(line.amount)))
+    for products in sorted({tuple(sorted(products)) for products, _ in given}):
+        most = sum((max(-billed.get(product, Fraction(0)), Fraction(0)) for product in products), Fraction(0))
+        yield products, most, sum((amount for of, amount in given if of <= set(products)), Fraction(0))
+
+
 def check_pinned_products(heads: Iterable[Head], lines: StoredLines, catalog: Catalog, findings: Findings) -> None:
     """Every draw pins the products that a version of its grant has, and none where none has some."""
     known: dict[tuple[str, str], set[tuple[str, ...]]] = {}

@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from rating.invoices.amounts.account_balances import counterparts, draws
-from rating.invoices.amounts.prepaid_credits import DrawnOn, drawn, to_give_back
+from rating.invoices.amounts.prepaid.given_back import DrawnOn, to_give_back
+from rating.invoices.amounts.prepaid_credits import drawn
 from rating.invoices.credit_notes import NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, amount_due, voided, with_payment

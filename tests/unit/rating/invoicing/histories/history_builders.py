@@ -77,6 +77,7 @@ class History:
                 body |= {"recurrence": {"every": every, "rollover": cap}}
             if restricted:
                 body["products"] = self.draw.choice([["c"], ["seat"], ["support", "c"], ["seat", "support"], []])
+                body["priority"] = self.draw.randint(0, 2)
             self.shelf.add("credit_grant", body)
             self.grants[body["code"]] = Fraction(body["amount"])
 

@@ -1,0 +1,1 @@
+"""What invoices give back to prepaid credits."""
