@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,14 +31,17 @@ from rating.console.settings.user_routes import router as user_router
 from schemas.http.http_service import of_http, of_invalid
 from schemas.http.problems import Problem
 
+ROUTERS: Final = (
+    login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
+    doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
+    event_router,
+)  # fmt: skip
+"""Of all pages"""
+
 
 def install(app: FastAPI) -> None:
     """Add the console's pages at `/`."""
-    for router in (
-        login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-        doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
-        event_router,
-    ):  # fmt: skip
+    for router in ROUTERS:
         app.include_router(router)
 
     @app.exception_handler(NotLoggedIn)
