@@ -6,21 +6,28 @@ Both only read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import IO, Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Request
+from clickhouse_connect.driver.client import Client
+from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from pydantic import Field, ValidationError, WrapValidator
 
-from rating.api.context import Authorized, View
+from rating.api.context import Authorized, Rating, View
+from rating.api.downloads import document_file, download
+from rating.api.query_scheduler import GoOn
 from rating.api.rating_problems import RatingProblem
 from rating.periods import parse_range, parse_zone
-from rating.whatif import Scenario, ScenarioError, simulate
+from rating.whatif import PeriodSimulation, Scenario, ScenarioError, simulate
 from rating.whatif.draft import TooManyEvents, try_meter
+from rating.whatif.simulation_document import write_simulation
 from schemas.catalog.base import Model
 from schemas.catalog.meters import Meter
 from schemas.catalog.models import Plan
+from schemas.catalog.state import NamespaceView
 from schemas.prices.json_schema import PriceJson
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
@@ -28,6 +35,8 @@ from schemas.values.json_text import JsonObject
 router = APIRouter(tags=["what if"])
 
 MAX_EVENTS = 1_000_000
+
+T = TypeVar("T")
 
 
 class SimulationRequest(Model):
@@ -77,19 +86,62 @@ class TryRequest(Model):
 @router.post(
     "/v1/simulations", summary="Another price or plan over a past period: before, after, who pays less and more"
 )
-async def simulations(request: Request, rating: Authorized, view: View, body: SimulationRequest) -> JsonObject:
+async def simulations(
+    request: Request,
+    rating: Authorized,
+    view: View,
+    body: SimulationRequest,
+    form: Annotated[
+        Literal["json", "csv"], Query(alias="format", description="csv: one row a subscription, all of them")
+    ] = "json",
+) -> Response:
     """By the close's own code, from present usage; nothing is written. Sorted by difference: who would pay less comes
     first. Prepaid credits are left out, since they pay and are no price."""
+    if form == "csv":
+        return await simulation_document(request, rating, view, body)
+    return JSONResponse(await simulation_answer(request, rating, view, body))
+
+
+async def simulation_answer(
+    request: Request, rating: Rating, view: NamespaceView, body: SimulationRequest
+) -> JsonObject:
+    """What the route answers as JSON. Raises Problem."""
+    return await _simulated(
+        request, rating, view, body, lambda simulation: {"namespace": view.namespace, **simulation.to_json(body.limit)}
+    )
+
+
+async def simulation_document(
+    request: Request, rating: Rating, view: NamespaceView, body: SimulationRequest
+) -> Response:
+    """The same of all subscriptions as CSV. Raises Problem."""
+
+    def written(simulation: PeriodSimulation) -> IO[bytes]:
+        out = document_file()
+        write_simulation(out, simulation)
+        return out
+
+    document = await _simulated(request, rating, view, body, written)
+    return download(document, "text/csv; charset=utf-8", f"{view.namespace}-simulation.csv")
+
+
+async def _simulated(
+    request: Request,
+    rating: Rating,
+    view: NamespaceView,
+    body: SimulationRequest,
+    told: Callable[[PeriodSimulation], T],
+) -> T:
+    """``told`` of the simulation, both in the thread of one long question. Raises Problem."""
+
+    def question(client: Client, go_on: GoOn) -> T:
+        now_us = micros(rating.now())
+        return told(simulate(client, view, body.scenario(), body.period, now_us, lambda *_: go_on()))
+
     try:
-        simulation = await rating.ask_long(
-            lambda client, go_on: simulate(
-                client, view, body.scenario(), body.period, micros(rating.now()), lambda *_: go_on()
-            ),
-            request,
-        )
+        return await rating.ask_long(question, request)
     except ScenarioError as error:
         raise wrong_field(error.field_path, str(error)) from None
-    return {"namespace": view.namespace, **simulation.to_json(body.limit)}
 
 
 @router.post("/v1/profiles/try", summary="A draft meter on past events: how many match, what total, by account")

@@ -15,6 +15,7 @@ PLACES: Final = (
     ("catalog/products", "Products"),
     ("catalog/plans", "Plans"),
     ("reports", "Reports"),
+    ("simulate", "Simulate a price"),
     ("events", "Events"),
     ("invoices", "Invoices"),
     ("runs", "Billing runs"),

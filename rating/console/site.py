@@ -28,13 +28,14 @@ from rating.console.reports.report_routes import router as report_router
 from rating.console.runs.run_routes import router as run_router
 from rating.console.settings.key_routes import router as key_router
 from rating.console.settings.user_routes import router as user_router
+from rating.console.simulate.simulation_routes import router as simulation_router
 from schemas.http.http_service import of_http, of_invalid
 from schemas.http.problems import Problem
 
 ROUTERS: Final = (
     login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
     doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
-    event_router,
+    event_router, simulation_router,
 )  # fmt: skip
 """Of all pages"""
 

@@ -158,6 +158,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /events/refused": LOGIN,
     "GET /reports": LOGIN,
     "GET /reports/usage": LOGIN,
+    "GET /simulate": LOGIN,
+    "POST /simulate": LOGIN,  # writes nothing: a form that may be longer than an address
     "GET /reports/usage.{form}": LOGIN,
     "GET /alerts": LOGIN,
     "GET /anomalies": LOGIN,

@@ -107,7 +107,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/runs/{run_id}": ok("get_billing_run", invoices.BillingRun),
     "POST /v1/portal-tokens": of_status("create_portal_token", 201, portal.PortalToken),
     "GET /v1/portal": ok("get_portal", portal.PortalAccount),
-    "POST /v1/simulations": ok("simulate_prices", whatif.Simulation),
+    "POST /v1/simulations": Answered({200: (Content(whatif.Simulation), _FILE[0])}, operation="simulate_prices"),
     "POST /v1/profiles/try": ok("try_meter", whatif.Trial),
 }
 MODELS: Final = (("PriceRequest", prices.PriceRequest),)

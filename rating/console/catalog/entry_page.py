@@ -78,13 +78,17 @@ def charge_page(frame: Frame, draft: EntryDraft, notes: FormNotes, code: Html, p
     assert draft.code is not None
     title = "Change a price" if draft.charge else "Add a product"
     plan = frame.link(plan_name, "catalog", "plans", "form", code=draft.code)
+    tried = None
+    if draft.charge:
+        tried = frame.link("Simulate another price on past usage", "simulate", plan=draft.code, charge=draft.charge)
+    stay = "Subscriptions stay on the version of the plan that they are on. "
     saved = "Save: a new version of the plan" if draft.charge else "Add to the plan"
     return frame.page(
         "catalog/plans",
         title,
         tag("p", "← ", plan, class_="soft"),
         tag("h1", title),
-        tag("p", "Subscriptions stay on the version of the plan that they are on.", class_="soft"),
+        tag("p", stay, tried, class_="soft"),
         _done(notes),
         _form(frame, draft, notes, ("catalog", "charges", "form"), saved),
         code,

@@ -215,6 +215,7 @@ def test_a_key_opens_the_console_for_its_namespace_and_its_pages_find_everything
         page_steps.account_shows_its_usage(browser, account)
         list_steps.invoices_are_listed(browser, head)
         report_steps.reports_say_what_the_api_says(browser, service, closed.namespace, get)
+        report_steps.simulation_says_what_the_api_says(browser, service, closed.namespace)
         page_steps.doctor_counts_every_event(browser)
         closed.publish("api_key", code="looks", hash=key_hash(read), scopes=["ingest"])
         assert wait_until(lambda: browser.get("/").status_code == 303), "what the key may do is looked up anew"

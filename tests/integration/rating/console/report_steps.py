@@ -8,6 +8,7 @@ from decimal import Decimal
 import httpx
 import pyarrow.parquet as pq
 
+from tests.integration.rating.console.catalog_steps import form_token
 from tests.integration.rating.getting import Get
 
 
@@ -42,3 +43,24 @@ def reports_say_what_the_api_says(browser: httpx.Client, service: httpx.Client, 
     assert browser.get("/reports/usage", params=question | {"customer": "nobody at all"}).status_code == 404
     assert "is no date" in browser.get("/reports/usage", params=question | {"from": "soon"}).text
     assert "is no dimension" in browser.get("/reports/usage", params=question | {"group_by": "colour"}).text
+
+
+def simulation_says_what_the_api_says(browser: httpx.Client, service: httpx.Client, namespace: str) -> None:
+    """Dearer seconds of January 2013: as a page and as CSV, byte for byte; a price that is none at its field."""
+    opened = browser.get("/simulate", params={"plan": "basic", "charge": "time"}).text
+    assert 'name="price.unit_amount"' in opened
+    fields = {"token": form_token(opened), "period": "2013-01", "plan": "basic", "charge": "time",
+              "price.model": "per_unit", "price.unit_amount": "0.5"}  # fmt: skip
+    body = {"period": "2013-01", "plan": "basic", "prices": {"time": {"model": "per_unit", "unit_amount": "0.5"}}}
+    header = {"Weir-Namespace": namespace}
+    (total,) = service.post("/v1/simulations", json=body, headers=header).json()["totals"]
+    assert (total["before"], total["after"], total["pay_more"]) == ("8.38", "11.75", 1)
+    page = browser.post("/simulate", data=fields).text
+    assert all(f"<b>{text}</b>" in page for text in ("8.38 USD", "11.75 USD", "+3.37 USD"))
+    document = browser.post("/simulate", data=fields | {"do": "csv"}).content
+    assert document == service.post("/v1/simulations?format=csv", json=body, headers=header).content
+    assert document.decode().splitlines()[1:] == ["acme/ü,s,USD,8.38,11.75,3.37,more"]
+    wrong = browser.post("/simulate", data=fields | {"price.unit_amount": "much"})
+    assert (wrong.status_code, 'href="#f-price.unit_amount"' in wrong.text) == (422, True)
+    assert browser.post("/simulate", data=fields | {"period": "soon"}).status_code == 422
+    assert browser.post("/simulate", data=fields | {"token": "x"}).status_code == 403

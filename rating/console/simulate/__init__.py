@@ -1,0 +1,1 @@
+"""Another price on real usage: who would pay more, who less."""
