@@ -107,6 +107,7 @@ def opened_browser(base_url: str, key: str) -> Iterator[Browser]:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         running = playwright.chromium.launch(executable_path=program, args=flags)
         page = running.new_page(base_url=base_url, viewport=DESK)
+        page.set_default_timeout(120_000)  # milliseconds; other tests may have the processors
         browser = Browser(page, base_url)
         page.on(
             "console", lambda said: browser.troubles.append(said.text) if said.type in ("error", "warning") else None
