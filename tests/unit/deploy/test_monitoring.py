@@ -18,6 +18,7 @@ from rating.thresholds.threshold_biller import BillerMetrics
 from rating.webhooks.delivery_metrics import DeliveryMetrics
 from schemas.health.readiness_metrics import UnreadyReasons
 from stream_processors.upkeep.worker_metrics import WorkerMetrics
+from tests.monitoring.cases import BROKEN, DASHBOARD, queries
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "monitoring"
 PAGE = (FOLDER / "README.md").read_text("utf8")
@@ -72,3 +73,20 @@ def test_alerts_name_metrics_that_exist_and_have_a_runbook_each() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["expr"].count("(") == rule["expr"].count(")")
     assert {rule["alert"].lower() for rule in rules} == headings
+    assert {rule["alert"] for rule in rules} == set(BROKEN)  # each has a case that promtool runs
+
+
+def test_the_dashboard_asks_for_metrics_that_exist() -> None:
+    kinds = {name: kind for metrics in of_processes().values() for name, kind in metrics.items()} | {"up": "gauge"}
+    expressions = list(queries(DASHBOARD))
+    assert len(expressions) > 15
+    for expr in expressions:
+        for name in re.findall(r"\b(?:weir_\w+|up)\b", expr):
+            bucket = name.endswith("_bucket")
+            assert kinds.get(name.removesuffix("_bucket")) in (("histogram",) if bucket else ("gauge", "counter")), expr
+            assert (kinds[name.removesuffix("_bucket")] == "gauge") != bool(re.search(rf"{name}\S*\[", expr)), expr
+    unasked = {name for name in kinds if name not in " ".join(expressions)}
+    assert unasked <= {
+        "weir_gateway_packed_events", "weir_gateway_packed_batches_total", "weir_gateway_catalog_offset",
+        "weir_webhook_seconds", "weir_threshold_closes_total",
+    }  # fmt: skip
