@@ -2,10 +2,10 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data monitoring reference restored sbom upgrade vendor-day
+.PHONY: help setup demo demo-check run test chaos chaos-brokers bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data monitoring reference restored sbom upgrade vendor-day
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## virtual environment with locked dependencies, Kafka's jars, the demo's data
 	@bash deploy/setup.sh
@@ -38,6 +38,9 @@ restored: setup ## a backup comes up in an empty folder, and ClickHouse is lost 
 
 sbom: setup ## what runs with Weir as a CycloneDX document in build/sbom.json, and a check of its licences
 	@$(PYTHON) -m deploy.release
+
+chaos-brokers: setup ## three brokers under load, of which one, and then two, are killed, restarted and away; some minutes
+	@$(PYTHON) -m tests.chaos.brokers
 
 vendor-day: setup ## a day of an AI API vendor, compared with an independent fold; three minutes
 	@$(PYTHON) -m tests.vendor_day --seed $(SEED)

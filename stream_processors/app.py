@@ -42,6 +42,8 @@ LOOK_SECONDS = 5.0
 """How often the admitting app looks for records that did not come."""
 REBALANCE_SECONDS = 30.0
 """How long a rebalance waits for a member that is busy, frozen or lost before the group continues without it."""
+_REQUEST_SECONDS = 40.0
+"""For how long a silent broker is waited for; longer than a rebalance, whose answer the broker holds back so long."""
 
 
 def build_app(settings: Settings, parts: Parts) -> BoundedApp:
@@ -191,6 +193,7 @@ def _app(name: str, settings: Settings, **options: Any) -> BoundedApp:
         broker_session_timeout=settings.worker_session_timeout,
         broker_heartbeat_interval=settings.worker_session_timeout / 3,
         broker_max_poll_interval=1_000.0,
+        broker_request_timeout=max(_REQUEST_SECONDS, settings.worker_session_timeout + 10),
         broker_rebalance_timeout=REBALANCE_SECONDS,
         broker_commit_interval=1.0,
         stream_wait_empty=True,

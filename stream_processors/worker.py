@@ -19,6 +19,7 @@ from schemas.kafka.topics import events_topic, written_topics
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.settings import SettingsError, load_settings
 from stream_processors.app import build_admit_app, build_app, build_ledgers_app
+from stream_processors.fetching.bootstrap import with_answering_servers
 from stream_processors.fetching.bounded import bound_fetches
 from stream_processors.fetching.paced import pace_fetches
 from stream_processors.upkeep.logs import set_up
@@ -59,6 +60,7 @@ def main() -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 70
     os.makedirs(settings.data_dir, exist_ok=True)
+    settings = with_answering_servers(settings)
     app = build_app(settings, parts)
     pace_fetches(settings, events_topic(settings.generation), app.waiting)
     admit_app = build_admit_app(settings, parts)

@@ -1,6 +1,7 @@
 """A stack in the foreground, as a daemon, and its end from outside: what ``weir up`` and ``weir down`` do.
 
-``python -m deploy.local.daemon --data-dir DIR [--workers N] [--ports free]`` runs one until SIGTERM or SIGINT.
+``python -m deploy.local.daemon --data-dir DIR [--workers N] [--brokers 3] [--ports free]`` runs one until SIGTERM or
+SIGINT.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def detach(
     ports: Ports = "preferred",
     processes: Sequence[str] = ALL,
     workers: int = 1,
+    brokers: int | None = None,
     timeout_s: float = 3600.0,
 ) -> StackState:
     """Start a stack as a daemon and return its state when all is ready. The environment is handed on.
@@ -83,6 +85,7 @@ def detach(
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "deploy.local.daemon", "--data-dir", str(data_dir.absolute())]
     command += ["--workers", str(workers), "--ports", ports, "--processes", ",".join(processes)]
+    command += ["--brokers", str(brokers)] if brokers is not None else []
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 (this very module)
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -126,12 +129,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the local stack under its supervisor, until SIGTERM")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--brokers", type=int)
     parser.add_argument("--ports", choices=("preferred", "free"), default="preferred")
     parser.add_argument("--processes", default="", help="comma-separated kinds; empty: all")
     given = parser.parse_args()
     processes = tuple(given.processes.split(",")) if given.processes else ALL
-    stack = Stack(given.data_dir, ports=given.ports, workers=given.workers, processes=processes)
     try:
+        stack = Stack(
+            given.data_dir, ports=given.ports, workers=given.workers, brokers=given.brokers, processes=processes
+        )
         run_foreground(stack, lambda name, phase: print(f"{name}: {phase}", flush=True))  # noqa: T201 (its log)
     except Exception as error:
         sys.exit(str(error))

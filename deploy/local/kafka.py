@@ -1,4 +1,5 @@
-"""Apache Kafka of the local stack: its jars by Maven, and one KRaft node that is broker and controller at once.
+"""Apache Kafka of the local stack: its jars by Maven, and one KRaft node, or three, that are broker and controller at
+once.
 
 Data lives under one folder and survives a restart, other ports and ``kill -9``: acknowledged records are in the
 operating system's cache, which outlives the process.
@@ -14,6 +15,8 @@ import re
 import shutil
 import subprocess
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -24,13 +27,12 @@ from schemas.errors import WeirError
 ARCHIVE = "kafka.jsa"
 """Name, beside the jars, of the archive that class_archive.py makes of their classes."""
 _POM = Path(__file__).with_name("pom.xml")
-_NODE = 1
 # A JVM's start takes a second, and minutes on a machine that has no processor left for it.
 _LIMIT_S = 600
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
-controller.quorum.voters={node}@127.0.0.1:{controller_port}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
@@ -38,16 +40,16 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={log_dir}
 auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
 unclean.leader.election.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
@@ -61,6 +63,13 @@ share.coordinator.threads=1
 background.threads=2
 num.recovery.threads.per.data.dir=2
 log.cleaner.dedupe.buffer.size=16777216
+"""
+# Between several nodes: a machine without a processor to spare keeps a controller waiting for seconds, and by the usual
+# 1 and 2 s one election would follow the other.
+_QUORUM = """\
+controller.quorum.election.timeout.ms=3000
+controller.quorum.fetch.timeout.ms=5000
+broker.session.timeout.ms=6000
 """
 # A broker for one machine, started often: the second compiler (C2) works for minutes on code that such a broker runs
 # for seconds, and a heap of this size needs no collector with threads of its own. Nobody reads the counters that a JVM
@@ -136,25 +145,57 @@ def broker_command(libs: Path, data_dir: Path) -> tuple[str, ...]:
     return (command[0], *_LIGHT, *command[1:], "kafka.Kafka", str(data_dir.absolute() / "server.properties"))
 
 
-def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) -> None:
-    """Write the configuration and format the storage if it is new.
+@dataclass(frozen=True, slots=True)
+class BrokerNode:
+    """One node of a cluster on this machine. ``number``: from 1 on; ``folder``: of all that is its own; both ports are
+    of loopback."""
 
-    ``data_dir`` holds everything of this node: configuration, cluster id and log. Both ports bind to 127.0.0.1.
-    Raises KafkaError where Java is missing or the storage cannot be formatted.
+    number: int
+    folder: Path
+    port: int
+    controller_port: int
+
+
+def prepare_broker(libs: Path, data_dir: Path, port: int, controller_port: int) -> None:
+    """``prepare_nodes`` of a cluster that is one node."""
+    prepare_nodes(libs, [BrokerNode(1, data_dir, port, controller_port)])
+
+
+def prepare_nodes(libs: Path, nodes: Sequence[BrokerNode]) -> None:
+    """Write the configurations of a whole cluster, and format the storage of nodes that are new. Three nodes keep three
+    copies of each record, of which two are there before it is acknowledged.
+
+    A node's folder holds everything of it: configuration and log, the first one's also the cluster's id. Raises
+    KafkaError where Java is missing or a storage cannot be formatted.
     """
-    data_dir = data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
-    log_dir = data_dir / "log"
-    properties, logging = data_dir / "server.properties", data_dir / "log4j2.properties"
-    properties.write_text(_PROPERTIES.format(node=_NODE, port=port, controller_port=controller_port, log_dir=log_dir))
-    logging.write_text(_LOGGING)
-    cluster_file = data_dir / "cluster-id"
+    cluster_file = nodes[0].folder.absolute() / "cluster-id"
     cluster = _read(cluster_file)
     if cluster is None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # A leading dash would read as an option of the storage tool.
         cluster = "w" + cluster[1:]
+        cluster_file.parent.mkdir(parents=True, exist_ok=True)
         cluster_file.write_text(cluster)
+    for node in nodes:
+        _prepare(libs, node, nodes, cluster)
+
+
+def _prepare(libs: Path, node: BrokerNode, nodes: Sequence[BrokerNode], cluster: str) -> None:
+    data_dir = node.folder.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log_dir = data_dir / "log"
+    properties, logging = data_dir / "server.properties", data_dir / "log4j2.properties"
+    text = _PROPERTIES.format(
+        node=node.number,
+        port=node.port,
+        controller_port=node.controller_port,
+        log_dir=log_dir,
+        voters=",".join(f"{voter.number}@127.0.0.1:{voter.controller_port}" for voter in nodes),
+        replicas=min(len(nodes), 3),
+        in_sync=2 if len(nodes) >= 3 else 1,
+    )
+    properties.write_text(text + _QUORUM if len(nodes) > 1 else text)
+    logging.write_text(_LOGGING)
     if not (log_dir / "meta.properties").exists():
         command = [*_jvm(libs, data_dir), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         command.append("--ignore-formatted")
@@ -173,11 +214,11 @@ def _jvm(libs: Path, data_dir: Path) -> tuple[str, ...]:
     return (java(), *mapped, "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}", "-cp", f"{libs}/*")
 
 
-def broker_ready(bootstrap: str) -> bool:
+def broker_ready(bootstrap: str, number: int = 1) -> bool:
     """Whether the broker answers a metadata request and counts itself as alive."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 1000})
     try:
-        return len(admin.list_topics(timeout=1).brokers) > 0
+        return number in admin.list_topics(timeout=1).brokers
     except KafkaException:
         return False
 

@@ -61,8 +61,8 @@ def reasons_of(host: str, port: int, path: str = "/readyz") -> tuple[UnreadyReas
         connection.close()
 
 
-def kafka_answers(port: int) -> Probe:
-    """Ready when the broker on loopback answers a metadata request."""
+def kafka_answers(port: int, number: int = 1) -> Probe:
+    """Ready when this broker on loopback answers a metadata request and is among those alive."""
 
     def probe() -> bool:
         # librdkafka prints a line for a refused connection; ask it only where somebody listens.
@@ -70,6 +70,6 @@ def kafka_answers(port: int) -> Probe:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             return False
-        return broker_ready(f"127.0.0.1:{port}")
+        return broker_ready(f"127.0.0.1:{port}", number)
 
     return probe

@@ -21,8 +21,9 @@ from typing import Any, Literal, Self
 from pydantic import SecretStr
 
 from deploy.local import kafka
+from deploy.local.local_brokers import broker_count, broker_nodes, broker_specs
 from deploy.local.ports import free_port, preferred_port
-from deploy.local.probes import answers, http_ok, kafka_answers
+from deploy.local.probes import answers, http_ok
 from deploy.local.process import Hook, ProcessSpec, StartStep
 from deploy.local.stack_secrets import admin_key, analyst_password, clickhouse_password
 from deploy.local.stack_state import StackState
@@ -45,7 +46,7 @@ class Stack:
     ``ports="preferred"`` takes the settings' ports where they are free; ``"free"`` takes any free ones.
     ``overrides`` are fields of Settings and win over the environment; addresses and ports of Kafka and ClickHouse
     are the stack's own, unless that kind of process is left out: then they are the settings'. Workers are named
-    worker-0, worker-1, ….
+    worker-0, worker-1, …. ``brokers``: see ``local_brokers.broker_count``, which raises KafkaError.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Stack:
         processes: Sequence[str] = ALL,
         workers: int = 1,
         gateways: int = 1,
+        brokers: int | None = None,
         worker_env: Mapping[str, str] | None = None,
         worker_module: str = "stream_processors.worker",
         overrides: Mapping[str, Any] | None = None,
@@ -69,12 +71,13 @@ class Stack:
         self._cache_dir = cache_dir or _default_cache(self.data_dir)
         self._ports_policy = ports
         self._taken: set[int] = set()
+        self._brokers = broker_count(self.data_dir, brokers) if "kafka" in self._kinds else 0
         self.settings = self._settle(dict(overrides or {}))
-        self._controller_port = self._port(0)
+        self._controller_ports = [self._port(0) for _ in range(self._brokers)]
         self._web_ports = [self._port(_WORKER_WEB_PORT + index) for index in range(workers)]
         self.gateway_ports = [self.settings.gateway_port, *(self._port(0) for _ in range(gateways - 1))]
         # A webhook is a namespace's to choose, and this stack's own doors are not for it.
-        own_ports = {self._controller_port, *self._web_ports, *self.gateway_ports, *self._taken}
+        own_ports = {*self._controller_ports, *self._web_ports, *self.gateway_ports, *self._taken}
         self.settings = self.settings.model_copy(update={"webhook_own_ports": ",".join(map(str, sorted(own_ports)))})
         self._worker_env = dict(worker_env or {})
         self._worker_module = worker_module
@@ -152,10 +155,12 @@ class Stack:
     def _settle(self, overrides: dict[str, Any]) -> Settings:
         base = load_settings(**overrides)
         if "kafka" in self._kinds:
+            first = int(base.kafka_bootstrap.partition(",")[0].rpartition(":")[2])
+            ports = [self._port(first), *(self._port(0) for _ in range(self._brokers - 1))]
             overrides.update(
-                kafka_bootstrap=f"127.0.0.1:{self._port(int(base.kafka_bootstrap.rpartition(':')[2]))}",
+                kafka_bootstrap=",".join(f"127.0.0.1:{port}" for port in ports),
                 kafka_security_protocol="PLAINTEXT",
-                kafka_replication=1,
+                kafka_replication=self._brokers,
             )
         if "clickhouse" in self._kinds:
             overrides.update(
@@ -191,7 +196,8 @@ class Stack:
         steps: list[StartStep] = []
         for kind in self._kinds:
             if kind == "kafka":
-                steps += [Hook("kafka-storage", self._prepare_kafka, waits=False), self._kafka(env)]
+                steps.append(Hook("kafka-storage", self._prepare_kafka, waits=False))
+                steps += broker_specs(self._cache_dir / "kafka-libs", self._nodes(), env)
             elif kind == "clickhouse":
                 path, port = str(self.data_dir / "clickhouse"), settings.clickhouse_port
                 from schemas.migrations import view_names
@@ -236,17 +242,13 @@ class Stack:
             ports={"http": port},
         )
 
-    def _kafka(self, env: Mapping[str, str]) -> ProcessSpec:
-        port = int(self.settings.kafka_bootstrap.rpartition(":")[2])
-        command = kafka.broker_command(self._cache_dir / "kafka-libs", self.data_dir / "kafka")
-        ports = {"broker": port, "controller": self._controller_port}
-        return ProcessSpec("kafka", command, env, kafka_answers(port), stop_grace_s=10, ports=ports)
+    def _nodes(self) -> list[kafka.BrokerNode]:
+        ports = [int(address.rpartition(":")[2]) for address in self.settings.kafka_bootstrap.split(",")]
+        return broker_nodes(self.data_dir, ports, self._controller_ports)
 
     def _prepare_kafka(self) -> None:
         # A step, and no earlier: now the folder is locked, and no running broker's configuration is touched.
-        libs = kafka.kafka_libs(self._cache_dir)
-        port = int(self.settings.kafka_bootstrap.rpartition(":")[2])
-        kafka.prepare_broker(libs, self.data_dir / "kafka", port, self._controller_port)
+        kafka.prepare_nodes(kafka.kafka_libs(self._cache_dir), self._nodes())
 
     def _worker(self, env: Mapping[str, str], index: int, port: int) -> ProcessSpec:
         variables = {"WEIR_WORKER_INDEX": str(index), "WEIR_WORKER_WEB_PORT": str(port)}

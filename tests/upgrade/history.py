@@ -194,7 +194,7 @@ def _inbox(stack: Services) -> None:
     if producer.flush(30):
         raise UpgradeError("Kafka did not take the inbox's records in 30 s")
     count = "SELECT count() FROM usage_events FINAL WHERE startsWith(idempotency_key, 'inbox-')"
-    until("the inbox", lambda: stack.rows(count) == [["20"]], 60)
+    until("the inbox", lambda: stack.rows(count) == [["20"]], 180)
 
 
 def _decide(old: Release, data_dir: Path, stack: Services) -> None:

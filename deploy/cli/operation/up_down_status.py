@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is up; the stack goes on.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Number of workers.")] = 1,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            help="Brokers of Kafka, 1 or 3; a folder keeps the number that it began with. Three keep three"
+            " copies, and one may be away."
+        ),
+    ] = None,
 ) -> None:
     """Start the local stack: Kafka, ClickHouse, gateway, worker, rating, webhooks. Ctrl-C stops all of it."""
     from deploy.cli.output import say
@@ -35,7 +42,7 @@ def up(
     folder = data_dir()
     if detach:
         running = read_state(folder)
-        state = running or daemon.detach(folder, workers=workers)
+        state = running or daemon.detach(folder, workers=workers, brokers=brokers)
         say("the stack is running already" if running else "the stack is up")
         for line in (*address_lines(connection(local_stack=True), state), *lines(reasons_not_ready(state))):
             say(line)
@@ -53,7 +60,7 @@ def up(
         begun.add(name)
         say(f"{name}: still starting; its log: {folder}/logs/{name}.log" if slow else f"{name}: {phase}")
 
-    daemon.run_foreground(Stack(folder, workers=workers), progress, ready)
+    daemon.run_foreground(Stack(folder, workers=workers, brokers=brokers), progress, ready)
     say("stopped")
 
 

@@ -120,6 +120,15 @@ def test_settings_survive_the_way_through_the_environment(tmp_path: Path, monkey
     assert load_settings() == settings
 
 
+def test_three_brokers_keep_three_copies(tmp_path: Path) -> None:
+    settings = Stack(
+        tmp_path, ports="free", brokers=3, overrides={"kafka_bootstrap": "10.0.0.1:9092,10.0.0.2:9092"}
+    ).settings
+    assert [address.partition(":")[0] for address in settings.kafka_bootstrap.split(",")] == ["127.0.0.1"] * 3
+    assert len(set(settings.kafka_bootstrap.split(","))) == 3
+    assert settings.kafka_replication == 3
+
+
 def test_preferred_ports_fall_back_where_somebody_listens(stack: Stack, tmp_path: Path) -> None:
     wanted = {"clickhouse_port": stack.settings.clickhouse_port, "kafka_bootstrap": stack.settings.kafka_bootstrap}
     other = Stack(tmp_path, processes=_PARTS, overrides=wanted).settings
