@@ -55,7 +55,7 @@ class Sender(threading.Thread, ABC):
 
     def run(self) -> None:
         try:
-            while not self.stopping.wait(self.dice.uniform(0.5, 1.5) * self.pace):
+            while not self.over():
                 batch = self.writer.batch(100)
                 if not self.send(batch):
                     self.ledger.problem(f"{self.name}: a batch was not acknowledged within {self.patience:g} s")
@@ -67,6 +67,10 @@ class Sender(threading.Thread, ABC):
                     return
         except Exception as error:
             self.ledger.problem(f"{self.name} broke: {error!r}")
+
+    def over(self) -> bool:
+        """Whether it sends no further batch; where it does, its pause is over."""
+        return self.stopping.wait(self.dice.uniform(0.5, 1.5) * self.pace)
 
     @abstractmethod
     def send(self, batch: Batch) -> bool:
@@ -143,7 +147,7 @@ class HttpSender(Sender):
 
 class SwingSender(HttpSender):
     """Takes an account above a threshold; once its alert has fired voids an event, which takes it below; once that has
-    recovered again above it."""
+    recovered again above it. It ends where it is told to, but not before one alert has fired anew."""
 
     def __init__(
         self, name: str, seed: int, writer: SwingWriter, ledger: Ledger, stop: threading.Event, *, pace: float,
@@ -154,9 +158,16 @@ class SwingSender(HttpSender):
         super().__init__(name, seed, writer, ledger, stop, pace=pace, patience=patience, urls=urls, key=key)
         self._alerts = f"{rating}/v1/alerts?account_id={SWINGING}&rule={rule}&limit=1"
         self._namespace = writer.namespace
+        self._episodes = 0
+        self._stopped_at: float | None = None
+
+    def over(self) -> bool:
+        """See ``Sender``."""
+        super().over()
+        return self._ends()
 
     def take_back(self, batch: Batch) -> bool:
-        if not self._listed("fired"):
+        if not self._listed("fired") or self._ends():
             return True
         if not self.void(batch.sent[-1].identity):
             return False
@@ -165,15 +176,23 @@ class SwingSender(HttpSender):
 
     def _listed(self, state: str) -> bool:
         """Whether the newest alert is in this state; asks until it is, or the run ends."""
-        while not self.stopping.wait(0.3):
+        while not self._ends():
+            time.sleep(0.3)  # a reader's pause
             try:
                 answer = self.http.get(self._alerts, headers={"Weir-Namespace": self._namespace})
             except httpx.TransportError:
                 continue
             newest = answer.json()["alerts"] if answer.status_code == 200 else []
             if newest and newest[0]["state"] == state:
+                self._episodes = newest[0]["episode"]
                 return True
         return False
+
+    def _ends(self) -> bool:
+        if not self.stopping.is_set():
+            return False
+        self._stopped_at = self._stopped_at or time.monotonic()
+        return self._episodes > 1 or time.monotonic() > self._stopped_at + self.patience
 
 
 class InboxSender(Sender):

@@ -14,7 +14,7 @@ from tests.chaos.alert_audit import DAILY, RULES
 from tests.chaos.ledger import Ledger
 from tests.chaos.producers import HttpSender, InboxSender, Sender, SwingSender
 from tests.chaos.recovery import PROBE, Probes
-from tests.chaos.traffic import CATALOG, SwingWriter, Writer
+from tests.chaos.traffic import CATALOG, SWINGING, SwingWriter, Writer
 
 HTTP_SENDERS: Final = 3
 
@@ -28,9 +28,10 @@ class Site:
         self.key = stack.settings.admin_key.get_secret_value()
         self.urls = [f"http://127.0.0.1:{port}" for port in stack.gateway_ports]
         self.rating = f"http://127.0.0.1:{stack.settings.rating_port}"
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        # One namespace that forgets identities after its age limit, one that remembers them for ever.
-        self.bases = {"recent": today - timedelta(days=20), "history": datetime(2024, 2, 28, tzinfo=UTC)}
+        self._today = today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        # One namespace that forgets identities after its age limit, one that remembers them for ever. Alerts look back
+        # day by day as far as usage changed: more days would be more of the same.
+        self.bases = {"recent": today - timedelta(days=4), "history": datetime(2024, 2, 28, tzinfo=UTC)}
 
     def declare(self) -> None:
         """The namespaces with their meters and alert rules; keys stand in both, so that mixing them up would show."""
@@ -38,6 +39,7 @@ class Site:
         documents = [
             {"namespace": {"code": "recent", "inbox": True}} | CATALOG | RULES,
             {"namespace": {"code": "history", "inbox": True} | age} | CATALOG | RULES,
+            {"namespace": {"code": SWINGING}} | CATALOG | RULES | {"accounts": [{"code": SWINGING}]},
             {"namespace": {"code": PROBE}},
         ]
         for document in documents:
@@ -57,7 +59,8 @@ class Site:
             )
             for name in (f"producer-{index}" for index in range(HTTP_SENDERS))
         ]
-        writer = SwingWriter("recent", self.bases["recent"] + timedelta(days=4), DAILY[0])
+        # In a namespace of its own: a look at the others goes back over their days before it appends anything.
+        writer = SwingWriter(SWINGING, self._today, DAILY[0])
         swing = SwingSender(
             "swing", seed, writer, ledger, stop, urls=self.urls, key=self.key, rating=self.rating, rule="daily", **more
         )

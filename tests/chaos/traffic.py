@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 ACCOUNTS: Final = 23
 SWINGING: Final = "swing"
-"""An account whose usage of a day goes above a threshold and below it again and again."""
+"""An account, and its namespace, whose usage of a day goes above a threshold and below it again and again."""
 HISTORY: Final = 2_000
 """So many of its latest events a producer may copy."""
 
@@ -170,4 +170,4 @@ class SwingWriter(Writer):
     def _event(self) -> Sent:
         self._number += 1
         identity = Identity(self.namespace, "", f"{SWINGING}-{self._number}")
-        return Sent(identity, "call", SWINGING, self._day + timedelta(hours=12), "1", "eu")
+        return Sent(identity, "call", SWINGING, self._day, "1", "eu")

@@ -40,8 +40,8 @@ def test_one_fault_of_each_kind_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert verdict["events"] > 1000
     assert verdict["totals"] > 100
     alerts = verdict["alerts"]
-    # How often one recovers in so short a run depends on the machine: `make chaos` says it.
     assert (alerts["wrong"], alerts["fired"] > 50) == ([], True)
+    assert min(alerts["recovered"], alerts["anew"]) > 0
     assert (
         min(
             verdict["duplicates"],
