@@ -10,7 +10,7 @@ from itertools import count
 from rating.close.announced_runs import run_id
 from rating.close.checklist.checks import ChecklistPoint, PlannedInvoices, warnings
 from rating.close.checklist.make import make_checks
-from rating.close.checkpoint import covering_cut, end_offsets, wait_metered, wait_rolled_up
+from rating.close.checkpoint import covering_cut, present_ends, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
 from rating.invoices.waiting import CloseError
@@ -159,7 +159,7 @@ class Announcer:
         """Announce a run with its checklist, which requires rating everything first. A close refused by its
         checklist leaves no trace but a checkpoint."""
         request, ledger = self._request, self._ledgers.checkpoints
-        ends = end_offsets(request.settings)
+        ends = present_ends(request.settings, self._planning.catalog)
         wait_metered(request.client, ends, request.on_progress)
         self._rows.require(ends)
         cut = covering_cut(request.settings, request.client, ledger, ends, request.now)

@@ -9,7 +9,7 @@ from typing import Final
 
 from rating.close.announcing import Announcer, Planning, RatedPlan, RefusedByChecks
 from rating.close.checklist.checks import warnings
-from rating.close.checkpoint import end_offsets, wait_metered, wait_rolled_up
+from rating.close.checkpoint import present_ends, wait_metered, wait_rolled_up
 from rating.close.close_request import CloseRequest, FollowedLedgers
 from rating.close.complete_rows import CompleteRows
 from rating.close.interim_invoices import bill_interims
@@ -103,7 +103,7 @@ class Close:
         plan = planning.plan(late)
         if (request.dry_run or not plan.billings) and any(standing.chains(namespace)):
             # No run follows that would wait for events not metered yet, which may be late usage of billed periods.
-            wait_metered(client, end_offsets(request.settings), on_progress)
+            wait_metered(client, present_ends(request.settings, planning.catalog), on_progress)
             late = planning.late(None)
             plan = planning.plan(late)
         waiting = plan.waiting
@@ -147,7 +147,7 @@ class Close:
     def _tried(self, plan: RunPlan) -> CloseResult:
         """Result of a dry run: the invoices that would be published, rated by live usage."""
         request = self._request
-        ends = end_offsets(request.settings)
+        ends = present_ends(request.settings, self.planning.catalog)
         wait_metered(request.client, ends, request.on_progress)
         self._rows.require(ends)
         run = Run("", 0, self.planning.catalog.next_offset, micros(request.now), {})

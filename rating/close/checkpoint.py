@@ -10,14 +10,21 @@ from confluent_kafka import KafkaException
 
 from rating.invoices.waiting import CloseError, Progress, wait_until
 from schemas.catalog.follower import catalog_end
+from schemas.catalog.state import Catalog
 from schemas.ledgers.checkpoints import CheckpointLedger, Cut, next_cut, read_progress, rolled_up
 from schemas.ledgers.generations import Offsets
 from schemas.settings import Settings
 from schemas.usage_log.generation_change import end_offsets as end_offsets
+from schemas.usage_log.generation_change import read_generations
 from schemas.values.instants import micros
 
 STALLED_SECONDS: Final = 120.0
 _WORKER: Final = "is a worker running? `weir status` tells, `weir up` starts one"
+
+
+def present_ends(settings: Settings, catalog: Catalog) -> Offsets:
+    """``end_offsets``, by what ``catalog`` has and what was published since. Raises LedgerUnavailable."""
+    return end_offsets(settings, read_generations(settings, catalog))
 
 
 def wait_metered(client: Client, ends: Offsets, on_progress: Progress) -> None:

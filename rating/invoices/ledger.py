@@ -56,7 +56,7 @@ class StandingInvoices:
         for invoice in store.tails(namespace):
             standing.assume(invoice)
         standing._drafts = {(namespace, draft.invoice_id): draft for draft in store.drafts(namespace)}
-        standing._valid = store.claims().valid
+        standing._valid = store.claims(namespace).valid
         standing._counts = {namespace: store.count(namespace)}
         standing._draft_versions = {namespace: store.draft_versions(namespace)}
         standing._store = store

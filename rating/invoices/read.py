@@ -173,32 +173,29 @@ def _whole(heads: Sequence[StoredInvoiceHead], rows: Iterable[Sequence[Any]]) ->
     ]
 
 
+_NUMBERS: Final = """SELECT {0}_id, any(number) FROM {0}_numbers WHERE namespace = {{namespace:String}}
+AND {0}_id IN {{{0}s:Array(String)}} GROUP BY {0}_id"""
+
+
 def heads_of(client: Client, namespace: str, rows: Iterable[Sequence[Any]]) -> list[StoredInvoiceHead]:
     """Heads with their assigned numbers."""
     heads = [_head(row) for row in rows]
     if not heads:
         return []
-    given = client.query(
-        "SELECT invoice_id, any(number) FROM invoice_numbers WHERE namespace = {namespace:String}"
-        " AND invoice_id IN {ids:Array(String)} GROUP BY invoice_id",
-        parameters={"namespace": namespace, "ids": [head.invoice_id for head in heads]},
-    ).result_rows
-    numbers = {str(name): str(number) for name, number in given}
     notes = [credit_note_id(head.invoice_id, note["number"]) for head in heads for note in head.body.credit_notes]
-    of_notes: dict[str, str] = {}
+    sql = _NUMBERS.format("invoice")
+    parameters: JsonObject = {"namespace": namespace, "invoices": [head.invoice_id for head in heads]}
     if notes:
-        rows = client.query(
-            "SELECT credit_note_id, any(number) FROM credit_note_numbers WHERE namespace = {namespace:String}"
-            " AND credit_note_id IN {ids:Array(String)} GROUP BY credit_note_id",
-            parameters={"namespace": namespace, "ids": notes},
-        ).result_rows
-        of_notes = {str(name): str(number) for name, number in rows}
+        sql += f" UNION ALL {_NUMBERS.format('credit_note')}"
+        parameters["credit_notes"] = notes
+    # An invoice's id is no credit note's, which has its number behind it.
+    numbers = {str(name): str(number) for name, number in client.query(sql, parameters=parameters).result_rows}
     spans = _service_spans(client, namespace, [head for head in heads if head.period_start_us == head.period_end_us])
     return [
         replace(
             head,
             number=numbers.get(head.invoice_id),
-            note_numbers=of_notes if head.body.credit_notes else {},
+            note_numbers=numbers if head.body.credit_notes else {},
             service_span=spans.get((head.invoice_id, head.version)),
         )
         for head in heads

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct
 
 from rating.verify.difference import Findings
 from rating.verify.invoice_body import read_body
@@ -46,8 +47,7 @@ _SINCE: Final = f"""{_LATE}
     OR (namespace, subscription) IN (SELECT namespace, subscription FROM invoices WHERE {_TOUCHED})"""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The newest version of an invoice as ClickHouse has it. Instants: microseconds UTC; ``body``: JSON."""
 
     namespace: str
@@ -84,8 +84,7 @@ class Head:
         return f"invoice {self.invoice_id} of {self.namespace} {self.account_id} {rfc3339(self.start_us)}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLine:
+class StoredLine(Struct, frozen=True):
     """A line of an invoice as ClickHouse has it. ``price``: JSON; ``unrounded``: a plain decimal."""
 
     number: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import TypedDict
+
+from schemas.values.json_text import stored
 
 
 class DiscountTerm(TypedDict, total=False):
@@ -94,5 +95,5 @@ class InvoiceBody(TypedDict, total=False):
 @lru_cache(maxsize=256)  # each check of an invoice reads it, and nobody changes what it gives
 def read_body(text: str) -> InvoiceBody:
     """The fields of a body's text; empty text has none. Raises ValueError where it is no JSON."""
-    fields: InvoiceBody = json.loads(text or "{}")
+    fields: InvoiceBody = stored(text or "{}")
     return fields

@@ -93,11 +93,11 @@ class GenerationState:
 
 
 class Generations:
-    """Derives the state. ``state`` is replaced as a whole, so other threads may read it."""
+    """Derives the state, from ``state`` on. It is replaced as a whole, so other threads may read it."""
 
-    def __init__(self) -> None:
-        self._claims = FirstValid()
-        self.state = GenerationState()
+    def __init__(self, state: GenerationState | None = None) -> None:
+        self.state = state or GenerationState()
+        self._claims = FirstValid({_CODE: self.state.version})
 
     def apply(self, record: Mapping[str, Any]) -> bool:
         """Apply the next record in log order; False if it is void."""

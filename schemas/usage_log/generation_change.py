@@ -29,6 +29,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas.catalog.follower import read_catalog
+from schemas.catalog.state import Catalog
 from schemas.errors import WeirError
 from schemas.kafka.codec import CodecError, codec
 from schemas.kafka.kafka_producer import KafkaProducer
@@ -50,10 +51,10 @@ class GenerationError(WeirError):
     """The change cannot be made; the message states the reason and the remedy."""
 
 
-def read_generations(settings: Settings) -> GenerationState:
-    """The present state. Raises LedgerUnavailable."""
-    generations = Generations()
-    with LedgerReader(settings, CATALOG) as reader:
+def read_generations(settings: Settings, catalog: Catalog | None = None) -> GenerationState:
+    """The present state: of the topic's beginning on, or of what ``catalog`` has not read. Raises LedgerUnavailable."""
+    generations = Generations(None if catalog is None else catalog.generations.state)
+    with LedgerReader(settings, CATALOG, begin={0: 0 if catalog is None else catalog.next_offset}) as reader:
         for record in reader.read_to(reader.end_offsets()):
             if _KIND not in record.value:  # nearly all of a large catalog: not worth decoding
                 continue

@@ -171,4 +171,4 @@ def put_in_place() -> None:
         module("schemas.ledgers.ledger_writer").LedgerWriter = LedgerWriter
         module("rating.close.checklist.observe").waiting = lambda *_: 0
         module("rating.close.complete_rows").require_complete = lambda *_, **__: None
-    module("schemas.usage_log.generation_change").end_offsets = lambda _: {(1, 0): 1}
+    module("schemas.usage_log.generation_change").end_offsets = lambda *_: {(1, 0): 1}

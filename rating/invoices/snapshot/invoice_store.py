@@ -203,9 +203,9 @@ class InvoiceStore:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
 
-    def claims(self) -> Claims:
-        """The state of all claims, to go on from; nothing of that is written to the file."""
-        return Claims(self._database)
+    def claims(self, whole: str | None = None) -> Claims:
+        """The state of all claims, to go on from; nothing of that is written to the file. ``whole``: see ``Claims``."""
+        return Claims(self._database, whole)
 
     def tails(self, namespace: str) -> Iterator[Invoice]:
         """Of each chain the last invoice, all of a chain with one that is not quiet; in its order."""

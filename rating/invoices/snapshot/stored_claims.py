@@ -17,10 +17,11 @@ _OF_CHAIN: Final = ("run", "notes")
 
 
 class Claims:
-    """The state of the claims as the file has it, with what is offered to ``valid`` since."""
+    """The state of the claims as the file has it, with what is offered to ``valid`` since. The file must stand still
+    meanwhile. ``whole``: the namespace of which most chains are asked for: they are read at once, when one is."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
-        chains = _Chains(database)
+    def __init__(self, database: sqlite3.Connection, whole: str | None = None) -> None:
+        chains = _Chains(database, whole)
         self._heads, self._facts = _Heads(chains), _Facts(database, chains)
         self.valid = ValidInvoices(FirstValid(_Versions(database), self._heads, self._facts))
 
@@ -40,9 +41,10 @@ class _Versions(StoredClaimState):
     def __init__(self, database: sqlite3.Connection) -> None:
         super().__init__()
         self._database = database
+        self._empty = _is_empty(database, "invoices")
 
     def stored(self, key: Hashable) -> Any:
-        if not isinstance(key, tuple):
+        if self._empty or not isinstance(key, tuple):
             return ABSENT
         draft = isinstance(key[0], tuple)  # (key of the invoice, "draft")
         namespace, name = key[0] if draft else key
@@ -69,12 +71,15 @@ class _Facts(StoredClaimState):
         super().__init__()
         self._database = database
         self._chains = chains
+        self._empty = _is_empty(database, "facts")
 
     def stored(self, key: Hashable) -> Any:
         assert isinstance(key, tuple)
         of, name = key
         if name in _OF_CHAIN:
             return self._chains.value(of, 1 + _OF_CHAIN.index(name))
+        if self._empty:
+            return ABSENT
         sql = "SELECT value FROM facts WHERE key = ?"
         row = self._database.execute(sql, (msgspec.json.encode(key),)).fetchone()
         return ABSENT if row is None else decoded_state(row[0], "fact", key)
@@ -90,16 +95,33 @@ class _Facts(StoredClaimState):
 class _Chains:
     """Head and facts of chains as the file has them, each row read once."""
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, whole: str | None) -> None:
         self._database = database
         self._rows: dict[Hashable, tuple[bytes | None, ...]] = {}
+        self._empty = _is_empty(database, "chains")
+        self._whole = whole
+        self._read: str | None = None
 
     def value(self, chain: Hashable, column: int) -> Any:
         """The head (0) or a fact; ABSENT if there is none."""
+        if self._empty:
+            return ABSENT
+        assert isinstance(chain, tuple)
+        if self._whole == chain[0]:
+            sql = "SELECT namespace, subscription, head, run, notes FROM chains WHERE namespace = ?"
+            rows = self._database.execute(sql, (self._whole,))
+            self._rows |= {(row[0], row[1]): row[2:] for row in rows}
+            self._whole, self._read = None, self._whole
         row = self._rows.get(chain)
+        if row is None and chain[0] == self._read:
+            return ABSENT
         if row is None:
             sql = "SELECT head, run, notes FROM chains WHERE namespace = ? AND subscription = ?"
-            assert isinstance(chain, tuple)
             row = self._rows[chain] = self._database.execute(sql, chain).fetchone() or (None, None, None)
         encoded = row[column]
         return ABSENT if encoded is None else decoded_state(encoded, "claims", chain)
+
+
+def _is_empty(database: sqlite3.Connection, table: str) -> bool:
+    """Whether a table has nothing, so that nothing need be looked up, as while a log is read from its beginning."""
+    return not database.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]

@@ -15,7 +15,7 @@ from msgspec import msgpack
 from rating.verify.chains import Head, StoredLine, StoredLines, head_of, heads_sql, line_of, lines_sql
 from rating.verify.scope import Row, Scope
 
-AT_ONCE: Final = 20_000
+AT_ONCE: Final = 4_000
 """Invoices of a lot; one account's are never parted, nor are those of accounts that share a subscription."""
 _ALIKE: Final = (1, 2, 8, 11, 12)
 """Places of kind, profile, price, charge and product in the row of a line."""

@@ -4,14 +4,13 @@ columns, so that equal ones need not be told apart field by field."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from msgspec import msgpack
+from msgspec import Struct, msgpack
 
 from rating.verify.scope import Row, Scope
 from schemas.ledgers.invoice_record import Invoice, Line
@@ -55,8 +54,7 @@ WHERE namespace = {{{{namespace:String}}}} AND invoice_id > {{{{after:String}}}}
 ORDER BY namespace, invoice_id, version, number"""
 
 
-@dataclass(frozen=True, slots=True)
-class InvoiceValues:
+class InvoiceValues(Struct, frozen=True):
     """The newest version of an invoice or draft: ``head`` by the names of HEAD, ``lines`` by those of LINE."""
 
     invoice_id: str

@@ -4,10 +4,11 @@ checkpoint, by SQL of its own, voided events left out, and priced again from the
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from rating.pricing import MatrixQuantity, PriceError, plain, rate
 from rating.pricing.exact import exactly
@@ -66,8 +67,7 @@ Period = tuple[int, int]
 _PLACES: Final[dict[Aggregation, int]] = {"count": 0, "sum": 1, "max": 2, "min": 3, "latest": 4, "count_unique": 5}
 
 
-@dataclass(frozen=True, slots=True)
-class _Need:
+class _Need(Struct, frozen=True, cache_hash=True):
     """A profile as of a checkpoint, by dimensions, for all accounts; ``pins``: what was backfilled for it; ``unique``:
     its versions that have unique values: only those of count_unique."""
 
@@ -79,8 +79,7 @@ class _Need:
     unique: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Total:
+class _Total(Struct, frozen=True):
     """All aggregates of one account, period and combination of dimension values, as ClickHouse wrote them."""
 
     values: tuple[str, ...]
@@ -146,15 +145,9 @@ def _check_line(head: Head, line: StoredLine, book: _Book, earlier_billing: Earl
             amount, unrounded = _rated(line.price, head.currency, Decimal(1), None)
         else:
             dimensions = price.dimensions if isinstance(price, MatrixPrice) else ()
-            version = book.version(head, line)
-            need = _Need(
-                head.namespace,
-                line.profile_id,
-                head.checkpoint,
-                dimensions,
-                book.pins.of(head, line),
-                book.unique_versions(head, line),
-            )
+            version, unique = book.counted_by(head, line)
+            pins = book.pins.of(head, line)
+            need = _Need(head.namespace, line.profile_id, head.checkpoint, dimensions, pins, unique)
             if version is None:
                 known = f"a profile in the catalog at offset {head.catalog_offset}"
                 findings.add("invoice line", f"{location()}, profile", known, line.profile_id, COPY_REMEDY)
@@ -213,6 +206,9 @@ class _Book:
         heads, lines = lot.heads, lot.lines
         self._scope = scope
         self.pins = Pins(scope, heads)
+        self._counted_by: dict[
+            tuple[str, int, str, tuple[int, ...]], tuple[ProfileVersion | None, tuple[int, ...]]
+        ] = {}
         self._versions: dict[tuple[str, int], dict[str, tuple[ProfileVersion, ...]]] = {}
         self._totals: dict[tuple[_Need, int], dict[tuple[Period, str], list[_Total]]] = {}
         periods_by_need: dict[tuple[str, str, int], set[Period]] = {}
@@ -222,22 +218,23 @@ class _Book:
             for line in lines.get((head.namespace, head.invoice_id, head.version), ()):
                 key = (head.namespace, line.profile_id, head.checkpoint)
                 periods_by_need.setdefault(key, set()).add((line.start_us, line.end_us))
-                if (version := self.version(head, line)) is not None and version.carry_over:
+                if (version := self.counted_by(head, line)[0]) is not None and version.carry_over:
                     periods_by_need[key].add((_EVER, line.end_us))
         self._accounts = min(accounts, default=""), max(accounts, default="")
         self._periods = {key: sorted(periods) for key, periods in periods_by_need.items()}
         self._size = max(1, min(_PERIODS_A_QUERY, _ROWS_A_QUERY // max(1, len(accounts))))
 
-    def version(self, head: Head, line: StoredLine) -> ProfileVersion | None:
-        """The last version pinned on the line; where none was valid in the period, the profile's last."""
-        versions = self._versions_of(head, line.profile_id)
-        pinned = [version for version in versions if version.version in line.profile_versions] or versions
-        return pinned[-1] if pinned else None
-
-    def unique_versions(self, head: Head, line: StoredLine) -> tuple[int, ...]:
-        """The versions of the line's profile that aggregate by count_unique, ascending."""
-        versions = self._versions_of(head, line.profile_id)
-        return tuple(version.version for version in versions if version.aggregation == "count_unique")
+    def counted_by(self, head: Head, line: StoredLine) -> tuple[ProfileVersion | None, tuple[int, ...]]:
+        """(the last version pinned on the line, or the profile's last where none was valid in the period; the versions
+        of its profile that aggregate by count_unique, ascending)."""
+        key = (head.namespace, head.catalog_offset, line.profile_id, line.profile_versions)
+        known = self._counted_by.get(key)
+        if known is None:
+            versions = self._versions_of(head, line.profile_id)
+            pinned = [version for version in versions if version.version in line.profile_versions] or versions
+            unique = tuple(version.version for version in versions if version.aggregation == "count_unique")
+            known = self._counted_by[key] = pinned[-1] if pinned else None, unique
+        return known
 
     def _versions_of(self, head: Head, profile_id: str) -> tuple[ProfileVersion, ...]:
         key = (head.namespace, head.catalog_offset)

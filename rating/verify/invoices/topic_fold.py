@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from rating.invoices.ledger import invoices_reader
 from rating.invoices.snapshot.invoice_store import InvoiceStore
@@ -22,8 +23,7 @@ _TABLE: Final = """CREATE TABLE digests (namespace TEXT, draft INTEGER, invoice_
 _AT_ONCE: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """The newest version of an invoice or draft on the topic; ``digest``: of its values (``copied_rows``)."""
 
     invoice_id: str

@@ -89,14 +89,19 @@ class FoldPart(StoredClaimState):
         super().__init__()
         self._database = database
         self._part = part
+        found = database.execute("SELECT EXISTS (SELECT 1 FROM fold WHERE part = ?)", (part,)).fetchone()
+        self._empty = not found[0]
 
     def stored(self, key: Hashable) -> Any:
+        if self._empty:  # as while a log is folded from its beginning
+            return ABSENT
         sql = "SELECT value FROM fold WHERE part = ? AND key = ?"
         row = self._database.execute(sql, (self._part, msgspec.json.encode(key))).fetchone()
         return ABSENT if row is None else decoded_state(row[0], self._part, key)
 
     def save(self) -> None:
         """Write what came since. Within a transaction."""
+        self._empty = self._empty and not self.changed
         self._database.executemany(
             "INSERT OR REPLACE INTO fold VALUES (?, ?, ?)",
             ((self._part, msgspec.json.encode(key), msgspec.json.encode(value)) for key, value in self.changed.items()),

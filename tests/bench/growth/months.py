@@ -30,7 +30,7 @@ from schemas.ledgers.checkpoints import CheckpointLedger
 from schemas.ledgers.invoice_record import Invoice
 from schemas.ledgers.ledger_writer import LedgerWriter
 
-SIZES = (2, 10)
+SIZES = (4, 16)
 SUBSCRIPTIONS = 500
 PAYMENTS = 20
 ASKS = 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -26,6 +25,7 @@ from schemas.catalog.terms import CreditGrant
 from schemas.ledgers.checkpoints import Checkpoints
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 from tests.unit.rating.builders import invoice_of
 from tests.unit.rating.invoices.snapshot.builders import Log
 

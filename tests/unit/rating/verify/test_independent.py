@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -22,6 +21,7 @@ from schemas.catalog.meters import Filter
 from schemas.catalog.profiles import ProfileVersion
 from schemas.matching.rules import Matched, Matcher
 from schemas.values.quantity import unscaled
+from schemas.values.record_copy import replace
 
 amounts = st.decimals(-50, 50, places=4).map(str)
 positive = st.decimals("0.01", 40, places=2).map(str)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from rating.verify.invoices.copied_rows import HEAD, LINE, differing, normal, wr
 from rating.verify.invoices.topic_fold import TopicFold
 from schemas.ledgers.invoice_record import encode_invoice
 from schemas.settings import Settings
+from schemas.values.record_copy import replace
 from tests.unit.rating.builders import invoice_of, line_of
 from tests.unit.rating.invoices.snapshot.builders import Log
 from tests.unit.rating.verify.builders import head_of, lines_of

@@ -40,7 +40,12 @@ def test_sealed_then_open_and_metered_in_order() -> None:
     assert state.to_meter(1, {(1, 0): 2}) == 1
     # A partition that never had a record has no progress, and needs none.
     assert state.to_meter(1, {(1, 0): 3}) == 2
+    going_on = Generations(state)
+    assert not going_on.apply(opening)
+    assert not going_on.apply(sealing_record(GenerationState(), 1, 2, "c"))
+    assert going_on.apply(sealing_record(state, 1, 2, "c"))
     state = changed(sealing, opening, repeated_sealing_record := sealing_record(state, 1, 2, "c"))
+    assert going_on.state == state
     assert state.following == Generation(3, 2)
     state = changed(sealing, opening, repeated_sealing_record, open_record(state, (1,) * 8, "d"))
     assert state.writable(1) == Generation(3, 2)

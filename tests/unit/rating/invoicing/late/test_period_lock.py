@@ -3,7 +3,6 @@ catalog offset has."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -25,6 +24,7 @@ from rating.verify.invoices.locked_periods import check_unlocked, last_date
 from schemas.ledgers.checkpoints import Checkpoints, Cut, cut_record
 from schemas.ledgers.invoice_record import Invoice
 from schemas.values.instants import DAY, SECOND
+from schemas.values.record_copy import replace
 from tests.unit.rating.builders import Shelf, invoice_of, us
 from tests.unit.rating.invoicing.builders import (
     APRIL,
