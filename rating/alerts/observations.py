@@ -105,7 +105,7 @@ def observe_state(
                 look.starts.setdefault(period.account_id, set()).add(period.start_us)
 
     def measure_live(needs: Mapping[Need, Set[str]]) -> Totals:
-        return measure(client, view.namespace, needs, None, lambda *_: None)
+        return measure(client, view.namespace, needs, None, lambda *_: None, checkpoints=checkpoints)
 
     for active, periods in watched:
         if active.rule.measure == "usage":

@@ -136,7 +136,7 @@ class AccountState:
             EstimateInputs(view, standing, self.lines, grants, late),
             running,
             run,
-            lambda needs: measure(client, view.namespace, needs, None, lambda *_: None),
+            lambda needs: measure(client, view.namespace, needs, None, lambda *_: None, checkpoints=checkpoints),
         )
         active = {period.line.subscription for period in running}
         problems |= {name: why for name, why in failed.items() if name in active}

@@ -55,7 +55,9 @@ def reached_thresholds(client: Client, checkpoints: Checkpoints, state: AccountS
     plan = plan_interims(view, standing, now_us, late, lines)
     subscriptions = _unfinished(state, lines)
     if plan.billings:
-        totals = measure(client, view.namespace, needs_of(plan.billings), None, lambda *_: None)
+        totals = measure(
+            client, view.namespace, needs_of(plan.billings), None, lambda *_: None, checkpoints=checkpoints
+        )
         subscriptions |= reached(plan, totals, Run("", 0, view.before, now_us, {}))
     return ReachedThresholds(subscriptions, plan.problems)
 

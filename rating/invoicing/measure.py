@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, Protocol
 
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
 from rating.invoices.waiting import Progress
 from rating.invoicing.bounded_groups import bounded
 from rating.invoicing.charges import Need, Totals
@@ -20,7 +22,8 @@ from rating.usage import (
     stream_groups,
     usage_totals,
 )
-from schemas.ledgers.checkpoints import Cut
+from schemas.clickhouse.errors import code_of
+from schemas.ledgers.checkpoints import Checkpoints, Cut, rolled_up
 from schemas.settings import LISTED_VALUES
 from schemas.values.record_copy import replace
 
@@ -32,6 +35,11 @@ their records."""
 MAX_PROFILES: Final = 50
 """Profiles of one query, whose ids travel in the request's URL."""
 _INSTANT_BYTES: Final = 60  # two instants with URL-encoded separators
+_FEW_ROWS: Final = 200_000
+_ROWS_OF_NOTHING: Final = 300_000
+"""What ClickHouse reads of an account and profile with next to no records: a granule of each part of a month."""
+_TOO_LARGE: Final = {158, 241}
+"""ClickHouse's errors TOO_MANY_ROWS and MEMORY_LIMIT_EXCEEDED."""
 
 
 class MeasuredInvoice(Protocol):
@@ -168,18 +176,53 @@ def measure(
     on_progress: Progress,
     listed: int = LISTED_VALUES,
     windows: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> Totals:
     """Totals of every need by account; ``needs``: need → accounts. ``as_of``: a rolled-up cut, None: live; any other
     cut without ``windows``. ``listed``: limit on combinations of dimension values of an account that the need does not
-    name; all others are one group. Blocking."""
+    name; all others are one group. ``checkpoints``: live, what would read many records is read from windows, and from
+    the records beyond these. Blocking."""
     totals: dict[Need, dict[str, list[UsageGroup]]] = {need: {} for need in needs}
-    queries = list(shared_queries(namespace, needs, as_of, windows))
-    for number, query in enumerate(queries, 1):
+
+    def take(query: SharedQuery) -> None:
         for account, need, rows in _by_need(client, query):
             if account in needs[need]:  # anybody's, where the query is of the whole namespace
                 totals[need][account] = bounded(rows, need.named, listed) if need.dimensions else list(rows)
+
+    queries = list(shared_queries(namespace, needs, as_of, windows))
+    for number, query in enumerate(queries, 1):
+        if as_of is not None or checkpoints is None or query.query.accounts is None:
+            take(query)
+        else:
+            try:
+                take(_bounded_rows(query))
+            except ClickHouseError as error:
+                if code_of(error) not in _TOO_LARGE:
+                    raise
+                for part in from_windows(query, needs, checkpoints.rolled_up(rolled_up(client))):
+                    take(part)
         on_progress("rating", number, len(queries))
     return totals
+
+
+def _bounded_rows(shared: SharedQuery) -> SharedQuery:
+    query = shared.query
+    least = _ROWS_OF_NOTHING * len(query.accounts or ()) * (1 + len(query.together))
+    return replace(shared, query=replace(query, most_rows=_FEW_ROWS + least))
+
+
+def from_windows(shared: SharedQuery, needs: Mapping[Need, Collection[str]], cut: Cut | None) -> Iterator[SharedQuery]:
+    """The queries that answer, live, what a query from records answers, each need by itself: from the windows up to
+    ``cut``, which is rolled up, and the records beyond. The query itself where there are none, or more needs than are
+    cheaper to ask one after another. Pure."""
+    answered = {shared.need} if shared.need is not None else {*shared.by_profile.values(), *shared.each.values()}
+    if cut is None or len(answered) > MAX_PROFILES:
+        yield shared
+        return
+    for need in answered:
+        accounts = set(needs[need]).intersection(shared.query.accounts or needs[need])
+        query = query_for(shared.query.namespace, need, accounts, None)
+        yield SharedQuery(replace(query, plan="windows", rolled_up=cut), need)
 
 
 def _by_need(client: Any, query: SharedQuery) -> Iterator[tuple[str, Need, Iterator[UsageGroup]]]:

@@ -35,6 +35,9 @@ class UsageQuery:
 
     ``together``: further profiles, each measured by its own aggregation, from records, and answered by profile.
 
+    ``most_rows``: ClickHouse refuses to read more rows than that (``TOO_MANY_ROWS``), before it reads any; 0: it reads
+    as many as there are.
+
     ``top``: only so many groups, those of the greatest quantities first; 0: all. Its total is of all.
 
     ``step_us``: groups by steps of so many microseconds since 1970, and names each by its start, as buckets are.
@@ -58,6 +61,7 @@ class UsageQuery:
     step_us: int = 0
     since: Cut | None = None
     top: int = 0
+    most_rows: int = 0
 
     def __post_init__(self) -> None:
         if self.start_us >= self.end_us:

@@ -112,7 +112,8 @@ def render(
         lines += [f"ORDER BY {', '.join([*first, *(key for key in keys if key not in bucket), *bucket])}"]
     if query.top:
         lines += [f"LIMIT {bind('top', 'UInt32', query.top + with_total)}"]
-    return Rendered("\n".join([*lines, _SETTINGS]), bind.parameters)
+    bound = f", max_rows_to_read = {query.most_rows}" if query.most_rows else ""
+    return Rendered("\n".join([*lines, _SETTINGS + bound]), bind.parameters)
 
 
 def _keys(query: UsageQuery) -> list[str]:

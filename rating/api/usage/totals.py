@@ -129,9 +129,7 @@ def _cut(rating: Rating, checkpoint: int | None) -> Cut | None:
 
 def rolled_up(rating: Rating, client: Client) -> Cut | None:
     """The newest cut whose windows are written."""
-    # The follower may be a moment behind ClickHouse; an older cut gives the same total with a longer tail.
-    number = min(rating.rolled_up.read(client), len(rating.checkpoints.cuts))
-    return rating.checkpoints.cut(number) if number else None
+    return rating.checkpoints.rolled_up(rating.rolled_up.read(client))
 
 
 def _json(question: UsageQuestion, rows: Sequence[UsageGroup], total: Usage, checkpoint: int | None) -> JsonObject:

@@ -60,6 +60,12 @@ class Checkpoints:
             raise UnknownCheckpoint(f"no checkpoint {number}; there are {len(self.cuts)}")
         return self.cuts[number - 1]
 
+    def rolled_up(self, number: int) -> Cut | None:
+        """The newest known cut up to ``number``, the greatest that ClickHouse has rolled up; None if there is none. Who
+        knows less than ClickHouse gets the same totals from an older cut, with more records beyond it."""
+        known = min(number, len(self.cuts))
+        return self.cut(known) if known else None
+
     def backfilled(self, name: str, number: int | None = None) -> list[Cut]:
         """The cuts that belong to the backfill ``name``, ascending, up to ``number`` (None: all)."""
         return [

@@ -9,15 +9,17 @@ from itertools import product
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import Need
-from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, measure, shared_queries
+from rating.invoicing.measure import FEW, MAX_NAMED_BYTES, from_windows, measure, shared_queries
 from rating.usage import Measured, Usage, UsageGroup
 from rating.usage.measured_profile import Backfilled
 from schemas.catalog.meters import Aggregation
-from schemas.ledgers.checkpoints import Cut
+from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.values.record_copy import replace
 
 CUT = Cut(3, {(1, 0): 10}, 5, 0)
@@ -126,3 +128,36 @@ def test_what_one_query_says_of_several_profiles_goes_to_each_need() -> None:
     needs += [Need(each, 10, 15) for each in profiles]
     totals = measure(client, "n", {need: {"acme"} for need in needs}, None, lambda *_: None)
     assert totals == dict(zip(needs, ({}, {}, third, first, {}, {}), strict=True))
+
+
+def test_what_would_read_many_records_live_is_read_from_windows() -> None:
+    profiles = [Measured(name, "sum", ((1, 3600),)) for name in ("m.a", "m.b")]
+    needs = {Need(profile, start, start + 10): {"acme"} for profile in profiles for start in (0, 10)}
+    checkpoints = Checkpoints()
+    checkpoints.cuts.append(Cut(1, {(1, 0): 7}, 0, 0))
+
+    class Client:
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def query(self, sql: str, parameters: dict[str, Any] | None = None) -> Any:
+            if "max_rows_to_read" in sql:
+                raise DatabaseError(f"Code: {self.code}. DB::Exception: Limit for rows exceeded")
+            if "usage_checkpoints" in sql:
+                return SimpleNamespace(result_rows=[[3, 3]])
+            if "usage_windows" not in sql:
+                return SimpleNamespace(result_rows=[])
+            assert parameters is not None
+            assert parameters["checkpoint"] == 1  # the newest that this process knows
+            return SimpleNamespace(result_rows=[("acme", str(parameters["start"]), 2)])
+
+    for code in (158, 241):
+        totals = measure(Client(code), "n", needs, None, lambda *_: None, checkpoints=checkpoints)
+        assert totals == {need: {"acme": [UsageGroup(Usage(Decimal(need.start_us), 2), "acme")]} for need in needs}
+    with pytest.raises(DatabaseError):
+        measure(Client(47), "n", needs, None, lambda *_: None, checkpoints=checkpoints)
+    # Without windows, or where there are more needs than are cheap one by one, records are read after all.
+    (shared,) = shared_queries("n", {Need(profiles[0], 0, 10): {"acme"}}, None)
+    assert list(from_windows(shared, needs, None)) == [shared]
+    (shared,) = shared_queries("n", {Need(profiles[0], at, at + 1): {"acme"} for at in range(60)}, None)
+    assert list(from_windows(shared, {}, checkpoints.last)) == [shared]
