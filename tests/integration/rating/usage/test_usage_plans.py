@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import get_args
 
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from rating.usage import (
     usage_with_total,
 )
 from schemas.catalog.meters import Aggregation
+from schemas.clickhouse.errors import code_of
 from schemas.clickhouse.replays import ANOTHER_REPLAY_SQL
 from schemas.ledgers.checkpoints import Cut
 from schemas.settings import Settings
@@ -179,6 +181,14 @@ def test_profiles_have_in_one_query_what_each_has_alone(engine: Engine) -> None:
                 assert bool(alone) == (profile.profile_id != "alike.none")
                 rows = [row for row in together if row.profile_id == profile.profile_id]
                 assert [replace(row, profile_id=None) for row in rows] == alone
+
+
+def test_a_query_that_would_read_more_rows_than_it_may_is_refused(engine: Engine) -> None:
+    query = UsageQuery(engine.namespace, profile_of("sum"), BEGIN, BEGIN + 7 * DAY, accounts=ACCOUNTS[:1])
+    assert usage_totals(engine.client, replace(query, most_rows=1_000_000)) == usage_totals(engine.client, query)
+    with pytest.raises(ClickHouseError) as refused:
+        usage_totals(engine.client, replace(query, most_rows=1))
+    assert code_of(refused.value) == 158
 
 
 def test_sums_do_not_wrap_around_beyond_38_digits(engine: Engine) -> None:
