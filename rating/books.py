@@ -7,6 +7,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
+from rating.partition_counts import PartitionCounts
 from rating.verify.lost_records import lost_events
 from schemas.values.json_text import JsonObject
 
@@ -51,30 +52,31 @@ class EventBooks:
         return {"received": self.received} | asdict(self) | {"balanced": self.balanced}
 
 
-# Rows of one position have one append time, hence one partition of the table. (rejected_events: one arrival.)
-_SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
-_SQL: Final = f"""
+COUNTED: Final = {
+    "usage_events": ("countIf(notEmpty(match_profile_ids))", "count()"),
+    "duplicate_events": ("count()",),
+    "usage_batches": ("sum(events)",),
+}
+"""What is counted of tables that grow with events. A batch is stored after its events."""
+_SQL: Final = """
 SELECT
-    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage IN ('gateway', 'admit')),
-    (SELECT sum(events) FROM usage_batches FINAL WHERE namespace = {{n:String}}),
-    metered, counted - metered,
-    (SELECT count() FROM duplicate_events FINAL WHERE namespace = {{n:String}}),
-    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {{n:String}} AND stage = 'meter'),
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {n:String} AND stage IN ('gateway', 'admit')),
+    (SELECT sum(events) FROM rejected_events FINAL WHERE namespace = {n:String} AND stage = 'meter'),
     (SELECT uniqExact((generation, partition, offset, `index`)) FROM voided_events
-        WHERE namespace = {{n:String}} AND notEmpty(match_profile_ids))
-FROM (
-    SELECT countIf(notEmpty(match_profile_ids)) AS metered, count() AS counted
-    FROM usage_events FINAL WHERE namespace = {{n:String}}
-)
-{_SETTINGS}"""
+        WHERE namespace = {n:String} AND notEmpty(match_profile_ids))
+SETTINGS do_not_merge_across_partitions_select_final = 1"""  # of rejected_events: one arrival
 
 
-def read_books(client: Client, namespace: str) -> EventBooks:
+def read_books(client: Client, namespace: str, counts: PartitionCounts | None = None) -> EventBooks:
     """The namespace's books as ClickHouse has them now; ``client`` is from ``schemas.clickhouse.client.connect``.
+    ``counts``: of ``COUNTED``, kept from one call to the next, so that what has not changed is not counted again.
     Blocking."""
-    row = client.query(_SQL, parameters={"n": namespace}).result_rows[0]
+    counted = (counts or PartitionCounts(COUNTED)).read(client, namespace)
+    refused, conflicts, voided = (
+        int(value) for value in client.query(_SQL, parameters={"n": namespace}).result_rows[0]
+    )
     missing, given_up = lost_events(client, namespace).get(namespace, (0, 0))
-    refused, accepted, metered, unmatched, duplicates, conflicts, voided = (int(value) for value in row)
+    (metered, stored), (duplicates,), (accepted,) = (counted[table] for table in COUNTED)
     return EventBooks(
-        namespace, refused, accepted, metered, unmatched, duplicates, conflicts, voided, given_up, missing
+        namespace, refused, accepted, metered, stored - metered, duplicates, conflicts, voided, given_up, missing
     )

@@ -1,4 +1,5 @@
-"""Books of events for a page that is looked at often: counting them reads every event of the namespace.
+"""Books of events for a page that is looked at often: counting them reads every event of the namespace that came since
+the last time, and at first all of them.
 
 What is counted quickly is counted each time. Else the page shows the last count and when it was; it is counted again
 behind a page once twenty times as long has passed as it took, so that it takes a twentieth of the time at most.
@@ -14,7 +15,8 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from rating.books import EventBooks, read_books
+from rating.books import COUNTED, EventBooks, read_books
+from rating.partition_counts import PartitionCounts
 
 QUICK_SECONDS: Final = 0.1
 LONGEST_SECONDS: Final = 300.0
@@ -35,10 +37,11 @@ class HeldCount:
 
 
 class HeldBooks:
-    """The last count of each namespace, for those counted last. ``clock``: monotonic seconds. Use it from any
-    thread."""
+    """The last count of each namespace, for those counted last. ``event_counts``: what a count keeps for the next one;
+    ``clock``: monotonic seconds. Use it from any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.event_counts = PartitionCounts(COUNTED)
         self._clock = clock
         self._counts: dict[str, HeldCount] = {}
         self._counting: set[str] = set()
@@ -61,7 +64,7 @@ class HeldBooks:
         """Count now. Blocking."""
         began = self._clock()
         try:
-            books = read_books(client, namespace)
+            books = read_books(client, namespace, self.event_counts)
         finally:
             self._counting.discard(namespace)
         count = HeldCount(books, at, self._clock() - began, began)

@@ -76,5 +76,5 @@ async def invoice(rating: Authorized, view: View, invoice_id: str) -> JsonObject
 @router.get("/v1/ledger", summary="The books of events: what came, and what became of it")
 async def ledger(rating: Authorized, view: View) -> JsonObject:
     """received = refused + accepted; accepted = metered + unmatched + duplicates + conflicts."""
-    books = await rating.ask(lambda client: read_books(client, view.namespace))
+    books = await rating.ask(lambda client: read_books(client, view.namespace, rating.held_books.event_counts))
     return books.to_json()

@@ -23,7 +23,7 @@ class Hours:
         self.seconds = seconds
         monkeypatch.setattr(held_books, "read_books", self._count)
 
-    def _count(self, client: Any, namespace: str) -> EventBooks:
+    def _count(self, client: Any, namespace: str, counts: Any) -> EventBooks:
         self.now += self.seconds
         return BOOKS
 
