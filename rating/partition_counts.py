@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
@@ -56,7 +56,7 @@ class PartitionCounts:
             sums[table] = [total + value for total, value in zip(sums[table], values, strict=True)]
         return sums
 
-    def _count(self, client: Client, namespace: str, table: str, partitions: list[str]) -> Sequence[Sequence[object]]:
+    def _count(self, client: Client, namespace: str, table: str, partitions: list[str]) -> Sequence[Sequence[Any]]:
         if not partitions:
             return []
         # Rows of one position have one append time, hence one partition of the table.
