@@ -33,7 +33,7 @@ def look(monkeypatch: pytest.MonkeyPatch, used: Mapping[str, int], limits: list[
     assert line is not None
     lengths = {"day": 86_400, "month": 31 * 86_400 - 3600}
 
-    def measure(client: Any, namespace: str, needs: Mapping[Need, Set[str]], *_: Any) -> Totals:
+    def measure(client: Any, namespace: str, needs: Mapping[Need, Set[str]], *_: Any, **__: Any) -> Totals:
         seconds = {need: (need.end_us - need.start_us) // 1_000_000 for need in needs}
         of_need = {need: next((name for name in used if lengths.get(name) == seconds[need]), "") for need in needs}
         return {

@@ -73,7 +73,7 @@ def test_what_periods_would_leave_to_pay_in_money_is_below_zero(
 ) -> None:
     """January and February, of 5.00 each, are not billed yet."""
     monkeypatch.setattr(account_state, "find_late", lambda *_, **__: {})
-    monkeypatch.setattr(account_state, "measure", lambda *_: {})
+    monkeypatch.setattr(account_state, "measure", lambda *_, **__: {})
     held = shelf()
     held.add("product", {"code": "seat", "kind": "flat"})
     for number, grant in enumerate(grants):
