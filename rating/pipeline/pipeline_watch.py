@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from clickhouse_connect.driver.client import Client
 from confluent_kafka import KafkaException
 
 from rating.pipeline.progress import BY_COMMITS, BY_CURSORS, LedgersRead, LogEnds, read_done
@@ -47,6 +48,7 @@ class PipelineWatch:
         self._backlogs = Backlogs(self._waits)
         self._attempts = Attempts(monotonic)
         self._rolled_up = RolledUp()
+        self._client: Client | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline watch", daemon=True)
         self._told: frozenset[str] = frozenset()
@@ -87,11 +89,14 @@ class PipelineWatch:
         self._backlogs.seen(BY_COMMITS, list(ends.by_commits(ledgers)), self._monotonic())
 
     def _look_at_cursors(self, ends: LogEnds, ledgers: LedgersRead) -> None:
-        client = connect(self._settings, timeout_seconds=_TIMEOUT_SECONDS)
+        if self._client is None:
+            self._client = connect(self._settings, timeout_seconds=_TIMEOUT_SECONDS)
         try:
-            done = read_done(client, self._rolled_up)
-        finally:
-            client.close()
+            done = read_done(self._client, self._rolled_up)
+        except BaseException:
+            failed, self._client = self._client, None
+            failed.close()
+            raise
         backlogs = list(ends.by_cursors(ledgers, done, time.time_ns() // 1000))
         self._backlogs.seen(BY_CURSORS, backlogs, self._monotonic())
 

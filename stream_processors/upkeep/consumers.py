@@ -62,10 +62,18 @@ class EventsConsumer:
         # A log that begins above the cursor cannot be consumed (``LogWatch`` reports it), and a restart would not help.
         if not (places := owned(app, {self.topic: self.partitions})):
             return False
-        cursors = self.journal.run("read the cursors", read_progress)
+        # The cursor lies no lower than this worker has written itself, unless ClickHouse was restored from a copy,
+        # which ends the worker (``restored``).
+        durable = self.meter.durable
+        ends = {
+            place: end
+            for place, end in self.log_lag.ends(places).items()
+            if end > durable.get((self.generation, place[1]), 0)
+        }
+        cursors = self.journal.run("read the cursors", read_progress) if ends else {}
         return any(
             self.log_lag.bounds(topic, partition)[0] <= cursor
-            for (topic, partition), end in self.log_lag.ends(places).items()
+            for (topic, partition), end in ends.items()
             for cursor in (cursors.get((self.generation, partition), 0),)
             if cursor < end
         )
