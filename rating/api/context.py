@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from fastapi import Depends, Header, Request
 
-from rating.api.entitlements.credit_balances import CreditBalances, balance_pool
+from rating.api.entitlements.credit_balances import CreditBalances, balance_pools
 from rating.api.entitlements.grant_book import GrantBook
 from rating.api.entitlements.keeper_pools import bounded_pool, refreshing_pool, remeasuring_pool
 from rating.api.entitlements.reservation_desk import ReservationDesk
@@ -77,7 +77,8 @@ class Rating:
         self.ended_sessions = EndedSessions()
         self.gateway = GatewayClient(settings)
         self.grants = GrantBook()
-        credit = CreditBalances(balance_pool(settings), self._prepaid_left, lambda: micros(self.now()))
+        quick, slow = balance_pools(settings)
+        credit = CreditBalances(quick, self._prepaid_left, lambda: micros(self.now()), slow)
         pools = bounded_pool(settings), refreshing_pool(settings)
         self.usage_keeper = UsageKeeper(
             *pools, lambda: micros(self.now()), credit=credit, remeasuring=remeasuring_pool(settings)

@@ -12,11 +12,12 @@ from schemas.catalog.entitlements.credit_floors import CreditFloor
 @dataclass(frozen=True, slots=True)
 class PrepaidLeft:
     """An account's prepaid balance in one currency at ``at_us`` (microseconds UTC), below zero where more was used than
-    is left. ``left`` None: it cannot be told, and ``problem`` says why."""
+    is left. ``left`` None: it cannot be told, and ``problem`` says why; ``asked_in_vain``: for the moment."""
 
     left: Decimal | None
     at_us: int
     problem: str = ""
+    asked_in_vain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from rating.api.entitlements.check_charges import CheckCharges
 from rating.api.entitlements.unpaid_invoices import PaymentDue
 from rating.api.entitlements.usage_keeper import UsageKeeper
+from rating.api.rating_problems import unavailable
 from rating.entitlements.decision import (
     DenialReason,
     EntitlementDecision,
@@ -26,20 +28,12 @@ from rating.entitlements.held_entries import UsageKey
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import FlooredCredit
 from rating.entitlements.questions import (
-    MOST_KNOWN,
-    Asked,
-    KnownQuestions,
     LimitQuestion,
-    asked_soon,
-    questions_of,
 )
-from rating.invoicing.charges import ChargeBook
 from rating.pricing import PriceError
 from rating.subscriptions.timeline import PlanningError
 from rating.topups.shortfall import AccountCurrency
 from rating.usage import Measured, UsageGroup, no_usage
-from schemas.catalog.profiles import KINDS as PROFILE_KINDS
-from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 
 MOST_GRANTS: Final = 10
@@ -63,15 +57,6 @@ class CheckedDecisions:
 
     decisions: tuple[EntitlementDecision, ...]
     as_of: MeasuredAsOf | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Charges:
-    """What questions are made of. ``versions``: of profiles, by address; ``known``: those made before."""
-
-    book: ChargeBook
-    versions: Mapping[str, tuple[ProfileVersion, ...]]
-    known: KnownQuestions
 
 
 HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
@@ -144,8 +129,9 @@ async def measured_checks(
     granted: Mapping[str, Granted],
     now_us: int,
 ) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
-    """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``."""
-    charges = _Charges(_book(view), _versions(view), _known_questions(view))
+    """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``; also where of none of
+    them it can be told for the moment what prepaid credit is left that it needs."""
+    charges = CheckCharges(view)
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
     keys: dict[UsageKey, None] = {}
     soon: list[UsageKey] = []
@@ -162,13 +148,16 @@ async def measured_checks(
         for grant in grants.get(check.feature, ())[:MOST_GRANTS]:
             due = unpaid.get(grant.line.subscription) if grant.asks_for_payment else None
             refused = due if grant.block else None
-            limits = _questions(charges, grant, zone, now_us) if refused is None else refused
+            limits = charges.limits(grant, zone, now_us) if refused is None else refused
             floor = grant.credit_floor
             credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
             of_feature.append(AskedGrant(grant, limits, credit, due))
             if not isinstance(limits, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in limits for need in question.asked)
-                soon += ((check.account_id, need) for need in _soon(charges, grant, limits, zone, now_us))
+                soon += ((check.account_id, need) for need in charges.soon(grant, limits, zone, now_us))
+    if places and all(_in_vain(of_grants) for of_grants in questions.values()):
+        problem = next(balance.problem for balance in left.values() if balance.asked_in_vain)
+        raise unavailable(f"the prepaid balance cannot be told: {problem}")
     as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
     if soon:
         keeper.expect(view.namespace, soon)
@@ -179,6 +168,14 @@ async def measured_checks(
         for check in checks
     ]
     return measured, as_of
+
+
+def _in_vain(of_grants: Sequence[AskedGrant]) -> bool:
+    """Whether nothing can be said of a check, since for the moment no balance that its grants need can be had."""
+    credits = [of_grant.credit for of_grant in of_grants]
+    return bool(credits) and all(
+        credit is not None and credit.floor.block and credit.prepaid.asked_in_vain for credit in credits
+    )
 
 
 def blocking(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted]) -> set[str]:
@@ -199,27 +196,6 @@ def floor_places(checks: Sequence[FeatureCheck], granted: Mapping[str, Granted])
         for grant in granted[check.account_id].grants.get(check.feature, ())[:MOST_GRANTS]
         if grant.credit_floor is not None
     }
-
-
-def _questions(charges: _Charges, grant: Grant, time_zone: str, now_us: int) -> tuple[LimitQuestion, ...] | str:
-    """The limits of a grant as questions, () where it is not metered; why it cannot be told."""
-    address = grant.feature.profile
-    if address is None:
-        return ()
-    of_profile = charges.versions.get(address)
-    if of_profile is None:
-        return f"feature {grant.feature.code}: there is no profile {address}; publish its meter, or mend the feature"
-    try:
-        return questions_of(charges.book, of_profile, grant, time_zone, now_us, charges.known)
-    except PlanningError as error:
-        return str(error)
-
-
-def _soon(
-    charges: _Charges, grant: Grant, questions: Sequence[LimitQuestion], time_zone: str, now_us: int
-) -> Sequence[Asked]:
-    of_profile = charges.versions.get(grant.feature.profile or "")
-    return asked_soon(of_profile, grant, questions, time_zone, now_us, charges.known) if of_profile else ()
 
 
 def _decision(
@@ -270,30 +246,3 @@ def _use(
     groups = usage[check.account_id, measured_need]
     measured = groups[0].usage if groups else no_usage(question.profile.aggregation)
     return use_in_quantity(question, measured, check.quantity, held)
-
-
-def _book(view: NamespaceView) -> ChargeBook:
-    def make() -> tuple[ChargeBook, int]:
-        return ChargeBook(view), len(profile_versions(view)) + 1
-
-    return view.derived("charges of entitlements", ("product", *PROFILE_KINDS), make)
-
-
-def _known_questions(view: NamespaceView) -> KnownQuestions:
-    return view.derived("questions of limits", PROFILE_KINDS, lambda: (KnownQuestions(), MOST_KNOWN))
-
-
-def _versions(view: NamespaceView) -> Mapping[str, tuple[ProfileVersion, ...]]:
-    """Profile address → its versions, oldest first; a meter of one profile also by its own code."""
-
-    def make() -> tuple[Mapping[str, tuple[ProfileVersion, ...]], int]:
-        by_id: dict[str, tuple[ProfileVersion, ...]] = {}
-        by_meter: dict[str, set[str]] = {}
-        for version in profile_versions(view):
-            by_id[version.profile_id] = (*by_id.get(version.profile_id, ()), version)
-            by_meter.setdefault(version.meter, set()).add(version.profile_id)
-        alone = [(meter, *ids) for meter, ids in by_meter.items() if len(ids) == 1]
-        addresses = by_id | {meter: by_id[profile_id] for meter, profile_id in alone}
-        return addresses, 2 * len(by_id) + 1
-
-    return view.derived("profiles by address", PROFILE_KINDS, make)

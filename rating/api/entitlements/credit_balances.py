@@ -8,13 +8,12 @@ where it is older than one, it is asked for anew beside that.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from rating.api.entitlements.asker import Asker
-from rating.api.rating_problems import unavailable
+from rating.api.entitlements.shared_questions import SharedQuestions
 from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.topups.shortfall import AccountCurrency
 from schemas.catalog.state import NamespaceView
@@ -31,37 +30,68 @@ _TOGETHER: Final = 20
 _QUESTIONS: Final = 12
 """For so many accounts: enough to leave out one of them, and few where ClickHouse is away."""
 _PLACES: Final = 2
+_SLOW_PLACES: Final = 2
+_SLOW_SECONDS: Final = 1.0
+"""A namespace whose last question took longer puts the next one in places where it waits for others of its kind, and
+nobody else for it."""
+_QUICK_SECONDS: Final = 2
 _SECONDS: Final = 10
+_TOO_LONG: Final = "Code: 159"
 _MOST_KEPT: Final = 50_000
 _MOST_WAITING: Final = 2_000
+_TOO_MANY: Final = PrepaidLeft(None, 0, "too many accounts are asked for their balance at once", asked_in_vain=True)
 
 Balances = Callable[[Any, NamespaceView, Collection[AccountCurrency], int], Mapping[AccountCurrency, PrepaidLeft]]
 """From a client, the catalog, accounts with currencies and the instant to their balances; blocking."""
 
 
-@dataclass(eq=False)
+def balance_pools(settings: Settings) -> tuple[ClickHousePool, ClickHousePool]:
+    """Places at ClickHouse for balances, each with bounds: whoever's take long, other checks wait for none. The second
+    are for namespaces whose questions take long."""
+    quick, slow = (
+        {"max_memory_usage": settings.rating_query_bytes, "max_execution_time": seconds}
+        for seconds in (_QUICK_SECONDS, _SECONDS)
+    )
+    return ClickHousePool(settings, _PLACES, quick), ClickHousePool(settings, _SLOW_PLACES, slow)
+
+
 class _FlooredNamespace:
-    """``known``: place → (the loop's time at which it was asked for, its balance, or why there is none); ``waiting``:
-    each with who waits for it; ``view``: the newest catalog that a check came with."""
+    """``known``: place → (the loop's time at which it was asked for, its balance); ``view``: the newest catalog that a
+    check came with; ``slow``: whether its last question took long."""
 
-    view: NamespaceView
-    known: dict[AccountCurrency, tuple[float, PrepaidLeft | Exception]] = field(default_factory=dict)
-    waiting: dict[AccountCurrency, asyncio.Future[PrepaidLeft]] = field(default_factory=dict)
-    asking: asyncio.Task[None] | None = None
+    def __init__(self, view: NamespaceView, ask: _Ask) -> None:
+        self.view = view
+        self.known: dict[AccountCurrency, tuple[float, PrepaidLeft]] = {}
+        self.slow = False
+        self.questions = SharedQuestions(partial(ask, self), self._failed, _TOGETHER, _QUESTIONS)
+
+    def keep(self, asked_at: float, answers: Mapping[AccountCurrency, PrepaidLeft]) -> None:
+        """Hold these for a while."""
+        if len(self.known) > _MOST_KEPT:
+            self.known.clear()
+        self.known |= {account_currency: (asked_at, left) for account_currency, left in answers.items()}
+
+    def _failed(self, lot: list[AccountCurrency], error: Exception) -> Mapping[AccountCurrency, PrepaidLeft]:
+        answers = dict.fromkeys(lot, PrepaidLeft(None, 0, str(explained(error)), asked_in_vain=True))
+        self.keep(asyncio.get_running_loop().time(), answers)
+        return answers
 
 
-def balance_pool(settings: Settings) -> ClickHousePool:
-    """Places at ClickHouse for balances, each with bounds: whoever's take long, other checks wait for none."""
-    bounds = {"max_memory_usage": settings.rating_query_bytes, "max_execution_time": _SECONDS}
-    return ClickHousePool(settings, _PLACES, bounds)
+_Ask: TypeAlias = (
+    "Callable[[_FlooredNamespace, list[AccountCurrency]], Awaitable[Mapping[AccountCurrency, PrepaidLeft]]]"
+)
 
 
 class CreditBalances:
-    """The balances of all namespaces of a process; a namespace has one question at a time. ``stop`` is called in the
-    event loop. ``now_us``: the clock of the balances."""
+    """The balances of all namespaces of a process; a namespace has one question at a time, and waits for no other whose
+    questions take long. ``stop`` is called in the event loop. ``slow_pool``: for these; None: ``pool``; ``now_us``: the
+    clock of the balances."""
 
-    def __init__(self, pool: Asker, balances: Balances, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, pool: Asker, balances: Balances, now_us: Callable[[], int], slow_pool: Asker | None = None
+    ) -> None:
         self._pool = pool
+        self._slow_pool = slow_pool or pool
         self._balances = balances
         self._now_us = now_us
         self._namespaces: dict[str, _FlooredNamespace] = {}
@@ -69,71 +99,69 @@ class CreditBalances:
     def stop(self) -> None:
         """End what is under way."""
         for namespace in self._namespaces.values():
-            if namespace.asking is not None:
-                namespace.asking.cancel()
+            namespace.questions.stop()
         self._pool.stop()
+        self._slow_pool.stop()
 
     async def of(
         self, view: NamespaceView, places: Collection[AccountCurrency]
     ) -> Mapping[AccountCurrency, PrepaidLeft]:
-        """The balance of each account and currency. Raises Problem (503) where one cannot be had."""
+        """The balance of each account and currency; one that cannot be had says so, for two seconds."""
         if not places:
             return {}
-        namespace = self._namespaces.setdefault(view.namespace, _FlooredNamespace(view))
+        namespace = self._namespaces.get(view.namespace)
+        if namespace is None:
+            namespace = self._namespaces[view.namespace] = _FlooredNamespace(view, self._ask)
         if view.before >= namespace.view.before:
             namespace.view = view
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time()
         left: dict[AccountCurrency, PrepaidLeft] = {}
-        futures: dict[AccountCurrency, asyncio.Future[PrepaidLeft]] = {}
+        old: list[AccountCurrency] = []
+        missing: list[AccountCurrency] = []
+        waiting = len(namespace.questions)
         for account_currency in places:
-            asked_at, known = namespace.known.get(account_currency, (0.0, None))
-            age = loop.time() - asked_at
-            if isinstance(known, Exception) and age < _PAUSE_SECONDS:
-                raise known.with_traceback(None)  # else it keeps the frames of every raise
-            if isinstance(known, PrepaidLeft) and age <= _HELD_SECONDS:
+            asked_at, known = namespace.known.get(account_currency, (now - 1e9, None))
+            if known is not None and now - asked_at <= (_PAUSE_SECONDS if known.asked_in_vain else _HELD_SECONDS):
                 left[account_currency] = known
-            if account_currency in left and age <= _FRESH_SECONDS:
-                continue
-            if account_currency not in namespace.waiting and len(namespace.waiting) >= _MOST_WAITING:
-                if account_currency in left:
+                if known.asked_in_vain or now - asked_at <= _FRESH_SECONDS:
                     continue
-                raise unavailable("too many accounts are asked for their prepaid balance at once")
-            future = namespace.waiting.setdefault(account_currency, loop.create_future())
-            if account_currency not in left:
-                futures[account_currency] = future
-        if namespace.waiting and (namespace.asking is None or namespace.asking.done()):
-            namespace.asking = asyncio.create_task(self._ask(namespace))
-        if futures:
-            await asyncio.wait(futures.values())
-        return left | {account_currency: future.result() for account_currency, future in futures.items()}
+            if account_currency not in namespace.questions:
+                waiting += 1
+                if waiting > _MOST_WAITING:
+                    left.setdefault(account_currency, _TOO_MANY)
+                    continue
+            (old if account_currency in left else missing).append(account_currency)
+        namespace.questions.begin(old)
+        return left | await namespace.questions.answers(missing)
 
-    async def _ask(self, namespace: _FlooredNamespace) -> None:
-        """Ask for what waits, until nothing does. A lot that fails is halved, so that an account fails alone."""
-        while namespace.waiting:
-            lots = deque([list(namespace.waiting)[:_TOGETHER]])
-            questions = 0
-            while lots:
-                lot = lots.popleft()
-                questions += 1
-                asked_at, now_us, view = asyncio.get_running_loop().time(), self._now_us(), namespace.view
-                outcome: Mapping[AccountCurrency, PrepaidLeft] | Exception
-                try:
-                    outcome = await self._pool.ask(
-                        lambda client: self._balances(client, view, lot, now_us)  # noqa: B023  # called at once
-                    )
-                except Exception as error:
-                    if len(lot) > 1 and questions < _QUESTIONS:
-                        lots += lot[: len(lot) // 2], lot[len(lot) // 2 :]
-                        continue
-                    outcome = unavailable(f"the prepaid balance cannot be told: {explained(error)}")
-                if len(namespace.known) > _MOST_KEPT:
-                    namespace.known.clear()
-                for account_currency in lot:
-                    future = namespace.waiting.pop(account_currency)
-                    if isinstance(outcome, Exception):
-                        namespace.known[account_currency] = asked_at, outcome
-                        future.set_exception(outcome)
-                        future.exception()  # somebody may have gone
-                        continue
-                    namespace.known[account_currency] = asked_at, outcome[account_currency]
-                    future.set_result(outcome[account_currency])
+    async def _ask(
+        self, namespace: _FlooredNamespace, lot: list[AccountCurrency]
+    ) -> Mapping[AccountCurrency, PrepaidLeft]:
+        asked_at, now_us, view = asyncio.get_running_loop().time(), self._now_us(), namespace.view
+        was_slow = namespace.slow
+        try:
+            answers = await self._timed(namespace, view, lot, now_us)
+        except Exception as error:
+            if was_slow or _TOO_LONG not in str(error):
+                raise
+            namespace.slow = True
+            answers = await self._timed(namespace, view, lot, now_us)
+        namespace.keep(asked_at, answers)
+        return answers
+
+    async def _timed(
+        self, namespace: _FlooredNamespace, view: NamespaceView, lot: list[AccountCurrency], now_us: int
+    ) -> Mapping[AccountCurrency, PrepaidLeft]:
+        """Ask where the namespace's questions go, and see whether that took long."""
+        loop, pool = asyncio.get_running_loop(), self._slow_pool if namespace.slow else self._pool
+        began = loop.time()
+
+        def question(client: Any) -> Mapping[AccountCurrency, PrepaidLeft]:
+            nonlocal began
+            began = loop.time()  # not before: it may have waited for others
+            return self._balances(client, view, lot, now_us)
+
+        try:
+            return await pool.ask(question)
+        finally:
+            namespace.slow = loop.time() - began > _SLOW_SECONDS

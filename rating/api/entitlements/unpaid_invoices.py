@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rating.api.entitlements.asker import Asker
+from rating.api.entitlements.shared_questions import SharedQuestions
 from rating.api.rating_problems import unavailable
 from schemas.ledgers.invoice_claims import FINALIZED
 
@@ -35,14 +35,23 @@ class PaymentDue(str):
     __slots__ = ()
 
 
-@dataclass(eq=False)
 class _Namespace:
-    """``known``: subscription → (the loop's time at which it was asked for, what is due); ``waiting``: each with who
-    waits for it."""
+    """``known``: subscription → (the loop's time at which it was asked for, what is due)."""
 
-    known: dict[str, tuple[float, PaymentDue | None]] = field(default_factory=dict)
-    waiting: dict[str, asyncio.Future[PaymentDue | None]] = field(default_factory=dict)
-    asking: asyncio.Task[None] | None = None
+    def __init__(self, name: str, pool: Asker) -> None:
+        self._name = name
+        self._pool = pool
+        self.known: dict[str, tuple[float, PaymentDue | None]] = {}
+        self.questions = SharedQuestions(self._ask, _failed, _TOGETHER)
+
+    async def _ask(self, codes: list[str]) -> dict[str, PaymentDue | None]:
+        asked_at = asyncio.get_running_loop().time()
+        unpaid: dict[str, PaymentDue] = await self._pool.ask(lambda client: _read(client, self._name, codes))
+        if len(self.known) > _MOST_KEPT:
+            self.known.clear()
+        due = {code: unpaid.get(code) for code in codes}
+        self.known |= {code: (asked_at, payment) for code, payment in due.items()}
+        return due
 
 
 class UnpaidInvoices:
@@ -55,49 +64,24 @@ class UnpaidInvoices:
     def stop(self) -> None:
         """End what is under way."""
         for namespace in self._namespaces.values():
-            if namespace.asking is not None:
-                namespace.asking.cancel()
+            namespace.questions.stop()
 
     async def of(self, name: str, subscriptions: Collection[str]) -> Mapping[str, PaymentDue]:
         """Those of the subscriptions with something to pay → what, at most a second old. Raises Problem (503) where
         ClickHouse does not answer."""
         if not subscriptions:
             return {}
-        namespace = self._namespaces.setdefault(name, _Namespace())
-        loop = asyncio.get_running_loop()
-        oldest = loop.time() - _FRESH_SECONDS
-        fresh = {code: known for code in subscriptions if (known := namespace.known.get(code)) and known[0] >= oldest}
-        due = {code: known[1] for code, known in fresh.items()}
-        futures = {
-            code: namespace.waiting.setdefault(code, loop.create_future()) for code in subscriptions if code not in due
-        }
-        if futures:
-            if namespace.asking is None or namespace.asking.done():
-                namespace.asking = asyncio.create_task(self._ask(name, namespace))
-            await asyncio.wait(futures.values())
-            due |= {code: future.result() for code, future in futures.items()}
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            namespace = self._namespaces[name] = _Namespace(name, self._pool)
+        oldest = asyncio.get_running_loop().time() - _FRESH_SECONDS
+        due = {code: known[1] for code in subscriptions if (known := namespace.known.get(code)) and known[0] >= oldest}
+        due |= await namespace.questions.answers([code for code in subscriptions if code not in due])
         return {code: unpaid for code, unpaid in due.items() if unpaid is not None}
 
-    async def _ask(self, name: str, namespace: _Namespace) -> None:
-        while namespace.waiting:
-            codes = list(namespace.waiting)[:_TOGETHER]
-            asked_at = asyncio.get_running_loop().time()
-            fault: Exception | None = None
-            unpaid: dict[str, PaymentDue] = {}
-            try:
-                unpaid = await self._pool.ask(lambda client: _read(client, name, codes))  # noqa: B023  # called at once
-            except Exception as error:
-                fault = unavailable(f"whether interim invoices are paid cannot be told: {error}")
-            if len(namespace.known) > _MOST_KEPT:
-                namespace.known.clear()
-            for code in codes:
-                future = namespace.waiting.pop(code)
-                if fault is None:
-                    namespace.known[code] = asked_at, unpaid.get(code)
-                    future.set_result(unpaid.get(code))
-                    continue
-                future.set_exception(fault)
-                future.exception()  # somebody may have gone
+
+def _failed(_codes: list[str], error: Exception) -> dict[str, PaymentDue | None]:
+    raise unavailable(f"whether interim invoices are paid cannot be told: {error}")
 
 
 def _read(client: Any, namespace: str, names: list[str]) -> dict[str, PaymentDue]:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final
 
 from rating.api.entitlements.asker import Asker
 from rating.api.entitlements.credit_balances import CreditBalances
+from rating.api.entitlements.shared_questions import SharedQuestions
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
 from rating.api.entitlements.usage_steps import advanced, joined, let_go
 from rating.api.rating_problems import unavailable
@@ -59,13 +59,12 @@ _QUESTIONS: Final = 40
 @dataclass(eq=False)
 class _KeptNamespace:
     """``used``: the loop's time of the last check; ``refreshed``: done once the refresh under way, or the next one, is
-    over; ``waiting``: what is to be measured, each with who waits for it; ``expected``: what will be asked for soon."""
+    over; ``questions``: for what is not held; ``expected``: what will be asked for soon."""
 
     name: str
+    questions: SharedQuestions[UsageKey, None]
     held: HeldUsage = field(default_factory=HeldUsage)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: dict[UsageKey, asyncio.Future[None]] = field(default_factory=dict)
-    asking: asyncio.Task[None] | None = None
     refresher: asyncio.Task[None] | None = None
     again: asyncio.Task[None] | None = None
     expected: dict[UsageKey, None] = field(default_factory=dict)
@@ -103,7 +102,8 @@ class UsageKeeper:
     def stop(self) -> None:
         """End what is under way."""
         for namespace in self._namespaces.values():
-            for task in (namespace.asking, namespace.refresher, namespace.again):
+            namespace.questions.stop()
+            for task in (namespace.refresher, namespace.again):
                 if task is not None:
                     task.cancel()
         self.unpaid.stop()
@@ -120,7 +120,7 @@ class UsageKeeper:
         does not answer."""
         namespace = self._namespaces.get(name)
         if namespace is None:
-            namespace = self._namespaces[name] = _KeptNamespace(name)
+            namespace = self._namespaces[name] = self._kept(name)
         namespace.used = asyncio.get_running_loop().time()
         await self._fresh(namespace)
         for _ in range(_ATTEMPTS):
@@ -201,43 +201,19 @@ class UsageKeeper:
                 namespace.again = asyncio.create_task(again)
         await self._bound(namespace)
 
-    async def _measured(self, namespace: _KeptNamespace, keys: Iterable[UsageKey]) -> None:
+    async def _measured(self, namespace: _KeptNamespace, keys: Collection[UsageKey]) -> None:
         """Have the keys measured, together with all that others wait for. Raises Problem."""
-        waiting = namespace.waiting
-        if len(waiting) > _MOST_WAITING:
+        if len(namespace.questions) > _MOST_WAITING:
             raise unavailable("too many accounts are asked for the first time at once")
-        loop = asyncio.get_running_loop()
-        futures = [waiting.setdefault(key, loop.create_future()) for key in keys]
-        if namespace.asking is None or namespace.asking.done():
-            namespace.asking = asyncio.create_task(self._ask(namespace))
-        await asyncio.wait(futures)
-        for future in futures:
-            if (error := future.exception()) is not None:
-                raise error
+        await namespace.questions.answers(keys)
 
-    async def _ask(self, namespace: _KeptNamespace) -> None:
-        """Measure what waits, until nothing does. A lot that is too much for ClickHouse is halved, so that one account
-        fails alone."""
-        while namespace.waiting:
-            lots = deque([list(namespace.waiting)[:_TOGETHER]])
-            questions = 0
-            while lots:
-                keys = lots.popleft()
-                questions += 1
-                fault: Exception | None = None
-                try:
-                    await self._measure(namespace, await self._begun(namespace), keys, self._pool)
-                except Exception as error:  # whoever waits is told, whatever it is
-                    if len(keys) > 1 and questions < _QUESTIONS and any(code in str(error) for code in _TOO_MUCH):
-                        lots += keys[: len(keys) // 2], keys[len(keys) // 2 :]
-                        continue
-                    fault = error
-                for future in (namespace.waiting.pop(key) for key in keys):
-                    if fault is None:
-                        future.set_result(None)
-                        continue
-                    future.set_exception(fault)
-                    future.exception()  # somebody may have gone
+    def _kept(self, name: str) -> _KeptNamespace:
+        async def ask(keys: list[UsageKey]) -> dict[UsageKey, None]:
+            await self._measure(namespace, await self._begun(namespace), keys, self._pool)
+            return dict.fromkeys(keys)
+
+        namespace = _KeptNamespace(name, SharedQuestions(ask, _failed, _TOGETHER, _QUESTIONS, _too_much))
+        return namespace
 
     async def _begun(self, namespace: _KeptNamespace) -> HeldUsage:
         """What is held of the namespace, which has a cut from now on."""
@@ -293,3 +269,12 @@ class UsageKeeper:
             if candidate is not namespace and not candidate.lock.locked():
                 total -= candidate.held.weight
                 candidate.held = HeldUsage()
+
+
+def _too_much(error: Exception) -> bool:
+    """Whether a question was too much for ClickHouse."""
+    return any(code in str(error) for code in _TOO_MUCH)
+
+
+def _failed(_keys: list[UsageKey], error: Exception) -> dict[UsageKey, None]:
+    raise error

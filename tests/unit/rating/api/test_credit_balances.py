@@ -1,4 +1,4 @@
-"""A floor under prepaid credit refuses at or below it; balances are asked for together, and one account fails alone."""
+"""A floor under prepaid credit refuses at or below it; balances are asked for together, and an account fails alone."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ class Store:
     def __init__(self, **left: str | None) -> None:
         self.left, self.asked = left, list[list[str]]()
         self.faulty: set[str] = set()
+        self.questions = 0
+        self.fault: Exception | None = None
 
     async def ask(self, question: Callable[[Any], Any]) -> Any:
+        self.questions += 1
+        if self.fault is not None:
+            raise self.fault
         await asyncio.sleep(0)
         return question(self)
 
@@ -69,17 +74,23 @@ def catalog(**floor: Any) -> Shelf:
     return shelf
 
 
-def decisions(shelf: Shelf, store: Store) -> tuple[EntitlementDecision, ...]:
+def checked(shelf: Shelf, store: Store, *account_features: tuple[str, str]) -> tuple[EntitlementDecision, ...]:
     async def scenario() -> tuple[EntitlementDecision, ...]:
         keeper = UsageKeeper(store, store, lambda: NOW, credit=store.kept())
         view = shelf.view()
-        checks = [FeatureCheck("acme", code) for code in ("sso", "export")]
-        nothing: Any = None  # neither is metered, so nobody asks what is reserved
-        result = await answered(keeper, nothing, view, checks, {"acme": granted_to(view, "acme", NOW)}, NOW)
-        keeper.stop()
-        return result.decisions
+        checks = [FeatureCheck(*account_feature) for account_feature in account_features]
+        granted = {account: granted_to(view, account, NOW) for account, _ in account_features}
+        nothing: Any = None  # none is metered, so nobody asks what is reserved
+        try:
+            return (await answered(keeper, nothing, view, checks, granted, NOW)).decisions
+        finally:
+            keeper.stop()
 
     return asyncio.run(scenario())
+
+
+def decisions(shelf: Shelf, store: Store) -> tuple[EntitlementDecision, ...]:
+    return checked(shelf, store, ("acme", "sso"), ("acme", "export"))
 
 
 @pytest.mark.parametrize(
@@ -150,17 +161,64 @@ def test_an_account_that_cannot_be_asked_for_fails_alone_and_rests() -> None:
 
     async def scenario() -> None:
         balances = store.kept()
-        outcomes = await asyncio.gather(*(balances.of(view, {(name, "USD")}) for name in names), return_exceptions=True)
-        assert [number for number, each in enumerate(outcomes) if isinstance(each, Exception)] == [13]
-        asked = len(store.asked)
-        assert asked <= 12
         for _ in range(20):
-            with pytest.raises(RatingProblem, match="too much") as raised:
-                await balances.of(view, {("a13", "USD")})
-        assert len(raised.traceback) < 5, "what is raised again keeps no frames of those before"
-        assert len(store.asked) == asked
-        store.faulty = set(names)
-        await asyncio.sleep(0)
+            left = await balances.of(view, {(name, "USD") for name in names})
+            told = {name for (name, _), balance in left.items() if balance.left is not None}
+            assert told == {*names} - {"a13"}
+            assert (left["a13", "USD"].asked_in_vain, left["a13", "USD"].problem) == (True, "too much")
+        assert len(store.asked) <= 12
+        balances.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_an_account_whose_balance_cannot_be_had_takes_no_answer_from_the_others(block: bool) -> None:
+    shelf, store = catalog(block=block), Store(acme="6")
+    shelf.add("account", {"code": "bad"})
+    shelf.add("subscription", {"account": "bad", "plan": "basic", "start": "2026-01-01T00:00:00Z", "code": "t"})
+    store.faulty = {"bad"}
+    sso, export, of_acme = checked(shelf, store, ("bad", "sso"), ("bad", "export"), ("acme", "sso"))
+    assert (export.allowed, of_acme.allowed) == (True, True)
+    assert (sso.allowed, sso.reason) == ((False, "undecided") if block else (True, None))
+    assert entitlement_json("bad", "sso", sso)["credit"]["balance"] is None
+    if not block:
+        return
+    assert "cannot be told: too much" in sso.detail
+    with pytest.raises(RatingProblem, match="prepaid balance cannot be told: too much"):  # nothing of it can be told
+        checked(shelf, store, ("bad", "sso"))
+
+
+def test_a_namespace_whose_questions_take_long_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credit_balances, "_SLOW_SECONDS", -1.0)  # every question takes long
+    monkeypatch.setattr(credit_balances, "_FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(credit_balances, "_HELD_SECONDS", -1.0)
+    view, store, slow = catalog().view(), Store(), Store()
+
+    async def scenario() -> None:
+        balances = CreditBalances(store, store.balances, lambda: NOW, slow)
+        for _ in range(3):
+            await balances.of(view, {("a", "USD")})
+        assert (store.questions, slow.questions) == (1, 2)
+        monkeypatch.setattr(credit_balances, "_SLOW_SECONDS", 1000.0)
+        for _ in range(2):
+            await balances.of(view, {("a", "USD")})
+        assert (store.questions, slow.questions) == (2, 3), "and is among the quick ones again"
+        balances.stop()
+
+    asyncio.run(scenario())
+
+
+def test_what_takes_longer_than_the_quick_places_allow_is_asked_once_more_among_the_slow() -> None:
+    view, quick, slow = catalog().view(), Store(), Store(a="7")
+    quick.fault = OSError("Code: 159. DB::Exception: timeout exceeded")
+
+    async def scenario() -> None:
+        balances = CreditBalances(quick, slow.balances, lambda: NOW, slow)
+        assert (await balances.of(view, {("a", "USD")}))["a", "USD"].left == Decimal(7)
+        slow.fault = quick.fault
+        assert (await balances.of(view, {("b", "USD")}))["b", "USD"].asked_in_vain
+        assert (quick.questions, slow.questions) == (2, 2)
         balances.stop()
 
     asyncio.run(scenario())

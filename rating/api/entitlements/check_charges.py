@@ -1,0 +1,76 @@
+"""From grants to what has to be measured for them, by the profiles and products of a namespace's catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rating.entitlements.granted import Grant
+from rating.entitlements.questions import (
+    MOST_KNOWN,
+    Asked,
+    KnownQuestions,
+    LimitQuestion,
+    asked_soon,
+    questions_of,
+)
+from rating.invoicing.charges import ChargeBook
+from rating.subscriptions.timeline import PlanningError
+from schemas.catalog.profiles import KINDS as PROFILE_KINDS
+from schemas.catalog.profiles import ProfileVersion, profile_versions
+from schemas.catalog.state import NamespaceView
+
+
+class CheckCharges:
+    """What questions of a catalog are made of; kept with the catalog."""
+
+    def __init__(self, view: NamespaceView) -> None:
+        self._book = _book(view)
+        self._versions = _versions(view)
+        self._known = _known_questions(view)
+
+    def limits(self, grant: Grant, time_zone: str, now_us: int) -> tuple[LimitQuestion, ...] | str:
+        """The limits of a grant as questions, () where it is not metered; why it cannot be told."""
+        address = grant.feature.profile
+        if address is None:
+            return ()
+        of_profile = self._versions.get(address)
+        if of_profile is None:
+            return (
+                f"feature {grant.feature.code}: there is no profile {address}; publish its meter, or mend the feature"
+            )
+        try:
+            return questions_of(self._book, of_profile, grant, time_zone, now_us, self._known)
+        except PlanningError as error:
+            return str(error)
+
+    def soon(self, grant: Grant, questions: Sequence[LimitQuestion], time_zone: str, now_us: int) -> Sequence[Asked]:
+        """What its limits will ask for at a turn that is near."""
+        of_profile = self._versions.get(grant.feature.profile or "")
+        return asked_soon(of_profile, grant, questions, time_zone, now_us, self._known) if of_profile else ()
+
+
+def _book(view: NamespaceView) -> ChargeBook:
+    def make() -> tuple[ChargeBook, int]:
+        return ChargeBook(view), len(profile_versions(view)) + 1
+
+    return view.derived("charges of entitlements", ("product", *PROFILE_KINDS), make)
+
+
+def _known_questions(view: NamespaceView) -> KnownQuestions:
+    return view.derived("questions of limits", PROFILE_KINDS, lambda: (KnownQuestions(), MOST_KNOWN))
+
+
+def _versions(view: NamespaceView) -> Mapping[str, tuple[ProfileVersion, ...]]:
+    """Profile address → its versions, oldest first; a meter of one profile also by its own code."""
+
+    def make() -> tuple[Mapping[str, tuple[ProfileVersion, ...]], int]:
+        by_id: dict[str, tuple[ProfileVersion, ...]] = {}
+        by_meter: dict[str, set[str]] = {}
+        for version in profile_versions(view):
+            by_id[version.profile_id] = (*by_id.get(version.profile_id, ()), version)
+            by_meter.setdefault(version.meter, set()).add(version.profile_id)
+        alone = [(meter, *ids) for meter, ids in by_meter.items() if len(ids) == 1]
+        addresses = by_id | {meter: by_id[profile_id] for meter, profile_id in alone}
+        return addresses, 2 * len(by_id) + 1
+
+    return view.derived("profiles by address", PROFILE_KINDS, make)
