@@ -26,7 +26,9 @@ from rating.api.invoices.drafts import router as drafts_router
 from rating.api.invoices.export import router as export_router
 from rating.api.invoices.late import router as late_router
 from rating.api.invoices.pdf import router as pdf_router
+from rating.api.portal.portal_invoices import router as portal_invoice_router
 from rating.api.portal.portal_routes import router as portal_router
+from rating.api.portal.portal_usage import router as portal_usage_router
 from rating.api.route_guard import guard
 from rating.api.runs import router as runs_router
 from rating.api.simulations import router as simulations_router
@@ -100,6 +102,8 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(account_diagnosis.router)
     app.include_router(backfills_router)
     app.include_router(portal_router)
+    app.include_router(portal_usage_router)
+    app.include_router(portal_invoice_router)
     site.install(app)
 
     @app.get("/healthz", tags=["operation"], summary="The process lives")

@@ -42,6 +42,13 @@ class Caller:
             raise of_denial(denied) from None
 
 
+_ADMIN_FIELDS: Final = {
+    "webhook": "whoever it leads to gets every invoice",
+    "webhooks": "whoever it leads to gets every invoice",
+    "portal_origins": "these sites may show customers' portals as their own",
+}
+
+
 def check_allowed(plan: CatalogPlan, standing: Namespace, caller: Caller) -> None:
     """Raises Problem 403 for changes that need more than the scope "catalog": a webhook receives all invoices
     and needs the scope admin, and bounds are set by the operator only."""
@@ -50,9 +57,9 @@ def check_allowed(plan: CatalogPlan, standing: Namespace, caller: Caller) -> Non
     for change in plan.to_publish():
         if not isinstance(change.model, Namespace):
             continue
-        for name in ("webhook", "webhooks"):
+        for name, why in _ADMIN_FIELDS.items():
             if getattr(change.model, name) != getattr(standing, name) and "admin" not in caller.access.scopes:
-                detail = f"changing {name} needs a key with the scope admin: whoever it leads to gets every invoice"
+                detail = f"changing {name} needs a key with the scope admin: {why}"
                 raise Problem(403, "scope", detail, path=f"$.namespace.{name}")
         if change.model.bounds != standing.bounds:
             detail = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from fastapi import Request
@@ -25,9 +25,14 @@ _GAP: Final = "<!-- pieces -->"
 """Never in a page otherwise: in texts < is escaped."""
 
 
-def page_of(body: Html, status: int = 200) -> Response:
-    """A page with the headers of all."""
-    return HTMLResponse(body, status, headers=_HEADERS)
+def page_of(body: Html, status: int = 200, *, ancestors: Sequence[str] = ()) -> Response:
+    """A page with the headers of all. ``ancestors``: origins of the sites that may show it in a frame."""
+    answer = HTMLResponse(body, status, headers=_HEADERS)
+    if ancestors:
+        framed = f"frame-ancestors {' '.join(ancestors)}"
+        policy = _HEADERS["Content-Security-Policy"].replace("frame-ancestors 'none'", framed)
+        answer.headers["Content-Security-Policy"] = policy
+    return answer
 
 
 def page_in_pieces(frame: Frame, menu_path: str, title: str, pieces: AsyncIterator[Html]) -> Response:

@@ -23,6 +23,7 @@ from schemas.catalog.entitlements.features import Feature, FeatureGrant, check_g
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.meters import EventType, Meter, PropertyPath
 from schemas.catalog.parties.invoice_parties import Buyer, Seller
+from schemas.catalog.parties.site_origin import SiteOrigin
 from schemas.catalog.prepaid.top_ups import TopUps, check_top_ups
 from schemas.catalog.prepaid.units import CurrencyOrUnit, ExchangeRate, Unit
 from schemas.catalog.terms import CreditGrant, Discount, PriceOverride, check_discounts
@@ -63,6 +64,8 @@ class Namespace(Model):
     """prefix of credit note numbers, likewise"""
     seller: Seller | None = None
     """who makes out its invoices, as their PDF says; null: its display name alone"""
+    portal_origins: Annotated[tuple[SiteOrigin, ...], Field(max_length=16)] = ()
+    """sites whose pages may show a customer's portal in a frame, e.g. `https://app.example.com`; none: no page may"""
     lock_date: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(8999, 1, 1))] | None = None
     """invoices of periods that ended at or before the beginning of this date (in their own time zone) are not adjusted
     any more: usage that comes, or is voided, for them later is listed as left out, and billed by nothing. It goes only

@@ -124,7 +124,30 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /v1/runs/{run_id}": READ,
     "POST /v1/portal-tokens": READ,
     "GET /v1/portal": OPEN,  # a portal token opens it, looked at by the route
-    "GET /portal": OPEN,  # likewise
+    **{
+        f"GET /v1/portal/{path}": OPEN
+        for path in (
+            "usage",
+            "events",
+            "invoices",
+            "invoices/{invoice_id}",
+            "invoices/{invoice_id}.pdf",
+            "invoices/{invoice_id}/lines/{number}/explain",
+            "invoices/{invoice_id}/lines/{number}/explain/events",
+        )
+    },
+    **{
+        f"GET /portal{path}": OPEN  # likewise
+        for path in (
+            "",
+            "/usage",
+            "/usage.csv",
+            "/events.csv",
+            "/invoices/{invoice_id}",
+            "/invoices/{invoice_id}.pdf",
+            "/invoices/{invoice_id}/lines/{number}",
+        )
+    },
     "POST /v1/simulations": READ,
     "POST /v1/profiles/try": READ,
     "GET /": LOGIN,

@@ -222,7 +222,7 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
             "max_event_skew_seconds": 3600,
             "account_paths": [["account_id"]], "unknown_events": "reject", "inbox": True,
             "invoice_prefix": "SHOP-{year}-", "credit_note_prefix": "SHOP-CN-{year}-", "lock_date": "2026-01-01",
-            "seller": _SELLER,
+            "seller": _SELLER, "portal_origins": ["https://app.shop.example"],
             "webhook": _WEBHOOK, "webhooks": [_NAMED_WEBHOOK], "bounds": _BOUNDS,
         },
     ),

@@ -88,7 +88,7 @@ class Operation:
     @property
     def by_token(self) -> bool:
         """Whether a token opens it, and no key does."""
-        return self.path == "/v1/portal"
+        return self.path == "/v1/portal" or self.path.startswith("/v1/portal/")
 
     @property
     def resource(self) -> str:

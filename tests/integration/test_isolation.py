@@ -147,15 +147,19 @@ def test_without_a_key_every_endpoint_says_so(two: Two) -> None:
 
 
 def test_the_names_of_anothers_things_lead_nowhere(two: Two) -> None:
-    """Things whose names are made by Weir (keys, invoices), and the namespace itself, asked for with the wrong key."""
+    """Things whose names are made by Weir (keys, invoices), and the namespace itself, asked for with the wrong key, and
+    with the portal token of a customer of the wrong namespace whose account has the same name."""
     asked = 0
+    with two.ann.client("rating") as client:
+        token = client.post("/v1/portal-tokens", json={"account_id": "acme"}).json()["token"]
     for operation in two.all:
         path = operation.url(two.bob)
         if not any(name in path for name in (two.bob.invoice, two.bob.key_id, two.bob.world.namespace)):
             continue
         asked += 1
         with two.ann.client(operation.service) as client:
-            answer = client.request(operation.method, path, content=b"{}")
+            bearer = {"authorization": f"Bearer {token}"} if operation.by_token else {}
+            answer = client.request(operation.method, path, content=b"{}", headers=bearer)
             assert answer.status_code in (403, 404, 405, 422), (operation, answer.text)
             assert two.bob.marker not in answer.text, operation
     assert asked >= 5

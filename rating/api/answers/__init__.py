@@ -107,6 +107,21 @@ ANSWERS: Final[dict[str, Answered]] = {
     "GET /v1/runs/{run_id}": ok("get_billing_run", invoices.BillingRun),
     "POST /v1/portal-tokens": of_status("create_portal_token", 201, portal.PortalToken),
     "GET /v1/portal": ok("get_portal", portal.PortalAccount),
+    "GET /v1/portal/usage": Answered(
+        {200: (Content(usage.UsageAnswer), Content(None, "text/csv"))}, operation="get_portal_usage"
+    ),
+    "GET /v1/portal/events": Answered(
+        {200: (Content(portal.PortalEvents), Content(None, "text/csv"))}, operation="list_portal_events"
+    ),
+    "GET /v1/portal/invoices": ok("list_portal_invoices", invoices.InvoicePage),
+    "GET /v1/portal/invoices/{invoice_id}": ok("get_portal_invoice", portal.PortalInvoice),
+    "GET /v1/portal/invoices/{invoice_id}.pdf": Answered(
+        {200: (Content(None, "application/pdf"),)}, operation="print_portal_invoice"
+    ),
+    "GET /v1/portal/invoices/{invoice_id}/lines/{number}/explain": ok("explain_portal_line", portal.PortalLine),
+    "GET /v1/portal/invoices/{invoice_id}/lines/{number}/explain/events": ok(
+        "list_portal_line_events", portal.PortalLineEvents
+    ),
     "POST /v1/simulations": Answered({200: (Content(whatif.Simulation), _FILE[0])}, operation="simulate_prices"),
     "POST /v1/profiles/try": ok("try_meter", whatif.Trial),
 }

@@ -8,6 +8,8 @@ from typing import Final, TypeVar
 
 from rating.api.balances.balance import account_balance
 from rating.api.context import Rating
+from rating.api.portal.customer_view import of_customer
+from rating.api.portal.opened_portal import OpenedPortal
 from rating.api.usage.current import running
 from rating.api.usage.reservations import account_limits
 from rating.api.usage.totals import answer_usage, read_question
@@ -25,9 +27,10 @@ _MOST_FEATURES: Final = 50
 T = TypeVar("T")
 
 
-async def portal_answer(rating: Rating, view: NamespaceView, account_id: str) -> JsonObject:
+async def portal_answer(portal: OpenedPortal) -> JsonObject:
     """The account as its customer sees it. What cannot be told now is left out, and ``incomplete`` says so: why is for
     the seller. Raises Problem (404) for an account that is not there."""
+    rating, view, account_id = portal.rating, portal.view, portal.account_id
     current = await running(rating, view, account_id, micros(rating.now()))
     namespace, missing = view.namespace, bool(current["problems"])
 
@@ -53,6 +56,7 @@ async def portal_answer(rating: Rating, view: NamespaceView, account_id: str) ->
         "time_zone": current["time_zone"],
         "running": current | {"problems": [], "subscriptions": [_shown(one) for one in current["subscriptions"]]},
         "usage": usage or [],
+        "metrics": portal.metrics(),
         "balance": None if balance is None else balance | {"problems": []},
         "entitlements": [] if limits is None else limits["entitlements"],
         "invoices": [] if invoices is None else [of_customer(head.to_json()) for head in invoices.invoices],
@@ -68,13 +72,6 @@ def _name(view: NamespaceView, account_id: str) -> str:
 def _shown(subscription: JsonObject) -> JsonObject:
     """Without the seller's remedies for usage that has no price."""
     return subscription | {"charges": [charge | {"unpriced": []} for charge in subscription["charges"]]}
-
-
-def of_customer(head: JsonObject) -> JsonObject:
-    """An invoice's head without who of the seller decided on it, and why it is void."""
-    named = {name: [entry | {"author": ""} for entry in head[name]] for name in ("payments", "credit_notes")}
-    void = head["void"] and head["void"] | {"author": "", "reason": ""}
-    return head | named | {"void": void, "approved": None}
 
 
 async def _by_day(

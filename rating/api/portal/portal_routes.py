@@ -5,18 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from rating.api.context import Authorized, Rating, View, rating_of
+from rating.api.context import Authorized, View
+from rating.api.portal.opened_portal import Portal
 from rating.api.portal.portal_answer import portal_answer
-from rating.api.portal.portal_token import MOST_SECONDS, PortalGrant, grant_of, portal_token
-from rating.api.rating_problems import RatingProblem, of_denial, unknown_account
+from rating.api.portal.portal_token import MOST_SECONDS, PortalGrant, portal_token
+from rating.api.rating_problems import unknown_account
 from schemas.catalog.base import Identifier, Model
-from schemas.catalog.state import NamespaceView
-from schemas.http.api_keys import Access, Denied, KeyName
-from schemas.http.scopes import READ
+from schemas.http.api_keys import Access
 from schemas.values.instants import micros, rfc3339
 from schemas.values.json_text import JsonObject
 
@@ -48,32 +47,7 @@ async def make_token(request: Request, rating: Authorized, view: View, body: Por
 
 
 @router.get("/v1/portal", summary="An account as its customer sees it, for the bearer of a portal token")
-async def portal(request: Request, authorization: Annotated[str, Header()] = "") -> JsonObject:
+async def account_of_portal(portal: Portal) -> JsonObject:
     """The running periods with their estimate, usage by day, limits, prepaid credit and invoices, as the routes of each
     answer. `incomplete`: something cannot be told at present."""
-    scheme, _, token = authorization.partition(" ")
-    rating, view, account_id = opened_portal(request, token if scheme.lower() == "bearer" else "")
-    return await portal_answer(rating, view, account_id)
-
-
-def opened_portal(request: Request, token: str) -> tuple[Rating, NamespaceView, str]:
-    """The service on behalf of the holder of a token, the catalog, and the account. Raises Problem (401, 503)."""
-    rating = rating_of(request)
-    now_us = micros(rating.now())
-    grant = grant_of(rating.settings.admin_key.get_secret_value(), token.strip(), now_us)
-    if grant is None:
-        raise _wrong_token()
-    if grant.key_id:
-        try:
-            rating.keys.of_entry(KeyName(grant.namespace, grant.key_id), now_us).require(READ)
-        except Denied as denied:
-            if denied.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise of_denial(denied) from None
-            raise _wrong_token() from None  # the key that made it is gone
-    bound = rating.on_behalf_of(request, grant.namespace, f"portal:{grant.account_id}")
-    return bound, rating.view(grant.namespace), grant.account_id
-
-
-def _wrong_token() -> RatingProblem:
-    detail = "this portal token is wrong or has expired; go back to where you came from and open the page again"
-    return RatingProblem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+    return await portal_answer(portal)

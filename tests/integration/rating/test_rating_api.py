@@ -251,6 +251,8 @@ def test_a_portal_token_opens_one_account_and_nothing_else(
     made = portal_steps.made_token(service, key)
     bearer = {"Authorization": f"Bearer {made['token']}"}
     portal_steps.portal_shows_the_account(service, get, made, bearer)
+    portal_steps.portal_leads_from_an_invoice_to_its_events(service, get, made, bearer)
+    portal_steps.portal_of_another_sees_nothing_of_it(service, get, key, bearer)
     portal_steps.token_opens_nothing_else(service, closed.namespace, text, made, bearer)
     closed.publish("api_key", code="portals", hash=key_hash(text), scopes=["ingest"])
     assert wait_until(lambda: service.get("/v1/portal", headers=bearer).status_code == 401), (
