@@ -23,7 +23,7 @@ run: setup ## start the local stack in the foreground; Ctrl-C stops all of it
 # Where the environment forbids it, as in many container images, each of some hundred processes compiled all it imports anew.
 test check: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## all tests, with real Kafka and the real ClickHouse engine
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 SEED ?= 1
 FAULTS ?= 110

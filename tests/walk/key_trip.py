@@ -90,6 +90,9 @@ class Journal:
     def contents(self, _positions: Any) -> dict[Any, Any]:
         return {}
 
+    def flush_door(self, _duplicates: bool) -> str:
+        return "usage_flush"
+
     def insert(self, table: str, rows: Any) -> None:
         self.rows[table] = rows.to_pylist()
 
