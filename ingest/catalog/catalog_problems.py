@@ -80,13 +80,18 @@ def in_force(view: NamespaceView, kind: str, code: str, caller: Caller) -> Entry
     """The entry's version in force. Raises Problem 404."""
     entry = declared(view, kind).get(kind, code)
     if entry is None:
-        raise missing(kind, code, caller)
+        raise missing(kind, code, caller, retired=bool(view.history(kind, code)))
     return entry
 
 
-def missing(kind: str, code: str, caller: Caller) -> Problem:
-    """Problem 404 for an entry that is not there or retired."""
-    return Problem(404, "not_found", f"no {kind} {code} in namespace {caller.namespace}")
+def missing(kind: str, code: str, caller: Caller, retired: bool = False) -> Problem:
+    """Problem 404 for an entry that is not there; ``retired``: that was, and may be published again."""
+    place = f"/v1/{kind.replace('_', '-')}s"
+    if retired:
+        detail = f"{kind} {code[:64]} of namespace {caller.namespace} is retired; PUT {place}/… publishes it again"
+    else:
+        detail = f"no {kind} {code[:64]} in namespace {caller.namespace}; GET {place} lists them"
+    return Problem(404, "not_found", detail)
 
 
 def check_number_of_keys(view: NamespaceView) -> None:

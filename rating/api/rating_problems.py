@@ -58,7 +58,7 @@ def missing(detail: str) -> RatingProblem:
 
 def unknown_account(namespace: str, account_id: str) -> RatingProblem:
     """The refusal of an account that is not in the catalog: 404."""
-    return missing(f"there is no account {account_id[:64]!r} in namespace {namespace}")
+    return missing(f"there is no account {account_id[:64]!r} in namespace {namespace}; publish it: PUT /v1/accounts/…")
 
 
 def unavailable(detail: str, remedy: str = "try again") -> RatingProblem:

@@ -170,9 +170,14 @@ def _required(view: NamespaceView, code: str) -> WebhookEndpoint:
 
 
 def _without(view: NamespaceView, code: str) -> RatingProblem:
-    which = f"webhook {code[:64]!r}; its settings have webhooks" if code else "webhook; set one: `weir webhook set URL`"
-    remedy = "" if code else ", or webhook.url in its settings"
-    return RatingProblem(HTTPStatus.CONFLICT, f"namespace {view.namespace} has no {which}{remedy}")
+    known = [name for name in webhooks_of(view) if name]
+    if not code:
+        detail = "webhook; set one: `weir webhook set URL`, or webhook.url in its settings"
+    elif known:
+        detail = f"webhook {code[:64]!r}; there are {', '.join(known)}"
+    else:
+        detail = f"webhook {code[:64]!r}; set it: `weir webhook set URL --name …`, or webhooks in its settings"
+    return RatingProblem(HTTPStatus.CONFLICT, f"namespace {view.namespace} has no {detail}")
 
 
 def _position(cursor: str) -> tuple[int, str, str, str]:

@@ -196,7 +196,9 @@ class Close:
         self._ledgers.checkpoints.refresh()
         name, namespace = self._request.subscription, self._request.namespace
         if name and not self.planning.view().history("subscription", name):
-            raise CloseError(f"there is no subscription {name} in namespace {namespace}; `weir catalog` lists them")
+            raise CloseError(
+                f"there is no subscription {name} in namespace {namespace}; GET /v1/subscriptions lists them"
+            )
         return self._result(None)
 
     def _with_interims(self, result: CloseResult) -> CloseResult:

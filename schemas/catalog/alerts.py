@@ -118,7 +118,13 @@ class AlertRule(Model):
         return self
 
     def _fault_of_values(self) -> str | None:
-        """Two thresholds that are one value: each crossing of it would be told twice."""
+        """A threshold that is reached before anything is used, or two that are one value: each crossing of it would be
+        told twice."""
+        nothing = [threshold for threshold in self.thresholds if not Decimal(threshold.removesuffix("%"))]
+        if nothing and not self.falling and (self.measure != "usage" or nothing[0].endswith("%")):
+            return (
+                f"threshold {nothing[0]} is reached before anything is used; write more than 0, or direction: falling"
+            )
         known: dict[Decimal, str] = {}
         for threshold in self.thresholds:
             value = limit_of(threshold, self.budget)

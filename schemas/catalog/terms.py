@@ -179,7 +179,7 @@ class CreditGrant(Model):
             ("rollover", rollover, self.currency),
         ):
             if amount is not None and is_too_fine(amount, currency):
-                text = f"{name} {amount} has more than {currency}'s {exponent(currency)} decimals"
+                text = f"{name} {amount} has more than {currency}'s {exponent(currency)} decimals; round it"
                 raise ValueError(f"credit grant {self.code}: {text}")
         _in_order(self.effective, self.expires, f"credit grant {self.code}, effective and expires")
         return self

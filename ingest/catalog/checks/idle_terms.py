@@ -1,5 +1,5 @@
 """Warnings about terms that do nothing: credit that has expired before it is granted, and alert rules whose percentages
-are of nothing. Pure."""
+are of nothing, or which fire before anything is used. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ingest.catalog.document import Fault
 from ingest.catalog.planned import Planned
 from schemas.catalog.alerts import AlertRule
 from schemas.catalog.entitlements.features import Feature, FeatureLimit
+from schemas.catalog.meters import ZERO_WITHOUT_USAGE, Meter
 from schemas.catalog.models import Account, Plan, Subscription
 from schemas.catalog.terms import CreditGrant, boundary
 from schemas.values.instants import rfc3339
@@ -27,8 +28,10 @@ def idle_terms(planned: Planned, touched: Touched, now_us: int | None) -> Iterat
             yield from _expired(planned, code, grant, now_us)
     for code in touched.codes.get("alert_rule", ()):
         rule = planned.get("alert_rule", code)
-        if isinstance(rule, AlertRule) and planned.declares("alert_rule", code) and rule.by_percentage:
-            yield from _of_nothing(planned, code, rule)
+        if isinstance(rule, AlertRule) and planned.declares("alert_rule", code):
+            if rule.by_percentage:
+                yield from _of_nothing(planned, code, rule)
+            yield from _from_the_start(planned, code, rule)
 
 
 def _expired(planned: Planned, code: str, grant: CreditGrant, now_us: int) -> Iterator[Fault]:
@@ -52,6 +55,31 @@ def _of_nothing(planned: Planned, code: str, rule: AlertRule) -> Iterator[Fault]
         detail = f"feature {rule.feature} has no limit{of}, so these percentages are of nothing; give it one"
     if detail:
         yield Fault(f"{planned.path_of('alert_rule', code)}.thresholds", detail)
+
+
+def _from_the_start(planned: Planned, code: str, rule: AlertRule) -> Iterator[Fault]:
+    """A rule that fires in each period before anything is used, which is what a falling one of a total means."""
+    if rule.measure == "usage":
+        totals = _adds_up(planned, rule.profile or "")
+    else:
+        totals = rule.measure in ("spend", "entitlement")
+    path = planned.path_of("alert_rule", code)
+    if totals and rule.falling:
+        detail = (
+            f"{rule.measure} begins each period at 0, so a falling rule fires as the period begins, and recovers above;"
+            " write rising, if more of it is what you want to know"
+        )
+        yield Fault(f"{path}.direction", detail)
+    elif totals and "0" in rule.thresholds:
+        yield Fault(f"{path}.thresholds", "0 is reached as each period begins, so it fires then; write more than 0")
+
+
+def _adds_up(planned: Planned, address: str) -> bool:
+    """Whether a profile is 0 without events."""
+    code, _, profile_code = address.partition(".")
+    meter = planned.get("meter", code)
+    profiles = meter.profiles if isinstance(meter, Meter) else ()
+    return any(profile.aggregation in ZERO_WITHOUT_USAGE for profile in profiles if profile_code in ("", profile.code))
 
 
 def _committed(planned: Planned, rule: AlertRule) -> bool:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ingest.catalog.checks.feature_faults import grant_faults, limit_faults
 from ingest.catalog.checks.filters_by_schema import unfit_faults
+from ingest.catalog.checks.fine_amounts import too_fine
 from ingest.catalog.checks.touched import Touched
 from ingest.catalog.checks.unit_faults import NAMING_UNITS, undeclared_units
 from ingest.catalog.document import Fault, Tick, no_tick
@@ -224,6 +225,9 @@ class _References:
 
     def _grant_faults(self, kind: str, code: str, plan: Plan, owner: Plan | Subscription) -> Iterator[Fault]:
         """Features that are not there, or that are granted what they cannot have."""
+        if self._planned.declares(kind, code):
+            for below, detail in too_fine(plan.currency, owner):
+                yield self._fault(kind, code, below, detail)
         if not owner.features:
             return
         charged = self._billed_by(owner) if isinstance(owner, Subscription) else self._billed(plan)

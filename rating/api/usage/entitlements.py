@@ -115,7 +115,7 @@ def known_feature(view: NamespaceView, feature: str) -> None:
     """Raises Problem (404) where there is no such feature."""
     if view.get("feature", feature) is None:
         near = similar([entry.code for entry in view.all("feature")], (feature,)) if len(feature) <= 64 else ()
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; publish it: PUT /v1/features/…"
         raise missing(f"there is no feature {feature[:64]!r} in namespace {view.namespace}{hint}")
 
 

@@ -37,7 +37,9 @@ class TopUp(Model):
         for name in ("floor", "target", "daily_limit"):
             amount = getattr(self, name)
             if is_too_fine(amount, self.currency):
-                raise ValueError(f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals")
+                raise ValueError(
+                    f"{name} {amount} has more than {self.currency}'s {exponent(self.currency)} decimals; round it"
+                )
         if is_own_unit(self.currency) != (self.cost is not None):
             text = "has no cost; write what one is bought for" if self.cost is None else "is money: remove cost"
             raise ValueError(f"{self.currency} {text}")

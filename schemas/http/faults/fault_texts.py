@@ -3,7 +3,9 @@ to write. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel, StringConstraints
@@ -14,6 +16,8 @@ from schemas.catalog.prepaid.units import CurrencyOrUnit, MoneyCode, UnitCode
 from schemas.values.suggestions import similar
 
 _Location = tuple[int | str, ...]
+_CHOICE: Final = re.compile(r"'([^']*)'")
+_MOST_SHOWN: Final = 40
 _INSTANT: Final = "write a date such as 2026-01-31, or an instant such as 2026-01-31T12:00:00Z"
 
 
@@ -55,7 +59,23 @@ def fault_text(problem: ErrorDetails, model: type[BaseModel] | None = None) -> s
             return "is no JSON object; send one, with Content-Type: application/json"
         case "string_type":
             return f"{problem['msg']}; put a number or true/false in quotes"
-    if problem["type"].startswith("date") and problem["loc"][-1:] == ("datetime",):
+        case "missing":
+            return "is missing; write it"
+        case "literal_error":
+            return _no_choice(problem["input"], context["expected"])
+        case "bool_type" | "bool_parsing":
+            return f"{_shown(problem['input'])} is neither true nor false; write one of them"
+        case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
+            return f"{_shown(problem['input'])} is no whole number; write one such as 60"
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than" as kind:
+            return f"is {_shown(problem['input'])}; write {_bound(kind, context)}"
+        case "string_too_short":
+            return f"has {len(problem['input'])} characters; write at least {context['min_length']}"
+        case "string_too_long":
+            return f"has {len(problem['input'])} characters; write at most {context['max_length']}"
+    if problem["type"].startswith("datetime") or (
+        problem["type"].startswith("date") and problem["loc"][-1:] == ("datetime",)
+    ):
         return f"{str(problem['input'])[:40]!r} is no date and no instant; {_INSTANT}"
     return problem["msg"].removeprefix("Value error, ")
 
@@ -70,6 +90,31 @@ def told_once(problems: Sequence[ErrorDetails]) -> list[ErrorDetails]:
         if not (problem["type"] == "too_short" and any(_below(place, problem["loc"]) for place in places))
         and not (problem["loc"][-1:] == ("date",) and (*problem["loc"][:-1], "datetime") in places)
     ]
+
+
+def _no_choice(value: Any, expected: str) -> str:
+    """``expected``: pydantic's list of what can stand there, each in quotes."""
+    choices = _CHOICE.findall(expected)
+    near = similar(choices, (value,)) if isinstance(value, str) and len(value) <= _MOST_SHOWN else ()
+    remedy = f"did you mean {' or '.join(near)}? There are" if near else "write one of"
+    return f"{_shown(value)} cannot stand here; {remedy} {', '.join(choices) or expected}"
+
+
+def _bound(kind: str, context: dict[str, Any]) -> str:
+    match kind:
+        case "greater_than_equal":
+            return f"{context['ge']} or more"
+        case "greater_than":
+            return f"more than {context['gt']}"
+        case "less_than_equal":
+            return f"at most {context['le']}"
+        case _:
+            return f"less than {context['lt']}"
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def _below(location: _Location, above: _Location) -> bool:

@@ -43,6 +43,11 @@ def granting(**fields: Any) -> dict[str, Any]:
     return {"code": "p", "currency": "USD", "features": [{"feature": "api"} | fields]}
 
 
+def charging(terms: dict[str, Any]) -> dict[str, Any]:
+    price = {"model": "per_unit", "unit_amount": "1"}
+    return terms | {"charges": [{"product": "call", "price": price}]}
+
+
 @pytest.mark.parametrize(
     ("name", "entry", "below", "detail"),
     [
@@ -131,6 +136,72 @@ def granting(**fields: Any) -> dict[str, Any]:
         ),
         ("accounts", topped_up(target="5"), ".top_ups[0]", "target 5 must be above floor 10"),
         ("accounts", topped_up(daily_limit="-1"), ".top_ups[0].daily_limit", "-1 is not above 0; write more than 0"),
+        (
+            "accounts",
+            {"code": "a", "top_ups": [{"currency": "USD", "floor": "10", "target": "50"}]},
+            ".top_ups[0].daily_limit",
+            "is missing; write it",
+        ),
+        ("accounts", topped_up(floor="0.001"), ".top_ups[0]", "floor 0.001 has more than USD's 2 decimals; round it"),
+        (
+            "features",
+            limited(quantity="1", reset="months"),
+            ".limits[0].reset",
+            "'months' cannot stand here; did you mean month? There are billing_period, minute, hour, day, week, month,"
+            " quarter, year",
+        ),
+        (
+            "features",
+            limited(quantity="1", hard="often"),
+            ".limits[0].hard",
+            "'often' is neither true nor false; write one of them",
+        ),
+        (
+            "credit_grants",
+            grant(source="given"),
+            ".source",
+            "'given' cannot stand here; write one of paid, promotional",
+        ),
+        ("credit_grants", grant(priority="first"), ".priority", "'first' is no whole number; write one such as 60"),
+        ("credit_grants", grant(priority=1.5), ".priority", "1.5 is no whole number; write one such as 60"),
+        ("credit_grants", grant(priority=-1), ".priority", "is -1; write 0 or more"),
+        (
+            "credit_grants",
+            grant(amount="0.001"),
+            "",
+            "credit grant g: amount 0.001 has more than USD's 2 decimals; round it",
+        ),
+        (
+            "alert_rules",
+            rule(budget="5", thresholds=["0%"]),
+            "",
+            "alert rule r: threshold 0% is reached before anything is used; write more than 0, or direction: falling",
+        ),
+        (
+            "alert_rules",
+            rule(measure="spend", profile=None, currency="USD", thresholds=["0"]),
+            "",
+            "alert rule r: threshold 0 is reached before anything is used; write more than 0, or direction: falling",
+        ),
+        (
+            "plans",
+            charging(granting(limits=[{"amount": "0.001"}])),
+            ".features[0].limits[0].amount",
+            "0.001 has more than USD's 2 decimals; round it",
+        ),
+        (
+            "subscriptions",
+            {"code": "s1", "account": "NO", "plan": "pro", "start": "2013-03-10", "invoice_threshold": "0.001"},
+            ".invoice_threshold",
+            "0.001 has more than USD's 2 decimals; round it",
+        ),
+        (
+            "subscriptions",
+            {"code": "s1", "account": "NO", "plan": "pro", "start": "2013-03-10"}
+            | {"features": [{"feature": "api", "limits": [{"amount": "0.001"}]}]},
+            ".features[0].limits[0].amount",
+            "0.001 has more than USD's 2 decimals; round it",
+        ),
     ],
 )
 def test_it_is_refused_at_its_place_with_the_remedy(name: str, entry: dict[str, Any], below: str, detail: str) -> None:
@@ -138,6 +209,10 @@ def test_it_is_refused_at_its_place_with_the_remedy(name: str, entry: dict[str, 
     assert faults(applied(BASE), document) == {f"$.{name}[0]{below}": detail}
 
 
+FALLING = (
+    "begins each period at 0, so a falling rule fires as the period begins, and recovers above; write rising, if more"
+    " of it is what you want to know"
+)
 SPEND = {"measure": "spend", "profile": None, "currency": "USD", "thresholds": ["80%"]}
 SHARE = {"measure": "entitlement", "profile": None, "feature": "api", "thresholds": ["80%"]}
 
@@ -164,6 +239,14 @@ SHARE = {"measure": "entitlement", "profile": None, "feature": "api", "threshold
             "alert_rules", rule(**SHARE, interval="day"), "thresholds",
             "feature api has no limit that resets by day, so these percentages are of nothing; give it one",
         ),
+        ("alert_rules", rule(direction="falling"), "direction", f"usage {FALLING}"),
+        ("alert_rules", rule(**SPEND, budget="5", direction="falling"), "direction", f"spend {FALLING}"),
+        ("alert_rules", rule(profile="size.top", direction="falling"), "", ""),
+        ("alert_rules", rule(profile="size.top", thresholds=["0"]), "", ""),
+        (
+            "alert_rules", rule(thresholds=["0"]), "thresholds",
+            "0 is reached as each period begins, so it fires then; write more than 0",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_to_no_effect_is_taken_with_a_warning(
@@ -174,9 +257,10 @@ def test_what_is_to_no_effect_is_taken_with_a_warning(
     assert [(fault.path, fault.detail) for fault in warnings] == ([(f"$.{name}[0].{below}", detail)] if below else [])
 
 
-def test_a_rule_that_was_stored_with_two_thresholds_of_one_value_is_read() -> None:
-    stored = rule(thresholds=["80%", "4"], budget="5")
-    assert AlertRule.model_validate(stored, context=STORED).thresholds == ("80%", "4")
+@pytest.mark.parametrize("thresholds", [("80%", "4"), ("0%", "80%")])
+def test_a_rule_that_was_stored_with_thresholds_that_are_refused_now_is_read(thresholds: tuple[str, ...]) -> None:
+    stored = rule(thresholds=thresholds, budget="5")
+    assert AlertRule.model_validate(stored, context=STORED).thresholds == thresholds
 
 
 def test_what_is_wrong_in_many_places_is_told_at_each() -> None:
