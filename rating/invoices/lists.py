@@ -6,7 +6,7 @@ A list by state looks at keys and states alone until its page is full; open draf
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,30 +37,48 @@ class Page:
 
 
 _Place = tuple[int, str]
-"""(period start, invoice id): where an invoice stands in every list."""
+"""(period start, place in its chain): where an invoice stands in every list."""
+_SEQUENCE_DIGITS: Final = 10
+"""Of the sequence number in ``place``, as migration 072 writes it: subscription, a space, the number."""
 _LISTS: Final = (("run_id", "run"), ("subscription", "subscription"), ("account_id", "account"))
 """(filter, its list), the narrowest first."""
 _ROWS: Final = """FROM invoice_lists
 WHERE namespace = {namespace:String} AND draft = {draft:Bool} AND list = {list:String} AND of = {of:String}"""
 # All of the sorting key, so that ClickHouse reads in its order and stops.
-_ORDER: Final = """ORDER BY namespace DESC, draft DESC, list DESC, of DESC, period_start DESC, invoice_id DESC,
-    version DESC LIMIT 1 BY period_start, invoice_id LIMIT {limit:UInt32}"""
+_ORDER: Final = """ORDER BY namespace DESC, draft DESC, list DESC, of DESC, period_start DESC, place DESC,
+    invoice_id DESC, version DESC LIMIT 1 BY period_start, place, invoice_id LIMIT {limit:UInt32}"""
 _AFTER: Final = """ AND (period_start < fromUnixTimestamp64Micro({after_us:Int64}, 'UTC')
-    OR (period_start = fromUnixTimestamp64Micro({after_us:Int64}, 'UTC') AND invoice_id < {after_id:String}))"""
-_LOT: Final = "SELECT toUnixTimestamp64Micro(period_start) AS start_us, invoice_id, version, state "
-_LOOK: Final = """SELECT count(), min((start_us, invoice_id)), min(start_us), max(start_us),
-    arrayReverseSort(groupArrayIf((start_us, invoice_id), state = {{state:String}})) FROM {}"""
-_UNBILLED: Final = """SELECT start_us, invoice_id FROM {}
+    OR (period_start = fromUnixTimestamp64Micro({after_us:Int64}, 'UTC') AND place < {after_place:String}))"""
+_LOT: Final = "SELECT toUnixTimestamp64Micro(period_start) AS start_us, place, invoice_id, version, state "
+_LOOK: Final = """SELECT count(), min((start_us, place)), min(start_us), max(start_us),
+    arrayReverseSort(groupArrayIf((start_us, place), state = {{state:String}})) FROM {}"""
+_UNBILLED: Final = """SELECT start_us, place FROM {}
 WHERE state = {{state:String}} AND invoice_id NOT IN (SELECT invoice_id FROM invoice_lists
     WHERE namespace = {{namespace:String}} AND draft = false AND list = 'all' AND of = ''
     AND period_start >= fromUnixTimestamp64Micro({{low_us:Int64}}, 'UTC')
     AND period_start <= fromUnixTimestamp64Micro({{high_us:Int64}}, 'UTC'))
-ORDER BY start_us DESC, invoice_id DESC"""
+ORDER BY start_us DESC, place DESC"""
 _STANDING: Final = f"""SELECT {HEAD_COLUMNS} FROM invoice_lists
 WHERE namespace = {{namespace:String}} AND draft = {{draft:Bool}} AND list = 'all' AND of = ''
-AND (period_start, invoice_id) IN (SELECT fromUnixTimestamp64Micro(place.1, 'UTC'), place.2
+AND (period_start, place) IN (SELECT fromUnixTimestamp64Micro(place.1, 'UTC'), place.2
     FROM (SELECT arrayJoin({{places:Array(Tuple(Int64, String))}}) AS place))
-ORDER BY period_start DESC, invoice_id DESC, version DESC LIMIT 1 BY period_start, invoice_id"""
+ORDER BY period_start DESC, place DESC, invoice_id DESC, version DESC LIMIT 1 BY period_start, place, invoice_id"""
+
+
+def in_list_order(heads: Iterable[StoredInvoiceHead]) -> list[StoredInvoiceHead]:
+    """The invoices in the order of every list."""
+    return sorted(heads, key=lambda head: (head.period_start_us, head.subscription, head.sequence), reverse=True)
+
+
+def cursor_behind(head: StoredInvoiceHead) -> str:
+    """The cursor of what stands behind the invoice in any list."""
+    # The subscription stands last, whose code may hold what stands between the parts.
+    return f"{head.period_start_us}_{head.sequence}_{head.subscription}"
+
+
+def cursor_before(start_us: int) -> str:
+    """The cursor of what has periods that begin before ``start_us``, microseconds UTC."""
+    return f"{start_us}_0_!"  # sorts before any code of a subscription
 
 
 def list_invoices(
@@ -74,8 +92,9 @@ def list_invoices(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page:
-    """A page of invoices, latest period first, then by id; drafts only if ``state`` asks for them. Raises
-    BadCursor. Blocking."""
+    """A page of invoices, latest period first; those of one period by subscription, and of one subscription as its
+    chain goes on, all backwards: an interim invoice stands below the period's own, a void one below what was issued
+    anew. Drafts only if ``state`` asks for them. Raises BadCursor. Blocking."""
     limit = min(max(limit, 1), MAX_LIMIT)
     only = {"account_id": account_id, "subscription": subscription, "run_id": run_id}
     filters = {name: value for name, value in only.items() if value is not None}
@@ -103,7 +122,7 @@ def list_invoices(
             if len(heads) > limit:
                 break
     page = heads[:limit]
-    following = f"{page[-1].period_start_us}_{page[-1].invoice_id}" if len(heads) > limit else None
+    following = cursor_behind(page[-1]) if len(heads) > limit else None
     return Page(tuple(page), following)
 
 
@@ -111,7 +130,7 @@ def _after(parameters: JsonObject, position: _Place | None) -> tuple[str, JsonOb
     """(condition, parameters) of what stands behind a place in a list."""
     if position is None:
         return "", parameters
-    return _AFTER, parameters | {"after_us": position[0], "after_id": position[1]}
+    return _AFTER, parameters | {"after_us": position[0], "after_place": position[1]}
 
 
 def _places(
@@ -142,7 +161,9 @@ def _standing(client: Client, parameters: JsonObject, places: list[_Place]) -> l
 
 
 def _parse_cursor(cursor: str) -> _Place:
-    start, _, name = cursor.partition("_")
-    if not name or not start.isascii() or not start.removeprefix("-").isdigit() or len(start) > 18:
+    start, _, remainder = cursor.partition("_")
+    sequence, _, subscription = remainder.partition("_")
+    numeric = (start + sequence).isascii() and start.removeprefix("-").isdigit() and sequence.isdigit()
+    if not subscription or not numeric or len(start) > 18 or len(sequence) > _SEQUENCE_DIGITS:
         raise BadCursor(f"{cursor[:40]!r} is no cursor of this list; take next_cursor of the page before")
-    return int(start), name
+    return int(start), f"{subscription} {sequence:0>{_SEQUENCE_DIGITS}}"

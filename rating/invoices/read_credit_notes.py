@@ -19,7 +19,8 @@ from schemas.values.json_text import JsonObject
 _PAGE: Final = """
 SELECT toUnixTimestamp64Micro(period_start) AS at_us, invoice_id, subscription FROM invoice_lists
 WHERE namespace = {namespace:String} AND draft = false AND list = 'note' AND of = {account:String} %s
-ORDER BY namespace DESC, draft DESC, list DESC, of DESC, period_start DESC, invoice_id DESC, version DESC
+ORDER BY namespace DESC, draft DESC, list DESC, of DESC, period_start DESC, place DESC,
+    invoice_id DESC, version DESC
 LIMIT 1 BY period_start, invoice_id LIMIT {limit:UInt32}"""
 _UP_TO: Final = """AND (period_start < fromUnixTimestamp64Micro({at_us:Int64}, 'UTC')
     OR (period_start = fromUnixTimestamp64Micro({at_us:Int64}, 'UTC') AND invoice_id <= {invoice_id:String}))"""

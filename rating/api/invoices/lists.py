@@ -30,8 +30,9 @@ async def invoices(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
     lines: Annotated[bool, Query(description="each whole, as `GET /v1/invoices/{invoice_id}` shows it")] = False,
 ) -> JsonObject:
-    """`next_cursor` is null on the last page. Drafts are listed by `state=draft` alone: they are not billed; each says
-    what it waits for, and since when."""
+    """Those of one period stand by subscription, and of one subscription the last of its chain first: an interim
+    invoice below the period's own, a void one below what was issued anew. `next_cursor` is null on the last page.
+    Drafts are listed by `state=draft` alone: they are not billed; each says what it waits for, and since when."""
 
     def listed(client: Client) -> JsonObject:
         page = list_invoices(

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from rating.console.invoices.invoice_list import InvoiceFilter
 from rating.console.invoices.listed_invoices import state_of
-from rating.invoices.lists import MAX_LIMIT, Page, list_invoices
+from rating.invoices.lists import MAX_LIMIT, Page, cursor_before, cursor_behind, in_list_order, list_invoices
 from rating.invoices.numbering import numbered_like
 from rating.invoices.read import read_heads
 from rating.invoices.stored_invoice import StoredInvoiceHead
@@ -38,12 +38,12 @@ def read_page(client: Client, namespace: str, criteria: InvoiceFilter, cursor: s
     """A page of invoices, those of the latest period first. Raises BadCursor and BadMonth. Blocking."""
     if criteria.number:
         named = read_heads(client, namespace, numbered_like(client, namespace, criteria.number, limit))
-        return Page(tuple(head for head in named if _matches(head, criteria)), None)
+        return Page(tuple(head for head in in_list_order(named) if _matches(head, criteria)), None)
     after, before_us = cursor, None
     if criteria.month:
         start_us, end_us = _bounds(criteria.month)
         before_us = start_us
-        after = cursor or f"{end_us}_!"
+        after = cursor or cursor_before(end_us)
     matching: list[StoredInvoiceHead] = []
     state = "finalized" if criteria.state == "open" else criteria.state or None
     for _ in range(_LOOKS):
@@ -56,8 +56,7 @@ def read_page(client: Client, namespace: str, criteria: InvoiceFilter, cursor: s
                 return Page(tuple(matching), None)
             if _matches(head, criteria):
                 if len(matching) == limit:
-                    last = matching[-1]
-                    return Page(tuple(matching), f"{last.period_start_us}_{last.invoice_id}")
+                    return Page(tuple(matching), cursor_behind(matching[-1]))
                 matching.append(head)
         after = page.next_cursor
         if after is None:

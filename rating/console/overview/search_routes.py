@@ -15,6 +15,7 @@ from rating.console.events.read_events import event_with_matches
 from rating.console.login.visit import Visiting
 from rating.console.overview.search_page import SearchHits, event_page, hits_page
 from rating.console.page_answers import page_of
+from rating.invoices.lists import in_list_order
 from rating.invoices.numbering import numbered_like
 from rating.invoices.read import read_heads, read_invoice
 from rating.invoices.stored_invoice import StoredInvoiceHead
@@ -38,7 +39,7 @@ async def search(visit: Visiting, q: str = "") -> Response:
         whole = read_invoice(client, namespace, text) if text.startswith("inv_") else None
         if whole is not None:
             return [whole.head], None
-        invoices = read_heads(client, namespace, numbered_like(client, namespace, text, _SHOWN))
+        invoices = in_list_order(read_heads(client, namespace, numbered_like(client, namespace, text, _SHOWN)))
         return invoices, stored_event(client, namespace, "", text)
 
     invoices, event = await visit.rating.ask(question)

@@ -12,7 +12,7 @@ NAME: Final = "lists of invoices"
 _INSERTED_SECONDS: Final = 2.0
 _REMEDY: Final = "`weir copies rebuild invoices` writes the lists again"
 _COLUMNS: Final = """toString(namespace) AS name, toString(list) AS list_name, of, invoice_id, version,
-    cityHash64(start, predecessor, subscription, sequence, account_id, plan, plan_version, period_end, time_zone,
+    cityHash64(start, place, predecessor, subscription, sequence, account_id, plan, plan_version, period_end, time_zone,
     run_id, checkpoint, catalog_offset, as_of, toString(state), toString(currency), total, body) AS hash"""
 _NOTES: Final = """arrayDistinct(arrayMap(
     note -> parseDateTime64BestEffortOrZero(JSONExtractString(note, 'at'), 6, 'UTC'),
@@ -23,7 +23,9 @@ ARRAY JOIN
     arrayConcat(['all', 'account', 'subscription', 'run'], arrayMap(at -> 'note', arrayConcat(notes, notes))) AS list,
     arrayConcat(['', account_id, subscription, run_id], arrayMap(at -> '', notes), arrayMap(at -> account_id, notes))
         AS of,
-    arrayConcat(arrayWithConstant(4, period_start), notes, notes) AS start"""
+    arrayConcat(arrayWithConstant(4, period_start), notes, notes) AS start,
+    arrayConcat(arrayWithConstant(4, concat(subscription, ' ', leftPad(toString(sequence), 10, '0'))),
+        arrayMap(at -> '', arrayConcat(notes, notes))) AS place"""
 _OF_LISTS: Final = """SELECT {columns} FROM (SELECT *, period_start AS start FROM invoice_lists FINAL)
 WHERE {where} AND draft = {{draft:Bool}}"""
 _SUMS: Final = "SELECT name, list_name, count(), sum(cityHash64(of, invoice_id, version, hash)) FROM ({}) GROUP BY 1, 2"

@@ -34,7 +34,14 @@ Version = dict[str, Any]
 
 
 def version(
-    namespace: str, name: str, number: int, month: int, state: str, of: tuple[str, str, str], notes: int = 0
+    namespace: str,
+    name: str,
+    number: int,
+    month: int,
+    state: str,
+    of: tuple[str, str, str],
+    notes: int = 0,
+    sequence: int = 0,
 ) -> Version:
     account, subscription, run = of
     start, end = datetime(2026, month, 1, tzinfo=UTC), datetime(2026, month + 1, 1, tzinfo=UTC)
@@ -42,8 +49,8 @@ def version(
     if notes:
         body = json.dumps({"credit_notes": [note(month, count) for count in range(1, notes + 1)]})
     values = (
-        namespace, name, number, "", subscription, 0, account, "basic", 1, start, end, "UTC", run, 1, 7, end, state,
-        "EUR", Decimal(30), body,
+        namespace, name, number, "", subscription, sequence, account, "basic", 1, start, end, "UTC", run, 1, 7, end,
+        state, "EUR", Decimal(30), body,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -73,6 +80,9 @@ def history(namespace: str) -> tuple[list[Version], list[Version]]:
         if number in (3, 5, 7) and month == 3:
             continue
         invoices.append(version(namespace, name, 1, month, "finalized", of))
+        for sequence in (1, 2, 10) if number in (0, 7) else ():  # interim, void and issued anew: one period, one chain
+            again = f"inv_{order.getrandbits(32):08x}"
+            invoices.append(version(namespace, again, 1, month, "finalized", of, sequence=sequence))
         if number % 4 == 0:
             invoices.append(version(namespace, name, 2, month, "paid" if month < 3 else "void", of, month))
             invoices.append(version(namespace, name, 3, month, "paid" if month < 3 else "void", of, 3))
@@ -90,7 +100,8 @@ def expected(invoices: list[Version], drafts: list[Version], **filters: str | No
     if filters.get("state") == "draft":
         rows = [row for name, row in newest(drafts).items() if name not in standing]
     rows = [row for row in rows if all(value in (None, row[name]) for name, value in filters.items())]
-    return [row["invoice_id"] for row in sorted(rows, key=lambda row: (row["period_start"], row["invoice_id"]))][::-1]
+    rows.sort(key=lambda row: (row["period_start"], row["subscription"], row["sequence"]), reverse=True)
+    return [row["invoice_id"] for row in rows]
 
 
 @pytest.fixture
