@@ -3,6 +3,7 @@ present ones, which ClickHouse's copy may lack for a moment."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import uuid
@@ -30,6 +31,8 @@ from schemas.ledgers.ledger_reader import LedgerReader
 from schemas.ledgers.ledger_writer import LedgerWriter
 from schemas.settings import Settings
 from schemas.values.record_copy import replace
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 20
 
@@ -124,7 +127,10 @@ class InvoiceLedger:
         except KafkaException as error:  # as of a log that lost its end just now: the next use reads it anew
             raise LedgerUnavailable(f"{INVOICES}: {error}") from error
         except (sqlite3.Error, OSError) as error:
-            raise LedgerUnavailable(f"the snapshot of {INVOICES} in {self._settings.snapshot_dir}: {error}") from error
+            # The folder, which the error's text may have too, is for the log alone.
+            log.error("the snapshot of %s in %s: %s", INVOICES, self._settings.snapshot_dir, error)
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise LedgerUnavailable(f"the snapshot of {INVOICES}, in WEIR_SNAPSHOT_DIR: {reason}") from error
 
     def _succeeded(self, error: sqlite3.Error, before: InvoiceStore | None) -> bool:
         """Whether there is another file instead of a damaged one. ``before``: the store when its use began, None if

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,30 @@ def reason_of(status: int) -> str:
     return REASONS.get(status, "http")
 
 
+def without_addresses(text: str) -> str:
+    """A text of Kafka, ClickHouse or an HTTP client without the hosts, ports and URLs in it: those of an installation's
+    inside are its operators' alone."""
+    return " ".join(_without_address(word) for word in text.split(" "))
+
+
+def _without_address(word: str) -> str:
+    bare = word.strip("(),;'\"").rstrip(":.")
+    return word.replace(bare, "(address)", 1) if _is_address(bare) else word
+
+
+def _is_address(word: str) -> bool:
+    if "://" in word or word.startswith(("ipv4#", "ipv6#")):  # the latter is how librdkafka writes them
+        return True
+    host, _, port = word.partition("/")[0].rpartition(":")
+    if port.isascii() and port.isdigit() and 3 <= len(port) <= 5:
+        return host.startswith("[") or (bool(host) and all(letter.isalnum() or letter in ".-" for letter in host))
+    try:
+        ip_address(word.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def document(status: int, reason: str, detail: str, **members: Any) -> JsonObject:
     """A problem document as a JSON object; members that are None are left out."""
     return {
@@ -51,11 +76,14 @@ def document(status: int, reason: str, detail: str, **members: Any) -> JsonObjec
 
 
 class Problem(WeirError):
-    """An error response. ``reason`` is for programs, ``detail`` a sentence with the place and the remedy."""
+    """An error response. ``reason`` is for programs, ``detail`` a sentence with the place and the remedy; that of a
+    503, which may repeat what a library said, loses the addresses in it."""
 
     def __init__(
         self, status: int, reason: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
     ) -> None:
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            detail = without_addresses(detail)
         super().__init__(detail)
         self.status = int(status)
         self.reason = reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,6 +15,8 @@ from schemas.http.problems import Problem, reason_of
 from schemas.http.tls_context import client_context, service_tls
 from schemas.settings import Settings
 from schemas.values.json_text import JsonObject
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = 60.0
 
@@ -56,13 +59,17 @@ class GatewayClient:
         try:
             answer = await self._connected().request(method, self.url + path, json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.error("the gateway does not answer at %s: %s: %s", self.url, type(error).__name__, error)
             raise unavailable(
-                f"the gateway does not answer at {self.url}: {type(error).__name__}",
-                "`weir status` tells what is up; WEIR_GATEWAY_URL of the rating service says where it is",
+                f"the gateway does not answer: {type(error).__name__}",
+                "`weir status` tells what is up; WEIR_GATEWAY_URL of the rating service, which its log shows, says "
+                "where it is",
             ) from None
         if answer.is_success:
             return GatewayAnswer(answer.status_code, _object(answer))
-        raise _refusal(answer, self.url)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            log.error("the gateway at %s does not take the admin key, or whom it is asked for", self.url)
+        raise _refusal(answer)
 
     def _connected(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -87,13 +94,13 @@ def _object(answer: httpx.Response) -> JsonObject:
     return body if isinstance(body, dict) else {}
 
 
-def _refusal(answer: httpx.Response, url: str) -> Problem:
+def _refusal(answer: httpx.Response) -> Problem:
     body = _object(answer)
     detail = str(body.get("detail") or f"the gateway answered {answer.status_code}")
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         return RatingProblem(
             HTTPStatus.FORBIDDEN,
-            f"the gateway at {url} does not take this: {detail}. Log in again; where that does not help, "
+            f"the gateway does not take this: {detail}. Log in again; where that does not help, "
             "WEIR_ADMIN_KEY of the gateway and of the rating service are not one",
         )
     retry = {"Retry-After": again} if (again := answer.headers.get("retry-after", "")) else None
