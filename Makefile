@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-check run test chaos chaos-brokers bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data monitoring reference restored sbom upgrade vendor-day
+.PHONY: help setup demo demo-check run test chaos chaos-brokers bench bench-close bench-gateway bench-growth bench-large bench-noisy bench-peers check format clean clean-data helm monitoring reference restored sbom upgrade vendor-day
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ SEED ?= 1
 FAULTS ?= 110
 chaos: setup ## exactly once under fire: FAULTS=110 kills, freezes and cuts of a whole stack in an order by SEED=1; a quarter of an hour
 	@$(PYTHON) -m tests.chaos --seed $(SEED) --faults $(FAULTS) --json build/chaos-$(SEED).json
+
+helm: setup ## the Helm chart, linted, rendered and held against Kubernetes' API schemas (tools are built once; needs Go)
+	@$(PYTHON) -m tests.helm
 
 monitoring: setup ## alert rules and the dashboard's queries, run by Prometheus' own promtool (built once; needs Go)
 	@$(PYTHON) -m tests.monitoring

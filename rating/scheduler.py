@@ -1,6 +1,8 @@
 """``python -m rating.scheduler``: closes every namespace, or those it is told, again and again, so that periods are
 billed as they become due. /readyz at WEIR_SCHEDULER_HOST:WEIR_SCHEDULER_PORT names what fails round after round.
 
+``--once`` makes one round and ends, for a scheduler of one's own (a CronJob): exit code 1 where a close failed.
+
 It bills what `weir close` would at that moment, never ahead of a plan's grace. It keeps nothing: killed at any point
 and started again, or run twice, it publishes the same invoices once. What fails is logged and tried again in the next
 round; other namespaces go on.
@@ -8,12 +10,13 @@ round; other namespaces go on.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -73,9 +76,9 @@ def not_ready(attempts: Attempts) -> tuple[UnreadyReason, ...]:
     return tuple(stalled(stages, time.monotonic(), time.time_ns() // 1000))
 
 
-def run(settings: Settings, stop: threading.Event, attempts: Attempts) -> None:
+def run(settings: Settings, stop: threading.Event, attempts: Attempts, *, once: bool = False) -> int:
     """Rounds at settings.close_schedule_seconds, counted from the end of one to the start of the next, until
-    ``stop``."""
+    ``stop``; or one. Gives how much failed in the last: namespaces, or reading which there are."""
 
     def close(name: str) -> CloseResult:
         return run_close(settings, name, None, datetime.now(UTC), lambda *_: None)
@@ -86,19 +89,24 @@ def run(settings: Settings, stop: threading.Event, attempts: Attempts) -> None:
         except Exception as error:  # Kafka may be away; it is asked again
             log.error("the catalog cannot be read, next round tries again: %s: %s", type(error).__name__, error)
             attempts.failed(_CATALOG, f"{type(error).__name__}: {error}")
+            failed = 1
         else:
             attempts.done(_CATALOG)
-            close_all(names, close, stop.is_set, attempts)
-        if stop.wait(settings.close_schedule_seconds):
-            return
+            failed = close_all(names, close, stop.is_set, attempts)
+        if once or stop.wait(settings.close_schedule_seconds):
+            return failed
 
 
-def main() -> int:
-    """Run until SIGTERM or SIGINT. Exit code 2: the settings are wrong, or leave the schedule off."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run until SIGTERM or SIGINT, or with ``--once`` for one round. Exit code 1: a close of that round failed; 2: the
+    settings are wrong, or leave the schedule off."""
+    parser = argparse.ArgumentParser(prog="python -m rating.scheduler", description="closes what is due")
+    parser.add_argument("--once", action="store_true", help="close every namespace once, and end")
+    once = parser.parse_args(arguments).once
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = load_settings()
-        if not settings.close_schedule_seconds:
+        if not once and not settings.close_schedule_seconds:
             raise SettingsError(
                 "WEIR_CLOSE_SCHEDULE_SECONDS is 0: no close is scheduled; set it to the seconds between two"
             )
@@ -116,8 +124,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     which = settings.close_schedule_namespaces or "every namespace"
-    log.info("closing %s each %d s", which, settings.close_schedule_seconds)
     attempts = Attempts(time.monotonic)
+    if once:
+        log.info("closing %s once", which)
+        return int(run(settings, stop, attempts, once=True) > 0)
+    log.info("closing %s each %d s", which, settings.close_schedule_seconds)
     try:
         serve(settings.scheduler_host, settings.scheduler_port, CollectorRegistry(), lambda: not_ready(attempts))
     except OSError as error:
@@ -127,4 +138,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -221,12 +221,15 @@ def metered(stack: Services) -> None:
     """Wait until everything that is in the log now is metered. Raises UpgradeError."""
     ends = _ends(stack.kafka)
 
-    def reached() -> bool:
+    def cursors() -> dict[int, int]:
         sql = "SELECT partition, max(next_offset) FROM usage_progress WHERE generation = 1 GROUP BY partition"
-        cursors = {int(partition): int(offset) for partition, offset in stack.rows(sql)}
-        return all(cursors.get(partition, 0) >= end for partition, end in ends.items())
+        return {int(partition): int(offset) for partition, offset in stack.rows(sql)}
 
-    until("metering", reached, 120)
+    def reached() -> bool:
+        now = cursors()
+        return all(now.get(partition, 0) >= end for partition, end in ends.items())
+
+    until("metering", reached, 120, progress=cursors)
 
 
 def _ends(bootstrap: str) -> dict[int, int]:
@@ -242,10 +245,19 @@ def _ends(bootstrap: str) -> dict[int, int]:
         consumer.close()
 
 
-def until(what: str, done: Callable[[], bool], seconds: float, every: float = 0.3) -> None:
-    """Wait for a condition. Raises UpgradeError after ``seconds``."""
-    deadline = time.monotonic() + seconds
+def until(
+    what: str,
+    done: Callable[[], bool],
+    seconds: float,
+    every: float = 0.3,
+    progress: Callable[[], object] = lambda: None,
+) -> None:
+    """Wait for a condition. Raises UpgradeError after ``seconds`` in which what ``progress`` gives did not change: a
+    busy machine may take as long as it needs."""
+    last, deadline = progress(), time.monotonic() + seconds
     while not done():
+        if (now := progress()) != last:
+            last, deadline = now, time.monotonic() + seconds
         if time.monotonic() > deadline:
-            raise UpgradeError(f"{what} was not done in {seconds:.0f} s")
+            raise UpgradeError(f"{what} was not done, and nothing of it in the last {seconds:.0f} s; it is at {last}")
         time.sleep(every)

@@ -123,7 +123,10 @@ class Services:
         answer = httpx.post(self.clickhouse, content=sql, headers=dict(self.clickhouse_headers), timeout=120)
         if not answer.is_success:
             raise UpgradeError(f"{sql}: {answer.text[:1000]}")
-        return [line.split("\t") for line in answer.text.splitlines()]
+        # ClickHouse escapes tabs and line ends in values, but not what str.splitlines also ends a line at, nor bytes
+        # that are no UTF-8. Identities have both.
+        text = answer.content.decode("utf-8", "backslashreplace")
+        return [line.split("\t") for line in text.split("\n")[:-1]]
 
 
 def services(data_dir: Path) -> Services:

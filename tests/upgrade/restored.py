@@ -25,6 +25,14 @@ _HERE: Final = Path(__file__).resolve().parents[2]
 _APRIL: Final = "2026-04-03T12:00:00Z"
 COPIES: Final = ("usage_records", "invoices", "invoice_lines", "catalog_entries", "usage_events", "rejected_events")
 """Tables that are made of topics alone."""
+PASSING: Final = {
+    "usage_progress": "a row a flush: an old log is flushed in other portions",
+    "usage_topics": "when the topic was first seen",
+    "backfill_progress": "when each backfill ran",
+    "backfill_records": "records of a backfill, until it is done and they are in usage_records",
+    "acknowledged_records": "what gateways had noted of records; only ClickHouse has it (deploy/guides/backup.md)",
+}
+"""Tables that Kafka alone does not make again as they were, with what they hold; no answer may differ for it."""
 
 
 def trial(release: Release, folder: Path, each: int, say: Say) -> Iterator[str]:
@@ -58,9 +66,10 @@ def trial(release: Release, folder: Path, each: int, say: Say) -> Iterator[str]:
         stack = services(copy)
         metered(stack)
         say(release.weir(copy, "copies", "rebuild").strip())
-        until("the copies", lambda: _copied(stack, was), 120)
+        until("the copies", lambda: _copied(stack, was), 120, progress=lambda: _rows_of_copies(stack))
         say("ClickHouse is made anew of Kafka")
-        for found in differences(was, snapshot(stack, was)):
+        lasting = Snapshot({name: table for name, table in was.tables.items() if name not in PASSING}, was.answers)
+        for found in differences(lasting, snapshot(stack, lasting)):
             yield f"rebuilt: {found}"
         yield from _verified(release, copy, "rebuilt")
         stack.send([call("after-1", "a", "2026-03-20T00:00:00Z", n="1", user="u1", model="A")])
@@ -71,13 +80,14 @@ def trial(release: Release, folder: Path, each: int, say: Say) -> Iterator[str]:
         release.weir(copy, "down")
 
 
+def _rows_of_copies(stack: Services) -> dict[str, int]:
+    """How many rows each table has that is made of topics."""
+    return {table: int(stack.rows(f"SELECT count() FROM `{table}` FINAL")[0][0]) for table in COPIES}
+
+
 def _copied(stack: Services, was: Snapshot) -> bool:
     """Whether every table that is made of topics has as many rows again."""
-    rows = {table: int(stack.rows(f"SELECT count() FROM `{table}` FINAL")[0][0]) for table in COPIES}
-    lacking = {table: count for table, count in rows.items() if count < len(was.tables[table].rows)}
-    if lacking:
-        print(f"not yet: {lacking}", flush=True)
-    return not lacking
+    return all(count >= len(was.tables[table].rows) for table, count in _rows_of_copies(stack).items())
 
 
 def _verified(release: Release, folder: Path, when: str) -> Iterator[str]:

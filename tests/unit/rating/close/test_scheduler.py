@@ -82,3 +82,10 @@ def test_a_schedule_of_no_seconds_is_refused(
 def test_all_namespaces_or_those_that_are_named_have_their_turn() -> None:
     assert scheduled(["a", "b", "c"], "") == ["a", "b", "c"]
     assert scheduled(["a", "b", "c"], " c, a,,x") == ["a", "c"]
+
+
+def test_one_round_needs_no_schedule_and_ends_with_1_where_a_close_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_CLOSE_SCHEDULE_SECONDS", "0")
+    failures = iter([0, 2])
+    monkeypatch.setattr("rating.scheduler.run", lambda *_, once: next(failures) if once else None)
+    assert [main(["--once"]), main(["--once"])] == [0, 1]

@@ -1,0 +1,1 @@
+"""The Helm chart, linted, rendered and held against Kubernetes' own API schemas."""
