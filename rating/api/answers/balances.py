@@ -7,17 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from rating.api.answers.as_of import LiveAsOf
 from rating.invoices.amounts.prepaid.grant_entries import EntryKind
 from schemas.catalog.terms import Recurrence
 from schemas.http.openapi import Answer, DecimalText
-
-
-class BalanceAsOf(Answer):
-    """When an answer is true: everything that was counted by this instant."""
-
-    at: datetime
-    checkpoint: int | None
-    """the last one by then; usage beyond it is counted live; null: there is none yet"""
 
 
 class LiveAmounts(Answer):
@@ -63,7 +56,7 @@ class AccountBalance(Answer):
     """The prepaid balance of an account with what is not billed yet."""
 
     account_id: str
-    as_of: BalanceAsOf
+    as_of: LiveAsOf
     balances: list[LiveAmounts]
     """by currency"""
     grants: list[LiveGrant]

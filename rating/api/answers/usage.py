@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rating.api.answers.as_of import LiveAsOf
 from rating.api.answers.prices import PriceStep
 from schemas.catalog.meters import Aggregation
 from schemas.catalog.terms import Recurrence
@@ -154,6 +155,8 @@ class RunningPeriods(Answer):
     account_id: str
     time_zone: str
     at: datetime
+    as_of: LiveAsOf
+    """of the usage that is priced; ``at`` is its instant"""
     projection: str
     """how what is to come is estimated"""
     subscriptions: list[RunningSubscription]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter
 
+from rating.api.as_of import live_as_of
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import unavailable, unknown_account
 from rating.estimates.account_state import read_accounts
@@ -12,8 +13,9 @@ from rating.estimates.prepaid_draws import drawn_in_all
 from rating.invoices.amounts.prepaid.live_balances import LiveBalance, by_currency, live_balances
 from rating.invoices.amounts.prepaid_credits import grants_of_account
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.checkpoints import UnknownCheckpoint
-from schemas.values.instants import micros, rfc3339
+from schemas.ledgers.checkpoints import UnknownCheckpoint, read_progress
+from schemas.ledgers.generations import Offsets
+from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject
 
 router = APIRouter(tags=["invoices"])
@@ -24,7 +26,8 @@ async def balance(rating: Authorized, view: View, account_id: str) -> JsonObject
     """`live` = `settled` − `pending` − `running`, by currency and grant: `settled` is what invoices that stand left,
     `pending` what a close would draw now for what has ended (open drafts among it), within grace or not, `running` what
     the running periods would draw in addition if nothing more was used. By the code that makes invoices, so it is what
-    a close of that moment leaves. `as_of` says when: its instant, and the last checkpoint by then. What cannot be rated
+    a close of that moment leaves. `as_of` says when: its instant, the positions of the log below which
+    all is counted, and the last checkpoint by then. What cannot be rated
     draws nothing and is among the `problems`."""
     return await account_balance(rating, view, account_id)
 
@@ -34,21 +37,22 @@ async def account_balance(rating: Rating, view: NamespaceView, account_id: str) 
     if not view.history("account", account_id):
         raise unknown_account(view.namespace, account_id)
     now_us, checkpoint = micros(rating.now()), rating.checkpoints.last
-    balances, problems = list[LiveBalance](), list[str]()
-    if grants_of_account(view, account_id, retired=True):
 
-        def question(client: Client) -> tuple[list[LiveBalance], list[str]]:
-            estimate = read_accounts(client, view, [account_id], now_us).estimate(client, rating.checkpoints)
-            used, failed = drawn_in_all(estimate)
-            return live_balances(view, account_id, used, now_us), failed
+    def question(client: Client) -> tuple[Offsets, list[LiveBalance], list[str]]:
+        offsets = read_progress(client)  # before the usage, which so has at least what it says
+        if not grants_of_account(view, account_id, retired=True):
+            return offsets, [], []
+        estimate = read_accounts(client, view, [account_id], now_us).estimate(client, rating.checkpoints)
+        used, failed = drawn_in_all(estimate)
+        return offsets, live_balances(view, account_id, used, now_us), failed
 
-        try:
-            balances, problems = await rating.ask(question)
-        except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
-            raise unavailable(str(error)) from None
+    try:
+        offsets, balances, problems = await rating.ask(question)
+    except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
+        raise unavailable(str(error)) from None
     return {
         "account_id": account_id,
-        "as_of": {"at": rfc3339(now_us), "checkpoint": None if checkpoint is None else checkpoint.number},
+        "as_of": live_as_of(view, now_us, None if checkpoint is None else checkpoint.number, offsets),
         "balances": by_currency(balances),
         "grants": [grant.to_json() for grant in balances],
         "problems": problems,

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
+from rating.api.as_of import positions_of
 from rating.entitlements.decision import EntitlementDecision, LimitUse
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import FlooredCredit
@@ -110,13 +111,9 @@ def reservation_json(standing: Standing, now_us: int) -> JsonObject:
 def as_of_json(view: NamespaceView, as_of: MeasuredAsOf | None, now_us: int, checkpoint: int | None) -> JsonObject:
     """What an answer is as of: usage at ``at``, with all that the log had below ``positions``; the catalog below
     ``catalog_offset``. ``checkpoint``: the last one, to which the live tail was added; None: there is none."""
-    positions = sorted(as_of.offsets.items()) if as_of is not None else []
     return {
         "at": rfc3339(now_us if as_of is None else as_of.at_us),
-        "positions": [
-            {"generation": generation, "partition": partition, "offset": offset}
-            for (generation, partition), offset in positions
-        ],
+        "positions": [] if as_of is None else positions_of(as_of.offsets),
         "last_checkpoint": checkpoint,
         "catalog_offset": view.before,
     }

@@ -82,3 +82,9 @@ def _event(event: JsonObject) -> JsonObject:
 
 def _named(values: JsonObject, names: Iterable[str]) -> dict[str, Any]:
     return {name: values[name] for name in names}
+
+
+def live_of_customer(answer: JsonObject) -> JsonObject:
+    """A balance, or running periods, without the seller's problems, and without positions, which say how much all
+    customers together use."""
+    return answer | {"problems": [], "as_of": answer["as_of"] | {"positions": []}}

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from rating.api.balances.balance import account_balance
 from rating.api.context import Rating
-from rating.api.portal.customer_view import of_customer
+from rating.api.portal.customer_view import live_of_customer, of_customer
 from rating.api.portal.opened_portal import OpenedPortal
 from rating.api.usage.current import running
 from rating.api.usage.reservations import account_limits
@@ -54,10 +54,10 @@ async def portal_answer(portal: OpenedPortal) -> JsonObject:
         "account_id": account_id,
         "name": _name(view, account_id),
         "time_zone": current["time_zone"],
-        "running": current | {"problems": [], "subscriptions": [_shown(one) for one in current["subscriptions"]]},
+        "running": live_of_customer(current) | {"subscriptions": [_shown(one) for one in current["subscriptions"]]},
         "usage": usage or [],
         "metrics": portal.metrics(),
-        "balance": None if balance is None else balance | {"problems": []},
+        "balance": None if balance is None else live_of_customer(balance),
         "entitlements": [] if limits is None else limits["entitlements"],
         "invoices": [] if invoices is None else [of_customer(head.to_json()) for head in invoices.invoices],
         "incomplete": missing or unpriced or problems,

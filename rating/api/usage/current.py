@@ -12,6 +12,7 @@ from typing import Annotated
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Query
 
+from rating.api.as_of import live_as_of
 from rating.api.context import Authorized, Rating, View
 from rating.api.rating_problems import unavailable, unknown_account, wrong
 from rating.api.usage import projection
@@ -24,7 +25,8 @@ from rating.invoicing.unpriced_usage import unpriced_on_item, with_examples
 from rating.pricing import PriceError, money_text, plain
 from rating.subscriptions.timeline import PlanningError
 from schemas.catalog.state import NamespaceView
-from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint
+from schemas.ledgers.checkpoints import Checkpoints, Run, UnknownCheckpoint, read_progress
+from schemas.ledgers.generations import Offsets
 from schemas.ledgers.invoice_record import Line, body_of
 from schemas.values.fine_instants import Cut
 from schemas.values.instants import micros, rfc3339
@@ -60,6 +62,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
         raise unknown_account(view.namespace, account_id)
 
     by_order: dict[int, JsonObject] = {}
+    checkpoint = rating.checkpoints.last
     try:
         estimates = await rating.ask(lambda client: _estimates(client, view, rating.checkpoints, account_id, now_us))
     except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
@@ -78,6 +81,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
         "account_id": account_id,
         "time_zone": zone,
         "at": rfc3339(now_us),
+        "as_of": live_as_of(view, now_us, None if checkpoint is None else checkpoint.number, estimates.offsets),
         "projection": projection.METHOD,
         "subscriptions": [by_order[number] for number in sorted(by_order)],
         "problems": problems,
@@ -88,7 +92,7 @@ async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: 
 class Estimates:
     """The running periods of an account, in the order in which they are billed; ``now``, ``projected``: prepaid credits
     while they are estimated one after another, for what is there and for what is projected; ``billed``: the account's
-    invoices."""
+    invoices; ``offsets``: of usage.events, below which all events are counted."""
 
     account: EstimateInputs
     periods: list[Expected]
@@ -97,18 +101,27 @@ class Estimates:
     now: Wallet
     projected: Wallet
     billed: list[WholeInvoice]
+    offsets: Offsets
 
 
 def _estimates(
     client: Client, view: NamespaceView, checkpoints: Checkpoints, account_id: str, now_us: int
 ) -> Estimates:
     """Blocking. Raises UnknownCheckpoint for an invoice of a checkpoint that is not known yet."""
+    offsets = read_progress(client)  # before the usage, which so has at least what it says
     state = read_accounts(client, view, [account_id], now_us)
     estimate = state.estimate(client, checkpoints)
     invoices = [invoice for invoice in state.billed if invoice.head.account_id == account_id]
     inputs = estimate.inputs
     return Estimates(
-        inputs, estimate.periods, estimate.problems, estimate.run, inputs.wallet(), inputs.wallet(), invoices
+        inputs,
+        estimate.periods,
+        estimate.problems,
+        estimate.run,
+        inputs.wallet(),
+        inputs.wallet(),
+        invoices,
+        offsets,
     )
 
 

@@ -120,7 +120,10 @@ def test_entitlements_are_what_usage_and_the_invoice_of_this_moment_say(
                     )
                     assert limit["used"] == usage["total"]["quantity"], item
                 else:
-                    (running,) = get("/v1/accounts/acme%2F%C3%BC/usage/current")["subscriptions"]
+                    current = get("/v1/accounts/acme%2F%C3%BC/usage/current")
+                    (running,) = current["subscriptions"]
+                    assert current["as_of"]["positions"]
+                    assert current["as_of"]["at"] == current["at"]
                     assert Decimal(limit["used"]) == Decimal(running["charges"][0]["amount"])
                 used[item["feature"]] = item["used"] or item["value"]
         assert sorted(item["feature"] for item in listed["entitlements"]) == [

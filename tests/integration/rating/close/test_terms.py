@@ -156,6 +156,7 @@ def test_the_api_tells_balances_subtotals_and_prices(agreed: Road, service: http
     (live,) = balance["grants"]
     assert [live[name] for name in ("code", "settled", "pending", "running", "live")] == ["paid", *["0.00"] * 4]
     assert (balance["problems"], balance["as_of"]["checkpoint"] is None) == ([], False)
+    assert balance["as_of"]["positions"]
     assert service.get("/v1/accounts/nobody/balance", headers=named).status_code == 404
     january = service.get("/v1/invoices", params={"account_id": "acme"}, headers=named).json()["invoices"][-1]
     assert (january["subtotal"], january["tax_amount"], january["total"]) == ("20.00", None, "0.00")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rating.api.portal.customer_view import events_of_customer, line_of_customer, of_customer
+from rating.api.portal.customer_view import events_of_customer, line_of_customer, live_of_customer, of_customer
 from rating.api.portal.portal_token import PREFIX, PortalGrant, grant_of, portal_token
 from rating.console.html import Html
 from rating.console.page_answers import page_of
@@ -160,3 +160,14 @@ def test_a_customer_is_not_told_who_of_the_seller_decided_on_an_invoice() -> Non
     assert shown["payments"] == [{"reference": "p1", "author": ""}]
     assert shown["credit_notes"] == [{"reason": "late", "author": ""}]
     assert of_customer(head | {"void": None})["void"] is None
+
+
+def test_a_live_answer_tells_the_customer_neither_problems_nor_how_much_all_customers_use() -> None:
+    positions = [{"generation": 1, "partition": 0, "offset": 7}]
+    answer = {"balances": [], "problems": ["s1: why"], "as_of": {"at": "2026-11-30T00:00:00Z", "positions": positions}}
+    assert live_of_customer(answer) == {
+        "balances": [],
+        "problems": [],
+        "as_of": {"at": "2026-11-30T00:00:00Z", "positions": []},
+    }
+    assert answer["as_of"]["positions"] == positions
