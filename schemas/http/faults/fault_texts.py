@@ -55,10 +55,16 @@ def fault_text(problem: ErrorDetails, model: type[BaseModel] | None = None) -> s
             return f"{str(problem['input'])[:40]!r} cannot stand here; write {_WRITE_BY_PATTERN[context['pattern']]}"
         case "json_invalid":
             return f"is no JSON: {context.get('error', problem['msg'])}"
-        case "model_attributes_type" | "model_type" if len(problem["loc"]) == 1:
+        case "model_attributes_type" | "model_type" | "dict_type" if problem["loc"] == ("body",):
             return "is no JSON object; send one, with Content-Type: application/json"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            names = [] if model is None else _fields_at(model, problem["loc"])
+            fields = f"its fields, of {', '.join(names)}" if names else "its fields"
+            return f"{_shown(problem['input'])} is no object; write {fields}"
+        case "list_type" | "tuple_type":
+            return f"{_shown(problem['input'])} is no list; write one, in brackets, also of a single item"
         case "string_type":
-            return f"{problem['msg']}; put a number or true/false in quotes"
+            return f"{_shown(problem['input'])} is no text; write one, in quotes where it reads as something else"
         case "missing":
             return "is missing; write it"
         case "literal_error":
@@ -113,6 +119,8 @@ def _bound(kind: str, context: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     text = str(value) if isinstance(value, Decimal) else repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
