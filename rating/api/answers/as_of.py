@@ -13,7 +13,7 @@ class LiveAsOf(Answer):
     at: datetime
     positions: list[Position]
     """next offsets of the log's partitions: all that it had below them is counted, with what was metered while the
-    answer was made; empty in the customer's portal"""
+    answer was made; empty where nothing is measured (no grants), and in the portal"""
     checkpoint: int | None
     """the last one by then; usage beyond it is counted live; null: there is none yet"""
     catalog_offset: int

@@ -40,16 +40,17 @@ async def account_balance(rating: Rating, view: NamespaceView, account_id: str) 
 
     def question(client: Client) -> tuple[Offsets, list[LiveBalance], list[str]]:
         offsets = read_progress(client)  # before the usage, which so has at least what it says
-        if not grants_of_account(view, account_id, retired=True):
-            return offsets, [], []
         estimate = read_accounts(client, view, [account_id], now_us).estimate(client, rating.checkpoints)
         used, failed = drawn_in_all(estimate)
         return offsets, live_balances(view, account_id, used, now_us), failed
 
-    try:
-        offsets, balances, problems = await rating.ask(question)
-    except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
-        raise unavailable(str(error)) from None
+    offsets: Offsets = {}
+    balances, problems = list[LiveBalance](), list[str]()
+    if grants_of_account(view, account_id, retired=True):
+        try:
+            offsets, balances, problems = await rating.ask(question)
+        except UnknownCheckpoint as error:  # an invoice of a run that was announced a moment ago
+            raise unavailable(str(error)) from None
     return {
         "account_id": account_id,
         "as_of": live_as_of(view, now_us, None if checkpoint is None else checkpoint.number, offsets),
