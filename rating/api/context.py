@@ -26,6 +26,7 @@ from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denia
 from rating.api.visitors.ended_sessions import EndedSessions
 from rating.api.visitors.gateway_client import GatewayClient
 from rating.api.visitors.login_attempts import LoginAttempts
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates.prepaid_left import prepaid_left
 from rating.explain import Ledgers
@@ -107,7 +108,8 @@ class Rating:
     def _prepaid_left(
         self, client: Client, view: NamespaceView, places: Collection[AccountCurrency], now_us: int
     ) -> Mapping[AccountCurrency, PrepaidLeft]:
-        return prepaid_left(client, view, places, self.checkpoints, now_us)
+        as_of = MeasuredAsOf(read_progress(client), now_us)  # before it is measured, which counts all of it
+        return prepaid_left(client, view, places, self.checkpoints, as_of)
 
     def _apply(self, record: LogRecord) -> None:
         self.checkpoints.apply_bytes(record.value)

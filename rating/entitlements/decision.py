@@ -6,20 +6,20 @@ it. A soft limit allows always, and says by how much it is passed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
 from rating.entitlements.granted import Grant
+from rating.entitlements.grown_usage import grown_totals, with_quantity
 from rating.entitlements.prepaid_floors import FlooredCredit
 from rating.entitlements.questions import LimitQuestion
 from rating.invoicing.charges import Totals
-from rating.invoicing.need import Need
 from rating.invoicing.rated_items import rate_items
 from rating.pricing.exact import exact_sum, exactly
-from rating.usage import Measured, Usage, UsageGroup
-from schemas.prices import MatrixPrice, plain
+from rating.usage import Usage
+from schemas.prices import plain
 from schemas.values.instants import rfc3339
 from schemas.values.record_copy import replace
 
@@ -29,8 +29,8 @@ DenialReason = Literal[
     "not_granted", "limit_reached", "unpaid", "floor_reached", "unknown_account", "unknown_feature", "undecided"
 ]
 """Why something is not allowed; unpaid: an interim invoice of the subscription is, and its grant, or a limit that is
-passed, blocks until then; floor_reached: the account's prepaid balance is at the grant's ``credit_floor``, or below;
-undecided: its limits, or that balance, cannot be worked out."""
+passed, blocks until then; floor_reached: the account's prepaid balance is at the grant's ``credit_floor``, or below, or
+would fall below it; undecided: its limits, or that balance, cannot be worked out."""
 _ZERO: Final = Decimal(0)
 
 
@@ -111,9 +111,9 @@ def decision_of(
 
 def floored(decision: EntitlementDecision, account_id: str, credit: FlooredCredit) -> EntitlementDecision:
     """The decision of one grant with its floor: what is refused already stays so, for the same reason."""
-    if not decision.allowed or not credit.floor.block or credit.above:
+    if not decision.allowed or not credit.floor.block or credit.within:
         return replace(decision, credit=credit)
-    reason: DenialReason = "undecided" if credit.above is None else "floor_reached"
+    reason: DenialReason = "undecided" if credit.within is None else "floor_reached"
     detail = f"account {account_id}: {credit.sentence}"
     return replace(decision, allowed=False, reason=reason, detail=detail, credit=credit)
 
@@ -127,7 +127,7 @@ def use_in_quantity(
         reserved = _ZERO
     with exactly():
         used = usage.quantity if not reserved else (usage.quantity or _ZERO) + reserved
-    within = granted is None or _within(used, _with(question.profile, used, quantity), granted)
+    within = granted is None or _within(used, with_quantity(question.profile, used, quantity), granted)
     return LimitUse(question, granted, usage.quantity, question.profile.unit, within, reserved)
 
 
@@ -148,7 +148,8 @@ def use_in_money(
     used = _cost(question, totals, account_id, currency)
 
     def cost_with(more: Decimal) -> Decimal | None:
-        grown = _grown(question, totals, account_id, now_us, more)
+        of_profiles = {question.profile.profile_id: more}
+        grown = grown_totals(question.needs, totals, account_id, now_us, of_profiles)
         return None if grown is None else _cost(question, grown, account_id, currency)
 
     then: Decimal | None = None
@@ -169,39 +170,8 @@ def _cost(question: LimitQuestion, totals: Totals, account_id: str, currency: st
     return exact_sum(rated.priced.amount for rated in rate_items(question.items, totals, account_id, currency))
 
 
-def _grown(
-    question: LimitQuestion, totals: Totals, account_id: str, now_us: int, quantity: Decimal
-) -> dict[Need, Mapping[str, list[UsageGroup]]] | None:
-    """The totals with ``quantity`` more in the part that runs; None where its price needs more than that."""
-    grown: dict[Need, Mapping[str, list[UsageGroup]]] = {}
-    for item in question.items:
-        need = item.need
-        assert need is not None, "questions_of takes metered charges alone"
-        rows = list(totals[need].get(account_id, ()))
-        if need.start_us <= now_us < need.end_us:
-            if isinstance(item.price, MatrixPrice) or len(rows) > 1:
-                return None
-            row = rows[0] if rows else UsageGroup(Usage(None, 0), account_id)
-            usage = Usage(_with(need.profile, row.usage.quantity, quantity), row.usage.events + 1)
-            rows = [replace(row, usage=usage)]
-        grown[need] = {account_id: rows}
-    return grown
-
-
 def _within(used: Decimal | None, then: Decimal | None, granted: Decimal) -> bool:
     return (used or _ZERO) < granted if then is None else then <= granted
-
-
-def _with(profile: Measured, used: Decimal | None, quantity: Decimal | None) -> Decimal | None:
-    """The profile's quantity once an event with ``quantity`` is in it; None where no quantity is asked for."""
-    if quantity is None or used is None:
-        return quantity
-    if profile.aggregation == "latest":
-        return quantity
-    if profile.aggregation in ("max", "min"):
-        return max(used, quantity) if profile.aggregation == "max" else min(used, quantity)
-    with exactly():
-        return used + quantity
 
 
 def _tightness(use: LimitUse) -> tuple[bool, bool, Decimal]:

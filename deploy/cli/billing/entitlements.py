@@ -83,11 +83,14 @@ def entitlements(
 
 
 def _credit_text(credit: JsonObject | None) -> str:
-    """The prepaid balance where there is a floor under it."""
+    """The prepaid balance where there is a floor under it, and what reservations would draw."""
+    from decimal import Decimal
+
     if credit is None:
         return ""
     balance = "not known" if credit["balance"] is None else f"{credit['balance']} {credit['currency']}"
-    return f"{balance}, floor {credit['floor']}"
+    reserved = f", {credit['reserved']} reserved" if Decimal(credit["reserved"] or 0) else ""
+    return f"{balance}{reserved}, floor {credit['floor']}"
 
 
 def _print_reservations(listed: list[JsonObject], as_json: bool) -> None:

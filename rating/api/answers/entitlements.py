@@ -64,8 +64,18 @@ class FlooredBalance(Answer):
     null: it cannot be told"""
     floor: DecimalText
     block: bool
-    """whether nothing is allowed while the balance is not above the floor"""
+    """whether nothing is allowed that is not ``within``"""
     above: bool | None
+    """whether the balance is above the floor, whatever is reserved and asked for"""
+    reserved: DecimalText | None
+    """what the account's open reservations would draw, of all its features, and those finalised and not in ``balance``
+    yet; null: it cannot be priced before"""
+    cost: DecimalText | None
+    """what the quantity asked for would draw besides; null: none is asked for, or it cannot be priced before"""
+    remaining: DecimalText | None
+    """``balance`` less ``reserved`` and ``floor``, at least 0; null: it cannot be told"""
+    within: bool | None
+    """whether that is more than 0, and not less than ``cost``; null: it cannot be told"""
     at: datetime
     """the instant of the balance, at most some seconds ago"""
 

@@ -79,13 +79,17 @@ def _limit_json(use: LimitUse) -> JsonObject:
 
 
 def _credit_json(credit: FlooredCredit) -> JsonObject:
-    floor, left = credit.floor, credit.prepaid.left
+    floor = credit.floor
     return {
         "currency": floor.currency,
-        "balance": None if left is None else money_text(left, floor.currency),
+        "balance": _money(credit.prepaid.left, floor.currency),
         "floor": money_text(floor.floor, floor.currency),
         "block": floor.block,
         "above": credit.above,
+        "reserved": _money(credit.reserved, floor.currency),
+        "cost": _money(credit.cost, floor.currency),
+        "remaining": _money(credit.remaining, floor.currency),
+        "within": credit.within,
         "at": rfc3339(credit.prepaid.at_us),
     }
 
@@ -117,6 +121,10 @@ def as_of_json(view: NamespaceView, as_of: MeasuredAsOf | None, now_us: int, che
         "last_checkpoint": checkpoint,
         "catalog_offset": view.before,
     }
+
+
+def _money(amount: Decimal | None, currency: str) -> str | None:
+    return None if amount is None else money_text(amount, currency)
 
 
 def _plain(number: Decimal | None) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rating.entitlements.granted import Grant
+from rating.entitlements.decision import RESERVABLE
+from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.questions import (
     MOST_KNOWN,
     Asked,
@@ -42,6 +43,16 @@ class CheckCharges:
             return questions_of(self._book, of_profile, grant, time_zone, now_us, self._known)
         except PlanningError as error:
             return str(error)
+
+    def reservable(self, granted: Granted) -> tuple[tuple[str, str], ...]:
+        """(feature, its profile's id) of what an account is granted, where quantities can be set apart."""
+        addresses = ((code, grants[0].feature.profile) for code, grants in granted.grants.items())
+        of_features = ((code, self._versions.get(address)) for code, address in addresses if address is not None)
+        return tuple(
+            (code, versions[-1].profile_id)
+            for code, versions in of_features
+            if versions and versions[-1].aggregation in RESERVABLE
+        )
 
     def soon(self, grant: Grant, questions: Sequence[LimitQuestion], time_zone: str, now_us: int) -> Sequence[Asked]:
         """What its limits will ask for at a turn that is near."""

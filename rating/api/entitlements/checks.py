@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -27,10 +27,10 @@ from rating.entitlements.granted import Grant, Granted
 from rating.entitlements.held_entries import UsageKey
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import FlooredCredit
-from rating.entitlements.questions import (
-    LimitQuestion,
-)
+from rating.entitlements.questions import LimitQuestion
+from rating.entitlements.reservations.reservation_requests import HeldBeside
 from rating.pricing import PriceError
+from rating.pricing.exact import exactly
 from rating.subscriptions.timeline import PlanningError
 from rating.topups.shortfall import AccountCurrency
 from rating.usage import Measured, UsageGroup, no_usage
@@ -64,6 +64,15 @@ HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
+class ReservedQuantities:
+    """What reservations hold beside what a check rests on. ``own``: of its feature, beside the usage; ``drawing``: by
+    currency, profile's id → quantity of all features of the account, beside the prepaid balance."""
+
+    own: Decimal = _NOTHING
+    drawing: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AskedGrant:
     """A grant with its limits as questions, () where it is not metered, or why they cannot be told; ``credit``: the
     prepaid balance, where it has a floor; ``due``: what its subscription has to pay, where that matters."""
@@ -76,13 +85,17 @@ class AskedGrant:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCheck:
-    """A check with all that its decision rests on, but what reservations hold. ``problems``: of what is granted."""
+    """A check with all that its decision rests on, but what reservations hold. ``problems``: of what is granted;
+    ``as_of``: of the usage, None where none is measured; ``reservable``: (feature, profile's id) of the account where
+    a grant has a floor, since reservations of each draw on its credit."""
 
     check: FeatureCheck
     of_grants: tuple[AskedGrant, ...]
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]]
     problems: tuple[str, ...]
     now_us: int
+    as_of: MeasuredAsOf | None
+    reservable: tuple[tuple[str, str], ...] = ()
 
     @property
     def profiles(self) -> tuple[Measured, ...]:
@@ -90,9 +103,27 @@ class MeasuredCheck:
         questions = (of_grant.asked for of_grant in self.of_grants)
         return tuple(question.profile for limits in questions if not isinstance(limits, str) for question in limits)
 
-    def decision(self, held: Decimal) -> EntitlementDecision:
+    @property
+    def balances(self) -> dict[str, MeasuredAsOf]:
+        """By currency, what the prepaid balances that it rests on are as of, but those that cannot be told."""
+        credits = (of_grant.credit for of_grant in self.of_grants if of_grant.credit is not None)
+        return {credit.floor.currency: credit.prepaid.as_of for credit in credits if credit.prepaid.as_of is not None}
+
+    def reserved(self, held: HeldBeside) -> ReservedQuantities:
+        """What reservations hold beside all that it rests on."""
+        own = held(self.check.feature, self.as_of) if self.as_of is not None and self.profiles else _NOTHING
+        drawing: dict[str, dict[str, Decimal]] = {}
+        for currency, as_of in self.balances.items():
+            of_profiles = drawing.setdefault(currency, {})
+            for feature, profile_id in self.reservable:
+                if quantity := held(feature, as_of):
+                    with exactly():
+                        of_profiles[profile_id] = of_profiles.get(profile_id, _NOTHING) + quantity
+        return ReservedQuantities(own, drawing)
+
+    def decision(self, reserved: ReservedQuantities) -> EntitlementDecision:
         """The decision where reservations hold so much."""
-        of_grants = [_decision(self.check, of_grant, self.usage, self.now_us, held) for of_grant in self.of_grants]
+        of_grants = [_decision(self.check, of_grant, self.usage, self.now_us, reserved) for of_grant in self.of_grants]
         if not of_grants and self.problems:  # one of them may have granted it
             return EntitlementDecision(False, "undecided", self.problems[0])
         return decide(of_grants)
@@ -108,15 +139,14 @@ async def answered(
 ) -> CheckedDecisions:
     """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
     measured, as_of = await measured_checks(keeper, view, checks, granted, now_us)
-    reserved = [
-        _NOTHING
-        if as_of is None or not measured_check.profiles
-        else held(view.namespace, measured_check.check.account_id, measured_check.check.feature, as_of, now_us)
-        for measured_check in measured
-    ]  # all as of one instant
+
+    def beside(account_id: str) -> HeldBeside:
+        return lambda feature, cut: held(view.namespace, account_id, feature, cut, now_us)
+
+    reserved = [each.reserved(beside(each.check.account_id)) for each in measured]  # all as of one instant
     decisions = []
-    for number, (measured_check, quantity) in enumerate(zip(measured, reserved, strict=True), 1):
-        decisions.append(measured_check.decision(quantity))
+    for number, (measured_check, quantities) in enumerate(zip(measured, reserved, strict=True), 1):
+        decisions.append(measured_check.decision(quantities))
         if number % _DECIDED_AT_ONCE == 0:
             await asyncio.sleep(0)  # so that others' checks do not wait for all of these
     return CheckedDecisions(tuple(decisions), as_of)
@@ -133,6 +163,7 @@ async def measured_checks(
     them it can be told for the moment what prepaid credit is left that it needs."""
     charges = CheckCharges(view)
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
+    reservable: dict[str, tuple[tuple[str, str], ...]] = {}
     keys: dict[UsageKey, None] = {}
     soon: list[UsageKey] = []
     names = blocking(checks, granted)
@@ -152,6 +183,8 @@ async def measured_checks(
             floor = grant.credit_floor
             credit = FlooredCredit(floor, left[check.account_id, floor.currency]) if floor is not None else None
             of_feature.append(AskedGrant(grant, limits, credit, due))
+            if credit is not None and check.account_id not in reservable:
+                reservable[check.account_id] = charges.reservable(granted[check.account_id])
             if not isinstance(limits, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in limits for need in question.asked)
                 soon += ((check.account_id, need) for need in charges.soon(grant, limits, zone, now_us))
@@ -163,7 +196,13 @@ async def measured_checks(
         keeper.expect(view.namespace, soon)
     measured = [
         MeasuredCheck(
-            check, tuple(questions[check.account_id, check.feature]), usage, granted[check.account_id].problems, now_us
+            check,
+            tuple(questions[check.account_id, check.feature]),
+            usage,
+            granted[check.account_id].problems,
+            now_us,
+            as_of,
+            reservable.get(check.account_id, ()),
         )
         for check in checks
     ]
@@ -203,10 +242,17 @@ def _decision(
     of_grant: AskedGrant,
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
     now_us: int,
-    held: Decimal,
+    reserved: ReservedQuantities,
 ) -> EntitlementDecision:
-    decision = _of_limits(check, of_grant, usage, now_us, held)
-    return decision if of_grant.credit is None else floored(decision, check.account_id, of_grant.credit)
+    decision, credit = _of_limits(check, of_grant, usage, now_us, reserved.own), of_grant.credit
+    if credit is None:
+        return decision
+    questions = of_grant.asked
+    asked = None
+    if check.quantity is not None and questions and not isinstance(questions, str):
+        asked = questions[0].profile.profile_id, check.quantity
+    drawing = reserved.drawing.get(credit.floor.currency, {})
+    return floored(decision, check.account_id, credit.foreseeing(drawing, asked))
 
 
 def _of_limits(

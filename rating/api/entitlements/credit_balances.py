@@ -37,7 +37,8 @@ nobody else for it."""
 _QUICK_SECONDS: Final = 2
 _SECONDS: Final = 10
 _TOO_LONG: Final = "Code: 159"
-_MOST_KEPT: Final = 50_000
+_MOST_KEPT: Final = 2_000
+"""Of a namespace, but for those of the last two seconds: each keeps what its account's running periods are made of."""
 _MOST_WAITING: Final = 2_000
 _TOO_MANY: Final = PrepaidLeft(None, 0, "too many accounts are asked for their balance at once", asked_in_vain=True)
 
@@ -68,7 +69,8 @@ class _FlooredNamespace:
     def keep(self, asked_at: float, answers: Mapping[AccountCurrency, PrepaidLeft]) -> None:
         """Hold these for a while."""
         if len(self.known) > _MOST_KEPT:
-            self.known.clear()
+            since = asked_at - _HELD_SECONDS
+            self.known = {pair: known for pair, known in self.known.items() if known[0] >= since}
         self.known |= {account_currency: (asked_at, left) for account_currency, left in answers.items()}
 
     def _failed(self, lot: list[AccountCurrency], error: Exception) -> Mapping[AccountCurrency, PrepaidLeft]:

@@ -251,7 +251,8 @@ class ReservationDesk:
             try:
                 with self._lock:
                     if isinstance(request, ReserveRequest):
-                        self._check(request.as_of)
+                        for as_of in (request.as_of, *request.balances):
+                            self._check(as_of)
                         result = reserve(self._book, unwritten, request, now_us, uuid.uuid4().hex)
                     else:
                         result = close(self._book, request, ends, now_us, uuid.uuid4().hex)

@@ -13,12 +13,13 @@ from pydantic import Field, StringConstraints
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import reservation_json
-from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, measured_checks
+from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, ReservedQuantities, measured_checks
 from rating.api.rating_problems import RatingProblem
 from rating.api.usage.entitlements import account_entitlements, granted_now, knowing, known_account, known_feature
 from rating.entitlements.decision import RESERVABLE, EntitlementDecision
 from rating.entitlements.reservations.reservation_requests import (
     ClosingRequest,
+    HeldBeside,
     ReservationRefused,
     ReserveRequest,
     reason_of_decision,
@@ -82,13 +83,14 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
         if profile.aggregation not in RESERVABLE:
             raise _not_reservable(f"feature {feature} is metered by the {profile.aggregation} of {profile.profile_id}")
     if as_of is None:
-        decision = measured_check.decision(Decimal(0))
+        decision = measured_check.decision(ReservedQuantities())
         if decision.allowed:
             raise _not_reservable(f"feature {feature} is not metered")
         raise _refused(ReservationRefused(reason_of_decision(decision), decision.detail))
     request = ReserveRequest(
         view.namespace, account_id, feature, body.quantity, now_us + body.expires_in * SECOND,
-        body.idempotency_key or uuid.uuid4().hex, lambda held: _judged(measured_check, held), as_of, view.before,
+        body.idempotency_key or uuid.uuid4().hex, lambda held: judged(measured_check, held), as_of, view.before,
+        tuple(measured_check.balances.values()),
     )  # fmt: skip
     return await _put(rating, request)
 
@@ -167,15 +169,23 @@ def _in_state(
     return [standing for standing in listed if standing.state_at(now_us) == state]
 
 
-def _judged(measured_check: MeasuredCheck, held: Decimal) -> EntitlementDecision:
-    """The decision with so much held by others; undecided where a hard limit in money cannot foresee a price."""
-    decision = measured_check.decision(held)
-    blind = [
-        use for use in decision.uses if not use.foreseen and use.question.limit is not None and use.question.limit.hard
-    ]
-    if not decision.allowed or not blind:
+def judged(measured_check: MeasuredCheck, held: HeldBeside) -> EntitlementDecision:
+    """The decision with so much held by others; undecided where a hard limit in money, or a floor of credit that
+    blocks, cannot foresee a price."""
+    decision = measured_check.decision(measured_check.reserved(held))
+    if not decision.allowed:
         return decision
-    detail = f"a hard limit in {blind[0].unit} is priced by values that are not known before; limit it in quantity"
+    blind = [
+        f"a hard limit in {use.unit}"
+        for use in decision.uses
+        if not use.foreseen and use.question.limit is not None and use.question.limit.hard
+    ]
+    credit = decision.credit
+    if credit is not None and credit.floor.block and not credit.foreseen:
+        blind.append(f"a floor of credit in {credit.floor.currency}")
+    if not blind:
+        return decision
+    detail = f"{blind[0]} is priced by values that are not known before; limit it in quantity"
     return EntitlementDecision(False, "undecided", detail, decision.grant)
 
 

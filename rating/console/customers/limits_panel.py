@@ -31,7 +31,7 @@ def limited(limits: JsonObject) -> Html | None:
             item["feature"],
             *(
                 grouped(item["credit"][name]) if item["credit"][name] is not None else ""
-                for name in ("balance", "floor")
+                for name in ("balance", "reserved", "floor", "remaining")
             ),
             item["credit"]["currency"],
             "yes" if item["allowed"] else f"no: {item['detail']}",
@@ -52,7 +52,7 @@ def limited(limits: JsonObject) -> Html | None:
     if not (rows or floors or reserved or limits["problems"]):
         return None
     columns = ("Feature", "Limit", *map(str.capitalize, _NUMBERS), "Restarts (UTC)")
-    of_floor = ("Feature", "Prepaid balance", "Has to be above", "Currency", "Allowed")
+    of_floor = ("Feature", "Prepaid balance", "Reserved", "Has to be above", "Remaining", "Currency", "Allowed")
     of_reservation = ("Feature", "Open reservation", "Quantity", "Since (UTC)", "Expires (UTC)")
     further = f" The first {LIMITS_SHOWN} features are shown." if limits["next_cursor"] else ""
     return join(
@@ -60,7 +60,7 @@ def limited(limits: JsonObject) -> Html | None:
         [tag("p", problem, class_="bad", role="alert") for problem in limits["problems"]],
         table(columns, rows, frozenset({2, 3, 4, 5})) if rows else None,
         tag("p", f"Remaining is granted less used and reserved.{further}", class_="soft") if rows else None,
-        table(of_floor, floors, frozenset({1, 2})) if floors else None,
+        table(of_floor, floors, frozenset({1, 2, 3, 4})) if floors else None,
         table(of_reservation, reserved, frozenset({2})) if reserved else None,
     )
 

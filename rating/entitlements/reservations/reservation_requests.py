@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.held_usage import MeasuredAsOf
@@ -33,6 +33,10 @@ RefusalReason = Literal[
 ]  # fmt: skip
 
 
+HeldBeside: TypeAlias = Callable[[str, MeasuredAsOf], Decimal]
+"""From a feature of an account, and a cut of usage.events, to what reservations hold of it beside what the cut has."""
+
+
 class ReservationRefused(WeirError):
     """A request comes to nothing; the message says why, and the remedy."""
 
@@ -44,7 +48,7 @@ class ReservationRefused(WeirError):
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
     """Set ``quantity`` of a feature apart until ``expires_us``. ``judge``: from what is held by others to the decision,
-    by the usage as of ``as_of`` and the catalog below ``catalog_offset``."""
+    by the usage as of ``as_of``, prepaid balances as of ``balances``, and the catalog below ``catalog_offset``."""
 
     namespace: str
     account_id: str
@@ -52,9 +56,10 @@ class ReserveRequest:
     quantity: Decimal
     expires_us: int
     idempotency_key: str
-    judge: Callable[[Decimal], EntitlementDecision]
+    judge: Callable[[HeldBeside], EntitlementDecision]
     as_of: MeasuredAsOf
     catalog_offset: int = 0
+    balances: tuple[MeasuredAsOf, ...] = ()
 
     @property
     def reservation_id(self) -> str:
@@ -133,9 +138,15 @@ def reserve(
                 "too_many_reservations",
                 f"{most} reservations of {whose} are open; finalise or release some, or let them expire sooner",
             )
-    with exactly():
-        held = book.held(*account_feature, request.as_of.offsets, now_us) + unwritten.held(*account_feature)
-    decision = request.judge(held)
+
+    def held_beside(feature: str, as_of: MeasuredAsOf) -> Decimal:
+        with exactly():
+            return book.held(name, account_id, feature, as_of.offsets, now_us) + unwritten.held(
+                name, account_id, feature
+            )
+
+    held = held_beside(request.feature, request.as_of)
+    decision = request.judge(held_beside)
     if not decision.allowed:
         raise ReservationRefused(reason_of_decision(decision), decision.detail)
     decisive = decision.decisive

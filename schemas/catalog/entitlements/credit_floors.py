@@ -17,13 +17,13 @@ class CreditFloor(Model):
     """Prepaid credit, of money or of an own unit, that an account must have left to use a feature.
 
     What is compared is the balance that top-ups go by: grants in force, less what ended and running periods would
-    draw, less what they would leave to be paid in money.
+    draw, less what they would leave to be paid in money; less what open reservations of the account would draw.
     """
 
     currency: CurrencyOrUnit
     """ISO 4217 code, or own unit, of the balance"""
     floor: NotNegative = Decimal(0)
-    """the balance has to be above this"""
+    """the balance has to be above this, and a quantity that is asked for must not make it less"""
     block: bool = True
     """true: while it is not, nothing is allowed; false: a check only says what is left"""
 

@@ -178,6 +178,17 @@ def test_nothing_is_allowed_while_prepaid_credit_is_at_its_floor_until_more_is_g
         return answer["allowed"], answer["reason"], answer["credit"]["balance"]
 
     assert wait_until(lambda: credit() == (True, None, "100"))
+    # What is reserved counts at once, at the price, and what is asked for beside it.
+    first = service.post(f"{path}/reservations", json={"quantity": "40"}, headers=named).json()
+    told = service.get(path, params={"quantity": "6"}, headers=named).json()
+    numbers = {name: told["credit"][name] for name in ("balance", "reserved", "cost", "remaining", "within")}
+    assert numbers == {"balance": "100", "reserved": "80", "cost": "12", "remaining": "10", "within": False}
+    assert (told["allowed"], told["reason"]) == (False, "floor_reached")
+    assert service.get(path, params={"quantity": "5"}, headers=named).json()["allowed"]
+    refused = service.post(f"{path}/reservations", json={"quantity": "6"}, headers=named)
+    assert (refused.status_code, refused.json()["reason"]) == (409, "floor_reached")
+    released = service.post(f"{path}/reservations/{first['reservation_id']}/release", json={}, headers=named)
+    assert released.json()["state"] == "released"
     road.send([("use", "acme", "1", datetime.now(UTC).isoformat(), {"n": 44})])
     assert wait_until(lambda: credit() == (True, None, "12"))
     road.send([("use", "acme", "2", datetime.now(UTC).isoformat(), {"n": 1})])
@@ -190,7 +201,8 @@ def test_nothing_is_allowed_while_prepaid_credit_is_at_its_floor_until_more_is_g
     assert live["balances"][0]["live"] == "0"
     road.publish("credit_grant", code="more", account="acme", currency="token", amount="21")
     assert wait_until(lambda: credit() == (True, None, "11"))
-    assert service.post(f"{path}/reservations", json={"quantity": "1"}, headers=named).status_code == 201
+    assert service.post(f"{path}/reservations", json={"quantity": "1"}, headers=named).status_code == 409  # 9 are left
+    assert service.post(f"{path}/reservations", json={"quantity": "0.5"}, headers=named).status_code == 201
 
 
 def test_what_cannot_be_checked_says_so_and_stops_nothing_else(service: httpx.Client, road: Road) -> None:

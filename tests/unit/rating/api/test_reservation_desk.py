@@ -17,7 +17,12 @@ from rating.api.entitlements.reservation_desk import ReservationDesk
 from rating.api.rating_problems import RatingProblem
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.held_usage import MeasuredAsOf
-from rating.entitlements.reservations.reservation_requests import ClosingRequest, ReservationRefused, ReserveRequest
+from rating.entitlements.reservations.reservation_requests import (
+    ClosingRequest,
+    HeldBeside,
+    ReservationRefused,
+    ReserveRequest,
+)
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_reader import LogRecord
@@ -99,7 +104,8 @@ def run(work: Callable[[list[ReservationDesk]], Awaitable[T]], *followed: Follow
 
 
 def asked(key: str, quantity: int = 3, namespace: str = "shop") -> ReserveRequest:
-    def judge(held: Decimal) -> EntitlementDecision:
+    def judge(held_beside: HeldBeside) -> EntitlementDecision:
+        held = held_beside("tokens", as_of)
         within = held + quantity <= GRANTED
         return EntitlementDecision(within, None if within else "limit_reached", "no more")
 

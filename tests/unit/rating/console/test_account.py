@@ -81,7 +81,7 @@ def test_limits_are_shown_with_what_is_reserved_of_them() -> None:
     }  # fmt: skip
     soft = limit | {"hard": False, "reset": None, "used": None}
     entitlement = {"feature": "<api>", "limits": [limit, soft], "credit": None}
-    credit = {"currency": "token", "balance": "150", "floor": "200", "block": True}
+    credit = {"currency": "token", "balance": "150", "floor": "200", "block": True, "reserved": None, "remaining": "0"}
     floor = {"feature": "sso", "allowed": False, "detail": "top up", "limits": [], "credit": credit}
     reservation = {
         "feature": "<api>", "reservation_id": "rsv_1", "quantity": "20", "reserved_at": "2026-01-05T00:00:00Z",

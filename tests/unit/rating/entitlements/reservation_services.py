@@ -10,7 +10,13 @@ from itertools import count
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.reservations.reservation_book import ReservationBook
-from rating.entitlements.reservations.reservation_requests import ReservationRefused, ReserveRequest, Unwritten, reserve
+from rating.entitlements.reservations.reservation_requests import (
+    HeldBeside,
+    ReservationRefused,
+    ReserveRequest,
+    Unwritten,
+    reserve,
+)
 from rating.verify.difference import Findings
 from rating.verify.reservations.reservation_sums import check_records
 from schemas.catalog.state import Catalog
@@ -26,8 +32,9 @@ START = 1_000_000 * SECOND
 CLAIMS = count()
 
 
-def judged(used: Decimal, quantity: Decimal) -> Callable[[Decimal], EntitlementDecision]:
-    def judge(held: Decimal) -> EntitlementDecision:
+def judged(used: Decimal, quantity: Decimal, as_of: MeasuredAsOf) -> Callable[[HeldBeside], EntitlementDecision]:
+    def judge(held_beside: HeldBeside) -> EntitlementDecision:
+        held = held_beside(PLACE[2], as_of)
         within = used + held + quantity <= GRANTED
         return EntitlementDecision(within, None if within else "limit_reached", f"{used} used, {held} held")
 
@@ -37,7 +44,7 @@ def judged(used: Decimal, quantity: Decimal) -> Callable[[Decimal], EntitlementD
 def asked(key: str, quantity: int | str, now_us: int, used: int = 0, cut: int = 0, seconds: int = 60) -> ReserveRequest:
     amount = Decimal(quantity)
     as_of = MeasuredAsOf({EVENTS: cut}, now_us)
-    return ReserveRequest(*PLACE, amount, now_us + seconds * SECOND, key, judged(Decimal(used), amount), as_of)
+    return ReserveRequest(*PLACE, amount, now_us + seconds * SECOND, key, judged(Decimal(used), amount, as_of), as_of)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import pytest
 
 from rating.alerts.observations import observe_state
 from rating.alerts.watched import Watching
+from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import PrepaidLeft
 from rating.estimates import account_state
 from rating.estimates.account_state import AccountState
@@ -88,11 +89,12 @@ def test_what_periods_would_leave_to_pay_in_money_is_below_zero(
     # What a grant's credit_floor is compared with is the same.
     monkeypatch.setattr("rating.estimates.prepaid_left.read_accounts", lambda *_: state(held))
     places = [("acme", "USD"), ("acme", "EUR")]
-    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), NOW)
-    assert left["acme", "USD"] == PrepaidLeft(Decimal(balance), NOW)
+    as_of = MeasuredAsOf({}, NOW)
+    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), as_of)
+    assert left["acme", "USD"] == PrepaidLeft(Decimal(balance), NOW, as_of=as_of)
     euros = [Decimal(grant["amount"]) for grant in grants if grant.get("currency") == "EUR"]
     assert left["acme", "EUR"].left == sum(euros)
     unplanned = replace(state(held), unplanned={"acme-basic": "no plan"})
     monkeypatch.setattr("rating.estimates.prepaid_left.read_accounts", lambda *_: unplanned)
-    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), NOW)
+    left = prepaid_left(NO_CLIENT, held.view(), places, Checkpoints(), as_of)
     assert left["acme", "USD"] == PrepaidLeft(None, NOW, "subscription acme-basic: no plan")
