@@ -12,6 +12,7 @@ from rating.entitlements.merging import merges
 from rating.invoicing.charges import ChargeBook, ResolvedCharge
 from rating.invoicing.need import Need
 from rating.subscriptions.billing_periods import PeriodPart
+from rating.subscriptions.timeline import PlanningError
 from rating.usage import Measured, measured
 from schemas.catalog.entitlements.features import FeatureLimit
 from schemas.catalog.profiles import ProfileVersion
@@ -62,8 +63,6 @@ one plan have the same, so that what is held of many accounts has one key."""
 MOST_KNOWN: Final = 5_000
 _STEPS: Final = {60 * SECOND: SECOND, 3600 * SECOND: 60 * SECOND}
 """The steps of a minute and of an hour that begins with one of UTC."""
-_CALENDAR: Final = ("day", "week", "month")
-"""Resets whose turn measures anew: a minute and an hour go on, and a billing period ends with what is granted."""
 SOON_US: Final = 120 * SECOND
 """Before a turn: as long as it takes to ask for some ten thousand accounts one after another."""
 
@@ -87,25 +86,36 @@ def questions_of(
     return tuple(_question(book, versions, grant, limit, time_zone, now_us, known) for limit in grant.limits)
 
 
+def turn_soon(questions: Sequence[LimitQuestion], now_us: int) -> int | None:
+    """The first instant within SOON_US at which one of the limits restarts, but for those of a minute, which are held
+    in steps or measured anew each time; None: none does."""
+    turns = [
+        question.interval.resets_us
+        for question in questions
+        if question.interval.resets_us is not None
+        and question.interval.resets_us - now_us <= SOON_US
+        and (question.limit is None or question.limit.reset != "minute")
+    ]
+    return min(turns, default=None)
+
+
 def asked_soon(
+    book: ChargeBook,
     versions: Sequence[ProfileVersion],
     grant: Grant,
-    questions: Sequence[LimitQuestion],
     time_zone: str,
-    now_us: int,
+    turn_us: int,
     known: KnownQuestions,
 ) -> list[Asked]:
-    """What the limits in quantity per calendar day and longer will ask for from their next turn on, where that is
-    within SOON_US: a midnight is the turn of many accounts at once. Otherwise as ``questions_of``, which made
-    ``questions``."""
-    soon: list[Asked] = []
-    for question in questions:
-        limit, turn_us = question.limit, question.interval.resets_us
-        if turn_us is None or turn_us - now_us > SOON_US:
-            continue
-        if limit is not None and limit.amount is None and limit.reset in _CALENDAR:
-            soon += _of_quantity(versions, limit, interval_of(limit, grant.span, time_zone, turn_us), known).asked
-    return soon
+    """What the limits that restart at ``turn_us`` will ask for from then on, as a midnight is the turn of many accounts
+    at once; what is held in steps goes on by itself. ``grant``: as of the turn, whose span may have begun with it; else
+    as ``questions_of``, and nothing where that raises."""
+    try:
+        questions = questions_of(book, versions, grant, time_zone, turn_us, known)
+    except PlanningError:  # the check says so, once it is its turn
+        return []
+    begun = (question for question in questions if question.interval.start_us == turn_us)
+    return [asked for question in begun for asked in question.asked if isinstance(asked, Need)]
 
 
 def _question(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from rating.entitlements.decision import RESERVABLE
-from rating.entitlements.granted import Grant, Granted
+from rating.entitlements.granted import Grant, Granted, billed_ends_matter, granted_to
 from rating.entitlements.questions import (
     MOST_KNOWN,
     Asked,
@@ -13,6 +15,7 @@ from rating.entitlements.questions import (
     LimitQuestion,
     asked_soon,
     questions_of,
+    turn_soon,
 )
 from rating.invoicing.charges import ChargeBook
 from rating.subscriptions.timeline import PlanningError
@@ -20,12 +23,18 @@ from schemas.catalog.profiles import KINDS as PROFILE_KINDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 
+_KINDS: Final = ("plan", "feature", "product", *PROFILE_KINDS)
+_MOST_TURNS: Final = 20_000
+_MOST_GRANTED: Final = 200
+
 
 class CheckCharges:
     """What questions of a catalog are made of; kept with the catalog."""
 
     def __init__(self, view: NamespaceView) -> None:
+        self._view = view
         self._book = _book(view)
+        self._turns = _turns(view)
         self._versions = _versions(view)
         self._known = _known_questions(view)
 
@@ -54,10 +63,46 @@ class CheckCharges:
             if versions and versions[-1].aggregation in RESERVABLE
         )
 
-    def soon(self, grant: Grant, questions: Sequence[LimitQuestion], time_zone: str, now_us: int) -> Sequence[Asked]:
-        """What its limits will ask for at a turn that is near."""
-        of_profile = self._versions.get(grant.feature.profile or "")
-        return asked_soon(of_profile, grant, questions, time_zone, now_us, self._known) if of_profile else ()
+    def soon(self, granted: Granted, grant: Grant, questions: Sequence[LimitQuestion], now_us: int) -> Sequence[Asked]:
+        """What its limits will ask for at a turn that is near; once for each turn."""
+        turn_us, of_profile = turn_soon(questions, now_us), self._versions.get(grant.feature.profile or "")
+        if turn_us is None or of_profile is None:
+            return ()
+        turn = granted.account_id, grant.feature.code, grant.line.subscription, turn_us
+        if turn in self._turns.looked_at:
+            return ()
+        if len(self._turns.looked_at) >= _MOST_TURNS:
+            self._turns.looked_at.clear()
+        self._turns.looked_at.add(turn)
+        then = self._at_turn(granted, grant, turn_us)
+        return asked_soon(self._book, of_profile, then, granted.time_zone, turn_us, self._known)
+
+    def _at_turn(self, granted: Granted, grant: Grant, turn_us: int) -> Grant:
+        """The grant as it is at a turn; as it is now, where its period goes on or what is billed has to be asked."""
+        if turn_us < grant.span.end_us or billed_ends_matter(self._view, granted.account_id):
+            return grant
+        turn, known = (granted.account_id, turn_us), self._turns.granted
+        then = known.get(turn)
+        if then is None:
+            if len(known) >= _MOST_GRANTED:
+                known.clear()
+            then = known[turn] = granted_to(self._view, granted.account_id, turn_us)
+        subscription = grant.line.subscription
+        of_feature = then.grants.get(grant.feature.code, ())
+        return next((other for other in of_feature if other.line.subscription == subscription), grant)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """``looked_at``: account, feature, subscription and instant of turns of which it was said what they will ask for;
+    ``granted``: by account and instant, what some have from then on."""
+
+    looked_at: set[tuple[str, str, str, int]] = field(default_factory=set)
+    granted: dict[tuple[str, int], Granted] = field(default_factory=dict)
+
+
+def _turns(view: NamespaceView) -> _Turns:
+    return view.derived("turns of limits", _KINDS, lambda: (_Turns(), _MOST_TURNS + 10 * _MOST_GRANTED))
 
 
 def _book(view: NamespaceView) -> ChargeBook:

@@ -187,7 +187,9 @@ async def measured_checks(
                 reservable[check.account_id] = charges.reservable(granted[check.account_id])
             if not isinstance(limits, str):
                 keys |= dict.fromkeys((check.account_id, need) for question in limits for need in question.asked)
-                soon += ((check.account_id, need) for need in charges.soon(grant, limits, zone, now_us))
+                soon += (
+                    (check.account_id, need) for need in charges.soon(granted[check.account_id], grant, limits, now_us)
+                )
     if places and all(_in_vain(of_grants) for of_grants in questions.values()):
         problem = next(balance.problem for balance in left.values() if balance.asked_in_vain)
         raise unavailable(f"the prepaid balance cannot be told: {problem}")

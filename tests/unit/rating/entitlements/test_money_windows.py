@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.api.entitlements.check_charges import CheckCharges
 from rating.entitlements.decision import LimitUse, use_in_money
 from rating.entitlements.granted import granted_to
-from rating.entitlements.questions import SOON_US, LimitQuestion, RollingNeed, asked_soon, questions_of
+from rating.entitlements.questions import SOON_US, LimitQuestion, RollingNeed, questions_of
 from rating.invoicing.charges import ChargeBook
 from rating.invoicing.need import Need
 from rating.pricing import rate
 from rating.usage import Usage, UsageGroup
 from schemas.catalog.profiles import resolve
 from schemas.values.instants import SECOND
+from schemas.values.record_copy import replace
 from tests.unit.rating.builders import Shelf, us
 
 NOW = us("2026-03-10T12:34:56Z")
@@ -122,17 +124,35 @@ def test_all_that_was_ever_used_has_a_cost_too() -> None:
     assert use_of(question_of(shop({"amount": "40"}, plan("p", PRICES[2], "month"))), "20").used == Decimal("10.5")
 
 
-@pytest.mark.parametrize("reset", ["minute", "hour", *RESETS[:3], "billing_period"])
-def test_what_a_turn_asks_for_is_known_shortly_before(reset: str) -> None:
-    view = shop({"quantity": "9", "reset": reset}, plan("p", PRICES[0], "month")).view()
-    (grant,) = granted_to(view, "acme", NOW).grants["f"]
-    versions, known, zone = resolve(view, "calls.n"), dict[Any, Any](), "America/New_York"
+@pytest.mark.parametrize("granted", [{"quantity": "9"}, {"amount": "9"}])
+@pytest.mark.parametrize("reset", ["minute", "hour", *RESETS, "billing_period"])
+def test_what_a_turn_asks_for_is_known_shortly_before(reset: str, granted: dict[str, str]) -> None:
+    view = shop(granted | {"reset": reset}, plan("p", PRICES[0], "month")).view()
+    zone = "America/New_York"
 
     def at(now_us: int) -> tuple[LimitQuestion, ...]:
-        return questions_of(ChargeBook(view), versions, grant, zone, now_us, known)
+        (grant,) = granted_to(view, "acme", now_us).grants["f"]
+        return questions_of(ChargeBook(view), resolve(view, "calls.n"), grant, zone, now_us)
+
+    def soon(now_us: int) -> list[Any]:
+        account = replace(granted_to(view, "acme", now_us), time_zone=zone)
+        (grant,) = account.grants["f"]
+        return list(CheckCharges(view).soon(account, grant, at(now_us), now_us))
 
     turn_us = at(NOW)[0].interval.resets_us
     assert turn_us is not None
-    assert not asked_soon(versions, grant, at(NOW), zone, turn_us - SOON_US - 1, known)
-    soon = asked_soon(versions, grant, at(NOW), zone, turn_us - SOON_US, known)
-    assert soon == (list(at(turn_us)[0].asked) if reset in RESETS else [])
+    assert not soon(turn_us - SOON_US - 1)
+    expected = list(at(turn_us)[0].asked) if reset not in ("minute", "hour") else []
+    assert soon(turn_us - SOON_US) == expected
+    assert soon(turn_us - 1) == [], "once for each turn"
+
+
+def test_an_hour_that_is_no_hour_of_utc_is_asked_for_before_its_turn_too() -> None:
+    view = shop({"quantity": "9", "reset": "hour"}, plan("p", PRICES[0], "month")).view()
+    account = replace(granted_to(view, "acme", NOW), time_zone="Asia/Kathmandu")
+    (grant,) = account.grants["f"]
+    charges, now_us = CheckCharges(view), us("2026-03-10T12:14:30Z")
+    limits = charges.limits(grant, account.time_zone, now_us)
+    (need,) = charges.soon(account, grant, [limit for limit in limits if not isinstance(limit, str)], now_us)
+    assert isinstance(need, Need)
+    assert (need.start_us, need.end_us) == (us("2026-03-10T12:15:00Z"), us("2026-03-10T13:15:00Z"))
