@@ -78,6 +78,8 @@ class FlooredBalance(Answer):
     """whether that is more than 0, and not less than ``cost``; null: it cannot be told"""
     at: datetime
     """the instant of the balance, at most some seconds ago"""
+    positions: list[Position]
+    """next offsets of the log's partitions: all below is in it, perhaps more; empty where it cannot be told"""
 
 
 class CheckedEntitlement(Answer):

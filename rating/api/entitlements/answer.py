@@ -91,6 +91,7 @@ def _credit_json(credit: FlooredCredit) -> JsonObject:
         "remaining": _money(credit.remaining, floor.currency),
         "within": credit.within,
         "at": rfc3339(credit.prepaid.at_us),
+        "positions": _positions(credit.prepaid.as_of),
     }
 
 
@@ -117,10 +118,14 @@ def as_of_json(view: NamespaceView, as_of: MeasuredAsOf | None, now_us: int, che
     ``catalog_offset``. ``checkpoint``: the last one, to which the live tail was added; None: there is none."""
     return {
         "at": rfc3339(now_us if as_of is None else as_of.at_us),
-        "positions": [] if as_of is None else positions_of(as_of.offsets),
+        "positions": _positions(as_of),
         "last_checkpoint": checkpoint,
         "catalog_offset": view.before,
     }
+
+
+def _positions(as_of: MeasuredAsOf | None) -> list[JsonObject]:
+    return [] if as_of is None else positions_of(as_of.offsets)
 
 
 def _money(amount: Decimal | None, currency: str) -> str | None:

@@ -23,18 +23,27 @@ from schemas.catalog.profiles import KINDS as PROFILE_KINDS
 from schemas.catalog.profiles import ProfileVersion, profile_versions
 from schemas.catalog.state import NamespaceView
 
-_KINDS: Final = ("plan", "feature", "product", *PROFILE_KINDS)
-_MOST_TURNS: Final = 20_000
+_MOST_TURNS: Final = 50_000
 _MOST_GRANTED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Of all namespaces of a process. ``looked_at``: namespace, account, feature, subscription and instant of turns of
+    which it was said what they will ask for; ``granted``: by namespace, account and instant, what some have from then
+    on."""
+
+    looked_at: set[tuple[str, str, str, str, int]] = field(default_factory=set)
+    granted: dict[tuple[str, str, int], Granted] = field(default_factory=dict)
 
 
 class CheckCharges:
     """What questions of a catalog are made of; kept with the catalog."""
 
-    def __init__(self, view: NamespaceView) -> None:
+    def __init__(self, view: NamespaceView, turns: Turns) -> None:
         self._view = view
         self._book = _book(view)
-        self._turns = _turns(view)
+        self._turns = turns
         self._versions = _versions(view)
         self._known = _known_questions(view)
 
@@ -68,7 +77,8 @@ class CheckCharges:
         turn_us, of_profile = turn_soon(questions, now_us), self._versions.get(grant.feature.profile or "")
         if turn_us is None or of_profile is None:
             return ()
-        turn = granted.account_id, grant.feature.code, grant.line.subscription, turn_us
+        account_id, feature = granted.account_id, grant.feature.code
+        turn = self._view.namespace, account_id, feature, grant.line.subscription, turn_us
         if turn in self._turns.looked_at:
             return ()
         if len(self._turns.looked_at) >= _MOST_TURNS:
@@ -81,7 +91,7 @@ class CheckCharges:
         """The grant as it is at a turn; as it is now, where its period goes on or what is billed has to be asked."""
         if turn_us < grant.span.end_us or billed_ends_matter(self._view, granted.account_id):
             return grant
-        turn, known = (granted.account_id, turn_us), self._turns.granted
+        turn, known = (self._view.namespace, granted.account_id, turn_us), self._turns.granted
         then = known.get(turn)
         if then is None:
             if len(known) >= _MOST_GRANTED:
@@ -90,19 +100,6 @@ class CheckCharges:
         subscription = grant.line.subscription
         of_feature = then.grants.get(grant.feature.code, ())
         return next((other for other in of_feature if other.line.subscription == subscription), grant)
-
-
-@dataclass(frozen=True, slots=True)
-class _Turns:
-    """``looked_at``: account, feature, subscription and instant of turns of which it was said what they will ask for;
-    ``granted``: by account and instant, what some have from then on."""
-
-    looked_at: set[tuple[str, str, str, int]] = field(default_factory=set)
-    granted: dict[tuple[str, int], Granted] = field(default_factory=dict)
-
-
-def _turns(view: NamespaceView) -> _Turns:
-    return view.derived("turns of limits", _KINDS, lambda: (_Turns(), _MOST_TURNS + 10 * _MOST_GRANTED))
 
 
 def _book(view: NamespaceView) -> ChargeBook:

@@ -64,7 +64,7 @@ HeldQuantity = Callable[[str, str, str, MeasuredAsOf, int], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
-class ReservedQuantities:
+class ReservedBeside:
     """What reservations hold beside what a check rests on. ``own``: of its feature, beside the usage; ``drawing``: by
     currency, profile's id → quantity of all features of the account, beside the prepaid balance."""
 
@@ -109,7 +109,7 @@ class MeasuredCheck:
         credits = (of_grant.credit for of_grant in self.of_grants if of_grant.credit is not None)
         return {credit.floor.currency: credit.prepaid.as_of for credit in credits if credit.prepaid.as_of is not None}
 
-    def reserved(self, held: HeldBeside) -> ReservedQuantities:
+    def reserved(self, held: HeldBeside) -> ReservedBeside:
         """What reservations hold beside all that it rests on."""
         own = held(self.check.feature, self.as_of) if self.as_of is not None and self.profiles else _NOTHING
         drawing: dict[str, dict[str, Decimal]] = {}
@@ -119,9 +119,9 @@ class MeasuredCheck:
                 if quantity := held(feature, as_of):
                     with exactly():
                         of_profiles[profile_id] = of_profiles.get(profile_id, _NOTHING) + quantity
-        return ReservedQuantities(own, drawing)
+        return ReservedBeside(own, drawing)
 
-    def decision(self, reserved: ReservedQuantities) -> EntitlementDecision:
+    def decision(self, reserved: ReservedBeside) -> EntitlementDecision:
         """The decision where reservations hold so much."""
         of_grants = [_decision(self.check, of_grant, self.usage, self.now_us, reserved) for of_grant in self.of_grants]
         if not of_grants and self.problems:  # one of them may have granted it
@@ -161,7 +161,7 @@ async def measured_checks(
 ) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
     """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``; also where of none of
     them it can be told for the moment what prepaid credit is left that it needs."""
-    charges = CheckCharges(view)
+    charges = CheckCharges(view, keeper.turns)
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
     reservable: dict[str, tuple[tuple[str, str], ...]] = {}
     keys: dict[UsageKey, None] = {}
@@ -244,7 +244,7 @@ def _decision(
     of_grant: AskedGrant,
     usage: Mapping[UsageKey, tuple[UsageGroup, ...]],
     now_us: int,
-    reserved: ReservedQuantities,
+    reserved: ReservedBeside,
 ) -> EntitlementDecision:
     decision, credit = _of_limits(check, of_grant, usage, now_us, reserved.own), of_grant.credit
     if credit is None:

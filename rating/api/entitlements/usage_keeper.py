@@ -18,6 +18,7 @@ from operator import itemgetter
 from typing import Final
 
 from rating.api.entitlements.asker import Asker
+from rating.api.entitlements.check_charges import Turns
 from rating.api.entitlements.credit_balances import CreditBalances
 from rating.api.entitlements.shared_questions import SharedQuestions
 from rating.api.entitlements.unpaid_invoices import UnpaidInvoices
@@ -77,7 +78,7 @@ class _KeptNamespace:
 class UsageKeeper:
     """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
     that is held, about KiB; ``unpaid``: interim invoices that are to be paid; ``credit``: prepaid
-    balances. ``stop`` is called in the event loop.
+    balances; ``turns``: of limits, that were looked at. ``stop`` is called in the event loop.
     ``refreshing``: asks what brings forward what is held, ``remeasuring`` what is measured again in turn, ``pool`` the
     rest, and what is None."""
 
@@ -98,6 +99,7 @@ class UsageKeeper:
         self._namespaces: dict[str, _KeptNamespace] = {}
         self.unpaid = UnpaidInvoices(pool)
         self.credit = credit
+        self.turns = Turns()
 
     def stop(self) -> None:
         """End what is under way."""

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from rating.api.context import Authorized, Rating, View
 from rating.api.entitlements.answer import reservation_json
-from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, ReservedQuantities, measured_checks
+from rating.api.entitlements.checks import FeatureCheck, MeasuredCheck, ReservedBeside, measured_checks
 from rating.api.rating_problems import RatingProblem
 from rating.api.usage.entitlements import account_entitlements, granted_now, knowing, known_account, known_feature
 from rating.entitlements.decision import RESERVABLE, EntitlementDecision
@@ -83,7 +83,7 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
         if profile.aggregation not in RESERVABLE:
             raise _not_reservable(f"feature {feature} is metered by the {profile.aggregation} of {profile.profile_id}")
     if as_of is None:
-        decision = measured_check.decision(ReservedQuantities())
+        decision = measured_check.decision(ReservedBeside())
         if decision.allowed:
             raise _not_reservable(f"feature {feature} is not metered")
         raise _refused(ReservationRefused(reason_of_decision(decision), decision.detail))

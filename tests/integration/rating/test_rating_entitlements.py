@@ -184,6 +184,7 @@ def test_nothing_is_allowed_while_prepaid_credit_is_at_its_floor_until_more_is_g
     numbers = {name: told["credit"][name] for name in ("balance", "reserved", "cost", "remaining", "within")}
     assert numbers == {"balance": "100", "reserved": "80", "cost": "12", "remaining": "10", "within": False}
     assert (told["allowed"], told["reason"]) == (False, "floor_reached")
+    assert told["credit"]["positions"]
     assert service.get(path, params={"quantity": "5"}, headers=named).json()["allowed"]
     refused = service.post(f"{path}/reservations", json={"quantity": "6"}, headers=named)
     assert (refused.status_code, refused.json()["reason"]) == (409, "floor_reached")

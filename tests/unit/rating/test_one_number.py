@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rating.alerts import observations
 from rating.alerts.observations import observe_state
 from rating.alerts.watched import ActiveRule
-from rating.api.entitlements.check_charges import CheckCharges
-from rating.api.entitlements.checks import AskedGrant, FeatureCheck, MeasuredCheck, ReservedQuantities
+from rating.api.entitlements.check_charges import CheckCharges, Turns
+from rating.api.entitlements.checks import AskedGrant, FeatureCheck, MeasuredCheck, ReservedBeside
 from rating.api.usage import current
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import granted_to
@@ -78,7 +78,7 @@ class Moment:
             patch.setattr(reading, "read_accounts", lambda *_: self.state)
 
     def checked(self) -> EntitlementDecision:
-        granted, charges = granted_to(self.view, "acme", NOW), CheckCharges(self.view)
+        granted, charges = granted_to(self.view, "acme", NOW), CheckCharges(self.view, Turns())
         (grant,) = granted.grants["f"]
         limits = charges.limits(grant, "UTC", NOW)
         assert not isinstance(limits, str)
@@ -92,7 +92,7 @@ class Moment:
             usage["acme", asked] = tuple(self.measure([asked])[asked]["acme"])
         check = FeatureCheck("acme", "f")
         measured = MeasuredCheck(check, (AskedGrant(grant, limits, credit),), usage, (), NOW, as_of)
-        return measured.decision(ReservedQuantities())
+        return measured.decision(ReservedBeside())
 
     def alerted(self) -> dict[str, Decimal | None]:
         rules = [ActiveRule(AlertRule.model_validate({"code": "r"} | rule), 1) for rule in RULES]

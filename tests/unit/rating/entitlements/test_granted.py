@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rating.api.entitlements.check_charges import Turns
 from rating.api.entitlements.checks import FeatureCheck, answered
 from rating.entitlements.decision import EntitlementDecision, decide, decision_of, use_in_money, use_in_quantity
 from rating.entitlements.granted import Grant, billed_ends_matter, granted_to
@@ -130,8 +132,9 @@ def test_a_feature_of_a_newer_release_is_a_problem_of_its_own() -> None:
     assert list(granted.grants) == ["a"]
     assert granted.problems[0].startswith("feature b: this release cannot read it")
     checks = [FeatureCheck("acme", "a"), FeatureCheck("acme", "b")]
-    nobody: Any = None  # neither is metered, so no keeper of usage is asked
-    result = asyncio.run(answered(nobody, nobody, shelf.view(), checks, {"acme": granted}, NOW))
+    nobody: Any = None
+    keeper: Any = SimpleNamespace(turns=Turns())  # neither is metered, so it is not asked for usage
+    result = asyncio.run(answered(keeper, nobody, shelf.view(), checks, {"acme": granted}, NOW))
     assert [decision.reason for decision in result.decisions] == [None, "undecided"]
 
 

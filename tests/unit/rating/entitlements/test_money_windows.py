@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.api.entitlements.check_charges import CheckCharges
+from rating.api.entitlements.check_charges import CheckCharges, Turns
 from rating.entitlements.decision import LimitUse, use_in_money
 from rating.entitlements.granted import granted_to
 from rating.entitlements.questions import SOON_US, LimitQuestion, RollingNeed, questions_of
@@ -128,7 +128,7 @@ def test_all_that_was_ever_used_has_a_cost_too() -> None:
 @pytest.mark.parametrize("reset", ["minute", "hour", *RESETS, "billing_period"])
 def test_what_a_turn_asks_for_is_known_shortly_before(reset: str, granted: dict[str, str]) -> None:
     view = shop(granted | {"reset": reset}, plan("p", PRICES[0], "month")).view()
-    zone = "America/New_York"
+    zone, turns = "America/New_York", Turns()
 
     def at(now_us: int) -> tuple[LimitQuestion, ...]:
         (grant,) = granted_to(view, "acme", now_us).grants["f"]
@@ -137,7 +137,7 @@ def test_what_a_turn_asks_for_is_known_shortly_before(reset: str, granted: dict[
     def soon(now_us: int) -> list[Any]:
         account = replace(granted_to(view, "acme", now_us), time_zone=zone)
         (grant,) = account.grants["f"]
-        return list(CheckCharges(view).soon(account, grant, at(now_us), now_us))
+        return list(CheckCharges(view, turns).soon(account, grant, at(now_us), now_us))
 
     turn_us = at(NOW)[0].interval.resets_us
     assert turn_us is not None
@@ -151,7 +151,7 @@ def test_an_hour_that_is_no_hour_of_utc_is_asked_for_before_its_turn_too() -> No
     view = shop({"quantity": "9", "reset": "hour"}, plan("p", PRICES[0], "month")).view()
     account = replace(granted_to(view, "acme", NOW), time_zone="Asia/Kathmandu")
     (grant,) = account.grants["f"]
-    charges, now_us = CheckCharges(view), us("2026-03-10T12:14:30Z")
+    charges, now_us = CheckCharges(view, Turns()), us("2026-03-10T12:14:30Z")
     limits = charges.limits(grant, account.time_zone, now_us)
     (need,) = charges.soon(account, grant, [limit for limit in limits if not isinstance(limit, str)], now_us)
     assert isinstance(need, Need)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rating.api.entitlements.check_charges import CheckCharges
-from rating.api.entitlements.checks import AskedGrant, FeatureCheck, MeasuredCheck, ReservedQuantities
+from rating.api.entitlements.check_charges import CheckCharges, Turns
+from rating.api.entitlements.checks import AskedGrant, FeatureCheck, MeasuredCheck, ReservedBeside
 from rating.api.usage.reservations import judged
 from rating.entitlements.decision import EntitlementDecision
 from rating.entitlements.granted import granted_to
@@ -114,7 +114,7 @@ def balance(view: NamespaceView, quantities: Mapping[str, Decimal], cut: int = 0
 
 
 def check_of(view: NamespaceView, left: PrepaidLeft, feature: str, quantity: Decimal | None) -> MeasuredCheck:
-    granted, charges = granted_to(view, "acme", NOW), CheckCharges(view)
+    granted, charges = granted_to(view, "acme", NOW), CheckCharges(view, Turns())
     (grant,) = granted.grants[feature]
     limits = charges.limits(grant, "UTC", NOW)
     assert not isinstance(limits, str)
@@ -169,7 +169,7 @@ def test_a_floor_counts_what_is_reserved_and_asked_for_by_what_an_invoice_would_
 def test_what_helps_is_said_with_the_numbers() -> None:
     view = shop(PER_UNIT, grants=["60"]).view()
     left = balance(view, {"calls.n": Decimal(10)})  # 40.00 are left
-    reserved = ReservedQuantities(drawing={"USD": {"calls.m": Decimal(5)}})
+    reserved = ReservedBeside(drawing={"USD": {"calls.m": Decimal(5)}})
     decision = check_of(view, left, "f", Decimal("10.01")).decision(reserved)
     assert decision.detail == (
         "account acme: its prepaid balance is 40.00 USD, of which 10.00 is reserved; the quantity asked for would draw"
@@ -186,7 +186,7 @@ def test_a_price_by_values_that_are_not_known_before_is_no_reason_to_refuse_a_ch
     view = shop(MATRIX).view()
     left = balance(view, {"calls.n": Decimal(49)})  # 11.00 are left
     check = check_of(view, left, "f", Decimal(20))
-    decision = check.decision(ReservedQuantities())
+    decision = check.decision(ReservedBeside())
     assert (decision.allowed, decision.credit and decision.credit.cost) == (True, None), decision.detail
     assert judged(check, lambda *_: Decimal(0)).reason == "undecided"
     other = check_of(view, left, "g", Decimal("0.5"))
