@@ -23,13 +23,13 @@ from rating.invoices.chain import billed_up_to, is_interim
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.charges import ChargeBook, Need
+from rating.invoicing.late.late_records import BilledAsOf, late_records
+from rating.invoicing.late.late_records import Late as Late
 from rating.invoicing.late.pinned_prices import price_of
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.period_lock import NO_LOCK, PeriodLock
 from rating.subscriptions.timeline import Timeline
 from schemas.catalog.profiles import FOREVER
-from schemas.clickhouse.binder import Binder
-from schemas.clickhouse.positions import EVENT, position_below
 from schemas.ledgers.checkpoints import Checkpoints, Cut
 from schemas.ledgers.invoice_claims import VOID
 from schemas.ledgers.invoice_record import (
@@ -39,17 +39,6 @@ from schemas.ledgers.invoice_record import (
 )
 from schemas.prices import MatrixPrice, Price, prices_in_time
 from schemas.values.record_copy import replace
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """Records of one profile that arrived or were voided after the checkpoint of a subscription's last invoice,
-    with event times in [first_us, last_us]."""
-
-    profile_id: str
-    first_us: int
-    last_us: int
-    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +95,15 @@ def find_late(
         if (chosen is None or chain[-1].account_id in chosen) and not all(map(lock.covers, chain)):
             by_checkpoint.setdefault(billed_up_to(chain), []).append(chain)
     by_subscription: dict[str, tuple[Late, ...]] = {}
+    ends = {number: [_last_end(chain) for chain in chains] for number, chains in by_checkpoint.items()}
+    billed = [
+        BilledAsOf(checkpoints.cut(number) if number else Cut(0, {}, 0, 0), max(of_chains))
+        for number, of_chains in ends.items()
+    ]
+    late = late_records(client, namespace, billed, as_of, accounts)
     for number, chains in sorted(by_checkpoint.items()):
-        ends = [max(invoice.period_end for invoice in chain) for chain in chains]
-        cut = checkpoints.cut(number) if number else Cut(0, {}, 0, 0)
-        by_account = late_records(client, namespace, cut, as_of, max(ends), accounts)
-        for chain, end in zip(chains, ends, strict=True):
-            records = by_account.get(chain[-1].account_id, ())
+        for chain, end in zip(chains, ends[number], strict=True):
+            records = late.of(number, chain[-1].account_id)
             of_chain = tuple(carried_on((record for record in records if record.first_us < end), carried))
             if not of_chain:
                 continue
@@ -122,48 +114,13 @@ def find_late(
     return by_subscription
 
 
+def _last_end(chain: Iterable[Invoice]) -> int:
+    return max(invoice.period_end for invoice in chain)
+
+
 def carried_on(records: Iterable[Late], carried: Collection[str]) -> Iterator[Late]:
     """The same records, those of the ``carried`` profiles with whatever comes after them."""
     return (replace(record, last_us=FOREVER) if record.profile_id in carried else record for record in records)
-
-
-def late_records(
-    client: Any, namespace: str, cut: Cut, as_of: Cut | None, until_us: int, accounts: Sequence[str] | None
-) -> dict[str, list[Late]]:
-    """Account → its records of before ``until_us`` that came, or were voided, beyond ``cut`` and up to ``as_of`` (None:
-    live). Blocking."""
-    bind = Binder()
-    came, voided = (
-        f"NOT {position_below(cut.offsets, bind, prefix=prefix)}"
-        + ("" if as_of is None else f" AND {position_below(as_of.offsets, bind, 'as_of', prefix)}")
-        for prefix in ("", "void_")
-    )
-    scope = f"namespace = {bind('namespace', 'String', namespace)} AND timestamp < {bind.instant('until', until_us)}"
-    if accounts is not None:
-        scope += f" AND account_id IN {bind('accounts', 'Array(String)', list(accounts))}"
-    # Backfilled records are not late usage: billed periods stay as they were counted.
-    late = f"(checkpoint = 0 AND {came})"
-    # No table is sorted by position; the append time of the first batch beyond the checkpoint prunes older parts. If
-    # there is none it is NULL, which matches no record.
-    batches = (
-        f"FROM usage_batches WHERE namespace = {bind('namespace', 'String', namespace)}"
-        f" AND NOT {position_below(cut.offsets, bind)}"
-    )
-    since = f"append_time >= (SELECT minOrNull(append_time) {batches})"
-    voids = f"FROM voided_events WHERE {scope} AND {voided}"
-    sql = f"""
-SELECT account_id, profile_id, toUnixTimestamp64Micro(min(timestamp)), toUnixTimestamp64Micro(max(timestamp)), count()
-FROM (
-    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND {since} AND {late}
-    UNION ALL
-    SELECT account_id, profile_id, timestamp FROM usage_records FINAL WHERE {scope} AND NOT {late}
-        AND account_id IN (SELECT account_id {voids}) AND {EVENT} IN (SELECT {EVENT} {voids})
-)
-GROUP BY account_id, profile_id ORDER BY account_id, profile_id"""
-    result: dict[str, list[Late]] = {}
-    for account, profile, first_us, last_us, events in client.query(sql, parameters=bind.parameters).result_rows:
-        result.setdefault(account, []).append(Late(profile, int(first_us), int(last_us), int(events)))
-    return result
 
 
 def prior_lines(chain: Iterable[Invoice], late: Iterable[Late]) -> list[tuple[Invoice, Line]]:

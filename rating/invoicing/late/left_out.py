@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -11,12 +11,11 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import ChargeBook, Totals
 from rating.invoicing.late.adjustments import adjusted
 from rating.invoicing.late.changed_line import ChangedLine, lines_json
+from rating.invoicing.late.late_records import BilledAsOf, Late, late_records
 from rating.invoicing.late.late_usage import (
     ChainPriors,
-    Late,
     Prior,
     carried_on,
-    late_records,
     needs_of_priors,
     prior_lines,
     priors_of,
@@ -41,8 +40,8 @@ WHERE namespace = {namespace:String} AND draft = false AND list = {list:String} 
     AND period_end <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')
 GROUP BY checkpoint ORDER BY checkpoint"""
 
-LateByCheckpoint = Mapping[int, Mapping[str, Collection[Late]]]
-"""Checkpoint of invoices → account → its records that came, or were voided, after that and lie before their ends."""
+LateByCheckpoint = Callable[[int, str], Collection[Late]]
+"""(Checkpoint of invoices, account) → its records that came, or were voided, after that and lie before their ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +80,15 @@ def left_out(
         return LeftOut()
     first_day = since or lock.day - timedelta(days=DAYS)
     since_us, named = _utc_us(first_day), None if account_id is None else [account_id]
-    late = {
-        number: late_records(client, view.namespace, checkpoints.cut(number), None, end_us, named)
-        for number, end_us in _cuts(client, view.namespace, first_day, lock.day, account_id)
-    }
-    accounts = {account for by_account in late.values() for account in by_account}
+    cuts = _cuts(client, view.namespace, first_day, lock.day, account_id)
+    billed = [BilledAsOf(checkpoints.cut(number), end_us) for number, end_us in cuts]
+    late = late_records(client, view.namespace, billed, None, named)
+    accounts = late.accounts
     heads = [chain[-1] for chain in standing.chains(view.namespace) if chain[-1].account_id in accounts]
     for head in heads:
         standing.expand(view.namespace, head.subscription)
     chains = [standing.chain(view.namespace, head.subscription) for head in heads]
-    by_chain, problems = _locked_priors(view, chains, late, carried, since_us)
+    by_chain, problems = _locked_priors(view, chains, late.of, carried, since_us)
     totals = measure(client, view.namespace, needs_of_priors(by_chain), None, lambda *_: None)
     lines = changed_lines(by_chain, totals, problems)
     return LeftOut(lock.day, first_day, tuple(lines), tuple(problems))
@@ -123,7 +121,7 @@ def locked_priors(
     invoice's are those beyond its own checkpoint, whatever later invoices adjusted. Raises PlanningError."""
 
     def touched(invoice: Invoice) -> list[Late]:
-        return list(carried_on(late.get(invoice.checkpoint, {}).get(chain[-1].account_id, ()), carried))
+        return list(carried_on(late(invoice.checkpoint, chain[-1].account_id), carried))
 
     locked = [invoice for invoice in chain if book.lock.covers(invoice) and invoice.period_end > since_us]
     return priors_of(chain, [pair for invoice in locked for pair in prior_lines([invoice], touched(invoice))], book)

@@ -28,6 +28,7 @@ MODULES = (
     "running_period",
     "invoice_lists",
     "months",
+    "late_usage",
     "verification",
     "starts",
     "idle",
