@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import string
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import deploy
 import schemas
 from rating.close.checkpoint import end_offsets, wait_metered
 from tests.integration.rating.road import Road
@@ -68,6 +71,20 @@ def documented() -> list[str]:
     return re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
 
 
+class Template(string.Template):
+    """As Grafana writes its variables."""
+
+    braceidpattern = "[a-z_:]+"
+
+
+def of_dashboard() -> list[tuple[str, str]]:
+    """Title and query of each panel of the analysts' dashboard, and label and query of its variables."""
+    text = (Path(deploy.__file__).parent / "monitoring" / "analysts.json").read_text()
+    dashboard = json.loads(text)
+    variables = [(one["label"], one["query"]) for one in dashboard["templating"]["list"] if one["type"] == "query"]
+    return variables + [(panel["title"], panel["targets"][0]["rawSql"]) for panel in dashboard["panels"]]
+
+
 @pytest.fixture
 def billed(road: Road, service: httpx.Client) -> Road:
     """January of three accounts: acme moved to another plan and has prepaid credits, bolt paid a part and was credited
@@ -75,7 +92,7 @@ def billed(road: Road, service: httpx.Client) -> Road:
     road.publish(
         "meter", code="calls", event_name="call", profiles=[{"code": "n", "aggregation": "sum", "property": "n"}]
     )
-    road.publish("product", code="call", profile="calls.n")
+    road.publish("product", code="call", name="Calls", profile="calls.n")
     road.publish("product", code="seat", kind="flat")
     priced = {"product": "call", "price": {"model": "per_unit", "unit_amount": "1"}}
     seat = {"product": "seat", "price": {"model": "flat", "amount": "31"}, "in_advance": True}
@@ -126,7 +143,10 @@ def listed(road: Road, service: httpx.Client) -> list[dict[str, Any]]:
 
 def test_views_of_invoices_add_up_to_what_the_api_says(billed: Road, service: httpx.Client, wait_until: Any) -> None:
     def asked(sql: str, **more: str) -> list[dict[str, Any]]:
-        found = billed.client.query(sql, parameters={"namespace": billed.namespace} | more)
+        return answered(sql, {"namespace": billed.namespace} | more)
+
+    def answered(sql: str, parameters: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        found = billed.client.query(sql, parameters=parameters)
         return [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
 
     def voided() -> bool:
@@ -173,12 +193,51 @@ def test_views_of_invoices_add_up_to_what_the_api_says(billed: Road, service: ht
         "payg",
         "team",
     }
-    # The documented queries: revenue, by plan, what is open, usage by local day.
-    revenue, by_plan, is_open, by_day = (asked(sql, profile_id="calls.n") for sql in documented())
+    # The documented queries.
+    bound = {
+        "profile_id": "calls.n",
+        "account_id": "bolt",
+        "period_start": "2013-01-01T00:00:00-05:00",
+        "period_end": "2013-02-01T05:00:00Z",
+    }
+    answers = [asked(sql, **bound) for sql in documented()]
+    revenue, by_plan, is_open, by_day, by_hour, by_month, by_product, per_unit, credit, events = answers
     assert sum(one["to_pay"] for one in revenue) == sum(Decimal(one["total"]) for one in api.values())
     assert sum(one["revenue"] for one in by_plan) == sum(one["revenue"] for one in revenue)
     assert {one["plan"] for one in by_plan} == {"payg", "team"}
     assert sum(one["amount_due"] for one in is_open) == sum(Decimal(one["amount_due"]) for one in api.values())
+    assert {str(one["hour"])[:13]: (one["quantity"], one["greatest"], one["distinct_values"]) for one in by_hour} == {
+        "2013-01-10 04": (30, 10, 0),
+        "2013-01-20 04": (30, 10, 0),
+    }
+    assert sorted((one["account_id"], one["quantity"], one["growth"]) for one in by_month) == [
+        (account, 20, 20) for account in ("acme", "bolt", "void")
+    ]
+    assert {one["product"] for one in by_product} == {"Calls", "seat"}
+    assert sum(one["revenue"] for one in by_product) == sum(one["revenue"] for one in revenue)
+    assert [(one["product"], one["used"], one["revenue"], one["per_unit"]) for one in per_unit] == [
+        ("call", 40, 40, Decimal("1"))
+    ]
+    assert sum(one["from_credit"] for one in credit) == sum(Decimal(one["credits_applied"]) for one in api.values())
+    assert [(one["idempotency_key"], one["profile_id"], one["quantity"]) for one in events] == [
+        ("bolt2013-01-10", "calls.n", 10),
+        ("wrong", "", 0),
+        ("bolt2013-01-20", "calls.n", 10),
+    ]
+    # Those of the dashboard, with Grafana's variables filled in.
+    filled = {
+        "namespace": billed.namespace,
+        "profile": "calls.n",
+        "zone": "America/New_York",
+        "__from:date:iso": "2013-01-01T05:00:00.000Z",
+        "__to:date:iso": "2013-02-01T05:00:00.000Z",
+    }
+    panels = {title: answered(Template(sql).substitute(filled)) for title, sql in of_dashboard()}
+    assert [row["quantity"] for row in panels["Usage by hour"]] == [30, 30]
+    assert len(panels["Usage by local day and account"]) == 6
+    assert sum(row["revenue"] for row in panels["Revenue by product"]) == sum(one["revenue"] for one in revenue)
+    assert panels["Metric"] == [{"profile_id": "calls.n"}]
+    assert [name for name, rows in panels.items() if not rows] == ["Periods that wait for their invoice"]
     days = {(one["account_id"], str(one["day"])): one["quantity"] for one in by_day}
     for account in ("acme", "bolt"):
         asked_of = {"metric": "calls.n", "account_id": account, "from": "2013-01", "group_by": "day"}
