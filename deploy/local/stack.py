@@ -29,6 +29,7 @@ from deploy.local.stack_secrets import admin_key, analyst_password, clickhouse_p
 from deploy.local.stack_state import StackState
 from deploy.local.supervisor import PhaseProgress, Supervisor
 from schemas.errors import EXIT_HELD
+from schemas.rights.clickhouse_roles import role_name
 from schemas.settings import Settings, load_settings
 
 ALL: tuple[str, ...] = ("clickhouse", "kafka", "init", "gateway", "worker", "rating", "webhooks", "scheduler")
@@ -193,6 +194,7 @@ class Stack:
         env |= dict(settings_env) | {"PYTHONUNBUFFERED": "1"}
         # A service is importable wherever the stack was started.
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_ROOT), env.get("PYTHONPATH", "")]))
+        rating_env = env | self._clickhouse_user("rating")
         steps: list[StartStep] = []
         for kind in self._kinds:
             if kind == "kafka":
@@ -221,16 +223,18 @@ class Stack:
                 # It may be killed at any time: what it had not written is delivered again.
                 ready = answers(settings.webhook_host, settings.webhook_port)
                 ports, held = {"metrics": settings.webhook_port}, frozenset({EXIT_HELD})
-                steps.append(ProcessSpec(kind, _python("rating.webhooks"), env, ready, ports=ports, held_codes=held))
+                steps.append(
+                    ProcessSpec(kind, _python("rating.webhooks"), rating_env, ready, ports=ports, held_codes=held)
+                )
             elif kind == "scheduler":
                 # It may be killed at any time: the close that it was in is joined by the next one.
                 ports = {"metrics": settings.scheduler_port}
-                scheduler = ProcessSpec(kind, _python("rating.scheduler"), env, ports=ports)
+                scheduler = ProcessSpec(kind, _python("rating.scheduler"), rating_env, ports=ports)
                 steps += [scheduler] if settings.close_schedule_seconds else []
             else:
                 ready = answers(settings.rating_host, settings.rating_port)
                 ports = {"http": settings.rating_port}
-                steps.append(ProcessSpec(kind, _python("rating.service"), env, ready, ports=ports))
+                steps.append(ProcessSpec(kind, _python("rating.service"), rating_env, ready, ports=ports))
         return steps
 
     def _gateway(self, env: Mapping[str, str], index: int, port: int) -> ProcessSpec:
@@ -241,6 +245,10 @@ class Stack:
             answers(self.settings.gateway_host, port),
             ports={"http": port},
         )
+
+    def _clickhouse_user(self, role: Literal["worker", "rating"]) -> dict[str, str]:
+        """Its own user for a process, where this stack's ClickHouse knows it: with the rights that it needs alone."""
+        return {"WEIR_CLICKHOUSE_USER": role_name(role)} if "clickhouse" in self._kinds else {}
 
     def _nodes(self) -> list[kafka.BrokerNode]:
         ports = [int(address.rpartition(":")[2]) for address in self.settings.kafka_bootstrap.split(",")]
@@ -255,7 +263,7 @@ class Stack:
         return ProcessSpec(
             f"worker-{index}",
             _python(self._worker_module),
-            {**env, **variables, **self._worker_env},
+            {**env, **self._clickhouse_user("worker"), **variables, **self._worker_env},
             answers("127.0.0.1", port),
             held_codes=frozenset({EXIT_HELD}),
             stop_grace_s=4,  # Faust can hang on SIGTERM; a worker may be killed at any time
@@ -263,26 +271,19 @@ class Stack:
         )
 
     def _init(self) -> None:
+        from schemas.clickhouse.client import connect
         from schemas.kafka.topics import create_topics
         from schemas.migrations import migrate
+        from schemas.rights.view_definers import open_views
 
         create_topics(self.settings)
         migrate(self.settings)
         if "clickhouse" in self._kinds:
-            _open_views(self.settings)
-
-
-def _open_views(settings: Settings) -> None:
-    """Let the local ClickHouse's analyst read the documented views, which read the tables in their owner's name."""
-    from schemas.clickhouse.client import connect
-    from schemas.migrations import view_names
-
-    client = connect(settings)
-    try:
-        for view in view_names():
-            client.command(f"ALTER TABLE {view} MODIFY SQL SECURITY DEFINER DEFINER = CURRENT_USER")
-    finally:
-        client.close()
+            client = connect(self.settings)
+            try:
+                open_views(client, self.settings.clickhouse_database)
+            finally:
+                client.close()
 
 
 def settings_environment(settings: Settings) -> dict[str, str]:

@@ -59,6 +59,9 @@ class SecuredBroker:
             f"listener.name.sasl_ssl.plain.sasl.jaas.config={_JAAS} {users};\n"
             "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config="
             "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+            # The controller's own door is plain.
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+            f"super.users=User:{USER};User:ANONYMOUS\n"
         )
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -91,6 +94,14 @@ class SecuredBroker:
             except KafkaException:
                 assert self.process.poll() is None, (self.folder / "broker.log").read_text()[-2000:]
                 assert time.monotonic() < deadline
+
+    def add_user(self, name: str) -> dict[str, Any]:
+        """Another user with the same password, who may nothing yet. Gives its fields of Settings."""
+        admin = AdminClient(Settings(**self.connection, kafka_sasl_mechanism="PLAIN").librdkafka() | {"log_level": 0})
+        information = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        credential = UserScramCredentialUpsertion(name, information, PASSWORD.encode())
+        admin.alter_user_scram_credentials([credential], request_timeout=20)[name].result(30)
+        return self.connection | {"kafka_sasl_username": name}
 
     def signal(self, number: signal.Signals) -> None:
         """To the broker; SIGKILL is waited for."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,6 +14,7 @@ from deploy.cli.connection import JsonOption, connection
 from deploy.cli.errors import FAILED
 
 if TYPE_CHECKING:
+    from schemas.rights.rights_document import ClickHouseUsers, KafkaPrincipals, RightsDocument
     from schemas.settings import Settings
 
 Store = Literal["kafka", "clickhouse"]
@@ -20,20 +23,28 @@ _VERBS = {"create": "create", "set": "set", "by_hand": "by hand", "apply": "appl
 
 @dataclass(frozen=True, slots=True)
 class SetupChange:
-    """One thing that a store lacks. ``action``: create or set (a topic), apply (a migration), by_hand (what no client
-    can do safely: ``text`` says what to do). ``config``: settings of a topic."""
+    """One thing that a store lacks. ``action``: create or set (a topic, a user or its rights), apply (a migration),
+    by_hand (what no client can do safely: ``text`` says what to do). ``config``: settings of a topic. ``statements``:
+    of rights, but for those that hold a password."""
 
     store: Store
     subject: str
     action: Literal["create", "set", "by_hand", "apply"]
     text: str
     config: tuple[tuple[str, str], ...] = ()
+    statements: tuple[str, ...] = ()
 
 
 def init(
     check: Annotated[
-        bool, typer.Option("--check", "--dry-run", help="Say what would be changed, and change nothing.")
+        bool, typer.Option("--check", "--dry-run", "--plan", help="Say what would be changed, and change nothing.")
     ] = False,
+    rights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A YAML file that names users and their roles: make their rights on ClickHouse and Kafka, too."
+        ),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Make an existing Kafka and ClickHouse ready: topics and their settings, database, tables and views. Safe to
@@ -49,6 +60,7 @@ def init(
     from schemas.migrations import migrate, pending
 
     settings = connection()
+    wanted = _wanted(rights) if rights else None
     needed = specifications(settings, weir_topics(settings))
     changes = topic_changes(settings, needed)
     migrations = pending(settings)
@@ -57,6 +69,10 @@ def init(
         migrate(settings)
     report = [SetupChange("kafka", change.topic, change.action, change.text, change.config) for change in changes]
     report += [SetupChange("clickhouse", name, "apply", "") for name in migrations]
+    if wanted is not None and wanted.kafka is not None:
+        report += _kafka_rights(settings, wanted.kafka, check=check)
+    if wanted is not None and wanted.clickhouse is not None:
+        report += _clickhouse_rights(settings, wanted.clickhouse, check=check)
     left = [change for change in report if check or change.action == "by_hand"]
     if json_output:
         print_json({"applied": not check, "changes": [_json(change) for change in report], "left": len(left)})
@@ -65,6 +81,46 @@ def init(
             say(line)
     if left:
         raise typer.Exit(FAILED)
+
+
+def _wanted(path: Path) -> RightsDocument:
+    from deploy.cli.errors import USAGE, Failure
+    from schemas.rights.rights_document import RightsError, read_rights
+
+    try:
+        return read_rights(path)
+    except RightsError as error:
+        raise Failure(str(error), USAGE) from error
+
+
+def _kafka_rights(settings: Settings, wanted: KafkaPrincipals, *, check: bool) -> Iterator[SetupChange]:
+    from schemas.rights.kafka_acls import add_acls, missing_acls
+
+    changes = missing_acls(settings, wanted.principals)
+    if not check:
+        add_acls(settings, changes)
+    for change in changes:
+        if change.missing:
+            yield SetupChange("kafka", change.principal, "set", f"may {', '.join(map(str, change.missing))}")
+        if change.beyond:
+            text = f"has more than it needs, which kafka-acls.sh --remove takes: {', '.join(change.beyond)}"
+            yield SetupChange("kafka", change.principal, "by_hand", text)
+
+
+def _clickhouse_rights(settings: Settings, users: ClickHouseUsers, *, check: bool) -> Iterator[SetupChange]:
+    """Before the migrations are there, ``check`` knows of no views: policies then are said by the next one."""
+    from schemas.clickhouse.client import connect
+    from schemas.rights.clickhouse_setup import make_rights, missing_rights
+
+    client = connect(settings, database="default")
+    try:
+        changes = missing_rights(client, settings, users)
+        if not check:
+            make_rights(client, settings, changes, salt=lambda: secrets.token_hex(16))
+    finally:
+        client.close()
+    for change in changes:
+        yield SetupChange("clickhouse", change.subject, change.action, change.text, statements=change.statements)
 
 
 def _json(change: SetupChange) -> dict[str, object]:

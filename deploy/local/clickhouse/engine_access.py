@@ -1,8 +1,9 @@
 """Who may do what with the local ClickHouse: its users, the engine's own grants for them, and what those cannot say.
 
 The engine has one user, ``default``, with one role for each kind of client; a session takes the role of the client that
-it works for. Grants, and constraints on settings, are the engine's. Judged here is what the engine has no grant for: a
-few functions that read files, disks that a statement defines, and files that chDB reads and writes as a client would.
+it works for. Workers and rating have the grants of ``schemas.rights``, as on a server. Grants, and constraints on
+settings, are the engine's. Judged here is what the engine has no grant for: a few functions that read files, disks that
+a statement defines, and files that chDB reads and writes as a client would.
 That is judged on the engine's own parse of the statement (its class and its canonical text), never on the text as it
 came.
 """
@@ -18,8 +19,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.errors import WeirError
+from schemas.rights.clickhouse_roles import ClickHouseRole, grant_statements, privileges, role_name
 
-Role = Literal["service", "analyst"]
+Role = Literal["service", "analyst", "worker", "rating"]
+PROCESS_ROLES: tuple[Literal["worker", "rating"], ...] = ("worker", "rating")
+"""Roles of processes, whose users are called after them (``role_name``) and have the stack's own password."""
 ANALYST = "analyst"
 """Name of the user that reads the documented views, and no more."""
 
@@ -82,6 +86,7 @@ class Accounts:
         """The role of who says this. Raises AccessError."""
         known: dict[str, tuple[str, Role]] = {
             ANALYST: (self.analyst_password, "analyst"),
+            **{role_name(role): (self.password, role) for role in PROCESS_ROLES},
             self.user: (self.password, "service"),
         }
         right, role = known.get(user, ("", "analyst"))
@@ -192,13 +197,23 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
     paths = {"users": _xml(str(users)), "folder": _xml(str(folder))}
     config.write_text(_CONFIG.format(**paths, keep_free=keep_free_bytes, looks=looks))
     constant = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
-    grants = "".join(f"<query>GRANT SELECT ON {database}.{view}</query>" for view in views)
+    grants = _grants("analyst", database, views)
     engines = "".join(f"<query>GRANT TABLE ENGINE ON {engine}</query>" for engine in _GRANTED_ENGINES)
     rarely = "".join(f"<{name}>{_COMPILED_FROM}</{name}>" for name in _COMPILED)
+    processes = {role: _grants(role, database, ()) for role in PROCESS_ROLES}
     users.write_text(
-        _USERS.format(rarely_compiled=rarely, constant=constant, views=grants, engines=engines, database=database)
+        _USERS.format(
+            rarely_compiled=rarely, constant=constant, views=grants, engines=engines, database=database, **processes
+        )
     )
     return config
+
+
+def _grants(role: ClickHouseRole, database: str, views: Sequence[str]) -> str:
+    rights = privileges(role, database, views=tuple(views), cluster=False)
+    # In this file a grant is without its role.
+    statements = (text.rpartition(" TO ")[0] for text in grant_statements("", rights, verb="GRANT"))
+    return "".join(f"<query>{statement}</query>" for statement in statements)
 
 
 def _xml(text: str) -> str:
@@ -238,12 +253,15 @@ _USERS = """\
    <query>GRANT SET DEFINER ON *</query>
    {engines}
   </grants></weir_service>
+  <weir_worker><grants>{worker}</grants></weir_worker>
+  <weir_rating><grants>{rating}</grants></weir_rating>
   <weir_analyst><grants><query>GRANT SHOW DATABASES ON {database}.*</query>{views}</grants></weir_analyst>
  </roles>
  <users>
   <default>
    <password/><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
-   <grants><query>GRANT weir_service</query><query>GRANT weir_analyst</query></grants>
+   <grants><query>GRANT weir_service</query><query>GRANT weir_analyst</query>
+    <query>GRANT weir_worker</query><query>GRANT weir_rating</query></grants>
   </default>
  </users>
 </clickhouse>

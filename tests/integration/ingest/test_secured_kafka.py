@@ -12,12 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
@@ -27,7 +28,7 @@ from typer.testing import CliRunner
 from deploy.cli.main import app
 from deploy.local.stack import Stack, settings_environment
 from schemas.kafka.limits import MAX_BYTES
-from schemas.kafka.topics import CATALOG, EVENTS_PREFIX
+from schemas.kafka.topics import CATALOG, EVENTS_PREFIX, INVOICES, TOPUPS
 from schemas.settings import Settings
 from tests.integration.ingest.gateway_process import GatewayProcess, free_port, keys_in
 from tests.integration.secured_broker import SecuredBroker
@@ -69,8 +70,23 @@ def weir_init(settings: Settings, *arguments: str, code: int = 0) -> Any:
 
 
 @pytest.fixture(scope="module")
-def gateway(secured: Settings, broker: SecuredBroker) -> Iterator[GatewayProcess]:
-    with GatewayProcess(secured, broker.folder / "gateway.log") as running:
+def processes(secured: Settings, broker: SecuredBroker) -> dict[str, Settings]:
+    """By role: a user of its own, with the rights that `weir init` gives to its role and no other."""
+    rights = broker.folder / "rights.yaml"
+    roles = ("gateway", "worker", "init")
+    principals = [{"name": f"User:weir-{role}", "role": role} for role in roles]
+    rights.write_text(json.dumps({"kafka": {"principals": principals}}))
+    users = {role: secured.model_copy(update=broker.add_user(f"weir-{role}")) for role in roles}
+    planned = weir_init(secured, "--rights", str(rights), "--plan", code=1)
+    assert {change["subject"] for change in planned["changes"]} == {f"User:weir-{role}" for role in roles}
+    assert weir_init(secured, "--rights", str(rights))["changes"] == planned["changes"]
+    assert weir_init(secured, "--rights", str(rights), "--plan")["changes"] == []
+    return users
+
+
+@pytest.fixture(scope="module")
+def gateway(processes: dict[str, Settings], broker: SecuredBroker) -> Iterator[GatewayProcess]:
+    with GatewayProcess(processes["gateway"], broker.folder / "gateway.log") as running:
         declare(running.settings, {
             "namespace": {"code": "s", "max_event_age_seconds": None},
             "meters": [{"code": "m", "event_name": "e", "profiles": [{"code": "n", "aggregation": "count"}]}],
@@ -88,8 +104,8 @@ def post(gateway: GatewayProcess, name: str, count: int = 1) -> httpx.Response:
     return httpx.post(f"{gateway.url}/v1/events/batch", json={"events": events}, headers=headers, timeout=30)
 
 
-def test_events_go_the_whole_road_over_tls_with_a_password(
-    secured: Settings, gateway: GatewayProcess, wait_until: Any
+def test_events_go_the_whole_road_over_tls_with_a_password_and_no_right_too_many(
+    secured: Settings, gateway: GatewayProcess, processes: dict[str, Settings], wait_until: Any
 ) -> None:
     assert post(gateway, "road", 50).status_code == 202
     port = free_port()
@@ -97,7 +113,7 @@ def test_events_go_the_whole_road_over_tls_with_a_password(
     with (Path(secured.data_dir).with_name("worker.log")).open("ab") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "stream_processors.worker"], stdout=log, stderr=log,
-            env=os.environ | settings_environment(secured) | own,
+            env=os.environ | settings_environment(processes["worker"]) | own,
         )  # fmt: skip
         try:
             World(secured, "s", wait_until).metered(timeout=120)
@@ -107,6 +123,22 @@ def test_events_go_the_whole_road_over_tls_with_a_password(
     assert World(secured, "s", wait_until).rows(
         "SELECT count() FROM usage_records FINAL WHERE namespace = {n:String}"
     ) == [(50,)]
+
+
+def _keep_error(refusals: list[Any], error: Any, _: Any) -> None:
+    refusals.append(error)
+
+
+def test_who_has_no_right_is_refused_and_init_needs_only_its_own(
+    processes: dict[str, Settings], gateway: GatewayProcess
+) -> None:
+    assert weir_init(processes["init"], "--check")["changes"] == []
+    for role, name in (("gateway", INVOICES), ("worker", TOPUPS), ("init", CATALOG)):
+        producer = Producer(processes[role].librdkafka() | {"log_level": 0})
+        refusals: list[Any] = []
+        producer.produce(name, b"x", on_delivery=partial(_keep_error, refusals))
+        assert producer.flush(30) == 0
+        assert [error.code() for error in refusals] == [KafkaError.TOPIC_AUTHORIZATION_FAILED], (role, name)
 
 
 def test_init_sets_what_an_operator_got_wrong_and_is_safe_to_repeat(secured: Settings) -> None:

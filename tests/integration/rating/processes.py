@@ -11,15 +11,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploy.local.stack import settings_environment
+from schemas.rights.clickhouse_roles import role_name
 from schemas.settings import Settings
 
 
 class Process:
     """``python -m module`` with the stack's settings and ``changes`` to them; it writes to ``log``, and never outlives
-    its block."""
+    its block. In the local ClickHouse it has the rights of the role of rating, and no other."""
 
     def __init__(self, module: str, settings: Settings, log: Path, **changes: Any) -> None:
-        own = settings.model_copy(update=changes)
+        user = {"clickhouse_user": role_name("rating")} if settings.clickhouse_user == "default" else {}
+        own = settings.model_copy(update=user | changes)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
         with log.open("ab") as out:
             self._process = subprocess.Popen(
