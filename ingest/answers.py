@@ -238,6 +238,10 @@ class ListedUser(Answer):
     """the name to log in with"""
     name: str
     role: UserRole
+    issuer: str
+    """the OpenID Connect provider at which the user logs in; empty for one with a password"""
+    subject: str
+    """who the user is there"""
     changed_at: datetime
     changed_by: str
 
@@ -303,6 +307,7 @@ ANSWERS: Final[dict[str, Answered]] = {
     "DELETE /v1/api-keys/{key_id}": Answered({204: ()}, operation="revoke_api_key"),
     "GET /v1/users": ok("list_users", UserPage),
     "PUT /v1/users/{name}": ok("put_user", ListedUser),
+    "PUT /v1/users/{name}/password": ok("change_password", ListedUser),
     "DELETE /v1/users/{name}": Answered({204: ()}, operation="remove_user"),
     **_resources(),
 }  # fmt: skip

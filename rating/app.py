@@ -49,7 +49,8 @@ _RESERVATIONS_SECONDS: Final = 10.0
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """The application; it connects at its start. Raises SettingsError without an admin key."""
+    """The application; it connects at its start. Raises SettingsError without an admin key, and where the
+    login provider's settings are wrong."""
     if not settings.admin_key.get_secret_value():
         raise SettingsError("WEIR_ADMIN_KEY is empty; set it to a long random text, which clients send as Bearer token")
     rating = Rating(settings)
@@ -65,6 +66,8 @@ def build_app(settings: Settings) -> FastAPI:
             rating.usage_keeper.stop()
             await rating.reservations.stop()
             await rating.gateway.close()
+            if rating.oidc is not None:
+                await rating.oidc.close()
             await asyncio.to_thread(rating.stop)
 
     app = application("rating", lifespan, guard, ANSWERS, MODELS)

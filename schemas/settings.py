@@ -31,6 +31,27 @@ class Settings(StoreSettings):
     )
 
     admin_key: SecretStr = Field(SecretStr(""), description="the admin key that guards both HTTP services")
+    oidc_issuer: str = Field(
+        "",
+        description="the OpenID Connect provider at which people log in to the console, as its discovery document "
+        "names it; empty: none. Needs the three below",
+    )
+    oidc_client_id: str = Field("", description="this console's client id there")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="… and its secret; empty: a public client, by PKCE alone"
+    )
+    oidc_console_url: str = Field(
+        "",
+        description="where people reach the console, e.g. https://billing.example.com; the provider must allow "
+        "/login/oidc/callback there as a redirect URI",
+    )
+    oidc_roles: str = Field(
+        "",
+        description="what the groups of the provider may: group=namespace:role[,group=namespace:role…] with the roles "
+        "viewer, support, billing and admin; who has none of them is refused",
+    )
+    oidc_claim: str = Field("groups", description="the claim of the ID token that has a person's groups")
+    oidc_scopes: str = Field("openid email profile", description="what the provider is asked for")
     key_requests_per_second: int = Field(
         2_000, ge=1, description="requests that one gateway takes of one API key a second"
     )

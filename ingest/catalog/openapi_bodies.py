@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ConfigDict, Field, create_model
 
 from ingest.catalog.entries import LISTS
-from schemas.catalog.access.users import UserChange
+from schemas.catalog.access.users import PasswordChange, UserChange
 from schemas.catalog.models import KINDS, Namespace
 from schemas.events.raw_events import MAX_BATCH
 from schemas.events.voids import MAX_REASON
@@ -143,6 +143,11 @@ USER_BODY: Final = _body(
     {"$ref": REFERENCE.format(model="UserChange")}, {"role": "billing", "password": "a long password"}
 )
 
+PASSWORD_BODY: Final = _body(
+    {"$ref": REFERENCE.format(model="PasswordChange")},
+    {"old_password": "a long password", "password": "another long password"},
+)
+
 IF_MATCH: Final[JsonObject] = {
     "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
     "description": "the ETag of the version that was looked at; 412 where another one stands by now (PUT: 428 "
@@ -161,5 +166,6 @@ MODELS: Final = (
     *((model.__name__, model) for model in KINDS.values()),
     ("CatalogDocument", CatalogDocument),
     ("UserChange", UserChange),
+    ("PasswordChange", PasswordChange),
 )
 """The models to which bodies refer by name."""

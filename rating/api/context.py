@@ -25,6 +25,7 @@ from rating.api.query_scheduler import NOBODY, GoOn, QueryScheduler, QueryTenant
 from rating.api.rating_problems import RatingProblem, missing, of_busy, of_denial
 from rating.api.visitors.ended_sessions import EndedSessions
 from rating.api.visitors.gateway_client import GatewayClient
+from rating.api.visitors.identity_provider import provider_of
 from rating.api.visitors.login_attempts import LoginAttempts
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.prepaid_floors import PrepaidLeft
@@ -77,6 +78,7 @@ class Rating:
         self.login_tries = LoginAttempts()
         self.ended_sessions = EndedSessions()
         self.gateway = GatewayClient(settings)
+        self.oidc = provider_of(settings)
         self.grants = GrantBook()
         quick, slow = balance_pools(settings)
         credit = CreditBalances(quick, self._prepaid_left, lambda: micros(self.now()), slow)

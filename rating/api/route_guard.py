@@ -14,6 +14,8 @@ from schemas.http.parameters import KnownParameters
 from schemas.http.scopes import Scopes, scopes_of
 from schemas.values.instants import micros
 
+_ANY_PARAMETERS: Final = frozenset({"/login/oidc/callback"})
+"""Where others say what they like: a provider's answer may have parameters of its own (RFC 6749, 4.1.2)."""
 _parameters: Final = KnownParameters()
 
 
@@ -31,7 +33,7 @@ async def guard(request: Request) -> None:
             request.state.access = await _access(request, rating_of(request), sufficient)
         except Denied as denied:
             raise of_denial(denied) from None
-    if wrong := _parameters.wrong(request):
+    if path not in _ANY_PARAMETERS and (wrong := _parameters.wrong(request)):
         raise unknown_parameters(wrong)
 
 

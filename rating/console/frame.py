@@ -48,6 +48,8 @@ class Frame:
     may_decide: bool = False
     may_hold: bool = False
     may_administer: bool = False
+    has_password: bool = False
+    """whether they logged in by a password"""
     token: str = ""
     name_of: Callable[[str, str], str] = no_name
     standing: tuple[str, ...] = ()

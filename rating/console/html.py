@@ -79,12 +79,13 @@ def address(*path: str, **query: str | Sequence[str] | None) -> str:
     return "/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(given, doseq=True)}" if given else "")
 
 
-def document(title: str, *body: Child | Iterable[Child]) -> Html:
-    """A whole document."""
+def document(title: str, *body: Child | Iterable[Child], goes_on: str = "") -> Html:
+    """A whole document. ``goes_on``: the page that a browser opens next, at once."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="refresh", content=f"0;url={goes_on}") if goes_on else None,
         tag("title", f"{title} · Weir"),
         tag("link", rel="icon", type="image/svg+xml", href="/assets/icon.svg"),
         tag("link", rel="stylesheet", href=f"/assets/{STYLE_NAME}"),
@@ -92,6 +93,6 @@ def document(title: str, *body: Child | Iterable[Child]) -> Html:
     return Html("<!doctype html>" + tag("html", head, tag("body", *body), lang="en"))
 
 
-def page(title: str, *body: Child | Iterable[Child]) -> Html:
+def page(title: str, *body: Child | Iterable[Child], goes_on: str = "") -> Html:
     """A document for somebody who is not logged in."""
-    return document(title, tag("main", *body, class_="alone"))
+    return document(title, tag("main", *body, class_="alone"), goes_on=goes_on)

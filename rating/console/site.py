@@ -19,6 +19,7 @@ from rating.console.invoices.decision_routes import router as decision_router
 from rating.console.invoices.invoice_routes import router as invoice_router
 from rating.console.login.login_routes import redirect_to_login
 from rating.console.login.login_routes import router as login_router
+from rating.console.login.oidc.oidc_routes import router as oidc_router
 from rating.console.login.visit import NotLoggedIn
 from rating.console.overview.overview_routes import router as overview_router
 from rating.console.overview.search_routes import router as search_router
@@ -27,15 +28,16 @@ from rating.console.portal.portal_page_routes import router as portal_page_route
 from rating.console.reports.report_routes import router as report_router
 from rating.console.runs.run_routes import router as run_router
 from rating.console.settings.key_routes import router as key_router
+from rating.console.settings.password_routes import router as password_router
 from rating.console.settings.user_routes import router as user_router
 from rating.console.simulate.simulation_routes import router as simulation_router
 from schemas.http.http_service import of_http, of_invalid
 from schemas.http.problems import Problem
 
 ROUTERS: Final = (
-    login_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
-    doctor_router, decision_router, catalog_router, key_router, user_router, report_router, portal_page_router,
-    event_router, simulation_router,
+    login_router, oidc_router, overview_router, search_router, account_router, invoice_router, run_router, alert_router,
+    doctor_router, decision_router, catalog_router, key_router, user_router, password_router, report_router,
+    portal_page_router, event_router, simulation_router,
 )  # fmt: skip
 """Of all pages"""
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from schemas.catalog.access.users import User
 from schemas.catalog.base import Model
 from schemas.catalog.entitlements.features import Feature
 from schemas.catalog.indexes import NamespaceIndexes, references
@@ -83,7 +84,7 @@ def record_of(
         for name in ("inbox", "lock_date", "portal_origins", "seller", "webhooks"):
             if not body[name]:
                 del body[name]
-    if isinstance(model, CreditGrant):
+    if isinstance(model, CreditGrant | User):
         body = model.written()
     if isinstance(model, Plan | Subscription) and not model.features:
         del body["features"]

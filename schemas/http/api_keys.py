@@ -121,16 +121,21 @@ class Access:
 
 def user_access(namespace: str, user: User) -> Access:
     """What a user may do. One whose name to log in with reads as the author of another's changes, the admin key's or a
-    key's, is named with ``user:`` before it."""
+    key's, is named with ``user:`` before it; a
+    provider's user by the subject there."""
+    if user.subject:
+        author = f"{user.name} (sso {user.subject})" if user.name else f"sso {user.subject}"
+        return Access(namespace, SCOPES_OF_ROLE[user.role], author, USER_PREFIX + user.code, role=user.role)
     others = user.code.lower() == ROOT_AUTHOR or user.code.lower().startswith(KEY_PREFIX)
     code = USER_PREFIX + user.code if others else user.code
     author = f"{user.name} ({code})" if user.name else code
     return Access(namespace, SCOPES_OF_ROLE[user.role], author, USER_PREFIX + user.code, role=user.role)
 
 
-def user_digest(kept_hash: str) -> str:
-    """What a session has of a password's hash: it changes with the password, and tells nothing of it."""
-    return blake2b(kept_hash.encode(), digest_size=32, person=b"weir-user").hexdigest()
+def user_digest(proof: str) -> str:
+    """What a session has of what its user logs in by (``User.proof``): it changes with the password, and tells nothing
+    of it."""
+    return blake2b(proof.encode(), digest_size=32, person=b"weir-user").hexdigest()
 
 
 class Keyring:
@@ -175,7 +180,7 @@ class Keyring:
         """The rights, as they are now, of a user who logged in at ``since_us``, when the hash of their password had
         this ``digest`` (``user_digest``). Raises Denied (401, 503)."""
         user = self.user(namespace, code)
-        if user is None or not hmac.compare_digest(digest, user_digest(user.hash)):
+        if user is None or not hmac.compare_digest(digest, user_digest(user.proof)):
             raise Denied(401, "unauthorised", "this user was removed, or has another password since; log in again")
         if user.sessions_from is not None and since_us < micros(user.sessions_from):
             raise Denied(401, "unauthorised", "this session was ended; log in again")

@@ -70,6 +70,7 @@ GATEWAY: Final[dict[str, Scopes]] = {
     "GET /v1/users": ADMIN,
     "PUT /v1/users/{name}": ADMIN,
     "DELETE /v1/users/{name}": ADMIN,
+    "PUT /v1/users/{name}/password": READ,  # of the user alone, whom the console asks on behalf of
 }
 
 RATING: Final[dict[str, Scopes]] = {
@@ -153,6 +154,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /": LOGIN,
     "GET /login": LOGIN,
     "POST /login": LOGIN,
+    "GET /login/oidc": LOGIN,
+    "GET /login/oidc/callback": LOGIN,
     "POST /logout": LOGIN,
     "GET /assets/{name}": OPEN,
     "GET /search": LOGIN,
@@ -162,6 +165,8 @@ RATING: Final[dict[str, Scopes]] = {
     "GET /settings/keys": LOGIN,  # the gateway looks at the scope, in the name of the visitor's key
     "POST /settings/keys": LOGIN,
     "POST /settings/keys/revoke": LOGIN,
+    "GET /settings/password": LOGIN,
+    "POST /settings/password": LOGIN,
     "GET /settings/users": LOGIN,
     "POST /settings/users": LOGIN,
     "GET /catalog/{place}": LOGIN,

@@ -1,5 +1,5 @@
-"""How often somebody may try to log in: after so many wrong keys, by address and in all, no key is looked at for a
-while. Keeps its counts in memory; ``now`` is in seconds and never goes back.
+"""How often somebody may try to log in: after so many wrong keys, by address, by user and in all, no key is looked at
+for a while. Keeps its counts in memory; ``now`` is in seconds and never goes back.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Final
 BURST: Final = 10
 """Wrong keys that one address may give at once; then one more every EACH seconds."""
 EACH: Final = 30.0
+USER_BURST: Final = 30
+"""Wrong passwords of one user, of whatever addresses; then one more every USER_EACH seconds."""
+USER_EACH: Final = 60.0
 ALL_BURST: Final = 200
 """Wrong keys of all addresses together at once; then one more every ALL_EACH seconds."""
 ALL_EACH: Final = 1.0
@@ -35,19 +38,24 @@ class LoginAttempts:
     def __init__(self) -> None:
         self._spent: dict[str, _Spent] = {}
 
-    def wait(self, address: str, now: float) -> int:
-        """Seconds until a try from this address is looked at; 0: now."""
+    def wait(self, address: str, now: float, user: str = "") -> int:
+        """Seconds until a try from this address, as this ``user`` ("": by a key), is looked at; 0: now."""
         network = _network(address)
         return max(
             self._wait(network, BURST, EACH, now),
             self._wait(_passwords(network), BURST, EACH, now),
+            self._wait(_of_user(user), USER_BURST, USER_EACH, now) if user else 0,
             self._wait(_EVERYBODY, ALL_BURST, ALL_EACH, now),
         )
 
-    def failed(self, address: str, now: float, *, password: bool = False) -> None:
-        """Count a wrong key, or a wrong ``password`` of a user."""
+    def failed(self, address: str, now: float, user: str = "") -> None:
+        """Count a wrong key, or a wrong password of a ``user``."""
         network = _network(address)
-        counted = [(network, EACH), (_EVERYBODY, ALL_EACH), *([(_passwords(network), EACH)] if password else ())]
+        counted = [
+            (network, EACH),
+            (_EVERYBODY, ALL_EACH),
+            *([(_passwords(network), EACH), (_of_user(user), USER_EACH)] if user else ()),
+        ]
         for name, seconds_a_try in counted:
             known = self._spent.pop(name, None)
             self._spent[name] = _Spent((known.now(now, seconds_a_try) if known else 0.0) + 1, now)
@@ -64,6 +72,10 @@ class LoginAttempts:
         known = self._spent.get(name)
         over = 0.0 if known is None else known.now(now, seconds_a_try) - burst + 1
         return ceil(over * seconds_a_try) if over > 0 else 0
+
+
+def _of_user(user: str) -> str:
+    return f"user {user[:128]}"
 
 
 def _passwords(network: str) -> str:

@@ -62,6 +62,8 @@ def settings_page(frame: Frame) -> Html:
     if frame.may_administer:
         items.append((("settings", "keys"), "API keys", "programs: who may send events, read, and change what"))
         items.append((("settings", "users"), "Users", "people: who may look, decide and change"))
+    if frame.has_password:
+        items.append((("settings", "password"), "Password", "another one of your own"))
     rows = [[frame.link(title, *path), about] for path, title, about in items]
     return frame.page("settings", "Settings", tag("h1", "Settings"), table(("What", "What it is"), rows))
 

@@ -26,6 +26,7 @@ from schemas.values.instants import micros
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
 
+BEGIN: Final = "/login/oidc"
 MOST_NAMESPACES: Final = 8
 """Namespaces that one login opens, since each has a hash of its own to check."""
 _ICON: Final = (
@@ -43,9 +44,15 @@ def redirect_to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?after={quote(after, safe='')}", 303)
 
 
-def _local_path(text: str) -> str:
+def local_path(text: str) -> str:
     """Only a path of this service: no other site, however it is written."""
     return text if text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() else "/"
+
+
+def login_page(rating: Rating, next_page: str, note: str = "", status: int = 200) -> Response:
+    """The form, with the way to the provider where there is one."""
+    console_url = rating.settings.oidc_console_url.rstrip("/")
+    return page_of(login_form(next_page, note, console_url + BEGIN if rating.oidc is not None else ""), status)
 
 
 @router.get("/assets/{name}")
@@ -58,51 +65,56 @@ async def assets(name: str) -> Response:
 
 
 @router.get("/login")
-async def login(next_page: Annotated[str, Query(alias="after")] = "/") -> Response:
-    return page_of(login_form(_local_path(next_page)))
+async def login(request: Request, next_page: Annotated[str, Query(alias="after")] = "/") -> Response:
+    return login_page(rating_of(request), local_path(next_page))
 
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         # Else a visitor would go on as somebody else, whom the other site chose, and not see it.
-        return page_of(login_form("/", note="That came from another site. Log in here."), HTTPStatus.FORBIDDEN)
+        return login_page(rating_of(request), "/", "That came from another site. Log in here.", HTTPStatus.FORBIDDEN)
     fields = parse_qs((await request.body())[:4096].decode("utf-8", "replace"))
     rating = rating_of(request)
     key, user, password, after = (fields.get(name, [""])[0] for name in ("key", "user", "password", "after"))
-    next_page = _local_path(after or "/")
+    next_page = local_path(after or "/")
     address, now = request.client.host if request.client else "unknown", time.monotonic()
-    if seconds := rating.login_tries.wait(address, now):
+    user = user.strip()
+    if seconds := rating.login_tries.wait(address, now, user):
         # Not even looked at: who guesses learns nothing, and a right key is not told from a wrong one.
         log.warning("console login from %s is not looked at for %d s: too many wrong keys", address, seconds)
-        refused = page_of(login_form(next_page, note=f"Too many wrong keys. Try again in {seconds} s."), 429)
+        refused = login_page(rating, next_page, f"Too many wrong keys. Try again in {seconds} s.", 429)
         refused.headers["Retry-After"] = str(seconds)
         return refused
     try:
-        opened = await _as_user(rating, user.strip(), password) if user.strip() else _opened(rating, key)
+        opened = await _as_user(rating, user, password) if user else _opened(rating, key)
     except Denied as denied:
-        return _refused(rating, denied, address, now, next_page, password=bool(user.strip()))
+        return _refused(rating, denied, address, now, next_page, user)
     except Problem as problem:  # others log in now
-        return page_of(login_form(next_page, note=f"{problem.detail}."), problem.status)
+        return login_page(rating, next_page, f"{problem.detail}.", problem.status)
     rating.login_tries.forget(address)
     log.info("console login from %s%s", address, f" by {opened[0].key_id}" if opened else "")
     answer = RedirectResponse(next_page, 303)
-    value = session.issue(rating.settings.admin_key.get_secret_value(), opened, micros(rating.now()))
-    secure = request.url.scheme == "https"
-    answer.set_cookie(session.COOKIE, value, max_age=session.SECONDS, httponly=True, samesite="strict", secure=secure)
+    set_session(answer, rating, opened, secure=request.url.scheme == "https")
     return answer
+
+
+def set_session(answer: Response, rating: Rating, opened: list[session.SessionKey], *, secure: bool) -> None:
+    """Let the browser be logged in as ``opened``; ``secure``: whether the cookie is for https:// alone."""
+    value = session.issue(rating.settings.admin_key.get_secret_value(), opened, micros(rating.now()))
+    answer.set_cookie(session.COOKIE, value, max_age=session.SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
 async def _as_user(rating: Rating, name: str, password: str) -> list[session.SessionKey]:
     """The namespaces in which this is a user with this password. Raises Denied; Problem (429, 503) where too many log
     in."""
-    known = list(rating.users(name, MOST_NAMESPACES))
+    known = [(namespace, user) for namespace, user in rating.users(name, MOST_NAMESPACES) if user.hash]
 
     def checked() -> list[session.SessionKey]:
         if not known:
             is_password(nobodys_hash(), password)
         return [
-            session.SessionKey(namespace, USER_PREFIX + name, user_digest(user.hash))
+            session.SessionKey(namespace, USER_PREFIX + name, user_digest(user.proof))
             for namespace, user in known
             if is_password(user.hash, password)
         ]
@@ -124,15 +136,15 @@ def _opened(rating: Rating, key: str) -> list[session.SessionKey]:
     return [session.SessionKey(name.namespace, name.key_id, key_hash(key))]
 
 
-def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page: str, *, password: bool) -> Response:
+def _refused(rating: Rating, denied: Denied, address: str, now: float, next_page: str, user: str) -> Response:
     if denied.status != HTTPStatus.UNAUTHORIZED:
         log.warning("console login from %s is refused: %s", address, denied.detail)
-        return page_of(login_form(next_page, note=f"{denied.detail}."), denied.status)
-    rating.login_tries.failed(address, now, password=password)
-    log.warning("console login from %s is refused: a wrong key", address)
-    return page_of(
-        login_form(next_page, note="That is neither a user with this password nor a key of this service."), 401
-    )
+        return login_page(rating, next_page, f"{denied.detail}.", denied.status)
+    rating.login_tries.failed(address, now, user)
+    # Only a name that there is: in the wrong field, people type passwords.
+    known = bool(user) and next(rating.users(user, 1), None) is not None
+    log.warning("console login from %s is refused: a wrong %s", address, f"password of {user}" if known else "key")
+    return login_page(rating, next_page, "That is neither a user with this password nor a key of this service.", 401)
 
 
 @router.post("/logout")

@@ -18,6 +18,7 @@ from rating.console.frame import Frame
 from rating.console.login import session
 from rating.console.login.display_names import display_name
 from rating.console.login.rights import may_administer, may_change, may_decide
+from schemas.catalog.access.users import PROVIDER_PREFIX
 from schemas.catalog.state import NamespaceView
 from schemas.http.api_keys import USER_PREFIX, Access, Denied, KeyName
 from schemas.http.scopes import READ
@@ -125,6 +126,8 @@ def frame_of(rating: Rating, opened: OpenedConsole, view: NamespaceView, token: 
         may_decide=may_decide(access),
         may_hold=may_decide(access, "hold"),
         may_administer=may_administer(access),
+        has_password=access.key_id.startswith(USER_PREFIX)
+        and not access.key_id.removeprefix(USER_PREFIX).startswith(PROVIDER_PREFIX),
         token=token,
         name_of=lambda kind, code: display_name(view, kind, code),
         standing=tuple(
@@ -160,7 +163,7 @@ async def form_of(
         who = f"the role {visit.access.role}" if visit.access.role else "this key"
         raise RatingProblem(HTTPStatus.FORBIDDEN, f"{who} may not do this; an admin of the namespace may")
     # A login takes a password as it is typed.
-    return {name: values[0] if name == "password" else values[0].strip() for name, values in fields.items()}
+    return {name: values[0] if "password" in name else values[0].strip() for name, values in fields.items()}
 
 
 def _first_namespace(rating: Rating, access: Access) -> str:

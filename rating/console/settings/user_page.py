@@ -66,7 +66,8 @@ def _form(frame: Frame) -> Html:
 
 def _row(frame: Frame, user: JsonObject) -> list[Html | str]:
     code = user["code"]
-    name = join(user["name"] or code, " ", tag("span", code, class_="soft code") if user["name"] else None)
+    known_as = f"sso {subject}" if (subject := user.get("subject")) else code
+    name = join(user["name"] or known_as, " ", tag("span", known_as, class_="soft code") if user["name"] else None)
     return [name, user["role"], f"{user['changed_at'][:10]} by {user['changed_by']}",
             _button(frame, code, "end", "End sessions"), _button(frame, code, "remove", "Remove")]  # fmt: skip
 

@@ -21,6 +21,7 @@ from tests.integration.rating.console import (
     list_steps,
     login_steps,
     page_steps,
+    provider_steps,
     report_steps,
     settings_steps,
 )
@@ -239,6 +240,16 @@ def test_a_catalog_is_made_by_clicking_alone(settings: Settings, closed: Road, w
             settings_steps.user_acts_until_removed(browser, gateway, token, wait_until)
         settings_steps.users_are_audited(gateway)
         settings_steps.key_asks_on_nobodys_behalf(gateway, made)
+
+
+def test_people_log_in_at_an_openid_connect_provider(settings: Settings, namespace: str, wait_until: Waiting) -> None:
+    with (
+        provider_steps.console_with_a_provider(settings, namespace) as url,
+        gateway_client(settings, namespace) as gateway,
+    ):
+        other_url = base_url(settings, "rating")
+        provider_steps.person_of_the_provider_acts_until_ended(url, other_url, gateway, wait_until)
+        provider_steps.person_without_a_role_is_refused(url, gateway)
 
 
 def test_a_portal_token_opens_one_account_and_nothing_else(

@@ -52,6 +52,7 @@ def user_acts_until_removed(browser: httpx.Client, gateway: httpx.Client, token:
         bo_browser.post("/logout")
         assert bo_browser.get("/", headers={"Cookie": f"weir_console={kept}"}).status_code == 303
         assert bo_browser.post("/login", data=login).status_code == 303
+        login |= own_password_is_changed(bo_browser, login)
         ended = {"token": token, "code": "bo@example.com", "do": "end"}
         assert browser.post("/settings/users", data=ended).status_code == 303
         assert wait_until(lambda: bo_browser.get("/").status_code == 303)
@@ -61,10 +62,34 @@ def user_acts_until_removed(browser: httpx.Client, gateway: httpx.Client, token:
         assert bo_browser.post("/login", data=login).status_code == 401
 
 
+def own_password_is_changed(browser: httpx.Client, login: dict[str, str]) -> dict[str, str]:
+    """By who has the present one; this session goes on and every other one is over. Returns the new password."""
+    changed = {"password": "staple battery horse"}
+    with httpx.Client(base_url=browser.base_url, timeout=60) as other:
+        assert other.post("/login", data=login).status_code == 303
+        assert "Password" in browser.get("/settings").text
+        fields = {"token": form_token(browser.get("/settings/password").text), "old_password": login["password"]}
+        fields |= {"password": changed["password"], "password_again": changed["password"]}
+        for wrong in (
+            {"old_password": "another"},
+            {"password_again": "another"},
+            {"password": "x", "password_again": "x"},
+        ):
+            refused = browser.post("/settings/password", data=fields | wrong)
+            assert (refused.status_code, 'role="alert"' in refused.text) == (422, True)
+        assert "is changed" in browser.post("/settings/password", data=fields).text
+        assert browser.get("/").status_code == 200
+        assert other.get("/").status_code == 303
+        assert other.post("/login", data=login).status_code == 401
+        assert other.post("/login", data=login | changed).status_code == 303
+    return changed
+
+
 def users_are_audited(gateway: httpx.Client) -> None:
     """Each step of ``user_acts_until_removed`` that changed the user, newest first and without the password."""
     trail = gateway.get("/v1/catalog/audit", params={"kind": "user"}).json()
-    assert [item["action"] for item in trail["items"]] == ["retired", "changed", "changed", "created"]
+    assert [item["action"] for item in trail["items"]] == ["retired", "changed", "changed", "changed", "created"]
+    assert trail["items"][2]["author"] == "Bo (bo@example.com)", "whose own password it is"
     assert "argon2" not in str(trail)
 
 

@@ -17,7 +17,7 @@ from rating.console.frame import Frame
 from rating.console.html import Html, address, link, page, table, tag
 from rating.console.login import session
 from rating.console.login.login_page import login_form
-from rating.console.login.login_routes import _local_path
+from rating.console.login.login_routes import local_path
 from rating.console.page_answers import failure, page_in_pieces
 from rating.console.text import grouped, local_days, rounded
 from schemas.values.instants import micros, parse_rfc3339
@@ -202,5 +202,5 @@ def test_local_days_are_said_with_the_last_one() -> None:
 
 @pytest.mark.parametrize("outside", ["https://evil.example/", "//evil.example", "/\\evil.example", "evil", "", "/a\nb"])
 def test_a_login_never_leads_to_another_site(outside: str) -> None:
-    assert _local_path(outside) == "/"
-    assert _local_path("/accounts/x?namespace=n") == "/accounts/x?namespace=n"
+    assert local_path(outside) == "/"
+    assert local_path("/accounts/x?namespace=n") == "/accounts/x?namespace=n"

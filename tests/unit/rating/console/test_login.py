@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from rating.api.visitors import ended_sessions
-from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, LoginAttempts
+from rating.api.visitors.login_attempts import ALL_BURST, BURST, EACH, REMEMBERED, USER_BURST, USER_EACH, LoginAttempts
 from rating.app import build_app
 from rating.console.login import login_routes
 from rating.console.login.session import COOKIE, form_token
@@ -96,9 +96,21 @@ def test_all_addresses_together_have_a_bound_and_few_are_remembered() -> None:
     assert tries.wait("203.0.113.1", 0) == 1
     assert tries.wait("203.0.113.1", 2) == 0
     for number in range(REMEMBERED + 10):
-        tries.failed(f"{number}", 0, password=number % 2 == 0)
+        tries.failed(f"{number}", 0, "ada" if number % 2 == 0 else "")
     assert len(tries._spent) == REMEMBERED
     assert tries.wait("203.0.113.1", 0) > 0
+
+
+def test_a_users_password_is_not_guessed_from_many_addresses() -> None:
+    tries = LoginAttempts()
+    for number in range(USER_BURST):
+        assert tries.wait("203.0.113.1", 0, "ada") == 0
+        tries.failed(f"198.51.100.{number}", 0, "ada")
+    assert tries.wait("203.0.113.1", 0, "ada") == USER_EACH
+    assert tries.wait("203.0.113.1", USER_EACH, "ada") == 0
+    assert (tries.wait("203.0.113.1", 0, "bo"), tries.wait("203.0.113.1", 0)) == (0, 0), "others, and keys"
+    tries.forget("203.0.113.1")
+    assert tries.wait("203.0.113.1", 0, "ada") == USER_EACH, "a right login of another gives no more tries"
 
 
 def test_an_ended_session_is_not_brought_back_by_cookies_that_are_made_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.catalog.access.users_api import changed_user, user_change, user_json
+from ingest.catalog.access.users_api import (
+    changed_user,
+    password_change,
+    user_change,
+    user_json,
+    with_own_password,
+)
 from ingest.catalog.document import DocumentError
 from rating.console.login.rights import may_administer, may_change, may_decide
-from schemas.catalog.access.users import ROLES, User, UserChange
+from schemas.catalog.access.users import ROLES, PasswordChange, User, UserChange, provider_code
 from schemas.catalog.keys import ApiKey
 from schemas.catalog.state import Catalog, Entry, record_of
 from schemas.http.api_keys import (
@@ -28,6 +34,8 @@ from schemas.http.passwords import is_password, nobodys_hash, password_hash
 from schemas.values.instants import parse_rfc3339
 from stream_processors.projections.ledgers import copied_body
 
+ISSUER = "https://login.example"
+SSO = provider_code(ISSUER, "ada-1")
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaGhhc2g"
 NOW = 1_700_000_000_000_000
 
@@ -130,3 +138,53 @@ def test_a_password_is_known_by_its_hash_alone() -> None:
     assert not is_password(nobodys_hash(), "")
     assert not is_password("no hash", "correct horse")
     User(code="ada", hash=kept, role="viewer")
+
+
+def test_a_providers_user_has_no_password_and_the_name_that_follows_from_the_subject() -> None:
+    asked = UserChange(role="viewer", name="ada@shop.example", issuer=ISSUER, subject="ada-1")
+    ada = changed_user(SSO, None, asked, None, NOW)
+    assert (ada.hash, ada.subject, user_json(entry_of_user(ada))["subject"]) == ("", "ada-1", "ada-1")
+    assert changed_user(SSO, entry_of_user(ada), UserChange(role="admin"), None, NOW).subject == "ada-1"
+    for name, standing, change, made in (
+        ("ada", None, asked, None),  # would be another's name
+        (provider_code(ISSUER, "bo-2"), None, asked, None),
+        (SSO, None, asked.model_copy(update={"issuer": ""}), None),
+        (SSO, None, asked, HASH),
+        (SSO, entry_of_user(ada), UserChange(password="a long password"), HASH),
+        (SSO, entry_of_user(ada), UserChange(subject="bo-2"), None),
+        ("sso-ada", None, UserChange(role="viewer"), HASH),
+    ):
+        with pytest.raises(DocumentError):
+            changed_user(name, standing, change, made, NOW)
+    access = keyring(ada).of_user("shop", SSO, user_digest(ada.proof), NOW)
+    assert (access.author, access.key_id) == ("ada@shop.example (sso ada-1)", f"user:{SSO}")
+    nameless = ada.model_copy(update={"name": "", "subject": "admin"})
+    assert user_access("shop", nameless).author == "sso admin"
+    assert not is_password(ada.hash, "")
+
+
+def test_a_user_with_a_password_is_written_as_earlier_releases_read_it() -> None:
+    ada = User(code="ada", hash=HASH, role="viewer")
+    assert not {"issuer", "subject"} & ada.written().keys()
+    kept = User.model_construct(code="sso-ada", hash=HASH, role="viewer").model_dump_json()
+    assert User.model_validate_json(kept, context={"stored": True}).code == "sso-ada"
+
+
+def test_ones_own_password_is_changed_by_who_has_it_and_ends_all_sessions() -> None:
+    kept, made = password_hash("the present one"), password_hash("a further one")
+    ada = User(code="ada", name="Ada", hash=kept, role="viewer")
+    change = PasswordChange(old_password="the present one", password="a further one")
+    after = with_own_password(entry_of_user(ada), change, made, NOW)
+    assert (after.hash, after.role, after.name) == (made, "viewer", "Ada")
+    with pytest.raises(Denied):
+        keyring(ada, after).of_user("shop", "ada", user_digest(ada.proof), NOW + 1)
+    # The same once more, as its answer was lost: nothing else.
+    assert with_own_password(entry_of_user(after), change, password_hash("a further one"), NOW + 5) == after
+    wrong = change.model_copy(update={"old_password": "another", "password": "a third one"})
+    provided = User(code=SSO, issuer=ISSUER, subject="ada-1", role="viewer")
+    for standing in (entry_of_user(ada), entry_of_user(provided), None):
+        with pytest.raises(DocumentError, match=r"old_password") as raised:
+            with_own_password(standing, wrong, made, NOW)
+        assert "a third one" not in str(raised.value)
+    with pytest.raises(DocumentError):
+        password_change(b'{"old_password": "x", "password": "short"}')

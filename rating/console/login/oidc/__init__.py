@@ -1,0 +1,1 @@
+"""The login at an OpenID Connect provider: authorization code with PKCE."""
