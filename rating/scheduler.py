@@ -81,11 +81,13 @@ def run(settings: Settings, stop: threading.Event, attempts: Attempts, *, once: 
     ``stop``; or one. Gives how much failed in the last: namespaces, or reading which there are."""
 
     def close(name: str) -> CloseResult:
-        return run_close(settings, name, None, datetime.now(UTC), lambda *_: None)
+        now, ahead = datetime.now(UTC), catalog.view(name).settings.ahead
+        return run_close(settings, name, None, now, lambda *_: None, ahead=ahead)
 
     while True:
         try:
-            names = scheduled(read_catalog(settings).namespaces(), settings.close_schedule_namespaces)
+            catalog = read_catalog(settings)
+            names = scheduled(catalog.namespaces(), settings.close_schedule_namespaces)
         except Exception as error:  # Kafka may be away; it is asked again
             log.error("the catalog cannot be read, next round tries again: %s: %s", type(error).__name__, error)
             attempts.failed(_CATALOG, f"{type(error).__name__}: {error}")

@@ -18,7 +18,18 @@ from deploy.cli.connection import ADMIN_KEY, CATALOG_KEY, INGEST_KEY, READ_KEY, 
 from deploy.cli.errors import Failure
 from deploy.cli.errors import explain as explain_failure
 from deploy.cli.events import rejected, send, usage, void
-from deploy.cli.operation import backup, capacity, copies, generation, init, log, replay, up_down_status, verify
+from deploy.cli.operation import (
+    backup,
+    capacity,
+    copies,
+    generation,
+    init,
+    log,
+    replay,
+    sandbox,
+    up_down_status,
+    verify,
+)
 
 
 def _print_version(chosen: bool) -> None:
@@ -65,6 +76,7 @@ app.command(epilog=CATALOG_KEY)(apply.apply)
 app.command(epilog=CATALOG_KEY)(audit.audit)
 app.add_typer(key.app, name="key")
 app.add_typer(users.app, name="users")
+app.add_typer(sandbox.app, name="sandbox")
 app.command(epilog=INGEST_KEY)(send.send)
 app.command(epilog=ADMIN_KEY)(void.void)
 app.command(epilog=ADMIN_KEY)(void.correct)

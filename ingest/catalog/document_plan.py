@@ -12,6 +12,7 @@ from ingest.catalog.checks.bound_faults import bound_faults
 from ingest.catalog.checks.dimension_names import name_faults
 from ingest.catalog.checks.lock_date_faults import lock_date_faults
 from ingest.catalog.checks.references import reference_faults
+from ingest.catalog.checks.sandbox_faults import as_it_stands, sandbox_faults
 from ingest.catalog.checks.schema_evolution import evolution_faults
 from ingest.catalog.checks.touched import Touched, touched_by
 from ingest.catalog.checks.warnings import catalog_warnings
@@ -110,11 +111,17 @@ class _Planner:
         code, declared = self._document.namespace, self._document.declared
         if declared is None:
             if self._view.known:
+                if self._now_us is not None:
+                    self._now_us = self._view.settings.now_us(self._now_us)
                 return
             declared = Namespace(code=code)
         standing = self._view.settings if self._view.known else None
         if declared.bounds is None:  # the document leaves them as they are
             declared = declared.model_copy(update={"bounds": standing.bounds if standing else None})
+        declared = as_it_stands(standing, declared)
+        self._faults += sandbox_faults(standing, declared)
+        if self._now_us is not None:
+            self._now_us = declared.now_us(self._now_us)
         locked = standing.lock_date if standing else None
         if declared.lock_date is None:
             declared = declared.model_copy(update={"lock_date": locked})

@@ -80,4 +80,6 @@ class BasisReader:
         room = MOST_A_DAY - valid.number_on(namespace, now_us // DAY_US)
         if room <= 0:
             raise DayIsFull(now_us)
-        return Basis(view, AsOf(now_us, newest.number if newest else 0, view.before, offsets), room)
+        return Basis(
+            view, AsOf(view.settings.now_us(now_us), newest.number if newest else 0, view.before, offsets), room
+        )

@@ -39,7 +39,7 @@ class CatalogChanges:
                 self.ruled_us = self.ruled_us or entry.published_us
             if entry.namespace not in self._ruled:
                 return
-            if entry.kind in _OF_ALL:
+            if entry.kind in _OF_ALL or entry.body.get("clock_ahead_seconds"):
                 self._changes[entry.namespace] = None
             elif entry.kind in _OF_ACCOUNT:
                 # A credit grant of a subscription alone names no account: all of the namespace are looked at.

@@ -53,7 +53,7 @@ async def alerts(
         state=state,
         since_us=_since(since),
         open_only=open_only,
-        now_us=micros(rating.now()),
+        now_us=micros(rating.now_of(view)),
         after=None if cursor is None else place_of(cursor),
         limit=limit + 1,
     )

@@ -231,8 +231,12 @@ class Rating:
 
     @staticmethod
     def now() -> datetime:
-        """The present, UTC: the one clock of the routes."""
+        """The real present, UTC."""
         return datetime.now(UTC)
+
+    def now_of(self, view: NamespaceView) -> datetime:
+        """The present of a namespace, UTC, which a sandbox's clock may be ahead of the real one."""
+        return view.settings.now(self.now())
 
 
 def rating_of(request: Request) -> Rating:

@@ -135,7 +135,7 @@ async def _simulated(
     """``told`` of the simulation, both in the thread of one long question. Raises Problem."""
 
     def question(client: Client, go_on: GoOn) -> T:
-        now_us = micros(rating.now())
+        now_us = micros(rating.now_of(view))
         return told(simulate(client, view, body.scenario(), body.period, now_us, lambda *_: go_on()))
 
     try:

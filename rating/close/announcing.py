@@ -167,7 +167,7 @@ class Announcer:
             "namespace": request.namespace, "as_of": rfc3339(plan.ready_us), "attempt": attempt,
             "time_zone_data": VERSION,
         }  # fmt: skip
-        run = Run(name, cut.number, self._planning.catalog.next_offset, cut.as_of_us, body)
+        run = Run(name, cut.number, self._planning.catalog.next_offset, request.instant_us(cut), body)
         wait_rolled_up(request.client, cut, request.on_progress)
         whole_plan = self._planning.plan(self._planning.late(cut, run.catalog_offset), run.catalog_offset)
         return ledger.announce(self.checked(run, whole_plan, cut))

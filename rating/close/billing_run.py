@@ -128,7 +128,7 @@ class Close:
         names = [invoice.invoice_id for invoice in invoices]
         missed = tuple(name for name in names if standing.invoice(namespace, name) is None)
         # 6. Assign numbers, settle balances, and wait until the invoices are visible.
-        number_all(self._ledgers.checkpoints, client, standing, planning.view(), request.now)
+        number_all(self._ledgers.checkpoints, client, standing, planning.view(), request.present)
         self.balance()
         wait_visible(client, namespace, standing, on_progress)
         already = len(invoices) - len(won) - len(missed)
@@ -139,7 +139,7 @@ class Close:
         request, standing = self._request, self._ledgers.standing
         if not request.dry_run:  # an earlier close may have died before its invoices were visible and numbered
             wait_visible(request.client, request.namespace, standing, request.on_progress)
-            number_all(self._ledgers.checkpoints, request.client, standing, self.planning.view(), request.now)
+            number_all(self._ledgers.checkpoints, request.client, standing, self.planning.view(), request.present)
         # Nothing is rated in this case, so late usage that cannot be rated is reported here.
         unrated = lines_to_rate_again(self.planning.view(), standing, late, unpriced=False)[1] if late else []
         return self._result(None, problems=tuple(dict.fromkeys((*plan.problems, *unrated))))
@@ -150,7 +150,7 @@ class Close:
         ends = present_ends(request.settings, self.planning.catalog)
         wait_metered(request.client, ends, request.on_progress)
         self._rows.require(ends)
-        run = Run("", 0, self.planning.catalog.next_offset, micros(request.now), {})
+        run = Run("", 0, self.planning.catalog.next_offset, micros(request.present), {})
         invoices, problems = self.rated_plan.rated(plan, run, None)
         run = self.announcer.checked(run, plan, None)
         request.on_checks(stored_checks(run))
@@ -211,7 +211,7 @@ class Close:
 
         interims = bill_interims(request, ledgers, view, late, self._rows.require)
         if (interims.invoices or request.reached) and not request.dry_run:  # also what a close that died left
-            number_all(ledgers.checkpoints, request.client, ledgers.standing, view, request.now)
+            number_all(ledgers.checkpoints, request.client, ledgers.standing, view, request.present)
             self.balance()
             wait_visible(request.client, request.namespace, ledgers.standing, request.on_progress)
         return replace(
@@ -234,7 +234,7 @@ class Close:
             for account_id in sorted(negative):  # which may pay any invoice of its account
                 ledgers.standing.expand_account(request.namespace, account_id)
             invoices = ledgers.standing.invoices(request.namespace)
-            now_us = micros(request.now)
+            now_us = micros(request.present)
             following = list(counterparts(invoices, now_us)) or draws(invoices, now_us)
             if not following:
                 break

@@ -6,7 +6,7 @@ import gc
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rating.close.billing_run import Close
 from rating.close.checklist.checks import ChecklistPoint
@@ -34,8 +34,11 @@ def run_close(
     on_checks: Callable[[tuple[ChecklistPoint, ...]], None] = lambda _: None,
     subscription: str = "",
     reached: frozenset[str] = frozenset(),
+    ahead: timedelta = timedelta(),
 ) -> CloseResult:
-    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: ``now``). Blocking.
+    """Bill every period of ``namespace`` (None: the settings') that is due at ``as_of`` (None: now). Blocking.
+
+    ``now``: the real present; ``ahead``: how far the namespace's clock is ahead of it (``Namespace.now``).
 
     ``on_checks`` is called with the checklist before anything is billed; with ``strict`` nothing is billed if it
     has findings. ``subscription``, ``reached``: as of ``CloseRequest``. A dry run waits for metering, rates live
@@ -43,10 +46,11 @@ def run_close(
     answer; running it again is safe after either.
     """
     name = namespace or settings.namespace
-    until = as_of or now
-    if until > now:
+    until = as_of or now + ahead
+    if until > now + ahead:
         raise CloseError(f"as of {rfc3339(micros(until))} lies in the future; choose an instant up to now")
-    if not dry_run and (kafka_us := kafka_time_us(settings)) is not None and micros(until) > kafka_us + TOLERANCE_US:
+    kafka_us = None if dry_run else kafka_time_us(settings)
+    if kafka_us is not None and micros(until - ahead) > kafka_us + TOLERANCE_US:
         raise CloseError(
             f"as of {rfc3339(micros(until))} lies in the future by Kafka's clock, {rfc3339(kafka_us)}; this machine's "
             f"clock is {words(micros(now) - kafka_us)}: set it (NTP), or close as of an instant that has passed"
@@ -58,6 +62,7 @@ def run_close(
         namespace=name,
         as_of=until,
         now=now,
+        ahead=ahead,
         on_progress=on_progress,
         dry_run=dry_run,
         strict=strict,

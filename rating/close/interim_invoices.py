@@ -82,7 +82,7 @@ def bill_interims(
             "ended, or a period before that is not billed yet, which `weir close` does or explains"
         )
         return Interims(problems=(*problems, *plan.problems, *([problem] if named else ())))
-    run = Run("", 0, view.before, micros(request.now), {})
+    run = Run("", 0, view.before, micros(request.present), {})
     if named or request.dry_run:
         wait_metered(client, end_offsets(request.settings), request.on_progress)
     totals = measure(client, view.namespace, needs_of(plan.billings), None, request.on_progress, plan.listed)
@@ -100,7 +100,7 @@ def bill_interims(
     body = {
         "namespace": view.namespace, "as_of": rfc3339(as_of_us), "interim": sorted(over), "time_zone_data": VERSION,
     }  # fmt: skip
-    run = Run(_run_id(plan, cut, view.before), cut.number, view.before, cut.as_of_us, body)
+    run = Run(_run_id(plan, cut, view.before), cut.number, view.before, request.instant_us(cut), body)
     totals = measure(client, view.namespace, needs_of(plan.billings), cut, request.on_progress, plan.listed)
     plan = only(plan, reached(plan, totals, run, anything=bool(named)))
     invoices, failed = build_invoices(plan, totals, run)

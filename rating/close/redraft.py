@@ -63,11 +63,11 @@ def refresh_drafts(
     name, cut = view.namespace, None
     wait_metered(client, ends := end_offsets(settings), on_progress)
     require(ends)
-    run = Run("", 0, view.before, micros(now), {})
+    run = Run("", 0, view.before, micros(request.present), {})
     if not request.dry_run:
         cut = covering_cut(settings, client, ledgers.checkpoints, ends, now)
         body = {"namespace": name, "as_of": rfc3339(micros(request.as_of)), "drafts": True, "time_zone_data": VERSION}
-        run = Run(_run_id(name, cut, view.before), cut.number, view.before, cut.as_of_us, body)
+        run = Run(_run_id(name, cut, view.before), cut.number, view.before, request.instant_us(cut), body)
         wait_rolled_up(client, cut, on_progress)
     plan = make_plan(view, standing, micros(request.as_of), late(cut), "drafts")
     plan = replace(plan, listed=settings.priced_values)

@@ -34,15 +34,17 @@ def no_name(kind: str, code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A visitor's view of one namespace. ``namespaces``: those that may be chosen; ``may_change``: whether they may
-    change the catalog, ``may_decide``: decide on invoices, ``may_hold``: hold drafts back and release them,
-    ``may_administer``: make keys and users; ``token``: what its forms carry; ``name_of``: (kind, code) → display
-    name, "" for none; ``standing``: sentences about what of the pipeline stands still."""
+    """A visitor's view of one namespace. ``namespaces``: those that may be chosen; ``clock``: what the clock of a
+    sandbox that is ahead of the present shows; ``may_change``: whether they may change the catalog, ``may_decide``:
+    decide on invoices, ``may_hold``: hold drafts back and release them, ``may_administer``: make keys and users;
+    ``token``: what its forms carry; ``name_of``: (kind, code) → display name, "" for none; ``standing``: sentences
+    about what of the pipeline stands still."""
 
     namespace: str
     namespaces: tuple[str, ...] = ()
     title: str = ""
     sandbox: bool = False
+    clock: str = ""
     visitor: str = ""
     may_change: bool = False
     may_decide: bool = False
@@ -129,7 +131,8 @@ class Frame:
         return tag("span", f"{self.visitor}{rights}", class_="soft") if self.visitor else None
 
     def _namespace(self) -> Html:
-        badge = tag("strong", "Sandbox", class_="badge sandbox") if self.sandbox else None
+        label = f"Sandbox: {self.clock}" if self.clock else "Sandbox"
+        badge = tag("strong", label, class_="badge sandbox") if self.sandbox else None
         name = join(
             self.title or self.namespace, tag("span", self.namespace, class_="soft code") if self.title else None
         )

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -57,12 +57,17 @@ class BillerMetrics:
 
 class ThresholdBiller:
     """``reached`` takes what is found, ``run`` bills it until it is cancelled. ``close``: by default that of
-    ``settings``."""
+    ``settings``; ``ahead_of``: how far a namespace's clock is ahead of the present."""
 
     def __init__(
-        self, settings: Settings, attempts: Attempts, metrics: BillerMetrics, close: CloseReached | None = None
+        self,
+        settings: Settings,
+        attempts: Attempts,
+        metrics: BillerMetrics,
+        close: CloseReached | None = None,
+        ahead_of: Callable[[str], timedelta] = lambda _: timedelta(),
     ) -> None:
-        self._settings = settings
+        self._settings, self._ahead_of = settings, ahead_of
         self._attempts = attempts
         self._metrics = metrics
         self._close = close or self._run_close
@@ -138,7 +143,8 @@ class ThresholdBiller:
             self._metrics.waiting(len(self._queue))
 
     def _run_close(self, namespace: str, subscriptions: frozenset[str]) -> CloseResult:
-        return run_close(self._settings, namespace, None, datetime.now(UTC), self._go_on, reached=subscriptions)
+        now, ahead = datetime.now(UTC), self._ahead_of(namespace)
+        return run_close(self._settings, namespace, None, now, self._go_on, reached=subscriptions, ahead=ahead)
 
     def _go_on(self, *_: object) -> None:
         if self._stopping:

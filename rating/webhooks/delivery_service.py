@@ -88,7 +88,12 @@ class DeliveryService:
         self._pool = ClickHousePool(settings, _CLIENTS)
         render, record = Coalescing(self._render, _AT_ONCE), Coalescing(self._record, _AT_ONCE)
         self._alert_changes = CatalogChanges()
-        self._biller = ThresholdBiller(settings, self._attempts, BillerMetrics(self.metrics.registry))
+        self._biller = ThresholdBiller(
+            settings,
+            self._attempts,
+            BillerMetrics(self.metrics.registry),
+            ahead_of=lambda namespace: self._catalog.catalog.view(namespace).settings.ahead,
+        )
         alerts = (self._catalog.catalog, self._alert_changes, self._queue_alerts, self._queue_topups, self._attempts)
         self._alerts = AlertService(settings, *alerts, self._biller.reached)
         self._context = CourierContext(settings, Sender(settings), render, record, self.metrics)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -33,9 +33,13 @@ from schemas.prices.decimals import NotNegative, Positive
 from schemas.prices.json_schema import PriceJson
 from schemas.values.currency import exponent, is_known, is_own_unit, is_too_fine
 from schemas.values.fine_instants import InstantOrDate
+from schemas.values.instants import SECOND
 from schemas.values.time_zones import NAMES
 
 NumberPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_. -]{0,24}(\{year\}[A-Za-z0-9/_. -]{0,24})?$")]
+
+
+MAX_CLOCK_AHEAD_SECONDS: Final = 10 * 366 * 86_400
 
 
 class Namespace(Model):
@@ -46,7 +50,11 @@ class Namespace(Model):
     name: str = ""
     """display name"""
     sandbox: bool = False
-    """marks a namespace for experiments; informational only"""
+    """marks a namespace for experiments, which may have a clock of its own; settled once it is declared, and left out
+    of a document it stays as it is"""
+    clock_ahead_seconds: Annotated[int, Field(ge=0, le=MAX_CLOCK_AHEAD_SECONDS)] | None = None
+    """of a sandbox: how far its clock is ahead of the present. It only grows, since what was billed is not taken back;
+    null: unchanged, at first 0"""
     max_event_age_seconds: Annotated[int, Field(ge=60)] | None = 35 * 86_400
     """older events are refused; null: no limit, for importing history"""
     max_event_skew_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 3600
@@ -83,6 +91,25 @@ class Namespace(Model):
         if code := doubled(codes):
             raise ValueError(f"webhooks: code {code} stands twice; give each a code of its own")
         return self
+
+    @property
+    def seconds_ahead(self) -> int:
+        """How far its clock is ahead of the present; 0 for a live namespace, whatever its entry says."""
+        return (self.clock_ahead_seconds or 0) if self.sandbox else 0
+
+    @property
+    def ahead(self) -> timedelta:
+        """As ``seconds_ahead``."""
+        return timedelta(seconds=self.seconds_ahead)
+
+    def now_us(self, real_us: int) -> int:
+        """The namespace's present, microseconds UTC, at the real present ``real_us``. Append times, checkpoints, API
+        keys and sessions go by the real one."""
+        return real_us + self.seconds_ahead * SECOND
+
+    def now(self, real: datetime) -> datetime:
+        """As ``now_us``."""
+        return real + self.ahead
 
 
 class Product(Model):

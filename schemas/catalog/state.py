@@ -81,7 +81,7 @@ def record_of(
     body = model.model_dump(mode="json")
     # Fields that say nothing are left out, so that an earlier release, which does not know them, reads the entry.
     if isinstance(model, Namespace):
-        for name in ("inbox", "lock_date", "portal_origins", "seller", "webhooks"):
+        for name in ("clock_ahead_seconds", "inbox", "lock_date", "portal_origins", "seller", "webhooks"):
             if not body[name]:
                 del body[name]
     if isinstance(model, CreditGrant | User):

@@ -59,10 +59,13 @@ def accept(
 ) -> list[AcceptedEvent]:
     """Accept all events under the namespace's settings and event types, or raise Refused.
 
-    ``now_us``: instant of arrival, microseconds UTC; it replaces a missing timestamp, and ages are measured from
-    it. ``mint_key(index)`` generates a missing idempotency key. ``single`` only shortens the JSON paths in errors.
+    ``now_us``: instant of arrival, microseconds UTC; by the namespace's clock it replaces a missing timestamp, and
+    ages are measured from it. ``mint_key(index)`` generates a missing idempotency key. ``single`` only shortens the
+    JSON paths in errors.
     """
     accepted: list[AcceptedEvent] = []
+    now_us = settings.now_us(now_us)
+    clock_is_real = not settings.seconds_ahead
     earliest, latest = stamp_bounds(settings, now_us)
     check_of = types.check
     reject_unknown = types.reject_unknown
@@ -116,7 +119,7 @@ def accept(
                 raw.source,
                 stamp,
                 text,
-                raw.timestamp is None,
+                clock_is_real and raw.timestamp is None,
             )
         )
     if len(accepted) > 1:
@@ -125,7 +128,7 @@ def accept(
 
 
 def stamp_bounds(settings: Namespace, now_us: int) -> tuple[int, int]:
-    """The earliest and the latest timestamp that are accepted at ``now_us``, both included."""
+    """The earliest and the latest timestamp that are accepted at ``now_us`` of the namespace's clock, both included."""
     age = settings.max_event_age_seconds
     earliest = _EARLIEST if age is None else max(_EARLIEST, now_us - age * SECOND)
     return earliest, min(now_us + settings.max_event_skew_seconds * SECOND, _LATEST)

@@ -218,7 +218,8 @@ EXAMPLES: Final[dict[type[BaseModel], tuple[Example, ...]]] = {
     ),
     models.Namespace: (
         {
-            "code": "shop", "name": "Shop", "sandbox": False, "max_event_age_seconds": 3024000,
+            "code": "shop", "name": "Shop", "sandbox": True, "clock_ahead_seconds": 86400,
+            "max_event_age_seconds": 3024000,
             "max_event_skew_seconds": 3600,
             "account_paths": [["account_id"]], "unknown_events": "reject", "inbox": True,
             "invoice_prefix": "SHOP-{year}-", "credit_note_prefix": "SHOP-CN-{year}-", "lock_date": "2026-01-01",

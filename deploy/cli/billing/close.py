@@ -22,7 +22,9 @@ def close(
     as_of: Annotated[
         str,
         typer.Option(
-            "--as-of", help="RFC 3339 instant, or a date (midnight UTC): bill what is due by then. Default: now."
+            "--as-of",
+            help="RFC 3339 instant, or a date (midnight UTC): bill what is due by then. Default: now, by the"
+            " namespace's clock.",
         ),
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be billed; write nothing.")] = False,
@@ -43,6 +45,7 @@ def close(
     Closing again publishes nothing twice."""
     from deploy.cli.output import StepsBar, console, print_json, say
     from rating.close import run_close
+    from schemas.catalog.follower import read_catalog
 
     settings = connection(namespace)
     until = parse_as_of(as_of) if as_of else None
@@ -62,6 +65,7 @@ def close(
             strict=strict,
             on_checks=checked,
             subscription=subscription,
+            ahead=read_catalog(settings).view(settings.namespace).settings.ahead,
         )
     if as_json:
         members = ("account_id", "subscription", "currency", "total")

@@ -36,7 +36,7 @@ async def account_balance(rating: Rating, view: NamespaceView, account_id: str) 
     """The live balance of an account, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
         raise unknown_account(view.namespace, account_id)
-    now_us, checkpoint = micros(rating.now()), rating.checkpoints.last
+    now_us, checkpoint = micros(rating.now_of(view)), rating.checkpoints.last
 
     def question(client: Client) -> tuple[Offsets, list[LiveBalance], list[str]]:
         offsets = read_progress(client)  # before the usage, which so has at least what it says

@@ -42,7 +42,7 @@ async def account_entries(
     """A page of the account's entries, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
         raise unknown_account(view.namespace, account_id)
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
 
     def question(client: Client) -> list[BalanceEntry]:
         owned = grants_of_account(view, account_id, retired=True)

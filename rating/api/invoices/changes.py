@@ -93,7 +93,7 @@ class Credited(BaseModel):
 )
 async def void(request: Request, rating: Authorized, view: View, invoice_id: str, body: Void) -> JsonObject:
     """The invoice as it then stands; one that is void already stays as it is. 409 says what must come first."""
-    author, now_us = request.state.access.author, micros(rating.now())
+    author, now_us = request.state.access.author, micros(rating.now_of(view))
     return await changed(
         rating, view.namespace, invoice_id, lambda chain, invoice: voided(chain, invoice, body.reason, author, now_us)
     )
@@ -103,7 +103,7 @@ async def void(request: Request, rating: Authorized, view: View, invoice_id: str
 async def payments(request: Request, rating: Authorized, view: View, invoice_id: str, body: Paid) -> JsonObject:
     """The invoice as it then stands: `paid` once `amount_paid` reaches `total`. 409: more than is due, or another
     amount under a reference that is recorded already."""
-    paid_at = _aware(body.paid_at) or rating.now()
+    paid_at = _aware(body.paid_at) or rating.now_of(view)
     payment = NewPayment(body.reference, body.amount, micros(paid_at), request.state.access.author)
     return await changed(
         rating,
@@ -121,7 +121,7 @@ async def credit_notes(request: Request, rating: Authorized, view: View, invoice
     """The invoice as it then stands: `amount_due` is less by the credit note's `amount`; what prepaid credits had paid
     of it is in `prepaid`, and can be drawn on again. It has a number of a series of its own. 409: more than was billed
     in all, more of a line than it billed, or another amount under a reference that is recorded already."""
-    author, now_us = request.state.access.author, micros(rating.now())
+    author, now_us = request.state.access.author, micros(rating.now_of(view))
     lines = tuple(LineCredit(credited.line, credited.amount, credited.quantity) for credited in body.lines or ())
     note = NewCreditNote(body.reference, body.amount, body.reason, author, now_us, lines)
     stands = await amended(
@@ -175,7 +175,7 @@ async def numbered(rating: Rating, view: NamespaceView, invoice: Invoice) -> Non
 
     def give(client: Client) -> None:
         with closing(CheckpointLedger(rating.settings)) as ledger:
-            number_invoices(ledger, client, view.namespace, view.settings, [invoice], rating.now())
+            number_invoices(ledger, client, view.namespace, view.settings, [invoice], rating.now_of(view))
 
     try:
         await rating.ask(give)

@@ -29,7 +29,7 @@ async def account_credits(rating: Rating, view: NamespaceView, account_id: str) 
     """Grants of an account with what is left of them, as the route answers. Raises Problem."""
     if not view.history("account", account_id):
         raise unknown_account(view.namespace, account_id)
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     used = await rating.ask(lambda client: credits_drawn(client, view.namespace, account_id))
     grants = grant_balances(view, account_id, used, now_us)
     left: dict[str, list[Decimal]] = {}

@@ -46,7 +46,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
     """The invoice, with its number and due date; the same approval again changes nothing. What came since the draft's
     checkpoint is adjusted on the next invoice. 409: it was refreshed with other content since that version, is held,
     follows a draft, or is none any longer; the answer says what to do."""
-    decision = DraftDecision(request.state.access.author, micros(rating.now()))
+    decision = DraftDecision(request.state.access.author, micros(rating.now_of(view)))
 
     def change(chain: list[Invoice], draft: Invoice) -> Invoice | None:
         return approved(chain, draft, body.version, decision, _balances(rating, view, draft))
@@ -72,7 +72,7 @@ async def approve(request: Request, rating: Authorized, view: View, invoice_id: 
 async def hold(request: Request, rating: Authorized, view: View, invoice_id: str, body: Hold) -> JsonObject:
     """The draft as it then stands; one that is held already stays as it is. Later periods of its subscription wait for
     it. 409: it is finalised."""
-    decision = DraftDecision(request.state.access.author, micros(rating.now()))
+    decision = DraftDecision(request.state.access.author, micros(rating.now_of(view)))
     return await changed(rating, view.namespace, invoice_id, lambda _, draft: held(draft, body.reason, decision))
 
 

@@ -31,7 +31,7 @@ async def portal_answer(portal: OpenedPortal) -> JsonObject:
     """The account as its customer sees it. What cannot be told now is left out, and ``incomplete`` says so: why is for
     the seller. Raises Problem (404) for an account that is not there."""
     rating, view, account_id = portal.rating, portal.view, portal.account_id
-    current = await running(rating, view, account_id, micros(rating.now()))
+    current = await running(rating, view, account_id, micros(rating.now_of(view)))
     namespace, missing = view.namespace, bool(current["problems"])
 
     async def tried(awaitable: Awaitable[T]) -> T | None:

@@ -138,7 +138,7 @@ def _span(portal: OpenedPortal, start: str | None, end: str | None) -> AccountSp
     zone = parse_zone(portal.view.time_zone(portal.account_id))
     if start is None and end is not None:
         raise wrong("from", "is missing; it is needed beside to")
-    first = start or f"{portal.rating.now().astimezone(zone):%Y-%m}"
+    first = start or f"{portal.rating.now_of(portal.view).astimezone(zone):%Y-%m}"
     try:
         interval = parse_range(first if end is None else f"{first}..{end}", zone)
     except ValueError as error:

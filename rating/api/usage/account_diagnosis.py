@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,7 @@ async def diagnosis(
     except ValueError as error:
         raise wrong("time_zone", str(error)) from None
     try:
-        interval = interval_of(rating, period, zone)
+        interval = interval_of(rating.now_of(view), period, zone)
     except ValueError as error:
         raise wrong("period", str(error)) from None
 
@@ -56,9 +57,9 @@ async def diagnosis(
     return JSONResponse(diagnosis_json(result))
 
 
-def interval_of(rating: Rating, period: str, zone: ZoneInfo) -> Interval:
+def interval_of(now: datetime, period: str, zone: ZoneInfo) -> Interval:
     """The period as the route takes it; "" for this month by the zone's clock. Raises ValueError."""
-    return parse_range(period or rating.now().astimezone(zone).strftime("%Y-%m"), zone)
+    return parse_range(period or now.astimezone(zone).strftime("%Y-%m"), zone)
 
 
 async def diagnosed(

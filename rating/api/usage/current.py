@@ -53,7 +53,7 @@ async def current(
     charge on the invoice of the period directly before, which `last_period` names; null where there is none."""
     if at is not None and at.tzinfo is None:
         raise wrong("at", "has no UTC offset; append Z or +hh:mm")
-    return await running(rating, view, account_id, micros(at or rating.now()))
+    return await running(rating, view, account_id, micros(at or rating.now_of(view)))
 
 
 async def running(rating: Rating, view: NamespaceView, account_id: str, now_us: int) -> JsonObject:

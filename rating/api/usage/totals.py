@@ -76,7 +76,7 @@ async def usage(
 def read_question(rating: Rating, view: NamespaceView, parameters: UsageParameters) -> UsageQuestion:
     """What the parameters ask. Raises Problem, which names the parameter."""
     try:
-        return read_parameters(view, parameters, rating.now())
+        return read_parameters(view, parameters, rating.now_of(view))
     except UsageParameterError as error:
         raise wrong(error.parameter, str(error)) from None
     except LookupError as error:

@@ -36,7 +36,7 @@ async def alerts(
         rule=rule or None,
         state=state if state in ("fired", "recovered") else None,
         open_only=open_only,
-        now_us=micros(visit.rating.now()),
+        now_us=micros(visit.rating.now_of(visit.view)),
         after=after,
         limit=_ALERTS_SHOWN + 1,
     )

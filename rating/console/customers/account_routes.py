@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -73,9 +74,9 @@ async def customer(
 ) -> Response:
     rating, view, frame = visit.rating, visit.view, visit.frame
     zone = view.time_zone(account_id)
-    billed, period = running_metrics(view, account_id, micros(rating.now()))
+    billed, period = running_metrics(view, account_id, micros(rating.now_of(view)))
     if not start:
-        start, end = _edges(period, zone, rating)
+        start, end = _edges(period, zone, rating.now_of(view))
     metrics = metrics_of(view)
     choice = UsageChoice(metrics, metric, start, end, split_by=split)
     listed = list(dict.fromkeys((*filter(None, [metric]), *billed, *metrics)))
@@ -140,7 +141,7 @@ async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
         return standing, waiting
 
     current, balance, entries, topups, limits, listed = await asyncio.gather(
-        tried(running(rating, view, account_id, micros(rating.now()))),
+        tried(running(rating, view, account_id, micros(rating.now_of(view)))),
         tried(account_balance(rating, view, account_id)),
         tried(account_entries(rating, view, account_id, None, 50)),
         tried(account_topups(rating, view, account_id, None, None, _TOPUPS_SHOWN)),
@@ -152,11 +153,11 @@ async def _answers(visit: Visit, account_id: str) -> AccountAnswers:
     return AccountAnswers(current, balance, entries, topups, limits, standing, waiting, told)
 
 
-def _edges(period: tuple[int, int] | None, zone_name: str, rating: Rating) -> tuple[str, str]:
+def _edges(period: tuple[int, int] | None, zone_name: str, now: datetime) -> tuple[str, str]:
     """Where the page opens: the running period, else the month of now."""
     zone = parse_zone(zone_name)
     if period is None:
-        month = period_containing(rating.now(), "month", zone)
+        month = period_containing(now, "month", zone)
         period = micros(month.start), micros(month.end)
     return edge_text(period[0], zone), edge_text(period[1], zone)
 

@@ -25,7 +25,7 @@ async def doctor(
         return page_of(doctor_page(visit.frame, form, None, "UTC"))
     zone = parse_zone(view.time_zone(account))
     try:
-        interval = interval_of(rating, form.period, zone)
+        interval = interval_of(rating.now_of(view), form.period, zone)
     except ValueError as error:
         return page_of(doctor_page(visit.frame, form, None, zone.key, str(error)), 422)
 

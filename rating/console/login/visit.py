@@ -121,6 +121,7 @@ def frame_of(rating: Rating, opened: OpenedConsole, view: NamespaceView, token: 
         namespaces=opened.namespaces,
         title=settings.name,
         sandbox=settings.sandbox,
+        clock=f"{rating.now_of(view):%Y-%m-%d %H:%M} UTC" if settings.seconds_ahead else "",
         visitor=access.author,
         may_change=may_change(access),
         may_decide=may_decide(access),

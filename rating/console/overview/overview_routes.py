@@ -43,7 +43,8 @@ async def at_a_glance(visit: Visiting, cursor: str | None = None) -> Response:
         count = held or rating.held_books.count(client, view.namespace, rating.now())
         waiting = list_invoices(client, view.namespace, state=DRAFT, limit=25)
         alerts = list_alerts(
-            client, AlertCriteria(view.namespace, open_only=True, now_us=micros(rating.now()), limit=OPEN_SHOWN + 1)
+            client,
+            AlertCriteria(view.namespace, open_only=True, now_us=micros(rating.now_of(view)), limit=OPEN_SHOWN + 1),
         )
         now_us = micros(rating.now())
         odd = list_alerts(

@@ -49,7 +49,7 @@ async def usage(
     rating, view, frame = visit.rating, visit.view, visit.frame
     choice = _choice(view, metric, account_id, start, end, time_zone)
     if not choice.metrics:
-        return page_of(usage_page(frame, await usage_report(rating, view, choice, ()), rating.now()))
+        return page_of(usage_page(frame, await usage_report(rating, view, choice, ()), rating.now_of(view)))
     if not metric or group_by is None:
         opened = await _opened(visit, choice)
         query = opened.query() | {"group_by": group_by or "day"}
@@ -65,7 +65,7 @@ async def usage(
         query = choice.query() | {"group_by": group_by, "account_id": [*dict.fromkeys((*choice.account_ids, *named))]}
         return RedirectResponse(frame.address(*PATH, **query), 303)
     report = await usage_report(rating, view, choice, group_by)
-    return page_of(usage_page(frame, report, rating.now()), 422 if report.problem else 200)
+    return page_of(usage_page(frame, report, rating.now_of(view)), 422 if report.problem else 200)
 
 
 @router.get("/reports/usage.{form}")

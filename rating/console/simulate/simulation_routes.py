@@ -24,7 +24,9 @@ _ALL = 1_000_000
 
 @router.get("/simulate")
 async def simulation_form(visit: Visiting, plan: str = "", charge: str = "") -> Response:
-    draft = await visit.rating.compute(lambda: opened_simulation(visit.view, plan, charge, visit.rating.now()))
+    draft = await visit.rating.compute(
+        lambda: opened_simulation(visit.view, plan, charge, visit.rating.now_of(visit.view))
+    )
     return page_of(simulation_page(visit.frame, draft))
 
 

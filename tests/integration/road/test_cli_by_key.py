@@ -6,13 +6,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from deploy.cli.connection import base_url
-from tests.integration.world import World
+from rating.close import run_close
+from tests.integration.world import World, declare
 from tests.weir_command import run_weir
 
 pytestmark = pytest.mark.integration
@@ -212,3 +214,52 @@ def test_what_a_key_may_not_or_cannot_is_said(weir: ByKey) -> None:
     assert "names a service alone: set WEIR_KAFKA_BOOTSTRAP" in weir("verify", code=1)
     assert "401" in weir("ledger", code=2, WEIR_KEY="nonsense", WEIR_NAMESPACE="default")
     assert "no answer" in weir("ledger", code=1, WEIR_RATING_URL="http://127.0.0.1:9")
+
+
+def test_a_sandboxs_clock_is_advanced_and_events_estimates_and_closes_go_by_it(world: World, tmp_path: Path) -> None:
+    code = f"box{world.namespace}"[:40]
+    declare(world.settings, {"namespace": {"code": code, "sandbox": True}})
+    box = World(world.settings, code, world.wait)
+    start = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (start + timedelta(days=32)).replace(day=1)
+    charge = {"product": "time", "price": PRICE}
+    box.apply(
+        meters=[{"code": "calls", "event_name": "call", "profiles": PROFILES}],
+        products=[{"code": "time", "profile": "calls.n"}],
+        plans=[{"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": [charge]}],
+        accounts=[{"code": "acme"}],
+        subscriptions=[{"code": "s", "account": "acme", "plan": "basic", "start": start.isoformat()}],
+    )
+    with box.http("gateway") as client:
+        key = client.post("/v1/api-keys", json={"name": "tester", "scopes": ["admin"]}).json()["key"]
+    weir = ByKey(box, tmp_path, key)
+    event = {"event_name": "call", "account_id": "acme", "properties": {"n": 8}}
+    box.send([event | {"idempotency_key": "before"}])
+    assert json.loads(weir("sandbox", "clock", "--json"))["clock_ahead_seconds"] == 0
+    to = (following + timedelta(days=2)).isoformat()
+    advanced = json.loads(weir("sandbox", "advance", "--to", to, "--json"))
+    assert advanced["now"] >= to[:19]
+    assert "goes only forward" in weir("sandbox", "advance", "--to", start.isoformat(), code=2)
+    box.send([event | {"idempotency_key": "after", "properties": {"n": 4}}])
+    assert box.post([event | {"idempotency_key": "old", "timestamp": "2020-01-01T00:00:00Z"}]).status_code == 422
+    box.metered()
+    with box.http("rating") as client:
+        current = client.get("/v1/accounts/acme/usage/current").json()
+    (running,) = current["subscriptions"]
+    assert (current["at"][:10], running["period_start"][:10]) == (to[:10], str(following.date()))
+    assert (running["estimated_total"], running["charges"][0]["quantity"]) == ("1.00", "4")
+    ahead = timedelta(seconds=advanced["clock_ahead_seconds"])
+    closed = run_close(box.settings, code, None, datetime.now(UTC), lambda *_: None, ahead=ahead)
+    assert len(closed.invoices) == 1
+    (invoice,) = box.invoices()
+    assert (invoice["total"], invoice["period_end"][:10], invoice["as_of"][:10]) == (
+        "2.00",
+        str(following.date()),
+        to[:10],
+    )
+    assert box.differences() == []
+    live = ByKey(world, tmp_path, world.settings.admin_key.get_secret_value())
+    assert "is live" in live("sandbox", "advance", "--days", "1", code=2, WEIR_NAMESPACE=world.namespace)
+    with world.http("gateway") as client:
+        body = {"namespace": {"code": world.namespace, "clock_ahead_seconds": 60}}
+        assert client.post("/v1/catalog/apply", json=body).status_code == 422

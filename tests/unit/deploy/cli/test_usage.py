@@ -56,7 +56,7 @@ def rating(monkeypatch: pytest.MonkeyPatch) -> httpx.Client:
     service = FastAPI()
     service.include_router(totals.router)
     service.exception_handler(Problem)(lambda request, error: error.response())
-    service.dependency_overrides[context.authorized] = lambda: SimpleNamespace(now=lambda: NOW)
+    service.dependency_overrides[context.authorized] = lambda: SimpleNamespace(now_of=lambda view: NOW)
     service.dependency_overrides[context._view] = view
 
     async def answer(rating: Any, question: Any, checkpoint: int | None) -> dict[str, Any]:

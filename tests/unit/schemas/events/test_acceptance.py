@@ -11,6 +11,7 @@ import pytest
 
 from schemas.catalog.models import Namespace
 from schemas.events.acceptance import MAX_PROPERTIES_BYTES, AcceptedEvent, accept, same_content
+from schemas.events.column_acceptance import accept_columns
 from schemas.events.event_types import NO_TYPES
 from schemas.events.identity import content_hash, identity
 from schemas.events.raw_events import MAX_BATCH, Refused, decode_any, decode_batch, decode_event
@@ -216,3 +217,20 @@ def test_a_refusal_passes_through_a_context_manager() -> None:
 
     with pytest.raises(Refused, match="why"), around():
         raise Refused("invalid", "$", "why")
+
+
+def test_by_a_sandboxs_clock_events_are_dated_and_are_too_old_or_in_the_future() -> None:
+    month = 31 * 86_400
+    box = Namespace(code="ns", sandbox=True, clock_ahead_seconds=month, max_event_age_seconds=3600)
+    then_us = NOW + month * SECOND
+    undated = {name: value for name, value in EVENT.items() if name != "timestamp"}
+    (event,) = take(undated, settings=box)
+    assert (event.timestamp_us, event.dated) == (then_us, False)
+    assert take(EVENT | {"timestamp": rfc3339(then_us)}, settings=box)[0].timestamp_us == then_us
+    assert refusal(EVENT, settings=box).reason == "too_old"
+    assert refusal(EVENT | {"timestamp": rfc3339(then_us + 3601 * SECOND)}, settings=box).reason == "in_future"
+    many = [undated | {"idempotency_key": str(number)} for number in range(20)]
+    raws = decode_batch(json.dumps({"events": many}).encode())
+    for accepting in (accept, accept_columns):
+        events = list(accepting("ns", box, raws, now_us=NOW, mint_key=str, types=NO_TYPES))
+        assert {(event.timestamp_us, event.dated) for event in events} == {(then_us, False)}

@@ -256,3 +256,34 @@ def test_recurrences_are_counted_as_they_were(change: str, retired: bool) -> Non
     faulty = faults(catalog, TERMS.replace("amount: 50,", f"{change}amount: 50,"))
     assert "retire paid (or let it expire) and declare another grant" in faulty["$.credit_grants[0].recurrence"]
     assert codes(plan(catalog, text.replace("rollover: 5", "rollover: 9")), "created" if retired else "changed")
+
+
+def test_a_sandbox_stays_one_and_its_clock_goes_only_forward() -> None:
+    now_us = 1_764_547_200 * 1_000_000  # 2025-12-01T00:00:00Z
+
+    def planned(catalog: Catalog, more: str) -> CatalogPlan:
+        document = read_document(load_document(BASE.replace("{code: shop,", f"{{code: shop, {more}").encode()), "shop")
+        return plan_document(catalog.view("shop"), document, now_us=now_us)
+
+    def refused(catalog: Catalog, more: str) -> tuple[str, str]:
+        with pytest.raises(DocumentError) as caught:
+            planned(catalog, more)
+        ((path, detail),) = [(fault.path, fault.detail) for fault in caught.value.faults]
+        return path, detail
+
+    live, box = applied(), Catalog()
+    assert refused(live, "sandbox: true, clock_ahead_seconds: 60,") == (
+        "$.namespace.sandbox", "shop is live and never becomes a sandbox; declare another namespace"
+    )  # fmt: skip
+    assert "only a sandbox has a clock" in refused(live, "clock_ahead_seconds: 60,")[1]
+    assert "only a sandbox has a clock" in refused(Catalog(), "clock_ahead_seconds: 60,")[1]
+    publish(box, planned(box, "sandbox: true,"))
+    assert planned(box, "").to_publish() == []
+    assert "never becomes live" in refused(box, "sandbox: false,")[1]
+    assert "has not come yet" in refused(box, "lock_date: 2025-12-02,")[1]
+    publish(box, planned(box, "clock_ahead_seconds: 86400, lock_date: 2025-12-02,"))
+    settings = box.view("shop").settings
+    assert (settings.sandbox, settings.clock_ahead_seconds, settings.now_us(5)) == (True, 86_400, 86_400_000_005)
+    assert planned(box, "").to_publish() == []
+    path, detail = refused(box, "clock_ahead_seconds: 86399,")
+    assert (path, "is 86400" in detail) == ("$.namespace.clock_ahead_seconds", True)
