@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.errors import WeirError
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 _BASE: Final = "weir-trial-base"
 _STILL_SECONDS: Final = 180
 
 
-class TrialError(Exception):
+class TrialError(WeirError):
     """A step did not do what it should; the message has its last words."""
 
 

@@ -105,7 +105,7 @@ GROUP BY account_id, dimensions, bucket
 COMMENT 'usage of one profile over [period_start, period_end), UTC, by account, dimensions and step (hour, day, week, month, quarter, year) of a time zone; bucket: its start. Of several rows counts and sums add up, unique ones by uniqExactMerge(unique_state)';
 
 CREATE OR REPLACE VIEW {database}.matched_events {on_cluster} AS
-SELECT events.namespace AS namespace, events.account_id AS account_id, events.event_name AS event_name, events.timestamp AS timestamp,
+SELECT events.account_id AS account_id, events.event_name AS event_name, events.timestamp AS timestamp,
     events.source AS source, events.idempotency_key AS idempotency_key, events.properties AS properties,
     records.profile_id AS profile_id, records.profile_version AS profile_version, records.quantity AS quantity, records.dimensions AS dimensions
 FROM (SELECT * FROM {database}.usage_events FINAL WHERE namespace = {namespace:String} AND account_id = {account_id:String}

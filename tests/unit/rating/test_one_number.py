@@ -74,6 +74,7 @@ class Moment:
         for module in (account_state, observations):
             patch.setattr(module, "measure", measure)
         patch.setattr(account_state, "find_late", lambda *_, **__: {})
+        patch.setattr(current, "read_progress", lambda _client: {})
         for reading in (prepaid_left, current):
             patch.setattr(reading, "read_accounts", lambda *_: self.state)
 

@@ -12,6 +12,7 @@ SECRETS = {
     "clickhouse_password": "click-hush",
     "admin_key": "admin-hush",
     "webhook_key": "hook-hush",
+    "oidc_client_secret": "provider-hush",
 }
 
 

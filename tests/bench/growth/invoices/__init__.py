@@ -1,0 +1,1 @@
+"""Lists of invoices, and late usage of what they billed."""
