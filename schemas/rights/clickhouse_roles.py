@@ -66,8 +66,11 @@ def _privileges(role: ClickHouseRole, database: str, views: tuple[str, ...], *, 
         yield Privilege("ALTER DELETE", database)
         yield Privilege("SELECT", "system", "detached_parts")
         return
-    for access in ("CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER TABLE", "ALTER VIEW"):
-        yield Privilege(access, database)
+    for what in (
+        "CREATE DATABASE",
+        *(f"{verb} {kind}" for verb in ("CREATE", "DROP", "ALTER") for kind in ("TABLE", "VIEW")),
+    ):
+        yield Privilege(what, database)
     yield Privilege("SELECT", "system", "tables")
     if cluster:
         yield Privilege("CLUSTER")

@@ -84,7 +84,7 @@ def answers(tenant: Tenant, asked: list[Operation]) -> dict[Operation, Any]:
                     # that all share, which is nobody's secret.
                     text = re.sub(r'"at": ?"[^"]*"', '"at": …', answer.text)
                     text = re.sub(r'"positions": ?\[[^]]*\]', '"positions": …', text)
-                    text = re.sub(r'("as_of": ?{"at": …, ?"checkpoint": ?)\d+', r"\1…", text)
+                    text = re.sub(r'("as_of": ?{"at": …, ?(?:"positions": …, ?)?"checkpoint": ?)\d+', r"\1…", text)
                     found[operation] = (answer.status_code, re.sub(r'"last_checkpoint": ?\d+', "…", text))
     return found
 

@@ -25,8 +25,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 NO_PAGES: Final = {
     *("/assets/{name}", "/invoices.csv", "/invoices/{invoice_id}.pdf", "/reports/usage.{form}"),
     *("/portal/usage.csv", "/portal/events.csv", "/portal/invoices/{invoice_id}.pdf"),
+    *("/login/oidc", "/login/oidc/callback", "/settings/password"),
 }
-"""What the console answers to GET with a document."""
+"""What the console answers to GET with a document, or by a redirection; and the page of those alone who logged in by a
+password (``settings_steps.py`` opens it)."""
 
 FORMS: Final = (
     ("metrics", "code=tokens"),
