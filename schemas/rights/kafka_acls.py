@@ -56,22 +56,17 @@ def add_acls(settings: Settings, changes: Iterable[PrincipalChange]) -> None:
 
 
 def _bindings(settings: Settings) -> list[AclBinding]:
+    whatever: Any = None  # the client's types say text; None matches any name, principal and host
     everything = AclBindingFilter(
-        ResourceType.ANY,
-        None,  # type: ignore[arg-type]  # any name; so below
-        ResourcePatternType.ANY,
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        AclOperation.ANY,
-        AclPermissionType.ANY,
+        ResourceType.ANY, whatever, ResourcePatternType.ANY, whatever, whatever, AclOperation.ANY, AclPermissionType.ANY
     )
     admin = _admin(settings)
     try:
         asked = admin.describe_acls(everything, request_timeout=_TIMEOUT)
-        found: list[AclBinding] = asked.result(timeout=_TIMEOUT + 5)
+        bindings: list[AclBinding] = asked.result(timeout=_TIMEOUT + 5)
     except KafkaException as error:
         raise _refusal(settings, "does not show its ACLs", error) from error
-    return found
+    return bindings
 
 
 def _refusal(settings: Settings, what: str, error: KafkaException) -> Exception:

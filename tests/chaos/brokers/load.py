@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], object], timeout: float = 60.0) -> None:
             last = str(error)
         if time.monotonic() > deadline:
             raise TimeoutError(f"not so after {timeout:.0f} s {last}")
-        time.sleep(0.3)
+        time.sleep(0.3)  # between two looks at the condition
 
 
 class Load:
