@@ -16,8 +16,9 @@ from rating.api.rating_problems import missing
 from rating.console.html import STYLE, STYLE_NAME
 from rating.console.login import session
 from rating.console.login.login_page import login_form
+from rating.console.login.user_sessions import user_session
 from rating.console.page_answers import page_of
-from schemas.http.api_keys import USER_PREFIX, Denied, key_hash, key_name, user_digest
+from schemas.http.api_keys import Denied, key_hash, key_name
 from schemas.http.passwords import is_password, nobodys_hash
 from schemas.http.problems import Problem
 from schemas.http.scopes import READ
@@ -113,11 +114,7 @@ async def _as_user(rating: Rating, name: str, password: str) -> list[session.Ses
     def checked() -> list[session.SessionKey]:
         if not known:
             is_password(nobodys_hash(), password)
-        return [
-            session.SessionKey(namespace, USER_PREFIX + name, user_digest(user.proof))
-            for namespace, user in known
-            if is_password(user.hash, password)
-        ]
+        return [user_session(namespace, user) for namespace, user in known if is_password(user.hash, password)]
 
     opened = await rating.compute(checked)
     if not opened:

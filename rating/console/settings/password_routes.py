@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
+from functools import partial
 from http import HTTPStatus
-from typing import Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rating.api.context import Rating
 from rating.api.rating_problems import RatingProblem, unavailable
 from rating.console.login import session
 from rating.console.login.login_routes import set_session
+from rating.console.login.user_sessions import read_back
 from rating.console.login.visit import Visit, Visiting, form_of
 from rating.console.page_answers import page_of
 from rating.console.settings.password_page import password_page
 from schemas.catalog.access.users import User
-from schemas.http.api_keys import USER_PREFIX, Denied, user_access, user_digest
+from schemas.http.api_keys import USER_PREFIX, Denied, user_access
 from schemas.http.problems import Problem, of_denial
 from schemas.values.instants import micros
 
 router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
-
-_READ_BACK: Final = 100
-_PAUSE_SECONDS: Final = 0.05
 
 
 @router.get("/settings/password")
@@ -56,7 +52,11 @@ async def change_password(request: Request, visit: Visiting) -> Response:
         standing = {namespace: user for namespace, user in before.items() if user is not None}
         for namespace, user in standing.items():
             await rating.gateway.ask(user_access(namespace, user), namespace, "PUT", path, body)
-        opened = [await _changed(rating, namespace, name, user) for namespace, user in standing.items()]
+        late = unavailable("the password is changed, and not read back yet", "log in again")
+        opened = [
+            await read_back(rating, namespace, name, partial(_has_another_password, user), late)
+            for namespace, user in standing.items()
+        ]
     except Denied as denied:
         raise of_denial(denied) from None
     except Problem as problem:
@@ -79,14 +79,8 @@ def _own_name(visit: Visit) -> str:
     return name
 
 
-async def _changed(rating: Rating, namespace: str, name: str, before: User) -> session.SessionKey:
-    """Once this process has read what the gateway wrote."""
-    for _ in range(_READ_BACK):
-        user = rating.keys.user(namespace, name)
-        if user is not None and user.hash != before.hash:
-            return session.SessionKey(namespace, USER_PREFIX + name, user_digest(user.proof))
-        await asyncio.sleep(_PAUSE_SECONDS)
-    raise unavailable("the password is changed, and not read back yet", "log in again")
+def _has_another_password(before: User, user: User) -> bool:
+    return user.hash != before.hash
 
 
 def _page(visit: Visit, problem: str, status: int) -> Response:

@@ -4,22 +4,18 @@ they do has their name, their sessions can be ended, and every process knows it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Final
+from functools import partial
 
 from rating.api.context import Rating
 from rating.api.rating_problems import unavailable
 from rating.api.visitors.id_token import Identity
 from rating.console.login.session import SessionKey
+from rating.console.login.user_sessions import read_back
 from schemas.catalog.access.users import User, UserRole, provider_code
-from schemas.http.api_keys import USER_PREFIX, user_digest
 
 log = logging.getLogger(__name__)
-
-_READ_BACK: Final = 100
-_PAUSE_SECONDS: Final = 0.05
 
 
 async def opened_as(rating: Rating, identity: Identity, roles: Mapping[str, UserRole]) -> list[SessionKey]:
@@ -33,21 +29,13 @@ async def opened_as(rating: Rating, identity: Identity, roles: Mapping[str, User
     for name in [name for name, _ in rating.users(code, len(declared)) if name not in due]:
         await rating.gateway.ask(rating.keys.root, name, "DELETE", f"/v1/users/{code}")
     for name, role in due.items():
-        if not _is(rating.keys.user(name, code), identity, role):
+        user = rating.keys.user(name, code)
+        if user is None or not _is(identity, role, user):
             body = {"name": identity.email, "role": role, "issuer": identity.issuer, "subject": identity.subject}
             await rating.gateway.ask(rating.keys.root, name, "PUT", f"/v1/users/{code}", body)
-    return [await _session_key(rating, identity, name, code, role) for name, role in due.items()]
+    late = unavailable("the login is recorded, and not read back yet")
+    return [await read_back(rating, name, code, partial(_is, identity, role), late) for name, role in due.items()]
 
 
-def _is(user: User | None, identity: Identity, role: UserRole) -> bool:
-    return user is not None and (user.role, user.name) == (role, identity.email)
-
-
-async def _session_key(rating: Rating, identity: Identity, namespace: str, code: str, role: UserRole) -> SessionKey:
-    """Once this process has read what the gateway wrote."""
-    for _ in range(_READ_BACK):
-        user = rating.keys.user(namespace, code)
-        if user is not None and _is(user, identity, role):
-            return SessionKey(namespace, USER_PREFIX + code, user_digest(user.proof))
-        await asyncio.sleep(_PAUSE_SECONDS)
-    raise unavailable("the login is recorded, and not read back yet")
+def _is(identity: Identity, role: UserRole, user: User) -> bool:
+    return (user.role, user.name) == (role, identity.email)
