@@ -23,7 +23,8 @@ from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.advance import advance_again, paid_in_advance, settle, settled_interims
 from rating.invoicing.charges import ChargeBook, ResolvedCharge, metered
 from rating.invoicing.due import Due
-from rating.invoicing.late.late_usage import Late, Prior, priors
+from rating.invoicing.late.late_records import Late
+from rating.invoicing.late.late_usage import Prior, priors
 from rating.invoicing.need import Need
 from rating.pricing import PriceError, rate
 from rating.pricing.exact import exact_sum, share

@@ -10,7 +10,6 @@ within a second.
 
 from __future__ import annotations
 
-import base64
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from schemas.catalog.access.users import SCOPES_OF_ROLE, USER, User, UserRole
 from schemas.catalog.keys import ApiKey, KeyLimits, KeyScope
 from schemas.catalog.state import Catalog
 from schemas.errors import WeirError
+from schemas.values.base64url import base64url
 from schemas.values.instants import micros
 
 KIND: Final = "api_key"
@@ -67,7 +67,7 @@ class KeyName(NamedTuple):
 
 def key_text(namespace: str, key_id: str, secret: bytes) -> str:
     """The complete key, which its bearer gets once. ``secret``: SECRET_BYTES random bytes."""
-    return f"{_PREFIX}{namespace}.{key_id}.{base64.urlsafe_b64encode(secret).decode().rstrip('=')}"
+    return f"{_PREFIX}{namespace}.{key_id}.{base64url(secret)}"
 
 
 def key_name(text: str) -> KeyName | None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from schemas.values.base64url import base64url, octets_of
 
 PREFIX: Final = "weirp_"
 MOST_SECONDS: Final = 86_400
@@ -29,7 +30,7 @@ class PortalGrant:
 def portal_token(secret: str, grant: PortalGrant) -> str:
     """The text of a token. ``secret``: the admin key of the settings."""
     said = json.dumps([grant.namespace, grant.account_id, grant.key_id, grant.expires_us], ensure_ascii=False)
-    body = urlsafe_b64encode(said.encode()).decode().rstrip("=")
+    body = base64url(said.encode())
     return f"{PREFIX}{body}.{_signature(secret, body)}"
 
 
@@ -39,7 +40,7 @@ def grant_of(secret: str, token: str, now_us: int) -> PortalGrant | None:
     right = _signature(secret, body)
     if len(token) > _MOST_TEXT or not hmac.compare_digest(signature.encode("utf-8", "replace"), right.encode()):
         return None
-    namespace, account_id, key_id, expires_us = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    namespace, account_id, key_id, expires_us = json.loads(octets_of(body))
     return PortalGrant(namespace, account_id, key_id, expires_us) if now_us < expires_us else None
 
 

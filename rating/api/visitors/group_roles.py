@@ -10,7 +10,7 @@ from schemas.catalog.access.users import ROLES, UserRole
 from schemas.settings import SettingsError
 
 MOST_NAMESPACES: Final = 8
-"""Namespaces that one login opens."""
+"""Namespaces that one login opens, since its cookie names each; a user of a password has a hash to check in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,8 @@ def granted(roles: Sequence[GroupRole], claim: object) -> Mapping[str, UserRole]
     a text or a list of texts."""
     values: list[Any] = claim if isinstance(claim, list) else [claim]
     groups = {value for value in values if isinstance(value, str)}
-    found: dict[str, UserRole] = {}
+    highest: dict[str, UserRole] = {}
     for entry in roles:
         if entry.group in groups:
-            before = found.get(entry.namespace)
-            higher = before is None or ROLES.index(entry.role) > ROLES.index(before)
-            found[entry.namespace] = entry.role if before is None or higher else before
-    return dict(list(found.items())[:MOST_NAMESPACES])
+            highest[entry.namespace] = max(highest.get(entry.namespace, entry.role), entry.role, key=ROLES.index)
+    return dict(list(highest.items())[:MOST_NAMESPACES])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from schemas.errors import WeirError
+from schemas.values.base64url import octets_of
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures by a key that the provider alone has: no "none", and no HMAC, which the public key could make."""
@@ -110,8 +110,7 @@ def _signed_claims(token: str, keys: KeySet) -> dict[str, Any]:
 
 def _header(token: str) -> tuple[object, object]:
     """Key id and algorithm, not yet believed. Raises ValueError."""
-    part = token.partition(".")[0]
-    header = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    header = json.loads(octets_of(token.partition(".")[0]))
     if not isinstance(header, dict):
         raise ValueError("no header")
     return header.get("kid"), header.get("alg")

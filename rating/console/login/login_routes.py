@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from rating.api.context import Rating, rating_of
 from rating.api.rating_problems import missing
+from rating.api.visitors.group_roles import MOST_NAMESPACES
 from rating.console.html import STYLE, STYLE_NAME
 from rating.console.login import session
 from rating.console.login.login_page import login_form
@@ -28,8 +29,6 @@ router = APIRouter(include_in_schema=False)
 log = logging.getLogger(__name__)
 
 BEGIN: Final = "/login/oidc"
-MOST_NAMESPACES: Final = 8
-"""Namespaces that one login opens, since each has a hash of its own to check."""
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1f6feb"/>'
     '<path d="M6 13c3-3 5-3 7 0s5 3 7 0 4-3 6-1M6 21c3-3 5-3 7 0s5 3 7 0 4-3 6-1" fill="none" stroke="#fff"'

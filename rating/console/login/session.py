@@ -6,11 +6,12 @@ anew for each page, so that a revoked one opens nothing.
 from __future__ import annotations
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+
+from schemas.values.base64url import base64url, octets_of
 
 COOKIE: Final = "weir_console"
 SECONDS: Final = 12 * 3600
@@ -37,27 +38,27 @@ class ConsoleSession:
 def issue(secret: str, keys: Sequence[SessionKey], now_us: int) -> str:
     """The cookie's value, valid for SECONDS. ``secret``: the admin key of the settings."""
     named = "\n".join(part for key in keys for part in (key.namespace, key.key_id, key.digest))
-    signed = f"{now_us + _LASTS_US}.{urlsafe_b64encode(named.encode()).decode().rstrip('=')}"
-    return f"{signed}.{_signature(secret, 'session', signed)}"
+    signed = f"{now_us + _LASTS_US}.{base64url(named.encode())}"
+    return f"{signed}.{signature(secret, 'session', signed)}"
 
 
 def session_of(secret: str, value: str, now_us: int) -> ConsoleSession | None:
     """The session of a cookie that was issued under this secret and has not expired, in constant time; None for any
     other."""
-    signed, _, signature = value.rpartition(".")
-    if not hmac.compare_digest(signature.encode(), _signature(secret, "session", signed).encode()):
+    signed, _, given = value.rpartition(".")
+    if not hmac.compare_digest(given.encode(), signature(secret, "session", signed).encode()):
         return None
     expires, _, named = signed.partition(".")
     if int(expires) <= now_us:
         return None
-    parts = urlsafe_b64decode(named + "=" * (-len(named) % 4)).decode().split("\n") if named else []
+    parts = octets_of(named).decode().split("\n") if named else []
     keys = tuple(SessionKey(*parts[at : at + 3]) for at in range(0, len(parts), 3))
     return ConsoleSession(keys, int(expires) - _LASTS_US)
 
 
 def form_token(secret: str, cookie: str) -> str:
     """What a form of this session carries, and no other site knows."""
-    return _signature(secret, "form", cookie)
+    return signature(secret, "form", cookie)
 
 
 def is_form_token(secret: str, cookie: str, token: str) -> bool:
@@ -65,5 +66,6 @@ def is_form_token(secret: str, cookie: str, token: str) -> bool:
     return hmac.compare_digest(form_token(secret, cookie).encode(), token.encode("utf-8", "replace"))
 
 
-def _signature(secret: str, purpose: str, text: str) -> str:
+def signature(secret: str, purpose: str, text: str) -> str:
+    """The console's signature of a text that is of use for this purpose alone."""
     return hmac.new(secret.encode(), f"weir console {purpose} {text}".encode("utf-8", "replace"), sha256).hexdigest()

@@ -9,7 +9,7 @@ late for any one of the checkpoints is a sum of such cells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.clickhouse.binder import Binder
@@ -54,17 +54,17 @@ class _Cell:
 
 @dataclass(frozen=True, slots=True)
 class _Lot:
-    """``ordinals``: checkpoint → (its position in the lot, ends of the lot before its own)."""
+    """``ordinals``: checkpoint → (its position in the lot, ends of the lot before its own); ``cells``: by account."""
 
     ordinals: Mapping[int, tuple[int, int]]
-    cells: Mapping[str, Sequence[_Cell]] = field(default_factory=dict)
+    cells: Mapping[str, Sequence[_Cell]]
 
 
 @dataclass(frozen=True, slots=True)
 class LateRecords:
     """What came, or was voided, beyond each of the checkpoints that were asked for."""
 
-    lots: tuple[_Lot, ...] = ()
+    lots: tuple[_Lot, ...]
 
     @property
     def accounts(self) -> frozenset[str]:

@@ -23,8 +23,7 @@ from rating.invoices.chain import billed_up_to, is_interim
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.bounded_groups import named_values
 from rating.invoicing.charges import ChargeBook, Need
-from rating.invoicing.late.late_records import BilledAsOf, late_records
-from rating.invoicing.late.late_records import Late as Late
+from rating.invoicing.late.late_records import BilledAsOf, Late, late_records
 from rating.invoicing.late.pinned_prices import price_of
 from rating.pricing.exact import exact_sum
 from rating.subscriptions.period_lock import NO_LOCK, PeriodLock

@@ -27,7 +27,7 @@ from rating.invoices.numbering import unnumbered
 from rating.invoices.transitions import NewPayment, amount_due, due_date, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
 from rating.invoicing.interim.interim_plan import lines_with_threshold, plan_interims, reached
-from rating.invoicing.late.late_usage import Late
+from rating.invoicing.late.late_records import Late
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.subscriptions.shared_timelines import timelines
 from schemas.catalog.models import Namespace

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from rating.invoices.ledger import StandingInvoices
 from rating.invoicing.charges import Need
 from rating.invoicing.late.adjustments import adjustments
-from rating.invoicing.late.late_usage import Late, priors
+from rating.invoicing.late.late_records import Late
+from rating.invoicing.late.late_usage import priors
 from rating.invoicing.run_plan import build_invoices, make_plan
 from rating.pricing import parse_price, rate
 from rating.subscriptions.period_lock import NO_LOCK

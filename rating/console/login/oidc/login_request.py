@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import hmac
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from rating.console.login.session import signature
+from schemas.values.base64url import base64url, octets_of
 
 COOKIE: Final = "weir_oidc"
 COOKIE_PATH: Final = "/login/oidc"
 CALLBACK: Final = "/login/oidc/callback"
 SECONDS: Final = 600
 RANDOM_BYTES: Final = 96
+_PURPOSE: Final = "oidc"
 _PART: Final = RANDOM_BYTES // 3
 
 
@@ -33,29 +36,29 @@ class LoginRequest:
     @property
     def challenge(self) -> str:
         """What the provider has of the verifier (S256)."""
-        return _text(sha256(self.verifier.encode()).digest())
+        return base64url(sha256(self.verifier.encode()).digest())
 
 
 def new_request(random: bytes, next_page: str, now_us: int) -> LoginRequest:
     """``random``: RANDOM_BYTES random bytes."""
-    state, nonce, verifier = (_text(random[at : at + _PART]) for at in range(0, RANDOM_BYTES, _PART))
+    state, nonce, verifier = (base64url(random[at : at + _PART]) for at in range(0, RANDOM_BYTES, _PART))
     return LoginRequest(state, nonce, verifier, next_page, now_us + SECONDS * 1_000_000)
 
 
 def cookie_value(secret: str, request: LoginRequest) -> str:
     """``secret``: the admin key of the settings."""
     fields = [request.state, request.nonce, request.verifier, request.next_page, request.expires_us]
-    payload = _text(json.dumps(fields).encode())
-    return f"{payload}.{_signature(secret, payload)}"
+    payload = base64url(json.dumps(fields).encode())
+    return f"{payload}.{signature(secret, _PURPOSE, payload)}"
 
 
 def request_of(secret: str, cookie: str, state: str, now_us: int) -> LoginRequest | None:
     """The login under way in this browser that the provider answers to; None where there is none, it is another one's
     (``state``), or took too long."""
-    payload, _, signature = cookie.rpartition(".")
-    if not hmac.compare_digest(signature.encode(), _signature(secret, payload).encode()):
+    payload, _, given = cookie.rpartition(".")
+    if not hmac.compare_digest(given.encode(), signature(secret, _PURPOSE, payload).encode()):
         return None
-    request = LoginRequest(*json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+    request = LoginRequest(*json.loads(octets_of(payload)))
     same = hmac.compare_digest(request.state.encode(), state.encode("utf-8", "replace"))
     return request if same and now_us < request.expires_us else None
 
@@ -81,12 +84,3 @@ def authorization_url(endpoint: str, request: LoginRequest, client_id: str, redi
     )
     parts = urlsplit(endpoint)
     return urlunsplit(parts._replace(query=f"{parts.query}&{asked}" if parts.query else asked))
-
-
-def _text(octets: bytes) -> str:
-    return urlsafe_b64encode(octets).decode().rstrip("=")
-
-
-def _signature(secret: str, payload: str) -> str:
-    signed = f"weir console oidc {payload}".encode("utf-8", "replace")
-    return hmac.new(secret.encode(), signed, sha256).hexdigest()

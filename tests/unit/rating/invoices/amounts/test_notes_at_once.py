@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from rating.invoices.draft_decisions import approved
 from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
 from rating.invoicing.build_drafts import build_drafts
-from rating.invoicing.late.late_usage import Late
+from rating.invoicing.late.late_records import Late
 from rating.invoicing.run_plan import Bills, build_invoices, make_plan
 from schemas.ledgers.checkpoints import Run
 from schemas.ledgers.invoice_record import Invoice, body_of

@@ -20,7 +20,7 @@ from rating.invoices.amounts.account_balances import counterparts, draws
 from rating.invoices.credit_notes import LineCredit, NewCreditNote, with_credit_note
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.transitions import ChangeRefused, NewPayment, voided, with_payment
-from rating.invoicing.late.late_usage import Late
+from rating.invoicing.late.late_records import Late
 from rating.invoicing.measure import needs_of
 from rating.invoicing.run_plan import RunPlan, build_invoices, make_plan
 from rating.usage import Usage, UsageGroup

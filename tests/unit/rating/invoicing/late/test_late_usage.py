@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from rating.invoicing.charges import Need
 from rating.invoicing.late.adjustments import adjustments
+from rating.invoicing.late.late_records import Late
 from rating.invoicing.late.late_report import late_lines
-from rating.invoicing.late.late_usage import Late, Prior, prior_lines
+from rating.invoicing.late.late_usage import Prior, prior_lines
 from rating.pricing import parse_price, rate
 from rating.pricing.exact import exact_sum
 from rating.usage import Measured, Usage, UsageGroup

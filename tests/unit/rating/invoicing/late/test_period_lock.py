@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.invoicing.charges import ChargeBook
+from rating.invoicing.late.late_records import Late
 from rating.invoicing.late.late_report import late_lines
-from rating.invoicing.late.late_usage import Late, find_late, priors
+from rating.invoicing.late.late_usage import find_late, priors
 from rating.invoicing.late.left_out import changed_lines, locked_priors
 from rating.invoicing.run_plan import make_plan
 from rating.subscriptions.period_lock import PeriodLock
