@@ -273,15 +273,16 @@ class Stack:
     def _init(self) -> None:
         from schemas.clickhouse.client import connect
         from schemas.kafka.topics import create_topics
-        from schemas.migrations import migrate
-        from schemas.rights.view_definers import open_views
+        from schemas.migrations import migrate, view_names
+        from schemas.rights.view_definers import opening
 
         create_topics(self.settings)
         migrate(self.settings)
         if "clickhouse" in self._kinds:
             client = connect(self.settings)
             try:
-                open_views(client, self.settings.clickhouse_database)
+                for view in view_names():
+                    client.command(opening(self.settings.clickhouse_database, view))
             finally:
                 client.close()
 

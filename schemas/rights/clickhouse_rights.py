@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.rights.clickhouse_access import AnalystLimit, ClickHouseAccess, RowPolicy
-from schemas.rights.clickhouse_roles import BOUND_ANALYST, ROLES, Privilege, grant_statements, privileges, role_name
+from schemas.rights.clickhouse_roles import (
+    BOUND_ANALYST,
+    ROLES,
+    Privilege,
+    by_target,
+    on_cluster,
+    privileges,
+    role_name,
+)
 from schemas.rights.rights_document import AnalystLimits, ClickHouseUser, ClickHouseUsers
+from schemas.rights.view_definers import opening
 
 ANALYST: Final = role_name("analyst")
 """Also the name of the settings profile and of the quota of analysts."""
@@ -42,19 +51,16 @@ def clickhouse_changes(
     installation: Installation, users: ClickHouseUsers, held: ClickHouseAccess
 ) -> list[RightsChange]:
     """In the order in which they are to be made: no user may read a view before the rows of its namespaces are all that
-    it sees there, wherever a run is interrupted. Empty where all is as it should be."""
+    it sees there, wherever a run is interrupted. Views are opened last, when nobody holds a role beyond their own.
+    Empty where all is as it should be."""
     return [
         *_missing_users(users, held),
         *_policies(installation, users, held),
         *_roles(installation, held),
         *_limits(installation, users.analyst_limits, held),
-        *_views(held),
         *_role_grants(installation, users, held),
+        *_views(installation, held),
     ]
-
-
-def _on(installation: Installation) -> str:
-    return f" ON CLUSTER '{installation.cluster}'" if installation.cluster else ""
 
 
 def _roles(installation: Installation, held: ClickHouseAccess) -> Iterator[RightsChange]:
@@ -67,14 +73,14 @@ def _roles(installation: Installation, held: ClickHouseAccess) -> Iterator[Right
     wanted[BOUND_ANALYST] = privileges(
         "analyst", installation.database, views=installation.bound_views, cluster=bool(installation.cluster)
     )
-    on = _on(installation)
+    on = on_cluster(installation.cluster)
     for role, rights in wanted.items():
         present = held.rights.get(role, frozenset())
         add, remove = rights - present, present - rights
         made = [] if role in held.roles else [f"CREATE ROLE IF NOT EXISTS {role}{on}"]
-        granted = _with_cluster(grant_statements(role, add, verb="GRANT"), on)
+        granted = [f"GRANT{on} {text} TO {role}" for text in by_target(add)]
         # What this cannot revoke by its name (columns, partial revokes) is named with all else in the text.
-        revoked = _with_cluster(grant_statements(role, _plain(remove), verb="REVOKE"), on)
+        revoked = [f"REVOKE{on} {text} FROM {role}" for text in by_target(_plain(remove))]
         if statements := (*made, *revoked, *granted):
             text = "; ".join(
                 f"{word} {', '.join(f'{right.access} on {right.target}' for right in sorted(which))}"
@@ -91,10 +97,6 @@ def _plain(rights: frozenset[Privilege]) -> frozenset[Privilege]:
     return frozenset(right for right in rights if right.access.replace(" ", "").isalpha() and "*" not in right.table)
 
 
-def _with_cluster(statements: list[str], on: str) -> list[str]:
-    return [statement.replace(" ", f"{on} ", 1) for statement in statements]
-
-
 def analyst_profile(limits: AnalystLimits) -> frozenset[AnalystLimit]:
     """The settings of an analyst's queries. readonly 2: they may choose formats, and change nothing of these."""
     values = {"readonly": 2, "max_memory_usage": limits.memory_bytes, "max_execution_time": limits.seconds}
@@ -102,7 +104,7 @@ def analyst_profile(limits: AnalystLimits) -> frozenset[AnalystLimit]:
 
 
 def _limits(installation: Installation, limits: AnalystLimits, held: ClickHouseAccess) -> Iterator[RightsChange]:
-    on, to = _on(installation), f"TO {ANALYST}, {BOUND_ANALYST}"
+    on, to = on_cluster(installation.cluster), f"TO {ANALYST}, {BOUND_ANALYST}"
     profile = analyst_profile(limits)
     if held.profile != profile:
         settings = ", ".join(f"{limit.name} = {limit.value} CONST" for limit in sorted(profile, key=lambda it: it.name))
@@ -115,9 +117,10 @@ def _limits(installation: Installation, limits: AnalystLimits, held: ClickHouseA
         yield RightsChange(f"quota {ANALYST}", "set" if held.quota else "create", f"an hour: {maximum}", (statement,))
 
 
-def _views(held: ClickHouseAccess) -> Iterator[RightsChange]:
+def _views(installation: Installation, held: ClickHouseAccess) -> Iterator[RightsChange]:
     for view in held.closed_views:
-        yield RightsChange(f"view {view}", "set", "reads the tables in its owner's name")
+        statement = opening(installation.database, view, installation.cluster)
+        yield RightsChange(f"view {view}", "set", "reads the tables in its owner's name", (statement,))
 
 
 def _missing_users(users: ClickHouseUsers, held: ClickHouseAccess) -> Iterator[RightsChange]:
@@ -152,7 +155,7 @@ def _policies(installation: Installation, users: ClickHouseUsers, held: ClickHou
     named = {user.name for user in users.users}
     # Without its policies who still holds a role would see all namespaces.
     holders = {name for name, _ in held.role_grants} - named
-    on = _on(installation)
+    on = on_cluster(installation.cluster)
     for policy in sorted(wanted - held.policies, key=lambda it: (it.name, it.table)):
         statement = (
             f"CREATE ROW POLICY OR REPLACE `{policy.name}`{on} ON {installation.database}.{policy.table} "
@@ -167,7 +170,7 @@ def _policies(installation: Installation, users: ClickHouseUsers, held: ClickHou
 
 
 def _role_grants(installation: Installation, users: ClickHouseUsers, held: ClickHouseAccess) -> Iterator[RightsChange]:
-    on = _on(installation)
+    on = on_cluster(installation.cluster)
     for user in _reachable(users, held):
         role = BOUND_ANALYST if user.namespaces else role_name(user.role)
         beyond = sorted(other for name, other in held.role_grants if name == user.name and other != role)
@@ -189,5 +192,4 @@ def user_statement(name: str, password: str, cluster: str, salt: Callable[[], st
     """Makes a user without sending the password: the server gets its salted hash."""
     grain = salt()
     digest = hashlib.sha256((password + grain).encode()).hexdigest()
-    on = f" ON CLUSTER '{cluster}'" if cluster else ""
-    return f"CREATE USER IF NOT EXISTS `{name}`{on} IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{grain}'"
+    return f"CREATE USER IF NOT EXISTS `{name}`{on_cluster(cluster)} IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{grain}'"

@@ -80,10 +80,14 @@ def _privileges(role: ClickHouseRole, database: str, views: tuple[str, ...], *, 
     )
 
 
-def grant_statements(role: str, rights: frozenset[Privilege], *, verb: Literal["GRANT", "REVOKE"]) -> list[str]:
-    """``rights`` as statements, one for each target."""
+def on_cluster(cluster: str) -> str:
+    """What a statement says behind its first words to go to all of ``cluster``; "" for a single server."""
+    return f" ON CLUSTER '{cluster}'" if cluster else ""
+
+
+def by_target(rights: frozenset[Privilege]) -> list[str]:
+    """``rights`` as GRANT and REVOKE name them, one text for each target: ``INSERT, SELECT ON weir.*``."""
     targets: dict[str, list[str]] = {}
     for right in sorted(rights):
         targets.setdefault(right.target, []).append(right.access)
-    preposition = "TO" if verb == "GRANT" else "FROM"
-    return [f"{verb} {', '.join(accesses)} ON {target} {preposition} {role}" for target, accesses in targets.items()]
+    return [f"{', '.join(accesses)} ON {target}" for target, accesses in targets.items()]

@@ -11,7 +11,7 @@ from schemas.migrations import view_names
 from schemas.rights.clickhouse_access import ClickHouseAccess, read_access
 from schemas.rights.clickhouse_rights import ANALYST, Installation, RightsChange, clickhouse_changes, user_statement
 from schemas.rights.rights_document import ClickHouseUsers, RightsError, read_password
-from schemas.rights.view_definers import closed_views, open_views
+from schemas.rights.view_definers import closed_views
 from schemas.settings import Settings
 
 _BOUND_VIEWS = """SELECT table FROM system.columns
@@ -59,5 +59,3 @@ def make_rights(client: Client, settings: Settings, changes: Sequence[RightsChan
                 f"ClickHouse refused {change.subject} ({change.text}) to {settings.clickhouse_user}, who needs ACCESS "
                 f"MANAGEMENT, and every right that it gives WITH GRANT OPTION{reason}"
             ) from error
-    if any(change.subject.startswith("view ") for change in changes):
-        open_views(client, settings.clickhouse_database, cluster=settings.clickhouse_cluster)

@@ -7,6 +7,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from schemas.migrations import view_names
+from schemas.rights.clickhouse_roles import on_cluster
 
 _READ_AS_OWNER: Final = "SQL SECURITY DEFINER"
 
@@ -21,8 +22,6 @@ def closed_views(client: Client, database: str) -> list[str]:
     return sorted(set(view_names()) - {str(name) for (name,) in held})
 
 
-def open_views(client: Client, database: str, *, cluster: str = "") -> None:
-    """Let all of them read in the name of who asks here: who may read the tables. Safe to repeat."""
-    on_cluster = f" ON CLUSTER '{cluster}'" if cluster else ""
-    for view in view_names():
-        client.command(f"ALTER TABLE {database}.{view}{on_cluster} MODIFY {_READ_AS_OWNER} DEFINER = CURRENT_USER")
+def opening(database: str, view: str, cluster: str = "") -> str:
+    """The statement that lets a view read in the name of who runs it, who may read the tables. Safe to repeat."""
+    return f"ALTER TABLE {database}.{view}{on_cluster(cluster)} MODIFY {_READ_AS_OWNER} DEFINER = CURRENT_USER"

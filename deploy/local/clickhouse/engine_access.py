@@ -19,7 +19,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.errors import WeirError
-from schemas.rights.clickhouse_roles import ClickHouseRole, grant_statements, privileges, role_name
+from schemas.rights.clickhouse_roles import ClickHouseRole, by_target, privileges, role_name
 
 Role = Literal["service", "analyst", "worker", "rating"]
 PROCESS_ROLES: tuple[Literal["worker", "rating"], ...] = ("worker", "rating")
@@ -211,9 +211,7 @@ def write_config(folder: Path, *, views: Sequence[str], database: str, keep_free
 
 def _grants(role: ClickHouseRole, database: str, views: Sequence[str]) -> str:
     rights = privileges(role, database, views=tuple(views), cluster=False)
-    # In this file a grant is without its role.
-    statements = (text.rpartition(" TO ")[0] for text in grant_statements("", rights, verb="GRANT"))
-    return "".join(f"<query>{statement}</query>" for statement in statements)
+    return "".join(f"<query>GRANT {text}</query>" for text in by_target(rights))
 
 
 def _xml(text: str) -> str:

@@ -20,7 +20,7 @@ from schemas.rights.clickhouse_rights import (
     policies_of,
     user_statement,
 )
-from schemas.rights.clickhouse_roles import ROLES, grant_statements, privileges, role_name
+from schemas.rights.clickhouse_roles import ROLES, by_target, privileges, role_name
 from schemas.rights.rights_document import ClickHouseUser, ClickHouseUsers
 
 pytestmark = pytest.mark.integration
@@ -137,8 +137,8 @@ def _config(folder: Path) -> Path:
     roles = "<of_test><grants><query>GRANT SHOW ACCESS, SELECT ON *.*</query></grants></of_test>"
     for role in ROLES:
         views = BOUND if role == "analyst" else VIEWS
-        rights = grant_statements("", privileges(role, "weir", views=views, cluster=False), verb="GRANT")
-        queries = "".join(f"<query>{text.rpartition(' TO ')[0]}</query>" for text in rights)
+        rights = by_target(privileges(role, "weir", views=views, cluster=False))
+        queries = "".join(f"<query>GRANT {text}</query>" for text in rights)
         roles += f"<{role_name(role)}><grants>{queries}</grants></{role_name(role)}>"
     filters = "".join(
         f"<{policy.table}><filter>{policy.condition}</filter></{policy.table}>"
