@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import yaml
+from pydantic import SecretStr
 
 from deploy.capacity.measured import GATEWAY, MEASURED_EVENTS, WORKER, WORKER_MIB
 from schemas.settings import Settings
@@ -88,6 +89,14 @@ def test_nothing_is_a_secret_in_the_values_and_every_component_may_be_sized() ->
     assert all(LEAST[part][name].keys() == {"name"} for part, name in (("kafka", "passwordSecret"),))
     assert "password" not in {key for part in VALUES.values() if isinstance(part, dict) for key in part}
     assert all(VALUES[component]["resources"]["limits"].keys() == {"memory"} for component in COMPONENTS)
+
+
+def test_every_secret_is_refused_among_the_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text("utf8"))
+    names = schema["properties"]["settings"]["propertyNames"]
+    secrets = [f"WEIR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+    assert len(secrets) > 5
+    assert [name for name in secrets if not re.search(names["not"]["pattern"], name)] == []
 
 
 def pod(**container: Any) -> dict[str, Any]:
