@@ -225,11 +225,7 @@ def metered(stack: Services) -> None:
         sql = "SELECT partition, max(next_offset) FROM usage_progress WHERE generation = 1 GROUP BY partition"
         return {int(partition): int(offset) for partition, offset in stack.rows(sql)}
 
-    def reached() -> bool:
-        now = cursors()
-        return all(now.get(partition, 0) >= end for partition, end in ends.items())
-
-    until("metering", reached, 120, progress=cursors)
+    until("metering", cursors, 120, lambda now: all(now.get(partition, 0) >= end for partition, end in ends.items()))
 
 
 def _ends(bootstrap: str) -> dict[int, int]:
@@ -245,19 +241,15 @@ def _ends(bootstrap: str) -> dict[int, int]:
         consumer.close()
 
 
-def until(
-    what: str,
-    done: Callable[[], bool],
-    seconds: float,
-    every: float = 0.3,
-    progress: Callable[[], object] = lambda: None,
+def until[State](
+    what: str, state: Callable[[], State], seconds: float, done: Callable[[State], bool] = bool, every: float = 0.3
 ) -> None:
-    """Wait for a condition. Raises UpgradeError after ``seconds`` in which what ``progress`` gives did not change: a
-    busy machine may take as long as it needs."""
-    last, deadline = progress(), time.monotonic() + seconds
-    while not done():
-        if (now := progress()) != last:
-            last, deadline = now, time.monotonic() + seconds
+    """Wait for a state that is ``done``. Raises UpgradeError after ``seconds`` in which it did not change: a busy
+    machine may take as long as it needs."""
+    last, deadline = state(), time.monotonic() + seconds
+    while not done(last):
         if time.monotonic() > deadline:
             raise UpgradeError(f"{what} was not done, and nothing of it in the last {seconds:.0f} s; it is at {last}")
         time.sleep(every)
+        if (now := state()) != last:
+            last, deadline = now, time.monotonic() + seconds

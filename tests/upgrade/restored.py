@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,7 @@ def trial(release: Release, folder: Path, each: int, say: Say) -> Iterator[str]:
         stack = services(copy)
         metered(stack)
         say(release.weir(copy, "copies", "rebuild").strip())
-        until("the copies", lambda: _copied(stack, was), 120, progress=lambda: _rows_of_copies(stack))
+        until("the copies", lambda: _rows_of_copies(stack), 120, lambda rows: _copied(rows, was))
         say("ClickHouse is made anew of Kafka")
         lasting = Snapshot({name: table for name, table in was.tables.items() if name not in PASSING}, was.answers)
         for found in differences(lasting, snapshot(stack, lasting)):
@@ -85,9 +85,9 @@ def _rows_of_copies(stack: Services) -> dict[str, int]:
     return {table: int(stack.rows(f"SELECT count() FROM `{table}` FINAL")[0][0]) for table in COPIES}
 
 
-def _copied(stack: Services, was: Snapshot) -> bool:
+def _copied(rows: Mapping[str, int], was: Snapshot) -> bool:
     """Whether every table that is made of topics has as many rows again."""
-    return all(count >= len(was.tables[table].rows) for table, count in _rows_of_copies(stack).items())
+    return all(count >= len(was.tables[table].rows) for table, count in rows.items())
 
 
 def _verified(release: Release, folder: Path, when: str) -> Iterator[str]:
