@@ -7,7 +7,6 @@ operating system's cache, which outlives the process.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import hashlib
 import os
@@ -23,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import WeirError
+from schemas.values.base64url import base64url
 
 ARCHIVE = "kafka.jsa"
 """Name, beside the jars, of the archive that class_archive.py makes of their classes."""
@@ -171,7 +171,7 @@ def prepare_nodes(libs: Path, nodes: Sequence[BrokerNode]) -> None:
     cluster_file = nodes[0].folder.absolute() / "cluster-id"
     cluster = _read(cluster_file)
     if cluster is None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = base64url(uuid.uuid4().bytes)
         # A leading dash would read as an option of the storage tool.
         cluster = "w" + cluster[1:]
         cluster_file.parent.mkdir(parents=True, exist_ok=True)
