@@ -192,4 +192,5 @@ def user_statement(name: str, password: str, cluster: str, salt: Callable[[], st
     """Makes a user without sending the password: the server gets its salted hash."""
     grain = salt()
     digest = hashlib.sha256((password + grain).encode()).hexdigest()
-    return f"CREATE USER IF NOT EXISTS `{name}`{on_cluster(cluster)} IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{grain}'"
+    known_by = f"IDENTIFIED WITH sha256_hash BY '{digest}' SALT '{grain}'"
+    return f"CREATE USER IF NOT EXISTS `{name}`{on_cluster(cluster)} {known_by}"

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.upgrade.release import NAMESPACE, Release, Services, UpgradeError, services
+
+_State = TypeVar("_State")
 
 ACCOUNTS: Final = ("a", "b", "c", "e")
 METRICS: Final = ("calls.n", "calls.m", "calls.u", "calls.mx", "calls.mn", "calls.la", "calls.cnt", "past.n", "typed.n")
@@ -241,8 +243,8 @@ def _ends(bootstrap: str) -> dict[int, int]:
         consumer.close()
 
 
-def until[State](
-    what: str, state: Callable[[], State], seconds: float, done: Callable[[State], bool] = bool, every: float = 0.3
+def until(
+    what: str, state: Callable[[], _State], seconds: float, done: Callable[[_State], bool] = bool, every: float = 0.3
 ) -> None:
     """Wait for a state that is ``done``. Raises UpgradeError after ``seconds`` in which it did not change: a busy
     machine may take as long as it needs."""
