@@ -14,7 +14,7 @@ from typing import Final
 from rating.pricing.exact import exactly
 from rating.usage import Usage, UsageGroup
 from schemas.prices import MatrixPrice, Price, prices_in_time
-from schemas.values.identity_cache import IdentityCache
+from schemas.values.caches.identity_cache import IdentityCache
 from schemas.values.record_copy import replace
 
 Values = tuple[str, ...]

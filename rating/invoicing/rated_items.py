@@ -18,7 +18,7 @@ from rating.subscriptions.timeline import PlanningError
 from rating.usage import Usage, UsageGroup, no_usage
 from schemas.ledgers.invoice_record import Line
 from schemas.prices import MatrixPrice, Price, plain
-from schemas.values.identity_cache import IdentityCache
+from schemas.values.caches.identity_cache import IdentityCache
 from schemas.values.json_text import to_json
 from schemas.values.record_copy import replace
 

@@ -24,9 +24,9 @@ from schemas.ledgers.generations import KIND as GENERATION
 from schemas.ledgers.generations import Generations
 from schemas.ledgers.given_up import KIND as GIVEN_UP
 from schemas.ledgers.given_up import GivenUp
+from schemas.values.caches.weighted_cache import WeightedCache
 from schemas.values.instants import micros
 from schemas.values.json_text import JsonObject, stored
-from schemas.values.weighted_cache import WeightedCache
 
 T = TypeVar("T")
 

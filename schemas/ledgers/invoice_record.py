@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.kafka.codec import CodecError, codec, long
 from schemas.ledgers.invoice_details import Body, body_of_text
-from schemas.values.identity_cache import IdentityCache
+from schemas.values.caches.identity_cache import IdentityCache
 
 log = logging.getLogger(__name__)
 

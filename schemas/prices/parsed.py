@@ -8,8 +8,8 @@ from typing import Final
 
 from schemas.prices.models import MatrixPrice, Price, TieredPercentagePrice, TieredPrice, VolumePrice
 from schemas.prices.parse_price import parse_price
+from schemas.values.caches.weighted_cache import WeightedCache
 from schemas.values.json_text import JsonObject
-from schemas.values.weighted_cache import WeightedCache
 
 MOST_PARTS: Final = 50_000
 """Tiers and cells of the prices that are held, some 50 MB with the JSON they came from; the least recently used are

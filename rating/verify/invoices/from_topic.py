@@ -25,7 +25,7 @@ from schemas.catalog.models import Plan, Subscription
 from schemas.catalog.state import NamespaceView
 from schemas.ledgers.invoice_record import Invoice
 from schemas.prices import OF_LINES, Price, pinned_price, price_in
-from schemas.values.identity_cache import IdentityCache
+from schemas.values.caches.identity_cache import IdentityCache
 
 NAME: Final = "invoices from the topic"
 _LOOKED_AT_AGAIN: Final = 5_000

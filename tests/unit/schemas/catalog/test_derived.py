@@ -13,7 +13,7 @@ from schemas.catalog.models import Account
 from schemas.catalog.profiles import profile_versions
 from schemas.catalog.state import Catalog, record_of
 from schemas.events.event_types import event_types
-from schemas.values.weighted_cache import WeightedCache
+from schemas.values.caches.weighted_cache import WeightedCache
 from stream_processors.metering.meter_records import Matchers
 
 SCHEMA = {"type": "record", "name": "R", "fields": [{"name": "x", "type": "int"}]}
