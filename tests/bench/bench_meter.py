@@ -22,6 +22,7 @@ from schemas.events.batch import decode_batch
 from stream_processors.metering.bloom import DailyFilters
 from stream_processors.metering.dedupe import Decision, PartitionMemory, Record
 from stream_processors.metering.flush_tables import flush_table
+from stream_processors.metering.journal import arrow_bytes
 from stream_processors.metering.meter_records import Flush, Matchers, meter_records
 
 UNIT = 60  # records a flush: 30,000 events
@@ -87,7 +88,8 @@ def one_round(batches: list[bytes], made: Catalog) -> dict[str, float]:
                 flush, records, decided(memory, records, matchers), matchers
             ),
         )
-        timed("columns", lambda flush=flush: flush_table(flush.events, flush.duplicates))
+        table = timed("columns", lambda flush=flush: flush_table(flush.events, flush.duplicates))
+        timed("block", lambda table=table: arrow_bytes(table))
         memory.forget_durable(memory.cursor)
     return spent
 
