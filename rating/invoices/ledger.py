@@ -11,6 +11,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from rating.invoices.snapshot.invoice_store import InvoiceStore
+from rating.invoices.snapshot.published_lot import PublishedLot
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.invoices.snapshot.snapshot_folder import usable_file
 from schemas.kafka.topics import INVOICES
@@ -47,6 +48,7 @@ class StandingInvoices:
         self._counts: dict[str, int] = {}
         self._store: InvoiceStore | None = None
         self._expanded: set[str] = set()
+        self._published: list[PublishedLot] = []
 
     @classmethod
     def of_store(cls, store: InvoiceStore, namespace: str) -> StandingInvoices:
@@ -120,6 +122,16 @@ class StandingInvoices:
         record = readable_invoice(value) if self._only in value else None
         return record is not None and self.apply(record)
 
+    def keep(self, lot: PublishedLot) -> None:
+        """Remember what was published for the store, if there is one."""
+        if self._store is not None:
+            self._published.append(lot)
+
+    def published(self) -> Iterator[PublishedLot]:
+        """What ``keep`` was given, in order, each once."""
+        while self._published:
+            yield self._published.pop(0)
+
     def invoice(self, namespace: str, invoice_id: str) -> Invoice | None:
         """The newest version of an invoice."""
         return self._invoices.get((namespace, invoice_id))
@@ -184,20 +196,22 @@ def invoices_reader(settings: Settings) -> LedgerReader:
 def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[LedgerReader, StandingInvoices]]:
     """A reader of usage.invoices and the namespace's invoices as far as it has read: of the snapshot, which is brought
     up to the log's end, if there is a folder for it; else nothing yet. Raises LedgerUnavailable. sqlite3.Error may come
-    of using what it gives; a file that turns out to be damaged is made anew for the next use."""
-    with invoices_reader(settings) as reader, ExitStack() as stack:
+    of using what it gives; a file that turns out to be damaged is made anew for the next use. In the end what was
+    published meanwhile is added to the snapshot."""
+    with invoices_reader(settings) as reader, ExitStack() as stack, ExitStack() as standing_still:
         standing = StandingInvoices(namespace)
         store: InvoiceStore | None = None
         try:
             if folder := snapshot_folder(settings):
                 store = stack.enter_context(closing(_followed_store(folder, log_id(settings), namespace, reader)))
-                stack.enter_context(store.as_it_stands())
+                standing_still.enter_context(store.as_it_stands())
                 # From its beginning where the file, which another process may have made anew, has nothing of it.
                 reader.resume(dict.fromkeys(reader.positions, BEGINNING) | store.places())
                 standing = StandingInvoices.of_store(store, namespace)
         except (sqlite3.Error, OSError) as error:  # it saves time and decides nothing
             log.warning("%s: no snapshot, the log is read from its beginning: %s", settings.snapshot_dir, error)
             _succeed(store, error)
+            standing_still.close()
             stack.close()
             store = None
             reader.seek(dict.fromkeys(reader.positions, 0))
@@ -206,6 +220,21 @@ def followed_invoices(settings: Settings, namespace: str) -> Iterator[tuple[Ledg
         except sqlite3.Error as error:
             _succeed(store, error)
             raise
+        if store is not None:
+            standing_still.close()
+            _bring_forward(store, reader, standing.published())
+
+
+def _bring_forward(store: InvoiceStore, reader: LedgerReader, lots: Iterable[PublishedLot]) -> None:
+    """Add what was published, and what others wrote before it, so that the next use decodes none of it. Whatever
+    hinders it, the next use reads it from the log."""
+    try:
+        for lot in lots:
+            store.follow(reader, lot.begin)
+            store.take(lot)
+    except (sqlite3.Error, OSError, LedgerUnavailable, KafkaException) as error:
+        log.warning("%s lacks what was published: %s", store.path, error)
+        _succeed(store, error)
 
 
 def _succeed(store: InvoiceStore | None, error: Exception) -> None:

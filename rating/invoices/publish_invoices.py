@@ -9,6 +9,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from rating.invoices.ledger import StandingInvoices
+from rating.invoices.snapshot.published_lot import PublishedLot
 from rating.invoices.waiting import Progress, wait_until
 from schemas.ledgers.invoice_claims import record_key
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
@@ -36,17 +37,27 @@ def publish(
     won: list[Invoice] = []
     done = 0
     for lot in _lots(invoices):
+        append_times: dict[RecordPlace, int] = {}
         placed = writer.append_all(
-            [(record_key(invoice.namespace, invoice.subscription), value) for invoice, value in lot]
+            [(record_key(invoice.namespace, invoice.subscription), value) for invoice, value in lot],
+            append_times=append_times,
         )
         ours = dict(zip(placed, lot, strict=True))
-        ends = dict(reader.positions)
+        begin = dict(reader.positions)
+        ends = dict(begin)
         for partition, offset in placed:
             ends[partition] = max(ends[partition], offset + 1)
-        if sum(ends.values()) - sum(reader.positions.values()) == len(ours):
+        if sum(ends.values()) - sum(begin.values()) == len(ours):
             # All that the log has up to there is ours, each at its place. A record in pieces takes several places.
-            reader.pass_over(ends)
-            valid = {place for place in sorted(ours) if standing.apply(ours[place][0])}
+            in_order = sorted(ours)
+            last = {
+                place[0]: LogRecord(*place, append_times[place], ours[place][1])
+                for place in in_order
+                if place[1] + 1 == ends[place[0]]
+            }
+            reader.pass_over(ends, last)
+            valid = {place for place in in_order if standing.apply(ours[place][0])}
+            standing.keep(PublishedLot([(place, ours[place][0]) for place in in_order], begin, reader.places()))
         else:
             valid = {
                 (record.partition, record.offset) for record in reader.read_to(ends) if _applied(standing, record, ours)

@@ -273,14 +273,15 @@ class LedgerReader:
         """Go on at ``positions``, where no record is incomplete."""
         self.resume({number: LogPlace(at, at) for number, at in positions.items()})
 
-    def pass_over(self, ends: Mapping[int, int]) -> None:
+    def pass_over(self, ends: Mapping[int, int], last: Mapping[int, LogRecord]) -> None:
         """Go on at ``ends`` without reading what lies before them: the caller has written it and knows its places. None
-        of it belongs to a record in pieces; one that had begun before is still joined."""
+        of it belongs to a record in pieces; one that had begun before is still joined. ``last``: the record before the
+        end of each partition that goes on, by which another reader recognises the log."""
         self._pause()
         for number, end in ends.items():
             if end != self.positions[number]:
                 self.positions[number] = end
-                self._last.pop(number, None)  # by which another reader would recognise the log: not read here
+                self._last[number] = last[number].offset, last[number].append_us, last[number].value
 
     def _recognise(self, partition: int) -> None:
         expected, last = self._expected[partition], self._last[partition]

@@ -82,15 +82,21 @@ class LedgerWriter:
         """Write one record and return its position. Raises as ``append_all``."""
         return self.append_all([(key, value)], partition)[0]
 
-    def append_all(self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None) -> list[RecordPlace]:
-        """Write records, in order within a partition; returns their positions.
+    def append_all(
+        self,
+        records: Sequence[tuple[bytes, bytes]],
+        partition: int | None = None,
+        append_times: dict[RecordPlace, int] | None = None,
+    ) -> list[RecordPlace]:
+        """Write records, in order within a partition; returns their positions. ``append_times`` gets the append time
+        of each, microseconds UTC.
 
         Raises RecordRefused if Kafka will never accept one of them, CannotGoOn if somebody must change something
         first, and LedgerUnavailable if a retry may succeed. In each case some records may have been written, or may
         still be.
         """
         placed: list[RecordPlace] = []
-        for (_, value), result in zip(records, self.deliver(records, partition), strict=True):
+        for (_, value), result in zip(records, self.deliver(records, partition, append_times), strict=True):
             if not isinstance(result, KafkaError):
                 placed.append(result)
             elif meaning(result) == "not this record":
@@ -102,16 +108,20 @@ class LedgerWriter:
         return placed
 
     def deliver(
-        self, records: Sequence[tuple[bytes, bytes]], partition: int | None = None
+        self,
+        records: Sequence[tuple[bytes, bytes]],
+        partition: int | None = None,
+        append_times: dict[RecordPlace, int] | None = None,
     ) -> list[RecordPlace | KafkaError]:
         """Write records; returns for each its position, or the error due to which it may not be in Kafka.
+        ``append_times``: as in ``append_all``.
 
         Records that the topic first refused by their size are written after the others, so out of order. In a ledger
         the later record of a chain is then void, and its writer, which reads it back, writes it again; in usage.events
         only copies of an event have an order, and whichever lies first counts.
         """
         record_bytes = self._record_bytes
-        results = self._attempt(records, partition)
+        results = self._attempt(records, partition, append_times)
         for _ in range(_ROUNDS):
             refused = [number for number, result in enumerate(results) if _by_size(result)]
             if not refused:
@@ -126,7 +136,7 @@ class LedgerWriter:
             if self._record_bytes == record_bytes:
                 break
             record_bytes = self._record_bytes
-            again = self._attempt([records[number] for number in refused], partition)
+            again = self._attempt([records[number] for number in refused], partition, append_times)
             for number, result in zip(refused, again, strict=True):
                 results[number] = result
         return results
@@ -156,7 +166,12 @@ class LedgerWriter:
             self._producer = self._new_producer(record_bytes)
             self._record_bytes = record_bytes
 
-    def _attempt(self, records: Sequence[tuple[bytes, bytes]], partition: int | None) -> list[RecordPlace | KafkaError]:
+    def _attempt(
+        self,
+        records: Sequence[tuple[bytes, bytes]],
+        partition: int | None,
+        append_times: dict[RecordPlace, int] | None,
+    ) -> list[RecordPlace | KafkaError]:
         results: list[RecordPlace | KafkaError] = [
             KafkaError(KafkaError._TIMED_OUT, "no answer from the broker")
         ] * len(records)
@@ -167,7 +182,9 @@ class LedgerWriter:
                 if error is not None:
                     failed.setdefault(number, error)
                 elif last and message.offset() is not None:  # without it the record is its caller's to read back
-                    results[number] = (message.partition(), message.offset())
+                    results[number] = place = (message.partition(), message.offset())
+                    if append_times is not None:
+                        append_times[place] = message.timestamp()[1] * 1000
 
             return delivered
 

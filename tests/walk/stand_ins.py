@@ -82,7 +82,7 @@ class LedgerReader:
         place = module("schemas.ledgers.log_place").LogPlace
         return {number: place(offset, offset) for number, offset in self.positions.items()}
 
-    def pass_over(self, ends: Mapping[int, int]) -> None:
+    def pass_over(self, ends: Mapping[int, int], *_: Any) -> None:
         self.positions.update(ends)
 
     def resumable(self) -> dict[int, int]:
@@ -110,8 +110,16 @@ class LedgerWriter:
     def append(self, _key: bytes, value: bytes, _partition: int | None = None) -> tuple[int, int]:
         return append(self.topic, value)
 
-    def append_all(self, pairs: Sequence[tuple[bytes, bytes]], _partition: int | None = None) -> list[tuple[int, int]]:
-        return [append(self.topic, value) for _, value in pairs]
+    def append_all(
+        self,
+        pairs: Sequence[tuple[bytes, bytes]],
+        _partition: int | None = None,
+        append_times: dict[tuple[int, int], int] | None = None,
+    ) -> list[tuple[int, int]]:
+        placed = [append(self.topic, value) for _, value in pairs]
+        if append_times is not None:
+            append_times.update(dict.fromkeys(placed, 0))
+        return placed
 
 
 class Journal:

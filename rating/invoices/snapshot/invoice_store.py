@@ -17,15 +17,16 @@ from typing import Any, Final
 from zlib import crc32
 
 from rating.invoices.snapshot.followed_log import FollowedLog
+from rating.invoices.snapshot.published_lot import PublishedLot
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.invoices.snapshot.snapshot_file import make_snapshot_anew, open_snapshot
 from rating.invoices.snapshot.snapshot_folder import succeed
 from rating.invoices.snapshot.stored_claims import Claims
-from schemas.kafka.codec import CodecError
+from rating.invoices.snapshot.stored_record import decode_stored, encode_stored
 from schemas.ledgers.folds.fold_file import DamagedFile, is_damage, transaction
 from schemas.ledgers.folds.stored_places import read_places, read_positions, write_places
 from schemas.ledgers.invoice_claims import is_draft
-from schemas.ledgers.invoice_record import Invoice, decode_invoice
+from schemas.ledgers.invoice_record import Invoice, readable_invoice
 from schemas.ledgers.ledger_reader import STALLED_SECONDS, LogRecord
 from schemas.ledgers.log_place import BEGINNING, LogPlace, LogReplaced
 
@@ -132,6 +133,16 @@ class InvoiceStore:
         """Apply records, all that the log has from ``begin`` on; it is read on at ``end``. False, and nothing is
         applied, if the file lacks some before them. What it has already is passed over: a record that was void once may
         not be offered again."""
+        return self._apply(((record.partition, record.offset, record.value) for record in records), begin, end)
+
+    def take(self, lot: PublishedLot) -> bool:
+        """``apply`` for what this process wrote."""
+        return self._apply(((*place, invoice) for place, invoice in lot.invoices), lot.begin, lot.end)
+
+    def _apply(
+        self, records: Iterable[tuple[int, int, bytes | Invoice]], begin: Mapping[int, int], end: Mapping[int, LogPlace]
+    ) -> bool:
+        """``records``: partition, offset, and the record as it is written or decoded."""
         with transaction(self._database):
             known = self.positions()
             if any(known.get(number, 0) < offset for number, offset in begin.items()):
@@ -139,12 +150,12 @@ class InvoiceStore:
             claims = Claims(self._database)
             sql = "SELECT EXISTS (SELECT 1 FROM invoices WHERE draft = 1 AND open = 1)"
             drafted = bool(self._database.execute(sql).fetchone()[0])
-            for record in records:
-                if record.offset >= known.get(record.partition, 0):
-                    invoice = claims.valid.offer_bytes(record.value)
-                    if invoice is not None:
+            for partition, offset, record in records:
+                if offset >= known.get(partition, 0):
+                    invoice = readable_invoice(record) if isinstance(record, bytes) else record
+                    if invoice is not None and claims.valid.offer(invoice):
                         drafted = drafted or is_draft(invoice)
-                        self._keep(invoice, record.value, claims, drafted)
+                        self._keep(invoice, claims, drafted)
                         if self._on_valid is not None:
                             self._on_valid(invoice)
             self._database.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", claims.facts())
@@ -154,12 +165,12 @@ class InvoiceStore:
             write_places(self._database, further)
         return True
 
-    def _keep(self, invoice: Invoice, record: bytes, claims: Claims, drafted: bool) -> None:
+    def _keep(self, invoice: Invoice, claims: Claims, drafted: bool) -> None:
         """``drafted``: whether there may be a draft of it."""
         execute = self._database.execute
         namespace, name, subscription = invoice.namespace, invoice.invoice_id, invoice.subscription
         chain = (namespace, subscription)
-        draft = is_draft(invoice)
+        draft, record = is_draft(invoice), encode_stored(invoice)
         values = (invoice.account_id, invoice.version, not draft and is_quiet(invoice), record, crc32(record))
         if invoice.version > 1:
             self._decoded.pop(subscription, None)
@@ -211,6 +222,7 @@ class InvoiceStore:
         """Of each chain the last invoice, all of a chain with one that is not quiet; in its order."""
         decoded = dict(self._decoded.values()) if namespace == self._soon else {}
         self._decoded.clear()
+        self._soon = None
         return self._invoices(
             "SELECT last FROM chains WHERE namespace = :namespace"
             " UNION SELECT place FROM invoices WHERE namespace = :namespace AND draft = 0 AND subscription IN"
@@ -245,10 +257,7 @@ class InvoiceStore:
             if invoice is None or (invoice.invoice_id, invoice.version) != (name, version):
                 if crc32(record) != checksum:
                     raise DamagedFile(f"the record of {name} is not the one that was written")
-                try:
-                    invoice = decode_invoice(record)
-                except CodecError as error:
-                    raise DamagedFile(f"the record of {name} cannot be read: {error}") from error
+                invoice = decode_stored(name, record)
             yield invoice
 
     def namespaces(self) -> list[str]:
@@ -258,9 +267,10 @@ class InvoiceStore:
     def in_order(self, namespace: str, *, drafts: bool, since_us: int | None = None) -> Iterator[Invoice]:
         """The newest versions of all invoices, or of the drafts that have not become invoices, in the order of their
         ids; ``since_us``: of those whose period ends later."""
-        sql = "SELECT record FROM invoices WHERE namespace = ? AND draft = ? AND open = draft ORDER BY invoice_id"
-        for (record,) in self._database.execute(sql, (namespace, drafts)):
-            invoice = decode_invoice(record)
+        columns = "invoice_id, record"
+        sql = f"SELECT {columns} FROM invoices WHERE namespace = ? AND draft = ? AND open = draft ORDER BY invoice_id"
+        for row in self._database.execute(sql, (namespace, drafts)):
+            invoice = decode_stored(*row)
             if since_us is None or invoice.period_end > since_us:
                 yield invoice
 
@@ -268,7 +278,7 @@ class InvoiceStore:
         """The newest version of an invoice, or of a draft that has not become one."""
         sql = "SELECT record FROM invoices WHERE namespace = ? AND invoice_id = ? AND draft = ? AND open = draft"
         row = self._database.execute(sql, (namespace, invoice_id, draft)).fetchone()
-        return None if row is None else decode_invoice(row[0])
+        return None if row is None else decode_stored(invoice_id, row[0])
 
     def subscriptions(self, namespace: str, account_id: str | None = None) -> list[str]:
         """The subscriptions with a chain; of one account, if it is given."""

@@ -8,8 +8,8 @@ from typing import Final
 from schemas.ledgers.folds.fold_file import identity, make_anew, open_fold_file
 from schemas.ledgers.folds.stored_places import POSITIONS_TABLE
 
-VERSION: Final = 4
-"""Of the tables and of ``is_quiet``: raise it with either."""
+VERSION: Final = 5
+"""Of the tables, of ``Invoice``, and of ``is_quiet``: raise it with each."""
 _WAIT_SECONDS: Final = 60.0
 _TABLES: Final = f"""{POSITIONS_TABLE}
 CREATE TABLE facts (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID;

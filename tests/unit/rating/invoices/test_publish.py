@@ -14,6 +14,7 @@ from rating.invoices.publish_invoices import publish
 from schemas.ledgers.invoice_record import Invoice, decode_invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.ledger_writer import LedgerWriter
+from schemas.ledgers.log_place import LogPlace
 from tests.unit.rating.webhooks.test_intake import record
 
 
@@ -30,11 +31,14 @@ class Log:
         self.read = 0
         self._first = [encode_invoice(item) for item in first]
 
-    def append_all(self, records: list[tuple[bytes, bytes]]) -> list[tuple[int, int]]:
+    def append_all(
+        self, records: list[tuple[bytes, bytes]], append_times: dict[tuple[int, int], int]
+    ) -> list[tuple[int, int]]:
         self.values += self._first
         placed = []
         for _, value in records:
             placed.append((0, len(self.values)))
+            append_times[placed[-1]] = 5
             self.values.append(value)
         return placed
 
@@ -44,8 +48,12 @@ class Log:
             self.read += 1
             yield LogRecord(0, offset, 0, self.values[offset])
 
-    def pass_over(self, ends: Mapping[int, int]) -> None:
+    def pass_over(self, ends: Mapping[int, int], last: Mapping[int, LogRecord]) -> None:
         self.positions = dict(ends)
+        assert last == {0: LogRecord(0, ends[0] - 1, 5, self.values[-1])}
+
+    def places(self) -> dict[int, LogPlace]:
+        return {number: LogPlace(at, at) for number, at in self.positions.items()}
 
 
 def published(log: Log, standing: StandingInvoices, invoices: list[Invoice]) -> list[Invoice]:

@@ -14,6 +14,7 @@ from schemas.ledgers import ledger_reader
 from schemas.ledgers.errors import LedgerUnavailable
 from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import FAILURES, LedgerReader, LogRecord
+from schemas.ledgers.log_place import LogPlace, RecordMark
 from schemas.settings import Settings
 
 TOPIC = "usage.rejected"
@@ -119,8 +120,9 @@ def test_what_the_caller_has_written_is_passed_over_and_the_next_record_read(rea
     kafka = Kafka(forgetful=0)
     reader = reader_of(kafka)
     assert [record.partition for record in reader.read_to({0: 1, 1: 8})] == [0, 1]
-    reader.pass_over({0: 1, 1: 20})
-    assert (reader.positions, reader.places()[1].last, reader.places()[0].last is None) == ({0: 1, 1: 20}, None, False)
+    before, mark = reader.places()[0], RecordMark.of(19, 7000, b"ours")
+    reader.pass_over({0: 1, 1: 20}, {1: LogRecord(1, 19, 7000, b"ours")})
+    assert (reader.positions, reader.places()) == ({0: 1, 1: 20}, {0: before, 1: LogPlace(20, 20, mark)})
     next(reader.read_to({0: 1, 1: 21}))
     assert {position.partition: position.offset for position in kafka.consumers[0].assigned} == {0: 1, 1: 20}
 

@@ -173,7 +173,7 @@ def test_a_sealed_topic_whose_limit_may_not_be_read_refuses_after_a_bounded_numb
     writer = writer_of(monkeypatch, Broker(0, DENIED), "usage.events.1")
     attempt, attempts = writer._attempt, list[int]()
     monkeypatch.setattr(
-        writer, "_attempt", lambda records, where: attempts.append(len(records)) or attempt(records, where)
+        writer, "_attempt", lambda records, *rest: attempts.append(len(records)) or attempt(records, *rest)
     )
     for _ in range(2):
         [result] = writer.deliver(values(100), 0)
@@ -208,8 +208,8 @@ def test_a_second_thread_that_was_refused_meanwhile_writes_by_the_limit_that_the
     writer = writer_of(monkeypatch, broker, "usage.rejected")
     attempt = writer._attempt
 
-    def beside(records: Any, partition: int | None) -> Any:
-        results = attempt(records, partition)
+    def beside(*arguments: Any) -> Any:
+        results = attempt(*arguments)
         monkeypatch.setattr(writer, "_attempt", attempt)
         writer.append_all(values(*[3_000] * 60), 0)  # another thread's
         return results

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from rating.invoices.ledger import StandingInvoices
 from rating.invoices.snapshot.invoice_store import InvoiceStore
+from rating.invoices.snapshot.published_lot import PublishedLot
 from rating.invoices.snapshot.quiet import is_quiet
 from rating.verify.difference import Findings
 from rating.verify.invoices.snapshot import compare, fill
 from schemas.ledgers.invoice_record import Invoice, encode_invoice
 from schemas.ledgers.ledger_reader import LogRecord
-from schemas.ledgers.log_place import LogPlace
+from schemas.ledgers.log_place import LogPlace, RecordMark
 from tests.unit.rating.invoices.snapshot.builders import Log, followed, invoice, paid
 
 
@@ -159,6 +160,30 @@ def test_nothing_of_a_lot_stays_if_it_cannot_be_written_whole(tmp_path: Path) ->
         store.apply(records(), store.positions(), {0: LogPlace(3, 3)})
     assert list(store.contents()) == before
     store.close()
+
+
+@given(st.permutations(RECORDS), st.integers(0, 14), st.integers(0, 14))
+def test_what_a_process_published_is_kept_as_if_it_had_been_read(records: list[Invoice], at: int, has: int) -> None:
+    log = Log()
+    log.add(records)
+    store = InvoiceStore("", "log")
+    store.follow(log, {0: has})  # some of it, or more, by another process
+    log.resume({0: LogPlace(0, 0)})
+    lot = PublishedLot(
+        [((0, offset), record) for offset, record in enumerate(records) if offset >= at], {0: at},
+        {0: LogPlace(len(records), len(records), RecordMark.of(len(records) - 1, 0, log.records[0][-1]))},
+    )  # fmt: skip
+    expected = list(followed(log).contents())
+    reached = store.positions().get(0, 0)
+    assert store.take(lot) == (reached >= at)
+    if reached < at:
+        assert store.positions().get(0, 0) == reached
+        store.follow(log, lot.begin)
+        assert store.take(lot)
+    assert list(store.contents()) == expected
+    log.append(encode_invoice(invoice(1, "further")))
+    store.follow_to_end(log)  # by the mark of what was published
+    assert list(store.contents()) == list(followed(log).contents())
 
 
 QUIET = invoice(3)
