@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
+from rating.console.catalog.choices import INTERVALS, choice, entries_of, metrics_of
 from rating.console.catalog.form_nodes import FieldGroup, FieldObject, FieldRows, FormNode, TypedField
+from rating.console.catalog.further_forms import alert_rule_nodes, credit_grant_nodes, feature_nodes
 from rating.console.catalog.price_nodes import price_nodes
-from rating.console.login.display_names import display_name
+from rating.console.catalog.term_nodes import DAY, discounts, granted_features, top_ups
 from schemas.catalog.state import NamespaceView
 from schemas.values.json_text import JsonObject
 from schemas.values.time_zones import NAMES
 
-SUGGESTED: Final = 300
-"""Entries that a field suggests; another is typed."""
-_DAY: Final = "a date, or an instant with its zone"
 _NAMED: Final = "Letters, digits, - and _; it stays"
 _CODE: Final = TypedField("code", "Code", hint=_NAMED, required=True, lasting=True)
 _NAME: Final = TypedField("name", "Name", hint="what people read", size=30)
@@ -96,7 +94,7 @@ _PLAN: Final[tuple[FormNode, ...]] = (
             TypedField("currency", "Currency", hint="ISO code, e.g. USD, or a unit of your own", required=True, size=8),
             TypedField(
                 "interval", "Billed every", "choice",
-                options=tuple((name, name) for name in ("month", "day", "week", "quarter", "year")),
+                options=INTERVALS,
             ),
         ),
     ),
@@ -139,25 +137,22 @@ PLACES: Final = {
         CatalogPlace("plans", "plan", "plans", "Plans", "plan", "catalog/plans"),
         CatalogPlace("accounts", "account", "accounts", "Customers", "customer", "accounts"),
         CatalogPlace("subscriptions", "subscription", "subscriptions", "Subscriptions", "subscription", "accounts"),
+        CatalogPlace("features", "feature", "features", "Features", "feature", "settings"),
+        CatalogPlace("credits", "credit_grant", "credit-grants", "Prepaid credits", "credit grant", "settings"),
+        CatalogPlace("alert-rules", "alert_rule", "alert-rules", "Alert rules", "alert rule", "alerts"),
     )
 }
 
 
 def nodes_of(view: NamespaceView, kind: str) -> tuple[FormNode, ...]:
     """The form of a kind of entry."""
-    if kind == "meter":
-        return _METRIC
-    if kind == "plan":
-        return _PLAN
-    if kind == "product":
-        return _product(view)
-    return _account() if kind == "account" else _subscription(view)
+    return _NODES[kind](view)
 
 
 def charge_nodes(view: NamespaceView, model: str) -> tuple[FormNode, ...]:
     """The form of one charge of a plan; ``model``: of its price."""
     return (
-        FieldGroup("Product", (_choice("product", "Product", _entries(view, "product"), required=True),)),
+        FieldGroup("Product", (choice("product", "Product", entries_of(view, "product"), required=True),)),
         FieldGroup("Price", (price_nodes(model),)),
         FieldGroup(
             "More",
@@ -188,6 +183,7 @@ def opening(kind: str, given: JsonObject) -> JsonObject:
         "product": {"kind": "metered"},
         "plan": {"interval": "month"},
         "account": {"time_zone": "UTC"},
+        "credit_grant": {"source": "paid"},
     }
     body = start.get(kind, {}) | {name: value for name, value in given.items() if value}
     if kind == "subscription" and body.get("account") and body.get("plan"):
@@ -196,12 +192,6 @@ def opening(kind: str, given: JsonObject) -> JsonObject:
 
 
 def _product(view: NamespaceView) -> tuple[FormNode, ...]:
-    metrics = [
-        (address, display_name(view, "metric", address))
-        for entry in islice(view.after("meter", ""), SUGGESTED)
-        for profile in entry.body.get("profiles", ())
-        if (address := f"{entry.code}.{profile.get('code')}")
-    ]
     kinds = (("metered", "Usage, by a metric"), ("flat", "A fee, without a metric"))
     return (
         FieldGroup(
@@ -210,24 +200,30 @@ def _product(view: NamespaceView) -> tuple[FormNode, ...]:
                 _CODE,
                 TypedField("name", "Name", hint="shown on invoices", size=30),
                 TypedField("kind", "Bills", "choice", options=kinds),
-                _choice("profile", "Metric", metrics),
+                choice("profile", "Metric", metrics_of(view)),
                 TypedField("unit", "Unit", hint="shown on invoices; empty: the metric's", size=12),
             ),
         ),
     )
 
 
-def _account() -> tuple[FormNode, ...]:
+def _account(view: NamespaceView) -> tuple[FormNode, ...]:
     return (
         FieldGroup(
             "Customer",
             (
                 TypedField("code", "Code", hint="the account_id of its events; it stays", required=True, lasting=True),
                 _NAME,
-                TypedField("time_zone", "Time zone", hint="of its days and months", options=_options(sorted(NAMES))),
+                TypedField(
+                    "time_zone",
+                    "Time zone",
+                    hint="of its days and months",
+                    options=tuple((zone, zone) for zone in sorted(NAMES)),
+                ),
             ),
         ),
         FieldGroup("On its invoices", (FieldObject("buyer", _BUYER),), closed=True),
+        top_ups(),
     )
 
 
@@ -237,9 +233,9 @@ def _subscription(view: NamespaceView) -> tuple[FormNode, ...]:
             "Subscription",
             (
                 TypedField("code", "Code", hint=_NAMED, required=True, lasting=True),
-                TypedField("account", "Customer", hint="its code", options=_entries(view, "account"), required=True),
-                _choice("plan", "Plan", _entries(view, "plan"), required=True),
-                TypedField("start", "From", hint=_DAY, required=True),
+                TypedField("account", "Customer", hint="its code", options=entries_of(view, "account"), required=True),
+                choice("plan", "Plan", entries_of(view, "plan"), required=True),
+                TypedField("start", "From", hint=DAY, required=True),
                 TypedField("end", "Until (not included)", hint="empty: no end"),
                 TypedField("change_at", "The change holds from", hint="empty: from now on", each_time=True),
             ),
@@ -249,26 +245,25 @@ def _subscription(view: NamespaceView) -> tuple[FormNode, ...]:
             (
                 TypedField("plan_version", "Version of the plan", "integer", "empty: the newest", size=6),
                 TypedField("billing_anchor", "Periods begin on the day of", hint="a date; empty: the calendar's"),
-                TypedField("trial_end", "Nothing is billed before", hint=_DAY),
+                TypedField("trial_end", "Nothing is billed before", hint=DAY),
                 TypedField("minimum_commitment", "Least total a period", size=12),
                 TypedField("invoice_threshold", "Bill at once from", size=12),
             ),
             closed=True,
         ),
+        discounts(view),
+        granted_features(view, may_take_away=True),
+        top_ups(),
     )
 
 
-def _entries(view: NamespaceView, kind: str) -> tuple[tuple[str, str], ...]:
-    return tuple((entry.code, str(entry.body.get("name") or "")) for entry in islice(view.after(kind, ""), SUGGESTED))
-
-
-def _options(codes: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    return tuple((code, code) for code in codes)
-
-
-def _choice(name: str, label: str, entries: Iterable[tuple[str, str]], *, required: bool = False) -> TypedField:
-    """One of some entries; a text with suggestions where there are too many to list."""
-    listed = [(code, f"{title} ({code})" if title and title != code else code) for code, title in entries]
-    if len(listed) >= SUGGESTED:
-        return TypedField(name, label, options=tuple(listed), required=required)
-    return TypedField(name, label, "choice", options=(("", "–"), *listed), required=required)
+_NODES: Final[dict[str, Callable[[NamespaceView], tuple[FormNode, ...]]]] = {
+    "meter": lambda _: _METRIC,
+    "product": _product,
+    "plan": lambda view: (*_PLAN, discounts(view), granted_features(view, may_take_away=False), top_ups()),
+    "account": _account,
+    "subscription": _subscription,
+    "feature": feature_nodes,
+    "credit_grant": credit_grant_nodes,
+    "alert_rule": alert_rule_nodes,
+}

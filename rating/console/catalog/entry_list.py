@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from rating.console.catalog.entry_forms import CatalogPlace
 from rating.console.frame import Frame
 from rating.console.html import Child, Html, join, table, tag
-from rating.console.text import grouped
+from rating.console.text import grouped, money
 from schemas.catalog.state import Entry
 
 _NONE = {
@@ -15,12 +17,18 @@ _NONE = {
     "product": "There is no product yet: a product gives a metric, or a fee, the name that stands on invoices.",
     "plan": "There is no plan yet: a plan has products with prices, and customers subscribe to it.",
     "subscription": "Nobody has subscribed yet.",
+    "feature": "There is no feature yet: what customers may use, on or off, with a value, or up to a limit.",
+    "credit_grant": "Nobody has prepaid credit: invoices draw on it until it is used up or expires.",
+    "alert_rule": "Nothing is watched yet: a rule says of which usage, spend or balance somebody is told, and when.",
 }
 _HEADS: dict[str, tuple[str, ...]] = {
     "meter": ("Metric", "Events", "Measures"),
     "product": ("Product", "Bills", "Unit"),
     "plan": ("Plan", "Currency", "Billed every", "Products"),
     "subscription": ("Subscription", "Customer", "Plan", "From", "Until"),
+    "feature": ("Feature", "Metric or value", "Limits"),
+    "credit_grant": ("Credit", "Of", "Amount", "From", "Expires"),
+    "alert_rule": ("Alert rule", "Watches", "Of", "Fires at"),
 }
 
 
@@ -58,6 +66,9 @@ def settings_page(frame: Frame) -> Html:
         (("catalog", "products"), "Products", "what stands on an invoice: a metric, or a fee"),
         (("catalog", "plans"), "Plans", "products with their prices, in one currency"),
         (("catalog", "subscriptions"), "Subscriptions", "who is billed by which plan, from when"),
+        (("catalog", "features"), "Features", "what customers may use, and up to which limits"),
+        (("catalog", "credits"), "Prepaid credits", "what customers have paid ahead, or were given"),
+        (("catalog", "alert-rules"), "Alert rules", "which usage, spend or balance somebody is told of"),
     ]
     if frame.may_administer:
         items.append((("settings", "keys"), "API keys", "programs: who may send events, read, and change what"))
@@ -111,9 +122,60 @@ def _cells(frame: Frame, entry: Entry) -> list[Child]:
     if entry.kind == "plan":
         names = [frame.name_of("product", charge["product"]) or charge["product"] for charge in body.get("charges", ())]
         return [body["currency"], body.get("interval", "month"), ", ".join(names[:5]) + ("…" if len(names) > 5 else "")]
+    if entry.kind in _FURTHER:
+        return _FURTHER[entry.kind](frame, body)
     return [
         frame.account(body["account"]),
         frame.named("plan", body["plan"]),
         str(body["start"])[:10],
         str(body.get("end") or "")[:10],
     ]
+
+
+def _feature_cells(frame: Frame, body: Mapping[str, Any]) -> list[Child]:
+    metric, value = body.get("profile"), body.get("value")
+    limits = [*(body.get("limits") or ()), *([{"quantity": body["limit"], **body}] if body.get("limit") else ())]
+    shown = [limit_text(limit) for limit in limits]
+    what = frame.named("metric", metric) if metric else ("on or off" if value is None else json.dumps(value))
+    return [what, "; ".join(shown) or ("none" if metric else "–")]
+
+
+def limit_text(limit: Mapping[str, Any]) -> str:
+    """A limit in short, e.g. "1 000 each month"."""
+    number = grouped(str(limit.get("quantity") or limit.get("amount") or 0))
+    often = str(limit.get("reset") or "").replace("_", " ")
+    when = f" each {often}" if often else f" in {limit['rolling']}" if limit.get("rolling") else ""
+    return f"{number}{' of money' if limit.get('amount') else ''}{when}"
+
+
+def _credit_cells(frame: Frame, body: Mapping[str, Any]) -> list[Child]:
+    owner = frame.account(body["account"]) if body.get("account") else f"subscription {body.get('subscription')}"
+    again = f", every {body['recurrence']['every']}" if body.get("recurrence") else ""
+    return [
+        owner,
+        money(str(body["amount"]), body["currency"]) + again,
+        str(body.get("effective") or "")[:10],
+        str(body.get("expires") or "never")[:10],
+    ]
+
+
+def _rule_cells(frame: Frame, body: Mapping[str, Any]) -> list[Child]:
+    if body.get("account"):
+        whom: Child = frame.account(body["account"])
+    elif body.get("plan"):
+        whom = frame.named("plan", body["plan"])
+    else:
+        whom = f"subscription {body['subscription']}" if body.get("subscription") else "everybody"
+    what = frame.named("metric", body["profile"]) if body.get("profile") else body.get("feature") or ""
+    return [
+        join(body["measure"], " " if what else None, what),
+        whom,
+        ", ".join(body.get("thresholds") or ()) or "odd days",
+    ]
+
+
+_FURTHER: Final[dict[str, Callable[[Frame, Mapping[str, Any]], list[Child]]]] = {
+    "feature": _feature_cells,
+    "credit_grant": _credit_cells,
+    "alert_rule": _rule_cells,
+}

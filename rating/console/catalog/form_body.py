@@ -11,6 +11,8 @@ from schemas.values.json_text import JsonObject
 
 REMOVED: Final = "~removed"
 """The name, within a row, of the box that takes the row out."""
+NONE: Final = "~none"
+"""The name, within a list, of the box that says the empty list."""
 
 
 def body_of_form(
@@ -23,9 +25,16 @@ def body_of_form(
         if isinstance(node, FieldGroup):
             body = body_of_form(node.nodes, fields, body, prefix)
         elif isinstance(node, FieldRows):
-            _set(body, node.name, _rows(node, fields, f"{prefix}{node.name}."))
+            at = f"{prefix}{node.name}."
+            if not any(name.startswith(at) for name in fields):
+                continue  # of a form that did not have the list, which stays
+            _set(body, node.name, _rows(node, fields, at))
+            if node.none and node.name not in body and fields.get(at + NONE) == "on":
+                body[node.name] = []
         elif isinstance(node, FieldObject):
-            _set(body, node.name, body_of_form(node.nodes, fields, {}, f"{prefix}{node.name}."))
+            at = f"{prefix}{node.name}."
+            said = not node.optional or _says_something(node.nodes, fields, at)
+            _set(body, node.name, body_of_form(node.nodes, fields, {}, at) if said else None)
         else:
             _set(body, node.name, _value(node, fields, prefix))
     return body
@@ -65,16 +74,18 @@ def _says_something(nodes: Sequence[FormNode], fields: Mapping[str, str], prefix
     """Whether anything was typed in a row; a choice that always says something does not count."""
     for node in nodes:
         if isinstance(node, TypedField):
-            typed_in = node.kind not in ("flag", "choice") or (node.options and node.options[0][0] == "")
-            if typed_in and fields.get(prefix + node.name):
+            typed_in = node.kind not in ("flag", "choice", "truth") or (node.options and node.options[0][0] == "")
+            if typed_in and _value(node, fields, prefix) not in (None, []):
                 return True
         elif isinstance(node, FieldGroup):
             if _says_something(node.nodes, fields, prefix):
                 return True
-        elif any(value for name, value in fields.items() if name.startswith(f"{prefix}{node.name}.") and _own(name)):
-            return True
+        elif isinstance(node, FieldObject):
+            if _says_something(node.nodes, fields, f"{prefix}{node.name}."):
+                return True
+        else:
+            at = f"{prefix}{node.name}."
+            numbers = row_numbers(fields, at)
+            if any(_says_something(node.nodes, fields, f"{at}{number}.") for number in numbers):
+                return True
     return False
-
-
-def _own(name: str) -> bool:
-    return name.rpartition(".")[2] != REMOVED

@@ -16,7 +16,6 @@ CODE: Final = "~code"
 VERSION: Final = "~version"
 CHARGE: Final = "~charge"
 """Hidden fields: the entry that is changed, the version that the form was filled from, and the charge of a plan."""
-_KEPT: Final = frozenset({"value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +127,17 @@ def model_of(charge: JsonObject) -> str:
 
 
 def compact(value: Mapping[str, Any]) -> JsonObject:
-    """A stored body without what says nothing; the operand of a filter always says something."""
-    small = {name: inner if name in _KEPT else _small(inner) for name, inner in value.items()}
-    return {name: inner for name, inner in small.items() if name in _KEPT or inner not in _NOTHING}
+    """A stored body without what says nothing."""
+    small = {name: inner if name == "value" else _small(inner) for name, inner in value.items()}
+    return {name: inner for name, inner in small.items() if inner not in _NOTHING or _says(value, name)}
+
+
+def _says(body: Mapping[str, Any], name: str) -> bool:
+    """Whether what looks like nothing says something: what a filter compares with, a static value that is an empty
+    text, and a granted feature's empty list of limits, with which it has none, while without it the feature's hold."""
+    if name == "value":
+        return "operator" in body or body[name] is not None
+    return name == "limits" and "feature" in body and body[name] is not None
 
 
 _NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})

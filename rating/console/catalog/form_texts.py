@@ -15,8 +15,8 @@ _LISTED: Final = frozenset({"in", "not_in"})
 _MOST_DIGITS: Final = 15
 
 
-def typed(node: TypedField, value: Any) -> str:
-    """The text of a JSON value in its input."""
+def typed(node: TypedField, value: Any, operator: str = "in") -> str:
+    """The text of a JSON value in its input; ``operator``: the filter's, of an operand."""
     if value is None:
         return ""
     if node.kind == "path" and _is_texts(value):
@@ -27,12 +27,12 @@ def typed(node: TypedField, value: Any) -> str:
     if node.kind == "texts" and _is_texts(value):
         return _json(value) if any(_needs_json(text) for text in value) else ", ".join(value)
     if node.kind == "operand":
-        return _operand_text(value)
+        return _json(value) if isinstance(value, list) and operator not in _LISTED else _operand_text(value)
     return value if isinstance(value, str) else _json(value)
 
 
 def read_text(node: TypedField, text: str, operator: str = "") -> Any:
-    """The JSON value of what was typed; ``operator``: the filter's, of an operand."""
+    """The JSON value of what was typed, None for a truth's default; ``operator``: the filter's, of an operand."""
     if node.kind == "integer":
         return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else text
     if node.kind == "path":
@@ -43,6 +43,8 @@ def read_text(node: TypedField, text: str, operator: str = "") -> Any:
         return _read_list(text) if text.startswith("[") else [part.strip() for part in text.split(",")]
     if node.kind == "operand":
         return _read_operand(text, operator)
+    if node.kind == "truth" and text in dict(node.options):
+        return None if text == node.options[0][0] else text == "true"
     return text
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rating.console.catalog.form_body import REMOVED
+from rating.console.catalog.form_body import NONE, REMOVED
 from rating.console.catalog.form_nodes import MOST_ROWS, FieldGroup, FieldObject, FieldRows, FormNode, TypedField
 from rating.console.catalog.form_texts import typed
 from rating.console.html import Child, Html, join, tag
@@ -23,13 +23,19 @@ def fields_of(
 
 def _node(node: FormNode, body: JsonObject, faults: Mapping[str, str], prefix: str, standing: bool) -> Html:
     if isinstance(node, TypedField):
-        return _input(node, body.get(node.name), faults.get(prefix + node.name), prefix, standing)
+        text = typed(node, body.get(node.name), str(body.get("operator", "")))
+        return _input(node, body.get(node.name), text, faults.get(prefix + node.name), prefix, standing)
     if isinstance(node, FieldRows):
         return _rows(node, body.get(node.name), faults, f"{prefix}{node.name}.")
     if isinstance(node, FieldObject):
         inner = body.get(node.name)
         held = inner if isinstance(inner, dict) else {}
-        return join(fields_of(node.nodes, held, faults, f"{prefix}{node.name}.", standing=standing))
+        at = f"{prefix}{node.name}"
+        inputs = fields_of(node.nodes, held, faults, f"{at}.", standing=standing)
+        if not node.label:
+            return join(inputs)
+        about = tag("p", faults[at], class_="bad") if at in faults else None
+        return tag("fieldset", tag("legend", node.label), about, tag("div", inputs, class_="fields"), class_="rows")
     inside = tag("div", fields_of(node.nodes, body, faults, prefix, standing=standing), class_="fields")
     if not node.closed:
         return tag("fieldset", tag("legend", node.label), inside)
@@ -42,12 +48,12 @@ def _node(node: FormNode, body: JsonObject, faults: Mapping[str, str], prefix: s
 
 def _says_more(node: FormNode, value: Any) -> bool:
     """Whether a value is other than what everybody gets."""
-    if isinstance(node, TypedField) and node.kind in ("flag", "choice"):
-        return node.kind == "choice" and value not in (None, "", *[key for key, _ in node.options[:1]])
+    if isinstance(node, TypedField) and node.kind in ("flag", "choice", "truth"):
+        return node.kind != "flag" and typed(node, value) not in ("", *[key for key, _ in node.options[:1]])
     return value not in (None, "", [], {})
 
 
-def _input(node: TypedField, value: Any, fault: str | None, prefix: str, standing: bool) -> Html:
+def _input(node: TypedField, value: Any, text: str, fault: str | None, prefix: str, standing: bool) -> Html:
     name = prefix + node.name
     notes = _notes(name, node, fault)
     common: dict[str, str | int | bool | None] = {
@@ -57,8 +63,7 @@ def _input(node: TypedField, value: Any, fault: str | None, prefix: str, standin
     if node.kind == "flag":
         box = tag("input", type="checkbox", value="on", checked=value is True, **common)
         return tag("div", tag("label", box, " ", node.label, class_="box"), notes)
-    text = typed(node, value)
-    if node.kind == "choice":
+    if node.kind in ("choice", "truth"):
         given = node.options if text in dict(node.options) or not text else (*node.options, (text, text))
         options = [tag("option", label, value=key, selected=key == text) for key, label in given]
         field = tag("select", options, required=node.required, **common)
@@ -96,8 +101,12 @@ def _rows(node: FieldRows, value: Any, faults: Mapping[str, str], prefix: str) -
         )
     about = tag("p", node.hint, class_="hint") if node.hint else None
     whole = faults.get(prefix[:-1])
+    none = None
+    if node.none:
+        box = tag("input", type="checkbox", name=prefix + NONE, value="on", checked=value == [])
+        none = tag("label", box, " ", node.none, class_="box")
     return tag(
-        "fieldset", tag("legend", node.label), about, tag("p", whole, class_="bad") if whole else None, drawn,
+        "fieldset", tag("legend", node.label), about, tag("p", whole, class_="bad") if whole else None, none, drawn,
         class_="rows",
     )  # fmt: skip
 
@@ -136,6 +145,7 @@ def _names(nodes: Sequence[FormNode], body: JsonObject, prefix: str) -> list[str
             names += _names(node.nodes, body, prefix)
         elif isinstance(node, FieldObject):
             inner = body.get(node.name)
+            names += [prefix + node.name] if node.label else []
             names += _names(node.nodes, inner if isinstance(inner, dict) else {}, f"{prefix}{node.name}.")
         else:
             names.append(prefix + node.name)

@@ -37,6 +37,9 @@ FORMS: Final = (
     ("charges", "plan=starter&charge=input"),
     ("accounts", "code=birke"),
     ("subscriptions", "code=chautari-scale"),
+    ("features", "code=tokens"),
+    ("credits", "code=birke-prepaid"),
+    ("alert-rules", "code=quota"),
 )
 """A form of each place of the catalog, filled"""
 
