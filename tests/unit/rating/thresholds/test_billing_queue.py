@@ -51,7 +51,8 @@ def test_one_that_always_fails_is_given_up_alone_and_keeps_none_from_its_turn(
             assert {name for name, _ in billed} >= {f"quiet{number}" for number in range(neighbours)}
     assert given_up == 1
     assert len(billed) == neighbours + count - 1
-    assert turns < 40 + neighbours + TRIES
+    # Between two tries its lots shrink to it and grow again: 48 turns at the worst, over all of these sizes.
+    assert turns <= neighbours + 8 * TRIES
     queue.add("noisy", [bad])
     while (turn := queue.take(now)) is None:
         now += queue.seconds(now) or 1
