@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
+from schemas.clickhouse.quorum import take_turns
 from schemas.settings import Settings
 
 Parameters: TypeAlias = dict[str, Any]
@@ -25,8 +26,15 @@ PINNED: Final[Parameters] = {
     "output_format_json_quote_decimals": 1,
 }
 ON_CLUSTER: Final[Parameters] = {
-    "insert_distributed_sync": 1,
+    "distributed_foreground_insert": 1,
+    # An acknowledged insert is on most replicas, and every read sees it, whichever replica answers: deduplication and
+    # the cursor rely on it. It holds only where the inserts of a table follow one another, those of one statement too,
+    # hence one thread (schemas/clickhouse/quorum.py). A client waits longer than the quorum may take.
     "insert_quorum": "auto",
+    "insert_quorum_parallel": 0,
+    "insert_quorum_timeout": 60_000,
+    "max_insert_threads": 1,
+    "parallel_view_processing": 0,
     "select_sequential_consistency": 1,
     # Replicated tables refuse deletions with a subquery otherwise; ours unfold a bound list, the same on each replica.
     "allow_nondeterministic_mutations": 1,
@@ -43,7 +51,7 @@ def connect(
     """A client for Weir's database (or ``database``), without a server session, to be used from one thread at a
     time."""
     pinned = PINNED | (ON_CLUSTER if settings.clickhouse_cluster else {}) | dict(settings_of_queries or {})
-    return clickhouse_connect.get_client(
+    client = clickhouse_connect.get_client(
         host=settings.clickhouse_host,
         port=settings.clickhouse_port,
         username=settings.clickhouse_user,
@@ -60,3 +68,6 @@ def connect(
         query_limit=0,
         tz_mode="aware",
     )
+    if settings.clickhouse_cluster:
+        take_turns(client)
+    return client
