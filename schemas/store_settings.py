@@ -11,6 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 LEAST_RECORD_BYTES: Final = 128 * 1024
 """The least ``kafka_record_bytes``: in a smaller record an event alone may not fit."""
 
+MOST_EVENTS_DAYS: Final = 90
+"""The most days that usage.events may be kept: identities are kept for W and so many (DESIGN invariant 4), and of an
+older record that is read again nobody could say whether it is a copy."""
+
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
@@ -37,6 +41,26 @@ class StoreSettings(BaseSettings):
         le=512 * 1024 * 1024,
         description="max.message.bytes of every topic, which producers and packing keep to; one number for all "
         "processes and brokers",
+    )
+
+    kafka_events_days: int = Field(
+        0,
+        ge=0,
+        le=MOST_EVENTS_DAYS,
+        description="days that usage.events is kept, also where it exists; more are refused, since identities are kept "
+        "for no longer. 0: 90 days at its creation, and an existing topic stays as it is",
+    )
+    kafka_inbox_days: int = Field(
+        0,
+        ge=0,
+        description="days that inboxes are kept, longer than the longest stop of the workers. 0: the cluster's own "
+        "time, and an existing topic stays as it is",
+    )
+    kafka_rejected_days: int = Field(
+        0,
+        ge=0,
+        description="days that usage.rejected is kept. 0: for ever at its creation, and an existing topic stays as it "
+        "is",
     )
 
     clickhouse_host: str = Field("127.0.0.1", description="ClickHouse HTTP host")

@@ -16,6 +16,7 @@ from schemas.kafka.topic_setup import (
     topic_changes,
 )
 from schemas.settings import Settings
+from schemas.store_settings import MOST_EVENTS_DAYS
 from schemas.values.record_copy import replace
 
 REJECTED: Final = "usage.rejected"
@@ -43,7 +44,7 @@ INVOICE_PARTITIONS: Final = 4
 RESERVATIONS_RETENTION_DAYS: Final = 7
 """Retention of usage.reservations in days: a reservation is open for a day at most, and followers begin little earlier
 (``FOLLOWED_US``)."""
-EVENTS_RETENTION_DAYS: Final = 90
+EVENTS_RETENTION_DAYS: Final = MOST_EVENTS_DAYS
 """Retention of usage.events in days; identities are kept longer by W (DESIGN invariant 4)."""
 
 _PREFIXES: Final = (EVENTS_PREFIX, INBOX_PREFIX)
@@ -51,8 +52,10 @@ _DELETED: Final[dict[str, str]] = {"cleanup.policy": "delete", "retention.bytes"
 """Said of every topic: a cluster's own defaults may be compaction or a limit by size, and either would lose events."""
 _FOR_EVER: Final[dict[str, str]] = _DELETED | {"retention.ms": "-1"}
 _HOUR: Final = "3600000"
+_DAY_MS: Final = 86_400_000
 _OPERATORS: Final = frozenset({"retention.ms", "retention.bytes", "segment.ms"})
-"""Settings of existing topics that are the operator's, but for ledgers, which keep everything."""
+"""Settings of existing topics that are the operator's, but for ledgers, which keep everything, and for topics for which
+a setting of Weir's says how long they are kept."""
 _APPEND_TIME: Final[dict[str, str]] = {"message.timestamp.type": "LogAppendTime"}
 
 
@@ -77,33 +80,44 @@ def namespace_of_inbox(topic: str) -> str:
 
 
 def _specification(
-    settings: Settings, name: str, partitions: int, config: Mapping[str, str], *, counted: bool = False
+    settings: Settings,
+    name: str,
+    partitions: int,
+    config: Mapping[str, str],
+    *,
+    counted: bool = False,
+    days: int = 0,
 ) -> TopicSpecification:
+    """``days``: for which a setting says that the topic is kept, also where it exists; 0: no setting does."""
+    if days:
+        # Kafka deletes whole segments: with the default of seven days a record could outlive its time by as many.
+        config = {**config, "retention.ms": str(days * _DAY_MS), "segment.ms": str(_DAY_MS)}
     # With min.insync.replicas above the number of replicas every write would be refused.
     in_sync = "2" if settings.kafka_replication >= 3 else "1"
     durable = {IN_SYNC: in_sync, "unclean.leader.election.enable": "false"}
     config = {**config, **durable, MAX_BYTES: str(settings.kafka_record_bytes)}
-    required = frozenset(config) if name in LEDGERS else frozenset(config) - _OPERATORS
+    operators = _OPERATORS - {"retention.ms", "segment.ms"} if days else _OPERATORS
+    required = frozenset(config) if name in LEDGERS else frozenset(config) - operators
     return TopicSpecification(name, partitions, counted, settings.kafka_replication, config, required)
 
 
 def _events(settings: Settings, generation: int, partitions: int) -> TopicSpecification:
-    retention = {"retention.ms": str(EVENTS_RETENTION_DAYS * 86_400_000)}
-    return _specification(settings, events_topic(generation), partitions, _DELETED | _APPEND_TIME | retention)
+    config = _DELETED | _APPEND_TIME | {"retention.ms": str(EVENTS_RETENTION_DAYS * _DAY_MS)}
+    return _specification(settings, events_topic(generation), partitions, config, days=settings.kafka_events_days)
 
 
 def _inbox(settings: Settings, topic: str) -> TopicSpecification:
-    return _specification(settings, topic, INBOX_PARTITIONS, _DELETED | _APPEND_TIME)
+    return _specification(settings, topic, INBOX_PARTITIONS, _DELETED | _APPEND_TIME, days=settings.kafka_inbox_days)
 
 
 def specifications(settings: Settings, existing: Iterable[str] = ()) -> list[TopicSpecification]:
     """The topics that Weir needs from the beginning, and those of ``existing`` that came with further generations of
     usage.events and namespaces, as each of them should be."""
-    reserved = {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * 86_400_000)}
+    reserved = {"retention.ms": str(RESERVATIONS_RETENTION_DAYS * _DAY_MS)}
     ledgers = {CATALOG: 1, CHECKPOINTS: 1, INVOICES: INVOICE_PARTITIONS, ALERTS: 1, TOPUPS: 1}
     first = [
         _events(settings, settings.generation, settings.partitions),
-        _specification(settings, REJECTED, REJECTED_PARTITIONS, _FOR_EVER),
+        _specification(settings, REJECTED, REJECTED_PARTITIONS, _FOR_EVER, days=settings.kafka_rejected_days),
         *(
             _specification(settings, name, count, _FOR_EVER | _APPEND_TIME, counted=True)
             for name, count in ledgers.items()

@@ -51,10 +51,11 @@ def init(
     repeat, and while Weir runs.
 
     WEIR_KAFKA_* and WEIR_CLICKHOUSE_* say where they are and as whom; WEIR_KAFKA_REPLICATION how many copies topics
-    have. Exit code 1 where something is left to do: with --check anything that is missing, without it what only an
-    operator can do.
+    have; WEIR_KAFKA_EVENTS_DAYS, …_INBOX_DAYS and …_REJECTED_DAYS how long those are kept. Exit code 1 where something
+    is left to do: with --check anything that is missing, without it what only an operator can do.
     """
     from deploy.cli.output import print_json, say
+    from schemas.kafka.topic_retention import read_retention, retention_lines
     from schemas.kafka.topic_setup import apply_changes, topic_changes
     from schemas.kafka.topics import specifications, weir_topics
     from schemas.migrations import migrate, pending
@@ -75,9 +76,15 @@ def init(
         report += _clickhouse_rights(settings, wanted.clickhouse, check=check)
     left = [change for change in report if check or change.action == "by_hand"]
     if json_output:
-        print_json({"applied": not check, "changes": [_json(change) for change in report], "left": len(left)})
+        retention = {kept.topic: kept.retention_ms for kept in read_retention(settings)}
+        print_json(
+            {"applied": not check, "changes": [_json(change) for change in report], "left": len(left)}
+            | {"retention_ms": retention}
+        )
     else:
         for line in _lines(settings, report, check=check):
+            say(line)
+        for line in retention_lines(read_retention(settings)):
             say(line)
     if left:
         raise typer.Exit(FAILED)

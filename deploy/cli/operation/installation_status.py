@@ -41,7 +41,8 @@ class ReadyAnswer:
 @dataclass(frozen=True, slots=True)
 class StoreStanding:
     """What Kafka and ClickHouse hold of Weir. ``changes``: topics, and ``migrations``: migrations, that `weir init`
-    would make; None where that could not be asked. ``troubles``: why something could not be."""
+    would make; None where that could not be asked. ``kept``: how long which topics are. ``troubles``: why something
+    could not be."""
 
     kafka: str
     clickhouse: str
@@ -50,6 +51,7 @@ class StoreStanding:
     changes: tuple[str, ...] | None
     migrations: tuple[str, ...] | None
     troubles: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -113,16 +115,19 @@ def ready_answer(name: str, url: str, known: Services) -> ReadyAnswer:
 def store_standing(settings: Settings) -> StoreStanding:
     """Ask both, each by itself."""
     from schemas.kafka.replica_health import replica_health
+    from schemas.kafka.topic_retention import read_retention, retention_lines
     from schemas.kafka.topic_setup import topic_changes
     from schemas.kafka.topics import specifications, weir_topics
     from schemas.migrations import pending
 
     replicas, no_kafka = answer_or_trouble(lambda: replica_health(settings))
     changes, no_topics = (None, "")
+    kept: tuple[str, ...] | None = None
     if replicas is not None:
         changes, no_topics = answer_or_trouble(
             lambda: topic_changes(settings, specifications(settings, weir_topics(settings)))
         )
+        kept, _ = answer_or_trouble(lambda: tuple(retention_lines(read_retention(settings))))
     version, no_clickhouse = answer_or_trouble(lambda: clickhouse_version(settings))
     migrations, no_tables = (None, "") if version is None else answer_or_trouble(lambda: pending(settings))
     return StoreStanding(
@@ -133,6 +138,7 @@ def store_standing(settings: Settings) -> StoreStanding:
         None if changes is None else tuple(f"{change.topic}: {change.text}" for change in changes),
         None if migrations is None else tuple(migrations),
         tuple(trouble for trouble in (no_kafka, no_topics, no_clickhouse, no_tables) if trouble),
+        kept or (),
     )
 
 
@@ -160,6 +166,7 @@ def store_lines(stores: StoreStanding | None) -> Iterator[str]:
             if names := getattr(stores.replicas, places):
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 yield f"  {len(names)} partitions {trouble}: {', '.join(names[:5])}{more}"
+    yield from (f"  {line}" for line in stores.kept)
     if stores.version is not None:
         yield f"ClickHouse {stores.clickhouse}: version {stores.version}"
     yield from (f"  {trouble}" for trouble in stores.troubles)

@@ -9,7 +9,7 @@ import pytest
 from schemas.kafka.limits import MAX_BYTES
 from schemas.kafka.topic_setup import IN_SYNC, ExistingTopic, TopicChange, TopicSpecification, differences
 from schemas.kafka.topics import CATALOG, INVOICES, LEDGERS, RESERVATIONS, events_topic, inbox_topic, specifications
-from schemas.settings import Settings
+from schemas.settings import Settings, SettingsError, load_settings
 
 SETTINGS = Settings(kafka_replication=3)
 NEEDED = {specification.name: specification for specification in specifications(SETTINGS)}
@@ -47,6 +47,25 @@ def test_retention_of_other_topics_is_the_operators_and_compaction_nobodys() -> 
     assert changed(events, retention_ms="1000", retention_bytes="5") == []
     [change] = changed(events, message_timestamp_type="CreateTime", cleanup_policy="compact")
     assert dict(change.config) == {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
+
+
+def test_where_a_setting_says_how_long_an_existing_topic_is_kept_so_long() -> None:
+    settings = SETTINGS.model_copy(update={"kafka_events_days": 30, "kafka_inbox_days": 3, "kafka_rejected_days": 14})
+    existing = {name: as_needed(specification) for name, specification in NEEDED.items()}
+    changes = {
+        change.topic: dict(change.config)
+        for specification in specifications(settings)
+        for change in differences(specification, existing[specification.name])
+    }
+    day = 86_400_000
+    assert changes == {
+        topic: {"retention.ms": str(days * day), "segment.ms": str(day)}
+        for topic, days in ((events_topic(1), 30), (inbox_topic("default"), 3), ("usage.rejected", 14))
+    }
+    later = [item.config for item in specifications(settings, [events_topic(2), inbox_topic("shop")])[-2:]]
+    assert [config["retention.ms"] for config in later] == [str(30 * day), str(3 * day)]
+    with pytest.raises(SettingsError, match=r"WEIR_KAFKA_EVENTS_DAYS: .* less than or equal to 90"):
+        load_settings(kafka_events_days=91)
 
 
 def test_what_is_stricter_stays() -> None:
