@@ -31,10 +31,17 @@ from schemas.ledgers.generations import Offsets
 
 @dataclass(frozen=True, slots=True)
 class MeasuredAsOf:
-    """What usage is as of: what the log had below ``offsets`` when that was read, at ``at_us`` (microseconds UTC)."""
+    """What usage is as of: what the log had below ``offsets`` when that was read, at ``at_us`` (microseconds UTC,
+    real), while the namespace's clock was ``ahead_us`` ahead."""
 
     offsets: Offsets
     at_us: int
+    ahead_us: int = 0
+
+    @property
+    def now_us(self) -> int:
+        """That instant by the namespace's clock."""
+        return self.at_us + self.ahead_us
 
 
 @dataclass(frozen=True, slots=True)

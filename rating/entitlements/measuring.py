@@ -69,7 +69,7 @@ def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: Measured
         for need, named in lot.items():
             for account_id in named:
                 rows = totals[need].get(account_id, ())
-                measured_keys[account_id, need] = Held(tuple(rows), asked_us=as_of.at_us)
+                measured_keys[account_id, need] = Held(tuple(rows), asked_us=as_of.now_us)
     for measured_need, accounts in by_asked.items():
         if isinstance(measured_need, RollingNeed):
             for rolling_lot in _lots({measured_need: accounts}):
@@ -80,7 +80,7 @@ def whole(client: Any, namespace: str, keys: Iterable[UsageKey], as_of: Measured
 def _rolling(
     client: Any, namespace: str, need: RollingNeed, accounts: Collection[str], as_of: MeasuredAsOf
 ) -> dict[UsageKey, Held]:
-    start_us, end_us = rolling_from(need, as_of.at_us)
+    start_us, end_us = rolling_from(need, as_of.now_us)
     query = UsageQuery(
         namespace, need.profile, max(start_us, FIRST_US), end_us, tuple(accounts), by_account=True,
         as_of=cut_at(as_of.offsets), step_us=need.step_us,
@@ -88,7 +88,9 @@ def _rolling(
     steps: dict[str, dict[int, Usage]] = {account_id: {} for account_id in accounts}
     for row in usage_totals(client, query):
         steps[row.account_id or ""][row.bucket_us or 0] = row.usage
-    return {(account_id, need): Held((), of_account, start_us, as_of.at_us) for account_id, of_account in steps.items()}
+    return {
+        (account_id, need): Held((), of_account, start_us, as_of.now_us) for account_id, of_account in steps.items()
+    }
 
 
 def _lots(needs: Mapping[AskedT, list[str]]) -> Iterator[dict[AskedT, set[str]]]:

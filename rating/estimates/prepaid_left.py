@@ -22,9 +22,9 @@ def prepaid_left(
     checkpoints: Checkpoints,
     as_of: MeasuredAsOf,
 ) -> Mapping[AccountCurrency, PrepaidLeft]:
-    """The balance of each account in each currency, as of now; ``as_of``: the present instant, and a cut of
+    """The balance of each account in each currency, as of the namespace's present; ``as_of``: that, and a cut of
     usage.events that ClickHouse has. Blocking; raises what reading the accounts raises, and UnknownCheckpoint."""
-    now_us = as_of.at_us
+    now_us = as_of.now_us
     accounts = list(dict.fromkeys(account for account, _ in places))
     state = read_accounts(client, view, accounts, now_us)
     shortfalls = Shortfalls.of(view, places)

@@ -96,9 +96,10 @@ def _credit_json(credit: FlooredCredit) -> JsonObject:
 
 
 def reservation_json(standing: Standing, now_us: int) -> JsonObject:
-    """A reservation and what became of it."""
+    """A reservation and what became of it, at ``now_us``, all by the namespace's clock."""
     reservation, closing, state = standing.reservation, standing.closing, standing.state_at(now_us)
-    closed_us = reservation.expires_us if state == "expired" else standing.closed_us
+    ahead_us = reservation.ahead_us if closing is None else closing.ahead_us
+    closed_us = reservation.clock_expires_us if state == "expired" else standing.closed_us + ahead_us
     return {
         "reservation_id": reservation.reservation_id,
         "account_id": reservation.account_id,
@@ -107,17 +108,18 @@ def reservation_json(standing: Standing, now_us: int) -> JsonObject:
         "quantity": plain(reservation.quantity),
         "used": plain(closing.quantity) if closing is not None else None,
         "idempotency_key": reservation.idempotency_key,
-        "reserved_at": rfc3339(standing.made_us),
-        "expires_at": rfc3339(reservation.expires_us),
+        "reserved_at": rfc3339(standing.made_us + reservation.ahead_us),
+        "expires_at": rfc3339(reservation.clock_expires_us),
         "closed_at": None if state == "open" else rfc3339(closed_us),
     }
 
 
 def as_of_json(view: NamespaceView, as_of: MeasuredAsOf | None, now_us: int, checkpoint: int | None) -> JsonObject:
-    """What an answer is as of: usage at ``at``, with all that the log had below ``positions``; the catalog below
-    ``catalog_offset``. ``checkpoint``: the last one, to which the live tail was added; None: there is none."""
+    """What an answer is as of: usage at ``at`` of the namespace's clock, with all that the log had below ``positions``;
+    the catalog below ``catalog_offset``. ``checkpoint``: the last one, to which the live tail was added; None: there is
+    none."""
     return {
-        "at": rfc3339(now_us if as_of is None else as_of.at_us),
+        "at": rfc3339(now_us if as_of is None else as_of.now_us),
         "positions": _positions(as_of),
         "last_checkpoint": checkpoint,
         "catalog_offset": view.before,

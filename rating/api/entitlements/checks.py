@@ -35,6 +35,7 @@ from rating.subscriptions.timeline import PlanningError
 from rating.topups.shortfall import AccountCurrency
 from rating.usage import Measured, UsageGroup, no_usage
 from schemas.catalog.state import NamespaceView
+from schemas.values.instants import SECOND
 
 MOST_GRANTS: Final = 10
 """Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
@@ -137,7 +138,8 @@ async def answered(
     granted: Mapping[str, Granted],
     now_us: int,
 ) -> CheckedDecisions:
-    """The decisions; ``granted``: of each account. Raises Problem (503) where usage cannot be told."""
+    """The decisions; ``granted``: of each account; ``now_us``: by the namespace's clock. Raises Problem (503) where
+    usage cannot be told."""
     measured, as_of = await measured_checks(keeper, view, checks, granted, now_us)
 
     def beside(account_id: str) -> HeldBeside:
@@ -161,7 +163,7 @@ async def measured_checks(
 ) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
     """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``; also where of none of
     them it can be told for the moment what prepaid credit is left that it needs."""
-    charges = CheckCharges(view, keeper.turns)
+    charges, ahead_us = CheckCharges(view, keeper.turns), view.settings.seconds_ahead * SECOND
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
     reservable: dict[str, tuple[tuple[str, str], ...]] = {}
     keys: dict[UsageKey, None] = {}
@@ -193,7 +195,7 @@ async def measured_checks(
     if places and all(_in_vain(of_grants) for of_grants in questions.values()):
         problem = next(balance.problem for balance in left.values() if balance.asked_in_vain)
         raise unavailable(f"the prepaid balance cannot be told: {problem}")
-    as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us) if keys else (None, {})
+    as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us, ahead_us) if keys else (None, {})
     if soon:
         keeper.expect(view.namespace, soon)
     measured = [

@@ -114,6 +114,8 @@ class CreditBalances:
         namespace = self._namespaces.get(view.namespace)
         if namespace is None:
             namespace = self._namespaces[view.namespace] = _FlooredNamespace(view, self._ask)
+        if view.settings.seconds_ahead > namespace.view.settings.seconds_ahead:
+            namespace.known.clear()
         if view.before >= namespace.view.before:
             namespace.view = view
         now = asyncio.get_running_loop().time()

@@ -83,7 +83,7 @@ class ReservationTopic(Protocol):
 
 class ReservationDesk:
     """The reservations of all namespaces as a process knows them, and its requests; called in one event loop.
-    ``progress``: how far ClickHouse has usage.events, all rows below being durable; ``now_us``: the clock."""
+    ``progress``: how far ClickHouse has usage.events, all rows below being durable; ``now_us``: the real clock."""
 
     def __init__(
         self, log: ReservationTopic, progress: Callable[[], Awaitable[Offsets]], now_us: Callable[[], int]
@@ -158,10 +158,11 @@ class ReservationDesk:
             self._book.note(as_of.offsets, as_of.at_us, self._now_us())
 
     def held(self, namespace: str, account_id: str, feature: str, as_of: MeasuredAsOf, now_us: int) -> Decimal:
-        """What reservations hold beside the usage as of a cut. Raises Problem (503)."""
+        """What reservations hold at ``now_us`` of the namespace's clock beside the usage as of a cut. Raises Problem
+        (503)."""
         self._check(as_of)
         with self._lock:
-            self._book.note(as_of.offsets, as_of.at_us, now_us)
+            self._book.note(as_of.offsets, as_of.at_us, self._now_us())
             return self._book.held(namespace, account_id, feature, as_of.offsets, now_us)
 
     def listed(self, namespace: str, account_id: str, feature: str) -> list[Standing]:

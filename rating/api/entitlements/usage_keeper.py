@@ -60,7 +60,8 @@ _QUESTIONS: Final = 40
 @dataclass(eq=False)
 class _KeptNamespace:
     """``used``: the loop's time of the last check; ``refreshed``: done once the refresh under way, or the next one, is
-    over; ``questions``: for what is not held; ``expected``: what will be asked for soon."""
+    over; ``questions``: for what is not held; ``expected``: what will be asked for soon; ``ahead_us``: how far its
+    clock is ahead of the present."""
 
     name: str
     questions: SharedQuestions[UsageKey, None]
@@ -73,10 +74,11 @@ class _KeptNamespace:
     used: float = 0.0
     repairs: int = 0
     refreshes: int = 0
+    ahead_us: int = 0
 
 
 class UsageKeeper:
-    """The held usage of all namespaces of a process. ``now_us``: the clock of its answers; ``most_weight``: of all
+    """The held usage of all namespaces of a process. ``now_us``: the real clock; ``most_weight``: of all
     that is held, about KiB; ``unpaid``: interim invoices that are to be paid; ``credit``: prepaid
     balances; ``turns``: of limits, that were looked at. ``stop`` is called in the event loop.
     ``refreshing``: asks what brings forward what is held, ``remeasuring`` what is measured again in turn, ``pool`` the
@@ -116,14 +118,16 @@ class UsageKeeper:
         self._remeasuring.stop()
 
     async def usage(
-        self, name: str, keys: Sequence[UsageKey], now_us: int
+        self, name: str, keys: Sequence[UsageKey], now_us: int, ahead_us: int = 0
     ) -> tuple[MeasuredAsOf, dict[UsageKey, tuple[UsageGroup, ...]]]:
-        """The groups of each of the keys, which are not empty, all as of one cut. Raises Problem (503) where ClickHouse
-        does not answer."""
+        """The groups of each of the keys, which are not empty, all as of one cut; ``now_us`` by the namespace's clock,
+        which is ``ahead_us`` ahead of the present. Raises Problem (503) where ClickHouse does not answer."""
         namespace = self._namespaces.get(name)
         if namespace is None:
             namespace = self._namespaces[name] = self._kept(name)
         namespace.used = asyncio.get_running_loop().time()
+        if ahead_us > namespace.ahead_us:  # all that is held was measured for the windows of a time long before
+            namespace.ahead_us, namespace.held = ahead_us, HeldUsage()
         await self._fresh(namespace)
         for _ in range(_ATTEMPTS):
             as_of, groups = namespace.held.as_of, dict[UsageKey, tuple[UsageGroup, ...]]()
@@ -192,7 +196,7 @@ class UsageKeeper:
             # Rows were written again, or ClickHouse is an older copy: nothing held is certain.
             namespace.held = HeldUsage()
             return
-        as_of = MeasuredAsOf(state.offsets, at_us)
+        as_of = MeasuredAsOf(state.offsets, at_us, since.ahead_us)
         held.take(await self._refreshing.ask(lambda client: advanced(client, namespace.name, held, since, as_of)))
         namespace.refreshes += 1
         if namespace.refreshes % 4 == 0 and (namespace.again is None or namespace.again.done()):
@@ -225,7 +229,7 @@ class UsageKeeper:
                     at_us = self._now_us()
                     state: LogState = await self._refreshing.ask(log_state)
                     namespace.repairs = state.repairs
-                    namespace.held.as_of = MeasuredAsOf(state.offsets, at_us)
+                    namespace.held.as_of = MeasuredAsOf(state.offsets, at_us, namespace.ahead_us)
         return namespace.held
 
     async def _measure(

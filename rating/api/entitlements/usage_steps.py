@@ -28,8 +28,8 @@ def advanced(client: Any, name: str, held: HeldUsage, since: MeasuredAsOf, as_of
     if as_of.offsets == since.offsets:
         return held.ahead(NO_ADVANCE, {}, as_of)
     rows = appended(client, name, held.profiles(), since.offsets, as_of.offsets, held.accounts())
-    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.at_us, _pause)
-    newest = held.newest(advance.stale, _RENEWED, as_of.at_us)
+    advance = held.after(rows, voided_between(client, name, since.offsets, as_of.offsets), as_of.now_us, _pause)
+    newest = held.newest(advance.stale, _RENEWED, as_of.now_us)
     return held.ahead(advance, _measured(client, name, newest, as_of), as_of)
 
 
@@ -44,11 +44,11 @@ def joined(
         apart = HeldUsage()
         apart.take(apart.ahead(NO_ADVANCE, measured, since))
         apart.take(advanced(client, name, apart, since, as_of))
-        measured = apart.values(as_of.at_us)
+        measured = apart.values(as_of.now_us)
     if again:
         measured = {key: value for key, value in measured.items() if held.holds(key)}
     for key, value in measured.items():
-        before = held.value(key, as_of.at_us)
+        before = held.value(key, as_of.now_us)
         if before is not None and not before.agrees(value):
             log.error("namespace %s: usage held of account %s was not what is stored now", name, key[0])
     return held.ahead(NO_ADVANCE, measured, as_of)

@@ -79,10 +79,10 @@ class CheckDoor:
         if scope["type"] != "http" or "/entitlements" not in scope["path"]:
             await self._app(scope, receive, send)
             return
-        replayed, now_us = _Replayed(receive), micros(self._rating.now())
+        replayed, real_us = _Replayed(receive), micros(self._rating.now())
         plain = response = None
         try:
-            plain = await self._plain(scope, replayed, now_us)
+            plain = await self._plain(scope, replayed, real_us)
         except (Denied, Problem):
             pass  # the route says why
         if plain is not None:
@@ -102,23 +102,24 @@ class CheckDoor:
         else:
             await response(scope, receive, send)
 
-    async def _plain(self, scope: Scope, replayed: _Replayed, now_us: int) -> _Plain | None:
+    async def _plain(self, scope: Scope, replayed: _Replayed, real_us: int) -> _Plain | None:
         """What is asked; None where the route has to look at it. Raises Denied, Problem: the route refuses it."""
         path, method = scope["path"], scope["method"]
         if method == "POST" and path == CHECKS:
-            return await self._of_many(scope, replayed, now_us)
+            return await self._of_many(scope, replayed, real_us)
         if method != "GET":
             return None
         match = _PATH.fullmatch(path)
         if match is not None:
-            return None if match[2] in _OTHERS else self._of_feature(scope, match[1], match[2], now_us)
+            return None if match[2] in _OTHERS else self._of_feature(scope, match[1], match[2], real_us)
         match = _LIST_PATH.fullmatch(path)
         if match is not None and not scope["query_string"]:
-            return self._of_account(scope, match[1], now_us)
+            return self._of_account(scope, match[1], real_us)
         return None
 
-    def _of_feature(self, scope: Scope, account_id: str, feature: str, now_us: int) -> _Plain | None:
-        view = self._view(scope, ROUTE, now_us)
+    def _of_feature(self, scope: Scope, account_id: str, feature: str, real_us: int) -> _Plain | None:
+        view = self._view(scope, ROUTE, real_us)
+        now_us = view.settings.now_us(real_us)
         if view.get("account", account_id) is None or view.get("feature", feature) is None:
             return None
         granted = self._rating.grants.known(view, account_id, now_us)
@@ -128,8 +129,9 @@ class CheckDoor:
         check = FeatureCheck(account_id, feature, quantity_of(query[0][1] if query else None))
         return _Plain(ROUTE, check_answer(self._rating, view, check, granted, now_us))
 
-    def _of_account(self, scope: Scope, account_id: str, now_us: int) -> _Plain | None:
-        view = self._view(scope, LIST, now_us)
+    def _of_account(self, scope: Scope, account_id: str, real_us: int) -> _Plain | None:
+        view = self._view(scope, LIST, real_us)
+        now_us = view.settings.now_us(real_us)
         if view.get("account", account_id) is None:
             return None
         granted = self._rating.grants.known(view, account_id, now_us)
@@ -138,13 +140,14 @@ class CheckDoor:
         page = account_json(self._rating, view, granted, None, MOST_FEATURES, now_us)
         return _Plain(LIST, _encoded(page))
 
-    async def _of_many(self, scope: Scope, replayed: _Replayed, now_us: int) -> _Plain | None:
+    async def _of_many(self, scope: Scope, replayed: _Replayed, real_us: int) -> _Plain | None:
         fields = dict(scope["headers"])
         length = fields.get(b"content-length", b"")
         plain = fields.get(b"content-type") == b"application/json" and not scope["query_string"]
         if not plain or not length.isdigit() or len(length) > 5 or int(length) > _SMALL_BODY:
             return None
-        view = self._view(scope, CHECKS, now_us, "POST")
+        view = self._view(scope, CHECKS, real_us, "POST")
+        now_us = view.settings.now_us(real_us)
         body = await replayed.body()
         if body is None:
             return None
@@ -161,7 +164,7 @@ class CheckDoor:
                 granted[check.account_id] = known
         return _Plain(CHECKS, checks_answer(self._rating, view, checks, granted, now_us))
 
-    def _view(self, scope: Scope, route: str, now_us: int, method: str = "GET") -> NamespaceView:
+    def _view(self, scope: Scope, route: str, real_us: int, method: str = "GET") -> NamespaceView:
         """The catalog of the key's namespace. Raises Denied, Problem."""
         authorization = namespace = None
         for name, value in scope["headers"]:
@@ -169,7 +172,7 @@ class CheckDoor:
                 authorization = value.decode("latin-1")
             elif name == b"weir-namespace" and namespace is None:
                 namespace = value.decode("latin-1")
-        access = self._rating.keys.access(authorization, now_us)
+        access = self._rating.keys.access(authorization, real_us)
         access.require(RATING[f"{method} {route}"])
         return self._rating.view(access.choose(namespace, self._rating.settings.namespace))
 

@@ -50,7 +50,7 @@ async def entitlement(
     which least is left; `limits` has all of them. Where several active subscriptions grant the feature, one that allows
     suffices."""
     view = await knowing(rating, view, account_id, feature)
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     check = FeatureCheck(account_id, feature, quantity_of(quantity))
     granted = await granted_now(rating, view, account_id, now_us)
     return Response(await check_answer(rating, view, check, granted, now_us), media_type="application/json")
@@ -75,7 +75,7 @@ async def account_entitlements(
 ) -> JsonObject:
     """A page of what the account may use, as the route answers. Raises Problem."""
     known_account(view, account_id)
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     granted = await granted_now(rating, view, account_id, now_us)
     return await account_json(rating, view, granted, cursor, limit, now_us)
 
@@ -84,7 +84,7 @@ async def account_entitlements(
 async def check(rating: Authorized, view: View, body: CheckRequest) -> Response:
     """Answered in the order of `checks`. An account or a feature that is not there is not allowed, with the reason
     `unknown_account` or `unknown_feature`, and stops no other check."""
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     checks = body.of_features
     granted: dict[str, Granted] = {}
     for check in checks:

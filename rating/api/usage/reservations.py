@@ -75,7 +75,8 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
     `unpaid`, `undecided`, or `too_many_reservations` of the account are open. Without an answer ask again with the same
     `idempotency_key`."""
     view = await knowing(rating, view, account_id, feature)
-    now_us = micros(rating.now())
+    real_us = micros(rating.now())
+    now_us = view.settings.now_us(real_us)
     granted = await granted_now(rating, view, account_id, now_us)
     check = FeatureCheck(account_id, feature, body.quantity)
     [measured_check], as_of = await measured_checks(rating.usage_keeper, view, [check], {account_id: granted}, now_us)
@@ -88,11 +89,11 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
             raise _not_reservable(f"feature {feature} is not metered")
         raise _refused(ReservationRefused(reason_of_decision(decision), decision.detail))
     request = ReserveRequest(
-        view.namespace, account_id, feature, body.quantity, now_us + body.expires_in * SECOND,
+        view.namespace, account_id, feature, body.quantity, real_us + body.expires_in * SECOND,
         body.idempotency_key or uuid.uuid4().hex, lambda held: judged(measured_check, held), as_of, view.before,
-        tuple(measured_check.balances.values()),
+        tuple(measured_check.balances.values()), now_us - real_us,
     )  # fmt: skip
-    return await _put(rating, request)
+    return await _put(rating, view, request)
 
 
 @router.post(PATH + "/{reservation_id}/finalise", summary="Finalise a reservation with what was used")
@@ -104,7 +105,8 @@ async def finalise(
     `idempotency_key` with the same quantity gets the same answer."""
     key = body.idempotency_key or uuid.uuid4().hex
     address = view.namespace, account_id, feature, reservation_id
-    return await _put(rating, ClosingRequest(*address, "finalised", body.quantity, key))
+    ahead_us = view.settings.seconds_ahead * SECOND
+    return await _put(rating, view, ClosingRequest(*address, "finalised", body.quantity, key, ahead_us))
 
 
 @router.post(PATH + "/{reservation_id}/release", summary="Release a reservation: nothing of it was used")
@@ -120,7 +122,8 @@ async def release(
     expired."""
     key = (body.idempotency_key if body is not None else None) or uuid.uuid4().hex
     address = view.namespace, account_id, feature, reservation_id
-    return await _put(rating, ClosingRequest(*address, "released", Decimal(0), key))
+    ahead_us = view.settings.seconds_ahead * SECOND
+    return await _put(rating, view, ClosingRequest(*address, "released", Decimal(0), key, ahead_us))
 
 
 @router.get(PATH, summary="The reservations of a feature, the last one first")
@@ -136,7 +139,7 @@ async def reservations(
     """Those that are closed are listed for an hour."""
     known_account(view, account_id)
     known_feature(view, feature)
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     standing = [
         reservation
         for reservation in _in_state(rating, view, account_id, feature, state, now_us)
@@ -156,7 +159,7 @@ async def account_limits(rating: Rating, view: NamespaceView, account_id: str, m
     ``reservations`` of each. Raises Problem."""
     limits = await account_entitlements(rating, view, account_id, None, most)
     features = [item["feature"] for item in limits["entitlements"] if item["kind"] == "metered"]
-    now_us = micros(rating.now())
+    now_us = micros(rating.now_of(view))
     standing = [_in_state(rating, view, account_id, feature, "open", now_us)[:most] for feature in features]
     return limits | {"reservations": [reservation_json(reservation, now_us) for of in standing for reservation in of]}
 
@@ -189,12 +192,12 @@ def judged(measured_check: MeasuredCheck, held: HeldBeside) -> EntitlementDecisi
     return EntitlementDecision(False, "undecided", detail, decision.grant)
 
 
-async def _put(rating: Rating, request: ReserveRequest | ClosingRequest) -> JsonObject:
+async def _put(rating: Rating, view: NamespaceView, request: ReserveRequest | ClosingRequest) -> JsonObject:
     try:
         standing = await rating.reservations.put(request)
     except ReservationRefused as refused:
         raise _refused(refused) from None
-    return reservation_json(standing, micros(rating.now()))
+    return reservation_json(standing, micros(rating.now_of(view)))
 
 
 def _refused(refused: ReservationRefused) -> Problem:

@@ -58,21 +58,21 @@ class ReservationBook:
             self._uncounted.add(account_feature, record.quantity, record.offsets, append_us)
 
     def held(self, namespace: str, account_id: str, feature: str, offsets: Offsets, now_us: int) -> Decimal:
-        """What reservations hold at ``now_us`` beside the usage that a cut at ``offsets`` has: the open ones, and what
-        was finalised and lies beyond it."""
+        """What reservations hold at ``now_us`` of the namespace's clock beside the usage that a cut at ``offsets`` has:
+        the open ones, and what was finalised and lies beyond it."""
         account_feature = namespace, account_id, feature
         until_us, total = self._sums.get(account_feature, (0, _ZERO))
         if now_us >= until_us:
             open_now = [
                 standing.reservation
                 for standing in self.valid.open(namespace, account_id, feature).values()
-                if standing.reservation.expires_us > now_us
+                if standing.reservation.clock_expires_us > now_us
             ]
             total = exact_sum(reservation.quantity for reservation in open_now)
             if len(self._sums) >= _MOST_SUMS:
                 self._sums.clear()
             if open_now:
-                self._sums[account_feature] = min(reservation.expires_us for reservation in open_now), total
+                self._sums[account_feature] = min(reservation.clock_expires_us for reservation in open_now), total
             else:
                 self._sums.pop(account_feature, None)
         beyond = tuple(self._uncounted.beyond(account_feature, offsets))
@@ -88,7 +88,8 @@ class ReservationBook:
         return len(self._uncounted)
 
     def note(self, offsets: Offsets, at_us: int, now_us: int) -> None:
-        """A cut was read at ``at_us``; what it has is forgotten once no decision rests on an earlier one."""
+        """A cut was read at ``at_us``, real as ``now_us`` is; what it has is forgotten once no decision rests on an
+        earlier one."""
         if not self._noted or at_us - self._noted[-1][0] >= _NOTED_US:
             self._noted.append((at_us, offsets))
         if self._noted[0][0] < now_us - LATEST_DECISION_US:

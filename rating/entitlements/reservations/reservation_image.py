@@ -14,7 +14,7 @@ from schemas.ledgers.generations import Offsets
 from schemas.ledgers.reservations.valid_reservations import NamespaceState, Standing, ValidReservations
 from schemas.values.record_copy import replace
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the rows. Another one wherever they change, or what they mean."""
 _encode: Final = msgspec.msgpack.encode
 _log: Final = msgspec.msgpack.Decoder(tuple[int, int, dict[tuple[int, int], int]])

@@ -47,8 +47,9 @@ class ReservationRefused(WeirError):
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
-    """Set ``quantity`` of a feature apart until ``expires_us``. ``judge``: from what is held by others to the decision,
-    by the usage as of ``as_of``, prepaid balances as of ``balances``, and the catalog below ``catalog_offset``."""
+    """Set ``quantity`` of a feature apart until ``expires_us``, real. ``judge``: from what is held by others to the
+    decision, by the usage as of ``as_of``, prepaid balances as of ``balances``, and the catalog below
+    ``catalog_offset``. ``ahead_us``: how far the namespace's clock is ahead of the present."""
 
     namespace: str
     account_id: str
@@ -60,6 +61,7 @@ class ReserveRequest:
     as_of: MeasuredAsOf
     catalog_offset: int = 0
     balances: tuple[MeasuredAsOf, ...] = ()
+    ahead_us: int = 0
 
     @property
     def reservation_id(self) -> str:
@@ -69,7 +71,7 @@ class ReserveRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClosingRequest:
-    """Finalise a reservation with ``quantity``, or release it (0)."""
+    """Finalise a reservation with ``quantity``, or release it (0). ``ahead_us``: as of a ``ReserveRequest``."""
 
     namespace: str
     account_id: str
@@ -78,6 +80,7 @@ class ClosingRequest:
     kind: ClosingKind
     quantity: Decimal
     idempotency_key: str
+    ahead_us: int = 0
 
 
 @dataclass(slots=True)
@@ -116,8 +119,8 @@ class Unwritten:
 def reserve(
     book: ReservationBook, unwritten: Unwritten, request: ReserveRequest, now_us: int, claim_id: str
 ) -> Standing | Reservation | None:
-    """The reservation where it stands, else the record to write; None: one under its id is being written. Raises
-    ReservationRefused."""
+    """The reservation where it stands, else the record to write; None: one under its id is being written. ``now_us``:
+    real. Raises ReservationRefused."""
     account_feature = request.namespace, request.account_id, request.feature
     name, account_id, _ = account_feature
     standing = book.valid.standing(name, request.reservation_id)
@@ -141,7 +144,7 @@ def reserve(
 
     def held_beside(feature: str, as_of: MeasuredAsOf) -> Decimal:
         with exactly():
-            return book.held(name, account_id, feature, as_of.offsets, now_us) + unwritten.held(
+            return book.held(name, account_id, feature, as_of.offsets, now_us + request.ahead_us) + unwritten.held(
                 name, account_id, feature
             )
 
@@ -154,7 +157,7 @@ def reserve(
         *account_feature, request.idempotency_key, request.quantity, request.expires_us, now_us,
         unwritten.last(*account_feature) or book.valid.head(*account_feature), book.valid.position, claim_id,
         decisive.granted if decisive is not None else None, decisive.used if decisive is not None else None, held,
-        request.as_of.at_us, request.catalog_offset, request.as_of.offsets,
+        request.as_of.at_us, request.catalog_offset, request.as_of.offsets, request.ahead_us,
     )  # fmt: skip
 
 
@@ -168,7 +171,7 @@ def close(
     book: ReservationBook, request: ClosingRequest, ends: Offsets, now_us: int, claim_id: str
 ) -> Standing | Closing:
     """The reservation where this request has closed it, else the record to write; ``ends``: of usage.events, read after
-    the request came. Raises ReservationRefused."""
+    the request came; ``now_us``: real. Raises ReservationRefused."""
     standing = book.valid.standing(request.namespace, request.reservation_id)
     account_feature = request.account_id, request.feature
     if standing is None or (standing.reservation.account_id, standing.reservation.feature) != account_feature:
@@ -177,11 +180,11 @@ def close(
             f"account {request.account_id[:64]!r} has no reservation {request.reservation_id[:64]!r} of "
             f"{request.feature[:64]!r}: it was never made, or was closed more than an hour ago",
         )
-    state, closing = standing.state_at(now_us), standing.closing
+    state, closing = standing.state_at(now_us + request.ahead_us), standing.closing
     if state == "open":
         return Closing(
             request.namespace, *account_feature, request.reservation_id, request.kind, request.quantity,
-            request.idempotency_key, now_us, claim_id, ends if request.kind == "finalised" else {},
+            request.idempotency_key, now_us, claim_id, ends if request.kind == "finalised" else {}, request.ahead_us,
         )  # fmt: skip
     requested = request.kind, request.idempotency_key, request.quantity
     if closing is not None and (closing.kind, closing.idempotency_key, closing.quantity) == requested:
@@ -194,7 +197,7 @@ def close(
 def _closed(standing: Standing, request: ClosingRequest) -> ReservationRefused:
     number, closing = request.reservation_id, standing.closing
     if closing is None:
-        expired = rfc3339(standing.reservation.expires_us)
+        expired = rfc3339(standing.reservation.clock_expires_us)
         return ReservationRefused(
             "reservation_expired",
             f"reservation {number} expired at {expired} and holds nothing since; events that were sent count all the "

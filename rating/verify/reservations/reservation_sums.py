@@ -18,6 +18,7 @@ from schemas.kafka.topics import RESERVATIONS
 from schemas.ledgers.ledger_reader import LedgerReader, LogRecord
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation, record_of
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US, MOST_APART_US, ValidReservations
+from schemas.values.instants import SECOND
 
 NAME: Final = "reservations"
 _EVERY: Final = 10_000
@@ -26,6 +27,7 @@ _REMEDY: Final = (
     "the account may have used more than its limit: compare `weir entitlements` with what it used, and report it as a"
     " bug of Weir"
 )
+_CLOCK_REMEDY: Final = "it may have held something for longer than it should: report it as a bug of Weir"
 _UNKNOWN_REMEDY: Final = "nothing is held or counted by it; report it as a bug of Weir"
 
 
@@ -69,6 +71,7 @@ def check_records(
             least = held.reserve(entry)
             if own:
                 _check_sum(entry, least, limited, findings)
+                _check_clock(entry, limited.seconds_ahead(entry), findings)
     on_progress(NAME, end, end)
 
 
@@ -92,6 +95,13 @@ def _check_sum(reservation: Reservation, least: Decimal, limited: _Limited, find
         findings.add("reserved", where, expected, plain(total), _REMEDY)
 
 
+def _check_clock(reservation: Reservation, seconds: int, findings: Findings) -> None:
+    if reservation.ahead_us != seconds * SECOND:
+        where = f"{reservation.reservation_id} of {reservation.account_id} in {reservation.namespace}"
+        expected = f"{seconds} s ahead, as the catalog says of the namespace's clock"
+        findings.add("reserved", where, expected, f"{reservation.ahead_us // SECOND} s", _CLOCK_REMEDY)
+
+
 class _Limited:
     """Whether the limit on which a reservation was decided is a hard one in quantity: what is held of one in money
     has no price in the record, and a soft one may be passed."""
@@ -101,11 +111,16 @@ class _Limited:
         self._in_quantity = lru_cache(maxsize=4096)(self._asked)
 
     def in_quantity(self, reservation: Reservation) -> bool:
-        """As of the catalog and the instant of the decision."""
+        """As of the catalog of the decision and its instant by the namespace's clock."""
         name, account_id, feature = reservation.namespace, reservation.account_id, reservation.feature
-        return self._in_quantity(name, reservation.catalog_offset, account_id, feature, reservation.as_of_us)
+        now_us = reservation.as_of_us + reservation.ahead_us
+        return self._in_quantity(name, reservation.catalog_offset, account_id, feature, now_us)
 
-    def _asked(self, namespace: str, offset: int, account_id: str, feature: str, as_of_us: int) -> bool:
-        grants = granted_to(self._view(namespace, offset), account_id, as_of_us).grants.get(feature, ())
+    def seconds_ahead(self, reservation: Reservation) -> int:
+        """How far the namespace's clock was ahead as of the catalog of the decision."""
+        return self._view(reservation.namespace, reservation.catalog_offset).settings.seconds_ahead
+
+    def _asked(self, namespace: str, offset: int, account_id: str, feature: str, now_us: int) -> bool:
+        grants = granted_to(self._view(namespace, offset), account_id, now_us).grants.get(feature, ())
         hard = [[limit for limit in grant.limits if limit.hard] for grant in grants]
         return any(hard) and all(limit.quantity is not None for limits in hard for limit in limits)

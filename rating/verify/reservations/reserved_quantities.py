@@ -54,9 +54,9 @@ class ReservedQuantities:
         """A reservation was made; what all others held at the least when it was decided. Of what was closed since its
         writer had read the log: the lesser of before and after."""
         feature = self._feature(record)
-        now_us = record.decided_us
+        now_us = record.clock_decided_us
         _forget(feature, record)
-        still_open = (reservation.quantity for reservation in feature.open.values() if reservation.expires_us > now_us)
+        still_open = (other.quantity for other in feature.open.values() if other.clock_expires_us > now_us)
         held = exact_sum((*still_open, *_uncounted(feature.finalised, record)))
         feature.open[record.reservation_id] = record
         return held

@@ -7,7 +7,8 @@ Validity depends on the log alone, so all followers agree, and of two writers th
   has decided on something else, and decides again. So the decisions of an account and feature are made one after the
   other, by however many processes.
 - What closes a reservation is valid while the reservation is open: until its append time reaches the expiry, or a later
-  reservation of the same account and feature was decided at or after that instant, and so without it.
+  reservation of the same account and feature was decided at or after that instant, by the namespace's clock, and so
+  without it.
 - A record that lies more than a minute from the clock of its writer is void: it was held up, or its clock is wrong.
 
 What is closed is remembered for an hour of the log's time, so that a repeated request gets the same answer, and at most
@@ -57,8 +58,8 @@ class Standing:
     closed_us: int = 0
 
     def state_at(self, now_us: int) -> ReservationState:
-        """Its state at an instant that is not before any record."""
-        return "expired" if self.state == "open" and self.reservation.expires_us <= now_us else self.state
+        """Its state at an instant of the namespace's clock that is not before any record."""
+        return "expired" if self.state == "open" and self.reservation.clock_expires_us <= now_us else self.state
 
 
 @dataclass(slots=True)
@@ -181,7 +182,7 @@ class ValidReservations:
         if number in namespace.standing or not follows:
             return False
         for standing in tuple(chain.open.values()) if chain is not None else ():
-            if standing.reservation.expires_us <= record.decided_us:
+            if standing.reservation.clock_expires_us <= record.clock_decided_us:
                 self._closed(replace(standing, state="expired", closed_us=standing.reservation.expires_us))
         chain = namespace.chains.setdefault(account_feature, _Chain())  # it may have been forgotten just now
         standing = Standing(record, offset, append_us)

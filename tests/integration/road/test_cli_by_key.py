@@ -8,6 +8,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -226,7 +227,16 @@ def test_a_sandboxs_clock_is_advanced_and_events_estimates_and_closes_go_by_it(w
     box.apply(
         meters=[{"code": "calls", "event_name": "call", "profiles": PROFILES}],
         products=[{"code": "time", "profile": "calls.n"}],
-        plans=[{"code": "basic", "currency": "USD", "grace_seconds": 0, "charges": [charge]}],
+        features=[{"code": "calling", "profile": "calls.n", "limits": [{"quantity": 10, "reset": "billing_period"}]}],
+        plans=[
+            {
+                "code": "basic",
+                "currency": "USD",
+                "grace_seconds": 0,
+                "charges": [charge],
+                "features": [{"feature": "calling"}],
+            }
+        ],
         accounts=[{"code": "acme"}],
         subscriptions=[{"code": "s", "account": "acme", "plan": "basic", "start": start.isoformat()}],
     )
@@ -236,6 +246,23 @@ def test_a_sandboxs_clock_is_advanced_and_events_estimates_and_closes_go_by_it(w
     event = {"event_name": "call", "account_id": "acme", "properties": {"n": 8}}
     box.send([event | {"idempotency_key": "before"}])
     assert json.loads(weir("sandbox", "clock", "--json"))["clock_ahead_seconds"] == 0
+    of_calling = "/v1/accounts/acme/entitlements/calling"
+
+    def checked(used: str) -> Any:
+        """The check's answer once it counts so much, and the reservations that hold something."""
+        with box.http("rating") as client:
+            answer = box.wait(lambda: (told := client.get(of_calling).json())["used"] == used and told)
+            return answer, client.get(f"{of_calling}/reservations").json()["reservations"]
+
+    def reserve(quantity: int) -> Any:
+        with box.http("rating") as client:
+            return client.post(f"{of_calling}/reservations", json={"quantity": quantity, "expires_in": 86_400})
+
+    box.metered()
+    checked("8")
+    reserved = reserve(2).json()
+    answer, open_now = checked("8")
+    assert (answer["reserved"], answer["resets_at"][:10], len(open_now)) == ("2", str(following.date()), 1)
     to = (following + timedelta(days=2)).isoformat()
     advanced = json.loads(weir("sandbox", "advance", "--to", to, "--json"))
     assert advanced["now"] >= to[:19]
@@ -248,6 +275,15 @@ def test_a_sandboxs_clock_is_advanced_and_events_estimates_and_closes_go_by_it(w
     (running,) = current["subscriptions"]
     assert (current["at"][:10], running["period_start"][:10]) == (to[:10], str(following.date()))
     assert (running["estimated_total"], running["charges"][0]["quantity"]) == ("1.00", "4")
+    # Checks and reservations go by it: the period's limit is new, and what was reserved before has expired.
+    answer, open_now = checked("4")
+    assert (answer["reserved"], answer["remaining"], answer["as_of"]["at"][:10], open_now) == ("0", "6", to[:10], [])
+    with box.http("rating") as client:
+        late = client.post(f"{of_calling}/reservations/{reserved['reservation_id']}/finalise", json={"quantity": 1})
+    assert late.json()["reason"] == "reservation_expired"
+    second = reserve(6).json()
+    assert (second["state"], second["reserved_at"][:10]) == ("open", to[:10])
+    assert reserve(1).json()["reason"] == "limit_reached"
     ahead = timedelta(seconds=advanced["clock_ahead_seconds"])
     closed = run_close(box.settings, code, None, datetime.now(UTC), lambda *_: None, ahead=ahead)
     assert len(closed.invoices) == 1

@@ -16,6 +16,7 @@ from rating.entitlements.held_entries import UsageKey
 from rating.entitlements.held_usage import MeasuredAsOf
 from rating.entitlements.held_values import Appended, Held
 from rating.entitlements.measuring import LogState
+from rating.entitlements.questions import RollingNeed
 from rating.invoicing.need import Need
 from rating.usage import Measured
 from schemas.values.instants import SECOND
@@ -66,7 +67,7 @@ class Store:
             raise OSError("Code: 241. DB::Exception: memory limit exceeded")
         if lot:
             self.asked.append(lot)
-        return {key: self.log.whole(key, as_of.offsets[LOG], as_of.at_us) for key in lot}
+        return {key: self.log.whole(key, as_of.offsets[LOG], as_of.now_us) for key in lot}
 
     def appended(self, _client: Any, _name: str, _profiles: Any, since: Any, until: Any, *_: Any) -> list[Appended]:
         return self.log.appended(since[LOG], until[LOG], {"m.p": PROFILE})
@@ -134,6 +135,29 @@ async def test_what_is_appended_and_voided_shows_without_being_asked_for(keeper:
     await until(lambda: _is(keeper, Decimal(7)))
     store.log.records.append(0)  # a void of the first event
     await until(lambda: _is(keeper, Decimal(4)))
+
+
+@of_keeper(a=3)
+async def test_a_rolling_window_goes_with_the_clock_of_a_sandbox(keeper: UsageKeeper, store: Store) -> None:
+    need = RollingNeed(PROFILE, 20 * SECOND, SECOND)
+
+    async def within(ahead: int) -> Decimal | None:
+        as_of, groups = await keeper.usage("n", [("a", need)], (10 + ahead) * SECOND, ahead * SECOND)
+        assert as_of.now_us == (10 + ahead) * SECOND
+        return groups["a", need][0].usage.quantity if groups["a", need] else None
+
+    assert await within(0) == 3
+    assert await within(14) == 3
+    assert await within(17) is None
+    store.log.records.append(Event("m.p", "a", 25 * SECOND, Decimal(4)))
+    await until(lambda: _equal(within(17), Decimal(4)))
+    held = keeper._namespaces["n"].held.value(("a", need), 27 * SECOND)
+    assert held is not None
+    assert min(held.steps) == 25 * SECOND, "what no window has any more is let go"
+
+
+async def _equal(found: Awaitable[Decimal | None], expected: Decimal) -> bool:
+    return await found == expected
 
 
 @of_keeper(a=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from rating.entitlements.reservations.reservation_requests import (
     close,
     reserve,
 )
-from schemas.ledgers.reservations.reservation_record import Closing, Reservation, reservation_id
+from schemas.ledgers.reservations.reservation_record import Closing, Reservation, record_of, reservation_id
 from schemas.values.instants import SECOND
 from tests.unit.rating.entitlements.reservation_services import (
     EVENTS,
@@ -161,6 +162,29 @@ def test_a_reservation_holds_until_it_expires_and_no_longer_by_the_instants_of_t
     assert (standing(book, "a").state, standing(book, "b").state) == ("expired", "open")
     with pytest.raises(ReservationRefused, match=r"expired at 1970-01-12T13:47:10Z .* count all the same"):
         close(book, request, {}, log.now_us, "claim")
+
+
+def test_an_advance_of_a_sandboxs_clock_lets_a_reservation_expire_for_everybody() -> None:
+    log, ahead_us = Log(), 3600 * SECOND
+    service = Service(log)
+    log.write(*service.reserving(("a", 10, 60)))
+    log.follow(service.book)
+    assert service.book.held(*PLACE, {}, log.now_us + ahead_us) == 0
+    place = *PLACE, reservation_id(*PLACE, "a")
+    behind = close(service.book, ClosingRequest(*place, "finalised", Decimal(3), "x"), {}, log.now_us, "claim")
+    assert isinstance(behind, Closing), "by a process that does not know of the advance yet"
+    late = ClosingRequest(*place, "finalised", Decimal(3), "done", ahead_us)
+    with pytest.raises(ReservationRefused, match="expired at 1970-01-12T13:47:40Z"):
+        close(service.book, late, {}, log.now_us, "claim")
+    wanted = replace(asked("b", 10, log.now_us), ahead_us=ahead_us)
+    record = reserve(service.book, Unwritten(), wanted, log.now_us, "claim b")
+    assert isinstance(record, Reservation)
+    assert (record_of(record.encode()), record.ahead_us) == (record, ahead_us)
+    log.write(record, behind)
+    book = log.fold()
+    assert (standing(book, "a").state, standing(book, "b").state) == ("expired", "open")
+    assert book.held(*PLACE, {}, log.now_us + ahead_us + 60 * SECOND - 1) == 10
+    assert book.held(*PLACE, {}, log.now_us + ahead_us + 60 * SECOND) == 0
 
 
 def test_a_closed_reservation_answers_the_same_request_alike_and_others_with_why_not() -> None:

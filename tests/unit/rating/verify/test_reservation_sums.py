@@ -11,15 +11,15 @@ import pytest
 from schemas.ledgers.reservations.reservation_record import Closing, Reservation, reservation_id
 from schemas.ledgers.reservations.valid_reservations import FOLLOWED_US
 from schemas.values.instants import SECOND
-from tests.unit.ingest.catalog.builders import applied
+from tests.unit.ingest.catalog.builders import applied, plan, publish
 from tests.unit.rating.entitlements.reservation_services import EVENTS, GRANTED, PLACE, START, Log, verified
 
 LIMITS = "{quantity: 10, reset: month}, {quantity: 3, hard: false}"
 
 
-def catalog(limits: str = LIMITS) -> Any:
+def catalog(limits: str = LIMITS, name: str = "shop") -> Any:
     return applied(f"""
-namespace: shop
+namespace: {name}
 meters: [{{code: tokens, profiles: [{{code: n, aggregation: sum, property: n}}]}}]
 features: [{{code: tokens, profile: tokens, limits: [{limits}]}}]
 products: [{{code: tokens, profile: tokens}}]
@@ -91,6 +91,25 @@ def test_an_expired_one_holds_nothing() -> None:
     log.now_us += 60 * SECOND
     log.write(reservation(log, "b", 10, 0))
     assert verified(log, catalog()) == []
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(59, 10), (60, 0)])
+def test_what_a_sandboxs_clock_has_left_behind_holds_nothing(seconds: int, held: int) -> None:
+    box = catalog(name="{code: shop, sandbox: true}")
+    before = box.next_offset
+    publish(box, plan(box, f"namespace: {{code: shop, sandbox: true, clock_ahead_seconds: {seconds}}}"))
+    log = Log()
+    log.write(replace(reservation(log, "a", 10, 0), catalog_offset=before))
+    late = replace(reservation(log, "b", 10, 0), catalog_offset=box.next_offset, ahead_us=seconds * SECOND)
+    log.write(late)
+    over = [
+        ("reserved", "at least 10 held by others", "0"),
+        ("reserved", "at most 10 used and held with it", "20"),
+    ]
+    assert verified(log, box) == (over if held else [])
+    log.records[-1] = (replace(late, ahead_us=SECOND, held=Decimal(10), quantity=Decimal(0)).encode(), log.now_us)
+    expected = f"{seconds} s ahead, as the catalog says of the namespace's clock"
+    assert verified(log, box) == [("reserved", expected, "1 s")]
 
 
 def test_what_is_finalised_was_reserved() -> None:

@@ -13,14 +13,15 @@ from schemas.events.batch import decode_batch
 from schemas.events.identity import partition_of
 from schemas.events.rejections import rejection_record
 from schemas.kafka.codec import codec
+from schemas.values.instants import SECOND, rfc3339
 from stream_processors.inbox.admit import InboxRecord, admit, entries_of, pack_entries
 
 NOW_US = 1_790_000_000_000_000
 
 
-def view():
-    catalog = Catalog()
-    catalog.apply(record_of("shop", Namespace(code="shop"), kind="namespace", version=1, author="", claim_id="a"), 0, 0)
+def view(**settings):
+    catalog, shop = Catalog(), Namespace(code="shop", **settings)
+    catalog.apply(record_of("shop", shop, kind="namespace", version=1, author="", claim_id="a"), 0, 0)
     return catalog.view("shop")
 
 
@@ -30,6 +31,17 @@ def record(value: bytes, offset: int = 7) -> InboxRecord:
 
 def event(**extra):
     return {"event_name": "call", "account_id": "acme", "properties": {"n": "1.50"}} | extra
+
+
+def test_a_sandboxs_clock_dates_what_has_no_timestamp_and_bounds_the_others_once():
+    day = 86_400
+    box = view(sandbox=True, clock_ahead_seconds=40 * day)
+    [admitted] = admit(record(json.dumps(event()).encode()), box).events
+    assert (admitted.timestamp_us, admitted.dated) == (NOW_US + 40 * day * SECOND, False)
+    for days, reason in ((40, None), (6, None), (4, "too_old"), (42, "in_future")):
+        stamped = event(timestamp=rfc3339(NOW_US + days * day * SECOND))
+        rejection = admit(record(json.dumps(stamped).encode()), box).rejection
+        assert (rejection and rejection.reason) == reason, days
 
 
 def test_what_is_missing_comes_from_the_record_alone():
