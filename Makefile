@@ -92,7 +92,7 @@ check: setup ## formatting, lint, types, import contracts, unit tests: under a m
 format: setup ## format the code and apply the linter's safe fixes
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-reference: setup ## write schemas/REFERENCE.md: every field of prices, meters, plans, subscriptions, from the models
+reference: setup ## write schemas/REFERENCE.md (every field of prices, meters, plans …) and deploy/guides/settings.md, from the models
 	@$(PYTHON) -m schemas.reference
 
 clean: ## remove the virtual environment and all caches; keeps the local stack's data

@@ -145,10 +145,11 @@ def store_standing(settings: Settings) -> StoreStanding:
 def process_lines(answers: Sequence[ReadyAnswer]) -> Iterator[str]:
     """For people: which processes are ready, and why others are not."""
     for answer in answers:
+        place = answer.url if answer.name == answer.url else f"{answer.name} {answer.url}"
         if answer.trouble:
-            yield f"{answer.name} {answer.url}: {answer.trouble}"
+            yield f"{place}: {answer.trouble}"
         elif not answer.reasons:
-            yield f"{answer.name} {answer.url}: ready"
+            yield f"{place}: ready"
         yield from lines((answer.name, reason) for reason in answer.reasons)
 
 

@@ -31,11 +31,13 @@ def test_what_is_missing_is_said_with_its_remedy() -> None:
         ReadyAnswer("gateway", "http://g", ""),
         ReadyAnswer("rating", "http://r", "does not answer (refused)"),
         ReadyAnswer("http://w", "http://w", "", (reason,)),
+        ReadyAnswer("http://h", "http://h", ""),
     ]
     assert list(process_lines(answers)) == [
         "gateway http://g: ready",
         "rating http://r: does not answer (refused)",
         "http://w is not ready: partitions are being given out; wait",
+        "http://h: ready",
     ]
     assert WHOLE.ready
     assert list(store_lines(WHOLE)) == ["Kafka k:9092: 3 brokers", "ClickHouse ch:8123/weir: version 25.8"]
