@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from schemas.kafka.topic_setup import existing_topics
-from schemas.kafka.topics import weir_topics
+from schemas.kafka.topic_setup import TopicSpecification, existing_topics
 from schemas.settings import Settings
 
 _DAY_MS: Final = 86_400_000
@@ -35,10 +34,11 @@ class TopicRetention:
         return f"{_days(self.retention_ms)}, whole segments of up to {_days(self.segment_ms)} more"
 
 
-def read_retention(settings: Settings) -> list[TopicRetention]:
-    """That of each topic that exists, by name. Raises KafkaException where the brokers do not answer."""
+def read_retention(settings: Settings, specifications: Iterable[TopicSpecification]) -> list[TopicRetention]:
+    """That of each of these topics that exists, by name. Raises KafkaException where the brokers do not answer."""
+    names = [specification.name for specification in specifications]
     retentions = []
-    for name, topic in sorted(existing_topics(settings, weir_topics(settings)).items()):
+    for name, topic in sorted(existing_topics(settings, names).items()):
         kept, segment = int(topic.config.get("retention.ms", "-1")), int(topic.config.get("segment.ms", "0"))
         retentions.append(TopicRetention(name, None if kept < 0 else kept, segment, topic.unreadable))
     return retentions

@@ -75,16 +75,14 @@ def init(
     if wanted is not None and wanted.clickhouse is not None:
         report += _clickhouse_rights(settings, wanted.clickhouse, check=check)
     left = [change for change in report if check or change.action == "by_hand"]
+    retentions = read_retention(settings, needed)  # once the changes are made
     if json_output:
-        retention = {kept.topic: kept.retention_ms for kept in read_retention(settings)}
         print_json(
             {"applied": not check, "changes": [_json(change) for change in report], "left": len(left)}
-            | {"retention_ms": retention}
+            | {"retention_ms": {kept.topic: kept.retention_ms for kept in retentions}}
         )
     else:
-        for line in _lines(settings, report, check=check):
-            say(line)
-        for line in retention_lines(read_retention(settings)):
+        for line in (*_lines(settings, report, check=check), *retention_lines(retentions)):
             say(line)
     if left:
         raise typer.Exit(FAILED)

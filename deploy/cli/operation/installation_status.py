@@ -115,19 +115,10 @@ def ready_answer(name: str, url: str, known: Services) -> ReadyAnswer:
 def store_standing(settings: Settings) -> StoreStanding:
     """Ask both, each by itself."""
     from schemas.kafka.replica_health import replica_health
-    from schemas.kafka.topic_retention import read_retention, retention_lines
-    from schemas.kafka.topic_setup import topic_changes
-    from schemas.kafka.topics import specifications, weir_topics
     from schemas.migrations import pending
 
     replicas, no_kafka = answer_or_trouble(lambda: replica_health(settings))
-    changes, no_topics = (None, "")
-    kept: tuple[str, ...] | None = None
-    if replicas is not None:
-        changes, no_topics = answer_or_trouble(
-            lambda: topic_changes(settings, specifications(settings, weir_topics(settings)))
-        )
-        kept, _ = answer_or_trouble(lambda: tuple(retention_lines(read_retention(settings))))
+    topics, no_topics = (None, "") if replicas is None else answer_or_trouble(lambda: _topics(settings))
     version, no_clickhouse = answer_or_trouble(lambda: clickhouse_version(settings))
     migrations, no_tables = (None, "") if version is None else answer_or_trouble(lambda: pending(settings))
     return StoreStanding(
@@ -135,11 +126,22 @@ def store_standing(settings: Settings) -> StoreStanding:
         f"{settings.clickhouse_host}:{settings.clickhouse_port}/{settings.clickhouse_database}",
         version,
         replicas,
-        None if changes is None else tuple(f"{change.topic}: {change.text}" for change in changes),
+        None if topics is None else topics[0],
         None if migrations is None else tuple(migrations),
         tuple(trouble for trouble in (no_kafka, no_topics, no_clickhouse, no_tables) if trouble),
-        kept or (),
+        () if topics is None else topics[1],
     )
+
+
+def _topics(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What `weir init` would change of the topics, and how long they are kept. Raises KafkaException."""
+    from schemas.kafka.topic_retention import read_retention, retention_lines
+    from schemas.kafka.topic_setup import topic_changes
+    from schemas.kafka.topics import specifications, weir_topics
+
+    needed = specifications(settings, weir_topics(settings))
+    changes = tuple(f"{change.topic}: {change.text}" for change in topic_changes(settings, needed))
+    return changes, tuple(retention_lines(read_retention(settings, needed)))
 
 
 def process_lines(answers: Sequence[ReadyAnswer]) -> Iterator[str]:

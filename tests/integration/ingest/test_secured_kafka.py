@@ -28,7 +28,18 @@ from typer.testing import CliRunner
 from deploy.cli.main import app
 from deploy.local.stack import Stack, settings_environment
 from schemas.kafka.limits import MAX_BYTES
-from schemas.kafka.topics import CATALOG, EVENTS_PREFIX, INVOICES, TOPUPS
+from schemas.kafka.topics import (
+    CATALOG,
+    CLOCK,
+    EVENTS_PREFIX,
+    INVOICES,
+    LEDGERS,
+    REJECTED,
+    RESERVATIONS,
+    TOPUPS,
+    events_topic,
+    inbox_topic,
+)
 from schemas.settings import Settings
 from tests.integration.ingest.gateway_process import GatewayProcess, free_port, keys_in
 from tests.integration.secured_broker import SecuredBroker
@@ -142,7 +153,11 @@ def test_who_has_no_right_is_refused_and_init_needs_only_its_own(
 
 
 def test_init_sets_what_an_operator_got_wrong_and_is_safe_to_repeat(secured: Settings) -> None:
-    assert weir_init(secured, "--check") == {"applied": False, "changes": [], "left": 0}
+    day = 86_400_000
+    kept: dict[str, int | None] = dict.fromkeys((*LEDGERS, REJECTED))
+    kept |= {events_topic(1): 90 * day, inbox_topic("default"): 7 * day, RESERVATIONS: 7 * day, CLOCK: day // 24}
+    expected = {"applied": False, "changes": [], "left": 0, "retention_ms": kept}
+    assert weir_init(secured, "--check") == expected
     admin, following = AdminClient(secured.librdkafka()), f"{EVENTS_PREFIX}7"
     wrong = ConfigEntry("retention.ms", "86400000", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, CATALOG, incremental_configs=[wrong])
