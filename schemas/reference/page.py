@@ -198,6 +198,6 @@ def type_text(schema: Mapping[str, Any]) -> str:
     name = {"date-time": "instant", "date": "date"}.get(schema.get("format", "")) or names.get(
         str(kind), "any JSON value"
     )
-    bounds = [f"≥ {schema['minimum']}"] if "minimum" in schema else []
-    bounds += [f"≤ {schema['maximum']}"] if "maximum" in schema else []
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
     return f"{name} {', '.join(bounds)}".strip()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final
 
-import annotated_types
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from schemas.reference.page import type_text
 from schemas.settings import Settings
 
 _GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -47,11 +47,11 @@ concerns it. Secrets are shown by nothing. `make reference` writes this page fro
 
 def settings_page() -> str:
     """The whole page."""
-    fields = Settings.model_fields
+    fields, types = Settings.model_fields, Settings.model_json_schema()["properties"]
     lines = [_HEAD]
     for heading, names in _grouped(fields):
         lines += [f"## {heading}\n", "| variable | default | takes | what for |", "| --- | --- | --- | --- |"]
-        lines += [_row(name, fields[name]) for name in names]
+        lines += [_row(name, fields[name], type_text(types[name])) for name in names]
         lines.append("")
     lines += ["## Of the command line and the local stack alone\n", "| variable | what for |", "| --- | --- |"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in OTHER_VARIABLES.items()]
@@ -71,9 +71,9 @@ def _grouped(fields: Mapping[str, FieldInfo]) -> Iterator[tuple[str, list[str]]]
     return ((heading, names) for heading, names in groups.items() if names)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(name: str, field: FieldInfo, takes: str) -> str:
     meaning = (field.description or "").replace("|", "\\|")
-    return f"| `WEIR_{name.upper()}` | {_default(field.default)} | {_takes(field)} | {meaning} |"
+    return f"| `WEIR_{name.upper()}` | {_default(field.default)} | {takes} | {meaning} |"
 
 
 def _default(value: Any) -> str:
@@ -86,23 +86,3 @@ def _default(value: Any) -> str:
     if isinstance(value, int) and value >= 1024 * 1024 and value % (1024 * 1024) == 0:
         return f"`{value}` ({value // (1024 * 1024)} MiB)"
     return f"`{value}`"
-
-
-def _takes(field: FieldInfo) -> str:
-    if get_origin(field.annotation) is Literal:
-        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
-    if field.annotation is bool:
-        return "`true`, `false`"
-    bounds = [text for item in field.metadata for text in _bound(item)]
-    return " and ".join(bounds) or ("a number" if field.annotation in (int, float) else "text")
-
-
-def _bound(item: Any) -> Iterator[str]:
-    if isinstance(item, annotated_types.Ge):
-        yield f"at least {item.ge}"
-    elif isinstance(item, annotated_types.Gt):
-        yield f"above {item.gt}"
-    elif isinstance(item, annotated_types.Le):
-        yield f"at most {item.le}"
-    elif isinstance(item, annotated_types.Lt):
-        yield f"below {item.lt}"

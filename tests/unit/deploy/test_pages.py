@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from deploy.cli.main import app
+from schemas.reference.settings_page import OTHER_VARIABLES
 from schemas.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -121,3 +122,14 @@ def test_every_environment_variable_is_read_somewhere() -> None:
     known = set(VARIABLE.findall(code)) | {f"WEIR_{field.upper()}" for field in Settings.model_fields}
     lost = {f"{path}: {name}" for path, text in present_pages() for name in VARIABLE.findall(text) if name not in known}
     assert lost == set()
+
+
+def test_every_environment_variable_is_on_the_page_of_settings() -> None:
+    known = {f"WEIR_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES.keys()
+    compose = Path("deploy/compose.yaml")
+    texts = [*present_pages(), (compose, (ROOT / compose).read_text("utf8"))]
+    named = {(path, name) for path, text in texts for name in VARIABLE.findall(text)}
+    begun = {name for _, name in named if name.endswith("_") and any(variable.startswith(name) for variable in known)}
+    lost = {(path, name) for path, name in named if name not in known | begun and not name.startswith("WEIR_TEST_")}
+    assert lost == set()
+    assert all(field.description for field in Settings.model_fields.values())
