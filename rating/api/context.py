@@ -52,7 +52,7 @@ from schemas.ledgers.generations import Offsets
 from schemas.ledgers.ledger_follower import Follower
 from schemas.ledgers.ledger_reader import LogRecord
 from schemas.settings import Settings
-from schemas.values.instants import SECOND, micros
+from schemas.values.instants import micros
 from schemas.values.record_copy import replace
 
 COMPUTING: Final = SharePlan(places=2, each=1, each_key=1, waiting=20, seconds=15.0)
@@ -110,8 +110,8 @@ class Rating:
     def _prepaid_left(
         self, client: Client, view: NamespaceView, places: Collection[AccountCurrency], now_us: int
     ) -> Mapping[AccountCurrency, PrepaidLeft]:
-        ahead_us = view.settings.seconds_ahead * SECOND
-        as_of = MeasuredAsOf(read_progress(client), now_us, ahead_us)  # before it is measured, which counts all of it
+        # Read before it is measured, which counts all of it.
+        as_of = MeasuredAsOf(read_progress(client), now_us, view.settings.ahead_us)
         return prepaid_left(client, view, places, self.checkpoints, as_of)
 
     def _apply(self, record: LogRecord) -> None:

@@ -102,10 +102,15 @@ class Namespace(Model):
         """As ``seconds_ahead``."""
         return timedelta(seconds=self.seconds_ahead)
 
+    @property
+    def ahead_us(self) -> int:
+        """As ``seconds_ahead``, in microseconds."""
+        return self.seconds_ahead * SECOND
+
     def now_us(self, real_us: int) -> int:
         """The namespace's present, microseconds UTC, at the real present ``real_us``. Append times, checkpoints, API
         keys and sessions go by the real one."""
-        return real_us + self.seconds_ahead * SECOND
+        return real_us + self.ahead_us
 
     def now(self, real: datetime) -> datetime:
         """As ``now_us``."""

@@ -35,7 +35,6 @@ from rating.subscriptions.timeline import PlanningError
 from rating.topups.shortfall import AccountCurrency
 from rating.usage import Measured, UsageGroup, no_usage
 from schemas.catalog.state import NamespaceView
-from schemas.values.instants import SECOND
 
 MOST_GRANTS: Final = 10
 """Subscriptions that are looked at of those that grant an account one feature: the ones that started last."""
@@ -163,7 +162,7 @@ async def measured_checks(
 ) -> tuple[list[MeasuredCheck], MeasuredAsOf | None]:
     """The checks measured, all as of one cut (None: nothing had to be). Raises as ``answered``; also where of none of
     them it can be told for the moment what prepaid credit is left that it needs."""
-    charges, ahead_us = CheckCharges(view, keeper.turns), view.settings.seconds_ahead * SECOND
+    charges = CheckCharges(view, keeper.turns)
     questions: dict[tuple[str, str], list[AskedGrant]] = {}
     reservable: dict[str, tuple[tuple[str, str], ...]] = {}
     keys: dict[UsageKey, None] = {}
@@ -195,7 +194,9 @@ async def measured_checks(
     if places and all(_in_vain(of_grants) for of_grants in questions.values()):
         problem = next(balance.problem for balance in left.values() if balance.asked_in_vain)
         raise unavailable(f"the prepaid balance cannot be told: {problem}")
-    as_of, usage = await keeper.usage(view.namespace, tuple(keys), now_us, ahead_us) if keys else (None, {})
+    as_of, usage = (
+        await keeper.usage(view.namespace, tuple(keys), now_us, view.settings.ahead_us) if keys else (None, {})
+    )
     if soon:
         keeper.expect(view.namespace, soon)
     measured = [

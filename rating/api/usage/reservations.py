@@ -91,7 +91,7 @@ async def reserve(rating: Authorized, view: View, account_id: str, feature: str,
     request = ReserveRequest(
         view.namespace, account_id, feature, body.quantity, real_us + body.expires_in * SECOND,
         body.idempotency_key or uuid.uuid4().hex, lambda held: judged(measured_check, held), as_of, view.before,
-        tuple(measured_check.balances.values()), now_us - real_us,
+        tuple(measured_check.balances.values()), view.settings.ahead_us,
     )  # fmt: skip
     return await _put(rating, view, request)
 
@@ -105,8 +105,8 @@ async def finalise(
     `idempotency_key` with the same quantity gets the same answer."""
     key = body.idempotency_key or uuid.uuid4().hex
     address = view.namespace, account_id, feature, reservation_id
-    ahead_us = view.settings.seconds_ahead * SECOND
-    return await _put(rating, view, ClosingRequest(*address, "finalised", body.quantity, key, ahead_us))
+    request = ClosingRequest(*address, "finalised", body.quantity, key, view.settings.ahead_us)
+    return await _put(rating, view, request)
 
 
 @router.post(PATH + "/{reservation_id}/release", summary="Release a reservation: nothing of it was used")
@@ -122,8 +122,8 @@ async def release(
     expired."""
     key = (body.idempotency_key if body is not None else None) or uuid.uuid4().hex
     address = view.namespace, account_id, feature, reservation_id
-    ahead_us = view.settings.seconds_ahead * SECOND
-    return await _put(rating, view, ClosingRequest(*address, "released", Decimal(0), key, ahead_us))
+    request = ClosingRequest(*address, "released", Decimal(0), key, view.settings.ahead_us)
+    return await _put(rating, view, request)
 
 
 @router.get(PATH, summary="The reservations of a feature, the last one first")

@@ -251,7 +251,7 @@ def test_a_sandboxs_clock_is_advanced_and_events_estimates_and_closes_go_by_it(w
     def checked(used: str) -> Any:
         """The check's answer once it counts so much, and the reservations that hold something."""
         with box.http("rating") as client:
-            answer = box.wait(lambda: (told := client.get(of_calling).json())["used"] == used and told)
+            answer = box.wait(lambda: (check := client.get(of_calling).json())["used"] == used and check)
             return answer, client.get(f"{of_calling}/reservations").json()["reservations"]
 
     def reserve(quantity: int) -> Any:
